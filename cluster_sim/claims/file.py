@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from cluster_sim.claims.expressions import names_in
 from cluster_sim.claims.quantities import OfScenario, Simulated
 from cluster_sim.claims.rounded import Rounded
-from cluster_sim.claims.spec import Because, Claim, Claims
+from cluster_sim.claims.spec import Because, Claim, Claims, names_in_braces
 from cluster_sim.errors import Fault, ScenarioError, did_you_mean, shown
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
 from cluster_sim.scenario.scenario import Scenario
@@ -43,6 +42,33 @@ class ClaimsFile:
     def place(self, *trail: str | int) -> str:
         """Return where the value at `trail` was written, for messages."""
         return self.document.place(trail)
+
+    def chosen(self, names: Sequence[str]) -> dict[int, Claim]:
+        """Return the claims of the given names by their position in the file; all without names.
+
+        Raises ScenarioError if the file has no claim of a name.
+        """
+        known = [claim.name for claim in self.described.claims]
+        for name in names:
+            if name not in known:
+                what = f"no claim '{name}'{did_you_mean(name, known)}"
+                raise ScenarioError.at(self.document.file, what)
+        return {
+            place: claim
+            for place, claim in enumerate(self.described.claims)
+            if claim.name in (names or known)
+        }
+
+    def quantities_of(self, claims: Iterable[Claim]) -> list[str]:
+        """Return the names of the quantities that claims use, in the order of the file.
+
+        All quantities are returned if the claims are those of the whole file.
+        """
+        claims = tuple(claims)
+        if claims == self.described.claims:
+            return list(self.described.quantities)
+        used = {name for claim in claims for name in claim.quantities()}
+        return [name for name in self.described.quantities if name in used]
 
 
 def is_claims(path: str | Path) -> bool:
@@ -109,7 +135,7 @@ def _unknown_quantities(claim: Claim, quantities: Mapping[str, Any]) -> Iterator
 def _wrong_template(text: str, quantities: Mapping[str, Any]) -> str:
     """Return the fault of a sentence whose numbers stand in braces; empty where it has none."""
     try:
-        names = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+        names = names_in_braces(text)
         if unknown := sorted(names - quantities.keys() - {"found", "claimed"}):
             known = [*sorted(quantities), "found", "claimed"]
             return f"no quantity '{unknown[0]}'{did_you_mean(unknown[0], known)}"

@@ -22,9 +22,13 @@ from cluster_sim.studies.runner import Progress, Runner, summary_of
 
 
 def claims(
-    path: str | Path, workers: int | None = None, progress: Progress | None = None
+    path: str | Path,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    *,
+    names: Sequence[str] = (),
 ) -> Judged:
-    """Judge every claim of a file by its rule; simulate each scenario that it needs once.
+    """Judge the claims of a file by its rule; simulate each scenario that they need once.
 
     Parameters
     ----------
@@ -34,27 +38,31 @@ def claims(
         Number of processes. Default: one per core; 0: this one alone.
     progress
         Listener that is given how many runs are done, and of how many.
+    names
+        Names of the claims to judge. Default: all claims of the file.
 
     Raises
     ------
     ScenarioError
-        The file has faults, or names a metric that a run does not have.
+        The file has faults, has no claim of a given name, or names a metric that a run does not
+        have.
     """
     file = open_claims(path)
-    numbers = dict(file.known) | _simulated(file, Runner(workers, progress))
+    chosen = file.chosen(names)
+    needed = file.quantities_of(chosen.values())
+    numbers = dict(file.known) | _simulated(file, needed, Runner(workers, progress))
     judgements = tuple(
-        _ClaimJudge(file, place, claim, numbers).judgement()
-        for place, claim in enumerate(file.described.claims)
+        _ClaimJudge(file, place, claim, numbers).judgement() for place, claim in chosen.items()
     )
-    quantities = {name: numbers[name] for name in file.described.quantities}
-    return Judged(file.described.name, judgements, quantities)
+    return Judged(file.described.name, judgements, {name: numbers[name] for name in needed})
 
 
-def _simulated(file: ClaimsFile, runner: Runner) -> dict[str, float]:
-    """Return the quantities that need a scenario; runs that several ask for are made once."""
+def _simulated(file: ClaimsFile, needed: Sequence[str], runner: Runner) -> dict[str, float]:
+    """Return those of the needed quantities that need a scenario; each run is made once."""
     runs = {
         name: {key_of(run): run for run in quantity.runs(scenario)}
         for name, (quantity, scenario) in file.simulated.items()
+        if name in needed
     }
     numbers = {name: _number(file, name, ()) for name in runs if not runs[name]}
     calls = {key: (summary_of, (run,)) for own in runs.values() for key, run in own.items()}

@@ -7,12 +7,13 @@ reading that it may have.
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cluster_sim.claims.expressions import Expression
+from cluster_sim.claims.expressions import Expression, names_in
 from cluster_sim.claims.quantities import Quantity
 from cluster_sim.schema import Description, Trail
 
@@ -92,6 +93,22 @@ class Claim(Description):
         for number, reading in enumerate(self.readings):
             for trail, expression in reading.expressions():
                 yield ("readings", number, *trail), expression
+
+    def quantities(self) -> set[str]:
+        """Return the names of the quantities in the claim's expressions and sentences."""
+        in_expressions = {name for _, text in self.expressions() for name in names_in(text)}
+        sentences = (getattr(self.because, outcome) for outcome in Because.model_fields)
+        in_sentences = {name for text in sentences for name in names_in_braces(text)}
+        return (in_expressions | in_sentences) - {"found", "claimed"}
+
+
+def names_in_braces(sentence: str) -> set[str]:
+    """Return the names whose numbers a sentence shows; raises ValueError if braces do not match.
+
+    >>> sorted(names_in_braces("{found} of {all_w:.0f} W"))
+    ['all_w', 'found']
+    """
+    return {name for _, name, _, _ in string.Formatter().parse(sentence) if name is not None}
 
 
 class Claims(Description):

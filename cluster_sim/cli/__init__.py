@@ -1,1 +1,1 @@
-"""The command line: `app` registers the commands, each of which is a module of `commands`."""
+"""The command line: `app` registers the commands; each command is a module of `commands`."""

@@ -1,4 +1,4 @@
-"""The command line: registers the commands and says how they end."""
+"""The command line: registers the commands and sets their exit codes."""
 
 from __future__ import annotations
 
@@ -59,19 +59,22 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "calibrate": calibrate,
     "schema": schema,
 }
-"""Commands and groups of commands by name, in the order of --help."""
+"""Commands and groups of commands by name, in the order of `--help`."""
 
 
 class _Interrupted(Exception):
-    """End of a command by Ctrl-C; Typer would end the process by a rule of its own."""
+    """End of a command by Ctrl-C. This type keeps Typer from ending the process itself."""
 
 
 class _ReaderLeft(Exception):
-    """End of a command whose output nobody reads; Typer would end the process by its own rule."""
+    """End of a command whose reader has closed the pipe.
+
+    This type keeps Typer from ending the process itself.
+    """
 
 
 class _AsListed(TyperGroup):
-    """Group of commands that lists them in the order of COMMANDS, where Typer puts groups last."""
+    """Group that lists its commands in the order of COMMANDS; Typer would put groups last."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
@@ -89,7 +92,7 @@ class _AsListed(TyperGroup):
 
 app = typer.Typer(
     name="cluster-sim",
-    help="Simulates LLM inference clusters: what happens to traffic, latency and hardware, on GPUs and on wafers.",
+    help="Simulate LLM inference clusters of GPUs or wafers.\n\nLatency, throughput, power and cost follow from one scenario file.",
     cls=_AsListed,
     no_args_is_help=True,
     add_completion=False,
@@ -122,13 +125,13 @@ def _options(
     ] = False,  # read by its callback
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error.")
-    ] = False,  # read by main
+    ] = False,  # `_run` reads it from sys.argv
 ) -> None:
     pass
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **_: Any) -> None:
-    """Print a warning of ours as a sentence, and another package's as Python does."""
+    """Print a warning of this package as a sentence, and any other warning as Python does."""
     if category.__module__.startswith("cluster_sim."):
         warn(str(message))
     else:
@@ -138,7 +141,7 @@ def _show_warning(message: Warning | str, category: type[Warning], *place: Any, 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the simulation failed, 2 the input is at fault.
 
-    By Ctrl-C it ends with 130, as shells have it, and without a reader as other tools do, by SIGPIPE.
+    Ctrl-C gives exit code 130. A command whose reader has closed the pipe ends by SIGPIPE.
     """
     spell_what_cannot_be_shown()
     written.clear()
@@ -149,7 +152,7 @@ def main() -> None:
             flush()
     except (BrokenPipeError, _ReaderLeft):
         end_without_a_reader()
-    except OSError as fault:  # of the flush; commands say which file it was
+    except OSError as fault:  # of the flush; commands report faults of files themselves
         with suppress(OSError):
             complain(f"the output cannot be written: {fault.strerror}")
         drop_the_rest()
@@ -157,7 +160,15 @@ def main() -> None:
 
 
 def _run() -> None:
-    """Run the command line; raises SystemExit with the exit code, and what `main` deals with."""
+    """Run the command line.
+
+    Raises
+    ------
+    SystemExit
+        The command has ended with an exit code other than 0.
+    _ReaderLeft
+        The reader of the output has closed the pipe.
+    """
     from cluster_sim.errors import OutputError, ScenarioError, SummaryError
 
     warnings.showwarning = _show_warning
@@ -181,7 +192,7 @@ def _run() -> None:
         kept = "; ".join(map(str, interrupt.args)) or kept_so_far()
         complain(f"interrupted: {kept}")
         sys.exit(130)
-    except Exception as error:  # the contract with users: no traceback unless they ask for it
+    except Exception as error:  # users see no traceback unless they give --debug
         if is_debugged:
             raise
         complain(_failure(error))
@@ -189,7 +200,7 @@ def _run() -> None:
 
 
 def _failure(error: Exception) -> str:
-    """Return the sentence about an error that is not the input's."""
+    """Return the message of an error that the input has not caused."""
     if isinstance(error, OSError) and error.filename is None and error.errno == errno.ENOSPC:
         return f"the output cannot be written: {error.strerror}"
     return f"the simulation failed: {type(error).__name__}: {error} (--debug shows where)"

@@ -1,4 +1,4 @@
-"""Table of a real benchmark beside simulations of it."""
+"""Table of a measured benchmark beside its simulations."""
 
 from __future__ import annotations
 
@@ -15,11 +15,19 @@ if TYPE_CHECKING:
 
 
 def print_beside(name: str, measurement: Measurement) -> None:
-    """Print each metric of the benchmark in the file called `name`, and the errors."""
+    """Print a table of measured and simulated metrics with their errors.
+
+    Parameters
+    ----------
+    name
+        Name of the benchmark's file, for the title.
+    measurement
+        Metrics of the benchmark and of each simulation.
+    """
     console = stdout()
     console.print(_table(name, measurement))
     console.print(
-        "Both by the client's own metrics and percentiles; an error is simulated less measured, over measured.",
+        "All columns use the benchmark client's definitions of metrics and percentiles. error = (simulated - measured) / measured.",
         highlight=False,
     )
     if measurement.without:
@@ -41,7 +49,7 @@ def _table(name: str, measurement: Measurement) -> Table:
 
 
 def _cells(row: Beside) -> Iterator[str]:
-    """Yield the metric, its measured value, and each simulated one with its error."""
+    """Yield the metric, its measured value, and each simulated value with its error."""
     yield from (row.metric, f"{row.measured:,.5g}")
     for value, error in zip(row.simulated, row.errors, strict=True):
         yield from (f"{value:,.5g}", "-" if isnan(error) else f"{error:+.1%}")

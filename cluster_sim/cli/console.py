@@ -1,4 +1,4 @@
-"""Where commands write: results to stdout, progress and warnings to stderr, texts to files."""
+"""Output of commands: results go to stdout, progress and warnings to stderr, texts to files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cluster_sim.errors import cannot_write, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
     from rich.console import Console
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from cluster_sim.scenario.scenario import Scenario
 
 written: list[Path] = []
-"""Files and folders that this command has named as written."""
+"""Files and folders that this command has written and reported."""
 
 
 def stdout() -> Console:
-    """Return the console for results, as wide as the terminal, or 140 characters."""
+    """Return the console for results: as wide as the terminal, or 140 characters without one."""
     from cluster_sim.cli.literal_console import LiteralConsole
 
     return LiteralConsole(width=None if sys.stdout.isatty() else 140)
@@ -36,18 +36,26 @@ def stderr() -> Console:
 
 
 def print_line(text: str) -> None:
-    """Print a line of results as it is, however long."""
+    """Print a line of results without wrapping it."""
     print(visible(text))
 
 
+def print_estimates(path: Path, sets: Sequence[str], scenarios: Iterable[Scenario]) -> None:
+    """Print the line on the figures of low confidence that an answer rests on, if there are any."""
+    from cluster_sim.studies.low_confidence import rests_on
+
+    if (line := rests_on(path, sets, scenarios)) is not None:
+        print_line(line)
+
+
 def say_wrote(path: Path) -> None:
-    """Name a file or folder that has been written."""
+    """Report on stderr that a file or folder has been written."""
     written.append(path)
     stderr().print(f"wrote {path}", style="dim", highlight=False, soft_wrap=True)
 
 
 def kept_so_far() -> str:
-    """Return what a command that ends early leaves behind."""
+    """Return a sentence about the files that a command has saved before it ended early."""
     return f"saved: {', '.join(map(str, written))}" if written else "nothing was saved"
 
 
@@ -62,7 +70,7 @@ def complain(text: object) -> None:
 
 
 def warn_of(scenarios: Iterable[Scenario]) -> None:
-    """Print the warnings of scenarios, each once."""
+    """Print the warnings of scenarios to stderr, each warning once."""
     for warning in dict.fromkeys(
         warning for scenario in scenarios for warning in scenario.warnings()
     ):
@@ -70,7 +78,15 @@ def warn_of(scenarios: Iterable[Scenario]) -> None:
 
 
 def warn_of_traces(scenarios: Iterable[Scenario], most: float = inf) -> None:
-    """Print what is to be said of the traces of scenarios, of which `most` requests are read."""
+    """Print warnings about the traces of scenarios.
+
+    Parameters
+    ----------
+    scenarios
+        Scenarios whose traces are read.
+    most
+        Maximum number of requests that are read of each trace.
+    """
     from cluster_sim.analysis.trace_notes import trace_notes
 
     for sentence in trace_notes(scenarios, most):
@@ -78,7 +94,13 @@ def warn_of_traces(scenarios: Iterable[Scenario], most: float = inf) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all. Raises ScenarioError where it cannot be written."""
+    """Write a text file, whole or not at all.
+
+    Raises
+    ------
+    ScenarioError
+        The file cannot be written.
+    """
     from cluster_sim.whole_files import write_whole
 
     try:
@@ -124,23 +146,23 @@ def say_next(*commands: tuple[str, str, str]) -> None:
 
 
 def check_folder_of(path: Path | None) -> None:
-    """Check before a study that the file with its table has a folder to be written to.
+    """Check before a study starts that the folder of its output file exists.
 
     Raises
     ------
     ScenarioError
-        There is no such folder.
+        The folder does not exist.
     """
     from cluster_sim.errors import ScenarioError
 
     if path is not None and not path.parent.is_dir():
         raise ScenarioError.at(
-            str(path), f"got a file in '{path.parent}'; expected one in a folder that exists"
+            str(path), f"got a file in '{path.parent}'; expected a folder that exists"
         )
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write the table of a study as Parquet, and name the file."""
+    """Write the table of a study as Parquet, and report the file on stderr."""
     from cluster_sim.studies.store import write_table as write
 
     write(table, path)

@@ -1,4 +1,4 @@
-"""Table of what arithmetic says of each pool, section by section."""
+"""Table of the arithmetic estimates of each pool."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Rows = Iterator[tuple[str, list[str]]]
 
-_MOST_NAMES = 3  # of the parts that wafers begin with
+_MOST_NAMES = 3  # parts at which a wafer begins that are listed
 
 
 def estimate_table(
@@ -31,7 +31,7 @@ def estimate_table(
     usd_per_hour
         Running cost of each pool at its rated power; None for a pool without prices.
     output_tokens
-        Mean output tokens of a request.
+        Mean output tokens per request.
     """
     rows = [
         *_size_rows(pools),
@@ -40,7 +40,7 @@ def estimate_table(
         *_transfer_rows(pools),
         ("highest rate [requests/s]", [f"{pool.requests_per_s:,.2f}" for pool in pools]),
         *_cost_rows(pools, usd_per_hour, output_tokens),
-        ("way from the front door", [_way(pool) for pool in pools]),
+        ("path from the front door", [_way(pool) for pool in pools]),
     ]
     return side_by_side([pool.name for pool in pools], rows)
 
@@ -50,33 +50,36 @@ def _size_rows(pools: Sequence[PoolArithmetic]) -> Rows:
     if any(pool.role != "both" for pool in pools):
         yield "role", [pool.role for pool in pools]
     yield "replicas", [f"{pool.replicas} x {pool.devices_a_replica} devices" for pool in pools]
-    yield "weights a device [GB]", [_gigabytes(pool.weight_bytes) for pool in pools]
+    yield "weights per device [GB]", [_gigabytes(pool.weight_bytes) for pool in pools]
     if any(pool.runtime_bytes is not None for pool in pools):
         runtime_gb = [
             None if pool.runtime_bytes is None else pool.runtime_bytes / 1e9 for pool in pools
         ]
         yield (
-            "runtime and dense step a device [GB]",
+            "runtime and dense step per device [GB]",
             [_optional(size, ".2f") for size in runtime_gb],
         )
     if any(pool.activation_bytes for pool in pools):
         yield (
-            "experts and sampler beyond that a device [GB]",
+            "expert and sampler buffers per device [GB]",
             [f"{pool.activation_bytes / 1e9:.2f}" for pool in pools],
         )
-    yield "KV cache a device [GB]", [_gigabytes(pool.kv_bytes) for pool in pools]
+    yield "KV cache per device [GB]", [_gigabytes(pool.kv_bytes) for pool in pools]
     yield from _capacity_rows(pools)
     yield from _page_rows(pools)
-    yield "loading the weights [s]", [_optional(pool.load_s, ",.3g") for pool in pools]
+    yield "time to load the weights [s]", [_optional(pool.load_s, ",.3g") for pool in pools]
 
 
 def _capacity_rows(pools: Sequence[PoolArithmetic]) -> Rows:
-    """Yield the rows of capacity: tokens, and sequences where layers keep states alone."""
+    """Yield the rows of capacity: tokens, or sequences if all layers keep states only."""
     stateful = [_keeps_states_alone(pool) for pool in pools]
     if not all(stateful):
         sizes = [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]
-        yield "KV a token and device [kB]", _without(sizes, stateful)
-        yield "KV tokens a replica", _without([f"{pool.kv_tokens:,}" for pool in pools], stateful)
+        yield "KV cache per token and device [kB]", _without(sizes, stateful)
+        yield (
+            "KV cache per replica [tokens]",
+            _without([f"{pool.kv_tokens:,}" for pool in pools], stateful),
+        )
     if any(stateful):
         states = [
             f"{pool.kv_pages // sum(group.pages * group.slots for group in pool.kv_groups):,}"
@@ -84,7 +87,7 @@ def _capacity_rows(pools: Sequence[PoolArithmetic]) -> Rows:
             else "-"
             for pool, alone in zip(pools, stateful, strict=True)
         ]
-        yield "states a replica [sequences]", states
+        yield "states per replica [sequences]", states
 
 
 def _keeps_states_alone(pool: PoolArithmetic) -> bool:
@@ -92,17 +95,17 @@ def _keeps_states_alone(pool: PoolArithmetic) -> bool:
     return bool(pool.kv_groups) and all(group.view == "state" for group in pool.kv_groups)
 
 
-def _without(cells: list[str], left_out: list[bool]) -> list[str]:
-    """Return cells with a dash in place of those that are left out."""
-    return ["-" if out else cell for cell, out in zip(cells, left_out, strict=True)]
+def _without(cells: list[str], omitted: list[bool]) -> list[str]:
+    """Return cells with a dash for each cell that is omitted."""
+    return ["-" if out else cell for cell, out in zip(cells, omitted, strict=True)]
 
 
 def _page_rows(pools: Sequence[PoolArithmetic]) -> Rows:
-    """Yield the rows of pages that groups of layers share; none where no pool has any."""
+    """Yield the rows of pages that groups of layers share; no row if no pool has such pages."""
     if not any(pool.kv_groups for pool in pools):
         return
     yield (
-        "pages of KV a replica",
+        "KV cache pages per replica",
         [
             f"{pool.kv_pages:,} of {pool.kv_page_bytes / 1e6:,.2f} MB" if pool.kv_groups else "-"
             for pool in pools
@@ -116,9 +119,9 @@ def _page_rows(pools: Sequence[PoolArithmetic]) -> Rows:
         if any(rows):
             yield f"  groups of {name}", [", ".join(row) or "-" for row in rows]
     if any(pool.hit_tokens for pool in pools):
-        yield "  prefixes are found at", [_places(pool) for pool in pools]
+        yield "  cached prefixes end at", [_places(pool) for pool in pools]
     yield (
-        "  pages of a mean sequence",
+        "  pages of a sequence of mean length",
         [f"{pool.kv_pages_per_sequence:,.0f}" if pool.kv_groups else "-" for pool in pools],
     )
 
@@ -132,16 +135,16 @@ _VIEWS = {
 
 
 def _places(pool: PoolArithmetic) -> str:
-    """Return where prefixes that are found may end."""
+    """Return the positions at which a cached prefix may end."""
     if not pool.hit_tokens:
         return "-"
     has_states = any(group.view == "state" for group in pool.kv_groups)
-    ends = ", ends of chunks alone" if has_states else ""
+    ends = ", only at ends of chunks" if has_states else ""
     return f"multiples of {pool.hit_tokens:,} tokens{ends}"
 
 
 def _block(group: CacheGroup) -> str:
-    """Return what a block of a group holds."""
+    """Return the content of one block of a group."""
     if group.view == "state":
         return "1 slot" if group.slots == 1 else f"{group.slots} slots"
     size = f" of {group.view_tokens:,}" if group.view_tokens else ""
@@ -149,7 +152,7 @@ def _block(group: CacheGroup) -> str:
 
 
 def _wafer_rows(pools: Sequence[PoolArithmetic]) -> Rows:
-    """Yield the rows of how replicas lie on wafers; none where no pool has wafers."""
+    """Yield the rows about wafers; no row if no pool has wafers."""
     if not any(pool.wafers for pool in pools):
         return
 
@@ -157,37 +160,43 @@ def _wafer_rows(pools: Sequence[PoolArithmetic]) -> Rows:
         return label, [cell(pool.wafers) if pool.wafers else "-" for pool in pools]
 
     yield row("regions on wafers", _regions)
-    yield row("cores of a layer", lambda wafers: _ends(wafers.layer_cores, ","))
+    yield row("cores per layer", lambda wafers: _ends(wafers.layer_cores, ","))
     yield row("SRAM filled by weights", lambda wafers: _ends(wafers.weight_fill, ".1%"))
-    yield row("KV tokens of a wafer's layers", lambda wafers: _ends(wafers.kv_tokens, ","))
+    yield row("KV cache per wafer [tokens]", lambda wafers: _ends(wafers.kv_tokens, ","))
     yield row(
-        "places in the pipeline",
+        "pipeline slots",
         lambda wafers: f"{wafers.slots:,.0f} of {1e6 * wafers.station_s:,.1f} us",
     )
 
 
 def _step_rows(pools: Sequence[PoolArithmetic]) -> Rows:
-    """Yield the rows of step times, and of what a full step is spent on."""
+    """Yield the rows of step times, and of the parts of a full step."""
     yield "step with 1 sequence [ms]", [f"{1e3 * pool.step_at_1_s:,.3f}" for pool in pools]
-    yield "sequences when full", [f"{pool.full_batch:,} ({pool.bound_by})" for pool in pools]
-    yield "mean step when full [ms]", [f"{1e3 * pool.step_when_full_s:,.3f}" for pool in pools]
+    yield (
+        "sequences in a full batch (limit)",
+        [f"{pool.full_batch:,} ({pool.bound_by})" for pool in pools],
+    )
+    yield (
+        "mean step with a full batch [ms]",
+        [f"{1e3 * pool.step_when_full_s:,.3f}" for pool in pools],
+    )
     for part in sorted({name for pool in pools for name in pool.parts}):
-        yield f"  of it {part}", [_optional(pool.parts.get(part), ".0%") for pool in pools]
+        yield f"  share of {part}", [_optional(pool.parts.get(part), ".0%") for pool in pools]
 
 
 def _transfer_rows(pools: Sequence[PoolArithmetic]) -> Rows:
-    """Yield the row of KV transfers; none where no pool hands over."""
+    """Yield the row of KV transfers; no row if no pool disaggregates prefill and decode."""
     if any(pool.kv_transfer_s is not None for pool in pools):
         times_ms = [
             None if pool.kv_transfer_s is None else 1e3 * pool.kv_transfer_s for pool in pools
         ]
-        yield "moving the KV of a prompt [ms]", [_optional(time, ",.3f") for time in times_ms]
+        yield "KV transfer of a prompt [ms]", [_optional(time, ",.3f") for time in times_ms]
 
 
 def _cost_rows(
     pools: Sequence[PoolArithmetic], usd_per_hour: Sequence[float | None], output_tokens: float
 ) -> Rows:
-    """Yield the rows of costs; none where no pool has prices."""
+    """Yield the rows of costs; no row if no pool has prices."""
     if any(usd is not None for usd in usd_per_hour):
         per_million = [
             None if usd is None else pool.usd_per_million_output_tokens(usd, output_tokens)
@@ -195,7 +204,7 @@ def _cost_rows(
         ]
         yield "USD/h at rated power", [_optional(usd, ",.2f") for usd in usd_per_hour]
         yield (
-            "USD per million output tokens at that rate",
+            "USD per million output tokens at the highest rate",
             [_optional(usd, ",.3f") for usd in per_million],
         )
 
@@ -209,7 +218,7 @@ def _gigabytes(count_bytes: float) -> str:
 
 
 def _ends(ends: tuple[float, float], form: str) -> str:
-    """Return a range, or one value where both ends read the same."""
+    """Return a range, or one value if both ends have the same text."""
     return " to ".join(dict.fromkeys(format(value, form) for value in ends))
 
 

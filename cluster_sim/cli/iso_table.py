@@ -1,4 +1,4 @@
-"""Table of clusters that were made equal, side by side."""
+"""Table of clusters of equal cost, power, output or requests within the SLO."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BASES = {
     "throughput": "output tokens",
     "slo": "requests within the SLO",
 }
-"""What is equal, by the name of the basis."""
+"""Quantity that is equal in all clusters, by the name of the basis."""
 ROWS: tuple[tuple[str, str, float], ...] = (
     ("USD/h", "usd_per_hour", 1.0),
     ("  90 % interval, from", "p5_usd_per_hour", 1.0),
@@ -26,7 +26,7 @@ ROWS: tuple[tuple[str, str, float], ...] = (
     ("mean power [kW]", "mean_power_w", 1e-3),
     ("requests/s", "request_throughput", 1.0),
     ("output tokens/s", "output_throughput", 1.0),
-    ("output tokens a day [millions]", "output_throughput", 0.0864),
+    ("output tokens per day [millions]", "output_throughput", 0.0864),
     ("USD per million output tokens", "usd_per_million_output_tokens", 1.0),
     ("  90 % interval, from", "p5_usd_per_million_output_tokens", 1.0),
     ("  to", "p95_usd_per_million_output_tokens", 1.0),
@@ -39,19 +39,19 @@ ROWS: tuple[tuple[str, str, float], ...] = (
 
 
 def iso_table(iso: Iso) -> Table:
-    """Return the clusters that were made equal, one column each."""
+    """Return the table of clusters of equal cost (or another basis), one column per cluster."""
     title = f"{iso.name}: equal {_BASES[iso.basis]}, {iso.level:,.6g} {iso.unit}"
     return side_by_side([cluster.name for cluster in iso.scaled], _rows(iso), title)
 
 
 def _rows(iso: Iso) -> Iterator[tuple[str, list[str]]]:
-    """Yield the rows: how large each cluster is, then its fields."""
+    """Yield the rows: size of each cluster, then its metrics."""
     clusters = iso.scaled
     yield "copies of the cluster", [_digits(cluster.copies) for cluster in clusters]
     yield "nodes", [_digits(cluster.nodes) for cluster in clusters]
     if any(cluster.users is not None for cluster in clusters):
         yield (
-            "users at once",
+            "simultaneous users",
             ["-" if cluster.users is None else _digits(cluster.users) for cluster in clusters],
         )
     for label, key, factor in ROWS:

@@ -1,4 +1,4 @@
-"""The console of every command: it shows texts as they are."""
+"""The console of every command. It prints texts without interpreting markup."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from cluster_sim.errors import visible
 
 
 class LiteralConsole(Console):
-    """Console on which a string stands for itself, in lines, tables and titles alike.
+    """Console that prints every string literally, in lines, tables and titles.
 
-    Square brackets are no markup and `:smile:` is no picture. Control characters are spelled by
-    their number, so that no name reaches the terminal as a command.
+    Square brackets are no markup and `:smile:` is no picture. Control characters are printed as
+    escape codes, so that no name reaches the terminal as a command.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, **options)
 
     def on_broken_pipe(self) -> None:
-        """Leave it to the command line how it ends when the reader has left."""
+        """Raise BrokenPipeError, so that `main` ends the command."""
         raise BrokenPipeError
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Return a string as text to show; options as rich's own method takes them."""
+        """Return a string as rich text without control characters."""
         return super().render_str(visible(text), **options)

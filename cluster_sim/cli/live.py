@@ -1,4 +1,4 @@
-"""Dashboards of a run and of a sweep while they go on."""
+"""Dashboards of a run and of a sweep in progress."""
 
 from __future__ import annotations
 
@@ -25,22 +25,35 @@ if TYPE_CHECKING:
     from cluster_sim.studies.sweep import Ended
     from cluster_sim.studies.sweep_count import SweepCount
 
-_SAY_EVERY_S = 5.0  # where nobody is watching
-_REPLICAS = 8  # fullest ones that are shown
-_POINTS = 12  # of a sweep, the last that are shown
+_SAY_EVERY_S = 5.0  # between two lines, if stderr is no terminal
+_REPLICAS = 8  # rows: replicas with the fullest KV cache
+_POINTS = 12  # rows: latest points of a sweep
 POINT_ROWS: Rows = (
     ("completed", "completed", ",.0f"),
     ("output tokens/s", "output_throughput", ",.0f"),
     ("TTFT p99 [ms]", "p99_ttft_ms", ",.1f"),
     ("TPOT p99 [ms]", "p99_tpot_ms", ",.2f"),
-    ("most at once", "max_concurrent_requests", ",.0f"),
+    ("max concurrent", "max_concurrent_requests", ",.0f"),
 )
-"""Columns of a point of a sweep."""
+"""Columns of the table of a sweep's points."""
 
 
 @contextmanager
 def watching(scenario: Scenario, console: Console) -> Iterator[Watch]:
-    """Show a dashboard of one run, or print a line now and then where `console` is no terminal."""
+    """Show a dashboard of one run; print a line every 5 s if `console` is no terminal.
+
+    Parameters
+    ----------
+    scenario
+        Scenario of the run.
+    console
+        Console to write to.
+
+    Yields
+    ------
+    Watch
+        Function that takes the simulated time [s] and the recorder of the run.
+    """
     if not console.is_terminal:
         yield _lines(scenario, console)
         return
@@ -56,7 +69,7 @@ def watching(scenario: Scenario, console: Console) -> Iterator[Watch]:
 
 
 def _lines(scenario: Scenario, console: Console) -> Watch:
-    """Return what prints a line about a run now and then."""
+    """Return a function that prints a line about a run at most every 5 s."""
     reader, rate = SnapshotReader(), OutputRate()
     printed_s = time.monotonic()
 
@@ -103,7 +116,7 @@ class RunBoard:
         return cls(scenario.title, replicas)
 
     def render(self, snapshot: Snapshot, tokens_per_s: float) -> Group:
-        """Return what the terminal shows: the run as a whole, and its fullest replicas."""
+        """Return two tables: totals of the run, and the replicas with the fullest KV cache."""
         return Group(self._totals(snapshot, tokens_per_s), self._fullest(snapshot))
 
     def _totals(self, snapshot: Snapshot, tokens_per_s: float) -> Table:
@@ -127,7 +140,7 @@ class RunBoard:
 
     def _fullest(self, snapshot: Snapshot) -> Table:
         table = Table()
-        for heading in ("replica", "sequences", "queue", "KV room used"):
+        for heading in ("replica", "sequences", "queue", "KV cache used"):
             table.add_column(heading, justify="left" if heading == "replica" else "right")
         used = {
             number: tokens / self.replicas[number][1]
@@ -139,12 +152,14 @@ class RunBoard:
             name = self.replicas[number][0]
             table.add_row(name, f"{running:,}", f"{waiting:,}", f"{used[number]:.1%}")
         if len(fullest) > _REPLICAS:
-            table.caption = f"the fullest {_REPLICAS} of {len(fullest):,}"
+            table.caption = (
+                f"the {_REPLICAS} replicas with the fullest KV cache, of {len(fullest):,}"
+            )
         return table
 
 
 class SweepBoard:
-    """Dashboard of a sweep: its points as they end, the last of them with their figures."""
+    """Dashboard of a sweep: progress, and a table of the points that ended last."""
 
     def __init__(self) -> None:
         self._last: deque[tuple[str, Record]] = deque(maxlen=_POINTS)
@@ -152,11 +167,11 @@ class SweepBoard:
         self._count: SweepCount | None = None
 
     def counted(self, count: SweepCount) -> None:
-        """Take how far the sweep is."""
+        """Store the progress of the sweep."""
         self._count = count
 
     def ended(self, point: str, record: Record) -> None:
-        """Take the outcome of a point."""
+        """Store the outcome of a point."""
         self._last.append((point, record))
 
     def __rich__(self) -> Group:
@@ -174,10 +189,10 @@ class SweepBoard:
 
 
 def _sweep_words(count: SweepCount, passed_s: float) -> str:
-    """Return how far a sweep is after `passed_s` [s], and how long it will take."""
+    """Return the progress of a sweep after `passed_s` [s], with the estimated time left."""
     total = "?" if count.total is None else f"{count.total:,}"
     words = (
-        f"{count.done:,} done, {count.failed:,} failed, {count.known:,} known before, of {total}; "
+        f"{count.done:,} done, {count.failed:,} failed, {count.known:,} known before, of {total} points; "
         f"{count.per_s(passed_s):,.1f} points/s"
     )
     left_s = count.left_s(passed_s)
@@ -185,7 +200,7 @@ def _sweep_words(count: SweepCount, passed_s: float) -> str:
 
 
 def _point_cells(record: Record) -> Iterator[str]:
-    """Yield the figures of a point; of one that failed, its status in place of the first."""
+    """Yield the metrics of a point; a point that failed has its status in the first column."""
     for _, key, form in POINT_ROWS:
         if key in record["summary"]:
             yield format(record["summary"][key], form)
@@ -195,7 +210,7 @@ def _point_cells(record: Record) -> Iterator[str]:
 
 @contextmanager
 def watching_sweep(console: Console) -> Iterator[tuple[Callable[[SweepCount], None], Ended]]:
-    """Show a dashboard of a sweep; give what takes its count, and what takes its points."""
+    """Show a dashboard of a sweep; yield the functions that take its progress and its points."""
     board = SweepBoard()
     with Live(board, console=console, transient=True, refresh_per_second=4):
         yield board.counted, board.ended

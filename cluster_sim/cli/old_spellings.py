@@ -1,8 +1,8 @@
-"""Spellings of commands that became groups of commands, read as their spellings of today.
+"""Old spellings of commands, replaced by their present spellings.
 
 `workload FILE` is `workload show FILE`, `calibrate KERNELS` is `calibrate kernels KERNELS` and
-`calibrate KERNELS --power` is `calibrate power KERNELS`. Options may stand before the word that
-names the command: `workload --seed 3 fit TRACE`.
+`calibrate KERNELS --power` is `calibrate power KERNELS`. Options may precede the name of the
+command: `workload --seed 3 fit TRACE`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 _FLAGS = ("--json", "--power")
-"""Options of the old commands that take no value."""
+"""Options of the old commands that have no value."""
 
 
 def as_spelt_today(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of a command line, old spellings replaced.
+    """Return the arguments of a command line with old spellings replaced.
 
     >>> as_spelt_today(["workload", "chat.yaml", "--json"])
     ['workload', 'show', 'chat.yaml', '--json']
@@ -38,7 +38,7 @@ def as_spelt_today(arguments: Sequence[str]) -> list[str]:
 
 
 def _with_command(rest: list[str], commands: Sequence[str]) -> list[str]:
-    """Return arguments of a group with its command in front; the first is the default."""
+    """Return the arguments of a group with its command first; the default is commands[0]."""
     place = _first_word(rest)
     if place is not None and rest[place] in commands:
         return [rest[place], *rest[:place], *rest[place + 1 :]]
@@ -46,7 +46,7 @@ def _with_command(rest: list[str], commands: Sequence[str]) -> list[str]:
 
 
 def _first_word(arguments: Sequence[str]) -> int | None:
-    """Return where the first argument is that is no option, nor the value of one."""
+    """Return the index of the first argument that is no option and no value of an option."""
     place = 0
     while place < len(arguments):
         argument = arguments[place]

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands have."""
+"""Arguments and options of several commands."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 File = Annotated[
     Path,
-    typer.Argument(metavar="FILE", help="A scenario file, or example:NAME.", show_default=False),
+    typer.Argument(metavar="FILE", help="Scenario file, or example:NAME.", show_default=False),
 ]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", show_default=False)]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)]
 Variants = Annotated[
     list[str] | None,
     typer.Option(
         "--variant",
         metavar="NAME",
-        help="Only this variant; may be given again.",
+        help="Use only this variant; repeatable.",
         show_default=False,
     ),
 ]
@@ -30,20 +30,21 @@ Sets = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Another value for a key, such as cluster.pools[0].nodes=2; may be given again.",
+        help="Set a key, such as cluster.pools[0].nodes=2; repeatable.",
         show_default=False,
     ),
 ]
 Seed = Annotated[
     int | None,
-    typer.Option("--seed", min=0, help="In place of the file's seed.", show_default=False),
+    typer.Option("--seed", min=0, help="Use this seed instead of the file's.", show_default=False),
 ]
 Workers = Annotated[
     int | None,
     typer.Option(
         "--workers",
         min=0,
-        help="Processes; default one a core; 0: only this one.",
+        metavar="N",
+        help="Use N processes; default: one per core; 0: only this process.",
         show_default=False,
     ),
 ]
@@ -61,19 +62,36 @@ MemoryLimit = Annotated[
     typer.Option(
         "--memory-limit",
         metavar="SIZE",
-        help="End a simulation that holds more memory, such as '8 GB'.",
+        help="End a simulation that uses more memory, such as '8 GB'.",
         show_default=False,
     ),
 ]
 
 
 def run_limits(time_limit: str | None, memory_limit: str | None) -> RunLimits:
-    """Return the limits that two options give.
+    """Return the limits of a run from the texts of two options.
+
+    Parameters
+    ----------
+    time_limit
+        Text of `--time-limit`, such as "10 min"; None for no limit.
+    memory_limit
+        Text of `--memory-limit`, such as "8 GB"; None for no limit.
+
+    Returns
+    -------
+    RunLimits
+        Limits of wall time [s] and memory [bytes].
 
     Raises
     ------
     ScenarioError
-        One is no positive amount of its unit.
+        A text is no positive amount of time or memory.
+
+    Examples
+    --------
+    >>> run_limits("10 min", None)
+    RunLimits(time_s=600.0, memory_bytes=inf)
     """
     from cluster_sim.sim.limits import RunLimits
 
@@ -83,7 +101,7 @@ def run_limits(time_limit: str | None, memory_limit: str | None) -> RunLimits:
 
 
 def _amount(option: str, text: str | None, unit: str) -> float:
-    """Return the amount that an option gives, in `unit`; inf where it is not given."""
+    """Return the amount in an option's text, in `unit`; inf if the option is not given."""
     from cluster_sim.errors import ScenarioError
     from cluster_sim.units import parse
 

@@ -1,4 +1,4 @@
-"""Bars of progress where somebody is watching, else nothing, or a line now and then."""
+"""Progress bars on a terminal; elsewhere nothing, or a line every 30 s."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from cluster_sim.sim.run import Progress
     from cluster_sim.studies.sweep_count import SweepCount
 
-_SAY_EVERY_S = 30.0  # where nobody is watching
+_SAY_EVERY_S = 30.0  # between two lines, if stderr is no terminal
 
 
 def is_watched() -> bool:
-    """Return whether somebody sees a bar of progress."""
+    """Return whether stderr is a terminal, so that a progress bar is visible."""
     return sys.stderr.isatty()
 
 
@@ -34,7 +34,7 @@ def _bar(*columns: ProgressColumn) -> Bar:
 
 
 def _text(field: str) -> ProgressColumn:
-    """Return the column that shows a field of a task as it is."""
+    """Return a column that shows a field of a task without interpreting markup."""
     from rich.progress import TextColumn
 
     return TextColumn(f"{{task.{field}}}", markup=False)
@@ -42,7 +42,7 @@ def _text(field: str) -> ProgressColumn:
 
 @contextmanager
 def counter(what: str, total: int | None = None) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar of how many of `what` are done; give the function that is told (done, total)."""
+    """Show a progress bar that counts `what`; yield the function that takes (done, total)."""
     if not is_watched():
         yield lambda done, total: None
         return
@@ -55,7 +55,7 @@ def counter(what: str, total: int | None = None) -> Iterator[Callable[[int, int]
 
 @contextmanager
 def simulation_bar(scenario: Scenario) -> Iterator[Progress | None]:
-    """Show a bar of one simulation with the time left; give what the simulation reports to."""
+    """Show a progress bar of one simulation; yield the function that takes its progress."""
     if not is_watched():
         yield None
         return
@@ -75,15 +75,15 @@ def simulation_bar(scenario: Scenario) -> Iterator[Progress | None]:
 
 
 def _share_done(scenario: Scenario, now_s: float, finished: int) -> float:
-    wanted, duration_s = scenario.requests_wanted, scenario.duration_s
-    by_count = finished / wanted if wanted else 0.0
+    expected, duration_s = scenario.requests_wanted, scenario.duration_s
+    by_count = finished / expected if expected else 0.0
     by_time = min(now_s / duration_s, 1.0) if duration_s else 0.0
     return max(by_count, by_time)
 
 
 @contextmanager
 def sweep_progress() -> Iterator[Callable[[SweepCount], None]]:
-    """Show how many points of a sweep are done and failed, points per second and the time left."""
+    """Show the progress of a sweep: points done and failed, points/s, time left [s]."""
     began_s = time.monotonic()
     if not is_watched():
         yield _say_now_and_then(began_s)

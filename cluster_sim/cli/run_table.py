@@ -1,4 +1,4 @@
-"""Table of a run: the verdict, then the metrics that have a row in it; one column per variant."""
+"""Table of a run: the verdict, then the metrics that have a row; one column per variant."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ from cluster_sim.results.metrics.verdict_text import (
     slo_line,
     slo_title,
 )
+from cluster_sim.results.unanswered import Outcome, reason_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from rich.table import Table
 
+    from cluster_sim.results.unanswered import Reason
+
     Summaries = Sequence[Mapping[str, Any]]
     Labelled = tuple[str, list[str]]
 
+_OUTCOMES: Mapping[str, Outcome] = {"failed": "failed", "rejected": "rejected"}
+"""Rows below which reasons stand, with the outcome that each counts."""
 _TITLES = {"ttft": "TTFT", "tpot": "TPOT", "e2el": "E2E"}
 """Names of the latencies that an SLO may limit."""
 
@@ -29,9 +34,14 @@ _TITLES = {"ttft": "TTFT", "tpot": "TPOT", "e2el": "E2E"}
 def verdicts(
     summaries: Mapping[str, Mapping[str, Any]], ended_early: Collection[str] = ()
 ) -> Iterator[str]:
-    """Yield the verdict on each variant that has an SLO; with its name where there are several.
+    """Yield the verdict on each variant that has an SLO.
 
-    ended_early: names of variants whose runs a limit has ended.
+    Parameters
+    ----------
+    summaries
+        Summary of each variant by its name. With several, each line begins with the name.
+    ended_early
+        Names of variants whose runs a limit of time or memory has ended.
     """
     for name, summary in summaries.items():
         if "slo_met" in summary:
@@ -39,15 +49,30 @@ def verdicts(
             yield f"{line} so far: the run was ended early" if name in ended_early else line
 
 
-def run_table(title: str, summaries: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Return the table of a run: one column per variant, by its name."""
+def run_table(
+    title: str,
+    summaries: Mapping[str, Mapping[str, Any]],
+    reasons: Mapping[str, Sequence[Reason]] | None = None,
+) -> Table:
+    """Return the table of a run.
+
+    Parameters
+    ----------
+    title
+        Title of the table.
+    summaries
+        Summary of each variant by its name; each is a column.
+    reasons
+        Reasons why requests of a variant got no answer, by its name.
+    """
     columns = list(summaries.values())
-    rows = [*_verdict_rows(columns), *_metric_rows(columns), *_class_rows(columns)]
+    why = [(reasons or {}).get(name, ()) for name in summaries]
+    rows = [*_verdict_rows(columns), *_metric_rows(columns, why), *_class_rows(columns)]
     return side_by_side(summaries, rows, title)
 
 
 def _verdict_rows(summaries: Summaries, prefix: str = "") -> Iterator[Labelled]:
-    """Yield the row of the verdict; none where no variant has one."""
+    """Yield the row of the verdict; no row if no variant has an SLO."""
     titles = {slo_title(summary): None for summary in summaries if "slo_met" in summary}
     if titles:
         label = next(iter(titles)) if len(titles) == 1 else "SLO"
@@ -55,14 +80,17 @@ def _verdict_rows(summaries: Summaries, prefix: str = "") -> Iterator[Labelled]:
 
 
 def _verdict_cell(summary: Mapping[str, Any], label: str) -> str:
-    """Return the verdict, with what the label of its row does not say."""
+    """Return the verdict, with its percentile if the label of the row does not name it."""
     if "slo_met" not in summary:
         return "-"
     return f"{met_text(is_met=summary['slo_met'])}{slo_title(summary).removeprefix(label)}"
 
 
-def _metric_rows(summaries: Summaries) -> Iterator[Labelled]:
-    """Yield one row for each metric that some variant has, and for percentiles of the SLO."""
+def _metric_rows(summaries: Summaries, why: Sequence[Sequence[Reason]]) -> Iterator[Labelled]:
+    """Yield a row per metric that some variant has, and per percentile of the SLO.
+
+    Below the numbers of requests without an answer stand the reasons (why).
+    """
     rows = [
         (float(row.place), row.label, [metric.cell(summary) for summary in summaries])
         for metric, row in run_rows()
@@ -70,10 +98,13 @@ def _metric_rows(summaries: Summaries) -> Iterator[Labelled]:
     ]
     for _, label, cells in sorted([*rows, *_percentile_rows(summaries)]):
         yield label, cells
+        if label in _OUTCOMES:
+            for text, counts in reason_rows(_OUTCOMES[label], why):
+                yield f"  {text}", [f"{count:,}" for count in counts]
 
 
 def _percentile_rows(summaries: Summaries) -> Iterator[tuple[float, str, list[str]]]:
-    """Yield rows of the percentiles of the SLO with their places, among p50 and p99."""
+    """Yield rows of the SLO's percentiles with their positions in the table, near p50 and p99."""
     percentiles = {value for summary in summaries for value in percentiles_of(summary)}
     for latency, title in _TITLES.items():
         p50, p99 = (METRICS[percentile_key(latency, percent)].row for percent in (50.0, 99.0))
@@ -88,7 +119,7 @@ def _percentile_rows(summaries: Summaries) -> Iterator[tuple[float, str, list[st
 
 
 def _class_rows(summaries: Summaries) -> Iterator[Labelled]:
-    """Yield the verdict on each class of traffic, its TTFT and its share within the SLO."""
+    """Yield rows per class of traffic: verdict, TTFT and share of requests within the SLO."""
     by_class = [summary.get("classes", {}) for summary in summaries]
     for name in dict.fromkeys(name for classes in by_class for name in classes):
         of_class = [classes.get(name, {}) for classes in by_class]

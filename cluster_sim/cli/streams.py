@@ -1,4 +1,4 @@
-"""Output that others end or cannot show: readers that leave, and streams that are not UTF-8."""
+"""Output streams: readers that close the pipe, and streams that are not UTF-8."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _SPELLINGS = {
     "ρ": "rho",
     "√": "sqrt ",
 }
-"""How signs of our own texts are spelled in ASCII."""
+"""ASCII spellings of characters in this package's texts."""
 _HANDLER = "cluster-sim"
 
 
 def _spelled(fault: UnicodeError) -> tuple[str | bytes, int]:
-    """Return what stands for signs that a stream cannot show: our spelling, or their number."""
+    """Return an ASCII spelling or an escape code for characters that a stream cannot encode."""
     if not isinstance(fault, UnicodeEncodeError):
         raise fault
     signs = fault.object[fault.start : fault.end]
@@ -42,8 +42,8 @@ def _spelled(fault: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def spell_what_cannot_be_shown() -> None:
-    """Make stdout and stderr take every text, whatever their encoding."""
-    if sys.stdout is None:  # closed by whoever has started the command
+    """Make stdout and stderr accept every text, whatever their encoding."""
+    if sys.stdout is None:  # closed by the process that started the command
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open until the end
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open until the end
@@ -54,9 +54,14 @@ def spell_what_cannot_be_shown() -> None:
 
 
 def flush() -> None:
-    """Hand everything that was printed to its readers.
+    """Flush stdout and stderr.
 
-    Raises BrokenPipeError where they have left, and OSError where it cannot be written.
+    Raises
+    ------
+    BrokenPipeError
+        The reader has closed the pipe.
+    OSError
+        The output cannot be written, such as to a full disk.
     """
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and not stream.closed:
@@ -64,7 +69,7 @@ def flush() -> None:
 
 
 def drop_the_rest() -> None:
-    """Write what is still to be printed nowhere, so that Python does not fail on it at its end."""
+    """Redirect stdout and stderr to the null device, so that Python's last flush cannot fail."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         os.dup2(nowhere, descriptor)
@@ -72,9 +77,9 @@ def drop_the_rest() -> None:
 
 
 def end_without_a_reader() -> NoReturn:
-    """End as other tools do when the reader of their output has left: quietly, by SIGPIPE."""
+    """End the process quietly by SIGPIPE, as other tools do when their reader closes the pipe."""
     drop_the_rest()
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGPIPE)
-    sys.exit(1)  # a system without such signals, or that holds them back
+    sys.exit(1)  # where SIGPIPE does not exist or is blocked

@@ -1,4 +1,4 @@
-"""Tables in which several runs, pools or traffics stand side by side."""
+"""Tables with one column per run, pool or workload."""
 
 from __future__ import annotations
 
@@ -21,11 +21,16 @@ def side_by_side(
     Parameters
     ----------
     names
-        Heading of each column but the first.
+        Headings of the columns after the column of labels.
     rows
-        (label, cells) of each row, the cells in the order of the names.
+        (label, cells) of each row; the cells are in the order of the names.
     title
-        Title of the table; none by default.
+        Title of the table. Default: no title.
+
+    Examples
+    --------
+    >>> side_by_side(["b200", "cs3"], [("nodes", ["1", "4"])]).row_count
+    1
     """
     from rich.table import Table
 
@@ -43,7 +48,17 @@ def rows_of(
     summaries: Sequence[Mapping[str, Any]],
     cell: Callable[[Mapping[str, Any], str, str], str],
 ) -> Iterable[tuple[str, list[str]]]:
-    """Yield (label, cells) of each row that some summary has a value for."""
+    """Yield (label, cells) of each row for which some summary has a value.
+
+    Parameters
+    ----------
+    rows
+        Rows of the table.
+    summaries
+        Summaries, one per column.
+    cell
+        Function of (summary, key, format) that returns the text of a cell.
+    """
     for label, key, form in rows:
         if any(summary.get(key) is not None for summary in summaries):
             yield (
@@ -56,5 +71,9 @@ def rows_of(
 
 
 def formatted(summary: Mapping[str, Any], key: str, form: str) -> str:
-    """Return one value of a summary in a format of Python's."""
+    """Return one value of a summary, formatted by a Python format specification.
+
+    >>> formatted({"rate_per_s": 12.345}, "rate_per_s", ".1f")
+    '12.3'
+    """
     return format(summary[key], form)

@@ -1,4 +1,4 @@
-"""Cost of a node for whoever runs it: bought, rented, or committed to by contract.
+"""Cost of a node: bought, rented, or committed to by contract.
 
 Every price may have a range.
 """
@@ -37,11 +37,12 @@ from cluster_sim.typing import Count, CountOrZero, Number
 
 class _Offer(Description):
     name: str
+    """Name of the offer, as shown in tables."""
     year: CountOrZero
     """Year of the prices, which are in US dollars."""
 
     def node_usd_per_hour(self, figures: Mapping[str, Number], devices: int) -> dict[str, Number]:
-        """Return the cost of a node by what it is spent on, electricity left out [USD/h].
+        """Return the parts of a node's cost by what they pay for, without electricity [USD/h].
 
         Parameters
         ----------
@@ -54,15 +55,12 @@ class _Offer(Description):
 
     @property
     def metered_usd_per_kwh(self) -> str | None:
-        """Field with the price of electricity; None where all power is included."""
+        """Field with the price of electricity; None if all power is included."""
         return None
 
 
 class Owned(_Offer):
-    """A node that is bought, with its share of everything around it.
-
-    What is left out costs nothing.
-    """
+    """A node that is bought, with its share of everything around it. Omitted figures cost nothing."""
 
     basis: Literal["owned"] = "owned"
     purchase_usd: EstimatedUsd
@@ -70,44 +68,46 @@ class Owned(_Offer):
     networking: EstimatedShare = ZERO
     """Switches, cables and adapters of the cluster, as a share of the purchase."""
     networking_mark_up: EstimatedShare = ZERO
-    """Share of networking that is the vendor's premium over open Ethernet. It is part of
+    """Share of networking that is the vendor's premium over open Ethernet. It is a part of
     `networking`, not added to it."""
     storage: EstimatedShare = ZERO
     """Storage of the cluster, as a share of the purchase."""
     life_s: EstimatedPositiveSeconds
     """Time over which node, networking, storage and spares are written off [s]."""
     residual: EstimatedShare = ZERO
-    """Share of the price of node, networking, storage and spares that they sell for at the end of
-    their life."""
+    """Share of the price of node, networking, storage and spares that remains as sale value at the
+    end of their life."""
     cost_of_capital: EstimatedShare = ZERO
-    """Interest per year on everything that is bought: 0.05 is 5 %."""
+    """Interest per year on everything that is bought. 0.05 is 5 %."""
     rated_w: EstimatedWatts
-    """Highest power of a node, for which the facility is built [W]."""
+    """Maximum power of a node, for which the facility is built [W]."""
     facility_usd_per_w: EstimatedUsdPerWatt = ZERO
     """Price of building, power and cooling [USD/W]."""
     facility_life_s: EstimatedPositiveSeconds = Estimate(
         15.0 * 31_536_000.0, 15.0 * 31_536_000.0, 15.0 * 31_536_000.0
     )
+    """Time over which building, power and cooling are written off [s]."""
     electricity_usd_per_kwh: EstimatedUsdPerKwh = ZERO
-    """Price of electricity where the site gives none [USD/kWh]."""
+    """Price of electricity, unless the site gives one [USD/kWh]."""
     licences_usd_per_hour: EstimatedUsdPerHour = ZERO
     """Licences of software per device [USD/h]."""
     support: EstimatedShare = ZERO
     """Contracts for hardware per year, as a share of the purchase."""
     porting_usd: EstimatedUsd = ZERO
-    """Engineering that brings the software to this machine, once for all nodes of its owner, spread
-    over `life` [USD]."""
+    """Engineering that ports the software to this machine [USD]. It is paid once for all nodes of
+    the owner and spread over `life`."""
     porting_nodes: Count = 1
     """Number of nodes of the owner, over which `porting` is spread."""
     staffing_usd_per_hour: EstimatedUsdPerHour = ZERO
-    """Staff that keeps a node running, per node [USD/h]."""
+    """Cost of staff that operates a node, per node [USD/h]."""
     failures_per_s: EstimatedPerSecond = ZERO
-    """Failures per device [1/s]."""
+    """Rate of failures per device [1/s]."""
     repair_s: EstimatedSeconds = ZERO
-    """Time until a node with a failed device is back [s]. A spare stands in for it."""
+    """Time until a node with a failed device is back in service [s]. A spare replaces it
+    meanwhile."""
 
     def node_usd_per_hour(self, figures: Mapping[str, Number], devices: int) -> dict[str, Number]:
-        """Return the cost of a node by what it is spent on, electricity left out [USD/h]."""
+        """Return the parts of a node's cost by what they pay for, without electricity [USD/h]."""
         life_years, purchase_usd = _years(figures["life_s"]), figures["purchase_usd"]
         of_vendor = figures["networking_mark_up"]
         spares = spare_share(figures["failures_per_s"], devices, figures["repair_s"])
@@ -142,18 +142,18 @@ class Owned(_Offer):
 
 
 class Rented(_Offer):
-    """Devices by the hour, power and everything else included."""
+    """Devices rented by the hour, with power and everything else included."""
 
     basis: Literal["rented"] = "rented"
     rental_usd_per_hour: EstimatedUsdPerHour
     """Rent per device [USD/h]."""
     licences_usd_per_hour: EstimatedUsdPerHour = ZERO
-    """Licences of software per device that the rental does not include [USD/h]."""
+    """Licences of software per device that are not included in the rental [USD/h]."""
     staffing_usd_per_hour: EstimatedUsdPerHour = ZERO
-    """Staff per node [USD/h]."""
+    """Cost of staff per node [USD/h]."""
 
     def node_usd_per_hour(self, figures: Mapping[str, Number], devices: int) -> dict[str, Number]:
-        """Return the cost of a node by what it is spent on [USD/h]."""
+        """Return the parts of a node's cost by what they pay for [USD/h]."""
         return {
             "rental": figures["rental_usd_per_hour"] * devices,
             "licences": figures["licences_usd_per_hour"] * devices,
@@ -162,7 +162,7 @@ class Rented(_Offer):
 
 
 class Committed(_Offer):
-    """Capacity by contract: an amount for a power over some years, everything included."""
+    """Capacity by contract: an amount of money for a power over a term, with everything included."""
 
     basis: Literal["committed"] = "committed"
     amount_usd: EstimatedUsd
@@ -172,20 +172,20 @@ class Committed(_Offer):
     power_w: EstimatedWatts
     """Power of the site, cooling included [W]."""
     rated_w: EstimatedWatts
-    """Power of one node, cooling left out [W]."""
+    """Power of one node, cooling excluded [W]."""
     pue: EstimatedFactor
-    """Power of the site per watt of its nodes. With `power` and `rated` it gives the number of
-    nodes."""
+    """Power of the site per watt of its nodes. The number of nodes follows from `power`, `rated`
+    and this figure."""
 
     def node_usd_per_hour(self, figures: Mapping[str, Number], devices: int) -> dict[str, Number]:
-        """Return the cost of a node by what it is spent on [USD/h]."""
+        """Return the parts of a node's cost by what they pay for [USD/h]."""
         nodes = contract_nodes(figures["power_w"], figures["rated_w"], figures["pue"])
         years = _years(figures["term_s"])
         return {"contract": contract_usd_per_hour(figures["amount_usd"], years, nodes)}
 
 
 Prices = Annotated[Owned | Rented | Committed, Field(discriminator="basis")]
-"""A way to pay for a node: buy it, rent it, or commit to it by contract."""
+"""A way to pay for a node: purchase, rent or a contract."""
 
 
 def _years(seconds: Number) -> Number:

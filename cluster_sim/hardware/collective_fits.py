@@ -14,51 +14,55 @@ from cluster_sim.units import BytesPerSecond, PositiveSeconds, Seconds
 CollectiveKind = Literal[
     "all_reduce", "all_reduce_vllm", "nccl_all_reduce", "all_gather", "reduce_scatter", "all_to_all"
 ]
-"""A kind of collective; each has a fit of its own."""
+"""A kind of collective. Each kind has its own fit."""
 
 
 class OneShotFit(Description):
-    """An all-reduce in which each rank reads the tensors of all others: best for small tensors."""
+    """An all-reduce in which each rank reads the tensors of all others.
+
+    It is the fastest algorithm for small tensors.
+    """
 
     start_s: PositiveSeconds
-    """Time of the smallest tensor, before ranks count [s]."""
+    """Time of the smallest tensor, without the time per rank [s]."""
     rank_s: Seconds = 0.0
     """Additional time per rank beyond the first [s]."""
     bandwidth_bytes_per_s: BytesPerSecond
     """Rate at which a rank reads the tensors of the others [B/s]."""
     overlap: Annotated[float, Field(ge=1.0, le=8.0)] = 1.0
-    """Exponent of the norm that joins start and reading. With 1 they do not overlap."""
+    """Exponent of the norm that combines start and reading. With 1 they do not overlap."""
 
 
 class CollectiveFit(Description):
-    """Time of one kind of collective; a start and a bandwidth are enough.
+    """Time of one kind of collective. A start and a bandwidth are enough to describe it.
 
-    `physics.collectives` puts the constants together.
+    `physics.collectives` combines the constants.
     """
 
     largest: Annotated[int, Field(ge=2), COUNT] = 8
-    """Largest number of ranks that was measured."""
+    """Largest number of ranks in the measurements."""
     start_s: PositiveSeconds
-    """Time of the smallest tensor, before ranks count [s]."""
+    """Time of the smallest tensor, without the time per rank [s]."""
     rank_s: Seconds = 0.0
-    """Additional time per rank beyond the first: steps of the ring [s]."""
+    """Additional time per rank beyond the first, as for the steps of a ring [s]."""
     link_bandwidth_bytes_per_s: BytesPerSecond
     """Rate at which large tensors cross the links of a rank in one direction [B/s]. It is a fit and
     may lie above or below the wire's bandwidth."""
     copy_bandwidth_bytes_per_s: BytesPerSecond | None = None
-    """Rate at which the whole tensor is copied in addition, for any number of ranks [B/s]."""
+    """Rate at which the whole tensor is copied in addition, for any number of ranks [B/s]. Default:
+    no copy."""
     in_switch: Annotated[float, Field(ge=1.0)] = 1.0
-    """Factor by which fewer bytes cross the links in a group so large that switches make the
-    sums."""
+    """Factor by which fewer bytes cross the links in a group that is large enough for reductions
+    inside the switches."""
     climb_s: Seconds = 0.0
-    """Time on the links up to which the bandwidth is below half of its final value [s]."""
+    """Time on the links below which less than half of the final bandwidth is reached [s]."""
     climb_exponent: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
-    """Exponent with which the time on the links grows with the size well below `climb_s`."""
+    """Exponent of the size in the time on the links, for times far below `climb`."""
     one_shot: OneShotFit | None = None
-    """Algorithm of an all-reduce of small tensors."""
+    """Separate algorithm for an all-reduce of small tensors. Default: no separate algorithm."""
 
     def at(self, links: float) -> Self:
-        """Return this fit with a share (above 0) of the links' bandwidth; starts stay."""
+        """Return this fit with a share (above 0) of the bandwidth of the links. Start times stay."""
         slower = scaled_by(
             self, {"link_bandwidth_bytes_per_s": links, "copy_bandwidth_bytes_per_s": links}
         )
@@ -67,24 +71,24 @@ class CollectiveFit(Description):
 
 
 class CollectiveFits(Description):
-    """Collectives of devices that are linked as inside a node, in CUDA graphs.
+    """Fits of collectives between devices that are linked as inside a node, in CUDA graphs.
 
-    They are fitted by `cluster-sim calibrate`.
+    `cluster-sim calibrate` fits them.
     """
 
     all_reduce: CollectiveFit | None = None
-    """All-reduce by TensorRT-LLM's kernel, which stands in for engines without a fit of their
-    own."""
+    """All-reduce by TensorRT-LLM's kernel. It is also used for engines without their own fit.
+    Default: not measured."""
     all_reduce_vllm: CollectiveFit | None = None
-    """All-reduce by vLLM's own kernel."""
+    """All-reduce by vLLM's own kernel. Default: the fit of `all_reduce`."""
     nccl_all_reduce: CollectiveFit | None = None
-    """All-reduce by NCCL."""
+    """All-reduce by NCCL. Default: not measured."""
     all_gather: CollectiveFit | None = None
-    """All-gather by NCCL."""
+    """All-gather by NCCL. Default: not measured."""
     reduce_scatter: CollectiveFit | None = None
-    """Reduce-scatter by NCCL."""
+    """Reduce-scatter by NCCL. Default: not measured."""
     all_to_all: CollectiveFit | None = None
-    """All-to-all by NCCL."""
+    """All-to-all by NCCL. Default: not measured."""
 
     def all_reduce_of(self, engine: str) -> CollectiveFit | None:
         """Return the fit of the all-reduce kernel that the engine called `engine` runs."""
@@ -95,14 +99,14 @@ class CollectiveFits(Description):
         )
 
     def at(self, links: float) -> Self:
-        """Return all fits with a share (above 0) of the links' bandwidth; starts stay."""
+        """Return all fits with a share (above 0) of the bandwidth of the links. Start times stay."""
         fits = ((kind, getattr(self, kind)) for kind in type(self).model_fields)
         return self.model_copy(
             update={kind: fit.at(links) for kind, fit in fits if fit is not None}
         )
 
     def updated(self, other: CollectiveFits) -> CollectiveFits:
-        """Return these fits with those that `other` sets in place of the ones of the same kind."""
+        """Return these fits, with the kinds that `other` sets replaced."""
         return self.model_copy(
             update={kind: getattr(other, kind) for kind in other.model_fields_set}
         )

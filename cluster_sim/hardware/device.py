@@ -1,4 +1,4 @@
-"""One accelerator, as its data sheet and its measurements describe it."""
+"""One accelerator, as described by its data sheet and its measurements."""
 
 from __future__ import annotations
 
@@ -25,38 +25,41 @@ from cluster_sim.typing import Count
 from cluster_sim.units import BytesPerSecond, FlopPerSecond, Seconds
 
 _LAUNCHES = ("layer_s", "expert_layer_s", "latent_layer_s")
-"""Fields of `Overhead` that are starts of kernels and follow the clock; the others are the
-host's."""
+"""Fields of `Overhead` that are launches of kernels and follow the clock. The other fields are
+times of the host."""
 
 
 class Systolic(Description):
-    """Arrays of multipliers that keep weights while tokens stream through.
+    """Arrays of multipliers that hold weights while tokens stream through.
 
-    Small products leave parts of them empty, see `physics.systolic`.
+    Small products leave parts of the arrays empty, see `physics.systolic`.
     """
 
     rows: Count
-    """Number of inputs of a product that one array sums over."""
+    """Number of inputs of a product over which one array sums."""
     columns: Count
-    """Number of outputs of a product that one array makes."""
+    """Number of outputs of a product that one array computes."""
     arrays: Count = 1
-    """Number of arrays that work side by side. Together they reach the device's peak."""
+    """Number of arrays that work in parallel. Together they reach the device's peak."""
     load_cycles: Count | None = None
-    """Number of cycles to fill one array with weights, which hide behind the tokens of the weights
-    before. Default: one cycle per row."""
+    """Number of cycles to fill one array with weights. The filling is hidden behind the tokens of
+    the previous weights. Default: one cycle per row."""
 
 
 class Peak(Description):
-    """Dense peak compute rate by precision; a precision that is left out has no hardware."""
+    """Dense peak compute rate by precision. An omitted precision has no hardware support."""
 
     bf16_flop_per_s: FlopPerSecond
+    """Dense peak compute rate in bf16 [FLOP/s]."""
     fp8_flop_per_s: FlopPerSecond | None = None
+    """Dense peak compute rate in fp8 [FLOP/s]. Default: no hardware support."""
     fp4_flop_per_s: FlopPerSecond | None = None
+    """Dense peak compute rate in fp4 [FLOP/s]. Default: no hardware support."""
 
     def of(self, precision: Precision) -> tuple[Precision, float]:
-        """Return the precision that weights in `precision` compute in, and its peak [FLOP/s].
+        """Return the precision in which `precision` weights are multiplied, and its peak [FLOP/s].
 
-        Weights of a precision without hardware are widened to bf16.
+        Weights of a precision without hardware support are widened to bf16.
         """
         rate = {
             "bf16": self.bf16_flop_per_s,
@@ -67,51 +70,63 @@ class Peak(Description):
 
 
 class Device(Description):
-    """One accelerator: a GPU where `efficiency` is given, a wafer where `wafer` is."""
+    """One accelerator: a GPU if `efficiency` is given, a wafer if `wafer` is given."""
 
     name: str
+    """Name of the device, as shown in tables and figures."""
     memory: Memory
+    """Memory that holds weights and KV cache."""
     peak: Peak
+    """Dense peak compute rate by precision."""
     efficiency: Efficiency | None = None
-    """Shares of the peaks that a GPU's kernels reach."""
+    """Shares of the peaks that a GPU's kernels reach. Either `efficiency` (a GPU) or `wafer` is
+    required."""
     overheads: dict[str, Overhead] = Field(default_factory=dict)
-    """Overheads of a GPU by the name of the engine; `default` for all others."""
+    """Overheads of a GPU by the name of the engine. `default` applies to all other engines."""
     kernels: KernelFits | None = None
-    """Times of its kernels alone, where they were measured. `efficiency` gives those of other
-    kernels."""
+    """Measured times of the device's kernels, each alone on the device. `efficiency` gives the
+    times of other kernels. Default: no kernel was measured."""
     weight_memory: WeightMemory | None = None
-    """Memory of the weights where it is not `memory`, which then holds the KV cache alone."""
+    """Separate memory of the weights, if `memory` holds only the KV cache. Default: `memory` holds
+    both."""
     systolic: Systolic | None = None
-    """Systolic arrays that multiply matrices; `efficiency.compute` is then the share that is left
-    once the shapes of products are counted. Left out, shapes do not matter."""
+    """Systolic arrays that multiply matrices. `efficiency.compute` is then the share that remains
+    after the shapes of products are accounted for. Default: the shapes of products do not
+    matter."""
     wafer: Wafer | None = None
-    """Grid of cores of a wafer-scale device."""
+    """Grid of cores of a wafer-scale device. Either `efficiency` (a GPU) or `wafer` is required."""
     collectives: CollectiveFits = CollectiveFits()
-    """Collectives between devices of one node."""
+    """Fits of collectives between devices of one node."""
     peer_latency_s: Seconds = 0.0
-    """Start of a transfer from device to device inside a node [s]."""
+    """Start time of a transfer from device to device inside a node [s]."""
     peer_bandwidth_bytes_per_s: BytesPerSecond | None = None
-    """Bandwidth from device to device inside a node in one direction [B/s]."""
+    """Bandwidth from device to device inside a node in one direction [B/s]. Default: transfers
+    between pipeline stages take `peer_latency` alone."""
     power: Power | None = None
-    """Power that the device draws. Left out, runs report no energy."""
+    """Power that the device draws. Default: runs report no energy."""
     limits: Limits | None = None
-    """Temperatures at which the device protects itself."""
+    """Temperatures at which the device protects itself. Default: temperatures do not change the
+    clock."""
     refresh: Refresh | None = None
-    """Bandwidth that refreshing warm memory leaves."""
+    """Share of the memory bandwidth that remains at high temperature, because warm memory is
+    refreshed more often. Default: the whole bandwidth."""
     governor: GovernorSpec | None = None
-    """Steps and periods with which the device lowers its clock."""
+    """Steps and periods in which the device changes its clock. Default: assumed steps and
+    periods."""
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> Device:
         if (self.efficiency is None) == (self.wafer is None):
             raise ValueError("expected either 'efficiency' (a GPU) or 'wafer'")
         if self.efficiency is not None and "default" not in self.overheads:
-            raise ValueError("'overheads' has no 'default'")
+            raise ValueError(
+                "'overheads' has no 'default'; expected an entry of this name for engines without their own"
+            )
         if self.wafer is not None:
             for name in ("weight_memory", "systolic"):
                 if getattr(self, name) is not None:
                     raise ValueError(
-                        f"got '{name}' beside 'wafer'; expected it with 'efficiency' only"
+                        f"got '{name}' beside 'wafer'; expected '{name}' only with 'efficiency'"
                     )
         return self
 
@@ -129,7 +144,7 @@ class Device(Description):
 
     @property
     def measured(self) -> bool:
-        """Whether step times rest on measured kernels or runs, not on a data sheet alone."""
+        """Whether step times rely on measured kernels or runs, and not on a data sheet alone."""
         return self.wafer is not None or self.kernels is not None
 
     def overhead(self, engine: str) -> Overhead:
@@ -137,7 +152,7 @@ class Device(Description):
         return self.overheads.get(engine, self.overheads["default"])
 
     def at(self, point: OperatingPoint) -> Self:
-        """Return this device at `point`: kernels, peaks and links slow down, the host does not."""
+        """Return this device at `point`. Kernels, peaks and links slow down; the host does not."""
         if point == FULL_SPEED:
             return self
         clock, memory, links = point

@@ -1,4 +1,4 @@
-"""Shares that kernels reach of a data sheet, and times that an engine adds to its kernels."""
+"""Shares of the data sheet that kernels reach, and times that an engine adds to its kernels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cluster_sim.units import Seconds
 
 
 class Efficiency(Description):
-    """Shares of a GPU's peaks that its kernels reach, for kernels that `kernels` does not fit."""
+    """Shares of a GPU's peaks that its kernels reach, for kernels without a fit in `kernels`."""
 
     weight_bandwidth: ByPrecision
     """Share of peak bandwidth at which decoding reads weights."""
@@ -24,47 +24,48 @@ class Efficiency(Description):
     compute: ByPrecision
     """Share of peak compute that the dense GEMMs of a large step reach."""
     expert_compute: Share
-    """Share that the grouped GEMMs of experts reach of the peak of the next wider format: of fp8
-    for nvfp4, of bf16 for others."""
+    """Share of the peak of the next wider format that the grouped GEMMs of experts reach: of fp8
+    for nvfp4, of bf16 for other formats."""
     attention_compute: Share
     """Share of the bf16 peak that prefill attention reaches."""
     knee: Annotated[float, Field(ge=1.0)] = 4.0
-    """Exponent p of the p-norm that joins a product's reading time and computing time. A large p
-    makes the turn from one to the other sharp."""
+    """Exponent p of the p-norm that combines reading time and computing time of a product. A large
+    p gives a sharp transition from one to the other."""
 
 
 class Overhead(Description):
     """Times that a serving engine adds on a device to reading, computing and communicating."""
 
     request_s: Seconds = 0.0
-    """Time from a request's arrival at the server until the scheduler sees it: HTTP, tokenising,
-    queues between processes [s]."""
+    """Time from the arrival of a request at the server until the scheduler sees it: HTTP,
+    tokenising, queues between processes [s]."""
     step_s: Seconds
     """Host and sampling time per step that no kernel hides [s]."""
     sequence_s: Seconds = 0.0
-    """Host and sampling time per sequence that a step samples a token for [s]."""
+    """Host and sampling time per sequence that gets a token in a step [s]."""
     layer_s: Seconds
-    """Launches of a layer's element-wise kernels: norms, rotary embedding, activation [s]. The
-    bytes that they move count in addition."""
+    """Time of launches of a layer's element-wise kernels: norms, rotary embedding, activation [s].
+    The time to move their bytes is added."""
     expert_layer_s: Seconds = 0.0
-    """Launches of routing and sorting in a layer of experts [s]."""
+    """Time of launches for routing and sorting in a layer with experts [s]."""
     latent_layer_s: Seconds = 0.0
-    """Launches of a layer of latent attention beyond those of a plain one: norms and copies of
-    latent vectors, quantising [s]."""
+    """Time of additional launches in a layer of latent attention compared with a plain layer: norms
+    and copies of latent vectors, quantising [s]."""
     eager_layer_s: Seconds = 0.0
-    """Least time per layer of a step that prefills [s]. Such steps run outside CUDA graphs, and the
-    host launches their kernels one by one."""
+    """Minimum time per layer of a step with prefill [s]. Such steps run outside CUDA graphs, and
+    the host launches their kernels one by one."""
     launch_overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """Share of a kernel's start that hides behind the kernel before it in a CUDA graph, for kernels
-    that were measured alone."""
+    """Share of a kernel's launch that is hidden behind the previous kernel in a CUDA graph. It
+    applies to kernels that were measured alone."""
     gemm: ByPrecision = Field(default_factory=lambda: ByPrecision(bf16=1.0))
-    """Time of the engine's matrix products relative to that by `kernels` or `efficiency`, by the
-    weights' precision."""
+    """Ratio of the time of the engine's matrix products to the time by `kernels` or `efficiency`,
+    by precision of the weights. Default: 1."""
     experts: Annotated[float, Field(gt=0.0)] = 1.0
-    """Time of the engine's grouped products of experts relative to that by `efficiency`, where
-    computing limits them."""
+    """Ratio of the time of the engine's grouped products of experts to the time by `efficiency`, if
+    compute limits them."""
     attention: Annotated[float, Field(gt=0.0)] = 1.0
-    """Time of the engine's decode attention relative to that by `kernels` or `efficiency`."""
+    """Ratio of the time of the engine's decode attention to the time by `kernels` or
+    `efficiency`."""
     collective: Annotated[float, Field(gt=0.0)] = 1.0
-    """Time of the engine's all-reduces relative to that by `collectives`: waiting for the slowest
-    rank, copies, fusion."""
+    """Ratio of the time of the engine's all-reduces to the time by `collectives`: waiting for the
+    slowest rank, copies, fusion."""

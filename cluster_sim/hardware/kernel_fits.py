@@ -18,13 +18,14 @@ from cluster_sim.units import BytesPerSecond, FlopPerSecond, PositiveBytes, Posi
 class GemmFit(KernelFit):
     """Time of one matrix product alone on a device, one fit per precision.
 
-    `physics.gemm.gemm_s` puts the constants together.
+    `physics.gemm.gemm_s` combines the constants.
     """
 
     processors: Count
-    """Number of streaming multiprocessors: tiles of the output that are worked on at a time."""
+    """Number of streaming multiprocessors, which is the number of output tiles processed in
+    parallel."""
     element_bytes: PositiveBytes
-    """Size of one weight with its share of the scales [B]: 0.5625 B for nvfp4."""
+    """Size of one weight including its share of the scales [B]: 0.5625 B for nvfp4."""
     launch_s: PositiveSeconds
     """Time of the smallest product [s]."""
     bandwidth_bytes_per_s: BytesPerSecond
@@ -32,21 +33,23 @@ class GemmFit(KernelFit):
     compute_flop_per_s: FlopPerSecond
     """Compute rate of a short kernel with any number of tiles [FLOP/s]."""
     overlap: Annotated[float, Field(ge=1.0)]
-    """Exponent of the norm that joins moving and computing. With 1 they do not overlap."""
+    """Exponent of the norm that combines data movement and computing. With 1 they do not
+    overlap."""
     tile_overhead: Annotated[float, Field(ge=0.0)]
-    """Cost of a tile at each of its inputs beside its elements: loads and latency of the main loop
+    """Cost of a tile per input in addition to its elements: loads and latency of the main loop
     [elements]."""
     epilogue_s: Seconds
-    """Time to write one element of a tile after it is summed [s]."""
+    """Time to write one element of a tile after its sum is complete [s]."""
     split_s: Seconds
-    """Time to join the parts of a product whose k is split, per square root of the parts [s]."""
+    """Time to combine the parts of a product with a split k dimension, per square root of the
+    number of parts [s]."""
     partial_bandwidth_bytes_per_s: BytesPerSecond
-    """Rate at which the sums of the parts are added up, 4 B each [B/s]."""
+    """Rate at which the partial sums are added up, at 4 B each [B/s]."""
     slowdown: Annotated[float, Field(ge=0.0)]
-    """Share by which a long kernel takes longer than short ones suggest, presumably because of the
+    """Share by which a long kernel is slower than short ones suggest, presumably because of the
     device's power limit."""
     row_s: Seconds
-    """Time per token of a kernel that quantises it [s]."""
+    """Time per token of a kernel that quantises the inputs [s]."""
     activation_s: Seconds
     """Time to quantise one element of the inputs [s]."""
 
@@ -54,48 +57,50 @@ class GemmFit(KernelFit):
 class GenerationAttentionFit(KernelFit):
     """Time of one decode-attention kernel, one fit per precision of the KV cache.
 
-    A unit is one KV head of one sequence. `physics.decode_attention` puts the constants together.
+    A unit is one KV head of one sequence. `physics.decode_attention` combines the constants.
     """
 
     start_s: Seconds
-    """Time of a kernel of few short sequences, before the width of heads counts [s]."""
+    """Time of a kernel with few short sequences, without the time per head width [s]."""
     value_s: Seconds
     """Time per value of a head's width (`head_dim`) [s]."""
     head_s: Seconds
     """Time per query head of each sequence [s]."""
     sequence_s: Seconds
-    """Time per sequence, up to 512 of them: kernels that plan ahead walk over them first [s]."""
+    """Time per sequence, for at most 512 sequences [s]. Kernels that plan their work first visit
+    every sequence."""
     free_units: Annotated[float, Field(ge=0.0)]
-    """Number of units that run side by side at no cost: about one wave of thread blocks."""
+    """Number of units that run in parallel at no cost, about one wave of thread blocks."""
     unit_s: Seconds
-    """Time per unit beyond the free ones, without its bytes [s]."""
+    """Time per unit beyond the free units, without reading its bytes [s]."""
     tile_bandwidth_bytes_per_s: BytesPerSecond
     """Rate at which the first tile of keys of a unit is read [B/s]. A kernel reads a whole tile
-    even of few keys."""
+    even if there are few keys."""
     short_keys: CountOrZero
-    """Number of keys per sequence up to which the time does not depend on them."""
+    """Maximum number of keys per sequence for which the time does not depend on the number of
+    keys."""
     long_start_s: Seconds
-    """Start of a kernel of longer sequences, which are split over several blocks and combined
-    [s]."""
+    """Start time of a kernel with longer sequences, which are split over several blocks and
+    combined [s]."""
     long_unit_s: Seconds
-    """Time per unit beyond the free ones in a kernel of longer sequences [s]."""
+    """Time per unit beyond the free units in a kernel with longer sequences [s]."""
     window_s: Seconds
-    """Additional time where a window cuts the sequences [s]."""
+    """Additional time if a window cuts the sequences [s]."""
     bandwidth_bytes_per_s: BytesPerSecond
-    """Rate at which keys and values are read when there are enough units [B/s]."""
+    """Rate at which keys and values are read if there are enough units [B/s]."""
     half_units: Annotated[float, Field(ge=0.0)]
-    """Number of units that reach half of that bandwidth: the limit of splitting one sequence."""
+    """Number of units at which half of `bandwidth` is reached, because a single sequence can be
+    split only so far."""
 
 
 class ContextAttentionFit(KernelFit):
     """Time of one prefill-attention kernel, one fit per precision of the KV cache.
 
-    A head is one query head of one sequence. `physics.prefill_attention` puts the constants
-    together.
+    A head is one query head of one sequence. `physics.prefill_attention` combines the constants.
     """
 
     start_s: Seconds
-    """Time of a kernel of few short prompts, before the width of heads counts [s]."""
+    """Time of a kernel with few short prompts, without the time per head width [s]."""
     value_s: Seconds
     """Time per value of a head's width (`head_dim`) [s]."""
     head_s: Seconds
@@ -103,51 +108,52 @@ class ContextAttentionFit(KernelFit):
     kv_head_s: Seconds
     """Time per KV head of prompts that fit into one tile [s]."""
     long_start_s: Seconds
-    """Start of a kernel of longer prompts [s]."""
+    """Start time of a kernel with longer prompts [s]."""
     compute_flop_per_s: FlopPerSecond
-    """Rate of the two products with very wide heads [FLOP/s]."""
+    """Compute rate of the two products for very wide heads [FLOP/s]."""
     extra_values: Annotated[float, Field(ge=0.0)]
-    """Cost of the softmax of a pair, in values of a head's width."""
+    """Cost of the softmax per query-key pair [values of a head's width]."""
     wide: Annotated[float, Field(ge=0.0)]
-    """Additional cost of a head's value beyond the 128th, relative to one before: tiles become
-    smaller."""
+    """Additional cost of each value of a head beyond the 128th, relative to one of the first 128.
+    Tiles become smaller for wide heads."""
     extra_keys: Annotated[float, Field(ge=0.0)]
-    """Number of keys that a token costs beyond those it sees: masked parts of tiles, reading
-    queries, writing outputs."""
+    """Number of keys that a token costs in addition to those it sees: masked parts of tiles,
+    reading queries, writing outputs."""
     tile_tokens: Annotated[float, Field(ge=0.0)]
-    """Number of tokens that one tile spans where each query head has its own KV head; they count as
-    extra keys. Where g query heads share a KV head, a tile packs their queries and spans a g-th of
-    the tokens, and so does its ragged edge."""
+    """Number of tokens that one tile spans if each query head has its own KV head. They count as
+    extra keys. If g query heads share a KV head, a tile packs their queries and spans 1/g of the
+    tokens, and so does its ragged edge."""
     window_keys: Annotated[float, Field(ge=0.0)]
-    """Number of further extra keys of a token whose view a window cuts: a second ragged edge, on
-    top of another `tile_tokens / g`."""
+    """Number of further extra keys per token if a window cuts its view: a second ragged edge, in
+    addition to another `tile_tokens / g`."""
     key_s: Seconds
-    """Time per key of one sequence [s]. A block walks over them one tile after another, and the
-    longest walk counts."""
+    """Time per key of one sequence [s]. A block visits the keys one tile after another, and the
+    longest such sequence of tiles counts."""
     bandwidth_bytes_per_s: BytesPerSecond
-    """Rate at which cached keys and values are read [B/s]: the device's peak, not a fit. New keys
-    are read while others are computed."""
+    """Rate at which cached keys and values are read [B/s]. It is the device's peak, not a fit. New
+    keys are read while others are computed."""
 
 
 class KernelFits(Description):
     """Kernels alone on a device, fitted to measured ones by `cluster-sim calibrate`.
 
-    Keys are precisions of the weights or of the KV cache, or names such as `fp8_vllm` where an
-    engine has kernels of its own.
+    Keys are precisions of the weights or of the KV cache, or names such as `fp8_vllm` if an engine
+    has its own kernels.
     """
 
     gemm: dict[str, GemmFit] = Field(default_factory=dict)
-    """Matrix products."""
+    """Fits of matrix products, by precision of the weights. Default: no fits."""
     generation: dict[str, GenerationAttentionFit] = Field(default_factory=dict)
-    """Attention of decoding."""
+    """Fits of decode attention, by precision of the KV cache. Default: no fits."""
     context: dict[str, ContextAttentionFit] = Field(default_factory=dict)
-    """Attention of prefill."""
+    """Fits of prefill attention, by precision of the KV cache. Default: no fits."""
     linear: dict[str, LinearAttentionFit] = Field(default_factory=dict)
-    """State part of linear-attention layers; keys are kinds of layers, such as
-    `gated_delta_net`, or `gated_delta_net_vllm` where an engine has kernels of its own."""
+    """Fits of the state part of linear-attention layers. Keys are kinds of layers, such as
+    `gated_delta_net`, or `gated_delta_net_vllm` if an engine has its own kernels. Default: no
+    fits."""
     sparse: dict[str, SparseAttentionFit] = Field(default_factory=dict)
-    """Sparse attention; keys are kinds of layers with the precision of the KV cache, such as
-    `latent_fp8`, or `latent_fp8_vllm` where an engine has kernels of its own."""
+    """Fits of sparse attention. Keys are kinds of layers with the precision of the KV cache, such
+    as `latent_fp8`, or `latent_fp8_vllm` if an engine has its own kernels. Default: no fits."""
 
     def at(self, clock: float, memory: float = 1.0) -> Self:
         """Return all fits at a share of the clock and of the memory, see `KernelFit.at`."""
@@ -158,7 +164,7 @@ class KernelFits(Description):
         return self.model_copy(update=slowed)
 
     def updated(self, other: KernelFits) -> KernelFits:
-        """Return these fits with those of `other` in place of the ones of the same name."""
+        """Return these fits, with the fits of `other` in place of those of the same name."""
         return KernelFits(
             **{kind: getattr(self, kind) | getattr(other, kind) for kind in type(self).model_fields}
         )
@@ -168,7 +174,7 @@ Fit = TypeVar("Fit")
 
 
 def fit_name(precision: str, engine: str) -> str:
-    """Return the key of an engine's own fit of a precision; the precision where `engine` is empty.
+    """Return the key of an engine's own fit of a precision; the precision if `engine` is empty.
 
     >>> fit_name("fp8", "vLLM"), fit_name("fp8", "")
     ('fp8_vllm', 'fp8')
@@ -177,5 +183,5 @@ def fit_name(precision: str, engine: str) -> str:
 
 
 def fit_of_engine(fits: Mapping[str, Fit], precision: str, engine: str) -> Fit | None:
-    """Return the engine's own fit of a precision, or else that of all engines; None without any."""
+    """Return the engine's own fit of a precision, or else the fit for all engines, if any."""
     return fits.get(fit_name(precision, engine), fits.get(precision))

@@ -13,31 +13,32 @@ from cluster_sim.units import BytesPerSecond, FlopPerSecond, Seconds
 class LinearAttentionFit(KernelFit):
     """Time of the state part of a linear-attention layer, one fit per kind of layer.
 
-    `physics.linear_attention` puts the constants together.
+    `physics.linear_attention` combines the constants.
     """
 
     start_s: Seconds
     """Time of the kernels of one decoding sequence [s]."""
     free_heads: Annotated[float, Field(ge=0.0)]
-    """Number of states, heads times sequences, that move at no cost in decoding."""
+    """Number of states (heads times sequences) that move at no cost in decode."""
     bandwidth_bytes_per_s: BytesPerSecond
-    """Rate at which states in 32 bit are read and written in decoding [B/s]. It exceeds the memory's
-    where they were measured in the cache or are kept in 16 bit."""
+    """Rate at which states in 32 bit are read and written in decode [B/s]. It exceeds the bandwidth
+    of the memory if the states were measured in the cache or are kept in 16 bit."""
     channel_s: Seconds
     """Time per channel of the convolution and decoding sequence [s]."""
     prompt_start_s: Seconds
-    """Time of the kernels of few prompt tokens [s]."""
+    """Time of the kernels for few prompt tokens [s]."""
     prompt_free_heads: Annotated[float, Field(ge=0.0)]
-    """Number of states, heads times sequences, that cost nothing in prefill."""
+    """Number of states (heads times sequences) that cost nothing in prefill."""
     prompt_head_s: Seconds
-    """Time per state beyond the free ones in prefill [s]."""
+    """Time per state beyond the free states in prefill [s]."""
     walk_s: Seconds
-    """Time per token of one sequence that is alone: its chunks follow one after another [s]."""
+    """Time per token of a single sequence, whose chunks are processed one after another [s]."""
     compute_flop_per_s: FlopPerSecond
-    """Rate of the scan with any number of heads [FLOP/s]."""
+    """Compute rate of the scan for any number of heads [FLOP/s]."""
     overlap: Annotated[float, Field(ge=1.0)]
-    """Exponent of the norm that joins walking and computing. With 1 their times add up."""
+    """Exponent of the norm that combines the walk over chunks and computing. With 1 their times add
+    up."""
     prompt_channel_s: Seconds
     """Time per channel of the convolution and prompt token [s]."""
     is_partial: bool = False
-    """Whether the scan was not measured, whose constants are shares of the peaks."""
+    """Whether the scan was not measured. Its constants are then shares of the peaks."""

@@ -1,44 +1,39 @@
-"""A node: a machine that is bought as one."""
+"""A node: a machine that is bought as a unit."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from cluster_sim.economics.prices import Prices
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.network import Link, NetworkSpec
 from cluster_sim.hardware.power_and_cooling import Cooling, Surroundings
-from cluster_sim.schema import Description, named
+from cluster_sim.schema import Description, Named
 from cluster_sim.typing import NodeCount
 
 
 class Node(Description):
-    """A machine that is bought as one: its devices, and the links inside it."""
+    """A machine that is bought as a unit: its devices, and the links inside it."""
 
     name: str
-    device: Annotated[Device, BeforeValidator(partial(named, "devices"))]
-    """A catalog name, the path of a device file, or a mapping with its keys."""
+    """Name of the node, as shown in tables and figures."""
+    device: Annotated[Device, Named("devices")]
+    """Device of the node: a catalog name, the path of a device file, or a mapping with its keys."""
     devices: NodeCount
-    """Number of devices."""
+    """Number of devices per node."""
     places: dict[str, NodeCount] = Field(default_factory=dict)
-    """Number of other ends of its links by name: `nic: 8` are nic0 to nic7. An end that is left out
-    exists once, without a number. A link between two ends that exist several times joins them in
+    """Number of other ends of the node's links by name: `nic: 8` means nic0 to nic7. An omitted end
+    exists once and has no number. A link between two ends with several instances connects them in
     order."""
     links: tuple[Link, ...]
     """Links inside the node."""
-    network: Annotated[NetworkSpec, BeforeValidator(partial(named, "links"))]
-    """Network that reaches the node where the scenario gives none."""
+    network: Annotated[NetworkSpec, Named("links")]
+    """Network that reaches the node, unless the scenario gives one."""
     power: Surroundings | None = None
-    """Power that the node draws beside its devices; left out, none."""
+    """Power that the node draws in addition to its devices. Default: 0 W."""
     cooling: Cooling | None = None
-    """Cooling of each of its devices."""
-    prices: (
-        Annotated[
-            Prices, BeforeValidator(partial(named, "prices"), json_schema_input_type=str | Prices)
-        ]
-        | None
-    ) = None
-    """Prices of the node where the scenario gives none. Left out, runs have no costs."""
+    """Cooling of each device of the node. Default: temperatures are not simulated."""
+    prices: Annotated[Prices, Named("prices")] | None = None
+    """Prices of the node, unless the scenario gives others. Default: runs report no costs."""

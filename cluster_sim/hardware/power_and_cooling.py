@@ -1,4 +1,4 @@
-"""Power that a device draws, the limits it protects itself at, and how its heat leaves it."""
+"""Power that a device draws, its protective limits, and the path of its heat."""
 
 from __future__ import annotations
 
@@ -28,14 +28,17 @@ from cluster_sim.units import (
 class FlopEnergy(Description):
     """Energy per FLOP by precision at the highest clock.
 
-    fp8 and fp4 take the next wider precision where they are left out.
+    By default fp8 and fp4 use the energy of the next wider precision.
     """
 
     bf16_j_per_flop: JoulesPerFlop
+    """Energy per FLOP in bf16 [J/FLOP]."""
     fp8_j_per_flop: JoulesPerFlop | None = None
+    """Energy per FLOP in fp8 [J/FLOP]. Default: that of bf16."""
     fp4_j_per_flop: JoulesPerFlop | None = None
+    """Energy per FLOP in fp4 [J/FLOP]. Default: that of fp8."""
     attention_j_per_flop: JoulesPerFlop | None = None
-    """Energy per FLOP of attention, its softmax included [J/FLOP]. Default: that of bf16."""
+    """Energy per FLOP of attention, softmax included [J/FLOP]. Default: that of bf16."""
 
     def of(self, precision: Precision) -> float:
         """Return the energy per FLOP of a matrix product of weights in `precision` [J/FLOP]."""
@@ -54,72 +57,73 @@ class FlopEnergy(Description):
 class Power(Description):
     """Power of a device's whole board, memory included.
 
-    `physics.power` puts the constants together.
+    `physics.power` combines the constants.
     """
 
     limit_w: Watts
-    """Power limit of the board [W]. It lowers its clock to keep the limit."""
+    """Power limit of the board [W]. The board lowers its clock to stay within the limit."""
     idle_w: Watts
-    """Power without a context [W]."""
+    """Power without a CUDA context [W]."""
     loaded_idle_w: Watts
-    """Power with a model loaded while nothing runs [W]."""
+    """Power with a loaded model and no running work [W]."""
     busy_w: Watts
-    """Power while kernels run that do next to nothing: clocks are up [W]."""
+    """Power during kernels that do almost no work, with clocks up [W]."""
     active_w: Annotated[float, Quantity("W", "170 W", least=0.0)] = 0.0
-    """Additional power while the processors hold work at the highest clock, whatever the work moves
-    and computes [W]."""
+    """Additional power while the processors hold work at the highest clock, independent of the
+    bytes and FLOP of the work [W]."""
     memory_j_per_byte: JoulesPerByte
-    """Energy per byte that crosses the memory bus, on its way to the registers included [J/B]."""
+    """Energy per byte that crosses the memory bus, including its way to the registers [J/B]."""
     flop: FlopEnergy
-    """Energy of the arithmetic."""
+    """Energy of the arithmetic, per FLOP."""
     memory_idle_w: Watts | None = None
-    """Part of the idle power that warms the memory [W]. Left out where the memory is no part of its
-    own, as on a wafer."""
+    """Part of the idle power that heats the memory [W]. Default: the memory has no temperature of
+    its own, as on a wafer."""
     memory_part_j_per_byte: JoulesPerByte = 0.0
-    """Part of the energy per byte that warms the memory [J/B]."""
+    """Part of the energy per byte that heats the memory [J/B]."""
 
 
 class Limits(Description):
     """Temperatures at which a device protects itself."""
 
     operating_c: Celsius
-    """Highest temperature that the device is meant to run at [°C]; above, software lowers the
-    clock."""
+    """Maximum operating temperature of the device [degC]. Above it, software lowers the clock."""
     slowdown_c: Celsius
-    """Temperature at which hardware halves the clock at once [°C]."""
+    """Temperature at which hardware immediately halves the clock [degC]."""
     shutdown_c: Celsius
-    """Temperature at which the device is lost [°C]."""
+    """Temperature at which the device shuts down and is lost [degC]."""
     memory_c: Celsius | None = None
-    """Highest temperature of the memory [°C]; above, software lowers the clock as well."""
+    """Maximum temperature of the memory [degC]. Above it, software lowers the clock. Default: no
+    limit."""
 
 
 class GovernorSpec(Description):
-    """Steps and periods with which a device changes its clock to keep its limits."""
+    """Steps and periods in which a device changes its clock to keep its limits."""
 
     clock_hz: Hertz
     """Highest clock [Hz]."""
     floor_hz: Hertz
-    """Lowest clock that heat or power lead to [Hz]."""
+    """Lowest clock to which heat or a power limit reduces it [Hz]."""
     step_hz: Hertz
     """Size of one change of the clock [Hz]."""
     power_period_s: PositiveSeconds
-    """Time between steps that keep the power limit [s]."""
+    """Time between steps of the clock that keep the power limit [s]."""
     fall_period_s: PositiveSeconds
-    """Time between steps down while the device is above the operating limit [s]."""
+    """Time between downward steps of the clock while the device is above the operating limit
+    [s]."""
     rise_period_s: PositiveSeconds
-    """Time between steps up once the device has cooled [s]."""
+    """Time between upward steps of the clock after the device has cooled [s]."""
     hysteresis_kelvin: Kelvin
     """Distance below the operating limit at which the device counts as cooled [K]."""
     slowdown_factor: Share
-    """Share of the clock that is left at the slowdown limit."""
+    """Share of the clock that remains at the slowdown limit."""
     slowdown_hold_s: Seconds
-    """Least time that a slowdown lasts [s]."""
+    """Minimum duration of a slowdown [s]."""
 
 
 class Cooling(Description):
     """Path of one device's heat: a linear network of die, memory and heat sink (or cold plate).
 
-    `physics.thermal` puts the constants together.
+    `physics.thermal` combines the constants.
     """
 
     medium: Literal["air", "liquid"]
@@ -127,40 +131,41 @@ class Cooling(Description):
     die_to_sink_k_per_w: PositiveKelvinPerWatt
     """Thermal resistance from the die to the heat sink [K/W]."""
     memory_to_sink_k_per_w: PositiveKelvinPerWatt | None = None
-    """Thermal resistance from the memory to the heat sink [K/W]. Left out, with the two other
-    figures of memory, where memory is on the die."""
+    """Thermal resistance from the memory to the heat sink [K/W]. Default: the memory is on the die,
+    and the two other figures of the memory are omitted too."""
     die_to_memory_k_per_w: PositiveKelvinPerWatt | None = None
-    """Thermal resistance between die and memory [K/W]."""
+    """Thermal resistance between die and memory [K/W]. Default: the memory is on the die."""
     sink_to_coolant_k_per_w: PositiveKelvinPerWatt
     """Thermal resistance from the heat sink to the coolant [K/W]."""
     coolant_rise_k_per_w: KelvinPerWatt
-    """Rise of the coolant's temperature per watt of the device that it flows past [K/W]."""
+    """Temperature rise of the coolant per watt of the device that it passes [K/W]."""
     preheat_k_per_w: KelvinPerWatt = 0.0
-    """Rise of the coolant of a device in the rear per watt of the one in front of it [K/W]."""
+    """Temperature rise of the coolant of a rear device per watt of the device in front of it
+    [K/W]."""
     die_j_per_k: JoulesPerKelvin
     """Heat capacity of the die [J/K]."""
     memory_j_per_k: JoulesPerKelvin | None = None
-    """Heat capacity of the memory [J/K]."""
+    """Heat capacity of the memory [J/K]. Default: the memory is on the die."""
     sink_j_per_k: JoulesPerKelvin
     """Heat capacity of the heat sink [J/K]."""
     coolant_lag_s: PositiveSeconds
-    """Time constant with which the coolant's temperature follows [s]."""
+    """Time constant of the coolant's temperature [s]."""
     front: Count | None = None
-    """Number of devices that the coolant reaches first; as many stand behind them. Left out where
-    no device stands behind another."""
+    """Number of devices that the coolant reaches first. The same number of devices stand behind
+    them. Default: no device stands behind another."""
 
     @model_validator(mode="after")
     def _memory_is_whole(self) -> Cooling:
         parts = (self.memory_to_sink_k_per_w, self.die_to_memory_k_per_w, self.memory_j_per_k)
         if len({part is None for part in parts}) > 1:
             raise ValueError(
-                "expected 'memory_to_sink', 'die_to_memory' and 'memory' together, or none of them"
+                "expected 'memory_to_sink', 'die_to_memory' and 'memory' together, or without all three"
             )
         return self
 
 
 class Surroundings(Description):
-    """Power of a node beside its devices: processors, switches, fans or pumps, supply losses."""
+    """Power of a node without its devices: processors, switches, fans or pumps, supply losses."""
 
     base_w: Watts
     """Power with idle devices [W]."""

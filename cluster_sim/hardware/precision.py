@@ -13,11 +13,14 @@ Precision = Literal["bf16", "fp8", "fp4"]
 
 
 class ByPrecision(Description):
-    """One number per precision; fp8 and fp4 take the next wider one where they are left out."""
+    """One number per precision. fp8 and fp4 use the number of the next wider precision by default."""
 
     bf16: Annotated[float, Field(gt=0.0)]
+    """Number for bf16."""
     fp8: Annotated[float, Field(gt=0.0)] | None = None
+    """Number for fp8. Default: the number for bf16."""
     fp4: Annotated[float, Field(gt=0.0)] | None = None
+    """Number for fp4. Default: the number for fp8."""
 
     def of(self, precision: Precision) -> float:
         """Return the number for `precision`."""
@@ -27,7 +30,7 @@ class ByPrecision(Description):
 def given_or_wider(
     precision: Precision, bf16: float, fp8: float | None, fp4: float | None
 ) -> float:
-    """Return the number for `precision`, or that of the next wider precision that is given.
+    """Return the number for `precision`, or the number for the next wider precision that is given.
 
     >>> given_or_wider("fp4", 3.0, 2.0, None), given_or_wider("fp4", 3.0, None, None)
     (2.0, 3.0)

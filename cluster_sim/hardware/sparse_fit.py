@@ -1,4 +1,4 @@
-"""Constants of sparse attention: an indexer chooses the keys that a query reads."""
+"""Constants of sparse attention, in which an indexer selects the keys that a query reads."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from cluster_sim.units import BytesPerSecond, FlopPerSecond, Seconds
 
 
 class SparseAttentionFit(KernelFit):
-    """Time of sparse attention beside its projections, one fit per precision of the KV cache.
+    """Time of sparse attention without its projections, one fit per precision of the KV cache.
 
-    `physics.sparse_attention` puts the constants together.
+    `physics.sparse_attention` combines the constants.
     """
 
     start_s: Seconds
@@ -23,36 +23,37 @@ class SparseAttentionFit(KernelFit):
     head_s: Seconds
     """Time per query head of each decoding sequence [s]."""
     bandwidth_bytes_per_s: BytesPerSecond
-    """Rate at which decoding gathers the chosen keys and values [B/s]."""
+    """Rate at which decode gathers the selected keys and values [B/s]."""
     compute_flop_per_s: FlopPerSecond
-    """Rate of decoding queries with the chosen keys [FLOP/s]."""
+    """Compute rate of decoding queries with the selected keys [FLOP/s]."""
     index_start_s: Seconds
-    """Time of the indexer's kernels in decoding, however short the context [s]."""
+    """Time of the indexer's kernels in decode for any length of context [s]."""
     select_s: Seconds
-    """Time in decoding from which on keys are chosen, where the context is longer than the number
+    """Additional time in decode to select keys, if the context is longer than the number of keys
     that is read [s]."""
     index_bandwidth_bytes_per_s: BytesPerSecond
-    """Rate at which decoding reads index keys and chooses among them [B/s]."""
+    """Rate at which decode reads index keys and selects among them [B/s]."""
     half_sequences: Annotated[float, Field(ge=0.0)]
-    """Number of decoding sequences that reach half of that rate."""
+    """Number of decoding sequences at which half of `index_bandwidth` is reached."""
     prompt_start_s: Seconds
-    """Time of the kernels of few prompt tokens [s]."""
+    """Time of the kernels for few prompt tokens [s]."""
     prompt_token_s: Seconds
     """Time per prompt token [s]."""
     prompt_head_s: Seconds
     """Time per query head of each prompt token [s]."""
     prompt_bandwidth_bytes_per_s: BytesPerSecond
-    """Rate at which prompts gather the chosen keys and values [B/s]."""
+    """Rate at which prefill gathers the selected keys and values [B/s]."""
     prompt_compute_flop_per_s: FlopPerSecond
-    """Rate of pairs of query and key in prefill [FLOP/s]."""
+    """Compute rate per query-key pair in prefill [FLOP/s]."""
     expand_s: Seconds
-    """Time per query head of each key of a prompt that is too short for choosing, whose keys and
-    values are spelled out [s]."""
+    """Time per query head and key of a prompt that is too short for a selection, and whose keys and
+    values are expanded [s]."""
     prompt_select_s: Seconds
-    """Time of choosing in prefill, however few tokens [s]."""
+    """Time of the selection in prefill for any number of tokens [s]."""
     index_compute_flop_per_s: FlopPerSecond
-    """Rate of the indexer's pairs in prefill, choosing included [FLOP/s]."""
+    """Compute rate of the indexer's pairs in prefill, selection included [FLOP/s]."""
     index_extra_tokens: Annotated[float, Field(ge=0.0)]
-    """Number of tokens that a chunk counts in addition for the indexer: half-empty tiles."""
+    """Number of tokens that the indexer counts per chunk in addition, for half-empty tiles."""
     is_partial: bool = False
-    """Whether one phase was not measured well enough, whose constants are shares of the peaks."""
+    """Whether one phase was not measured well enough. Its constants are then shares of the
+    peaks."""

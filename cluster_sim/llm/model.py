@@ -18,7 +18,7 @@ exponent per 32, int4 a 16-bit scale per 128 (OCP Microscaling Formats specifica
 
 
 class Model(ModelShape):
-    """A language model that decodes: numbers and sizes of its weights."""
+    """A decoder-only language model: numbers and sizes of its weights."""
 
     # Numbers of weights
 

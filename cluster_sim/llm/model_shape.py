@@ -37,59 +37,62 @@ class ModelShape(Description):
     """Keys of a model, and its layers by kind however they are written."""
 
     name: str
+    """Name of the model, as shown in tables and figures."""
     layers: Annotated[int, Field(gt=0), LAYERS]
     """Number of layers."""
     hidden: Count
     """Width of the hidden states."""
     heads: CountOrZero = 0
-    """Number of query heads per layer; needed unless `attention_layers` says it."""
+    """Number of query heads per layer. Required unless `attention_layers` gives it."""
     kv_heads: CountOrZero = 0
-    """Number of key and value heads per layer; needed unless `attention_layers` says it."""
+    """Number of key and value heads per layer. Required unless `attention_layers` gives it."""
     head_dim: CountOrZero = 0
-    """Width of one head; needed unless `attention_layers` says it."""
+    """Width of one head. Required unless `attention_layers` gives it."""
     attention_layers: tuple[Attention, ...] | None = None
-    """Layers by kind of attention or state, where they differ; left out, they follow from `heads`,
-    `kv_heads`, `head_dim`, `latent` and `window`."""
+    """Layers by kind of attention or state, for models whose layers differ. Default: layers of one
+    kind, from `heads`, `kv_heads`, `head_dim`, `latent` and `window`."""
     ffn: CountOrZero = 0
-    """Width of the dense feed-forward part; 0 where every layer has experts."""
+    """Width of the dense feed-forward part. 0 means that every layer has experts."""
     dense: tuple[DenseLayers, ...] | None = None
-    """Dense feed-forward parts by width. Default: one of width `ffn` in each layer without
+    """Dense feed-forward parts by width. Default: one part of width `ffn` in each layer without
     experts."""
     ffn_gated: bool | None = None
-    """Whether feed-forward parts and experts have a gate: three matrices, and two without. Default:
-    true."""
+    """Whether feed-forward parts and experts have a gate. They have three matrices with a gate and
+    two without. Default: true."""
     vocabulary: Count
     """Number of tokens in the vocabulary."""
     max_context: Count
-    """Longest prompt and output together [tokens]."""
+    """Maximum length of prompt and output together [tokens]."""
     positions: CountOrZero = 0
-    """Number of learned position vectors; 0 where positions are computed."""
+    """Number of learned position vectors. 0 means that positions are computed."""
     tied_embeddings: bool = False
     """Whether the embedding and the output head share their weights."""
     experts: Experts | None = None
-    """Mixture of experts; left out, all layers are dense."""
+    """Mixture of experts. Default: all layers are dense."""
     latent: LatentAttention | None = None
-    """Latent attention; left out, each head has keys and values of its own or of its group."""
+    """Multi-head latent attention. Default: each head, or each group of heads, has its own keys and
+    values."""
     window: Window | None = None
-    """Layers with a sliding window; left out, all layers see the whole context."""
+    """Layers with a sliding window. Default: all layers see the whole context."""
     native: Precision = "bf16"
     """Precision in which the weights are published."""
     fp4_format: Literal["nvfp4", "mxfp4", "int4"] = "nvfp4"
-    """Format of weights in fp4; int4: integers, which are multiplied in 16 bit."""
+    """Format of fp4 weights. int4 means integers, which are multiplied in 16 bit."""
     weight_bits: Annotated[float, Field(gt=0.0)] | None = None
-    """Number of bits per weight in the published precision, scales included. Default: bf16 16, fp8
-    8, nvfp4 4.5, mxfp4 4.25, int4 4.125."""
+    """Number of bits per weight in the published precision, scales included. Default: 16 for bf16,
+    8 for fp8, 4.5 for nvfp4, 4.25 for mxfp4, 4.125 for int4."""
     kept_bf16: tuple[WeightPart, ...] = ("embedding",)
-    """Parts that stay in 16 bit in the quantised checkpoints."""
+    """Parts of the model that stay in 16 bit in quantised checkpoints."""
     fp4_kept_bf16: tuple[Literal["attention"], ...] = ()
-    """Further parts that stay in 16 bit where the weights are fp4."""
+    """Further parts of the model that stay in 16 bit if the weights are fp4."""
     fp4_kept_fp8: tuple[WeightPart, ...] | None = None
-    """Parts that are stored in 8 bit where the weights are fp4. Default: none."""
+    """Parts of the model that are stored in 8 bit if the weights are fp4. Default: no parts."""
     notes: tuple[str, ...] | None = None
     """Sentences on what the file of the model leaves open or what is approximated. Commands print
-    them as warnings."""
+    them as warnings. Default: no sentences."""
     read_from: tuple[ReadFrom, ...] | None = None
-    """Keys of the config.json that the model was read from."""
+    """Keys of the config.json that the model was read from. Default: the model was not read from a
+    config.json."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -13,10 +13,10 @@ Topic = Literal[
 
 
 class ReadFrom(Description):
-    """Keys of a file that say one thing of a model."""
+    """Keys of a file that describe one aspect of a model."""
 
     topic: Topic
-    """What they say."""
+    """Aspect of the model that the keys describe."""
     keys: tuple[str, ...]
-    """Names of the keys, or of files beside the file. A key that the file leaves out to the default
-    of its family is marked so."""
+    """Names of the keys, or of files beside the file. A name is marked if the file omits it and the
+    default of its family is used."""

@@ -18,7 +18,7 @@ def json_schema() -> dict[str, Any]:
     schema["properties"].pop("variant")
     schema["properties"]["variants"] = {
         "type": "object",
-        "description": "By name: what each changes. Mappings are merged over the base, lists replaced whole, null takes a key away.",
+        "description": "Changes of each variant, by its name. Mappings are merged over the base, lists are replaced as a whole, and null removes a key. Default: no variants.",
         "additionalProperties": {"type": ["object", "null"]},
     }
     questions = StudySections.model_json_schema(by_alias=True)

@@ -1,1 +1,1 @@
-"""Physics: numbers in, numbers out. No time that passes, no randomness, no files."""
+"""Physics of engine steps, power and heat: functions of numbers, no time, randomness or files."""

@@ -1,17 +1,4 @@
-"""Shape of attention kernels, and what those of decoding and prefill have in common.
-
-`decode_attention` and `prefill_attention` hold the times of one kernel on one device, fitted to
-measured kernels (`calibration.attention`). Tensor parallelism is the caller's: a shape has the
-heads of one device. What a window hides is the caller's too: of `context` keys a layer with a
-window reads min(context, window), in decoding as in prefill.
-
-Outside what was measured (batch to 2,048, heads to 128 wide to 512, contexts to 131,072; prompts to
-16,384) the lines go on as lines: nothing becomes negative, and more of anything never takes less
-time. Prefill after cached tokens was not measured: there `past` counts by its pairs, its bytes and
-the length of the walk over it. Kernels were measured over and over on the same data, so that keys
-of some 10 MB come from the cache and not from memory: there the lines are too slow by up to a
-fifth, and right for a step that reads its weights in between.
-"""
+"""Shape of attention kernels, and what decode and prefill attention have in common."""
 
 from __future__ import annotations
 
@@ -20,7 +7,7 @@ from typing import NamedTuple
 from cluster_sim.typing import Number
 
 TILE_KEYS = 128
-"""Number of keys that a block of threads takes at a time."""
+"""Number of keys that a thread block processes per tile."""
 
 
 class AttentionShape(NamedTuple):
@@ -37,7 +24,7 @@ class AttentionShape(NamedTuple):
 
 
 def above(count: Number, free: float) -> Number:
-    """Return max(count - free, 0); of arrays, of each value.
+    """Return max(count - free, 0), element by element for arrays.
 
     >>> above(5.0, 3.0), above(1.0, 3.0)
     (2.0, 0.0)

@@ -1,8 +1,4 @@
-"""Times of attention and states of one kind of layers on one device, as an engine runs them.
-
-Where a device's kernels were measured (`Device.kernels`) they are those fits; where they were not,
-they are a roofline of the data sheet's shares (`Device.efficiency`).
-"""
+"""Times of attention and states of one kind of layers on one device, under one engine."""
 
 from __future__ import annotations
 
@@ -52,16 +48,16 @@ class DecodeTerm(NamedTuple):
     layers: int
     """Number of layers."""
     is_limited: bool
-    """Whether its keys are those of the limited view."""
+    """Whether the layers read the keys of the limited view."""
     attention: DecodeAttention
-    """Attention of one of the layers."""
+    """Decode attention of one of the layers."""
 
 
 class PromptLine(NamedTuple):
-    """Time of attention and states of a step's chunks of prompts in some layers.
+    """Time of attention and states for the prompt chunks of a step in some layers.
 
-    In each layer it is fixed + token x tokens + pair x pairs + limited_pair x pairs of the limited
-    view + key x (new and cached tokens of one prompt).
+    The time of one layer is fixed + token x tokens + pair x pairs + limited_pair x pairs of the
+    limited view + key x (new and cached tokens of one prompt).
     """
 
     layers: int
@@ -97,22 +93,22 @@ class AttentionTimes:
 
     @property
     def is_chosen(self) -> bool:
-        """Whether an indexer chooses what is read."""
+        """Whether an indexer chooses the keys that a query reads."""
         return self._sparse is not None
 
     def _fit(self, fits: Mapping[str, Fit], name: str) -> Fit | None:
-        """Return the engine's own fit of this name, or that of all engines; None without any."""
+        """Return the fit for the engine, or else for all engines; None without a fit."""
         return fit_of_engine(fits, name, self._layout.engine)
 
     def _cache_bytes(self, values: float, index_values: float = 0.0) -> float:
         return cache_bytes(values, index_values, self._layout.kv_cache)
 
-    # Decoding
+    # Decode
 
     def decode_terms(self, batch: int, *, selecting: bool = True) -> list[DecodeTerm]:
-        """Return what decoding `batch` sequences takes by the keys that they read.
+        """Return the decode attention of `batch` sequences, one term per view of the context.
 
-        selecting: whether an indexer chooses what is read, since a sequence is long enough.
+        `selecting` is true if an indexer chooses keys, that is if a context is long enough.
         """
         heads = self._kind.decode_heads(self._ranks)
         if heads is None:
@@ -134,9 +130,9 @@ class AttentionTimes:
         return bool(kind.state_bytes() or kind.sequence_values() or kind.token_flop)
 
     def decode_fixed_s(self, batch: int) -> float:
-        """Return the time of one layer that depends on the number of decoding sequences alone [s].
+        """Return the time of one layer that depends only on the number of decoding sequences [s].
 
-        It is that of states, and of windows that are always full.
+        This is the time of states, and of windows that are always full.
         """
         kind = self._kind
         if not self._has_fixed:
@@ -150,9 +146,9 @@ class AttentionTimes:
         return batch * max(moved / self._bytes_per_s, kind.token_flop * self._flop_s)
 
     def key_compute_s(self) -> float:
-        """Return the time that one key of a decoding query takes to compute in one layer [s].
+        """Return the compute time of one key of a decoding query in one layer [s].
 
-        It limits decoding with latent attention, whose heads share what is read.
+        This time limits decode with latent attention, where the heads share the keys that are read.
         """
         flop = self._kind.decode_flop
         return (flop.limited or flop.context) * self._flop_s
@@ -176,7 +172,7 @@ class AttentionTimes:
         )
 
     def _roofline_key_s(self) -> float:
-        """Return the time of one key: reading it, or computing for heads that share it."""
+        """Return the time of one key [s]: reading it, or computing for the heads that share it."""
         read = self._kind.read_values(self._ranks)
         read_s = self._cache_bytes(read.limited or read.context) / self._bytes_per_s
         return self._overhead.attention * max(
@@ -197,7 +193,7 @@ class AttentionTimes:
     # Prefill
 
     def prompt_line(self, *, selecting: bool = True) -> PromptLine:
-        """Return the attention of chunks of any number of prompts, see `decode_terms`."""
+        """Return the prefill attention of chunks of any number of prompts; see `decode_terms`."""
         kind, fit = self._kind, self._context
         if self._linear is not None:
             return PromptLine(kind.layers, *linear_prefill_line(*self._linear))

@@ -1,4 +1,4 @@
-"""BatchSpread: how batches are spread over the ranks and pipeline stages of a replica of GPUs."""
+"""BatchSpread: distribution of batches over the ranks and pipeline stages of a replica of GPUs."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from cluster_sim.physics.step_work import StepWork
 
 
 class Spread(NamedTuple):
-    """A batch, spread over the ranks and pipeline stages of a replica."""
+    """Distribution of a batch over the ranks and pipeline stages of a replica."""
 
     micro_batches: int
-    """Number of micro-batches that are on their way at once."""
+    """Number of micro-batches in flight."""
     kernels: int
-    """Number of attention kernels among which the sequences are shared: one per rank and
-    micro-batch."""
+    """Number of attention kernels that share the sequences: one per rank and micro-batch."""
     plain: DecodeTerm | None
-    """Decode attention of one kernel, where all layers are of one kind that sees the whole context;
-    None: the batch is empty, or layers differ."""
+    """Decode attention of one kernel, if all layers are of one kind and see the whole context; None
+    if
+    the batch is empty or the layers differ."""
     terms: tuple[DecodeTerm, ...]
-    """Decode attention of one kernel by kind of layers and view; none where the batch is empty."""
+    """Decode attention of one kernel, per kind of layers and view; empty for an empty batch."""
     short_terms: tuple[DecodeTerm, ...]
-    """The same where no sequence is so long that an indexer chooses what it reads."""
+    """Decode attention of one kernel if no sequence is long enough for an indexer to choose keys.
+    """
     fixed_s: float
-    """Time of states in all layers of one kernel [s]."""
+    """Time of the states in all layers of one kernel [s]."""
 
 
 class BatchSpread:
-    """Spreads batches evenly: over micro-batches, one per pipeline stage, and over ranks."""
+    """Even distribution of batches over micro-batches, one per pipeline stage, and over ranks."""
 
     def __init__(self, kernels: LayerKernels, layout: ReplicaLayout) -> None:
         self._kernels, self._layout = kernels, layout
         self._graph_batches = sorted(layout.graph_batches)
         self._is_alone = layout.data_parallel == layout.pipeline_parallel == 1
         self.spreads = Memo(self._spread)
-        """Spread of a batch by its number of sequences."""
+        """Distribution of a batch, by its number of sequences."""
 
     def tokens(self, work: StepWork, tokens_per_sequence: int) -> tuple[int, int, int]:
-        """Return (tokens per rank and micro-batch, tokens per micro-batch, kernels of prompts).
+        """Return (tokens per rank and micro-batch, tokens per micro-batch, prefill kernels).
 
-        Of the prompts, `sampled - batch` are completed; they are shared among the kernels of
-        prompts.
+        A step completes `sampled - batch` prompts. They are shared among the prefill kernels.
         """
         decoding = tokens_per_sequence * work.batch
         if self._is_alone:
@@ -64,7 +64,8 @@ class BatchSpread:
     def padded(self, batch: int) -> int:
         """Return the size of the CUDA graph that runs `batch` decoding sequences.
 
-        It is the next larger one that was captured, or `batch` where there is none.
+        The graph is the next larger one that was captured. Without such a graph the size is
+        `batch`.
         """
         place = bisect_left(self._graph_batches, batch)
         return self._graph_batches[place] if place < len(self._graph_batches) else batch

@@ -1,16 +1,4 @@
-"""Groups of layers whose cache lies in blocks of one pool, and the pages that a sequence holds.
-
-Layers of one kind of attention share a group, and every block of every group takes a page of one
-pool. A sequence holds a block per `block_tokens` of its tokens where the cache grows, no more than
-its window or its chunk where that is all that a query sees, and one slot where a state is kept.
-
-Rules are those of vLLM 0.22 (vllm/v1/core/kv_cache_utils.py, single_type_kv_cache_manager.py,
-v1/kv_cache_interface.py; model_executor/models/config.py for blocks beside states;
-docs/design/hybrid_kv_cache_manager.md). Two things are simpler here. A block that a window has left
-is kept for the next one of the same sequence: vLLM frees it and takes another within `block_tokens`
-tokens, so a sequence holds at most one block of a window more than there. And a page is that of the
-mean layer of a pipeline stage.
-"""
+"""Groups of layers that share one pool of KV cache blocks, and the pages that a sequence holds."""
 
 from __future__ import annotations
 
@@ -21,44 +9,47 @@ from typing import Literal, NamedTuple
 _UNLIMITED = 1 << 40  # tokens
 
 View = Literal["context", "window", "chunk", "state"]
-"""What a query sees of the cache: all tokens before it, those of a sliding window, those of its
-chunk of the text, or a state that stands for them all."""
+"""View of a query: all tokens before it, the tokens of a sliding window, the tokens of its chunk of
+the
+text, or a state that replaces them."""
 
 
 class CacheKind(NamedTuple):
-    """Layers whose cache is alike, on one device."""
+    """Layers with cache of one kind, on one device."""
 
     layers: int
     """Number of layers."""
     token_bytes: float
-    """Cache of a token in one layer, or its state of a sequence [B]."""
+    """Cache of one token in one layer, or state of one sequence in one layer [B]."""
     view: View = "context"
-    """What a query sees of it."""
+    """View of a query in these layers."""
     view_tokens: int = 0
-    """Size of the window or of a chunk [tokens]."""
+    """Size of the window or of the chunk [tokens]; 0 for other views."""
     kernel_tokens: int = 16
-    """Number of tokens of which a block that is as large as a state is a multiple, for the
-    attention kernels: 64 where they share latent vectors."""
+    """Multiple of tokens to which a block as large as a state is rounded, for the attention
+    kernels: 64 for
+    latent attention."""
 
 
 class CacheGroup(NamedTuple):
     """Groups of layers that hold the same number of blocks of a sequence."""
 
     block_tokens: int
-    """Number of tokens of a block."""
+    """Number of tokens per block."""
     pages: int = 1
-    """Number of pages of one block: one for each group."""
+    """Number of pages per block: one for each group."""
     view: View = "context"
-    """What a query sees of the cache."""
+    """View of a query in these layers."""
     view_tokens: int = 0
-    """Size of the window or of a chunk [tokens]."""
+    """Size of the window or of the chunk [tokens]; 0 for other views."""
     slots: int = 1
-    """Number of states of a sequence: with prefix caching the one that may be found is a second."""
+    """Number of states per sequence: 1, or 2 with prefix caching, which keeps a second one
+    findable."""
 
     def blocks(self, tokens: int, step: int = 0) -> int:
-        """Return the blocks of a sequence while a step works on the last `step` of its `tokens`.
+        """Return the number of blocks of a sequence in a step on the last `step` of `tokens`.
 
-        0 stands for the time between two steps.
+        A `step` of 0 stands for the time between two steps.
 
         >>> CacheGroup(16).blocks(33), CacheGroup(16, 1, "window", 32).blocks(1000)
         (3, 3)
@@ -77,16 +68,17 @@ class CacheGroup(NamedTuple):
         return max(blocks - left, min(blocks, self.most_blocks(1)))
 
     def most_blocks(self, step: int) -> int:
-        """Return the most blocks that a step of `step` tokens sees of anything but the context.
+        """Return the maximum number of blocks that a step of `step` tokens sees.
 
-        Of a window or a chunk they are those of `window - 1 + step` neighbouring tokens, wherever these begin.
+        A group that sees the whole context is not supported. A window or a chunk takes the blocks
+        of `window - 1 + step` neighbouring tokens at any offset.
         """
         if self.view == "state":
             return self.slots
         return -(-(self.view_tokens + step - 2) // self.block_tokens) + 1
 
     def reckoned_blocks(self, tokens: int, step: int) -> int:
-        """Return the blocks that vLLM reckons for a sequence of `tokens` at steps of `step`."""
+        """Return the number of blocks that vLLM estimates for `tokens` in steps of `step`."""
         if self.view == "context":
             return -(-tokens // self.block_tokens)
         if self.view == "state":
@@ -96,7 +88,9 @@ class CacheGroup(NamedTuple):
         return -(-min(self.view_tokens - 1 + step, tokens) // self.block_tokens) + 1
 
     def blocks_before(self, tokens: int) -> int:
-        """Return the blocks of anything but the context that the token after `tokens` needs.
+        """Return the number of blocks that the token after `tokens` needs.
+
+        A group that sees the whole context is not supported.
 
         >>> CacheGroup(16, 1, "window", 32).blocks_before(64)  # keys 33 to 63
         2
@@ -113,12 +107,46 @@ Groups = Sequence[CacheGroup]
 
 
 def pages_held(groups: Groups, tokens: int, step: int = 0) -> int:
-    """Return the pages of a sequence while a step works on the last `step` of its `tokens`."""
+    """Return the number of pages of a sequence during a step on its last `step` tokens.
+
+    Parameters
+    ----------
+    groups
+        Groups of layers that share the pool.
+    tokens
+        Number of tokens of the sequence, those of the step included.
+    step
+        Number of tokens of the step; 0 between steps.
+
+    Examples
+    --------
+    Three blocks of the whole context, and three of a window of 32 tokens:
+
+    >>> pages_held([CacheGroup(16), CacheGroup(16, 1, "window", 32)], 48)
+    6
+    """
     return sum(group.pages * group.blocks(tokens, step) for group in groups)
 
 
 def most_pages(groups: Groups, tokens: int, step: int) -> int:
-    """Return the most pages of a sequence that grows to `tokens` in steps of at most `step`."""
+    """Return the maximum number of pages of a sequence that grows to `tokens` tokens.
+
+    Parameters
+    ----------
+    groups
+        Groups of layers that share the pool.
+    tokens
+        Final number of tokens of the sequence.
+    step
+        Maximum number of tokens per step.
+
+    Examples
+    --------
+    63 blocks of the whole context, and 4 of a window of 32 tokens, which a step of 16 shifts:
+
+    >>> most_pages([CacheGroup(16), CacheGroup(16, 1, "window", 32)], 1000, 16)
+    67
+    """
     pages = 0
     for group in groups:
         blocks = -(-tokens // group.block_tokens)
@@ -129,7 +157,15 @@ def most_pages(groups: Groups, tokens: int, step: int) -> int:
 
 
 def mean_pages(groups: Groups, tokens: float) -> float:
-    """Return the pages of sequences of `tokens` tokens, half a block of each being empty."""
+    """Return the mean number of pages of sequences with a mean of `tokens` tokens.
+
+    The last block of a sequence is half empty on average.
+
+    Examples
+    --------
+    >>> mean_pages([CacheGroup(16)], 160.0)  # ten blocks and a half
+    10.5
+    """
     pages = 0.0
     for group in groups:
         held = tokens
@@ -144,7 +180,22 @@ def mean_pages(groups: Groups, tokens: float) -> float:
 
 
 def longest_sequence(groups: Groups, pages: int, step: int) -> int:
-    """Return the tokens of the largest sequence that `pages` hold, in steps of at most `step`."""
+    """Return the number of tokens of the longest sequence that `pages` pages hold.
+
+    Parameters
+    ----------
+    groups
+        Groups of layers that share the pool.
+    pages
+        Number of pages.
+    step
+        Maximum number of tokens per step.
+
+    Examples
+    --------
+    >>> longest_sequence([CacheGroup(16)], 10, 8192)
+    160
+    """
     least, most = 0, _UNLIMITED
     while least < most:
         middle = (least + most + 1) // 2
@@ -161,21 +212,23 @@ class PagePool(NamedTuple):
     page_bytes: float
     """Size of a page [B]."""
     groups: tuple[CacheGroup, ...]
-    """Groups of layers."""
+    """Groups of layers that share the pages."""
 
     def tokens_per_page(self, max_context: int, step: int) -> float:
-        """Return the tokens that vLLM counts for a page.
+        """Return the number of tokens that vLLM counts per page.
 
-        From 0.21 on the logged size of the KV cache is `max_context` times the number of sequences
-        that long which fit at once; a window is reckoned with a step of the whole token budget
-        (`get_max_concurrency_for_kv_cache_config`). Before, it was the number of blocks over that
-        of groups, times the smallest block.
+        Since 0.21 the logged size of the KV cache is `max_context` times the number of sequences of
+        that
+        length that fit simultaneously. A window counts with a step of the whole token budget
+        (`get_max_concurrency_for_kv_cache_config`). Earlier releases logged the number of blocks
+        divided
+        by the number of groups, times the smallest block.
         """
         pages = sum(group.pages * group.reckoned_blocks(max_context, step) for group in self.groups)
         return max_context / pages
 
     def with_prefix_caching(self) -> PagePool:
-        """Return the pool where sequences hold a state that may be found, and the one in use."""
+        """Return the pool with two states per sequence: the one in use, and one to be found."""
         groups = (
             group._replace(slots=2) if group.view == "state" else group for group in self.groups
         )
@@ -185,19 +238,27 @@ class PagePool(NamedTuple):
 def page_pool(kinds: Iterable[CacheKind], block_tokens: int, stages: int) -> PagePool:
     """Return the pool of pages that layers of several kinds share.
 
-    Blocks of all kinds get one size: those of smaller tokens get more of them, and all as many as
-    hold the bytes of a state, in multiples that attention kernels want. A group has as many
-    layers as the kind with fewest, or as the kind with most where that is less than half more, and
-    the last group of a kind is filled up.
+    All kinds use pages of one size. A kind with smaller tokens has more tokens per block. If a
+    model
+    has states, a block holds at least the bytes of one state, rounded to the multiple that
+    attention
+    kernels need. The number of layers per group is that of the kind with the fewest layers, or that
+    of the kind with the most layers if it has less than half more. The last group of a kind is
+    padded. Source: vLLM, see the module docstring.
 
     Parameters
     ----------
     kinds
-        Kinds of layers of the model.
+        Kinds of layers of the model, on one device.
     block_tokens
-        Number of tokens of a block of the kind with the largest tokens.
+        Number of tokens per block for the kind with the largest tokens.
     stages
-        Number of pipeline stages, which share the layers.
+        Number of pipeline stages, which share the layers evenly.
+
+    Returns
+    -------
+    PagePool
+        Size of a page [B] and the groups of layers.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""Time of one collective of a group of devices, alone on their network.
+"""Time of one collective of a group of devices that is alone on its network.
 
-It depends on the size of the tensor and on the number of ranks.
+The time depends on the size of the tensor and on the number of ranks.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from cluster_sim.hardware.collective_fits import CollectiveFit, CollectiveKind, 
 from cluster_sim.typing import Array, Number
 
 IN_SWITCH_RANKS = 8
-"""Number of ranks from which switches make the sums (NVLink SHARP), where the fit has it help."""
+"""Number of ranks from which switches compute the sums (NVLink SHARP), if the fit says that this
+helps."""
 
 BEYOND_MEASURED_S = 0.5e-6
 """Additional time of a collective over more ranks than were measured [s].
 
-Reduction in the switch keeps start and bandwidth, a little start is added. Estimate; no public
-measurement beyond 8 ranks of one NVLink domain."""
+The start grows a little; bandwidth and reduction in the switch are those of the measured ranks.
+Estimate: there is no public measurement beyond 8 ranks of one NVLink domain.
+"""
 
 _CROSSINGS: dict[CollectiveKind, float] = {
     "all_reduce": 2.0,
@@ -27,33 +29,47 @@ _CROSSINGS: dict[CollectiveKind, float] = {
     "reduce_scatter": 1.0,
     "all_to_all": 1.0,
 }
-"""How often each part of the tensor crosses the links: scattered, gathered, or both."""
+"""Number of times that each part of the tensor crosses the links: scattered, gathered, or both."""
 
 
 def all_reduce_s(fit: CollectiveFit | None, ranks: int, size_bytes: float) -> float:
     """Return the time of one all-reduce [s].
 
-    The faster of two algorithms counts. One-shot, where the fit has it: each rank reads the tensors
-    of all others, n - 1 of them, which hides partly behind the start. Two-shot or ring: a
-    reduce-scatter and an all-gather move 2 (n - 1) / n of the tensor over the links of each rank
-    (Hockney's alpha-beta model, Parallel Computing 20(3), 1994; Thakur et al., Int. J. High
-    Performance Computing Applications 19(1), 2005), at a rate that climbs with the size: to the
-    time x at full rate comes climb^(1-e) x^e. The time rises with the size. A group of more ranks
-    than were measured takes BEYOND_MEASURED_S more than the largest that was.
+    The faster one of two algorithms counts.
+
+    * One-shot, if the fit has it: each rank reads the n - 1 tensors of the other ranks. Reading
+      overlaps partly with the start.
+    * Two-shot or ring: a reduce-scatter and an all-gather move 2 (n - 1) / n of the tensor over the
+      links of each rank, at a bandwidth that grows with the size. The term climb^(1-e) x^e is added
+      to the time x at full bandwidth.
+
+    The time grows with the size. A group with more ranks than were measured takes the time of the
+    largest measured group plus BEYOND_MEASURED_S.
+
+    Source: Hockney's alpha-beta model, Parallel Computing 20(3), 1994; Thakur et al., Int. J. High
+    Performance Computing Applications 19(1), 2005.
 
     Parameters
     ----------
     fit
-        Constants of the collective.
+        Constants of the collective; None if the device has no fit.
     ranks
-        Number of devices that take part; the time is 0 for a lone device.
+        Number of devices that take part; the time is 0 for one device.
     size_bytes
         Size of the tensor [B].
 
     Raises
     ------
     ValueError
-        There is no fit for a group.
+        The group has two or more devices and no fit.
+
+    Examples
+    --------
+    900 MB over the links of each of 8 ranks at 450 GB/s, and 10 us:
+
+    >>> fit = CollectiveFit.model_validate({"start": "10 us", "link_bandwidth": "450 GB/s"})
+    >>> round(all_reduce_s(fit, 8, 514_285_714), 6)
+    0.00201
     """
     return _seconds(fit, ranks, 2.0, size_bytes)
 
@@ -61,15 +77,18 @@ def all_reduce_s(fit: CollectiveFit | None, ranks: int, size_bytes: float) -> fl
 def all_gather_s(fit: CollectiveFit | None, ranks: int, size_bytes: float) -> float:
     """Return the time until each of `ranks` devices has the whole tensor of `size_bytes` [s].
 
-    Each held one part of it before. Otherwise as `all_reduce_s`.
+    Each device starts with one part of the tensor. The model and the parameters are those of
+    `all_reduce_s`, with half of its traffic.
     """
     return _seconds(fit, ranks, 1.0, size_bytes)
 
 
 def reduce_scatter_s(fit: CollectiveFit | None, ranks: int, size_bytes: float) -> float:
-    """Return the time until each of `ranks` devices has its part of the sum of tensors [s].
+    """Return the time until each of `ranks` devices has its part of a sum of tensors [s].
 
-    Each tensor has `size_bytes`. Otherwise as `all_reduce_s`.
+    Each tensor has `size_bytes`. The model and the parameters are those of `all_reduce_s`, with
+    half
+    of its traffic.
     """
     return _seconds(fit, ranks, 1.0, size_bytes)
 
@@ -77,7 +96,8 @@ def reduce_scatter_s(fit: CollectiveFit | None, ranks: int, size_bytes: float) -
 def all_to_all_s(fit: CollectiveFit | None, ranks: int, size_bytes: float) -> float:
     """Return the time until each of `ranks` devices has sent an equal part to each other one [s].
 
-    The parts of one device have `size_bytes` together. Otherwise as `all_reduce_s`.
+    The parts of one device have `size_bytes` together. The model and the parameters are those of
+    `all_reduce_s`, with half of its traffic.
     """
     return _seconds(fit, ranks, 1.0, size_bytes)
 
@@ -85,18 +105,25 @@ def all_to_all_s(fit: CollectiveFit | None, ranks: int, size_bytes: float) -> fl
 def collectives_s(
     fit: CollectiveFit, kind: CollectiveKind, ranks: Number, size_bytes: Number
 ) -> Array:
-    """Return the times of many collectives of one kind at once [s].
+    """Return the times of many collectives of one kind [s].
+
+    The model is that of `all_reduce_s`.
 
     Parameters
     ----------
     fit
-        Constants of that kind.
+        Constants of the kind.
     kind
-        Kind of all of them.
+        Kind of the collectives.
     ranks
-        Numbers of devices that take part, at least 2 and no more than were measured.
+        Numbers of devices that take part, from 2 to the largest that was measured.
     size_bytes
         Sizes of the tensors [B].
+
+    Returns
+    -------
+    Array
+        Time of each collective [s].
     """
     ranks, size_bytes = np.asarray(ranks, dtype=float), np.asarray(size_bytes, dtype=float)
     links_bytes = moved_bytes(kind, ranks, size_bytes)
@@ -109,7 +136,22 @@ def collectives_s(
 
 
 def moved_bytes(kind: CollectiveKind, ranks: Array, size_bytes: Array) -> Array:
-    """Return the least bytes over the links of each rank in one direction [B]."""
+    """Return the minimum number of bytes over the links of each rank, in one direction [B].
+
+    Parameters
+    ----------
+    kind
+        Kind of the collectives.
+    ranks
+        Numbers of devices that take part.
+    size_bytes
+        Sizes of the tensors [B].
+
+    Examples
+    --------
+    >>> float(moved_bytes("all_reduce", np.array(8.0), np.array(4.0)))  # 2 x 7/8 x 4
+    7.0
+    """
     return _CROSSINGS[kind] * (ranks - 1.0) / ranks * size_bytes
 
 

@@ -1,4 +1,4 @@
-"""Coolant of a device and its flow, and memory that is refreshed when warm."""
+"""Coolant of a device, its flow, and the bandwidth of hot memory."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from cluster_sim.hardware.memory import Refresh
 from cluster_sim.hardware.power_and_cooling import Cooling
 
 _FLOW_ON_SINK = 0.38
-"""Exponent with which the resistance from sink to coolant falls with the flow."""
+"""Exponent with which the thermal resistance from sink to coolant falls when the flow grows."""
 
 
 def inlet_c(cooling: Cooling, supply_c: float, upstream_w: float) -> float:
     """Return the temperature of the coolant that reaches a device [°C].
+
+    The equation is inlet = supply + preheat x upstream power, in the steady state.
 
     Parameters
     ----------
@@ -19,7 +21,7 @@ def inlet_c(cooling: Cooling, supply_c: float, upstream_w: float) -> float:
     supply_c
         Temperature at which the site supplies the coolant [°C].
     upstream_w
-        Power of the device in front of it [W].
+        Power of the device upstream in the air stream [W]; 0 for the first device.
 
     Examples
     --------
@@ -35,26 +37,28 @@ def inlet_c(cooling: Cooling, supply_c: float, upstream_w: float) -> float:
 
 
 def upstream(cooling: Cooling, place: int) -> int | None:
-    """Return the place, within its node, of the device in front of the one at `place`.
+    """Return the position in the node of the device upstream of `place`.
 
-    It is None where the coolant reaches the device at `place` first.
+    It is None if the coolant reaches the device at `place` first.
     """
     return None if cooling.front is None or place < cooling.front else place - cooling.front
 
 
 def with_flow(cooling: Cooling, share: float) -> Cooling:
-    """Return `cooling` with a share of its air or water, as after the loss of a fan or a pump.
+    """Return `cooling` with a share of its air or water flow, as after the loss of a fan or a pump.
 
-    The coolant warms by as much more as there is less of it (balance of energy). The resistance
-    from sink to coolant grows as the flow to the power -0.38, by a third at half of the flow
-    (estimate; forced convection alone is 0.8, and part of the resistance is metal).
+    By the balance of energy, the temperature rise of the coolant is inversely proportional to the
+    flow. The resistance from sink to coolant grows with the flow to the power -0.38, by a third at
+    half of the flow. The exponent is an estimate: forced convection alone has 0.8, and a part of
+    the
+    resistance is metal.
 
     Parameters
     ----------
     cooling
         Constants at full flow.
     share
-        Share of the flow, above 0 [1].
+        Share of the full flow, above 0 [1].
 
     Examples
     --------
@@ -77,7 +81,15 @@ def with_flow(cooling: Cooling, share: float) -> Cooling:
 
 
 def bandwidth_left(refresh: Refresh, memory_c: float) -> float:
-    """Return the share of its bandwidth that refreshing leaves to memory of a temperature."""
+    """Return the share of the memory bandwidth that refreshing leaves at a temperature [1].
+
+    Parameters
+    ----------
+    refresh
+        Temperatures at which the refresh rate doubles and quadruples, and the shares that are left.
+    memory_c
+        Temperature of the memory [°C].
+    """
     if memory_c < refresh.double_c:
         return 1.0
     return refresh.double_share if memory_c < refresh.quadruple_c else refresh.quadruple_share

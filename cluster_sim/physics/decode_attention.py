@@ -1,4 +1,4 @@
-"""Time of one decode-attention kernel on one device, see `physics.attention` for its range."""
+"""Time of one decode-attention kernel on one device; see `physics.attention` for the range."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from cluster_sim.physics.ramp import ALWAYS, Ramp, new_ramp
 from cluster_sim.typing import Number
 
 PLANNED_SEQUENCES = 512
-"""Number of sequences up to which planning ahead takes time for each: FlashAttention 3 does so for
-fewer than a thousand."""
+"""Number of sequences up to which the scheduling of a kernel takes time for each sequence:
+FlashAttention 3 schedules ahead for fewer than a thousand."""
 
 
 class DecodeAttention(NamedTuple):
-    """Time of decode attention of one layer for a fixed batch, by the keys that it reads.
+    """Time of decode attention of one layer for a fixed batch, by the number of keys that it reads.
 
-    It is a floor up to `short_keys`, and beyond them the larger of the floor and a line.
+    The time is `floor_s` up to `short_keys` keys. Beyond, it is the larger one of `floor_s` and
+    `fixed_s` + `key_s` x keys.
     """
 
     short_keys: float
@@ -27,13 +28,7 @@ class DecodeAttention(NamedTuple):
     key_s: float
 
     def stretch(self, keys: float, growth: float) -> Ramp:
-        """Return the lengths of steps that read `keys` keys, and `growth` more each time.
-
-        >>> DecodeAttention(100.0, 5.0, 2.0, 0.02).stretch(90.0, 5.0)  # 90, 95 and 100 keys
-        Ramp(first_s=5.0, slope_s=0.0, valid_steps=3)
-        >>> DecodeAttention(100.0, 5.0, 2.0, 0.02).stretch(200.0, 5.0)[:2]  # 2 + 4; 0.1 per step
-        (6.0, 0.1)
-        """
+        """Return the lengths of steps that read `keys` keys first, and `growth` more each time."""
         if keys <= self.short_keys:
             until = floor((self.short_keys - keys) / growth) + 1 if growth else ALWAYS
             return Ramp(self.floor_s, 0.0, until)
@@ -52,26 +47,25 @@ def generation_attention_s(
 ) -> float:
     """Return the time of the decode attention of one layer [s].
 
-    It is affine in keys on either side of `batch * short_keys` and of the crossing with the floor:
-    the floor up to the first, the larger of floor and `generation_line` beyond.
+    The time is the floor up to `batch * short_keys` keys. Beyond, it is the larger one of the floor
+    and `generation_line`. It is affine in the keys on either side of these two points.
 
     Parameters
     ----------
     fit
-        Constants of the precision of the KV cache.
+        Constants for the precision of the KV cache.
     shape
         Heads of one device.
     batch
         Number of sequences.
     keys
-        Number of cached tokens that all sequences read together.
+        Number of cached tokens that all sequences read in total.
     windowed
-        Whether the layer's window hides a part of the sequences. They are on the line then, however
-        short the window.
+    Whether a window hides a part of the contexts. The line then holds for every length.
 
     Examples
     --------
-    100,000 keys of 4 KiB at 4 TB/s, and the start:
+    100,000 keys of 4 KiB at 4 TB/s, plus the start:
 
     >>> from cluster_sim.hardware.kernel_fits import GenerationAttentionFit
     >>> start = {"start": "5 us", "value": "0 s", "head": "0 s", "sequence": "0 s"}
@@ -100,11 +94,16 @@ def generation_floor_s(fit: GenerationAttentionFit, shape: AttentionShape, batch
     Parameters
     ----------
     fit
-        Constants of the precision of the KV cache.
+        Constants for the precision of the KV cache.
     shape
         Heads of one device; may hold arrays.
     batch
-        Number of sequences, or an array of it.
+        Number of sequences, or an array of numbers.
+
+    Returns
+    -------
+    Number
+        Time [s], of the shape of the arrays.
     """
     tile_s = TILE_KEYS * 2.0 * shape.head_dim * shape.kv_bytes / fit.tile_bandwidth_bytes_per_s
     return (
@@ -121,21 +120,28 @@ def generation_line(
     *,
     windowed: Number = False,
 ) -> tuple[Number, Number]:
-    """Return the line of a decode-attention kernel of longer sequences: (fixed_s, per_key_s).
+    """Return the line of a decode-attention kernel of longer contexts: (fixed_s, per_key_s).
 
-    A key's bytes are read at bandwidth * units / (units + half_units): few units cannot be split
-    over the whole device. A window begins and ends inside a tile, so that half a tile more is read.
+    The bytes of a key are read at bandwidth * units / (units + half_units), with units = batch *
+    kv_heads: few units cannot be split over the whole device. A window begins and ends inside a
+    tile,
+    so half a tile more is read per sequence.
 
     Parameters
     ----------
     fit
-        Constants of the precision of the KV cache.
+        Constants for the precision of the KV cache.
     shape
         Heads of one device; may hold arrays.
     batch
-        Number of sequences, or an array of it.
+        Number of sequences, or an array of numbers.
     windowed
-        Whether a window hides a part of the sequences, or an array of it.
+        Whether a window hides a part of the contexts, or an array of flags.
+
+    Returns
+    -------
+    tuple of Number
+        Time without keys [s] and time per key [s].
     """
     units = batch * shape.kv_heads
     per_key_s = (

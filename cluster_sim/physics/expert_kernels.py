@@ -14,29 +14,34 @@ from cluster_sim.physics.systolic import utilisation
 from cluster_sim.physics.transformer import distinct_experts
 
 EXPERT_TILE = 128
-"""Number of tokens that a grouped product takes at a time where an expert has as many."""
+"""Number of tokens per tile of a grouped product, if an expert has as many."""
 
 
 def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) -> float:
     """Return the time of the experts of one layer [s].
 
-    It counts routing, the grouped products of the experts that the tokens touch, and gathering
-    their inputs. The weights of every touched expert are read once; computing hides behind that up
-    to the roofline's rounded corner. The rate is a share of the peak of the next wider format, 8
-    bit for nvfp4 and 16 bit for all others: mxfp4 is multiplied in one of these, and grouped
-    products gain only a part of what narrow formats promise at the sizes of experts. Tokens are
-    taken in tiles, of which half of one stays empty per expert, or as many rows as it has tokens
-    where those are fewer. A token passes as many copies of itself as it has experts. With groups of
-    whole experts the slowest counts: `busiest_group` times the mean.
+    The time covers routing, the grouped products of the active experts, and gathering their inputs.
+
+    * The weights of every active expert are read once. Computing overlaps with reading; the
+      roofline
+      has a rounded corner.
+    * The compute rate is a share of the peak of the next wider format: 8 bit for nvfp4, 16 bit for
+      all others. mxfp4 is multiplied in one of these, and at the sizes of experts grouped products
+      gain only a part of what narrow formats promise.
+    * Tokens are processed in tiles. Per expert, half a tile is empty, but at most as many rows as
+      the
+      expert has tokens.
+    * A token moves one copy of itself per expert that it is routed to.
+    * With groups of whole experts the slowest group counts: `busiest_group` times the mean.
 
     Parameters
     ----------
     model
-        Model with experts.
+        Shape of a model with experts.
     device
-        GPU that the experts of one group lie on.
+        GPU that holds the experts.
     layout
-        Spread of the model over devices.
+        Distribution of the model over devices.
     tokens
         Number of tokens of all ranks.
     """
@@ -79,13 +84,14 @@ def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) 
 
 
 def busiest_group(groups: int, rows: float) -> float:
-    """Return the load of the fullest group over the mean, where rows are dealt out at random.
+    """Return the load of the fullest group divided by the mean, with rows distributed at random.
 
         1 + sqrt(2 ln(groups) groups / rows), at most `groups`
 
-    It is the expected maximum of as many normal variates with the variance of a Poisson count;
-    never more than all in one group. (Estimate: routers of trained models balance a little better
-    over long times, and worse over a topic.)
+    This is the expected maximum of `groups` normal variates with the variance of a Poisson count.
+    It
+    is at most `groups`, with all rows in one group. Estimate: routers of trained models balance a
+    little better over long times, and worse over one topic.
 
     >>> busiest_group(1, 5.0), busiest_group(8, 1e12) < 1.0001
     (1.0, True)

@@ -7,21 +7,31 @@ from math import exp, log
 
 
 def roots(amplitudes: Sequence[float], rates: Sequence[float], horizon: float) -> list[float]:
-    """Return where the sum of amplitudes·exp(rates·t) is zero in [0, horizon], ascending.
+    """Return the t in [0, horizon] at which the sum of amplitudes·exp(rates·t) is zero, ascending.
 
-    Divided by one of its exponentials and differentiated, the sum has a term less, and between two
-    of its zeros lies a zero of that (Rolle). So the zeros of the smaller sum part the line into
-    pieces with at most one zero each. A sum of n terms has at most n - 1 zeros (Polya and Szego,
-    Problems and Theorems in Analysis II, part V, 75).
+    The method is recursive. Dividing the sum by one of its exponentials and differentiating it
+    gives
+    a sum with one term less. Between two zeros of the sum lies a zero of that smaller sum (Rolle),
+    so
+    the zeros of the smaller sum divide the interval into pieces with at most one zero each.
+    Bisection
+    finds it. A sum of n terms has at most n - 1 zeros.
+
+    Source: Polya and Szego, Problems and Theorems in Analysis II, part V, 75.
 
     Parameters
     ----------
     amplitudes
         Amplitude of each term.
     rates
-        Rate of each term, all different [1/t].
+        Rate of each term, all distinct [1/t].
     horizon
-        End of the interval that is searched [t].
+        End of the interval [t].
+
+    Returns
+    -------
+    list of float
+        Zeros, ascending [t].
 
     Examples
     --------
@@ -33,7 +43,7 @@ def roots(amplitudes: Sequence[float], rates: Sequence[float], horizon: float) -
     terms = sorted(
         ((a, r) for a, r in zip(amplitudes, rates, strict=True) if a != 0.0),
         key=lambda term: -term[1],
-    )  # the slowest first: no exponential grows
+    )  # the slowest decay first, so that no exponential grows
     if len(terms) < 2:
         return []
     (first, slowest), rest = terms[0], terms[1:]
@@ -62,7 +72,7 @@ def roots(amplitudes: Sequence[float], rates: Sequence[float], horizon: float) -
 
 
 def _bisected(value: Callable[[float], float], low: float, high: float, *, rises: bool) -> float:
-    """Return where `value` changes its sign between `low` and `high`, to the last digit."""
+    """Return the t in [`low`, `high`] at which `value` changes its sign, to the last digit."""
     while True:
         middle = 0.5 * (low + high)
         if not low < middle < high:

@@ -1,4 +1,4 @@
-"""Time of one matrix product on a GPU: m tokens times a weight matrix of n outputs and k inputs."""
+"""Time of a matrix product on a GPU: m tokens times a weight matrix of n outputs and k inputs."""
 
 from __future__ import annotations
 
@@ -12,29 +12,31 @@ from cluster_sim.hardware.kernel_fits import GemmFit
 from cluster_sim.typing import Array
 
 ACTIVATION_BYTES = 2
-"""Size of one input or output [B]: they are in 16 bit."""
+"""Size of one input or output in 16 bit [B]."""
 PARTIAL_BYTES = 4
-"""Size of one partial sum of a split product [B]: they are in 32 bit."""
+"""Size of one partial sum of a split product in 32 bit [B]."""
 THROTTLING_S = 20e-6
-"""Time in the processors at which half of the slow-down of long kernels has set in [s]."""
+"""Time in the processors at which half of the slowdown of long kernels is reached [s]."""
 
 _TILES = ((32, 128), (64, 128), (128, 128), (256, 128), (128, 32), (128, 64), (128, 256))
-"""Rows and columns of the tiles that the output can be cut into."""
+"""Rows and columns of the possible tiles of the output."""
 _SPLITS = (1, 2, 4, 8, 16, 32)
-"""Numbers of parts of k that can be worked on side by side."""
+"""Possible numbers of parts of k that are computed in parallel."""
 _CUTS = np.array(
     [(rows, columns, parts) for rows, columns in _TILES for parts in _SPLITS], dtype=float
 ).T
-"""Rows, columns and parts of each way to cut a product."""
+"""Rows, columns and parts of each possible cut of a product."""
 
 _FEW, _APART, _MANY = 256, 64, 16_384 + 256
-"""Tokens up to which every product is looked up, distance of those beyond, and their end."""
+"""Number of tokens up to which every product is tabulated, distance of table entries beyond, and
+end of
+the table."""
 
 
 class TileLayout(NamedTuple):
-    """Quantities of products that depend on their sizes alone, one value per product.
+    """Quantities of products that depend only on their sizes, one value per product.
 
-    `waves` and `depth` have one more axis, the last, of possible cuts into tiles.
+    The last axis of `waves` and `depth` runs over the possible cuts into tiles.
     """
 
     rows: Array
@@ -44,64 +46,65 @@ class TileLayout(NamedTuple):
     outputs: Array
     """Numbers of outputs, m n."""
     moved_bytes: Array
-    """Sizes of weights, inputs and outputs together [B]."""
+    """Sizes of weights, inputs and outputs in total [B]."""
     waves: Array
-    """Numbers of tiles that every processor works on, one after another."""
+    """Numbers of tiles that each processor computes one after another."""
     depth: Array
     """Numbers of inputs that one tile sums over."""
 
 
 def gemm_s(fit: GemmFit, m: float, n: float, k: float) -> float:
-    """Return the time of one product as a kernel alone on the device [s].
+    """Return the time of one product as the only kernel on the device [s].
 
         t = launch + ((bytes / bandwidth)^o + busy^o)^(1/o) + m (row + k activation)
 
-    with o = overlap, and busy the time of the processors: best + slowdown best² / (best + 20 us),
-    of the best way to cut the output into tiles of a by b and k into s parts,
+    with o = overlap. The time of the processors is busy = best + slowdown best² / (best + 20 us).
+    `best` is the minimum over all cuts of the output into tiles of a by b and of k into s parts:
 
         best = min over a, b, s of
                  w (epilogue a b + k/s (a b + tile_overhead) 2 processors / compute)
                  + [s > 1] (split sqrt(s) + 4 s m n / partial_bandwidth),
         w = max(1, s ceil(m/a) ceil(n/b) / processors).
 
-    The time never falls when m, n or k grows, since no cut's time does. Waves count in fractions:
-    with whole ones no fit to measured kernels was better by more than 0.2 % of the time, presumably
-    since libraries choose tiles that avoid a poor last wave. Large products go to
-    compute / (1 + slowdown), times a b / (a b + tile_overhead); small ones to `launch`.
+    The time never falls when m, n or k grows, because the time of no cut falls. Waves count in
+    fractions. Whole waves did not improve the fit to any measured kernels by more than 0.2 % of the
+    time, presumably because libraries choose tiles that avoid a poor last wave. The rate of large
+    products tends to compute / (1 + slowdown), times a b / (a b + tile_overhead). The time of small
+    products tends to `launch`.
 
-    Roofline as in Williams, Waterman, Patterson, CACM 52(4), 2009; tiles and split k as in NVIDIA
-    CUTLASS, "Efficient GEMM".
+    Source: roofline as in Williams, Waterman, Patterson, CACM 52(4), 2009; tiles and split k as in
+    NVIDIA CUTLASS, "Efficient GEMM". Range: the kernels that `calibrate kernels` fitted.
 
     Parameters
     ----------
     fit
-        Constants of the weights' precision.
+        Constants for the precision of the weights.
     m, n, k
-        Tokens, outputs and inputs, each at least 1.
+        Numbers of tokens, outputs and inputs, each at least 1.
     """
     return float(gemms_s(fit, laid_out(m, n, k, fit.element_bytes, fit.processors)))
 
 
 class GemmTimes:
-    """Times of products of any number of tokens with one matrix, looked up.
+    """Lookup table of the times of products of any number of tokens with one matrix.
 
-    They are `gemm_s` for each number up to 256 and for every 64th beyond; in between, straight
-    lines.
+    The table holds `gemm_s` for each number up to 256 and for every 64th number beyond. Values in
+    between are interpolated linearly.
     """
 
     def __init__(self, fit: GemmFit, n: float, k: float) -> None:
         self._fit, self._n, self._k = fit, n, k
         self._few_s = self._times_s(range(1, _FEW + 1))
-        self._many_s: list[float] = []  # from _FEW on, worked out when it is first asked for
+        self._many_s: list[float] = []  # from _FEW on, computed at first use
 
     @classmethod
     @lru_cache(maxsize=512)
     def of(cls, fit: GemmFit, n: float, k: float) -> GemmTimes:
-        """Return the times of one matrix, worked out once."""
+        """Return the times of one matrix, computed once per matrix."""
         return cls(fit, n, k)
 
     def __call__(self, m: int) -> float:
-        """Return the time of the product of `m` tokens, one at least [s]."""
+        """Return the time of the product of `m` tokens, at least one [s]."""
         if m <= _FEW:
             return self._few_s[m - 1]
         if m >= _MANY:
@@ -122,16 +125,11 @@ class GemmTimes:
 def laid_out(
     m: ArrayLike, n: ArrayLike, k: ArrayLike, element_bytes: float, processors: int
 ) -> TileLayout:
-    """Return the layout of products into tiles.
+    """Return the possible layouts of products as tiles.
 
-    Parameters
-    ----------
-    m, n, k
-        Tokens, outputs and inputs: numbers, or arrays of them.
-    element_bytes
-        Size of one weight [B].
-    processors
-        Number of streaming multiprocessors.
+    The result does not depend on the constants of a fit but for the two that are given here, so
+    that
+    a search for constants computes it once.
     """
     m, n, k = (np.asarray(count, dtype=float) for count in (m, n, k))
     rows, columns, parts = _CUTS
@@ -143,7 +141,15 @@ def laid_out(
 
 
 def gemms_s(fit: GemmFit, layout: TileLayout) -> Array:
-    """Return the time of each product of `layout` [s], see `gemm_s`."""
+    """Return the time of each product of `layout` [s]; see `gemm_s` for the equation.
+
+    Parameters
+    ----------
+    fit
+        Constants for the precision of the weights.
+    layout
+        Layouts of the products, see `laid_out`.
+    """
     rows, columns, parts = _CUTS
     tile = rows * columns
     deep_s = 2.0 * fit.processors / fit.compute_flop_per_s * (tile + fit.tile_overhead)

@@ -1,4 +1,4 @@
-"""Time of an engine step on a replica of GPUs, tensor and pipeline parallel."""
+"""Time of an engine step on a replica of GPUs, with tensor, pipeline, expert and attention data parallelism."""
 
 from __future__ import annotations
 
@@ -22,17 +22,34 @@ NO_ATTENTION = Ramp(0.0, 0.0)
 class GpuSteps:
     """Step times of one replica on GPUs.
 
-    A step is: host time, of the step and of each of its sequences; for each layer its kernels as
-    the engine runs them (`physics.kernels`): products, attention, experts, two all-reduces,
-    element-wise work; and the output head. With pipeline stages the batch goes round in
-    micro-batches, one for each stage while there are sequences enough, and a step is the time in
-    which every sequence has passed all stages. With attention data parallelism sequences are spread
-    evenly over the ranks, and the prompts that a step completes over as many ranks as they are; all
-    ranks meet at the experts of each layer. Steps that only decode run as CUDA graphs, which were
-    captured for `graph_batches`: smaller batches are padded. Where weights have a memory of their
-    own, reading the KV cache hides behind the rest, or the rest behind it, by its `overlap`.
+    The time of a step is the sum of these terms:
 
-    What depends on the number of tokens alone is worked out once per number and kept.
+    * Host time of the step and of each of its sequences.
+    * Kernels of each layer as the engine runs them (`physics.kernels`): products, attention,
+      experts,
+      two all-reduces, element-wise operations.
+    * The output head.
+
+    With pipeline stages the batch is split into micro-batches, one per stage if there are enough
+    sequences. A step then ends when every sequence has passed all stages. With attention data
+    parallelism the sequences are distributed evenly over the ranks, and so are the prompts that the
+    step completes. All ranks synchronise at the experts of each layer. Steps that only decode run
+    as
+    CUDA graphs, which are captured for `graph_batches`; smaller batches are padded. If weights have
+    a
+    memory of their own, reading the KV cache overlaps with the rest of the step by the share
+    `overlap`.
+
+    A term that depends only on the number of tokens is computed once per number and kept.
+
+    Parameters
+    ----------
+    model
+        Shape of the model.
+    device
+        GPU that the replica runs on.
+    layout
+        Parallelism, precisions and engine; by default one GPU in 16 bit.
     """
 
     def __init__(self, model: Model, device: Device, layout: ReplicaLayout | None = None) -> None:
@@ -53,17 +70,17 @@ class GpuSteps:
         self._decode_base_s = Memo(self._decode_base_seconds)
 
     def ramp(self, work: StepWork) -> Ramp:
-        """Return the lengths of steps that begin with `work`.
+        """Return the lengths of steps that begin with `work` [s].
 
-        Decoding sequences grow by one token per step: `work.context` by `work.growth`,
-        `work.windowed` by `work.growing`, `work.pairs` by `work.pairs_growth`.
+        From one step to the next `work.context` grows by `work.growth`, `work.windowed` by
+        `work.growing`, and `work.pairs` by `work.pairs_growth`.
         """
         if work.prompt_tokens:
             return self._mixed(work)
         base_s = self._decode_base_s[work.batch]
         _, kernels, plain, _, _, _ = self._spread[work.batch]
-        # NOTE: the common case of `_together(..., self._attention(work))`, spelled out since
-        # decoding is the hot loop: 2 us of the 25 us that a request takes.
+        # NOTE: this is the common case of `_together(..., self._attention(work))`, written out
+        # because decoding is the hot loop: 2 us of the 25 us that a request takes.
         if plain is not None and not self._overlap:
             layers, _, (short_keys, floor_s, fixed_s, key_s) = plain
             keys = work.context / kernels
@@ -74,10 +91,11 @@ class GpuSteps:
         return self._together(base_s, Ramp(0.0, 0.0), self._attention(work))
 
     def verify(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
-        """Return the lengths of steps that check `tokens_per_sequence` tokens of every sequence.
+        """Return the lengths of steps that verify `tokens_per_sequence` tokens per sequence [s].
 
-        A sequence's keys are read once for all of its tokens. Layers with a limited view or a state
-        are left out: such models are not served with speculation.
+        The keys of a sequence are read once for all of its tokens. Layers with a limited view or a
+        state
+        are not supported: such models are not served with speculation.
         """
         batch, each = work.batch, tokens_per_sequence
         _, kernels, plain, _, _, _ = self._spread[batch]
@@ -105,21 +123,23 @@ class GpuSteps:
         return self._together(base_s, prompts, decoding).at_least(self._eager_s)
 
     def tokens_s(self, tokens: int, all_tokens: int) -> float:
-        """Return the seconds of a step that depend on its number of tokens alone.
+        """Return the time of the part of a step that depends only on its number of tokens [s].
 
-        That is all but attention, output head and sequences. tokens: of one rank in a micro-batch;
-        all_tokens: of all ranks in it.
+        Attention, output head and time per sequence are excluded. `tokens` is the number of tokens
+        of one
+        rank in a micro-batch, `all_tokens` that of all ranks.
         """
         return self._layers.seconds[tokens, all_tokens]
 
     def head_s(self, sampled: int) -> float:
-        """Return the seconds of the output head for `sampled` tokens, one at least."""
+        """Return the time of the output head for `sampled` tokens, at least one [s]."""
         return self._head.seconds(sampled)
 
     def parts(self, work: StepWork) -> dict[str, float]:
-        """Return the share of a step's time by what it is spent on, in like micro-batches.
+        """Return the shares of a step's time per activity, for equal micro-batches.
 
-        Reading KV cache that hides behind the rest counts by what it makes the step longer.
+        If reading the KV cache overlaps with the rest, it counts by the time that it adds to the
+        step.
         """
         step_s = self.ramp(work).first_s
         tokens, all_tokens, prompt_kernels = self._batches.tokens(work, 1)
@@ -134,7 +154,7 @@ class GpuSteps:
         if self._model.experts is not None:
             spent["experts"] = self._layers.experts_s(all_tokens)
         caches = self._model.caches_tokens
-        spent["reading KV" if caches else "reading states"] = (
+        spent["reading KV cache" if caches else "reading states"] = (
             step_s - self.ramp(replace(work, context=0, windowed=0)).first_s
             if self._overlap
             else self._attention(work).first_s
@@ -147,14 +167,15 @@ class GpuSteps:
         return {name: seconds / step_s for name, seconds in spent.items()}
 
     def _mixed(self, work: StepWork) -> Ramp:
-        """Return the lengths of steps that take prompt tokens, beside those that decode."""
+        """Return the lengths of steps with prompt tokens, decode included [s]."""
         tokens, all_tokens, kernels = self._batches.tokens(work, 1)
         base_s = self._layers.seconds[tokens, all_tokens] + self._sampling_s[work.sampled]
         decoding = self._attention(work)
         if self._overlap or work.pairs_growth:
             together = self._together(base_s, self._prompts(work, kernels), decoding)
             return together.at_least(self._eager_s)
-        # NOTE: the common case of the line above, spelled out: 0.6 us of the 25 us of a request.
+        # NOTE: this is the common case of the line above, written out: 0.6 us of the 25 us of a
+        # request.
         first_s, slope_s, valid_steps = decoding
         first_s = base_s + (
             first_s
@@ -166,7 +187,7 @@ class GpuSteps:
         return ramp if first_s >= self._eager_s else ramp.at_least(self._eager_s)
 
     def _decode_base_seconds(self, batch: int) -> float:
-        """Return the seconds of a step that decodes `batch` sequences, attention left out."""
+        """Return the time of a step that decodes `batch` sequences, without attention [s]."""
         micro_batches, kernels, _, _, _, _ = self._spread[batch]
         part = ceil(batch / kernels)
         tokens = self._batches.padded(part)
@@ -175,14 +196,14 @@ class GpuSteps:
         return self.tokens_s(tokens, all_tokens) + self._sampling_s[batch]
 
     def _sampling_seconds(self, sampled: int) -> float:
-        """Return the seconds of output head and host for `sampled` sequences."""
+        """Return the time of output head and host for `sampled` sequences [s]."""
         if not sampled:
             return 0.0
         head_s = self.head_s(ceil(sampled / self._spread[sampled].kernels))
         return head_s + self._sequence_s * ceil(sampled / self._layout.data_parallel)
 
     def _attention(self, work: StepWork) -> Ramp:
-        """Return the lengths of the decode attention of all layers."""
+        """Return the lengths of the decode attention of all layers [s]."""
         _, kernels, plain, terms, short_terms, fixed_s = self._spread[work.batch]
         if plain is not None:
             layers, _, attention = plain
@@ -210,7 +231,7 @@ class GpuSteps:
         return Ramp(first_s, slope_s)
 
     def _together(self, base_s: float, prompts: Ramp, decoding: Ramp) -> Ramp:
-        """Return the lengths of steps of both kinds of attention and `base_s` of all else."""
+        """Return the lengths of steps of both kinds of attention and `base_s` for the rest."""
         if self._overlap:
             return prompts._replace(first_s=base_s + prompts.first_s).overlapped(
                 decoding, self._overlap

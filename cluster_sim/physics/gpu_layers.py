@@ -1,4 +1,4 @@
-"""Time of the layers of a step on GPUs, in so far as it follows from the number of tokens alone."""
+"""Time of the layers of a step on GPUs: the part that depends only on the number of tokens."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ class PrefillAttention(NamedTuple):
     lines: tuple[PromptLine, ...]
     """Times of each kind of layers."""
     short_lines: tuple[PromptLine, ...]
-    """The same where no prompt is so long that an indexer chooses what is read."""
+    """Times of each kind of layers if no prompt is long enough for an indexer to choose keys."""
 
     @classmethod
     def of(cls, kernels: LayerKernels) -> PrefillAttention:
-        """Return that of a model's layers."""
+        """Return the prefill attention of a model's layers."""
         lines = short_lines = tuple(kind.prompt_line() for kind in kernels.attention)
         if any(kind.is_chosen for kind in kernels.attention):
             short_lines = tuple(kind.prompt_line(selecting=False) for kind in kernels.attention)
         return cls(lines, short_lines)
 
     def seconds(self, tokens: float, pairs: float, window_pairs: float) -> float:
-        """Return the seconds of `tokens` prompt tokens that see so many (query, key) pairs."""
+        """Return the time of `tokens` prompt tokens with so many (query, key) pairs [s]."""
         lines = self.lines if pairs > window_pairs else self.short_lines
         if len(lines) == 1 and not window_pairs:  # NOTE: most models; 0.3 us of 20 us per request
             layers, fixed_s, token_s, pair_s, _, _ = lines[0]
@@ -46,17 +46,17 @@ class PrefillAttention(NamedTuple):
         return total_s
 
     def growth_s(self, tokens: float, pairs: float) -> float:
-        """Return the seconds that a step of `tokens` more takes where it has so many more pairs.
+        """Return the additional time of a step of `tokens` tokens with `pairs` more pairs [s].
 
-        They are pairs in the layers that see the whole context.
+        The pairs are those of layers that see the whole context.
         """
         return sum(line.layers * (line.pair_s + line.key_s / tokens) * pairs for line in self.lines)
 
 
 class LayerTimes:
-    """Seconds of all layers of a step, attention over keys left out.
+    """Time of all layers of a step, without attention over keys [s].
 
-    Each number of tokens is worked out once and kept.
+    The result for each number of tokens is computed once and kept.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class LayerTimes:
         self._products = list(_products(model, kernels))
         self._moe_layers = model.moe_layers
         self._dense_blocks = model.passed_blocks - model.moe_layers
-        # Hidden states of every token go from each pipeline stage to the next, inside a node or
+        # The hidden states of every token go from each pipeline stage to the next, inside a node or
         # over the network.
         hops, overhead = layout.between_nodes, device.overhead(layout.engine)
         inside = layout.pipeline_parallel - 1 - hops.times
@@ -88,19 +88,19 @@ class LayerTimes:
         )
         self._token_s += hops.times * model.hidden * ACTIVATION_BYTES / hops.bytes_per_s
         self.seconds = Memo(self._seconds)
-        """Seconds of a step by its (tokens per rank, tokens of all ranks)."""
+        """Time of a step by (tokens per rank, tokens of all ranks) [s]."""
 
     def products_s(self, tokens: int) -> Iterator[tuple[Product, float]]:
-        """Yield each kind of product with its seconds in all layers."""
+        """Yield each kind of product with its time in all layers [s]."""
         for count, product in self._products:
             yield product, count * product.seconds(tokens)
 
     def experts_s(self, all_tokens: int) -> float:
-        """Return the seconds of the experts of all layers."""
+        """Return the time of the experts of all layers [s]."""
         return self._moe_layers * self._kernels.experts_s(all_tokens)
 
     def collectives_s(self, tokens: int, all_tokens: int) -> float:
-        """Return the seconds of the collectives of all layers."""
+        """Return the time of the collectives of all layers [s]."""
         seconds = self._dense_blocks * self._kernels.all_reduce_s(tokens)
         if self._moe_layers:
             seconds += self._moe_layers * self._kernels.exchange_s(all_tokens)

@@ -1,11 +1,11 @@
 """Kernels of one layer as an engine runs them.
 
-They are products, attention, experts, collectives and element-wise operations. Where a device's
-kernels were measured (`Device.kernels`) their times are those fits; where they were not, they are a
-roofline of the data sheet's shares (`Device.efficiency`). An engine runs them one behind the other
-in a CUDA graph, where the start of the next is hidden behind the end of the last: of every launch
-the share `launch_overlap` is taken off. That is why kernels measured alone add up to more than a
-step.
+The kernels are products, attention, experts, collectives and element-wise operations. A kernel that
+was measured on the device (`Device.kernels`) uses its fit. A kernel that was not measured uses a
+roofline of the data sheet's shares (`Device.efficiency`). An engine runs the kernels in a CUDA
+graph, where the start of each one overlaps with the end of the kernel before it: the share
+`launch_overlap` of every launch is subtracted. Therefore the sum of kernels measured alone is
+longer than a step.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class LayerKernels:
     """Kernels of one layer of a model on one GPU, under one engine.
 
     Attention and dense parts are split over the devices of a tensor-parallel group. With attention
-    data parallelism there are several such groups, ranks, each with sequences of its own. Experts
-    are spread over the devices of all of them: `expert_parallel` groups with whole experts of their
-    own, split further over the devices of each.
+    data parallelism there are several such groups (ranks), which serve different sequences. Experts
+    are distributed over the devices of all ranks: `expert_parallel` groups hold different whole
+    experts, and the devices of one group split each of them.
     """
 
     def __init__(self, model: Model, device: Device, layout: ReplicaLayout) -> None:
@@ -56,15 +56,15 @@ class LayerKernels:
         return [self._product("attention", outputs, inputs) for outputs, inputs in shapes]
 
     def ffn_products(self, width: float, part: WeightPart = "ffn") -> list[Product]:
-        """Return the products of a feed-forward part, `width` wide over the group."""
+        """Return the products of a feed-forward part that is `width` wide over the group."""
         hidden, inner = self._model.hidden, width / self._layout.tensor_parallel
         first = (self._model.ffn_matrices - 1) * inner
         return [self._product(part, first, hidden), self._product(part, hidden, inner)]
 
     def latent_products(self) -> list[Product]:
-        """Return the projections to the latent space of experts and back, where there is one.
+        """Return the projections to the latent space of experts and back; empty without one.
 
-        Every device holds them whole (vLLM, model_executor/models/nemotron_h.py).
+        Every device holds the whole projections (vLLM, model_executor/models/nemotron_h.py).
         """
         hidden, experts = self._model.hidden, self._model.experts
         if experts is None or not experts.latent:
@@ -88,9 +88,9 @@ class LayerKernels:
         return experts_s(self._model, self._device, self._layout, tokens)
 
     def elementwise_token_s(self) -> float:
-        """Return the time of norms, rotary embedding and activation of one token in one layer [s].
+        """Return the time of norms, rotary embedding and activation per token and layer [s].
 
-        It counts the bytes that are moved, in the mean of the layers; launches count in addition.
+        It is the time to move the bytes, averaged over the layers. Launches are counted elsewhere.
         """
         model, ranks = self._model, self._layout.tensor_parallel
         width = sum(kind.layers * kind.rotary_width(ranks) for kind in model.attention)
@@ -114,11 +114,13 @@ class LayerKernels:
         )
 
     def exchange_s(self, tokens: int) -> float:
-        """Return the time from attention to experts and back of `tokens` of all ranks [s].
+        """Return the time of the exchange between attention and experts, there and back [s].
 
-        With one rank its devices hold the same tokens and reduce the experts' parts. With several,
-        tokens are gathered from all and their sums scattered, or sent to their experts and back,
-        whichever is faster.
+        `tokens` counts the tokens of all ranks. The devices of a single rank hold the same tokens
+        and
+        reduce the outputs of the experts. Several ranks either gather the tokens of all ranks and
+        scatter
+        the sums, or send tokens to their experts and back. The faster one counts.
         """
         layout = self._layout
         if layout.data_parallel == 1:

@@ -1,4 +1,4 @@
-"""LimitedView: how many keys a query reads where it does not see the whole context."""
+"""LimitedView: number of keys that a query reads if it does not see the whole context."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from cluster_sim.llm.model_shape import ModelShape
 
 
 class LimitedView(NamedTuple):
-    """View of a query in the layers of a model that read only a part of the context.
+    """View of a query in layers that read only a part of the context.
 
-    It is the last `tokens` tokens, or as many as an indexer chooses; chunked, the tokens of the
-    query's own chunk of `tokens`.
+    The view is the last `tokens` tokens, or the number of tokens that an indexer chooses. If it is
+    chunked, it is the query's chunk of `tokens` tokens.
     """
 
     tokens: int = 0
-    """Most tokens that a query reads; 0: the model has no such layers."""
+    """Maximum number of tokens that a query reads; 0 for a model without such layers."""
     is_chunked: bool = False
-    """Whether the view begins anew with each chunk."""
+    """Whether the view restarts with each chunk."""
 
     @classmethod
     def of(cls, model: ModelShape) -> LimitedView:
@@ -25,7 +25,7 @@ class LimitedView(NamedTuple):
         return cls(model.view_tokens, model.view_is_chunked)
 
     def keys(self, length: int) -> int:
-        """Return the keys that the last query of `length` tokens reads.
+        """Return the number of keys that the last query of `length` tokens reads.
 
         >>> LimitedView(4).keys(3), LimitedView(4).keys(9), LimitedView(4, is_chunked=True).keys(9)
         (3, 4, 1)
@@ -35,17 +35,26 @@ class LimitedView(NamedTuple):
         return min(length, self.tokens)
 
     def mean_keys(self, length: float) -> float:
-        """Return about the keys that a query reads in sequences of this mean length.
+        """Return the approximate number of keys per query for sequences of a mean length.
 
-        A chunk is half full in the mean where sequences are longer than it.
+        A chunk is half full on average if the sequences are longer than the chunk.
         """
         if self.is_chunked and length > self.tokens:
             return self.tokens / 2
         return min(length, self.tokens)
 
     def pairs(self, chunk: int, past: int) -> int:
-        """Return the pairs of a query and a key of `chunk` prompt tokens after `past` cached ones.
+        """Return the number of (query, key) pairs of a chunk of prompt tokens.
 
+        Parameters
+        ----------
+        chunk
+            Number of new prompt tokens.
+        past
+            Number of cached tokens before them.
+
+        Examples
+        --------
         >>> LimitedView(2).pairs(3, 0), LimitedView(2).pairs(2, 3)  # 1+2+2 and 2+2
         (5, 4)
         >>> LimitedView(2, is_chunked=True).pairs(5, 0)  # 1+2+1+2+1
@@ -63,12 +72,21 @@ class LimitedView(NamedTuple):
 
 
 NO_VIEW = LimitedView()
-"""View of a model all of whose layers see the whole context."""
+"""View of a model in which all layers see the whole context."""
 
 
 def causal_pairs(chunk: int, past: int) -> int:
-    """Return the pairs of query and key of `chunk` prompt tokens after `past` cached ones.
+    """Return the number of causal (query, key) pairs of a chunk of prompt tokens.
 
+    Parameters
+    ----------
+    chunk
+        Number of new prompt tokens.
+    past
+        Number of cached tokens before them.
+
+    Examples
+    --------
     >>> causal_pairs(3, 0), causal_pairs(2, 3)  # 1+2+3 and 4+5
     (6, 9)
     """
@@ -76,7 +94,7 @@ def causal_pairs(chunk: int, past: int) -> int:
 
 
 def window_pairs(chunk: int, past: int, window: int) -> int:
-    """Return the causal pairs where a query sees the last `window` tokens only, itself included.
+    """Return the number of causal pairs if a query sees only the last `window` tokens, itself included.
 
     >>> window_pairs(3, 0, 2), window_pairs(2, 3, 2)  # 1+2+2 and 2+2
     (5, 4)

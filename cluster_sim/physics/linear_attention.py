@@ -1,7 +1,8 @@
 """Time of the state part of one linear-attention layer on one device.
 
-The part is the kernels between the projections: the short convolution, the gate and the scan.
-Tensor parallelism is the caller's: a shape has the heads of one device. The functions are
+The state part consists of the kernels between the projections: the short convolution, the gate and
+the scan. The caller applies tensor parallelism: a shape has the heads of one device. No time here
+depends on the length of the context.
 
     linear_decode_s(fit, shape, batch) -> float
     linear_prefill_s(fit, shape, sequences, tokens) -> float
@@ -9,14 +10,14 @@ Tensor parallelism is the caller's: a shape has the heads of one device. The fun
     linear_roofline(shape, bandwidth, flop_per_s) -> LinearAttentionFit
     scan_flop(shape) -> FLOP per token
 
-`linear_roofline` gives the constants for what was never measured, so that the same functions hold
-for both. Neither time depends on the context. `KernelFits.linear` holds the fits by the kind of
-layer, such as `gated_delta_net`; `fit_of_engine(fits.linear, kind, engine)` finds one.
+`linear_roofline` returns the constants for a layer that was not measured, so that all functions
+work for both cases. `KernelFits.linear` holds the fits by kind of layer, such as
+`gated_delta_net`; `fit_of_engine(fits.linear, kind, engine)` returns one of them.
 
-Measured were heads of 128 by 128 values with a state in 32 bit: Gated DeltaNet
+Range of the measurements: heads of 128 by 128 values with a state in 32 bit; Gated DeltaNet
 (arXiv 2412.06464) with 2 to 64 value heads, and Kimi Delta Attention (arXiv 2510.26692) with 12 to
-96; batches to 1,024, prompts to 32,768 tokens in up to 64 sequences. Of Mamba-2 (arXiv 2405.21060)
-the convolution alone was measured; its scan is a roofline.
+96; batches up to 1,024, prompts up to 32,768 tokens in up to 64 sequences. For Mamba-2 (arXiv
+2405.21060) only the convolution was measured; its scan is a roofline.
 """
 
 from __future__ import annotations
@@ -28,28 +29,29 @@ from cluster_sim.physics.attention import above
 from cluster_sim.typing import Number
 
 SCAN_CHUNK = 64
-"""Number of tokens that a scan takes at a time: 64 in FLA's kernels for both delta rules."""
+"""Number of tokens that a scan processes per chunk: 64 in FLA's kernels for both delta rules."""
 CONVOLUTION_BYTES = 2.0
 """Size of one value of the convolution's inputs, outputs and state [B]."""
 CONVOLUTION_TOKENS = 4
-"""Number of tokens that the short convolution spans."""
+"""Number of tokens in the window of the short convolution."""
 
 
 class LinearShape(NamedTuple):
     """State part of one layer on one device; numbers, or arrays of one value per kernel."""
 
     heads: Number
-    """Number of value heads, each with a state of its own."""
+    """Number of value heads; each head has one state."""
     key_dim: Number
-    """Width of a key; of Mamba-2, the state per channel."""
+    """Width of a key; for Mamba-2, the size of the state per channel."""
     value_dim: Number
-    """Width of a value; of Mamba-2, the width of a head."""
+    """Width of a value; for Mamba-2, the width of a head."""
     channels: Number
-    """Number of channels of the convolution: queries, keys and values; 0 without one."""
+    """Number of channels of the convolution: queries, keys and values; 0 without a convolution."""
     value_bytes: Number = 4.0
     """Size of one value of the state [B]."""
     is_delta: bool = True
-    """Whether the state follows the delta rule, which computes about twice as much as a sum."""
+    """Whether the state follows the delta rule, which takes about twice as much arithmetic as a
+    sum."""
 
     @property
     def head_state_bytes(self) -> Number:
@@ -65,17 +67,19 @@ class PrefillLine(NamedTuple):
 
 
 def scan_flop(shape: LinearShape) -> Number:
-    """Return the FLOP of one prompt token in a scan by chunks, over all heads.
+    """Return the FLOP of one prompt token in a chunked scan, over all heads.
 
-    Inside a chunk of C tokens, scores and their sum over values; between chunks, reading the state
-    and adding to it:
+    Inside a chunk of C tokens the scan computes scores and their sum over values. Between chunks it
+    reads the state and adds to the state:
 
         heads (2 C (key + value) + 4 key value)
 
-    (Mamba-2, arXiv 2405.21060, section 6). The delta rule first solves for the values that a
-    chunk writes, with the products of its keys among each other, of the solution with keys and
-    with values, and of keys with the state (arXiv 2412.06464, section 3.3; arXiv 2510.26692,
-    section 3): 2 C (2 key + value) + 2 key value more.
+    The delta rule first solves for the values that a chunk writes. It multiplies the keys of the
+    chunk with each other, the solution with keys and values, and keys with the state, which adds
+    2 C (2 key + value) + 2 key value per head.
+
+    Source: Mamba-2, arXiv 2405.21060, section 6; for the delta rule arXiv 2412.06464, section 3.3,
+    and arXiv 2510.26692, section 3.
 
     >>> scan_flop(LinearShape(1, 128, 128, 0, is_delta=False))  # 128 x 256 and 4 x 16,384
     98304.0
@@ -90,24 +94,24 @@ def scan_flop(shape: LinearShape) -> Number:
 
 
 def linear_decode_s(fit: LinearAttentionFit, shape: LinearShape, batch: Number) -> Number:
-    """Return the time of one layer's state part for `batch` decoding sequences [s].
+    """Return the time of one layer's state part in decode [s].
 
         start + max(batch heads - free_heads, 0) 2 state / bandwidth + batch channels channel
 
-    Each sequence's state is read and written once.
+    The state of each sequence is read and written once per step.
 
     Parameters
     ----------
     fit
-        Constants of the kind of layer.
+        Constants for the kind of layer.
     shape
         Heads of one device; may hold arrays.
     batch
-        Number of sequences, or an array of it.
+        Number of decoding sequences, or an array of numbers.
 
     Examples
     --------
-    1,000 heads of 64 KiB at 4 TB/s, there and back, and 5 us:
+    1,000 heads of 64 KiB at 4 TB/s, read and written, plus 5 us:
 
     >>> from cluster_sim.hardware.linear_fit import LinearAttentionFit
     >>> decode = {"start": "5 us", "free_heads": 0, "bandwidth": "4 TB/s", "channel": "0 s"}
@@ -125,25 +129,25 @@ def linear_decode_s(fit: LinearAttentionFit, shape: LinearShape, batch: Number) 
 def linear_prefill_s(
     fit: LinearAttentionFit, shape: LinearShape, sequences: Number, tokens: Number
 ) -> Number:
-    """Return the time of one layer's state part for prompt tokens [s].
+    """Return the time of one layer's state part in prefill [s].
 
         prompt_start + (states^o + (tokens walk / sequences)^o + (tokens busy)^o)^(1/o)
         states = max(sequences heads - prompt_free_heads, 0) prompt_head
         busy = scan_flop / compute + channels prompt_channel
 
-    with o = overlap. A scan walks along each sequence one chunk after another, and the longest walk
-    counts where there are too few heads to fill the device.
+    with o = overlap. A scan processes the chunks of one sequence one after another. With too few
+    heads to fill the device, the longest sequence limits the time.
 
     Parameters
     ----------
     fit
-        Constants of the kind of layer.
+        Constants for the kind of layer.
     shape
         Heads of one device; may hold arrays.
     sequences
-        Number of sequences of like length, or an array of it.
+        Number of sequences of equal length, or an array of numbers.
     tokens
-        Number of new tokens of all of them.
+        Number of new tokens of all sequences.
     """
     states_s, walk_s, busy_s = _prefill_parts(fit, shape, sequences)
     together_s = _norm(fit.overlap, states_s, tokens * walk_s, tokens * busy_s)
@@ -153,31 +157,35 @@ def linear_prefill_s(
 def linear_prefill_line(
     fit: LinearAttentionFit, shape: LinearShape, sequences: Number = 1
 ) -> PrefillLine:
-    """Return a line over the prompt tokens of a step that is nowhere below `linear_prefill_s`.
+    """Return a line over the prompt tokens of a step that is never below `linear_prefill_s`.
 
-    It is the time itself where the states of all sequences are free, such as those of one sequence
-    on a device of up to a hundred heads, and of few or many tokens. In between it is above by a
-    factor of 2^(1 - 1/overlap) at most, since reading states does not hide behind the scan.
+    The line equals that time if the states of all sequences are free, as for one sequence on a
+    device
+    with up to about a hundred heads, and in the limits of few and of many tokens. In between the
+    line
+    is too high by a factor of at most 2^(1 - 1/overlap), because it does not overlap reading the
+    states with the scan.
 
     Parameters
     ----------
     fit
-        Constants of the kind of layer.
+        Constants for the kind of layer.
     shape
         Heads of one device; may hold arrays.
     sequences
-        Number of sequences whose chunks the step takes, or an array of it.
+        Number of sequences whose chunks the step takes, or an array of numbers.
     """
     states_s, walk_s, busy_s = _prefill_parts(fit, shape, sequences)
     return PrefillLine(fit.prompt_start_s + states_s, _norm(fit.overlap, walk_s, busy_s))
 
 
 def linear_roofline(shape: LinearShape, bandwidth: float, flop_per_s: float) -> LinearAttentionFit:
-    """Return constants for a kind of layer that was never measured: no starts, only bytes and FLOP.
+    """Return constants for a kind of layer that was not measured: no starts, only bytes and FLOP.
 
-    A decoding sequence reads and writes its state and that of its convolution, and moves the
-    convolution's input and output. A prompt token moves the latter; each sequence of prompts reads
-    and writes its state once.
+    A decoding sequence reads and writes its state and the state of its convolution, and moves input
+    and output of the convolution. A prompt token moves only the latter. Each prompt reads and
+    writes
+    its state once.
 
     Parameters
     ----------
@@ -214,5 +222,5 @@ def _prefill_parts(
 
 
 def _norm(power: float, *parts_s: Number) -> Number:
-    """Return the p-norm of times; in nanoseconds, so that no power of them vanishes."""
+    """Return the p-norm of times [s]; it computes in nanoseconds so that no power underflows."""
     return sum((1e9 * part_s) ** power for part_s in parts_s) ** (1.0 / power) * 1e-9

@@ -1,9 +1,9 @@
-"""Max-min fair rates of flows that share resources, updated only where a change reaches.
+"""Max-min fair rates of flows that share resources, with local updates.
 
-A rate is max-min fair when none can grow but at the cost of one that is no larger (Bertsekas and
-Gallager, Data Networks, 2nd edition, 1992, section 6.5.2). That is so exactly if every flow either
-has all that it wants or crosses a bottleneck: a resource that is full and on which no other flow is
-faster. The second form can be checked flow by flow, which is what makes small changes cheap.
+An allocation is max-min fair if no rate can grow except at the cost of a flow with an equal or
+lower rate (Bertsekas and Gallager, Data Networks, 2nd edition, 1992, section 6.5.2). Equivalently,
+every flow either has its full demand or crosses a bottleneck: a resource that is full and on which
+no other flow is faster. The second form can be checked flow by flow, so small changes are cheap.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from math import inf
 
 Resource = Hashable
-"""One direction of a link, or a memory bus: anything with a capacity [B/s]."""
+"""One direction of a link, or a memory bus: an object with a capacity [B/s]."""
 
-_CLOSE = 1e-9  # relative; rates and loads that differ by less are one
+_CLOSE = 1e-9  # relative; rates and loads that differ by less count as equal
 
 
 class Flow:
-    """Bytes that move over one path, or over several parallel paths that run in step.
+    """Bytes that move over one path, or over several parallel paths at equal rates.
 
-    Flows are compared path by path: one over eight paths counts as eight where all of them meet, as
-    messages of as many queue pairs do.
+    Rates are compared per path: a flow over eight paths counts as eight on a resource that all of
+    them cross, as messages of eight queue pairs do.
 
     Parameters
     ----------
     uses
-        Number of paths over each resource.
+        Number of paths over each resource that the flow crosses.
     limit
-        Highest rate of one path that the flow wants [B/s].
+        Demand of the flow per path: its maximum rate [B/s].
     """
 
     __slots__ = ("bottleneck", "limit", "rate", "uses")
@@ -39,16 +39,28 @@ class Flow:
         self.rate = 0.0
         """Rate of one path [B/s]."""
         self.bottleneck: Resource | None = None
-        """Resource that holds the flow back; None while it has all that it wants."""
+        """Resource that limits the flow; None while the flow has its full demand."""
 
 
 class Sharing:
-    """Flows in progress, and the resources that they share.
+    """Flows in progress and the resources that they share.
 
     Parameters
     ----------
     capacity
-        Capacity of a resource that so many flows cross [B/s]; more of them never make it larger.
+        Function from a resource and the number of flows over it to its capacity [B/s]. The capacity
+        must not grow with the number of flows.
+
+    Examples
+    --------
+    A flow that demands 2 B/s and one without a limit share 10 B/s:
+
+    >>> sharing = Sharing(lambda resource, flows: 10.0)
+    >>> slow, fast = Flow({"link": 1}, limit=2.0), Flow({"link": 1})
+    >>> sharing.add(slow), sharing.add(fast), len(sharing.rebalance())
+    (None, None, 2)
+    >>> slow.rate, fast.rate
+    (2.0, 8.0)
     """
 
     def __init__(self, capacity: Callable[[Resource, int], float]) -> None:
@@ -58,10 +70,11 @@ class Sharing:
         self._bound: dict[Resource, int] = {}
         self._changed: dict[Flow, None] = {}
         self.turned: dict[Resource, None] = {}
-        """Resources that became a bottleneck or ceased to be one; the caller empties it."""
+        """Resources that became a bottleneck or ceased to be a bottleneck; the caller empties this
+        dictionary."""
 
     def is_full(self, resource: Resource) -> bool:
-        """Return whether the resource is the bottleneck of a flow."""
+        """Return whether a resource is the bottleneck of at least one flow."""
         return self._bound.get(resource, 0) > 0
 
     def flows_on(self, resource: Resource) -> Mapping[Flow, int]:
@@ -69,22 +82,22 @@ class Sharing:
         return self._on.get(resource, {})
 
     def load(self, resource: Resource) -> float:
-        """Return the rate of all flows over a resource together [B/s]."""
+        """Return the sum of the rates over a resource [B/s]."""
         return self._load.get(resource, 0.0)
 
     def capacity(self, resource: Resource) -> float:
-        """Return the capacity of a resource with the flows that cross it now [B/s]."""
+        """Return the capacity of a resource for the flows that cross it now [B/s]."""
         return self._capacity(resource, len(self.flows_on(resource)))
 
     def add(self, flow: Flow) -> None:
-        """Begin a flow, with a rate of 0 until `rebalance`."""
+        """Add a flow. Its rate is 0 until `rebalance`."""
         flow.rate, flow.bottleneck = 0.0, None
         for resource, paths in flow.uses:
             self._on.setdefault(resource, {})[flow] = paths
         self._changed[flow] = None
 
     def remove(self, flow: Flow) -> None:
-        """End a flow."""
+        """Remove a flow. The rates of other flows change at the next `rebalance`."""
         self._changed.pop(flow, None)
         self._bind(flow, None)
         for resource, paths in flow.uses:
@@ -101,23 +114,26 @@ class Sharing:
                 self._load.pop(resource, None)
 
     def set_limit(self, flow: Flow, limit: float) -> None:
-        """Set the highest rate per path that a flow wants from now on [B/s]."""
+        """Set the demand of a flow: its maximum rate per path from now on [B/s]."""
         if limit != flow.limit:
             flow.limit = limit
             self._changed[flow] = None
 
     def rebalance(self) -> list[tuple[Flow, float]]:
-        """Make all rates max-min fair again.
+        """Recompute the rates so that all of them are max-min fair.
 
-        It begins with the flows that changed, all others held as they are; takes in every flow
-        whose bottleneck is none any more, or that is faster than another at the other's bottleneck;
-        and begins again until there is none. At worst that is every flow that others connect with a
-        changed one.
+        The method starts with the flows that changed and keeps the rates of all others. It then
+        adds
+        every flow whose bottleneck is no longer full, and every flow that is faster than another
+        flow at
+        the other flow's bottleneck. It repeats until no flow is added. In the worst case that is
+        every
+        flow that is connected with a changed flow through others.
 
         Returns
         -------
         list
-            Flows whose rate changed, with the rate before.
+            Flows whose rate changed, with the previous rate [B/s].
         """
         among, self._changed = self._changed, {}
         if not among:
@@ -135,9 +151,9 @@ class Sharing:
         return [(flow, rate) for flow, rate in before.items() if flow.rate != rate]
 
     def _is_free(self, flow: Flow) -> bool:
-        """Return whether a flow may have all that it wants without any effect on others.
+        """Return whether a flow can get its full demand without any effect on others.
 
-        That is so when nothing that it crosses is full or would be.
+        That is the case if no resource that the flow crosses is full or would become full.
         """
         more = flow.limit - flow.rate
         return not any(
@@ -147,18 +163,20 @@ class Sharing:
         )
 
     def _content(self, flow: Flow) -> list[tuple[Flow, float]]:
-        """Give a flow all that it wants; return it with its rate before, if that changed."""
+        """Give a flow its full demand; return it with its previous rate if that changed."""
         before, flow.rate = flow.rate, flow.limit
         for resource, paths in flow.uses:
             self._load[resource] = self.load(resource) + paths * (flow.rate - before)
         return [(flow, before)] if flow.rate != before else []
 
     def _fill(self, among: Mapping[Flow, None]) -> Mapping[Flow, None]:
-        """Raise the rates of these flows from zero evenly.
+        """Raise the rates of these flows evenly from zero.
 
-        Each rises until it has what it wants or a resource that it crosses is full. Where a
-        resource has become narrower nothing is done, and the flows on it are returned: they must
-        give way too.
+        Each rate rises until the flow has its full demand or a resource that it crosses is full. If
+        a
+        resource has become narrower, nothing changes and the flows on it are returned: their rates
+        must
+        fall too.
         """
         left: dict[Resource, float] = {}
         wanting: dict[Resource, int] = {}
@@ -194,7 +212,7 @@ class Sharing:
     def _give(
         self, flow: Flow, rate: float, left: dict[Resource, float], wanting: dict[Resource, int]
     ) -> None:
-        """Give a flow a rate out of what is left to the flows that still want more."""
+        """Give a flow a rate from the capacity that is left to the flows with unmet demand."""
         more, flow.rate = rate - flow.rate, rate
         for resource, paths in flow.uses:
             self._load[resource] = self._load.get(resource, 0.0) + paths * more
@@ -206,7 +224,7 @@ class Sharing:
                 wanting[resource] -= paths
 
     def _reached(self, among: Mapping[Flow, None]) -> Mapping[Flow, None]:
-        """Return other flows for which, or because of which, the rates are not fair yet."""
+        """Return other flows that are not fair yet, or because of which flows are not fair yet."""
         reached: dict[Flow, None] = {}
         for resource in _resources(among):
             if not self._bound.get(resource):
@@ -230,7 +248,7 @@ class Sharing:
         return reached
 
     def _bind(self, flow: Flow, bottleneck: Resource | None) -> None:
-        """Set the bottleneck of a flow, and count how many flows each resource holds back."""
+        """Set the bottleneck of a flow, and count the flows that each resource limits."""
         if flow.bottleneck == bottleneck:
             return
         for resource, more in ((flow.bottleneck, -1), (bottleneck, 1)):
@@ -247,19 +265,20 @@ def _resources(flows: Iterable[Flow]) -> dict[Resource, None]:
 
 
 def fair_share(rates: Iterable[float], capacity: float, paths: int = 1) -> float:
-    """Return the max-min fair rate of each of `paths` further paths over one resource [B/s].
+    """Return the max-min fair rate of each of `paths` additional paths over one resource [B/s].
 
-    The further paths take all they can get. They get at least an even share: paths that take more
-    than that make room for them.
+    The additional paths have unlimited demand. Each gets at least an even share: paths with a
+    higher
+    rate are reduced.
 
     Parameters
     ----------
     rates
-        Rates that the paths over the resource take now [B/s].
+        Present rates of the paths over the resource [B/s].
     capacity
         Capacity of the resource [B/s].
     paths
-        Number of further paths.
+        Number of additional paths.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Bandwidth of a memory that several streams of traffic share."""
+"""Bandwidth of a memory that several traffic streams share."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ def bandwidth_kept(stream_loss: float, mix_loss: float, streams: int, writing: f
 
         max((1 - stream_loss log2(streams)) (1 - mix_loss w (1 - w)), 0.1)
 
-    with w the share of the bytes that are written. Streams open rows of the DRAM in turn, and the
-    bus is turned round between reads and writes (estimate, see the catalog for the constants).
+    with w the share of the bytes that are written. Each stream opens rows of the DRAM in turn, and
+    the
+    bus switches between reads and writes. Estimate; the catalog gives the source of the constants.
 
     Parameters
     ----------
     stream_loss
-        Share that is lost at each doubling of the streams [1].
+        Share of the bandwidth that each doubling of the streams costs [1].
     mix_loss
-        Loss by mixing; a quarter of it is lost when half of the bytes are written [1].
+        Loss by mixing reads and writes [1]; a quarter of it applies if half of the bytes are written.
     streams
         Number of streams of traffic; less than 1 counts as 1.
     writing

@@ -1,4 +1,4 @@
-"""Pieces of a model that lie in one place each: the embedding, the layers, the output head."""
+"""Parts of a model that are placed as a whole: the embedding, the layers, the output head."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ _NOTHING = PerKey()
 
 @dataclass(frozen=True, slots=True)
 class ModelPart:
-    """A piece of a model that lies in one place: the embedding, a layer, the output head.
+    """Part of a model that is placed as a whole: the embedding, a layer, the output head.
 
     FLOP and bytes are per token.
     """
 
     name: str
     weight_bytes: float
-    """Size of its weights [B]."""
+    """Size of the weights [B]."""
     kv_token_bytes: float = 0.0
-    """KV cache of a token that stays in it [B]."""
+    """KV cache per token of whole contexts [B]."""
     fixed_bytes: float = 0.0
-    """Windows and states of all sequences in it [B]."""
+    """Windows and states of all sequences [B]."""
     flop: float = 0.0
-    """Arithmetic of a token with its weights and its state [FLOP]."""
+    """Arithmetic per token with the weights and the state [FLOP]."""
     read_bytes: float = 0.0
-    """Size of the weights and of the state that a token meets [B]."""
+    """Size of the weights and of the state that a token uses [B]."""
     key_flop: PerKey = _NOTHING
     """Arithmetic of a decoding query with one key [FLOP]."""
     pair_flop: PerKey = _NOTHING
     """Arithmetic of one pair of query and key in prefill [FLOP]."""
     is_layer: bool = False
-    """Whether it is a layer."""
+    """Whether the part is a layer."""
 
 
 class _Layer(NamedTuple):
-    """What one layer consists of."""
+    """Contents of one layer."""
 
     mixers: tuple[AttentionLayers, ...]
-    """Attention or a state; both where they work side by side."""
+    """Attention or a state; both if they work in parallel."""
     dense: DenseLayers | None
     experts: Experts | None
 
 
 class _Stored(NamedTuple):
-    """Precisions and sequences of a model as it lies on devices."""
+    """Stored precisions and sequences of a model on its devices."""
 
     weights: Precision
     kv_cache: Precision
     sequences: int
     grows_in_windows: bool
-    """Whether windows cache whole prompts, since no layer sees the whole context."""
+    """Whether windows cache whole prompts because no layer sees the whole context."""
 
 
 def parts_of(
@@ -67,23 +67,29 @@ def parts_of(
 ) -> tuple[ModelPart, ...]:
     """Return the model's parts in the order in which a token passes them.
 
-    Layers of further kinds are spread evenly among the first. Tied embeddings are kept once, with
-    the head. A token meets all weights of a dense layer, and of a layer with experts those that it
-    is routed to.
+    Layers of the second and further kinds are distributed evenly among those of the first kind.
+    Tied
+    embeddings are stored once, with the head. A token uses all weights of a dense layer. In a layer
+    with experts, it uses the weights of the experts that it is routed to.
 
     Parameters
     ----------
     model
         Shape of the model.
     weights, kv_cache
-        Precisions in which they are stored.
+        Stored precisions.
     sequences
-        Number of sequences that each keep a window or a state in the layers that have one.
+        Number of sequences that each keep a window or a state in layers of such kinds.
+
+    Returns
+    -------
+    tuple of ModelPart
+        Embedding (unless it is tied), layers, head.
     """
     embedding = model.bytes_per_parameter(weights, "embedding")
     table = model.vocabulary * model.hidden
     first = () if model.tied_embeddings else (ModelPart("embedding", table * embedding),)
-    # a model of windows only still caches whole prompts in blocks
+    # a model with only windows still caches whole prompts in blocks
     stored = _Stored(weights, kv_cache, sequences, grows_in_windows=not model.full_layers)
     layers = [
         _part(model, number, layer, stored) for number, layer in enumerate(_layers(model), start=1)
@@ -95,9 +101,9 @@ def parts_of(
 
 
 def _layers(model: Model) -> list[_Layer]:
-    """Return what each layer consists of.
+    """Return the contents of each layer.
 
-    A feed-forward part that is a layer of its own counts to the attention or state before it.
+    A feed-forward part that is a layer on its own belongs to the attention or state before it.
     """
     beside = model.dense_layers + model.moe_layers
     places = min(max(model.mixer_layers, beside), model.layers)
@@ -118,7 +124,7 @@ def _layers(model: Model) -> list[_Layer]:
 
 
 def _mixers(model: Model, places: int) -> list[tuple[AttentionLayers, ...]]:
-    """Return attention and state at each place; a model may have both side by side."""
+    """Return the attention and the state of each layer; a model may have both in parallel."""
     kinds = model.attention
     sides = [kinds]
     if model.mixer_layers > places:
@@ -131,7 +137,7 @@ def _mixers(model: Model, places: int) -> list[tuple[AttentionLayers, ...]]:
 
 
 def _spread(kinds: Sequence[tuple[Kind, int]], places: int) -> list[Kind | None]:
-    """Return the kind at each place; each further kind is spread evenly among what is left.
+    """Return the kind at each position; further kinds are spread evenly over what is free.
 
     >>> _spread([("full", 2), ("window", 4)], 6)
     ['full', 'window', 'window', 'full', 'window', 'window']
@@ -203,7 +209,7 @@ def _sum(first: PerKey, second: PerKey) -> PerKey:
 
 
 def _cached(kind: AttentionLayers, stored: _Stored) -> tuple[float, float]:
-    """Return (cache of a token that stays, windows and states of all sequences) of a layer [B]."""
+    """Return (cache per token, windows and states of all sequences) of a layer [B]."""
     growing = cache_bytes(kind.growing_values(), kind.index_values(), stored.kv_cache)
     window = cache_bytes(kind.window_values(), 0.0, stored.kv_cache)
     if stored.grows_in_windows:

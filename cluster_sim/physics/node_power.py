@@ -1,4 +1,4 @@
-"""Power of a node beside its devices."""
+"""Power of a node in addition to its devices."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from cluster_sim.typing import Number
 
 
 def surroundings_w(around: Surroundings, devices_w: Number, most_w: float) -> Number:
-    """Return the power of a node beside its devices [W].
+    """Return the power of a node in addition to its devices [W].
 
-    Fans and losses of supplies grow faster than what they serve: a base, and the rest with the
-    square of the devices' load (estimate).
+        base + (most - base) (devices / maximum of devices)^2
+
+    The power of fans and the losses of power supplies grow faster than linearly. Estimate: a base,
+    and
+    a part that grows with the square of the load of the devices.
 
     Parameters
     ----------
     around
         Constants of the node.
     devices_w
-        Power of all its devices together [W].
+        Power of all devices of the node [W].
     most_w
-        Power of all its devices at their limits [W].
+        Power of all devices of the node at their limits [W].
 
     Examples
     --------
@@ -34,19 +37,20 @@ def surroundings_w(around: Surroundings, devices_w: Number, most_w: float) -> Nu
 
 
 def devices_under_w(around: Surroundings | None, node_w: float, most_w: float) -> float:
-    """Return the power that a node's devices may draw together for the node to draw `node_w` [W].
+    """Return the power that the devices of a node may draw if the node draws `node_w` [W].
 
-    It is the positive root of a quadratic, see `surroundings_w`; 0 where the node draws more even
-    without its devices.
+    It is the positive root of the quadratic in `surroundings_w`. It is 0 if the node draws more
+    than
+    `node_w` without its devices.
 
     Parameters
     ----------
     around
-        Constants of the node; None where it draws nothing beside its devices.
+        Constants of the node; None if only its devices draw power.
     node_w
         Power of the node [W].
     most_w
-        Power of all its devices at their limits [W].
+        Power of all devices of the node at their limits [W].
 
     Examples
     --------

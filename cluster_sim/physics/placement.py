@@ -1,4 +1,4 @@
-"""Memory of one replica: where weights and KV cache lie, and the capacity that is left for KV."""
+"""Memory of one replica: location of weights and KV cache, and KV cache capacity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cluster_sim.physics.wafer_placement import WaferPlan, regions_of
 class Placement:
     """Memory of one replica.
 
-    Bytes are those of one device; a replica on wafers counts its wafers as one device.
+    Sizes are those of one device. A replica on wafers counts all its wafers as one device.
     """
 
     devices: int
@@ -30,41 +30,44 @@ class Placement:
     weight_bytes: float
     """Size of the weights [B]."""
     reserved_bytes: float
-    """Memory that is set aside: runtime, activations and communication buffers; on wafers also
-    windows and states of all sequences [B]."""
+    """Reserved memory [B]: runtime, activations and communication buffers; on wafers also windows
+    and states of
+    all sequences."""
     kv_token_bytes: float
-    """KV cache of a token in the layers of full attention [B]."""
+    """KV cache per token in the layers with full attention [B]."""
     kv_bytes: float
-    """Memory that is left for KV [B]; negative where the weights do not fit."""
+    """KV cache capacity [B]; negative if the weights do not fit."""
     ranks: int = 1
-    """Number of groups of devices with KV of their own."""
+    """Number of groups of devices that hold the KV cache of different sequences."""
     weight_free_bytes: float | None = None
-    """Memory that the weights leave of a memory of their own [B], negative where they do not fit;
-    None where they share that of the KV cache."""
+    """Memory that is left in a separate memory for weights [B], negative if the weights do not fit;
+    None if
+    weights and KV cache share one memory."""
     pool: PagePool | None = None
-    """Pages that groups of layers share; None where one group of layers has all of them."""
+    """Pool of pages that groups of layers share; None for a single group."""
     page_tokens: float = 0.0
-    """Number of tokens that are counted for a page of the pool."""
+    """Number of tokens per page of the pool; 0 without a pool."""
     activation_bytes: float = 0.0
-    """Part of the reserved memory that experts and the sampler add to a step of dense layers [B]."""
+    """Part of the reserved memory for experts and the sampler, beyond a step of dense layers [B].
+    """
 
     @property
     def pages(self) -> int:
-        """Number of pages of the replica; 0 where the weights do not fit, or without a pool."""
+        """Number of pages of the replica; 0 if the weights do not fit, or without a pool."""
         return self._holds(self.pool.page_bytes) if self.pool is not None else 0
 
     @property
     def kv_tokens(self) -> int:
-        """Number of tokens that the KV cache of the replica holds, blocks left out.
+        """KV cache capacity of the replica [tokens], without rounding to blocks.
 
-        It is 0 where the weights do not fit.
+        It is 0 if the weights do not fit.
         """
         if self.pool is not None:
             return int(self.pages * self.page_tokens)
         return self._holds(self.kv_token_bytes)
 
     def _holds(self, size: float) -> int:
-        """Return how many of `size` bytes the memory that is left for KV holds."""
+        """Return the number of items of `size` bytes that fit into the KV cache capacity."""
         if self.weight_free_bytes is not None and self.weight_free_bytes < 0.0:
             return 0
         return max(int(self.kv_bytes / size), 0) * self.ranks
@@ -72,7 +75,7 @@ class Placement:
     def beside(self, other: Placement) -> Placement:
         """Return the memory with a second model on the same devices.
 
-        The second model keeps its weights, and KV of the same tokens.
+        The second model keeps its weights, and a KV cache of the same tokens.
         """
         shared = self.weight_free_bytes is None
         return replace(
@@ -87,16 +90,16 @@ class Placement:
 
 
 class MemoryUse(NamedTuple):
-    """Memory of a GPU that an engine uses, and what it needs beside weights and KV."""
+    """Memory of a GPU that an engine uses, and its needs in addition to weights and KV cache."""
 
     fraction: float
-    """Share of the device's memory that is used, as vLLM's gpu_memory_utilization."""
+    """Share of the device's memory that the engine uses, as vLLM's gpu_memory_utilization."""
     reserved_bytes: float
-    """Memory of each device that is not for KV [B]."""
+    """Memory of each device that is reserved for other purposes than KV cache [B]."""
     prefix_caching: bool = False
-    """Whether blocks stay findable; each sequence then keeps a second state to be found."""
+    """Whether blocks stay findable; each sequence then keeps a second state for prefix hits."""
     block_tokens: int = 16
-    """Number of tokens of a block of KV cache."""
+    """Number of tokens per block of KV cache."""
     step_tokens: int = 8192
     """Maximum number of tokens of a step of one rank."""
     activation_bytes: float = 0.0
@@ -108,12 +111,14 @@ def place_on_gpus(
 ) -> Placement:
     """Return the memory of a replica on GPUs.
 
-    Weights are split evenly over tensor- and pipeline-parallel devices, but for copies. A device
-    holds the KV of its stage's layers and of its heads. With attention data parallelism each rank
-    holds all but the experts, which are split over all ranks, and the KV of its own sequences.
-    Nothing is set aside for windows: groups of layers share one pool of pages.
-    Weights with a memory of their own leave the KV cache the whole of the other; the same share of
-    both is used.
+    * Tensor- and pipeline-parallel devices share the weights evenly, except for replicated weights.
+    * A device holds the KV cache of its heads, for the layers of its stage.
+    * With attention data parallelism each rank holds all weights except for the experts, and the KV
+      cache of its own sequences. All ranks share the experts evenly.
+    * Windows reserve no memory: groups of layers share one pool of pages.
+    * If the weights have a memory of their own, the whole other memory is for the KV cache. The
+      used
+      share of both memories is equal.
 
     Parameters
     ----------
@@ -122,9 +127,9 @@ def place_on_gpus(
     device
         GPU that the replica runs on.
     layout
-        Spread of the model over devices.
+        Distribution of the model over devices.
     memory
-        Memory that the engine uses.
+        Memory that the engine uses per device.
     """
     tensor, pipeline, data = (
         layout.tensor_parallel,
@@ -163,7 +168,7 @@ def place_on_gpus(
 
 
 def _pool(model: Model, layout: ReplicaLayout, memory: MemoryUse) -> PagePool | None:
-    """Return the pages that groups of layers share; None where all layers see the whole context."""
+    """Return the pool that groups of layers share; None if all layers see the whole context."""
     kinds = cache_kinds(model, layout.kv_cache, layout.tensor_parallel)
     views = {kind.view for kind in kinds}
     if views == {"context"} or (memory.prefix_caching and views == {"state"}):
@@ -173,10 +178,11 @@ def _pool(model: Model, layout: ReplicaLayout, memory: MemoryUse) -> PagePool | 
 
 
 def cache_kinds(model: Model, precision: Precision, ranks: int) -> list[CacheKind]:
-    """Return the layers of a model by how their cache is kept, on one device.
+    """Return the layers of a model on one device, by kind of cache.
 
-    Layers that cache the whole context are one kind, of the mean size of a token: engines keep them
-    in one group where they differ.
+    Layers that cache the whole context are one kind with the mean size of a token: engines keep
+    them
+    in one group even if they differ.
     """
     counts: dict[CacheKind, int] = {}  # layers of each kind but the whole context
     layers, size, kernel_tokens = 0, 0.0, 16
@@ -198,10 +204,11 @@ def cache_kinds(model: Model, precision: Precision, ranks: int) -> list[CacheKin
 
 
 def place_on_wafers(model: Model, device: Device, plan: WaferPlan) -> Placement:
-    """Return the memory of a replica on wafers, whose SRAM holds all weights and KV.
+    """Return the memory of a replica on wafers, whose SRAM holds all weights and the KV cache.
 
-    The region with the least KV cache capacity sets the number of tokens. Of streamed weights two
-    layers are there at a time, and each wafer keeps the KV of sequences of its own.
+    The region with the smallest KV cache capacity sets the number of tokens. Of streamed weights,
+    two
+    layers are present at a time, and each wafer keeps the KV cache of its own sequences.
 
     Parameters
     ----------
@@ -210,7 +217,7 @@ def place_on_wafers(model: Model, device: Device, plan: WaferPlan) -> Placement:
     device
         Wafer that the replica runs on.
     plan
-        Placement on wafers, see `physics.wafer_placement`.
+        Plan of the replica, see `physics.wafer_placement`.
     """
     regions = regions_of(model, device, plan)
     ranks = plan.wafers if plan.streamed else 1

@@ -1,11 +1,12 @@
-"""Power of a device, from what runs on it and under a power cap.
+"""Power of a device as a function of its work, at its limit and under a power cap.
 
     P = min(limit, busy + active f V² + e_mem BW + e_flop FLOPS V²),  V = 0.55 + 0.45 f
 
-with f the clock as a share of the highest and V the voltage as a share of that at it. A CMOS
-circuit draws in proportion to f V² (Chandrakasan et al., IEEE JSSC 27(4), 1992); the line of
-voltage over clock and the energies are fits to boards that were measured, see the catalog. FLOPS
-and BW are the rates that are reached, so f is in them already. Numbers may be numpy arrays.
+f is the clock as a share of the highest clock, V the voltage as a share of the voltage at that
+clock. FLOPS and BW are the rates that the device reaches, so they depend on f already. A CMOS
+circuit draws power in proportion to f V² (Chandrakasan et al., IEEE JSSC 27(4), 1992). The line of
+voltage over clock and the energies are fits to measured boards; the catalog gives their sources.
+Numbers may be numpy arrays.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from cluster_sim.hardware.precision import Precision
 from cluster_sim.typing import Number
 
 FLOOR_V = 0.55
-"""Share of the highest voltage that is left as the clock goes to zero."""
+"""Share of the highest voltage in the limit of a clock of 0."""
 
 
 class WorkRates(NamedTuple):
     """Rates at which a device moves bytes and computes."""
 
     bytes_per_s: Number
-    """Bytes that cross the memory bus [B/s]."""
+    """Bytes over the memory bus [B/s]."""
     flop_per_s: Number
     """Arithmetic [FLOP/s]."""
     precision: Precision
@@ -33,16 +34,12 @@ class WorkRates(NamedTuple):
 
 
 def voltage(clock: Number) -> Number:
-    """Return the share of the highest voltage at a share of the highest clock.
-
-    >>> voltage(1.0), voltage(0.8)
-    (1.0, 0.91)
-    """
+    """Return the voltage at a clock, both as shares of their highest values."""
     return FLOOR_V + (1.0 - FLOOR_V) * clock
 
 
 def demand_w(power: Power, rates: WorkRates, clock: Number = 1.0, active: Number = 1.0) -> Number:
-    """Return the power that a device would draw without its limit [W].
+    """Return the power that a device would draw without its power limit [W].
 
     Parameters
     ----------
@@ -51,9 +48,9 @@ def demand_w(power: Power, rates: WorkRates, clock: Number = 1.0, active: Number
     rates
         Rates that the device reaches at `clock`.
     clock
-        Share of the highest clock, above 0 and at most 1 [1].
+        Clock as a share of the highest, above 0 and at most 1 [1].
     active
-        Share of the time in which the processors hold work [1].
+        Share of the time in which the processors are active [1].
     """
     squared = voltage(clock) ** 2
     switching = active * clock * squared * power.active_w
@@ -66,9 +63,16 @@ def demand_w(power: Power, rates: WorkRates, clock: Number = 1.0, active: Number
 
 
 def memory_w(power: Power, bytes_per_s: Number) -> Number:
-    """Return the part of a device's power that warms its memory [W].
+    """Return the part of a device's power that heats its memory [W].
 
-    It is 0 where memory is no part of its own, as on a wafer.
+    It is 0 if the memory is not a separate part, as on a wafer.
+
+    Parameters
+    ----------
+    power
+        Constants of the device.
+    bytes_per_s
+        Bytes over the memory bus [B/s].
     """
     return (
         0.0 * bytes_per_s
@@ -80,14 +84,15 @@ def memory_w(power: Power, bytes_per_s: Number) -> Number:
 def slowdown(clock: Number, computing: Number) -> Number:
     """Return the factor by which work takes longer at a lower clock.
 
-    Time of computing grows as 1/f. Time of reading memory, whose own clock stays, grows as f^-0.13.
+    Compute time grows with the clock as 1/f. The time to read memory, whose clock does not change,
+    grows as f^-0.13.
 
     Parameters
     ----------
     clock
-        Share of the highest clock, above 0 and at most 1 [1].
+        Clock as a share of the highest, above 0 and at most 1 [1].
     computing
-        Share of the time that follows the clock [1]; the rest follows the memory.
+        Share of compute in the time [1]; the rest is memory time.
 
     Examples
     --------
@@ -100,7 +105,7 @@ def slowdown(clock: Number, computing: Number) -> Number:
 def demand_at_clock_w(power: Power, rates: WorkRates, clock: float, computing: float) -> float:
     """Return the power at `clock` of work that reaches `rates` at the highest clock [W].
 
-    `computing` is the share of the time that follows the clock, see `slowdown`.
+    `computing` is the share of compute in the time, see `slowdown`.
     """
     slower = slowdown(clock, computing)
     slowed = WorkRates(rates.bytes_per_s / slower, rates.flop_per_s / slower, rates.precision)
@@ -110,24 +115,25 @@ def demand_at_clock_w(power: Power, rates: WorkRates, clock: float, computing: f
 def clock_under(
     power: Power, cap_w: float, rates: WorkRates, computing: float, floor: float = 0.1
 ) -> float:
-    """Return the highest clock at which a device keeps a power cap, as a share of the highest.
+    """Return the highest clock at which a device keeps a power cap, as a share of the maximum.
 
-    Power grows with the clock, so bisection finds the answer, to the last digit. The cap must be
-    below the board's own limit: rates that were measured in long runs have the clock of that limit
-    in them already.
+    Power grows with the clock, so bisection finds the clock to the last digit. The cap must be
+    below
+    the board's power limit: rates that were measured in long runs already include the clock at that
+    limit.
 
     Parameters
     ----------
     power
         Constants of the device.
     cap_w
-        Power that the device may draw [W].
+        Power cap of the device [W].
     rates
-        Rates that the work would reach at the highest clock.
+        Rates of the work at the highest clock.
     computing
-        Share of the time that follows the clock, see `slowdown` [1].
+        Share of compute in the time, see `slowdown` [1].
     floor
-        Lowest clock, which is the answer where no clock keeps the cap [1].
+        Lowest clock, and the result if no clock keeps the cap [1].
     """
     if demand_at_clock_w(power, rates, 1.0, computing) <= cap_w:
         return 1.0

@@ -1,4 +1,4 @@
-"""Time of one prefill-attention kernel on one device, see `physics.attention` for its range."""
+"""Time of one prefill-attention kernel on one device; see `physics.attention` for the range."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from cluster_sim.physics.limited_view import causal_pairs, window_pairs
 from cluster_sim.typing import Number
 
 WIDE = 128
-"""Width of a head up to which kernels work in tiles of full size."""
+"""Maximum width of a head for kernels with tiles of full size."""
 
 
 class Chunk(NamedTuple):
-    """A chunk of each of several prompts."""
+    """Chunk of each of several prompts."""
 
     tokens: int
     """Number of new tokens of each prompt."""
     past: int = 0
-    """Number of tokens of each prompt that are in the cache already."""
+    """Number of cached tokens of each prompt."""
 
 
 class ContextLine(NamedTuple):
-    """Line of a prefill-attention kernel, never less than `context_floor_s`.
+    """Line of a prefill-attention kernel; the time is at least `context_floor_s`.
 
-    Its time is fixed + per_token x new tokens + per_past x cached tokens + per_pair x pairs, where
-    counts are those of one sequence times the batch.
+    The time is fixed + per_token x new tokens + per_past x cached tokens + per_pair x pairs. Counts
+    are those of one sequence times the batch.
     """
 
     fixed_s: float
@@ -44,12 +44,12 @@ def context_attention_s(
 ) -> float:
     """Return the time of the causal prefill attention of one layer [s].
 
-    It is the larger of a floor and of a line, see `context_line`.
+    It is the larger one of a floor and of a line; see `context_floor_s` and `context_line`.
 
     Parameters
     ----------
     fit
-        Constants of the precision of the KV cache.
+        Constants for the precision of the KV cache.
     shape
         Heads of one device.
     batch
@@ -57,7 +57,7 @@ def context_attention_s(
     chunk
         Tokens of each sequence.
     window
-        Length of the layer's window [tokens]; None where it has none.
+        Length of the layer's window [tokens]; None for a layer without a window.
 
     Examples
     --------
@@ -73,11 +73,11 @@ def context_attention_s(
     """
     tokens, past = chunk
     if window is not None and tokens + past <= window:
-        window = None  # nothing is hidden yet
+        window = None  # the window hides no key yet
     line = context_line(fit, shape, batch, window)
     if window is None:
         pairs = float(causal_pairs(tokens, past))
-    else:  # tokens before the window is full have one ragged edge only, the line counts two
+    else:  # until the window is full a token has one ragged edge; the line counts two
         pairs = window_pairs(tokens, past, window) - max(window - past, 0) * _window_keys(
             fit, shape
         )
@@ -91,7 +91,16 @@ def context_attention_s(
 def context_floor_s(fit: ContextAttentionFit, shape: AttentionShape, batch: Number) -> Number:
     """Return the time of a prefill-attention kernel of prompts that fit into one tile [s].
 
-    `shape` and `batch` may hold arrays.
+        start + value * head_dim + batch * (heads * head + kv_heads * kv_head)
+
+    Parameters
+    ----------
+    fit
+        Constants for the precision of the KV cache.
+    shape
+        Heads of one device; may hold arrays.
+    batch
+        Number of sequences, or an array of numbers.
     """
     return (
         fit.start_s
@@ -105,25 +114,30 @@ def context_line(
 ) -> ContextLine:
     """Return the line of a prefill-attention kernel of a fixed shape.
 
-    A pair takes 4 (head_dim + wide (head_dim - 128) + extra_values) FLOP of each head, the second
-    term where it is positive; a token `extra_keys + tile_tokens kv_heads / heads` more pairs; a
-    cached token its key and value at `bandwidth`; and new and cached ones alike `key` of a sequence
-    for the walk over them.
+    * A pair takes 4 (head_dim + wide max(head_dim - 128, 0) + extra_values) FLOP per query head.
+    * A new token adds `extra_keys + tile_tokens kv_heads / heads` pairs.
+    * A cached token adds reading its key and value at `bandwidth`.
+    * New and cached tokens both add `key` per token of one sequence, for the loop over the keys.
 
     Parameters
     ----------
     fit
-        Constants of the precision of the KV cache.
+        Constants for the precision of the KV cache.
     shape
         Heads of one device; may hold arrays.
     batch
-        Number of sequences, or an array of it.
+        Number of sequences, or an array of numbers.
     window
-        Length of the window [tokens], for chunks that reach beyond it. There every token has a
-        second ragged edge, `window_keys + tile_tokens kv_heads / heads`, and the walk is one window
-        long, a constant.
+    Length of the window [tokens], for chunks that reach beyond the window. Every token then has a
+        second ragged edge of `window_keys + tile_tokens kv_heads / heads` pairs. The loop runs over
+        one window, a constant.
+
+    Returns
+    -------
+    ContextLine
+        Times without tokens, per new token, per cached token and per pair [s].
     """
-    # Batch is multiplied in by the caller, who counts tokens and pairs over the batch.
+    # The caller multiplies by the batch: it counts tokens and pairs over the batch.
     values = shape.head_dim + fit.wide * above(shape.head_dim, WIDE) + fit.extra_values
     pair_s = shape.heads * 4.0 * values / fit.compute_flop_per_s
     read_s = 2.0 * shape.kv_heads * shape.head_dim * shape.kv_bytes / fit.bandwidth_bytes_per_s
@@ -141,5 +155,5 @@ def context_line(
 
 
 def _window_keys(fit: ContextAttentionFit, shape: AttentionShape) -> Number:
-    """Return the pairs of a token's second ragged edge, where a window cuts its view."""
+    """Return the number of pairs of a token's second ragged edge, where a window cuts its view."""
     return fit.window_keys + fit.tile_tokens * shape.kv_heads / shape.heads

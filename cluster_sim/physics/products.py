@@ -29,16 +29,17 @@ class WeightShape(NamedTuple):
     """Weights of one product on one device."""
 
     part: WeightPart
-    """Part of the model that they belong to."""
+    """Part of the model to which the weights belong."""
     outputs: float
     inputs: float
 
 
 def product_of(model: Model, device: Device, layout: ReplicaLayout, shape: WeightShape) -> Product:
-    """Return the product with some of a model's weights, in the precision that they are stored in.
+    """Return the product with some of a model's weights, in their stored precision.
 
-    Its time is that of the device's measured kernel, or else the rounded maximum of reading the
-    weights and computing at the shares of the data sheet's peaks.
+    The time is that of the device's measured kernel. Without a measurement, it is the rounded
+    maximum
+    of reading the weights and computing, at shares of the data sheet's peaks.
     """
     assert device.efficiency is not None
     part, outputs, inputs = shape
@@ -50,7 +51,7 @@ def product_of(model: Model, device: Device, layout: ReplicaLayout, shape: Weigh
     bound_tokens = stored / bandwidth / (2.0 / peak)
     overhead, efficiency = device.overhead(layout.engine), device.efficiency
     relative = overhead.gemm.of(precision)
-    # kernels were measured with formats that are multiplied as they are stored
+    # kernels were measured with formats that are multiplied in their stored precision
     fit = _fit(device, precision, layout.engine) if computed == precision else None
     if fit is not None:
         alone_s = GemmTimes.of(fit, outputs, inputs)
@@ -66,7 +67,7 @@ def product_of(model: Model, device: Device, layout: ReplicaLayout, shape: Weigh
     token_s = relative * 2.0 * outputs * inputs / (efficiency.compute.of(compute_in) * peak)
     knee = efficiency.knee
     if (unit := device.systolic) is not None:
-        # where loading arrays takes longer than reading what is loaded, reading limits no product
+        # reading limits no product if loading the arrays takes longer than reading what is loaded
         waits = bound_tokens < (unit.load_cycles or unit.rows)
         return Product(
             lambda tokens: rounded_max(
@@ -86,7 +87,9 @@ def _fit(device: Device, precision: Precision, engine: str) -> GemmFit | None:
 def rounded_max(one_s: float, other_s: float, sharpness: float) -> float:
     """Return the p-norm of two times with p = `sharpness` [s].
 
-    It is the larger of them where they differ much, and at most 2^(1/p) of it where they are equal.
+    It is the larger time if the two differ much, and at most 2^(1/p) times the larger one if they
+    are
+    equal.
 
     >>> rounded_max(3.0, 4.0, 2.0), rounded_max(0.0, 4.0, 2.0)
     (5.0, 4.0)

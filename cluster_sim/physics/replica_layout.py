@@ -1,4 +1,4 @@
-"""ReplicaLayout: how one replica of a model is spread over GPUs, and what runs it."""
+"""ReplicaLayout: parallelism, precisions and engine of one replica on GPUs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from cluster_sim.hardware.precision import Precision
 
 
 class Hops(NamedTuple):
-    """Hops from one pipeline stage to the next where the two are on different nodes."""
+    """Hops from one pipeline stage to the next one on a different node."""
 
     times: int = 0
-    """Number of such hops of one token."""
+    """Number of such hops per token."""
     latency_s: float = 0.0
     """Latency of one hop [s]."""
     bytes_per_s: float = inf
@@ -20,7 +20,7 @@ class Hops(NamedTuple):
 
 
 class ReplicaLayout(NamedTuple):
-    """Parallelism, precisions and engine of one replica; by default one GPU in 16 bit."""
+    """Parallelism, precisions and engine of one replica; the default is one GPU in 16 bit."""
 
     tensor_parallel: int = 1
     """Number of devices that share each layer."""
@@ -37,6 +37,6 @@ class ReplicaLayout(NamedTuple):
     expert_parallel: int = 1
     """Number of groups over which experts are spread."""
     graph_batches: tuple[int, ...] = ()
-    """Batch sizes for which CUDA graphs are captured; none: batches are not padded."""
+    """Batch sizes for which CUDA graphs are captured; empty: batches are not padded."""
     between_nodes: Hops = Hops()
     """Hops of the pipeline that leave a node."""

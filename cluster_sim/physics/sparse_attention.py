@@ -1,9 +1,9 @@
-"""Time of sparse attention of one layer on one device, its projections left out.
+"""Time of sparse attention of one layer on one device, without its projections.
 
-An indexer scores all keys of the context, and a query reads the `top_k` best of them: DeepSeek
-Sparse Attention (DeepSeek-V3.2, 2025) over latent vectors, as in GLM-5 too, and the sparse
-attention of MiniMax-M3, which chooses blocks of 128 keys. Tensor parallelism is the caller's: a
-shape has the heads of one device, while every device indexes for itself. The functions are
+An indexer scores all keys of the context, and a query reads the `top_k` best of them. Two kinds are
+covered: DeepSeek Sparse Attention (DeepSeek-V3.2, 2025) over latent vectors, which GLM-5 uses too,
+and the sparse attention of MiniMax-M3, which chooses blocks of 128 keys. The caller applies tensor
+parallelism: a shape has the heads of one device, while every device runs the whole indexer.
 
     sparse_decode_line(fit, shape, batch, selecting=True)
         -> SparseDecodeLine(fixed_s, index_key_s, limited_key_s)
@@ -12,16 +12,17 @@ shape has the heads of one device, while every device indexes for itself. The fu
     sparse_roofline(bandwidth, flop_per_s) -> SparseAttentionFit
     sparse_shape(kind, ranks, kv_cache) -> SparseShape
 
-`selecting` is false where no sequence is longer than `top_k`: then all keys are read, and the
-indexer's scores are not needed. `sparse_roofline` gives the constants for what was never measured,
-so that the same functions hold for both. `KernelFits.sparse` holds the fits by kind of layer and
-precision of the cache; `fit_of_engine(fits.sparse, "latent_fp8", engine)` finds one.
+`selecting` is false if no sequence is longer than `top_k`: then all keys are read, and no scores of
+the indexer are needed. `sparse_roofline` returns the constants for a layer that was not measured,
+so that all functions work for both cases. `KernelFits.sparse` holds the fits by kind of layer and
+precision of the cache; `fit_of_engine(fits.sparse, "latent_fp8", engine)` returns one of them.
 
-Whole attention blocks were measured, projections included. A fit is what they take beside this
-project's products (`physics.gemm`), whose launches are hidden behind one another as the engine
-does: add the times of all products of the layer, those of the indexer included, and take off no
-further launch. Prompts were launched from the host one kernel after another, which held up short
-ones; a fit leaves that to the engine's own floor of a step (`Overhead.eager_layer_s`).
+Range of the measurements: whole attention blocks, projections included. A fit is the time of a
+block minus the time of this project's products (`physics.gemm`), whose launches overlap as in the
+engine. To get a whole block, add the times of all products of the layer, the indexer's included,
+and subtract no further launch. In the measurements the host launched the kernels of prompts one
+after another, which slowed down short prompts. A fit does not contain that time; the engine's
+minimum length of a step does (`Overhead.eager_layer_s`).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from cluster_sim.physics.transformer import cache_bytes
 from cluster_sim.typing import Number
 
 _UNLIMITED = 1e30
-"""Rate that limits nothing [B/s]: queries of a prompt share what they read by caches."""
+"""Bandwidth that limits nothing [B/s]: queries of a prompt share what they read by caches."""
 
 
 class SparseShape(NamedTuple):
@@ -45,13 +46,13 @@ class SparseShape(NamedTuple):
     heads: Number
     """Number of query heads."""
     key_bytes: Number
-    """Size of what a query reads of one chosen token: latent vector, or keys and values [B]."""
+    """Bytes that a query reads of one chosen token: latent vector, or keys and values [B]."""
     key_flop: Number
     """Arithmetic of one query with one chosen token, over all heads [FLOP]."""
     dense_flop: Number
     """Arithmetic of one pair in prompts that are too short for choosing, over all heads [FLOP]."""
     index_bytes: Number = 0.0
-    """Size of one token's index key with its scale [B]; 0 where an earlier layer chooses."""
+    """Size of one token's index key with its scale [B]; 0 if an earlier layer chooses."""
     index_flop: Number = 0.0
     """Arithmetic of one query with one index key, over all index heads [FLOP]."""
 
@@ -59,7 +60,7 @@ class SparseShape(NamedTuple):
 class SparseDecodeLine(NamedTuple):
     """Time of sparse decode attention of one layer for a fixed batch.
 
-    It is fixed + index_key x keys of all contexts + limited_key x keys that are read.
+    The time is fixed + index_key x keys of all contexts + limited_key x keys that are read.
     """
 
     fixed_s: Number
@@ -70,8 +71,9 @@ class SparseDecodeLine(NamedTuple):
 class SparsePrefillLine(NamedTuple):
     """Time of sparse prefill attention of one layer.
 
-    It is fixed + token x new tokens + index_pair x causal pairs + limited_pair x pairs that are
-    read + key x tokens of all sequences, cached ones included.
+    The time is fixed + token x new tokens + index_pair x causal pairs + limited_pair x pairs that
+    are
+    read + key x tokens of all sequences, cached tokens included.
     """
 
     fixed_s: Number
@@ -87,11 +89,16 @@ def sparse_shape(kind: AttentionLayers, ranks: int, kv_cache: Precision) -> Spar
     Parameters
     ----------
     kind
-        Layers with an indexer, of their own or of an earlier layer.
+        Layers that have an indexer or use the one of an earlier layer.
     ranks
-        Number of devices that share the heads; each of them indexes for itself.
+        Number of devices that share the heads; each of them runs the whole indexer.
     kv_cache
         Precision of the KV cache.
+
+    Returns
+    -------
+    SparseShape
+        Heads, bytes [B] and arithmetic [FLOP] of one device.
     """
     heads, flop = kind.decode_heads(ranks), kind.decode_flop
     assert heads is not None
@@ -117,13 +124,13 @@ def sparse_decode_line(
     Parameters
     ----------
     fit
-        Constants of the kind of layer and of the precision of the KV cache.
+        Constants for the kind of layer and the precision of the KV cache.
     shape
         Heads of one device; may hold arrays.
     batch
-        Number of decoding sequences, or an array of it.
+        Number of decoding sequences, or an array of numbers.
     selecting
-        Whether a context is longer than the number of keys that are read, or an array of it.
+        Whether a context is longer than the number of keys that are read, or an array of flags.
 
     Examples
     --------
@@ -149,7 +156,7 @@ def sparse_prefill_line(
 ) -> SparsePrefillLine:
     """Return the line of sparse prefill attention of one layer.
 
-    Where keys are chosen, with [indexer] for layers that have one,
+    If keys are chosen, with [indexer] for layers that have one:
 
         fixed = prompt_start + [indexer] prompt_select
         token = prompt_token + heads prompt_head
@@ -157,7 +164,7 @@ def sparse_prefill_line(
         limited_pair = max(key_bytes / prompt_bandwidth, key_flop / prompt_compute)
         key = index_extra_tokens index_pair
 
-    and where no context is longer than the number that is read,
+    If no context is longer than the number of keys that are read:
 
         fixed = prompt_start, index_pair = 0
         limited_pair = dense_flop / prompt_compute
@@ -166,11 +173,11 @@ def sparse_prefill_line(
     Parameters
     ----------
     fit
-        Constants of the kind of layer and of the precision of the KV cache.
+        Constants for the kind of layer and the precision of the KV cache.
     shape
         Heads of one device; may hold arrays.
     selecting
-        Whether a context is longer than the number of keys that are read, or an array of it.
+        Whether a context is longer than the number of keys that are read, or an array of flags.
     """
     indexed = selecting * (shape.index_flop > 0.0)
     dense = 1 - selecting * 1
@@ -190,7 +197,7 @@ def sparse_prefill_line(
 
 
 def sparse_roofline(bandwidth: float, flop_per_s: float) -> SparseAttentionFit:
-    """Return constants for sparse attention that was never measured: only bytes and FLOP.
+    """Return constants for sparse attention that was not measured: only bytes and FLOP.
 
     Parameters
     ----------

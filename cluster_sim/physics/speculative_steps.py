@@ -1,4 +1,4 @@
-"""Time of engine steps that check drafted tokens, drafting included."""
+"""Time of engine steps with speculative decoding: drafting and verification."""
 
 from __future__ import annotations
 
@@ -10,10 +10,21 @@ from cluster_sim.physics.step_work import StepWork
 
 
 class SpeculativeSteps:
-    """Step times of a replica whose model checks `drafted` tokens of each sequence in a step.
+    """Step times of a replica whose model verifies `drafted` tokens of each sequence per step.
 
-    They are drafted one after the other: by a model on the same devices, which prefills the prompts
-    as well, or at `share` of a plain decode step each.
+    Tokens are drafted one after another. A draft model on the same devices, which also prefills the
+    prompts, drafts them. Without a draft model, each draft takes `share` of a plain decode step.
+
+    Parameters
+    ----------
+    target
+        Step times of the model.
+    drafted
+        Number of drafted tokens per sequence and step.
+    drafter
+        Step times of the draft model; None without one.
+    share
+        Time of one draft, as a share of a decode step of the model [1]; unused with a draft model.
     """
 
     def __init__(
@@ -26,7 +37,7 @@ class SpeculativeSteps:
         self._target, self._drafted, self._drafter, self._share = target, drafted, drafter, share
 
     def ramp(self, work: StepWork) -> Ramp:
-        """Return the lengths of steps that begin with `work`, drafting and checking together."""
+        """Return the lengths of steps that begin with `work`: drafting and verification [s]."""
         ramp = self._target.verify(work, 1 + self._drafted)
         if self._drafter is not None:
             ramp = ramp.plus(self._drafter.verify(work, 1))
@@ -40,7 +51,7 @@ class SpeculativeSteps:
 
 
 def without_prompts(work: StepWork) -> StepWork:
-    """Return the part of a step that decodes."""
+    """Return the decode part of a step."""
     return replace(
         work, prompt_tokens=0, sampled=work.batch, pairs=0, window_pairs=0, pairs_growth=0
     )

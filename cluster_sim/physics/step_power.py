@@ -1,6 +1,6 @@
-"""Power and energy of one device over engine steps, under the board's own power limit.
+"""Power and energy of one device over engine steps, with the board's power limit.
 
-The formula is that of `physics.power`; numbers may be numpy arrays.
+The equation is that of `physics.power`. Numbers may be numpy arrays.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _NEWTON_STEPS = 8
 
 
 class RampWork(NamedTuple):
-    """Work of one device over a run of steps, each quantity a line over the steps."""
+    """Work of one device over a run of steps; each quantity is a line over the steps."""
 
     seconds: Line
     """Lengths of the steps [s]."""
     moved_bytes: Line
-    """Bytes that cross the memory bus per step [B]."""
+    """Bytes over the memory bus per step [B]."""
     arithmetic_j: Line
     """Energy of the arithmetic per step at the highest clock [J]."""
     steps: Number
@@ -31,18 +31,17 @@ class RampWork(NamedTuple):
 
 
 def own_clock(power: Power, moving_w: Number, computing_w: Number) -> Number:
-    """Return the clock that the board's own limit leaves to work, as a share of the highest.
+    """Return the clock at which a device runs at its power limit, as a share of the highest.
 
-    The work reaches its rates under that limit. Newton's method on a convex, rising function starts
-    above the root and comes down to it without passing it. The clock is 1 where the limit is not
-    reached.
+    It is 1 if the work stays below the limit. The rates of the work are those under the limit.
+    Newton's method starts above the root of a convex, rising function and approaches it from above.
 
     Parameters
     ----------
     power
         Constants of the device.
     moving_w
-        Power of the bytes that the work moves [W].
+        Power of the memory traffic [W].
     computing_w
         Power of the arithmetic at the voltage of the highest clock [W].
     """
@@ -77,11 +76,11 @@ def step_w(
     seconds
         Length of the step [s].
     moved_bytes
-        Bytes that cross the memory bus [B].
+        Bytes over the memory bus [B].
     arithmetic_j
         Energy of the arithmetic at the highest clock [J].
     clock
-        Share of the clock at which the device runs such work when only its own limit slows it [1].
+        Clock as a share of the own clock, at which only the power limit slows the device [1].
     """
     moving_w, computing_w = power.memory_j_per_byte * moved_bytes / seconds, arithmetic_j / seconds
     at = clock_of(power, moving_w, computing_w, clock)
@@ -92,18 +91,19 @@ def step_w(
 
 
 def clock_of(power: Power, moving_w: Number, computing_w: Number, clock: Number) -> Number:
-    """Return the clock as a share of the highest, from one as a share of the own clock.
+    """Return the clock as a share of the highest, from a share of the own clock.
 
-    The own clock is that which the board's limit leaves, see `own_clock`. At it the rates are
-    higher by at most 1 / `clock`, which is what computing gains, and only work that computes is at
-    the limit. A `clock` of 1 stays 1: there the limit itself gives the power.
+    The own clock is the one at the board's power limit, see `own_clock`. At the own clock the rates
+    are higher than at `clock` by a factor of up to 1 / `clock`. Compute reaches that factor, and
+    only
+    compute-bound work is at the limit. A `clock` of 1 stays 1: the limit itself gives the power.
 
     Parameters
     ----------
     power
         Constants of the device.
     moving_w, computing_w
-        Power of bytes and arithmetic at `clock`, as for `own_clock` [W].
+        Power of memory traffic and arithmetic at `clock`, see `own_clock` [W].
     clock
         Share of the own clock at which the rates are reached [1].
     """
@@ -117,11 +117,20 @@ def clock_of(power: Power, moving_w: Number, computing_w: Number, clock: Number)
 
 
 def ramp_energy_j(power: Power, work: RampWork, clock: Number = 1.0) -> Number:
-    """Return the energy of a run of steps on one device at a share of the highest clock [J].
+    """Return the energy of a run of steps on one device [J].
 
-    The sum over steps of the lesser of demand and limit is exact: demand and limit are lines over
-    the steps, and so is what demand exceeds the limit by. The sum of its positive terms is an
-    arithmetic series.
+    The sum over the steps of min(demand, limit) is exact. Demand and limit are lines over the
+    steps,
+    and so is their difference. The sum of its positive terms is an arithmetic series.
+
+    Parameters
+    ----------
+    power
+        Constants of the device.
+    work
+        Work of the device over the run.
+    clock
+        Clock as a share of the highest [1].
     """
     n, squared = np.asarray(work.steps, dtype=float), voltage(clock) ** 2
     lines = (work.seconds, work.moved_bytes, work.arithmetic_j)
@@ -145,7 +154,7 @@ def _positive(first: Number, slope: Number, n: Number) -> Number:
     """Return the sum of max(first + i·slope, 0) over i from 0 to n - 1."""
     first, slope = np.asarray(first, dtype=float), np.asarray(slope, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        turn = np.clip(np.ceil(-first / slope), 0.0, n)  # terms before the line meets zero
+        turn = np.clip(np.ceil(-first / slope), 0.0, n)  # terms before the line crosses zero
     turn = np.where(slope == 0.0, np.where(first > 0.0, 0.0, n), turn)
     early = _series(first, slope, turn)
     return np.where(

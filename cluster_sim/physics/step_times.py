@@ -1,4 +1,4 @@
-"""StepTimes: what a replica needs to know of how long its steps take."""
+"""StepTimes: interface between a replica and the physics of its step times."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from cluster_sim.physics.step_work import StepWork
 
 
 class StepTimes(Protocol):
-    """How long the steps of one replica take: GpuSteps, WaferSteps or SpeculativeSteps."""
+    """Step times of one replica: GpuSteps, WaferSteps or SpeculativeSteps."""
 
     def ramp(self, work: StepWork) -> Ramp:
-        """Return the lengths of the steps that begin with `work` and grow as it says."""
+        """Return the lengths of steps that begin with `work` and grow as it says [s]."""
         ...
 
 
 class VerifyingSteps(StepTimes, Protocol):
-    """Step times of a model that can also check several tokens of each sequence in a step."""
+    """Step times of a model that can also verify several tokens of each sequence per step."""
 
     def verify(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
-        """Return the lengths of steps that check `tokens_per_sequence` tokens of each sequence."""
+        """Return the lengths of steps that verify `tokens_per_sequence` tokens per sequence [s]."""
         ...

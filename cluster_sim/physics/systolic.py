@@ -1,4 +1,4 @@
-"""Share of a systolic array's peak that a matrix product reaches, by its shape."""
+"""Utilisation of systolic arrays by a matrix product, by its shape."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from cluster_sim.hardware.device import Systolic
 def cycles(unit: Systolic, m: float, n: float, k: float) -> float:
     """Return the clock cycles of a matrix product on weight-stationary arrays.
 
-    The weights are cut into F = ceil(k / rows) ceil(n / columns) folds, each the size of an array.
-    One fold alone takes
+    The weights are cut into F = ceil(k / rows) ceil(n / columns) folds of the size of an array. One
+    fold takes
 
         load + m + rows + columns - 2,    load = rows unless `load_cycles` is given:
 
-    it is filled, tokens stream in one per cycle, and the last has all rows and columns to pass
-    (SCALE-Sim: Samajdar et al., ISPASS 2020, equation 3, 2 R + C + T - 2, with the
-    weight-stationary mapping of its table). The next fold is loaded while tokens still stream
-    through the one before, as in the TPU (Jouppi et al., ISCA 2017), so that each further fold
-    takes max(m, load). Folds are dealt out to the arrays, and the array with most of them counts.
-    The number never falls when m, n or k grows.
+    the array loads the weights, one token enters per cycle, and the last token passes all rows and
+    columns. The array loads the next fold while tokens of the present one still stream, so each
+    further fold takes max(m, load). The arrays share the folds evenly, and the array with the most
+    folds counts. The number never falls when m, n or k grows.
+
+    Source: SCALE-Sim, Samajdar et al., ISPASS 2020, equation 3 (2 R + C + T - 2) with the
+    weight-stationary mapping of its table; overlapped loading as in the TPU, Jouppi et al., ISCA
+    2017.
 
     Parameters
     ----------
     unit
         Arrays of the device.
     m, n, k
-        Tokens, outputs and inputs of the product, each at least 1.
+        Numbers of tokens, outputs and inputs of the product, each at least 1.
 
     Examples
     --------
@@ -42,11 +44,12 @@ def cycles(unit: Systolic, m: float, n: float, k: float) -> float:
 def utilisation(unit: Systolic, m: float, n: float, k: float) -> float:
     """Return the share of the peak that a matrix product reaches.
 
-    It is the number of multiply-adds that the product needs over those that its cycles offer. With
-    many tokens that is k / (ceil(k / R) R) times n / (ceil(n / C) C), what the edges fill; with one
-    token on many folds it is 1 / load. Parameters are those of `cycles`.
+    It is the number of multiply-adds of the product divided by the number that its cycles offer.
+    With
+    many tokens it is k / (ceil(k / R) R) times n / (ceil(n / C) C), the filled part of the arrays.
+    With one token and many folds it is 1 / load. The parameters are those of `cycles`.
 
-    One output too many leaves half of the arrays empty:
+    One additional output leaves half of the arrays empty:
 
     >>> round(utilisation(Systolic(rows=128, columns=128), 1_000_000, 129, 128), 3)
     0.504

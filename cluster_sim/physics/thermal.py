@@ -1,13 +1,17 @@
-"""Heat of one device: die, memory, heat sink and coolant as a linear network.
+"""Temperatures of one device: die, memory, heat sink and coolant as a linear network.
 
     Cd dTd/dt = Pd - (Td - Ts)/Rds - (Td - Tm)/Rdm                  die
     Cm dTm/dt = Pm - (Tm - Ts)/Rms - (Tm - Td)/Rdm                  memory
     Cs dTs/dt = (Td - Ts)/Rds + (Tm - Ts)/Rms - (Ts - Tc)/Rsa       heat sink or cold plate
     lag dTc/dt = Tin + rise (Pd + Pm) - Tc                          coolant
 
-The network is solved by its eigenvalues. Under constant power each temperature is its steady value
-and a sum of exponentials, so its state after any time and the next time it crosses a limit are
-found, not stepped to. A Cauer network; see e.g. JEDEC JESD51-14 for such ladders.
+T is a temperature, P a power, C a heat capacity, R a thermal resistance; d is the die, m the
+memory,
+s the sink, c the coolant, in the inlet. The network is solved by its eigenvalues. Under constant
+power each temperature is its steady value plus a sum of exponentials. Therefore the state after any
+time, and the next time at which it crosses a limit, are computed without time steps.
+
+Source: a Cauer network; see e.g. JEDEC JESD51-14 for such ladders.
 """
 
 from __future__ import annotations
@@ -23,31 +27,31 @@ from cluster_sim.physics.exponential_sums import roots
 from cluster_sim.typing import Array
 
 DIE = 0
-"""Index of the die in a state. The coolant's is the last, the sink's the one before it."""
+"""Index of the die in a state. The last index is the coolant, the one before it the sink."""
 MEMORY = 1
-"""Index of the memory in a state, where there is one."""
+"""Index of the memory in a state with memory."""
 
-_BLOCK = 300.0  # fastest time constants per block: e^300 is far from the largest number
-_SETTLED = 60.0  # slowest time constants after which nothing moves: e^-60 is below the last digit
+_BLOCK = 300.0  # fastest time constants per block: e^300 does not overflow
+_SETTLED = 60.0  # slowest time constants until the steady state: e^-60 is below the last digit
 
 
 @dataclass(frozen=True)
 class Heat:
-    """Heat that warms a device, constant for a while."""
+    """Heat sources of a device, constant over an interval."""
 
     die_w: float
     """Heat in the die [W]."""
     memory_w: float
-    """Heat in the memory [W]; 0 where memory is on the die."""
+    """Heat in the memory [W]; 0 if the memory is on the die."""
     inlet_c: float
-    """Temperature of the coolant that reaches the device, preheating included [°C]."""
+    """Temperature of the coolant that reaches the device, with preheating [°C]."""
 
 
 @dataclass(frozen=True, eq=False)
 class ThermalNetwork:
-    """Network of one kind of cooling, its eigenvalues found.
+    """Network of one kind of cooling, with its eigenvalues.
 
-    States are arrays of temperatures [°C]: die, (memory,) sink, coolant.
+    A state is an array of temperatures [°C]: die, (memory,) sink, coolant.
     """
 
     cooling: Cooling
@@ -58,23 +62,23 @@ class ThermalNetwork:
     weights: Array
     """Inverse of `modes`."""
     capacities_j_per_k: Array
-    """Heat capacities of die, (memory,) and sink [J/K]; the coolant's lag is no store of heat."""
+    """Heat capacities of die, (memory,) and sink [J/K]; the coolant's lag stores no heat."""
     _steady: Array
-    """Steady temperatures for one W in the die, one W in the memory, one K at the inlet: one column
+    """Steady temperatures for 1 W in the die, 1 W in the memory and 1 K at the inlet: one column
     each."""
 
     @property
     def has_memory(self) -> bool:
-        """Whether memory is a part of its own."""
+        """Whether the memory is a separate part."""
         return self.cooling.memory_j_per_k is not None
 
     def steady(self, heat: Heat) -> Array:
-        """Return the state after a long time of `heat`."""
+        """Return the steady state under `heat`, the limit after a long time."""
         state: Array = self._steady @ np.array([heat.die_w, heat.memory_w, heat.inlet_c])
         return state
 
     def after(self, state: Array, heat: Heat, elapsed_s: float) -> Array:
-        """Return the state after `elapsed_s` of `heat`, in closed form."""
+        """Return the state after `elapsed_s` seconds of `heat`, in closed form."""
         steady = self.steady(heat)
         later: Array = steady + self.modes @ (
             np.exp(self.rates * elapsed_s) * (self.weights @ (state - steady))
@@ -82,10 +86,11 @@ class ThermalNetwork:
         return later
 
     def fading(self, times_s: Array) -> Array:
-        """Return, for each time, the matrix with which distances from the steady state fade.
+        """Return, for each time, the matrix by which distances from the steady state decay.
 
-        It takes the distance of a state from the steady one to what is left of it after that time;
-        shape (times, temperatures, temperatures).
+        The matrix maps the distance of a state from the steady state to the distance after that
+        time. The
+        shape of the result is (times, temperatures, temperatures).
         """
         left: Array = np.einsum(
             "ij,tj,jk->tik",
@@ -100,15 +105,18 @@ class ThermalNetwork:
     ) -> Array:
         """Return the states at `edges_s` under heat that is constant between edges.
 
-        In the network's modes each piece adds its own fading part, so the states are running sums.
-        They are taken in blocks of time short enough for the growing exponentials to stay numbers.
+        In the network's modes each interval adds its own decaying part, so the states are
+        cumulative sums.
+        They are computed in blocks of time that are short enough for the growing exponentials not
+        to
+        overflow.
 
         Parameters
         ----------
         state
             State at the first edge.
         edges_s
-            n + 1 ascending times [s].
+            Ascending times, n + 1 values [s].
         die_w, memory_w
             Heat in die and memory between edges, n values each [W].
         inlet_c
@@ -143,7 +151,7 @@ class ThermalNetwork:
         return states
 
     def removed_j(self, state: Array, heat: Heat, elapsed_s: float) -> float:
-        """Return the heat that the sink gives to the coolant in `elapsed_s` [J].
+        """Return the heat that flows from the sink to the coolant in `elapsed_s` seconds [J].
 
         It is the integral of (Ts - Tc)/Rsa.
         """
@@ -154,19 +162,21 @@ class ThermalNetwork:
         return float(integral[-2] - integral[-1]) / self.cooling.sink_to_coolant_k_per_w
 
     def stored_j(self, state: Array) -> float:
-        """Return the heat in die, memory and sink, from 0 °C [J]."""
+        """Return the heat that die, memory and sink store, relative to 0 °C [J]."""
         return float(self.capacities_j_per_k @ state[:-1])
 
     def crossing_s(self, state: Array, heat: Heat, place: int, limit_c: float) -> float:
-        """Return the time until a temperature first equals a limit under `heat` [s].
+        """Return the time until a temperature first reaches a limit under `heat` [s].
 
-        It is infinite where that never happens. A temperature that is at the limit now does not
-        cross it: the next time counts. The result is exact to 1e-9 of the slowest time constant.
+        It is infinite if the temperature never reaches the limit. A temperature that is at the
+        limit now
+        does not count; the next crossing does. The result is exact to 1e-9 of the slowest time
+        constant.
 
         Parameters
         ----------
         state
-            State now.
+            Present state.
         heat
             Heat from now on.
         place
@@ -177,8 +187,8 @@ class ThermalNetwork:
         steady = float(self.steady(heat)[place])
         parts = self.modes[place] * (self.weights @ (state - self.steady(heat)))
         now_c = float(state[place])
-        # All parts fade, so the temperature stays between these two: far from the limit this is all
-        # that is worked out.
+        # All parts decay, so the temperature stays between these two bounds. Far from the limit
+        # nothing else is computed.
         highest = steady + float(np.sum(parts[parts > 0.0]))
         lowest = steady + float(np.sum(parts[parts < 0.0]))
         if not lowest <= limit_c <= highest:
@@ -188,14 +198,14 @@ class ThermalNetwork:
         amplitudes, rates = [gap, *parts.tolist()], [0.0, *self.rates.tolist()]
         later = [root_s for root_s in roots(amplitudes, rates, horizon_s) if root_s > 0.0]
         is_start = abs(now_c - limit_c) < 1e-9 and later and later[0] < 1e-9 * horizon_s
-        if is_start:  # where it starts, found again
+        if is_start:  # the root is the starting point
             later = later[1:]
         return later[0] if later else inf
 
 
 @cache
 def thermal_network(cooling: Cooling) -> ThermalNetwork:
-    """Return the network of `cooling`, solved once and kept."""
+    """Return the network of `cooling`; each network is solved once and kept."""
     sink = 1.0 / cooling.sink_to_coolant_k_per_w
     ds = 1.0 / cooling.die_to_sink_k_per_w
     if cooling.memory_j_per_k is not None:
@@ -221,8 +231,8 @@ def thermal_network(cooling: Cooling) -> ThermalNetwork:
     matrix[-1, -1] = -1.0 / cooling.coolant_lag_s
     forcing[-1] = np.array([rise, rise, 1.0]) / cooling.coolant_lag_s
     rates, modes = np.linalg.eig(matrix)
-    # Real and negative: the part without coolant is a symmetric matrix scaled by its capacities,
-    # and nothing flows back into the coolant.
+    # The eigenvalues are real and negative: the part without coolant is a symmetric matrix scaled
+    # by its capacities, and no heat flows back into the coolant.
     order = np.argsort(rates.real)
     rates, modes = rates.real[order], modes.real[:, order]
     steady = np.asarray(-np.linalg.solve(matrix, forcing), dtype=np.float64)

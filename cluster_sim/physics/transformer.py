@@ -1,11 +1,11 @@
 """FLOP and bytes of one engine step of a transformer.
 
 Models may be dense or have experts, and layers of several kinds (`llm.layers`). A step is described
-by counts. `tokens` go through the linear layers, `sampled` of them through the output head.
-Decoding queries read `context` keys where they see the whole context and `windowed` where their
-view is limited to a window, a chunk or chosen tokens; chunks of prompts are `pairs` (and
-`window_pairs`) of a query and a key it sees.
-Counts may be numpy arrays: every function here is arithmetic.
+by counts. `tokens` pass the linear layers, and `sampled` of them pass the output head. Decoding
+queries read `context` keys in layers that see the whole context, and `windowed` keys in layers
+whose view is a window, a chunk or chosen tokens. Chunks of prompts are counted by `pairs` of a
+query and a visible key, and by `window_pairs` in layers with a limited view. Counts may be numpy
+arrays: every function here is arithmetic.
 """
 
 from __future__ import annotations
@@ -18,19 +18,24 @@ from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.typing import Number
 
 KV_BYTES: dict[Precision, float] = {"bf16": 2.0, "fp8": 1.0, "fp4": 0.5 + 1 / 16}
-"""Stored bytes per value of the KV cache; fp4 includes its block scales, as for weights."""
+"""Stored bytes per value of the KV cache [B]; fp4 includes its block scales, as for weights."""
 
 
 INDEX_BYTES = 1 + 4 / 128
-"""Stored bytes per value of an index key: engines keep them in 8 bit with a 32-bit scale per 128
-(vLLM and SGLang for DeepSeek-V3.2: 132 bytes per token and layer)."""
+"""Stored bytes per value of an index key [B]: engines use 8 bit with a 32-bit scale per 128 values
+(vLLM
+and SGLang for DeepSeek-V3.2: 132 bytes per token and layer)."""
 
 
 def distinct_experts(count: int, top_k: int, tokens: Number) -> Number:
-    """Return the expected number of experts that tokens touch when they pick at random.
+    """Return the expected number of active experts if each token picks its experts at random.
 
-    An expert is missed by one token with probability 1 - k/E, by T tokens with the T-th power of
-    that (the occupancy problem; Feller, An Introduction to Probability Theory I, IV.2).
+        E (1 - (1 - k/E)^T)
+
+    One token misses an expert with probability 1 - k/E; T tokens miss it with the T-th power of
+    that. Routers of trained models are not random; this is an approximation for them.
+
+    Source: the occupancy problem; Feller, An Introduction to Probability Theory I, IV.2.
 
     Parameters
     ----------
@@ -50,16 +55,34 @@ def distinct_experts(count: int, top_k: int, tokens: Number) -> Number:
 
 
 def cache_bytes(values: float, index_values: float, precision: Precision) -> float:
-    """Return the size of cached values and of index keys beside them [B]."""
+    """Return the size of cached values and of index keys [B]."""
     return values * KV_BYTES[precision] + index_values * INDEX_BYTES
 
 
 def growing_kv_bytes(model: Model, precision: Precision, ranks: int = 1) -> float:
-    """Return the cache of one token that holds the whole context, index keys included [B].
+    """Return the KV cache per token in layers that see the whole context, index keys included [B].
 
-    It is that of all layers on one of `ranks` tensor-parallel devices. Heads are split over them,
-    and copied where there are fewer heads than devices. Latent vectors and index keys are copied on
-    every device.
+    It counts all layers on one of `ranks` tensor-parallel devices. The devices share the heads, and
+    replicate them if there are fewer heads than devices. Every device keeps all latent vectors and
+    index keys.
+
+    Parameters
+    ----------
+    model
+        Shape of the model.
+    precision
+        Precision of the KV cache.
+    ranks
+        Number of tensor-parallel devices.
+
+    Examples
+    --------
+    Llama 3.3 70B: 80 layers, keys and values of 8 heads of 128 in 16 bit.
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
+    >>> growing_kv_bytes(llama, "bf16")  # 80 x 2 x 8 x 128 x 2
+    327680.0
     """
     return sum(
         kind.layers * cache_bytes(kind.growing_values(ranks), kind.index_values(ranks), precision)
@@ -68,9 +91,9 @@ def growing_kv_bytes(model: Model, precision: Precision, ranks: int = 1) -> floa
 
 
 def window_kv_bytes(model: Model, precision: Precision, ranks: int = 1) -> float:
-    """Return the cache of one token in the layers that keep a window or a chunk alone [B].
+    """Return the KV cache per token in the layers that keep only a window or a chunk [B].
 
-    It is that of all such layers on one of `ranks` tensor-parallel devices.
+    It counts all such layers on one of `ranks` tensor-parallel devices.
     """
     return sum(
         kind.layers * cache_bytes(kind.window_values(ranks), 0.0, precision)
@@ -79,14 +102,15 @@ def window_kv_bytes(model: Model, precision: Precision, ranks: int = 1) -> float
 
 
 def state_bytes(model: Model, ranks: int = 1) -> float:
-    """Return the states of one sequence in all layers on one of `ranks` devices [B]."""
+    """Return the size of the states of one sequence in all layers on one of `ranks` devices [B]."""
     return sum(kind.layers * kind.state_bytes(ranks) for kind in model.attention)
 
 
 def sequence_kv_bytes(model: Model, precision: Precision, ranks: int, tokens: int) -> float:
     """Return the cache and the states of a sequence with `tokens` tokens on one device [B].
 
-    Of a window there are its last tokens, of chunks the tokens of the present one.
+    Layers with a window keep the last tokens; layers with chunks keep the tokens of the present
+    chunk. `ranks` is the number of tensor-parallel devices.
     """
     size = growing_kv_bytes(model, precision, ranks) * tokens + state_bytes(model, ranks)
     for kind in model.attention:
@@ -105,7 +129,7 @@ class KVTraffic(NamedTuple):
     token: float
     """Bytes written per token [B]."""
     sequence: float
-    """Bytes read and written per decoding sequence, whatever its length [B]."""
+    """Bytes read and written per decoding sequence, independent of its length [B]."""
 
     def step_bytes(
         self, tokens: Number, context: Number, windowed: Number, batch: Number
@@ -117,9 +141,14 @@ class KVTraffic(NamedTuple):
         tokens
             Number of tokens that the step writes.
         context, windowed
-            Numbers of keys that decoding reads of whole contexts and of limited views.
+            Numbers of keys that decoding queries read in whole contexts and in limited views.
         batch
             Number of decoding sequences.
+
+        Returns
+        -------
+        Number
+            Bytes over all devices of the group [B].
         """
         return (
             self.context * context
@@ -130,9 +159,9 @@ class KVTraffic(NamedTuple):
 
 
 def kv_traffic(model: Model, precision: Precision, ranks: int = 1) -> KVTraffic:
-    """Return what steps of `model` move on `ranks` tensor-parallel devices together.
+    """Return the memory traffic of a model's cache and states on `ranks` tensor-parallel devices.
 
-    A sequence's state is read and written once per step.
+    The state of a sequence is read and written once per step.
     """
     context = limited = token = sequence = 0.0
     for kind in model.attention:
@@ -148,36 +177,46 @@ def kv_traffic(model: Model, precision: Precision, ranks: int = 1) -> KVTraffic:
 
 
 def linear_flop_per_token(model: Model) -> float:
-    """Return the FLOP of one token in all linear layers but the output head.
+    """Return the FLOP per token in all linear layers except for the output head.
 
-    They are two for each weight that it is multiplied with.
+    They are two per weight that the token is multiplied with.
     """
     idle = model.idle_attention_parameters + model.idle_ffn_parameters
     return 2.0 * (model.active_parameters - model.vocabulary * model.hidden - idle)
 
 
 def linear_flop(model: Model, tokens: Number, sampled: Number) -> Number:
-    """Return the FLOP of the matrix products with weights of a step."""
+    """Return the FLOP of a step's matrix products with weights, over all devices.
+
+    Parameters
+    ----------
+    model
+        Shape of the model.
+    tokens
+        Number of tokens that pass the layers.
+    sampled
+        Number of tokens that pass the output head.
+    """
     return linear_flop_per_token(model) * tokens + 2.0 * model.vocabulary * model.hidden * sampled
 
 
 class AttentionCounts(NamedTuple):
-    """Counts of a step on which the arithmetic of attention depends."""
+    """Counts of a step that determine the arithmetic of attention."""
 
     context: Number
-    """Number of keys that decoding reads of whole contexts."""
+    """Number of keys that decoding queries read in whole contexts."""
     windowed: Number
-    """Number of keys that decoding reads of limited views."""
+    """Number of keys that decoding queries read in limited views."""
     pairs: Number
-    """Number of pairs of prompts in whole contexts."""
+    """Number of (query, key) pairs of prompts in whole contexts."""
     window_pairs: Number
-    """Number of pairs of prompts in limited views."""
+    """Number of (query, key) pairs of prompts in limited views."""
     tokens: Number
-    """Number of tokens."""
+    """Number of tokens of the step."""
 
 
 def attention_flop(model: Model, counts: AttentionCounts) -> Number:
-    """Return the FLOP of the attention and of the states of a step, over all layers."""
+    """Return the FLOP of attention and states of a step, over all layers and devices."""
     flop: Number = 0.0
     for kind in model.attention:
         key, pair = kind.decode_flop, kind.prefill_flop
@@ -199,9 +238,9 @@ def step_weight_bytes(
     weight_reuse: bool = True,
     ranks: int = 1,
 ) -> Number:
-    """Return the bytes of weights that a step reads.
+    """Return the bytes of weights that a step reads [B].
 
-    They are the dense parts and the experts that are touched.
+    They belong to the dense parts and to the active experts, see `distinct_experts`.
 
     Parameters
     ----------
@@ -212,8 +251,8 @@ def step_weight_bytes(
     tokens
         Number of tokens of the step.
     weight_reuse
-        Whether tokens share what is read. On a wafer, where tokens pass the weights one by one,
-        every token reads its own.
+    Whether all tokens share one read of the weights. On a wafer tokens pass the weights one by
+        one, so every token reads its own weights.
     ranks
         Number of groups of devices that each read the dense parts.
     """

@@ -1,4 +1,4 @@
-"""Time of engine steps on wafers, through which tokens of different requests flow as a pipeline."""
+"""Time of engine steps on wafers, where tokens of different requests form a pipeline."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from cluster_sim.typing import Number
 
 
 class WaferSteps:
-    """Step times of one replica on wafers. In a step every sequence makes one token.
+    """Step times of one replica on wafers. Every sequence generates one token per step.
 
-    Tokens follow each other through the regions, so a step takes a token's latency while the
-    pipeline has free slots; with more tokens than slots the slowest station limits the rate.
-    Prompts stream through the same stations, token by token, behind those that decode: where these
-    leave bubbles, prompts fill them. Steps overlap: the last token of a prompt that was completed
-    moves on while the next tokens enter. Only where nothing else decodes does a step last until it
-    has left the pipeline.
+    Tokens follow each other through the regions, the stages of a pipeline. A step takes the latency
+    of a token while the pipeline has free slots. With more tokens than slots the slowest stage
+    limits
+    the rate. Prompts pass the same stages token by token, after the decoding tokens, and fill the
+    bubbles that those leave. Steps overlap: while the last token of a completed prompt moves on,
+    the
+    next tokens enter. If nothing else decodes, a step lasts until that token has left the pipeline.
 
-    Decoding may have better kernels than prompts (`decode_compute`), and a plan that lays each
-    layer over all cores prefills prompts as matrices (`prompt`). Where weights are streamed a step
-    takes at least as long as all of them take to arrive.
+    Decode may have better kernels than prefill (`decode_compute`). A plan that puts each layer on
+    all
+    cores computes prompts as matrices (`prompt`). With streamed weights a step takes at least the
+    time in which all weights arrive.
 
     Parameters
     ----------
@@ -41,8 +43,8 @@ class WaferSteps:
     engine
         Name of the engine, for its kernels in decoding.
     io_bytes_per_s
-        Bandwidth of the links of one wafer, over which tokens go to the next and streamed weights
-        arrive [B/s].
+    Bandwidth of the links of one wafer [B/s]. They carry tokens to the next wafer, and streamed
+        weights.
     """
 
     def __init__(
@@ -69,25 +71,25 @@ class WaferSteps:
         self.decoding = pipeline.flow(_decode_program(wafer, engine))
         self.prompts = pipeline.flow(_prompt_program(wafer, plan), prompts=True)
         self.load_s = model.weight_bytes(plan.weights) / io_bytes_per_s if plan.streamed else 0.0
-        """Time for which a step waits for streamed weights, at least [s]."""
+        """Minimum length of a step with streamed weights: the time in which they arrive [s]."""
 
     @property
     def latency_s(self) -> float:
-        """Time of a decoding token alone, its keys left out [s]."""
+        """Time of one decoding token alone, without its keys [s]."""
         return self.decoding.latency_s
 
     @property
     def station_s(self) -> float:
-        """Time of the slowest station for a decoding token without its keys [s]."""
+        """Time of the slowest pipeline stage per decoding token, without its keys [s]."""
         return self.decoding.station_s
 
     @property
     def slots(self) -> float:
-        """Number of sequences that decode at once before they slow each other down."""
+        """Number of sequences that can decode simultaneously without slowing each other down."""
         return self.decoding.latency_s / self.decoding.station_s
 
     def busy_s(self, work: StepWork, tokens_per_sequence: int = 1) -> Number:
-        """Return the seconds of a step in which the slowest station is at work.
+        """Return the time in which the slowest stage is busy during a step [s].
 
         The counts of `work` may be arrays.
         """
@@ -100,37 +102,37 @@ class WaferSteps:
         )
 
     def parts(self, work: StepWork) -> dict[str, float]:
-        """Return the share of a step's time by what it is spent on."""
+        """Return the shares of a step's time per activity."""
         step_s = self._steps(work, 1, self._stream(work)).first_s
         if self.load_s >= step_s:
             return {"streamed weights": 1.0}
         decode_s = self._decode(work).first_s if work.batch else self.latency_s
         is_full = self._decoding_busy_s(work, 1) >= decode_s
         return {
-            "slowest station" if is_full else "latency of the pipeline": decode_s / step_s,
+            "slowest pipeline stage" if is_full else "latency of the pipeline": decode_s / step_s,
             "prompts": 1.0 - decode_s / step_s,
         }
 
     def ramp(self, work: StepWork) -> Ramp:
-        """Return the lengths of steps that begin with `work`, see GpuSteps.ramp."""
+        """Return the lengths of steps that begin with `work`, see `GpuSteps.ramp` [s]."""
         if work.prompt_tokens:
             return self._steps(work, 1, self._stream(work))
         return self._decode(work)
 
     def verify(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
-        """Return the lengths of steps that check `tokens_per_sequence` tokens of every sequence.
+        """Return the lengths of steps that verify `tokens_per_sequence` tokens per sequence [s].
 
-        The tokens of a sequence follow each other through the stations, as those of all sequences
+        The tokens of one sequence follow each other through the stages, as tokens of all sequences
         do.
         """
         return self._steps(work, tokens_per_sequence, self._stream(work))
 
     def _decode(self, work: StepWork) -> Ramp:
-        """Return the lengths of steps that only decode, whatever prompts `work` holds."""
+        """Return the lengths of steps that only decode, without the prompts of `work` [s]."""
         return self._steps(work, 1, None)
 
     def _stream(self, work: StepWork) -> Ramp:
-        """Return for how long prompts keep the slowest station at work."""
+        """Return the times in which prompts keep the slowest stage busy [s]."""
         prompts = self.prompts
         return Ramp(
             prompts.station_s * work.prompt_tokens
@@ -140,7 +142,7 @@ class WaferSteps:
         )
 
     def _decoding_busy_s(self, work: StepWork, tokens_per_sequence: int) -> Number:
-        """Return for how long decoding keeps the slowest station at work [s]."""
+        """Return the time in which decode keeps the slowest stage busy [s]."""
         flow, each = self.decoding, tokens_per_sequence
         return (
             flow.station_s * (each * work.batch)
@@ -149,7 +151,7 @@ class WaferSteps:
         )
 
     def _steps(self, work: StepWork, tokens_per_sequence: int, stream: Ramp | None) -> Ramp:
-        """Return the lengths of steps of decoding sequences and of the prompts' stream."""
+        """Return the lengths of steps with decoding sequences and a stream of prompts [s]."""
         flow, each, batch = self.decoding, tokens_per_sequence, work.batch
         busy = Ramp(
             self._decoding_busy_s(work, each),
@@ -159,7 +161,7 @@ class WaferSteps:
             busy = busy.plus(stream)
         if stream is not None and work.sampled > batch == 0:
             ramp = busy.delayed(self.prompts.latency_s)
-        elif batch:  # the last token of a sequence enters behind the others of the same
+        elif batch:  # the last token of a sequence enters after its other tokens
             passing = Ramp(
                 flow.latency_s
                 + (each - 1) * flow.station_s
@@ -173,13 +175,13 @@ class WaferSteps:
 
 
 def _decode_program(wafer: Wafer, engine: str) -> Program:
-    """Return the program of decoding, for which an engine may have better kernels."""
+    """Return the program of decode, for which an engine may have better kernels."""
     compute = wafer.decode_compute.get(engine.lower(), wafer.compute)
     return Program(wafer.core_s, wafer.collectives, compute)
 
 
 def _prompt_program(wafer: Wafer, plan: WaferPlan) -> Program:
-    """Return the program of prompts, which are matrices where each layer lies on all cores."""
+    """Return the program of prefill, which uses matrices if each layer lies on all cores."""
     if wafer.prompt is not None and (plan.layout == "whole" or plan.streamed):
         return Program(wafer.prompt.core_s, wafer.prompt.collectives, wafer.prompt.compute)
     return Program(wafer.core_s, wafer.collectives, wafer.compute)

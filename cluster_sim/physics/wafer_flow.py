@@ -1,9 +1,13 @@
 """Flow of tokens through the regions of a wafer-scale replica, as through a pipeline.
 
-A region is a station, a stage of that pipeline: it works on one token at a time. A layer takes its
-cores' time, the collectives across its region at one hop per cycle, and the arithmetic of the
-weights and keys that each core holds: the PLMR view of wafers (WaferLLM, OSDI 2025, arXiv
-2502.04563), in which parallelism is bought with latency that grows with distance.
+A region is a stage of that pipeline: it processes one token at a time. The time of a layer has
+three
+terms: a constant per layer, the collectives across its region at one hop per cycle, and the
+arithmetic of the weights and keys of each core.
+
+Source: the PLMR model of wafers (WaferLLM, OSDI 2025, arXiv 2502.04563), in which latency grows
+with
+distance and so with parallelism.
 """
 
 from __future__ import annotations
@@ -22,52 +26,53 @@ class Program(NamedTuple):
     """Constants of a program that computes layers on a wafer."""
 
     core_s: float
-    """Time of a layer for one token, without distance and arithmetic [s]."""
+    """Time of a layer per token, without distance and arithmetic [s]."""
     collectives: float
-    """Number of collectives per layer; each crosses a region's width and height."""
+    """Number of collectives per layer; each one crosses the width and the height of a region."""
     compute: float
-    """Share of a core's dense peak."""
+    """Share of the dense peak that a core reaches [1]."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenFlow:
-    """Times of tokens of one kind through the stations of a replica [s].
+    """Times of tokens of one kind through the pipeline stages of a replica.
 
     Keys are those of one query.
     """
 
     latency_s: float
-    """Time of a token alone through all stations."""
+    """Time of one token alone through all stages [s]."""
     station_s: float
-    """Time per token of the slowest station, which sets the rate once all are busy."""
+    """Time per token of the slowest stage [s]. It limits the rate once all stages are busy."""
     key_s: float
-    """Additional latency per key in the layers that see the whole context."""
+    """Additional latency per key in the layers that see the whole context [s]."""
     window_key_s: float
-    """Additional latency per key in a window."""
+    """Additional latency per key in a window [s]."""
     station_key_s: float
-    """Additional time of the slowest station per key."""
+    """Additional time of the slowest stage per key [s]."""
     station_window_key_s: float
-    """Additional time of the slowest station per key in a window."""
+    """Additional time of the slowest stage per key in a window [s]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Regions of a replica as a pipeline of stations."""
+    """Pipeline of the regions of a replica."""
 
     regions: Sequence[Region]
     device: Device
     defective: float
-    """Share of the cores that only pass on messages."""
+    """Share of the cores that only forward messages [1]."""
     beside_s: float
     """Time of a token between and outside of the regions [s]."""
     copies: int = 1
-    """Number of wafers that each hold everything and share the tokens."""
+    """Number of wafers that each hold the whole model and share the tokens."""
 
     def flow(self, program: Program, *, prompts: bool = False) -> TokenFlow:
-        """Return the flow of decoding tokens, or of those of prompts.
+        """Return the flow of decoding tokens, or of prompt tokens.
 
-        The slowest station is taken to have the most keys too. Of a prompt only the last token goes
-        on to the head, which therefore does not limit the rate.
+        The slowest stage is assumed to hold the most keys too. Of a prompt only the last token
+        reaches the
+        head, so the head does not limit the rate of prompts.
         """
         regions, copies = self.regions, self.copies
         passed, layers = [], []
@@ -97,7 +102,7 @@ class Pipeline:
         )
 
     def _core_flop_per_s(self, program: Program) -> float:
-        """Return the compute rate of a core, defective ones averaged in [FLOP/s]."""
+        """Return the compute rate per core, averaged over sound and defective cores [FLOP/s]."""
         wafer = self.device.wafer
         assert wafer is not None
         return (
@@ -116,24 +121,27 @@ def _key_flop(region: Region, *, windows: bool, prompts: bool) -> float:
 def part_s(
     part: ModelPart, region: Region, device: Device, program: Program, defective: float = 0.0
 ) -> float:
-    """Return the time of one token in a part of a model, its keys left out [s].
+    """Return the time of one token in a part of a model, without its keys [s].
 
-    It is 0 in the embedding, a look-up, and one collective in the head. The arithmetic of the
-    part's weights spreads over the sound cores of its region, which compute and read their SRAM at
-    once.
+        core_s + collectives (width + height) / clock + max(FLOP / compute, bytes / bandwidth)
+
+    The time is 0 in the embedding, which is a look-up. The head has one collective and no `core_s`.
+    The sound cores of the region share the arithmetic of the part's weights evenly; they compute
+    and
+    read their SRAM simultaneously.
 
     Parameters
     ----------
     part
         Part of the model.
     region
-        Region that it lies in.
+        Region that holds the part.
     device
         Wafer of the region.
     program
         Constants of the program.
     defective
-        Share of the cores that only pass on messages [1].
+        Share of the cores that only forward messages [1].
     """
     wafer = device.wafer
     assert wafer is not None
@@ -152,5 +160,5 @@ def part_s(
 
 
 def between_s(before: Region, after: Region, wafer: Wafer) -> float:
-    """Return the time from one region to the next, one cycle per hop; 0 to another wafer [s]."""
+    """Return the time from one region to the next at one cycle per hop [s]; 0 between wafers."""
     return before.distance(after) / wafer.clock_hz if before.wafer == after.wafer else 0.0

@@ -1,10 +1,10 @@
 """Placement of a model's layers on wafers: rectangles of cores, in the order of the tokens.
 
-Layers are cut into one run per wafer, so that the wafer with the least KV cache capacity has as
-much as can be. On a wafer each part gets cores by the SRAM that it needs: its weights, and the KV
-of as many tokens as every other layer of the wafer holds. The parts lie in bands that are filled
-from left to right, then from right to left, so that neighbours in the order of the layers are
-neighbours on the wafer.
+The layers are cut into one run per wafer such that the smallest KV cache capacity of a wafer is as
+large as possible. On a wafer each part gets cores by the SRAM that it needs: for its weights, and
+for the KV cache of the same number of tokens as every other layer of the wafer. The parts lie in
+bands that are filled from left to right and from right to left in turns, so that consecutive layers
+are neighbours on the wafer.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ from cluster_sim.physics.model_parts import ModelPart, parts_of
 from cluster_sim.physics.wafer_runs import cut, filled_runs
 
 WaferLayout = Literal["regions", "whole"]
-"""regions: each part has cores of its own; whole: a wafer's parts take turns on all of them."""
+"""regions: each part has its own cores; whole: the parts of a wafer take turns on all of its cores.
+"""
 
 _HEAD_SLACK = 1.03
-"""Factor on the cores of a part without KV: its rectangle is rounded to whole rows and columns."""
+"""Factor on the cores of a part without KV cache: its rectangle is rounded to whole rows and
+columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A rectangle of cores of one wafer, and the parts that lie in it."""
+    """Rectangle of cores of one wafer, with the parts that it holds."""
 
     parts: tuple[ModelPart, ...]
     wafer: int
@@ -40,71 +42,72 @@ class Region:
     width: int
     height: int
     sram_bytes: float
-    """SRAM of its sound cores for weights and KV [B]."""
+    """SRAM of the region's sound cores for weights and KV cache [B]."""
 
     @property
     def cores(self) -> int:
-        """Number of its cores, those with defects included."""
+        """Number of cores, defective ones included."""
         return self.width * self.height
 
     @property
     def weight_bytes(self) -> float:
-        """Size of the weights of all its parts [B]."""
+        """Size of the weights of all parts [B]."""
         return sum(part.weight_bytes for part in self.parts)
 
     @property
     def kv_token_bytes(self) -> float:
-        """KV cache of a token in all its parts [B]."""
+        """KV cache per token in all parts [B]."""
         return sum(part.kv_token_bytes for part in self.parts)
 
     @property
     def kv_bytes(self) -> float:
-        """SRAM that weights and windows leave for KV [B]; negative where they do not fit."""
+        """KV cache capacity [B]: SRAM left by weights and windows; negative if they do not fit."""
         return self.sram_bytes - self.weight_bytes - sum(part.fixed_bytes for part in self.parts)
 
     @property
     def kv_tokens(self) -> float:
-        """Number of tokens whose KV fits.
+        """KV cache capacity [tokens].
 
-        It is infinite where the region keeps no KV, and negative where the weights do not fit.
+        It is infinite if the region keeps no KV cache, and negative if the weights do not fit.
         """
         if self.kv_bytes < 0.0 or not self.kv_token_bytes:
             return -1.0 if self.kv_bytes < 0.0 else inf
         return self.kv_bytes / self.kv_token_bytes
 
     def distance(self, other: Region) -> float:
-        """Return the hops from its middle to that of another region of the same wafer."""
+        """Return the hops between the centres of this region and another one on the same wafer."""
         across = abs(self.column + self.width / 2 - other.column - other.width / 2)
         return across + abs(self.row + self.height / 2 - other.row - other.height / 2)
 
 
 @dataclass(frozen=True, slots=True)
 class WaferPlan:
-    """How one replica lies on wafers."""
+    """Plan of one replica on wafers."""
 
     wafers: int
     weights: Precision = "bf16"
     kv_cache: Precision = "bf16"
     layout: WaferLayout = "regions"
     streamed: bool = False
-    """Whether the weights pass by, layer after layer. Every wafer then works on sequences of its
-    own with all its cores."""
+    """Whether the weights are streamed, layer after layer. Every wafer then uses all its cores for
+    its own
+    sequences."""
     sequences: int = 0
-    """Number of sequences at once, for which layers with a window keep theirs."""
+    """Maximum number of sequences, for which layers with a window keep theirs."""
     reserved_rows: int = 0
-    """Number of rows of each wafer's grid that are kept for other purposes."""
+    """Number of rows of each wafer's grid that are reserved for other purposes."""
     defective: float = 0.0
-    """Share of the cores that only pass on messages."""
+    """Share of the cores that only forward messages [1]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The cores of a wafer that a plan may use."""
+    """Cores of a wafer that a plan may use."""
 
     columns: int
     rows: int
     core_bytes: float
-    """SRAM of a core for weights and KV, the share of defective cores taken off [B]."""
+    """Mean SRAM of a core for weights and KV cache, reduced by the share of defective cores [B]."""
 
     @property
     def sram_bytes(self) -> float:
@@ -113,7 +116,7 @@ class Grid:
 
 
 def grid_of(device: Device, plan: WaferPlan) -> Grid:
-    """Return the cores of each wafer that `plan` uses, with their SRAM for weights and KV."""
+    """Return the cores of each wafer that `plan` uses, with their SRAM for weights and KV cache."""
     wafer = device.wafer
     assert wafer is not None
     core_bytes = device.memory.capacity_bytes / (wafer.columns * wafer.rows)
@@ -127,7 +130,16 @@ def grid_of(device: Device, plan: WaferPlan) -> Grid:
 def regions_of(model: Model, device: Device, plan: WaferPlan) -> tuple[Region, ...]:
     """Return the regions of one replica in the order in which a token passes them.
 
-    Where the weights do not fit, they lie as if they did, and some region has negative `kv_bytes`.
+    If the weights do not fit, they are placed as if they did, and a region has negative `kv_bytes`.
+
+    Parameters
+    ----------
+    model
+        Shape of the model.
+    device
+        Wafer that the replica runs on.
+    plan
+        Plan of the replica.
     """
     return _placed(
         parts_of(model, plan.weights, plan.kv_cache, plan.sequences), plan, grid_of(device, plan)
@@ -141,10 +153,22 @@ def wafers_needed(
     kv_cache: Precision = "bf16",
     sequences: int = 0,
 ) -> int:
-    """Return the fewest wafers that hold whole layers, each filled up to `weight_fill`.
+    """Return the minimum number of wafers that hold whole layers, each filled up to `weight_fill`.
 
-    A layer that is larger than a wafer counts as its share; it cannot be placed. Windows and states
-    of `sequences` sequences fit beside the weights, up to `memory_fill`.
+    A layer that is larger than a wafer cannot be placed; it counts by its size. Windows and states
+    of
+    `sequences` sequences fit beside the weights, up to `memory_fill`.
+
+    Parameters
+    ----------
+    model
+        Shape of the model.
+    device
+        Wafer.
+    weights, kv_cache
+        Stored precisions.
+    sequences
+        Number of sequences that keep a window or a state.
     """
     assert device.wafer is not None
     limit = device.wafer.weight_fill * device.memory.capacity_bytes
@@ -161,7 +185,7 @@ def wafers_needed(
 
 
 def cuts(regions: Sequence[Region]) -> list[str]:
-    """Return the first part on each wafer but the first: where tokens cross to the next one."""
+    """Return the name of the first part on each wafer but the first; tokens cross there."""
     return [
         after.parts[0].name for before, after in pairwise(regions) if before.wafer != after.wafer
     ]
@@ -170,7 +194,7 @@ def cuts(regions: Sequence[Region]) -> list[str]:
 @lru_cache(maxsize=64)
 def _placed(parts: tuple[ModelPart, ...], plan: WaferPlan, grid: Grid) -> tuple[Region, ...]:
     if plan.streamed:
-        # Two layers are there at a time, the one that is worked on and the one that comes in.
+        # Two layers are present at a time: the one that computes and the one that arrives.
         buffer = 2.0 * max(part.weight_bytes for part in parts)
         kept = tuple(replace(part, weight_bytes=buffer / len(parts)) for part in parts)
         return (_whole(kept, 0, grid),)
@@ -181,14 +205,15 @@ def _placed(parts: tuple[ModelPart, ...], plan: WaferPlan, grid: Grid) -> tuple[
 
 
 def _whole(parts: tuple[ModelPart, ...], wafer: int, grid: Grid) -> Region:
-    """Return the parts on all cores of a wafer, where they take turns."""
+    """Return one region with all parts on all cores of a wafer, where they take turns."""
     return Region(parts, wafer, 0, 0, grid.columns, grid.rows, grid.sram_bytes)
 
 
 def _laid_out(parts: tuple[ModelPart, ...], wafer: int, grid: Grid) -> list[Region]:
     """Return the regions of the parts on one wafer.
 
-    The number of bands is the one with which all parts fit and messages have the shortest paths.
+    The number of bands is the one with the shortest message paths among those with which all parts
+    fit.
     """
     kept = [part.weight_bytes + part.fixed_bytes for part in parts]
     token_bytes = sum(part.kv_token_bytes for part in parts)
@@ -204,7 +229,7 @@ def _laid_out(parts: tuple[ModelPart, ...], wafer: int, grid: Grid) -> list[Regi
     )
     return min(
         (regions for regions in tried if regions),
-        default=[_whole(parts, wafer, grid)],  # more parts than places: they take turns
+        default=[_whole(parts, wafer, grid)],  # more parts than cores: they take turns
         key=lambda regions: (
             any(region.kv_bytes < 0.0 for region in regions),
             sum(region.width + region.height for region in regions),
@@ -215,9 +240,9 @@ def _laid_out(parts: tuple[ModelPart, ...], wafer: int, grid: Grid) -> list[Regi
 def _banded(
     parts: tuple[ModelPart, ...], areas: Sequence[float], wafer: int, grid: Grid, bands: int
 ) -> Iterator[Region]:
-    """Yield the regions in so many bands, or nothing where a region would have no core.
+    """Yield the regions in a number of bands, or nothing if a region would have no core.
 
-    Each part is in the band where the middle of its area falls.
+    Each part is in the band that contains the middle of its area.
     """
     total = sum(areas)
     ends = list(accumulate(areas))
@@ -241,9 +266,9 @@ def _banded(
 
 
 def _shared(length: int, weights: Sequence[float]) -> list[int]:
-    """Return whole places that divide `length` about as `weights` do, both ends included.
+    """Return whole positions that divide `length` about as `weights` do, both ends included.
 
-    Each part gets one at least where the length allows it.
+    Each part gets at least one position if the length allows that.
 
     >>> _shared(10, [1.0, 1.0, 2.0])
     [0, 2, 5, 10]

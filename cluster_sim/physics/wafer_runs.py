@@ -10,11 +10,13 @@ _HALVINGS = 60
 
 
 def cut(parts: Sequence[ModelPart], wafers: int, sram_bytes: float) -> list[tuple[ModelPart, ...]]:
-    """Return runs of parts, one per wafer, that leave as much KV cache capacity as they can.
+    """Return runs of parts, one per wafer, with the largest KV cache capacity.
 
-    The KV of the same number of tokens must fit on every wafer. For a number of tokens, filling one
-    wafer after another takes the fewest wafers; the largest number is found by halving. Parts that
-    do not fit at all are cut as evenly as they can be.
+    The KV cache of the same number of tokens must fit on every wafer. For a given number, filling
+    one
+    wafer after another takes the fewest wafers; bisection finds the largest number. Parts that do
+    not
+    fit at all are cut as evenly as possible.
     """
 
     def sizes(tokens: float) -> list[float]:
@@ -36,9 +38,9 @@ def cut(parts: Sequence[ModelPart], wafers: int, sram_bytes: float) -> list[tupl
 
 
 def filled_runs(sizes: Sequence[float], limit: float) -> list[list[int]]:
-    """Return places of consecutive sizes whose sums stay within `limit`, as few runs as can be.
+    """Return the indices of consecutive sizes in as few runs as possible with sums up to `limit`.
 
-    A size that is larger than the limit is a run of its own.
+    A size above the limit forms a run on its own.
 
     >>> filled_runs([3.0, 4.0, 5.0, 1.0], 8.0)
     [[0, 1], [2, 3]]
@@ -55,9 +57,9 @@ def filled_runs(sizes: Sequence[float], limit: float) -> list[list[int]]:
 
 
 def _even_runs(sizes: Sequence[float], wafers: int, limit: float) -> list[list[int]]:
-    """Return runs of about equal size; `filled_runs` must need as many wafers or fewer.
+    """Return runs of about equal size; `filled_runs` must need `wafers` runs or fewer.
 
-    Each run ends near the mean of what is left, where the rest still fits.
+    Each run ends near the mean of the remaining sizes, at a point where the rest still fits.
     """
     runs: list[list[int]] = []
     first, left = 0, sum(sizes)
@@ -78,6 +80,6 @@ def _even_runs(sizes: Sequence[float], wafers: int, limit: float) -> list[list[i
         if last > first:
             runs.append(list(range(first, last)))
         first, left = last, left - size
-    if first < len(sizes):  # of runs that never fit the last takes what is left
+    if first < len(sizes):  # if the runs do not fit, the last one takes the rest
         runs[-1] += range(first, len(sizes))
     return runs

@@ -54,6 +54,7 @@ class _Runs:
     verdict: list[str]
     warnings: list[str]
     headlines: Table
+    reasons: Table
     scenario: Table
     groups: list[ChartGroup]
     pictures: list[Picture]
@@ -165,6 +166,7 @@ def _runs(results: Sequence[Results], swings: Sequence[tuple[str, float]]) -> _R
         verdict=words.verdict(shown),
         warnings=words.warnings(shown, figures_used, swings),
         headlines=run_tables.headlines(shown),
+        reasons=run_tables.reasons(shown),
         scenario=run_tables.scenarios(shown),
         groups=charts.groups(shown),
         pictures=_pictures(results),

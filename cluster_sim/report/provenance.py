@@ -12,9 +12,11 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import (
     CATALOG,
     Description,
+    Figure,
     catalog_entry,
+    catalog_figures,
     catalog_names,
-    figures,
+    entry_name,
     read_yaml,
 )
 from cluster_sim.workload.presets import Preset
@@ -44,6 +46,10 @@ class Used:
     confidence: str
     note: str
     runs: tuple[str, ...]
+    kind: str
+    """Folder of the catalog that holds its entry."""
+    figure: Figure
+    """The figure as the catalog has it."""
     changed: tuple[str, ...]
     """Runs whose scenario has another value there."""
 
@@ -79,6 +85,8 @@ def used(scenarios: dict[str, Scenario]) -> list[Used]:
             figure.confidence,
             figure.note,
             tuple(labels),
+            kind,
+            figure,
             tuple(changed.get((kind, name, figure.path), ())),
         )
         for (kind, name), labels in runs.items()
@@ -100,7 +108,7 @@ def entries(scenario: Scenario) -> Iterator[tuple[str, str, frozenset[str]]]:
         ours = _leaves(part.model_dump(mode="json", by_alias=True, exclude={"read_from"}))
         named = [
             (name, _differing(ours, _leaves(_described(type(part), kind, name))))
-            for name in _names(kind).get(getattr(part, "name", ""), ())
+            for name in _names(kind).get(entry_name(getattr(part, "name", "")), ())
         ]
         if named:  # of entries of one name the nearest: releases of an engine share theirs
             name, other = min(named, key=lambda entry: len(entry[1]))
@@ -163,14 +171,15 @@ def _preset(name: str) -> Preset:
 @cache
 def _figures(kind: str, name: str) -> tuple[Any, ...]:
     """Return the figures of an entry with a source, but for the names of other entries."""
-    data = read_yaml(CATALOG / kind / f"{name}.yaml").data
     beside = (
         (*_ELSEWHERE, "name", "matches", "misses")
         if kind != "workloads"
         else ("name", "lasts", "matches", "misses")
     )
     return tuple(
-        figure for figure in figures(data) if figure.source and _root(figure.path) not in beside
+        figure
+        for figure in catalog_figures(kind, name)
+        if figure.source and _root(figure.path) not in beside
     )
 
 

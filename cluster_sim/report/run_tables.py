@@ -8,6 +8,7 @@ from typing import Any
 from cluster_sim.report.charts import View
 from cluster_sim.report.provenance import CONFIDENCES, Used
 from cluster_sim.report.tables import HEADLINES, Cell, Table, cell, heading
+from cluster_sim.results.unanswered import Outcome, reason_rows, unanswered
 from cluster_sim.scenario.describe import described
 
 
@@ -28,6 +29,26 @@ def headlines(shown: Sequence[View]) -> Table:
         ["run", *map(heading, names)],
         rows,
         [view.number for view in shown],
+    )
+
+
+def reasons(shown: Sequence[View]) -> Table:
+    """Return the reasons why requests got no answer, as the table of `cluster-sim run` has them."""
+    of_runs = [unanswered(view.results) for view in shown]
+    outcomes: tuple[Outcome, ...] = ("failed", "rejected")
+    rows = [
+        [
+            Cell(heading(outcome)),
+            Cell(text),
+            *(Cell(f"{count:,}", float(count)) for count in counts),
+        ]
+        for outcome in outcomes
+        for text, counts in reason_rows(outcome, of_runs)
+    ]
+    return Table(
+        "Reasons why requests got no answer",
+        ["outcome", "reason", *(view.label for view in shown)],
+        rows,
     )
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from cluster_sim.economics.prices import Prices
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.physics.wafer_placement import WaferLayout
-from cluster_sim.schema import Description, named
+from cluster_sim.schema import Description, Named
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.kv_cache.offload import Tier
@@ -22,119 +21,112 @@ from cluster_sim.units import Bytes, BytesPerSecond, Watts
 
 
 class ReplicaPlan(Description):
-    """How one copy of the model lies on devices."""
+    """Plan of one replica: how one copy of the model is placed on devices and served."""
 
     tensor_parallel: ClusterCount = 1
-    """Number of devices that each layer is split over."""
+    """Number of devices over which each layer is split."""
     pipeline_parallel: ClusterCount = 1
-    """Number of pipeline stages that the layers are split into."""
+    """Number of pipeline stages into which the layers are split."""
     data_parallel: ClusterCount = 1
-    """Number of attention data-parallel ranks. Each holds all but the experts and has sequences of
-    its own; batching limits hold for a rank."""
+    """Number of attention data-parallel ranks. Each rank holds all weights but the experts and has
+    its own sequences. Batching limits apply per rank."""
     expert_parallel: ClusterCount = 1
     """Number of groups of devices that hold whole experts. With 1, experts are split over all
-    devices, as every other weight."""
+    devices like all other weights."""
     wafers: ClusterCount | None = None
-    """Number of wafers of a replica on wafer-scale devices. Default: as many as the weights need,
-    or one where they are streamed."""
+    """Number of wafers per replica, for wafer-scale devices. Default: as many as the weights need,
+    or 1 if the weights are streamed."""
     layout: WaferLayout = "regions"
-    """How layers share wafers. regions: each layer has cores of its own and tokens flow through.
-    whole: the layers of a wafer take turns on all its cores."""
+    """Placement of layers on wafers. regions: each layer has its own cores and tokens flow through
+    the regions. whole: the layers of a wafer take turns on all its cores."""
     reserved_rows: CountOrZero = 0
-    """Number of rows of each wafer's grid of cores that are kept for other things."""
+    """Number of rows of each wafer's grid of cores that are reserved for other uses."""
     defective_cores: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """Share of a wafer's cores that only forward traffic. They are spread evenly."""
+    """Share of a wafer's cores that only forward traffic. They are spread evenly over the wafer."""
     weights_from: Literal["memory", "memoryx"] = "memory"
-    """Where the weights are. memory: they stay on the devices. memoryx: they are streamed to all
-    wafers at once, layer by layer, in every step."""
+    """Location of the weights. memory: they stay on the devices. memoryx: they are streamed to all
+    wafers simultaneously, layer by layer, in every step."""
     start: Literal["warm", "cold"] = "warm"
-    """How the replica starts. cold: it takes requests from the beginning and works on them once its
-    weights are loaded."""
+    """State of the replica at time zero. warm: its weights are loaded. cold: it accepts requests
+    from the beginning and processes them after its weights are loaded."""
     load_bandwidth_bytes_per_s: BytesPerSecond | None = None
     """Bandwidth at which each device loads its weights on a cold start [B/s]. Default: that of the
     node's link between host and device."""
     weights: Precision | None = None
-    """Precision of the weights. Default: as the model is published."""
+    """Precision of the weights. Default: the precision in which the model is published."""
     kv_cache: Precision = "bf16"
     """Precision of the KV cache."""
-    engine: Annotated[
-        Engine, BeforeValidator(partial(named, "engines"), json_schema_input_type=str | Engine)
-    ] = Field(default="vllm", validate_default=True)
-    """Serving engine, as a catalog name or the path of an engine file. It gives the limits and
-    reserves that the scenario leaves out."""
+    engine: Annotated[Engine, Named("engines")] = Field(default="vllm", validate_default=True)
+    """Serving engine: a catalog name or the path of an engine file. It gives the limits and
+    reserves that the scenario omits."""
     role: Role = "both"
-    """Part of a request that is served here. prefill and decode share requests between two pools:
-    see the cluster's `hand_over`."""
+    """Phases of a request that are served here. With prefill and decode, two pools share each
+    request: see `hand_over` of the cluster."""
     speculation: Speculation | None = None
-    """Tokens drafted and checked in each step. Default: none."""
+    """Speculative decoding: tokens that are drafted and verified in each step. Default: no
+    drafts."""
 
 
 class Kv(Description):
-    """KV cache of a replica; what is left out is the engine's."""
+    """KV cache of a replica. Omitted keys are those of the engine."""
 
     block_tokens: Count | None = None
-    """Number of tokens of a block. Default: the engine's."""
+    """Number of tokens per block of KV cache. Default: that of the engine."""
     memory_fraction: Share | None = None
-    """Share of a device's memory that the engine uses, weights included. Default: the engine's."""
+    """Share of a device's memory that the engine uses, weights included. Default: that of the
+    engine."""
     prefix_caching: bool = False
-    """Whether full blocks of prompts and answers stay findable. The least recently used are evicted
-    first."""
+    """Whether full blocks of prompts and answers stay in the prefix cache. The least recently used
+    blocks are evicted first."""
     preemption: Literal["recompute", "swap"] = "recompute"
-    """What happens to the KV of a preempted request: it is recomputed, or kept in the host's
-    memory."""
+    """Treatment of the KV cache of a preempted request. recompute: it is discarded and computed
+    again. swap: it is kept in the host's memory."""
     swap_space_bytes: Bytes = 4.0 * 2**30
-    """Size of the host's memory for swapped KV, per device, as vLLM's. Where it is full, requests
-    are recomputed."""
+    """Size of the host's memory for swapped KV cache, per device, as in vLLM [B]. When it is full,
+    requests are recomputed."""
     swap_bandwidth_bytes_per_s: BytesPerSecond | None = None
     """Swap bandwidth between a device and the host [B/s]. Default: that of the narrowest link
     between them."""
     watermark: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
-    """Share of the blocks that stays free when a request is admitted beside others, for those to
-    grow. Default: the engine's."""
+    """Share of the blocks that stays free when a request is admitted beside others, so that they
+    can grow. Default: that of the engine."""
     offload: tuple[Tier, ...] = ()
-    """Tiers that take the blocks which prefix caching evicts, from one tier to the next. Blocks are
-    fetched from there where that is faster than to recompute them."""
+    """Tiers for the blocks that prefix caching evicts, in order. Blocks are fetched from a tier if
+    that is faster than recomputing them."""
 
 
 class Pool(Description):
     """Nodes of one kind, filled with replicas of one plan."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
-    """Name of the pool, by which tables and events name its nodes."""
-    node: Annotated[
-        Node, BeforeValidator(partial(named, "nodes"), json_schema_input_type=str | Node)
-    ]
+    """Name of the pool. Tables and events use it in the names of its nodes."""
+    node: Annotated[Node, Named("nodes")]
     """Kind of node: a catalog name, the path of a node file, or a mapping with its keys."""
     nodes: ClusterCount = 1
-    """Number of nodes."""
-    prices: (
-        Annotated[
-            Prices, BeforeValidator(partial(named, "prices"), json_schema_input_type=str | Prices)
-        ]
-        | None
-    ) = None
+    """Number of nodes in the pool."""
+    prices: Annotated[Prices, Named("prices")] | None = None
     """Prices of the nodes: a catalog name, the path of a file of prices, or a mapping with its
-    keys. Default: those of the node's file."""
+    keys. Default: the prices in the node's file."""
     replica: ReplicaPlan = Field(default_factory=ReplicaPlan)
-    """Plan of each replica."""
+    """Plan of each replica. Default: one device per replica, and the defaults below."""
     replicas: ClusterCount | None = None
-    """Number of replicas. Default: as many as fit."""
+    """Number of replicas. Default: as many as the nodes hold."""
     batching: Batching = Field(default_factory=Continuous)
-    """Policy that forms the batch of each step."""
+    """Policy that forms the batch of each step. Default: continuous batching."""
     kv: Kv = Field(default_factory=Kv)
-    """KV cache of each replica."""
+    """KV cache of each replica. Default: the settings of the engine."""
     power_limit_w: Watts | None = None
-    """Power that each device may draw, below its own limit [W]. Its clock is lowered to keep it.
-    Default: the device's own limit."""
+    """Power that each device may draw, below its own limit [W]. The device lowers its clock to stay
+    within it. Default: the limit of the device."""
 
     @property
     def offer(self) -> Prices | None:
-        """Prices of the nodes; None where they are not known."""
+        """Prices of the nodes; None if they are unknown."""
         return self.prices or self.node.prices
 
     @property
     def is_wafer(self) -> bool:
-        """Whether replicas lie on wafers."""
+        """Whether replicas are placed on wafers."""
         return self.node.device.wafer is not None
 
     @property
@@ -144,14 +136,14 @@ class Pool(Description):
 
     @property
     def replica_devices(self) -> int:
-        """Number of devices of one replica as its plan gives them; 0 where the weights decide."""
+        """Number of devices of one replica by its plan; 0 if the weights decide."""
         plan = self.replica
         if self.is_wafer:
             return plan.wafers or (1 if self.is_streamed else 0)
         return plan.tensor_parallel * plan.pipeline_parallel * plan.data_parallel
 
     def replica_count(self, devices_per_replica: int) -> int:
-        """Return the number of replicas: as many as the file gives, or as fit."""
+        """Return the number of replicas: the number in the file, or as many as fit."""
         return self.replicas or self.nodes * self.node.devices // devices_per_replica
 
     @property
@@ -162,21 +154,21 @@ class Pool(Description):
 
     @property
     def max_batched_tokens(self) -> int:
-        """Maximum number of tokens of one step of a replica; a static batch has none."""
+        """Maximum number of tokens of one step of a replica. A static batch has no maximum."""
         per_rank = self.batching.step_tokens(self.replica.engine)
         return per_rank * self.replica.data_parallel
 
     @property
     def chunked_prefill(self) -> bool:
-        """Whether prompts may be spread over steps."""
+        """Whether the prefill of a prompt may be split over several steps."""
         return self.batching.is_chunked(self.replica.engine)
 
     @property
     def block_tokens(self) -> int:
-        """Number of tokens of a block of KV cache."""
+        """Number of tokens per block of KV cache."""
         return self.kv.block_tokens or self.replica.engine.block_tokens
 
     @property
     def watermark(self) -> float:
-        """Share of the KV cache that admission leaves free."""
+        """Share of the KV cache that admission keeps free."""
         return self.replica.engine.watermark if self.kv.watermark is None else self.kv.watermark

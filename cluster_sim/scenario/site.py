@@ -1,4 +1,4 @@
-"""The site of a cluster: the air or water it supplies, power caps, and failures of cooling."""
+"""The site of a cluster: its supply air or water, power caps, and failures of cooling."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from cluster_sim.units import (
 
 
 class Inlet(Description):
-    """Temperature of the air or water that nodes are given.
+    """Temperature of the supply air or supply water of the nodes.
 
-    It is constant, follows a day's course about a mean, or follows a schedule.
+    The temperature is constant, follows a daily course about a mean, or follows a schedule.
     """
 
     mean_c: Celsius | None = None
-    """Mean temperature [degC]."""
+    """Mean temperature [degC]. Default: `points` give the temperature."""
     swing_kelvin: Kelvin = 0.0
-    """Difference between the hottest hour and the mean, and between the mean and the coldest [K].
-    The course is a cosine."""
+    """Difference between the temperature of the hottest hour and the mean, and between the mean and
+    that of the coldest hour [K]. The course is a cosine."""
     peak_hour: Annotated[float, Field(ge=0.0, lt=24.0)] = 15.0
-    """Hour of the day that is hottest."""
+    """Hour of the day with the highest temperature."""
     begins_hour: Annotated[float, Field(ge=0.0, lt=24.0)] = 0.0
     """Hour of the day at time zero."""
     points: Annotated[tuple[tuple[Seconds, Celsius], ...], Field(min_length=1)] | None = None
-    """Schedule in place of the mean: [time, temperature], each from its time on. The first holds
-    before its time as well."""
+    """Schedule of pairs [time, temperature], which replaces the mean. Each temperature holds from
+    its time on; the first holds before its time as well. Default: no schedule."""
 
     @model_validator(mode="after")
     def _has_one_course(self) -> Inlet:
@@ -48,10 +48,10 @@ class Inlet(Description):
         if self.points is not None:
             if beside := sorted(self.model_fields_set - {"points"}):
                 raise ValueError(
-                    f"'points' stand in place of '{beside[0].removesuffix('_kelvin')}'; expected one of the two"
+                    f"'points' replace '{beside[0].removesuffix('_kelvin')}'; expected only one of them"
                 )
             if any(later <= earlier for (earlier, _), (later, _) in pairwise(self.points)):
-                raise ValueError("points must ascend in time")
+                raise ValueError("expected the times of 'points' in ascending order")
         return self
 
 
@@ -60,20 +60,21 @@ def _mean_where_bare(value: Any) -> Any:
 
 
 class SiteEvent(Description):
-    """Something that goes wrong for a while."""
+    """Something that goes wrong for a limited time."""
 
     at_s: Seconds
-    """Time at which it begins [s]."""
+    """Time at which the event begins [s]."""
     lasts_s: PositiveSeconds
     """Length of the event [s]."""
     what: Literal["fan_failure", "pump_failure", "inlet_rise"]
-    """Kind of event: fans or pumps fail, or the inlet gets warmer."""
+    """Kind of event: failure of fans, failure of pumps, or a rise of the inlet temperature."""
     where: str | None = None
-    """Pool, or node of a pool such as `b200/0`, that it happens to. Default: all nodes."""
+    """Pool, or node of a pool such as `b200/0`, that the event affects. Default: all nodes."""
     factor: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
-    """Share of the flow that a failure of fans or pumps leaves."""
+    """Share of the coolant flow that remains after a failure of fans or pumps. Required for such
+    failures."""
     rise_kelvin: Kelvin | None = None
-    """Rise of the inlet's temperature under `inlet_rise` [K]."""
+    """Rise of the inlet temperature [K]. Required for `inlet_rise`."""
 
     @model_validator(mode="after")
     def _says_how_much(self) -> SiteEvent:
@@ -88,39 +89,42 @@ class SiteEvent(Description):
         return self
 
     def hits(self, node: str) -> bool:
-        """Return whether the event happens to the node called `pool/0`."""
+        """Return whether the event affects the node called `pool/0`."""
         return self.where in (None, node, node.rpartition("/")[0])
 
     def lasts(self, time_s: float) -> bool:
-        """Return whether the event is going on at `time_s`."""
+        """Return whether the event lasts at `time_s`."""
         return self.at_s <= time_s < self.at_s + self.lasts_s
 
 
 class Site(Description):
-    """Where the cluster stands."""
+    """Site of the cluster: cooling, power caps, failures and prices of energy."""
 
     inlet_c: (
         Annotated[Inlet, BeforeValidator(_mean_where_bare, json_schema_input_type=str | Inlet)]
         | None
     ) = None
-    """Temperature of the air or water that nodes are given [degC]. Left out, temperatures are not
-    simulated, and nothing throttles by heat."""
+    """Temperature of the supply air or supply water of the nodes [degC]. Default: temperatures are
+    not simulated, and heat throttles nothing."""
     pue: Annotated[float, Field(ge=1.0)] | None = None
-    """Power usage effectiveness: power of the site per watt of its nodes. Energy and power of the
+    """Power usage effectiveness: power of the site per watt of its nodes. Energy and power in the
     summary are those of the site. Default: 1."""
     electricity_usd_per_kwh: UsdPerKwh | None = None
-    """Price of electricity for nodes that are owned [USD/kWh]. Default: that of their prices."""
+    """Price of electricity for nodes that are owned [USD/kWh]. Default: the price in the node's
+    prices."""
     carbon_intensity_g_per_kwh: GramsPerKwh | None = None
-    """Mass of CO2 emitted per energy drawn [g/kWh]."""
+    """Mass of CO2 emitted per energy drawn [g/kWh]. Default: emissions are not reported."""
     rack_nodes: Count | None = None
-    """Number of nodes of a rack, taken in the order of the file. Default: all stand in one."""
+    """Number of nodes per rack, taken in the order of the file. Default: all nodes stand in one
+    rack."""
     rack_power_cap_w: Watts | None = None
-    """Power that the nodes of a rack may draw together at their plugs [W]."""
+    """Maximum power of the nodes of a rack together, at their plugs [W]. Default: no cap."""
     row_power_cap_w: Watts | None = None
-    """Power that all nodes may draw together [W]."""
+    """Maximum power of all nodes together [W]. Default: no cap."""
     power_sharing: Literal["proportional", "priority"] = "proportional"
-    """How a cap is shared beyond what all draw at least. proportional: each node gets in proportion
-    to what more it could draw. priority: the pools are served in the order of the file. Shares are
-    fixed: power that an idle node leaves is not given to others."""
+    """Sharing of the power above the minimum that all nodes draw, under a cap. proportional: each
+    node gets a share in proportion to the additional power that it could draw. priority: pools are
+    served in the order of the file. Shares are fixed: power that an idle node leaves is not given
+    to others."""
     events: tuple[SiteEvent, ...] = ()
-    """Failures and rises of temperature, and when they happen."""
+    """Events such as failures and temperature rises, with their times. Default: no events."""

@@ -20,13 +20,13 @@ class Range(Description):
     """Evenly spread values from `low` to `high`, both included."""
 
     low: float | str
-    """Smallest value, with its unit where it has one."""
+    """Smallest value, with its unit if it has one."""
     high: float | str
     """Largest value, in the unit of `low`."""
     points: Annotated[int, Field(ge=2), POINTS]
     """Number of values."""
     scale: Literal["linear", "log"] = "linear"
-    """Spacing of the values. log: each is the same multiple of the one before."""
+    """Spacing of the values. log: each value is a constant multiple of the previous one."""
 
 
 def _spread(value: Any) -> tuple[Any, ...]:
@@ -47,30 +47,30 @@ def _spread(value: Any) -> tuple[Any, ...]:
     if low[1] != high[1]:
         raise ValueError(f"low is in '{low[1]}' and high in '{high[1]}'; expected one unit")
     if isinstance(points, bool) or not isinstance(points, int) or points < 2:
-        raise ValueError(f"got {shown(points)} points; expected a whole number from 2 on")
+        raise ValueError(f"got {shown(points)} points; expected a whole number of at least 2")
     if points > POINTS.most:
         raise ValueError(POINTS.fault(points, "points"))
     if scale not in ("linear", "log"):
         raise ValueError(f"got the scale {shown(scale)}; expected linear or log")
     if scale == "log" and not (low[0] > 0 and high[0] > 0):
-        raise ValueError("a scale of log goes from above 0 to above 0")
+        raise ValueError("a scale of log needs 'low' and 'high' above 0")
     numbers = _values(low[0], high[0], points, is_log=scale == "log")
     return tuple(_written(number, low[1]) for number in numbers)
 
 
 def _magnitude(value: Any) -> tuple[float, str]:
-    """Return (number, unit); the unit of a bare number is ''."""
+    """Return (number, unit). The unit of a bare number is ''."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value, ""
     if isinstance(value, str):
         return number_and_unit(value)
-    raise ValueError(f"got {shown(value)}; expected a number, with its unit where it has one")
+    raise ValueError(f"got {shown(value)}; expected a number, with its unit if it has one")
 
 
 def _values(low: float, high: float, points: int, *, is_log: bool) -> Iterator[float]:
     """Yield evenly spread values.
 
-    They have twelve digits, so that 0.1 to 0.3 in three points holds 0.2 and not 0.2 and a bit.
+    Values are rounded to twelve digits, so that 0.1 to 0.3 in three points contains exactly 0.2.
     """
     for place in range(points):
         share = place / (points - 1)
@@ -85,7 +85,7 @@ def _values(low: float, high: float, points: int, *, is_log: bool) -> Iterator[f
 def _written(value: float, unit: str) -> float | int | str:
     """Return a value as a scenario file writes it.
 
-    It is a whole number where nothing is lost, for keys that want one.
+    It is a whole number if that is exact, for keys that require one.
     """
     number = int(value) if value == int(value) and abs(value) < 1e15 else value
     return f"{number!r} {unit}" if unit else number
@@ -98,20 +98,21 @@ Axis = Annotated[dict[str, Values], Field(min_length=1)]
 
 
 class Sweep(Description):
-    """Product of axes, each point simulated `replications` times."""
+    """Product of axes. Each point is simulated `replications` times."""
 
     axes: Annotated[tuple[Axis, ...], Field(min_length=1)]
-    """Axes, each of which names a key, such as workload.arrivals.rate, and its values. Keys of one
-    axis move together, item by item. `variant` is a key too; a file with variants that has no such
-    axis runs them all."""
+    """Axes of the grid. An axis maps a key, such as workload.arrivals.rate, to its values. Several
+    keys of one axis change together, item by item. `variant` is a key too; if no axis has it, all
+    variants of the file are run."""
     exclude: tuple[dict[str, Any], ...] = ()
-    """Points to leave out. A point is left out when it has all values of one of these mappings, in
-    which each is a value or a list of values."""
+    """Points to leave out. A point is left out if it matches all values of one of these mappings. A
+    mapping gives a value or a list of values per key."""
     replications: Count = 1
-    """Number of runs of each point, on the seeds seed, seed + 1, …: they are the same for every
-    point, so that all see the same traffic."""
+    """Number of runs per point. They use the seeds seed, seed + 1 and so on. Every point uses the
+    same seeds and sees the same traffic."""
     keep: Literal["summaries", "runs"] = "summaries"
-    """What is kept of each point. runs: its run folder as well."""
+    """Files that are kept of each point. summaries: its row in the table. runs: its run folder as
+    well."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Sweep:
@@ -119,35 +120,37 @@ class Sweep(Description):
         keys = {key for axis in self.axes for key in axis} | {"variant"}
         for rule in self.exclude:
             if unknown := [key for key in rule if key not in keys]:
-                raise ValueError(f"exclude names {shown(unknown[0])}, which is no axis")
+                raise ValueError(f"got {shown(unknown[0])} in exclude; expected the key of an axis")
             if not rule:
-                raise ValueError("exclude holds an empty mapping, which leaves out everything")
+                raise ValueError(
+                    "got an empty mapping in exclude, which would leave out every point; expected values to leave out"
+                )
         return self
 
 
 class Capacity(Description):
-    """Search for how much a cluster carries within the SLO, or how large one must be."""
+    """Search for the highest rate within the SLO, or for the smallest cluster."""
 
     rate_per_s: PerSecond | None = None
-    """Mean rate that the fewest nodes must carry [1/s]. Without it, the highest rate that the given
-    nodes carry is searched."""
+    """Mean rate that the cluster must carry; the smallest number of nodes is searched [1/s].
+    Default: the highest rate that the given nodes carry is searched."""
     percentile: Percentile | None = None
-    """Percentile of requests at which each objective of the SLO must hold, in place of those of
-    `slo`. Default: that of `slo`, and 95 where it has none, though `run` then judges at 99."""
+    """Percentile of requests at which each objective of the SLO must hold, instead of the one in
+    `slo`. Default: that of `slo`, or 95 if it has none, although `run` then judges at 99."""
     axes: tuple[Axis, ...] = ()
     """Axes of further choices, as in `sweep`: parallelism, precision, policies. The answer is
     searched for each combination."""
     pool: str | None = None
-    """Pool whose nodes are counted. Default: the first."""
+    """Pool whose number of nodes is searched. Default: the first pool."""
     most_nodes: ClusterCount = 1024
     """Maximum number of nodes that is tried."""
     tolerance: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.01
     """Relative tolerance of the highest rate."""
     replications: Count = 1
-    """Number of runs of each trial on other seeds, whose requests are judged together."""
+    """Number of runs per trial, with different seeds. Their requests are judged together."""
     usd_per_node_hour: dict[str, Annotated[float, Field(gt=0.0)]] = Field(default_factory=dict)
-    """Price of a node by the name of its pool, for the front of cost and latency [USD per hour].
-    Default: that of its prices at rated power; where there are none, nodes are counted."""
+    """Price of a node by the name of its pool, for the front of cost and latency [USD/h]. Default:
+    the price of the node at rated power; without prices, nodes are counted."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> Capacity:
@@ -159,16 +162,16 @@ class StudySections(Description):
     """Sections of a file that ask for many simulations."""
 
     sweep: Sweep | None = None
-    """Grid of points to simulate."""
+    """Grid of points to simulate. Default: no sweep."""
     capacity: Capacity | None = None
-    """Search for what a cluster carries."""
+    """Search for the capacity of a cluster. Default: no search."""
 
 
 def checked_axes(axes: tuple[dict[str, tuple[Any, ...]], ...], replications: int = 1) -> None:
-    """Raise ValueError where axes make no product.
+    """Raise ValueError if axes do not form a product.
 
-    Keys of one axis may not go together, a key may be in two axes, or there may be more runs than
-    are planned.
+    The reason is one of three: keys of one axis have different numbers of values, a key is in two
+    axes, or there are too many runs.
     """
     seen: set[str] = set()
     points = 1
@@ -176,7 +179,7 @@ def checked_axes(axes: tuple[dict[str, tuple[Any, ...]], ...], replications: int
         lengths = {key: len(values) for key, values in axis.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(
-                f"keys of one axis move together: expected as many values of each, got {', '.join(f'{count} of {key}' for key, count in lengths.items())}"
+                f"keys of one axis change together: expected the same number of values for each, got {', '.join(f'{count} of {key}' for key, count in lengths.items())}"
             )
         if twice := seen & axis.keys():
             raise ValueError(f"{min(twice)} is in two axes")

@@ -1,4 +1,4 @@
-"""What arrives: a process with lengths, a trace, or sessions."""
+"""Traffic: an arrival process with lengths, a trace, or sessions."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ from cluster_sim.workload.traces import Trace
 
 
 def _preset_is_a_name(schema: dict[str, Any]) -> None:
-    """Make the preset of a JSON Schema a name.
+    """Describe the preset in the JSON Schema as a name.
 
-    A workload holds what its preset brings, and may change single keys of its arrivals.
+    A workload contains the values of its preset, and may change single keys of the preset's
+    arrivals.
     """
     properties = schema["properties"]
     properties["preset"] = {
         "type": "string",
-        "description": "A workload of the catalog: values for arrivals, lengths and their correlation that are left out.",
+        "description": "Name of a catalog workload that gives arrivals, lengths and their correlation where they are omitted. Default: no preset.",
     }
     keys_alone = {
         "type": "object",
-        "description": "Beside a preset: keys of its arrivals that are other.",
+        "description": "Keys that replace those of the preset's arrivals.",
         "not": {"required": ["process"]},
     }
     schema["if"] = {"required": ["preset"]}
@@ -42,32 +43,36 @@ def _preset_is_a_name(schema: dict[str, Any]) -> None:
 
 
 class Workload(Description):
-    """What arrives: a process with lengths, a trace, or sessions."""
+    """Traffic: an arrival process with lengths, a trace, or sessions."""
 
     model_config = ConfigDict(json_schema_extra=_preset_is_a_name)
     keys_beside: ClassVar[tuple[str, ...]] = ("preset",)
 
     arrivals: Arrivals | None = None
-    """Process by which requests arrive."""
+    """Process by which requests arrive. Required unless `trace` or `sessions` is given."""
     prompt_tokens: Lengths | None = None
-    """Distribution of the prompts' lengths [tokens]."""
+    """Distribution of prompt lengths [tokens]. Required unless `trace`, `sessions` or every class
+    gives them."""
     output_tokens: Lengths | None = None
-    """Distribution of the answers' lengths [tokens]."""
+    """Distribution of answer lengths [tokens]. Required unless `trace`, `sessions` or every class
+    gives them."""
     length_correlation: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
-    """Spearman's rank correlation of a request's prompt and output tokens. Default: they are
+    """Spearman's rank correlation of prompt and output tokens of a request. Default: they are
     independent."""
     reasoning_share: ReasoningShare | None = None
-    """Part of each answer that is reasoning, which comes before what the user reads. Default: it is
-    not known, and the time to first output token is not given."""
+    """Part of each answer that is reasoning, which precedes the visible answer. Default: unknown,
+    and the time to the first visible token is not reported."""
     trace: Trace | None = None
-    """Recorded trace in place of arrivals and lengths."""
+    """Recorded trace, which replaces arrivals and lengths. Default: no trace."""
     shared_prefix: SharedPrefix | None = None
-    """System prompts that stand before the prompts of arrivals or trace."""
+    """System prompts that are prepended to the prompts of arrivals or trace. Default: no system
+    prompts."""
     sessions: Sessions | None = None
-    """Sessions of requests that wait for answers, in place of arrivals and lengths."""
+    """Sessions of requests that wait for answers, which replace arrivals and lengths. Default: no
+    sessions."""
     classes: tuple[TrafficClass, ...] = ()
-    """Parts of the traffic with priorities, objectives and lengths of their own; each request is
-    drawn to one of them."""
+    """Parts of the traffic with their own priorities, objectives and lengths. Each request belongs
+    to one class, chosen at random. Default: no classes."""
 
     @model_validator(mode="before")
     @classmethod
@@ -76,13 +81,13 @@ class Workload(Description):
 
     @model_validator(mode="after")
     def _start_texts(self) -> Self:
-        """Give the arrivals to a trace of texts, which has none of its own."""
+        """Give the arrivals to a trace of texts, which has no arrival times."""
         trace, arrivals = self.trace, self.arrivals
         if trace is None or arrivals is None or trace.arrivals is not None:
             return self
         try:
             is_text = trace.is_text
-        except ScenarioError:  # which is said where the trace is read
+        except ScenarioError:  # the fault is reported when the trace is read
             return self
         if not is_text:
             return self
@@ -91,13 +96,13 @@ class Workload(Description):
 
     @property
     def recorded(self) -> Trace | None:
-        """Trace of which requests or sessions are replayed; None where they are drawn."""
+        """Trace whose requests or sessions are replayed; None if requests are drawn."""
         return self.trace or (self.sessions.trace if self.sessions is not None else None)
 
     def lengths(self, seed: int) -> Iterator[tuple[int, int]]:
-        """Return (prompt, output) tokens of one request after the other, indefinitely.
+        """Yield (prompt, output) tokens of one request after the other, indefinitely.
 
-        Traces and sessions have lengths of their own.
+        Traces and sessions have their own lengths.
         """
         if self.classes:
             return lengths_by_class(self.prompt_tokens, self.output_tokens, self.classes, seed)
@@ -105,7 +110,7 @@ class Workload(Description):
         return lengths(self.prompt_tokens, self.output_tokens, seed, self.length_correlation)
 
     def length_pairs(self) -> list[tuple[Lengths | None, Lengths | None]]:
-        """Return the distributions of prompts and outputs, class by class where there are classes."""
+        """Return the distributions of prompts and outputs, for each class if there are classes."""
         if not self.classes:
             return [(self.prompt_tokens, self.output_tokens)]
         return [

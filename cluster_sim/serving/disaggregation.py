@@ -23,24 +23,24 @@ class Chooser(Protocol):
 
 
 class Disaggregation(Description):
-    """Way of requests between pools of the roles `prefill` and `decode`.
+    """Disaggregated prefill: policy and KV transfer between prefill pools and decode pools.
 
-    The first token is made where the prompt is prefilled and sent to the client at once, as in
+    The prefill replica generates the first token and sends it to the client immediately, as in
     Splitwise (Patel et al., ISCA 2024, section 4.3), DistServe (Zhong et al., OSDI 2024) and
-    TensorRT-LLM: time to first token holds no transfer, the first gap between tokens does. (The
-    proxy of vLLM's NIXL connector has the decoding side make that token again and send it: there
-    the transfer counts for the time to first token instead; the sum is the same.) The decoding
-    server has the request by then: its overhead for a request is not counted a second time. Answers
-    are not sent back to the replicas that prefill.
+    TensorRT-LLM. The KV transfer therefore counts in the first gap between tokens, not in the time
+    to first token. The proxy of vLLM's NIXL connector instead lets the decode replica generate that
+    token again and send it: the transfer then counts in the time to first token, and the sum is the
+    same. The decode server already has the request, so its overhead per request is not counted
+    again. Answers are not sent back to the prefill replicas.
     """
 
     policy: Literal["least_kv", "least_requests", "round_robin"] = "least_kv"
-    """Choice among the decode replicas that can take a request: the one whose KV cache is least
-    taken, the one with fewest requests, or each in turn."""
+    """Choice among the decode replicas that can take a request. least_kv: the one with the least
+    used KV cache. least_requests: the one with the fewest requests. round_robin: each in turn."""
     kv_transfer: Literal["layers", "whole", "off"] = "layers"
-    """Time at which the KV cache is sent: `layers`, that of each layer while the next one is
-    computed; `whole`, after the prompt was prefilled, as vLLM's NIXL connector does; `off`, it
-    takes no time."""
+    """Time at which the KV cache is sent. layers: the KV cache of each layer is sent while the next
+    layer is computed. whole: it is sent after the whole prefill, as vLLM's NIXL connector does.
+    off: the transfer takes no time."""
 
     def chooser(self) -> Chooser:
         """Return the policy at work in one run; it takes the first of equals."""

@@ -8,12 +8,12 @@ from math import sqrt
 from typing import Annotated
 
 import numpy as np
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from cluster_sim.limits import DRAFT, LAYERS
 from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.model import Model
-from cluster_sim.schema import Description
+from cluster_sim.schema import Description, Named
 
 ShareOrZero = Annotated[float, Field(ge=0.0, le=1.0)]
 """A share from 0 to 1, in a description."""
@@ -23,31 +23,31 @@ Streams = Callable[[int, int], np.random.Generator]
 
 
 class Speculation(Description):
-    """Drafted tokens that each step checks for every sequence.
+    """Drafted tokens, which each step verifies for every sequence.
 
-    Those before the first that is refused are kept, and one more is made. A drafted token is kept with the same probability wherever it stands (Leviathan, Kalman, Matias,
-    Fast Inference from Transformers via Speculative Decoding, ICML 2023, arXiv 2211.17192).
+    The drafted tokens before the first rejected one are accepted, and one more token is generated.
+    Every drafted token is accepted with the same probability (Leviathan, Kalman, Matias, Fast
+    Inference from Transformers via Speculative Decoding, ICML 2023, arXiv 2211.17192).
     """
 
     draft_tokens: Annotated[int, Field(gt=0), DRAFT]
     """Number of tokens drafted per sequence and step."""
     acceptance: ShareOrZero | None = None
-    """Probability that a drafted token is kept where all before it were."""
+    """Probability that a drafted token is accepted if all tokens before it were. Either
+    `acceptance` or `acceptance_length` is required."""
     acceptance_length: Annotated[float, Field(ge=1.0)] | None = None
-    """Mean number of tokens that a step makes per sequence, the model's own one included; replaces
-    `acceptance`."""
-    draft_model: (
-        Annotated[Model, BeforeValidator(read_model, json_schema_input_type=str | Model)] | None
-    ) = None
-    """Model that drafts, token by token, on the same devices; default: drafts cost what
-    `draft_cost` says."""
+    """Mean number of tokens per sequence and step, including the one that the model generates
+    itself. Either `acceptance` or `acceptance_length` is required."""
+    draft_model: Annotated[Model, Named("models", read_model)] | None = None
+    """Draft model, which drafts token by token on the same devices. Default: drafts cost
+    `draft_cost`."""
     draft_cost: ShareOrZero | None = None
-    """Cost of a drafted token as a share of a plain decode step of the model; default: 0, as for
+    """Cost of a drafted token as a share of a plain decode step of the model. Default: 0, as for
     n-grams."""
     mtp_layers: Annotated[int, Field(gt=0), LAYERS] | None = None
-    """Number of layers that a drafted token passes, each as large as the model's own, as with
-    multi-token prediction or EAGLE; replaces `draft_cost`. On GPUs each draft is a step of its own,
-    output head included; on wafers it passes as many more stages of the pipeline."""
+    """Number of layers that a drafted token passes, each as large as a layer of the model, as with
+    multi-token prediction or EAGLE. On GPUs each draft is a separate step, output head included; on
+    wafers it passes as many additional pipeline stages. Default: drafts cost `draft_cost`."""
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Speculation:

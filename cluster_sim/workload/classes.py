@@ -56,9 +56,9 @@ class TrafficClass(Description):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
     """Name of the class."""
     share: Annotated[float, Field(gt=0.0, le=1.0)]
-    """Share of all requests; the shares of all classes add up to 1."""
+    """Share of all requests. The shares of all classes add up to 1."""
     priority: Annotated[int, Field(ge=-COUNT.most), COUNT] = 0
-    """Priority; lower is more urgent, as in vLLM."""
+    """Priority of the class. Lower numbers are more urgent, as in vLLM."""
     slo: Slo | None = None
     """Objectives of this class; they replace the whole `slo` of the scenario. Default: the
     scenario's `slo`."""

@@ -127,7 +127,7 @@ class ArrivalStatistics:
     """Rate, burstiness and peaks of arrivals; a value is None if there are too few arrivals."""
 
     requests: int
-    """Number of requests."""
+    """Number of requests, all of which are sent at time zero."""
     span_s: float
     """Time from the first to the last arrival [s]."""
     rate_per_s: float | None

@@ -91,7 +91,7 @@ def test_the_commands_name_the_mean_of_base_and_bursts(
         path = tmp_path / "burst.yaml"
         path.write_text(scenario(arrivals | changes).as_yaml())
         code, out, _ = call(capsys, "explain", path)
-        assert (code, f"offered: {mean_per_s:.2f} requests/s in the mean" in out) == (0, True)
+        assert (code, f"offered: {mean_per_s:.2f} requests/s on average" in out) == (0, True)
         code, out, _ = call(capsys, "workload", "show", path)
         (row,) = [line for line in out.splitlines() if "mean rate of the process" in line]
         assert (code, f"{mean_per_s:.4g}" in row) == (0, True)

@@ -180,7 +180,7 @@ def test_a_scenario_file_takes_them_as_keys(
     path.write_text("name: a\n")
     code, _, err = call(capsys, "workload", "show", path, "--time-unit", "s")
     assert code == 2
-    assert err.startswith("--time-unit: got no trace that it is for; expected the file of a trace")
+    assert err.startswith("--time-unit: got no file of a trace; expected one")
 
 
 def test_notes_on_a_file_appear_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -215,7 +215,7 @@ def test_a_fit_of_sessions_says_what_it_leaves_out(
     path.write_text("\n".join(json.dumps(turn | lengths) for turn in turns))
     code, out, _ = call(capsys, "workload", "fit", path)
     assert code == 0
-    assert "# These are arrivals of single requests. That the turns of 30 sessions wait" in out
+    assert "# The proposal has single requests. In the trace, the turns of 30 sessions wait" in out
     assert out.count("\nworkload:\n") == 1
 
 

@@ -265,7 +265,7 @@ def test_check_takes_a_file_of_claims_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path, [claim(7, "two")])
-    assert call(capsys, "check", path)[:2] == (0, f"{path}: right (it)\n")
+    assert call(capsys, "check", path)[:2] == (0, f"{path}: OK (it)\n")
 
 
 @pytest.mark.slow
@@ -294,3 +294,18 @@ def test_two_of_the_articles_claims_come_out_as_they_are_argued(tmp_path: Path) 
     assert (hbm.verdict, cores.verdict) == ("holds", "holds if")
     assert cores.found[0].found == 18_944
     assert cores.condition == "millions of transistors"
+
+
+def test_one_claim_is_judged_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only what the claim needs is worked out: 148 processors of 128 cores, and its sentence's."""
+    judged = claims(ARTICLE, workers=0, names=["cores"])
+    assert [judgement.claim for judgement in judged.judgements] == ["cores"]
+    assert judged.quantities == {
+        "b200_processors": 148.0,
+        "cores_a_processor": 128.0,
+        "b200_transistors_millions": 208_000.0,
+    }
+    path = write(tmp_path, [claim(7, "two") | {"name": "first"}, claim(5, "five")])
+    code, _, error = call(capsys, "claims", path, "--claim", "frist")
+    assert code == 2
+    assert error == f"{path}: no claim 'frist'; did you mean 'first'?\n"

@@ -169,7 +169,7 @@ def test_check_says_which_files_are_right_and_exits_2_with_every_fault_of_the_ot
     wrong.write_text(BURST.replace("dgx-b200", "dgx-b20").replace("rate: 5 /s", "rate: 5 kg"))
     code, out, err = call(capsys, "check", scenario, wrong, "none.yaml")
     assert code == 2
-    assert out == f"{scenario}: right (b200, cs3)\n"
+    assert out == f"{scenario}: OK (b200, cs3)\n"
     lines = err.splitlines()
     assert (
         f"{wrong}:7: workload.arrivals.rate: 'kg' is a mass, not a rate; expected a rate such as '5 /s'"
@@ -235,6 +235,11 @@ def test_requests_too_long_for_a_replica_are_rejected_and_counted(
     )
     summary = json.loads(call(capsys, "run", scenario, "--json")[1])["variants"]["b200"]
     assert (summary["completed"], summary["rejected"], summary["failed"]) == (2, 1, 0)
+    table = call(capsys, "run", scenario)[1]
+    assert "longer than the context of Llama 3.1 8B, 131,072 tokens" in " ".join(
+        table.replace("│", " ").split()
+    )
+    assert "tokens: shorter prompts and answers, or a model with a longer context" in table
 
 
 def test_a_folder_that_is_no_run_folder_is_never_overwritten(
@@ -245,7 +250,7 @@ def test_a_folder_that_is_no_run_folder_is_never_overwritten(
     (precious / "thesis.txt").write_text("years of work")
     code, _, err = call(capsys, "run", scenario, "--out", "precious")
     assert code == 2
-    assert "precious/b200: is there already and is no run folder" in err
+    assert "precious/b200: already exists and is not a run folder" in err
     assert (precious / "thesis.txt").read_text() == "years of work"
 
 
@@ -266,13 +271,13 @@ def test_an_output_that_cannot_be_written_is_the_inputs_fault(
     assert "Traceback" not in err
 
 
-def test_explain_prints_room_step_times_and_the_highest_rate(
+def test_explain_prints_kv_cache_step_times_and_the_highest_rate(
     scenario: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out, _ = call(capsys, "explain", scenario)
     assert code == 0
     for text in (
-        "KV tokens a replica",
+        "KV cache per replica [tokens]",
         "step with 1 sequence [ms]",
         "highest rate [requests/s]",
         "offered: 5.00 requests/s",
@@ -296,14 +301,14 @@ def test_explain_prints_what_takes_the_memory_of_a_device(
         if line.count("│") == 3
     )
     assert code == 0
-    assert rows["weights a device [GB]"] == "16.1"
-    assert rows["runtime and dense step a device [GB]"] == "2.20"
+    assert rows["weights per device [GB]"] == "16.1"
+    assert rows["runtime and dense step per device [GB]"] == "2.20"
     # 1,024 x 128,256 logits of 38 B, 8,192 x 4,096 values of 2 B, less 1.4 GB
-    assert rows["experts and sampler beyond that a device [GB]"] == "3.66"
-    assert rows["KV cache a device [GB]"] == "55.0"  # 76.95 - 16.06 - 2.2 - 3.66
+    assert rows["expert and sampler buffers per device [GB]"] == "3.66"
+    assert rows["KV cache per device [GB]"] == "55.0"  # 76.95 - 16.06 - 2.2 - 3.66
 
 
-def test_explain_prints_the_usual_ways_and_any_other_hop_by_hop(
+def test_explain_prints_the_usual_paths_and_any_other_hop_by_hop(
     scenario: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "device to device in a node of b200" in call(capsys, "explain", scenario)[1]
@@ -340,7 +345,7 @@ def test_plot_draws_every_figure_and_names_them(
             "plot: no figure 'latency_cfd'; did you mean 'latency_cdf'?",
         ),
         (["plot", "timeline"], "plot: expected at least one run folder"),
-        (["plot", "timeline", "nowhere"], "nowhere: is no run folder (no manifest.json in it)"),
+        (["plot", "timeline", "nowhere"], "nowhere: is not a run folder: it has no manifest.json"),
         (["catalog", "dgx-b20"], "catalog: no entry 'dgx-b20'; did you mean 'dgx-b200'?"),
         (
             ["run", "small.yaml", "--variant", "cs4"],
@@ -405,7 +410,7 @@ def test_estimates_in_place_of_measured_kernels_are_warned_of(
     assert code == 0
     assert (
         err.count(
-            "warning: AMD MI300X: no kernels were measured; its step times are a roofline of the data sheet"
+            "warning: AMD MI300X: no kernels were measured. Its step times are a roofline of the data sheet"
         )
         == 1
     )
@@ -494,7 +499,7 @@ def test_the_schema_explains_every_key_that_has_a_sentence_in_the_code(
     schema = json.loads(call(capsys, "schema")[1])
     assert (
         schema["properties"]["warmup"]["description"]
-        == "Time before which arriving requests load the cluster but are left out of the statistics [s]."
+        == "Time before which arriving requests load the cluster but are excluded from the statistics [s]."
     )
     assert (
         described(schema, "Slo")["properties"]["ttft"]["description"]

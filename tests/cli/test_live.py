@@ -67,7 +67,7 @@ def test_a_terminal_shows_the_run_and_its_fullest_replicas() -> None:
         "queue",
         "b200/9",
         "90.0%",
-        "the fullest 8 of 10",
+        "the 8 replicas with the fullest KV cache, of 10",
     ):
         assert words in shown
     assert "b200/0" not in shown and shown.index("b200/9") < shown.index("b200/8")

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from cluster_sim.cli.run_table import run_table, verdicts
+from cluster_sim.results.unanswered import Reason
 from tests.commands import BURST, call
 
 TPOT = {"metric": "tpot", "limit_ms": 25.0, "value_ms": 61.0}
@@ -15,11 +16,13 @@ MET = {"slo_attainment": 0.97, "slo_percentile": 95.0, "slo_met": True, "slo_mis
 MISSED = MET | {"slo_attainment": 0.6, "slo_met": False, "slo_missed": [TPOT]}
 
 
-def rows(**summaries: dict[str, Any]) -> dict[str, list[str]]:
+def rows(
+    reasons: dict[str, tuple[Reason, ...]] | None = None, **summaries: dict[str, Any]
+) -> dict[str, list[str]]:
     """Cells of the table by the label of their row, in its order."""
     console = Console(width=200, markup=False)
     with console.capture() as capture:
-        console.print(run_table("x", summaries))
+        console.print(run_table("x", summaries, reasons))
     cells = [
         [cell.strip() for cell in line.split("│")[1:-1]]
         for line in capture.get().splitlines()
@@ -47,6 +50,27 @@ def test_the_verdict_is_the_first_row_and_the_share_within_the_slo_stands_beside
 def test_variants_that_are_judged_at_other_percentiles_say_so_in_their_cells() -> None:
     table = rows(a=MET, b=MISSED | {"slo_percentile": 99.9})
     assert table["SLO"] == ["met at p95", "missed at p99.9"]
+
+
+def test_reasons_stand_below_the_row_that_they_add_up_to() -> None:
+    long, full = Reason("rejected", "too long", 2, ""), Reason("rejected", "queue full", 3, "")
+    late = Reason("failed", "still waiting", 1234, "")
+    counts = {"completed": 9, "failed": 0, "rejected": 5}
+    table = rows(
+        {"a": (full, long), "b": (late,)},
+        a=counts,
+        b=counts | {"failed": 1234, "rejected": 0},
+    )
+    assert list(table) == [
+        "completed",
+        "failed",
+        "still waiting",
+        "rejected",
+        "queue full",
+        "too long",
+    ]
+    assert table["still waiting"] == ["0", "1,234"]
+    assert table["queue full"] == ["3", "0"]
 
 
 @pytest.mark.parametrize(

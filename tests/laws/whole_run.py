@@ -18,6 +18,7 @@ from cluster_sim.results.metrics.finished import finished
 from cluster_sim.results.metrics.gaps import itl
 from cluster_sim.results.results import Results
 from cluster_sim.results.run_data import TABLES
+from cluster_sim.results.unanswered import unanswered
 
 _ROUNDING = 1e-9
 """Relative error of sums in another order; also that of the clock, which is a sum of delays."""
@@ -26,6 +27,7 @@ _ROUNDING = 1e-9
 def every_law_holds(results: Results) -> None:
     """All laws of one run."""
     requests_are_conserved(results)
+    every_request_without_an_answer_has_one_reason(results)
     requests_go_through_their_states_in_order(results)
     who_can_run_does(results)
     tokens_are_conserved(results)
@@ -73,6 +75,20 @@ def requests_are_conserved(results: Results) -> None:
                 status[row["request"]]
                 == {"failed": "unfinished", "rejected": "rejected"}[row["what"]]
             )
+
+
+def every_request_without_an_answer_has_one_reason(results: Results) -> None:
+    summary, reasons = results.summary(), unanswered(results)
+    for outcome in ("rejected", "failed"):
+        counts = [reason.requests for reason in reasons if reason.outcome == outcome]
+        assert sum(counts) == summary[outcome], outcome
+        assert min(counts, default=1) > 0
+        assert counts == sorted(counts, reverse=True)
+    texts = [(reason.outcome, reason.text) for reason in reasons]
+    assert len(set(texts)) == len(texts)
+    assert not any(
+        "no reason" in text or "_" in text.replace("chunked_prefill", "") for _, text in texts
+    )
 
 
 def requests_go_through_their_states_in_order(results: Results) -> None:

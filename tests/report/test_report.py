@@ -15,7 +15,7 @@ import pytest
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import load_scenario, question_of
-from cluster_sim.report import charts, studies
+from cluster_sim.report import charts, run_tables, studies
 from cluster_sim.report import verdict as words
 from cluster_sim.report.page import page, write
 from cluster_sim.report.provenance import used
@@ -153,7 +153,7 @@ def test_warnings_tell_of_rejections_preemptions_full_resources_and_estimates(
     assert summary["rejected"] > 0
     assert summary["preemptions"] > 0
     assert any(
-        f"{summary['rejected']:,} requests were rejected (queue_limit {summary['rejected']:,})"
+        f"{summary['rejected']:,} requests were rejected (queue limit of 3 per replica: {summary['rejected']:,})"
         in one
         for one in said
     )
@@ -161,7 +161,10 @@ def test_warnings_tell_of_rejections_preemptions_full_resources_and_estimates(
     assert any("KV room of a replica is saturated, above 95 %" in one for one in said)
     assert any("only" in one and "requests count: p99 rests on" in one for one in said)
     (estimates,) = (one for one in said if "low confidence" in one)
-    assert estimates.endswith("most hangs on: h100-sxm: peak.bf16 moves the outcome by 25 %.")
+    assert estimates.startswith("The answer rests on ")
+    assert estimates.endswith(
+        " The largest effects: h100-sxm: peak.bf16 moves the outcome by 25 %."
+    )
 
 
 def test_runs_with_other_arrivals_are_told_apart(runs: dict[str, Results]) -> None:
@@ -233,6 +236,15 @@ def test_curves_of_latency_are_those_of_the_requests(runs: dict[str, Results]) -
     assert longer.y_log
     assert within.limits[0].label == "SLO 100 ms"
     assert within.limits[0].at == 100.0
+
+
+def test_the_reasons_of_rejections_stand_below_the_headlines(runs: dict[str, Results]) -> None:
+    table = run_tables.reasons(charts.views([runs["h100"], runs["tight"]]))
+    rejected = runs["tight"].summary()["rejected"]
+    assert [[cell.text for cell in row[1:]] for row in table.rows] == [
+        ["queue limit of 3 per replica", "0", f"{rejected:,}"]
+    ]
+    assert "queue limit of 3 per replica" in page([runs["tight"]])
 
 
 def test_charts_have_the_gaps_the_phases_and_the_time_of_the_run(runs: dict[str, Results]) -> None:
@@ -483,7 +495,7 @@ def test_the_command_line_keeps_the_question_and_says_what_is_wanted(
         == "A test"
     )
     code, _, said = call(capsys, "report", tmp_path / "nowhere")
-    assert (code, "is no run folder (no manifest.json in it)" in said) == (2, True)
+    assert (code, "is not a run folder: it has no manifest.json" in said) == (2, True)
     code, _, said = call(capsys, "plot", "queue", tmp_path / "out", "--style", "poster")
     assert (code, "poster: is no style; known: readme, paper, slide" in said) == (2, True)
     assert (

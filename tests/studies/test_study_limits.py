@@ -84,7 +84,7 @@ def test_trials_beyond_a_limit_count_as_beyond_the_slo_and_the_command_ends_with
     code, out, err = call(capsys, *command, "--time-limit", "1 ns")
     assert code == 1
     assert "no rate that was tried meets the SLO" in out
-    assert "15 of 15 trials failed and count as beyond the SLO" in out
+    assert "15 of 15 trials failed and count as missing the SLO" in out
     assert EXCEEDED in out
     assert "Traceback" not in err
     rows = pq.read_table(table).to_pylist()

@@ -1,1 +1,1 @@
-"""The commands, one module each; a module imports what its command needs when it is called."""
+"""The commands, one module each. A module imports what its command needs when it is called."""

@@ -1,4 +1,4 @@
-"""`cluster-sim capacity`: the cluster that meets the objectives."""
+"""`cluster-sim capacity`: the smallest cluster, or the highest rate, that meets the SLO."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster_sim.cli.console import check_folder_of, print_line, stdout, warn, write_table
+from cluster_sim.cli.console import (
+    check_folder_of,
+    print_estimates,
+    print_line,
+    stdout,
+    warn,
+    write_table,
+)
 from cluster_sim.cli.options import (
     File,
     MemoryLimit,
@@ -37,13 +44,19 @@ def capacity(  # noqa: PLR0913 - a parameter is an option of the command
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="FILE", help="Write every trial here, as Parquet.", show_default=False
+            "--out",
+            metavar="FILE",
+            help="Write every trial to this Parquet file.",
+            show_default=False,
         ),
     ] = None,
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
 ) -> None:
-    """The smallest cluster, or the highest rate, that meets the SLO; with the next ones on either side."""  # noqa: D401 - the command's help
+    """Find the smallest cluster, or the highest rate, that meets the SLO.
+
+    The next smaller and the next larger trial are printed above and below each answer.
+    """
     from cluster_sim.studies.capacity import capacity as run
 
     limits = run_limits(time_limit, memory_limit)
@@ -58,30 +71,45 @@ def capacity(  # noqa: PLR0913 - a parameter is an option of the command
         print_line(_sentence(answer, option))
     if answer.counts_nodes_alike:
         console.print(
-            "nodes of all kinds are counted alike; prices of all pools, or capacity.usd_per_node_hour, would compare them by cost",
+            "nodes of all kinds count equally; give prices of all pools, or capacity.usd_per_node_hour, to compare clusters by cost",
             highlight=False,
             soft_wrap=True,
         )
+    _print_estimates(file, set_ or (), variant or ())
     if out is not None:
         write_table(answer.table, out)
     _end(answer)
 
 
+def _print_estimates(file: Path, sets: Sequence[str], variants: Sequence[str]) -> None:
+    """Print the figures of low confidence that the answer rests on.
+
+    A file whose scenarios are whole only with the values of `capacity.axes` gets no line.
+    """
+    from contextlib import suppress
+
+    from cluster_sim.errors import ScenarioError
+    from cluster_sim.loading.files import load_variants
+
+    with suppress(ScenarioError):
+        print_estimates(file, sets, load_variants(file, variants, sets))
+
+
 def _end(answer: Answer) -> None:
-    """Say why trials failed, and end with exit code 1 where some did."""
+    """Print why trials failed; exit with code 1 if any failed."""
     trials = [trial for option in answer.options for trial in option.trials]
     failures = [trial for trial in trials if trial.fault]
     for trial in failures[:_MOST_FAILURES]:
         print_line(f"failed: {trial.nodes:,} nodes at {trial.rate_per_s:.4g} /s: {trial.fault}")
     if failures:
         print_line(
-            f"{len(failures):,} of {len(trials):,} trials failed and count as beyond the SLO"
+            f"{len(failures):,} of {len(trials):,} trials failed and count as missing the SLO"
         )
         raise typer.Exit(1)
 
 
 def _table(answer: Answer) -> Table:
-    """Return the answer of each option with the trials on either side."""
+    """Return the table of the options: each answer between the trials next to it."""
     from rich.table import Table
 
     from cluster_sim.results.metrics.verdict_text import percentile_text
@@ -90,12 +118,12 @@ def _table(answer: Answer) -> Table:
         "the highest rate" if answer.rate_per_s is None else f"{answer.rate_per_s:,.6g} requests/s"
     )
     at = (
-        "percentiles of their own"
+        "each objective's own percentile"
         if answer.percentile is None
         else percentile_text(answer.percentile)
     )
     table = Table(
-        title=f"{answer.name}: {asked} at {at}; * none beats it in cost and latency at once",
+        title=f"{answer.name}: {asked} at {at}; *: no other is both cheaper and faster",
         title_justify="left",
     )
     names = answer.objectives
@@ -115,7 +143,7 @@ def _table(answer: Answer) -> Table:
 
 
 def _cells(trial: Trial, names: Sequence[str]) -> Iterator[str]:
-    """Yield the figures of a trial."""
+    """Yield the cells of a trial."""
     yield from (f"{trial.nodes:,}", f"{trial.replicas:,}", f"{trial.rate_per_s:,.4g}")
     for name in names:
         yield f"{1e3 * trial.latencies_s[name]:,.4g}" if name in trial.latencies_s else "-"
@@ -124,7 +152,7 @@ def _cells(trial: Trial, names: Sequence[str]) -> Iterator[str]:
 
 
 def _sentence(answer: Answer, option: Option) -> str:
-    """Return what was found of an option."""
+    """Return the answer for an option as a sentence."""
     if option.fault:
         return f"{option.title}: {option.fault}"
     if option.answer is not None:

@@ -1,4 +1,4 @@
-"""`cluster-sim catalog`: the figures that simulations rest on, with their sources."""
+"""`cluster-sim catalog`: the figures that simulations use, with their sources."""
 
 from __future__ import annotations
 
@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 
 def catalog(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="One entry, whole.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="Entry to print; default: all names.", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """What is in the catalog; with NAME every figure of that entry, its source and its confidence."""  # noqa: D401 - the command's help
+    """List the catalog; with NAME, print one entry with its sources.
+
+    Each figure of an entry has a value, a range, a source and a confidence.
+    """
     from cluster_sim.errors import ScenarioError, did_you_mean
     from cluster_sim.schema import CATALOG, KINDS, catalog_kinds, catalog_names, figures, read_yaml
 
@@ -46,7 +52,7 @@ def catalog(
 
 
 def _table(title: str, rows: Sequence[Figure]) -> Table:
-    """Return the figures of an entry; a note that the row above has too is not repeated."""
+    """Return the table of an entry's figures. A repeated note is printed as "as above"."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")

@@ -1,4 +1,4 @@
-"""`cluster-sim check`: read files and find every fault in them."""
+"""`cluster-sim check`: read files and report every fault in them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ from cluster_sim.cli.options import Sets, Variants
 
 def check(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Scenario files.", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="FILE...", help="Scenario files or files of claims.", show_default=False
+        ),
     ],
     *,
     variant: Variants = None,
     set_: Sets = None,
 ) -> None:
-    """Read and check scenario files, traces included, and files of claims: every fault with its file and line."""
+    """Check scenario files, their traces, and files of claims.
+
+    Every fault is printed with its file and line. Nothing is simulated.
+    """
     from cluster_sim.claims.file import is_claims, open_claims
     from cluster_sim.errors import Fault, ScenarioError
 
@@ -30,7 +36,7 @@ def check(
             if is_claims(file):
                 _refuse_options(file, variant, set_)
                 claims = ", ".join(claim.name for claim in open_claims(file).described.claims)
-                print_line(f"{file}: right ({claims})")
+                print_line(f"{file}: OK ({claims})")
             else:
                 _check_scenarios(file, variant or (), set_ or ())
         except ScenarioError as error:
@@ -40,18 +46,18 @@ def check(
 
 
 def _refuse_options(file: Path, variants: object, sets: object) -> None:
-    """Raise ScenarioError where options are given that are for scenario files."""
+    """Raise ScenarioError if options are given that only scenario files take."""
     from cluster_sim.errors import ScenarioError
 
     if variants or sets:
         option = "--set" if sets else "--variant"
         raise ScenarioError.at(
-            str(file), f"is a file of claims; got {option}; expected it for scenario files alone"
+            str(file), f"got {option} for a file of claims; {option} is for scenario files only"
         )
 
 
 def _check_scenarios(file: Path, variants: Sequence[str], sets: Sequence[str]) -> None:
-    """Read the variants of a scenario file and the traces that they name."""
+    """Check the variants of a scenario file and the traces that they name."""
     from cluster_sim.analysis.oversized import trace_uses
     from cluster_sim.loading.files import load_variants
 
@@ -65,11 +71,11 @@ def _check_scenarios(file: Path, variants: Sequence[str], sets: Sequence[str]) -
             if (too_long := oversized.sentence()) is not None:
                 warn(f"{title}: trace: {too_long}")
     names = ", ".join(scenario.variant for scenario in scenarios if scenario.variant)
-    print_line(f"{file}: right ({names})" if names else f"{file}: right")
+    print_line(f"{file}: OK ({names})" if names else f"{file}: OK")
 
 
 def _warn_once(text: str, noted: set[str]) -> None:
-    """Print a warning that is not among those noted, and note it."""
+    """Print a warning and add it to `noted`, unless `noted` holds it already."""
     if text not in noted:
         noted.add(text)
         warn(text)

@@ -1,4 +1,4 @@
-"""`cluster-sim claims`: published claims, judged."""
+"""`cluster-sim claims`: published claims and their verdicts."""
 
 from __future__ import annotations
 
@@ -22,27 +22,40 @@ _MARKS = {True: "agrees", False: "differs", None: ""}
 
 def claims(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A file of claims.", show_default=False)
+        Path, typer.Argument(metavar="FILE", help="File of claims.", show_default=False)
     ],
     *,
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--claim",
+            metavar="NAME",
+            help="Judge only this claim; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
     workers: Workers = None,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             metavar="DIR",
-            help="Write claims.csv, .json, .parquet and .png into this folder.",
+            help="Write claims.csv, .json, .parquet and .png to this folder.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Published claims beside what the simulator finds under each reading, what physics allows and what was measured, with verdicts."""  # noqa: D401 - the command's help
+    """Judge published claims by simulation, physics and measurements.
+
+    A claim may have several readings. Each reading is simulated; the simulated value is printed
+    beside the physical limit and measured values.
+    """
     from cluster_sim.claims.file import open_claims
     from cluster_sim.claims.judge import claims as run
 
     warn_of_traces(scenario for _, scenario in open_claims(file).simulated.values())
     with counter("runs") as progress:
-        judged = run(file, workers, progress)
+        judged = run(file, workers, progress, names=claim or ())
     stdout().print(_table(judged))
     for judgement in judged.judgements:
         print_line(f"{judgement.claim}: {_verdict(judgement)}. {judgement.reason}")
@@ -51,11 +64,11 @@ def claims(
 
 
 def _table(judged: Judged) -> Table:
-    """Return what was found under each reading of each claim."""
+    """Return the table of the readings of all claims."""
     from rich.table import Table
 
-    table = Table(title=f"{judged.name}: what is found under each reading", title_justify="left")
-    for heading in ("claim", "claimed", "reading", "found", "limit", "measured", ""):
+    table = Table(title=f"{judged.name}: simulated value of each reading", title_justify="left")
+    for heading in ("claim", "claimed", "reading", "simulated", "limit", "measured", ""):
         is_text = heading in ("claim", "reading", "")
         table.add_column(heading, justify="left" if is_text else "right")
     for judgement in judged.judgements:
@@ -77,7 +90,7 @@ def _claimed(judgement: Judgement) -> str:
 
 
 def _cells(reading: JudgedReading) -> tuple[str, ...]:
-    """Return the figures of one reading."""
+    """Return the cells of one reading."""
     from cluster_sim.claims.rounded import Rounded
 
     limit = "-" if reading.limit is None else f"{Rounded(reading.limit)}"

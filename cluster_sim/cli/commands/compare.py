@@ -1,4 +1,4 @@
-"""`cluster-sim compare`: variants, clusters of equal cost, or a benchmark beside the simulation."""
+"""`cluster-sim compare`: variants, clusters of equal cost, or a benchmark and its simulation."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 
 from cluster_sim.cli.console import (
     check_folder_of,
+    print_estimates,
     print_line,
     stdout,
     warn,
@@ -33,7 +34,7 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--variant",
             metavar="NAME",
-            help="Only these, the first to compare with.",
+            help="Compare only these with the first of them; repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -44,7 +45,8 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--replications",
             min=1,
-            help="Seeds; with 1 the error bars come from batches of one run.",
+            metavar="N",
+            help="Run N seeds; with 1, intervals come from batches of one run.",
         ),
     ] = 10,
     metric: Annotated[
@@ -52,12 +54,19 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--metric",
             metavar="FIELD",
-            help="A field of the summary; may be given again.",
+            help="Compare this field of summary.json; repeatable.",
             show_default=False,
         ),
     ] = None,
     confidence: Annotated[
-        float, typer.Option("--confidence", min=0.5, max=0.9999, help="Of the intervals.")
+        float,
+        typer.Option(
+            "--confidence",
+            metavar="SHARE",
+            min=0.5,
+            max=0.9999,
+            help="Set the confidence of the intervals.",
+        ),
     ] = 0.95,
     precision: Annotated[
         float | None,
@@ -65,23 +74,24 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
             "--precision",
             metavar="SHARE",
             min=1e-6,
-            help="Go on until intervals reach no further than this share of the mean.",
+            help="Add seeds until intervals are within this share of the mean.",
             show_default=False,
         ),
     ] = None,
     most: Annotated[
-        int, typer.Option("--most", min=3, help="Replications after which --precision gives up.")
+        int,
+        typer.Option("--most", metavar="N", min=3, help="Stop --precision after N replications."),
     ] = 200,
     keep_warmup: Annotated[
         bool,
-        typer.Option("--keep-warmup", help="Leave nothing out where the file gives no warm-up."),
+        typer.Option("--keep-warmup", help="Keep all requests if the file gives no warm-up."),
     ] = False,
     iso: Annotated[
         str | None,
         typer.Option(
             "--iso",
             metavar="cost|power|throughput|slo",
-            help="Copy each cluster until all have the same of this.",
+            help="Copy each cluster until all have an equal amount of this.",
             show_default=False,
         ),
     ] = None,
@@ -90,7 +100,7 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--at",
             metavar="QUANTITY",
-            help="With --iso: how much, such as '1000 USD/h'; default as the first.",
+            help="Set the amount for --iso ('1000 USD/h'); default: the first's.",
             show_default=False,
         ),
     ] = None,
@@ -99,7 +109,7 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--measured",
             metavar="FILE",
-            help="A result of vllm bench serve or AIPerf, to lay beside the file or a run folder.",
+            help="Compare with this result of vllm bench serve or AIPerf.",
             show_default=False,
         ),
     ] = None,
@@ -109,14 +119,16 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--out",
             metavar="FILE",
-            help="With --iso: write the table here, as Parquet.",
+            help="Write the table of --iso to this Parquet file.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Variants on identical traffic: paired differences with confidence intervals.
+    """Compare variants on identical traffic, with confidence intervals.
 
-    With --iso, clusters of equal cost, power, output or rate; with --measured, a real benchmark beside the simulation.
+    With --iso, clusters of equal cost, power, output or requests within the SLO are compared.
+    With --measured, a measured benchmark is printed beside the simulation of FILE, which may be a
+    run folder.
     """
     from cluster_sim.errors import ScenarioError
 
@@ -157,6 +169,7 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
             warn(note)
         print_beside(measured.name, beside(benchmark, runs, metrics))
     else:
+        from cluster_sim.loading.files import load_variants
         from cluster_sim.studies.compare import compare as run
 
         _warn_of_traces(file, variants, sets)
@@ -176,17 +189,18 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
                 progress=progress,
             )
         _print_comparison(comparison, confidence)
+        print_estimates(file, sets, load_variants(file, variants, sets))
 
 
 def _warn_of_traces(file: Path, variants: Sequence[str], sets: Sequence[str]) -> None:
-    """Print what is to be said of the traces of a file's variants."""
+    """Print warnings about the traces of a file's variants."""
     from cluster_sim.loading.files import load_variants
 
     warn_of_traces(load_variants(file, variants, sets))
 
 
 def _print_comparison(comparison: Comparison, confidence: float) -> None:
-    """Print how each variant differs from the first, and on what traffic."""
+    """Print the differences of each variant from the first, and the number of replications."""
     console = stdout()
     for name in comparison.variants[1:]:
         console.print(_differences(comparison, name, confidence))
@@ -196,7 +210,7 @@ def _print_comparison(comparison: Comparison, confidence: float) -> None:
         else "one run in batches"
     )
     console.print(
-        f"{traffic} on common random numbers; warm-up left out: {comparison.warmup_s or 0.0:,.1f} s",
+        f"{traffic} with common random numbers; omitted warm-up: {comparison.warmup_s or 0.0:,.1f} s",
         highlight=False,
     )
     _print_notes(comparison.notes)
@@ -208,11 +222,11 @@ def _print_notes(notes: tuple[str, ...]) -> None:
 
 
 def _differences(comparison: Comparison, name: str, confidence: float) -> Table:
-    """Return how one variant differs from the first, metric by metric."""
+    """Return the table of one variant's differences from the first, one row per metric."""
     from rich.table import Table
 
     first = comparison.variants[0]
-    table = Table(title=f"{comparison.name}: {name} less {first}", title_justify="left")
+    table = Table(title=f"{comparison.name}: {name} minus {first}", title_justify="left")
     table.add_column("")
     intervals = (f"t {confidence:.0%}", f"bootstrap {confidence:.0%}")
     for heading in (first, name, "difference", *intervals, "p", "verdict", "runs saved"):
@@ -224,7 +238,7 @@ def _differences(comparison: Comparison, name: str, confidence: float) -> Table:
 
 
 def _cells(difference: Difference) -> Iterator[str]:
-    """Yield one row of the differences."""
+    """Yield the cells of one difference."""
     yield difference.metric
     yield from (f"{difference.first_mean:,.4g}", f"{difference.mean:,.4g}")
     yield f"{difference.difference:+,.4g}"

@@ -39,12 +39,15 @@ def examples(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="FILE", help="The copy; default NAME.yaml.", show_default=False
+            "--out",
+            metavar="FILE",
+            help="Write the copy to this file; default: NAME.yaml.",
+            show_default=False,
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
 ) -> None:
-    """List the scenarios that ship with the package, or copy one to change it."""
+    """List the scenarios that ship with the package, or copy one."""
     from cluster_sim.errors import ScenarioError
     from cluster_sim.loading.examples import example_command, text_of_copy
     from cluster_sim.loading.examples import examples as shipped

@@ -1,4 +1,4 @@
-"""`cluster-sim explain`: what arithmetic alone says of a scenario, nothing simulated."""
+"""`cluster-sim explain`: a scenario's sizes and limits by arithmetic, without simulation."""
 
 from __future__ import annotations
 
@@ -25,15 +25,18 @@ def explain(
         typer.Option(
             "--path",
             metavar="FROM TO",
-            help="Only the way between two places, hop by hop, such as front_door b200/0/device3.",
+            help="Print the hops of one path, such as front_door b200/0/device3.",
         ),
     ] = None,
     as_json: Annotated[
         bool,
-        typer.Option("--json", help="Print only what was understood of the model, as JSON."),
+        typer.Option("--json", help="Print only the model's sizes, as JSON."),
     ] = False,
 ) -> None:
-    """The resolved scenario, and what arithmetic alone says of it."""  # noqa: D401 - the command's help
+    """Print memory, step times, highest rate, cost and network paths.
+
+    All values follow from arithmetic on the resolved scenario. Nothing is simulated.
+    """
     from cluster_sim.analysis.request_lengths import SAMPLE
     from cluster_sim.loading.files import load_variants
 
@@ -62,7 +65,7 @@ def _print_models(scenarios: Sequence[Scenario]) -> None:
 
 
 def _print_arithmetic(scenario: Scenario) -> None:
-    """Print what each pool can do, and how much of it the traffic asks for."""
+    """Print the estimates of each pool, and the offered rate as a share of the highest rate."""
     from cluster_sim.analysis.estimate import explain
     from cluster_sim.analysis.model_layers import layers_sentence
     from cluster_sim.analysis.offered_rate import offered_per_s
@@ -75,7 +78,7 @@ def _print_arithmetic(scenario: Scenario) -> None:
     lengths, pools = sampled_lengths(scenario), explain(scenario)
     console = stdout()
     console.print(
-        f"# {scenario.title}: {scenario.model.name}, {lengths.prompt_tokens:,.0f} prompt and {lengths.output_tokens:,.0f} output tokens in the mean",
+        f"# {scenario.title}: {scenario.model.name}, {lengths.prompt_tokens:,.0f} prompt and {lengths.output_tokens:,.0f} output tokens per request on average",
         highlight=False,
     )
     console.print(layers_sentence(scenario.model), highlight=False)
@@ -88,13 +91,13 @@ def _print_arithmetic(scenario: Scenario) -> None:
     if (offered := offered_per_s(scenario)) is not None:
         share = offered / highest_rate_per_s(pools)
         console.print(
-            f"offered: {offered:,.2f} requests/s in the mean, {share:.0%} of the highest rate",
+            f"offered: {offered:,.2f} requests/s on average, {share:.0%} of the highest rate",
             highlight=False,
         )
 
 
 def _print_usual_paths(scenario: Scenario) -> None:
-    """Print the paths that most bytes take."""
+    """Print the network paths that carry most bytes."""
     from rich.table import Table
 
     from cluster_sim.analysis.network_paths import usual_paths
@@ -102,8 +105,16 @@ def _print_usual_paths(scenario: Scenario) -> None:
 
     topology = resolve(scenario).topology
     table = Table()
-    for column in ("way", "hops", "latency [us]", "bottleneck [GB/s]", "which is", "equal ways"):
-        table.add_column(column, justify="left" if column in ("way", "which is") else "right")
+    for column in (
+        "path",
+        "hops",
+        "latency [us]",
+        "bottleneck [GB/s]",
+        "bottleneck link",
+        "ECMP paths",
+    ):
+        is_text = column in ("path", "bottleneck link")
+        table.add_column(column, justify="left" if is_text else "right")
     for path in usual_paths(scenario, topology):
         cells = (
             path.what,
@@ -118,7 +129,7 @@ def _print_usual_paths(scenario: Scenario) -> None:
 
 
 def _print_path(scenario: Scenario, start: str, end: str) -> None:
-    """Print the path between two places, hop by hop."""
+    """Print the hops of the path between two nodes of the network."""
     from rich.table import Table
 
     from cluster_sim.analysis.network_paths import path as path_between
@@ -147,5 +158,5 @@ def _print_path(scenario: Scenario, start: str, end: str) -> None:
     print_line(f"{path.route.hops} hops, {1e6 * path.route.latency_s:,.2f} us{narrow}")
     if path.choices > 1:
         console.print(
-            f"one of {path.choices} equally good ways; the hash of a flow picks", highlight=False
+            f"one of {path.choices} ECMP paths; a flow's hash selects its path", highlight=False
         )

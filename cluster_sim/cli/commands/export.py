@@ -1,4 +1,4 @@
-"""`cluster-sim export`: write a run as a benchmark client would have."""
+"""`cluster-sim export`: write a run in the format of a benchmark client."""
 
 from __future__ import annotations
 
@@ -24,23 +24,32 @@ def export(
         typer.Option(
             "--format",
             metavar="CLIENT",
-            help="vllm, aiperf, guidellm or mlperf.",
+            help="Write the files of vllm, aiperf, guidellm or mlperf.",
             show_default=False,
         ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", metavar="DIR", help="Default: RUN/CLIENT.", show_default=False),
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="DIR",
+            help="Write to this folder; default: RUN/CLIENT.",
+            show_default=False,
+        ),
     ] = None,
     detailed: Annotated[
         bool,
         typer.Option(
             "--detailed",
-            help="With the gaps between the tokens of each request, where the client can write them.",
+            help="Write each request's token gaps, if the format has them.",
         ),
     ] = False,
 ) -> None:
-    """What a benchmark client would have written of a run: its files, metrics and percentiles."""  # noqa: D401 - the command's help
+    """Write a run in the files of a benchmark client.
+
+    Metrics and percentiles follow the definitions of that client.
+    """
     from cluster_sim.results.results import load_results
 
     check_clients([client])
@@ -48,7 +57,13 @@ def export(
 
 
 def check_clients(clients: Sequence[str]) -> None:
-    """Raise ScenarioError for a client whose files cannot be written."""
+    """Check the names of benchmark clients.
+
+    Raises
+    ------
+    ScenarioError
+        A client is not supported.
+    """
     if clients:
         from cluster_sim.export import check
 
@@ -57,7 +72,19 @@ def check_clients(clients: Sequence[str]) -> None:
 
 
 def write_export(results: Results, client: str, folder: Path, *, detailed: bool = False) -> None:
-    """Write the files of a client into a folder, and name them."""
+    """Write the files of a benchmark client, and report each on stderr.
+
+    Parameters
+    ----------
+    results
+        Results of a run.
+    client
+        Name of the client, such as "vllm".
+    folder
+        Folder to write to.
+    detailed
+        Whether to write the gaps between tokens of each request, if the format has them.
+    """
     from cluster_sim import export as clients
 
     for path in clients.export(results, client, folder, detailed=detailed):

@@ -1,4 +1,4 @@
-"""`cluster-sim plot`: one figure of runs or of a study."""
+"""`cluster-sim plot`: one figure from runs or from a study."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 def plot(  # noqa: PLR0913 - a parameter is an option of the command
     figure: Annotated[
         str | None,
-        typer.Argument(metavar="FIGURE", help="Its name; --list shows them.", show_default=False),
+        typer.Argument(
+            metavar="FIGURE", help="Name of the figure; see --list.", show_default=False
+        ),
     ] = None,
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="PATH...",
-            help="Run folders, or folders of them; of a study its folder or Parquet file.",
+            help="Run folders, folders of runs, or one study (folder or table).",
             show_default=False,
         ),
     ] = None,
@@ -33,7 +35,7 @@ def plot(  # noqa: PLR0913 - a parameter is an option of the command
             "-o",
             "--out",
             metavar="FILE",
-            help="PNG, SVG or PDF; default FIGURE.png.",
+            help="Write this PNG, SVG or PDF file; default: FIGURE.png.",
             show_default=False,
         ),
     ] = None,
@@ -42,14 +44,17 @@ def plot(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--metric",
             metavar="COLUMN",
-            help="Of a sweep: what is drawn; may be given again.",
+            help="Draw this column of a sweep; repeatable.",
             show_default=False,
         ),
     ] = None,
     x: Annotated[
         str | None,
         typer.Option(
-            "--x", metavar="COLUMN", help="Of a sweep: the axis across.", show_default=False
+            "--x",
+            metavar="COLUMN",
+            help="Use this column of a sweep as the x axis.",
+            show_default=False,
         ),
     ] = None,
     y: Annotated[
@@ -57,7 +62,7 @@ def plot(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--y",
             metavar="COLUMN",
-            help="Of a sweep: the axis upwards of a heatmap.",
+            help="Use this column of a sweep as the y axis of a heatmap.",
             show_default=False,
         ),
     ] = None,
@@ -66,7 +71,7 @@ def plot(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--where",
             metavar="COLUMN=VALUE",
-            help="Of a study: only such rows; may be given again.",
+            help="Draw only rows of a study with this value; repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -75,12 +80,15 @@ def plot(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--style",
             metavar="readme|paper|slide",
-            help="What it is for: its width, and the size of its text.",
+            help="Set width and text size for this use.",
         ),
     ] = "readme",
     list_: Annotated[bool, typer.Option("--list", help="Name the figures.")] = False,
 ) -> None:
-    """Draw one figure from run folders, which are laid over one another, or from the table that a study wrote."""
+    """Draw one figure from run folders or from the table of a study.
+
+    Several runs are drawn in one figure.
+    """
     from cluster_sim import figures
     from cluster_sim.errors import ScenarioError
     from cluster_sim.figures import study_table
@@ -97,7 +105,7 @@ def plot(  # noqa: PLR0913 - a parameter is an option of the command
     elif figure in figures.NAMES and runs and (metric or x or y or where):
         raise ScenarioError.at(
             "plot",
-            f"{figure} is drawn from runs; --metric, --x, --y and --where are for {', '.join(figures.STUDIES)}",
+            f"{figure} is drawn from runs; --metric, --x, --y and --where are only for {', '.join(figures.STUDIES)}",
         )
     else:
         drawn = figures.draw(figure, _runs(figure, runs or ()), style)
@@ -105,7 +113,7 @@ def plot(  # noqa: PLR0913 - a parameter is an option of the command
 
 
 def _study(figure: str, paths: Sequence[Path]) -> Path:
-    """Return the one path that a figure of a study is drawn from."""
+    """Return the path of the study that a figure is drawn from."""
     from cluster_sim.errors import ScenarioError
 
     if len(paths) != 1:
@@ -116,7 +124,7 @@ def _study(figure: str, paths: Sequence[Path]) -> Path:
 
 
 def _runs(figure: str, paths: Sequence[Path]) -> list[Results]:
-    """Return all runs in the folders, to draw a figure of them."""
+    """Return all runs in the folders that a figure is drawn from."""
     from cluster_sim import figures
     from cluster_sim.errors import ScenarioError, did_you_mean
     from cluster_sim.results.results import load_runs
@@ -132,7 +140,7 @@ def _runs(figure: str, paths: Sequence[Path]) -> list[Results]:
 
 
 def _condition(text: str) -> tuple[str, str]:
-    """Return (column, value) of a condition such as variant=b200."""
+    """Return (column, value) of a condition such as "variant=b200"."""
     from cluster_sim.errors import ScenarioError
 
     column, equals, value = text.partition("=")

@@ -13,30 +13,37 @@ def report(
         list[Path],
         typer.Argument(
             metavar="PATH...",
-            help="Run folders, or folders of them; folders of sweeps; tables of capacity, sensitivity or claims (.parquet, .csv, .json).",
+            help="Run folders, folders of runs, sweeps, and tables of studies.",
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", metavar="FILE", help="The page.")] = Path(
-        "report.html"
-    ),
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="FILE", help="Write this file.")
+    ] = Path("report.html"),
     question: Annotated[
         str,
         typer.Option(
             "--question",
             metavar="TEXT",
-            help="Default: the comment at the top of the scenario file.",
+            help="Set the question; default: the scenario file's first comment.",
             show_default=False,
         ),
     ] = "",
     title: Annotated[
         str,
         typer.Option(
-            "--title", metavar="TEXT", help="Default: the scenario's name.", show_default=False
+            "--title",
+            metavar="TEXT",
+            help="Set the title; default: the scenario's name.",
+            show_default=False,
         ),
     ] = "",
 ) -> None:
-    """One HTML page that opens offline: verdict, charts, tables, sources and how to reproduce."""
+    """Write one HTML page: verdict, charts, tables and sources.
+
+    The page needs no network. Tables of studies are the files that capacity, sensitivity and
+    claims write (.parquet, .csv or .json).
+    """
     from cluster_sim.report import page, studies
     from cluster_sim.results.results import load_runs
 

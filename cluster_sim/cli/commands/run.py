@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cluster_sim.cli.console import complain, print_line, say_wrote, stderr, stdout, warn, warn_of
+from cluster_sim.cli.console import (
+    complain,
+    print_estimates,
+    print_line,
+    say_wrote,
+    stderr,
+    stdout,
+    warn,
+    warn_of,
+)
 from cluster_sim.cli.options import (
     File,
     MemoryLimit,
@@ -25,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cluster_sim.results.results import Results
+    from cluster_sim.results.unanswered import Reason
     from cluster_sim.scenario.scenario import Scenario
     from cluster_sim.sim.limits import RunLimits
 
@@ -40,36 +50,35 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--out",
             metavar="DIR",
-            help="Where run folders go; default runs/NAME.",
+            help="Write run folders here; default: runs/NAME.",
             show_default=False,
         ),
     ] = None,
     json_: Annotated[
-        bool, typer.Option("--json", help="Print the summary as one JSON document, and no table.")
+        bool, typer.Option("--json", help="Print the summary as one JSON document, no table.")
     ] = False,
     export_: Annotated[
         list[str] | None,
         typer.Option(
             "--export",
             metavar="CLIENT",
-            help="Write what this client would have: vllm, aiperf, guidellm, mlperf; may be given again.",
+            help="Write files as vllm, aiperf, guidellm or mlperf; repeatable.",
             show_default=False,
         ),
     ] = None,
     live: Annotated[
         bool,
-        typer.Option(
-            "--live", help="Show queue, running requests and tokens a second while it runs."
-        ),
+        typer.Option("--live", help="Show queue, running requests and tokens/s during the run."),
     ] = False,
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
 ) -> None:
-    """Simulate every variant; print one table, write a run folder for each."""
+    """Simulate every variant; print one table and write run folders."""
     from cluster_sim.cli.commands.export import check_clients, write_export
     from cluster_sim.errors import SummaryError
     from cluster_sim.loading.files import load_variants, question_of
     from cluster_sim.results.run_folder import check_place
+    from cluster_sim.results.unanswered import unanswered
     from cluster_sim.schema import folder_name
 
     check_clients(export_ or ())
@@ -85,6 +94,7 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     failures: list[Exception] = []
     ended_early: list[str] = []
     noted: set[tuple[str, str]] = set()
+    reasons: dict[str, tuple[Reason, ...]] = {}
     for scenario, place in zip(scenarios, places, strict=True):
         results = _simulated(scenario, limits, is_live=live)
         results = replace(results, info=replace(results.info, question=question))
@@ -94,21 +104,27 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
         except SummaryError as error:
             failures.append(error)
             continue
-        summaries[scenario.variant or scenario.name] = results.summary()
+        name = scenario.variant or scenario.name
+        summaries[name] = results.summary()
+        reasons[name] = unanswered(results)
         for client in export_ or ():
             write_export(results, client, place / client)
         if results.info.stopped is not None:
             failures.append(typer.Exit(1))  # the warning says why
-            ended_early.append(scenario.variant or scenario.name)
-    if summaries:
-        _print_summaries(scenarios[0], summaries, ended_early, as_json=json_)
+            ended_early.append(name)
+    if summaries and json_:
+        print(json.dumps(_document(scenarios[0], summaries), indent=2))
+    elif summaries:
+        _print_table(scenarios[0], summaries, reasons, ended_early)
+        print_estimates(file, set_ or (), scenarios)
     _fail(failures)
 
 
 def _warn_of_run(results: Results, noted: set[tuple[str, str]]) -> None:
-    """Print what of a trace was left out, and why a run ended early.
+    """Print notes about a run's trace, and the reason if the run ended early.
 
-    What is said of a trace is printed once for all variants that replay it; `noted` holds what was.
+    A note about a trace is printed once for all variants that replay the trace. `noted` holds
+    the notes that have been printed.
     """
     scenario, info = results.scenario, results.info
     trace = scenario.workload.recorded
@@ -122,7 +138,7 @@ def _warn_of_run(results: Results, noted: set[tuple[str, str]]) -> None:
 
 
 def _fail(failures: Sequence[Exception]) -> None:
-    """Raise the first failure of the runs that failed; print the others."""
+    """Raise the first failure, and print the messages of all later failures."""
     for failure in failures[1:]:
         if not isinstance(failure, typer.Exit):
             complain(failure)
@@ -130,26 +146,25 @@ def _fail(failures: Sequence[Exception]) -> None:
         raise failures[0]
 
 
-def _print_summaries(
+def _print_table(
     scenario: Scenario,
     summaries: dict[str, dict[str, Any]],
+    reasons: dict[str, tuple[Reason, ...]],
     ended_early: Sequence[str],
-    *,
-    as_json: bool,
 ) -> None:
-    """Print one JSON document, or whether objectives are met, and a table."""
-    if as_json:
-        print(json.dumps(_document(scenario, summaries), indent=2))
-        return
+    """Print whether objectives are met, a table, and what helps against rejections and failures."""
     from cluster_sim.cli.run_table import run_table, verdicts
+    from cluster_sim.results.unanswered import remedies
 
     for line in verdicts(summaries, ended_early):
         print_line(line)
-    stdout().print(run_table(scenario.name, summaries))
+    stdout().print(run_table(scenario.name, summaries, reasons))
+    for line in remedies([reason for of_run in reasons.values() for reason in of_run]):
+        print_line(line)
 
 
 def _simulated(scenario: Scenario, limits: RunLimits, *, is_live: bool) -> Results:
-    """Return the results of a scenario, with a dashboard (live), or a bar of progress."""
+    """Simulate a scenario with a dashboard (live) or a progress bar; return its results."""
     from cluster_sim.sim.simulate import simulate
 
     if is_live:
@@ -162,7 +177,7 @@ def _simulated(scenario: Scenario, limits: RunLimits, *, is_live: bool) -> Resul
 
 
 def _document(scenario: Scenario, summaries: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return what --json prints: the summary, or those of all variants by their names."""
+    """Return the document of --json: one summary, or the summaries of all variants by name."""
     if scenario.variant:
         return {"name": scenario.name, "variants": summaries}
     return next(iter(summaries.values()))

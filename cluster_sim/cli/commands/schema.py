@@ -14,10 +14,16 @@ from cluster_sim.cli.console import write_text
 def schema(
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--out", metavar="FILE", help="Default: print it.", show_default=False),
+        typer.Option(
+            "-o",
+            "--out",
+            metavar="FILE",
+            help="Write to this file; default: print.",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
-    """The JSON Schema of scenario files, for editors."""  # noqa: D401 - the command's help
+    """Print the JSON Schema of scenario files, for editors."""
     from cluster_sim.loading.json_schema import json_schema
 
     text = json.dumps(json_schema(), indent=2)

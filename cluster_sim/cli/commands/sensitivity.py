@@ -1,4 +1,4 @@
-"""`cluster-sim sensitivity`: the uncertain figures that an outcome hangs on."""
+"""`cluster-sim sensitivity`: the uncertain figures that a result depends on."""
 
 from __future__ import annotations
 
@@ -29,18 +29,20 @@ def sensitivity(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--variant",
             metavar="NAME",
-            help="Which one, where the file has several.",
+            help="Use this variant, if the file has several.",
             show_default=False,
         ),
     ] = None,
     set_: Sets = None,
     metric: Annotated[
-        str, typer.Option("--metric", metavar="FIELD", help="A field of the summary.")
+        str, typer.Option("--metric", metavar="FIELD", help="Observe this field of summary.json.")
     ] = "p95_ttft_ms",
     confidence: Annotated[
         str,
         typer.Option(
-            "--confidence", metavar="low|medium|high", help="Figures of this confidence and below."
+            "--confidence",
+            metavar="low|medium|high",
+            help="Vary figures of this confidence and below.",
         ),
     ] = "low",
     spread: Annotated[
@@ -50,18 +52,24 @@ def sensitivity(  # noqa: PLR0913 - a parameter is an option of the command
             metavar="SHARE",
             min=1e-3,
             max=0.99,
-            help="How far off a figure without a range may be.",
+            help="Vary a figure without a range by this share, up and down.",
         ),
     ] = 0.2,
     replications: Annotated[
-        int, typer.Option("--replications", min=1, help="Seeds, of which the mean is taken.")
+        int,
+        typer.Option("--replications", metavar="N", min=1, help="Take the mean of N seeds."),
     ] = 1,
-    most: Annotated[int, typer.Option("--most", min=1, help="Figures to print.")] = 20,
+    most: Annotated[
+        int, typer.Option("--most", metavar="N", min=1, help="Print at most N figures.")
+    ] = 20,
     workers: Workers = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="FILE", help="Write every figure here, as Parquet.", show_default=False
+            "--out",
+            metavar="FILE",
+            help="Write every figure to this Parquet file.",
+            show_default=False,
         ),
     ] = None,
     method: Annotated[
@@ -69,17 +77,24 @@ def sensitivity(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--method",
             metavar="one-at-a-time|morris|sobol",
-            help="How; morris and sobol move all figures at once.",
+            help="Vary figures one by one, or all together (morris, sobol).",
         ),
     ] = _ONE_AT_A_TIME,
     samples: Annotated[
         int,
         typer.Option(
-            "--samples", min=2, help="Of morris its trajectories, of sobol its base samples."
+            "--samples",
+            metavar="N",
+            min=2,
+            help="Use N trajectories (morris) or N base samples (sobol).",
         ),
     ] = 16,
 ) -> None:
-    """Which uncertain figures of the catalog an outcome hangs on: each at either end of its range, or all together."""
+    """Rank the uncertain catalog figures by their effect on a result.
+
+    By default each figure alone is set to either end of its range. The methods morris and sobol
+    vary all figures together.
+    """
     from cluster_sim.loading.files import load_variants
     from cluster_sim.studies.uncertain_figures import CONFIDENCES
 
@@ -128,7 +143,7 @@ def sensitivity(  # noqa: PLR0913 - a parameter is an option of the command
 
 
 def _check_choice(option: str, value: str, known: Iterable[str]) -> None:
-    """Raise ScenarioError for a value of an option that is not known."""
+    """Raise ScenarioError if the value of an option is unknown."""
     from cluster_sim.errors import ScenarioError, did_you_mean
 
     if value not in (names := tuple(known)):
@@ -136,7 +151,7 @@ def _check_choice(option: str, value: str, known: Iterable[str]) -> None:
 
 
 def _figures_table(title: str, headings: Iterable[str]) -> Table:
-    """Return an empty table of figures and their ranges, with further columns."""
+    """Return an empty table with columns for a figure and its range, and further columns."""
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
@@ -147,7 +162,7 @@ def _figures_table(title: str, headings: Iterable[str]) -> Table:
 
 
 def _print_effects(effects: Sensitivity, most: int, confidence: str) -> None:
-    """Print the figures that move the metric most when they move alone."""
+    """Print the figures with the largest effects when varied one at a time."""
     table = _figures_table(
         f"{effects.title}: {effects.metric} is {effects.base:,.4g}",
         ("at the low end", "at the high end", "swing"),
@@ -157,9 +172,9 @@ def _print_effects(effects: Sensitivity, most: int, confidence: str) -> None:
     console = stdout()
     console.print(table)
     left = len(effects.effects) - most
-    more = f"{left:,} more move it less; " if left > 0 else ""
+    more = f"{left:,} more figures have a smaller effect; " if left > 0 else ""
     console.print(
-        f"{more}{effects.without:,} figures of {confidence} confidence or below do not move it",
+        f"{more}{effects.without:,} figures of {confidence} confidence or below have no effect",
         highlight=False,
     )
 
@@ -174,7 +189,7 @@ def _effect_cells(effect: Effect, base: float) -> tuple[str, ...]:
 
 
 def _print_indices(ranked: Indices, most: int) -> None:
-    """Print the figures with the largest indices, all figures moving at once."""
+    """Print the figures with the largest indices when all figures vary together."""
     title = f"{ranked.title}: {ranked.metric} is {ranked.base:,.4g}; {ranked.runs:,} runs"
     table = _figures_table(title, ranked.columns)
     for figure, numbers in ranked.ranked[:most]:
@@ -184,4 +199,4 @@ def _print_indices(ranked: Indices, most: int) -> None:
     console.print(table)
     console.print(ranked.meaning, highlight=False, soft_wrap=True)
     for name in ranked.left_out:
-        print_line(f"left out, as it may not be anywhere in its range: {name}")
+        print_line(f"omitted, since not every value of its range is possible: {name}")

@@ -1,4 +1,4 @@
-"""`cluster-sim sweep`: every point of a file's axes."""
+"""`cluster-sim sweep`: simulations of every point of a file's axes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sweep(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--dask",
             metavar="ADDRESS",
-            help="A Dask scheduler in place of processes here, such as tcp://head:8786.",
+            help="Run on this Dask scheduler, such as tcp://head:8786.",
             show_default=False,
         ),
     ] = None,
@@ -40,20 +40,24 @@ def sweep(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--out",
             metavar="DIR",
-            help="Where results go; default sweeps/NAME.",
+            help="Write results here; default: sweeps/NAME.",
             show_default=False,
         ),
     ] = None,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Simulate points again that have failed before.")
+        bool, typer.Option("--retry-failed", help="Simulate points again that failed before.")
     ] = False,
     live: Annotated[
-        bool, typer.Option("--live", help="Show points with their figures as they end.")
+        bool, typer.Option("--live", help="Show each point's metrics when it ends.")
     ] = False,
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
 ) -> None:
-    """Simulate every point of the file's `sweep`; may be killed at any moment and started again."""
+    """Simulate every point of the file's `sweep`.
+
+    A sweep may be killed at any moment. The same command continues it: points that are done are
+    not simulated again.
+    """
     from cluster_sim.loading.files import open_scenarios
     from cluster_sim.studies.sweep import folder_of
     from cluster_sim.studies.sweep import sweep as run
@@ -80,7 +84,7 @@ def sweep(  # noqa: PLR0913 - a parameter is an option of the command
 
 @contextmanager
 def _listeners(*, is_live: bool) -> Iterator[tuple[SweepProgress, Ended | None]]:
-    """Show how far the sweep is, with the figures of its points (live) where somebody watches."""
+    """Show the progress of a sweep; on a terminal also the metrics of its points (live)."""
     if is_live and is_watched():
         from cluster_sim.cli.live import watching_sweep
 
@@ -92,9 +96,12 @@ def _listeners(*, is_live: bool) -> Iterator[tuple[SweepProgress, Ended | None]]
 
 
 def _print_outcome(table: pa.Table) -> int:
-    """Print how many points are done and failed, and why the first ones failed.
+    """Print the numbers of points done and failed, and the reasons of the first failures.
 
-    Returns the number of points that failed.
+    Returns
+    -------
+    int
+        Number of points that failed.
     """
     rows = table.select(["status", "reason", "point"]).to_pylist()
     failures = [row for row in rows if row["status"] == "failed"]
@@ -107,7 +114,7 @@ def _print_outcome(table: pa.Table) -> int:
         print_line(f"failed: {row['point']}: {row['reason']}")
     if len(failures) > _MOST_FAILURES:
         more = len(failures) - _MOST_FAILURES
-        console.print(f"and {more:,} more; `reason` in the table says why", highlight=False)
+        console.print(f"and {more:,} more; see column `reason` of the table", highlight=False)
     if failures:
-        print_line("--retry-failed simulates points again that have failed")
+        print_line("--retry-failed simulates the failed points again")
     return len(failures)

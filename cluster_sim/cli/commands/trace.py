@@ -1,4 +1,4 @@
-"""`cluster-sim trace`: what a run did, over time, for ui.perfetto.dev."""
+"""`cluster-sim trace`: a run over time, as a trace for ui.perfetto.dev."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ def trace(
             "-o",
             "--out",
             metavar="FILE",
-            help="Default: NAME.pftrace, as the folder is called.",
+            help="Write this file; default: RUN.pftrace, by the folder's name.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """What every replica, transfer and request of a run did, as a trace that ui.perfetto.dev opens."""  # noqa: D401 - the command's help
+    """Write a run as a trace that ui.perfetto.dev opens.
+
+    The trace shows the activity of every replica, transfer and request over time.
+    """
     from cluster_sim.export.trace import write
 
     print(write(run, out or Path(f"{run.resolve().name}.pftrace")))

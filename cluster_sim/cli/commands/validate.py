@@ -1,4 +1,4 @@
-"""`cluster-sim validate`: measured serving runs beside predictions of them."""
+"""`cluster-sim validate`: errors of predictions against measured serving runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ def validate(
         typer.Option(
             "--data",
             metavar="FILE",
-            help="CSV of measurements; default: the published figures of the catalog.",
+            help="Use this CSV file of measurements; default: the catalog's.",
+            show_default=False,
         ),
     ] = None,
     out: Annotated[
@@ -32,7 +33,7 @@ def validate(
         typer.Option(
             "--out",
             metavar="FILE",
-            help="Write every prediction beside its measurement, as CSV.",
+            help="Write predictions and measurements to this CSV file.",
             show_default=False,
         ),
     ] = None,
@@ -41,13 +42,18 @@ def validate(
         typer.Option(
             "--plot",
             metavar="FILE",
-            help="Draw predicted against measured: PNG, SVG or PDF.",
+            help="Draw predicted over measured to this PNG, SVG or PDF file.",
             show_default=False,
         ),
     ] = None,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes.")] = 2,
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", min=1, help="Use N processes.")
+    ] = 2,
 ) -> None:
-    """Simulate measured serving runs as they were run; print the errors by data set, hardware and model."""
+    """Simulate measured serving runs and print the errors.
+
+    Errors are printed by data set, hardware and model, by data set, and over all runs.
+    """
     from cluster_sim import validation
 
     measurements = validation.read_measurements(data or validation.REFERENCE)
@@ -67,7 +73,7 @@ def validate(
 
 
 def _errors_table(predictions: Sequence[Prediction]) -> Table:
-    """Return the errors by data set, hardware and model, then by data set, then of all."""
+    """Return the table of errors by data set, hardware and model, by data set, and overall."""
     from rich.table import Table
 
     from cluster_sim.validation import METRICS, errors
@@ -90,7 +96,7 @@ def _errors_table(predictions: Sequence[Prediction]) -> Table:
 
 
 def _closing_lines(predictions: Sequence[Prediction], left_out: Mapping[str, int]) -> list[str]:
-    """Return how many runs there were, which could not be set up and which rows were left out."""
+    """Return lines with the numbers of runs, of failed set-ups and of omitted rows."""
     from cluster_sim.validation import TTFT_RULE
 
     faults = [prediction.fault for prediction in predictions if prediction.fault]
@@ -100,6 +106,6 @@ def _closing_lines(predictions: Sequence[Prediction], left_out: Mapping[str, int
         first = faults[0].splitlines()[0]
         lines.append(f"{len(faults):,} could not be set up; the first: {first}")
     if left_out:
-        lines.append(f"{sum(left_out.values()):,} rows left out:")
+        lines.append(f"{sum(left_out.values()):,} rows omitted:")
         lines += [f"  {count:>6,}  {rule}" for rule, count in left_out.items()]
     return lines

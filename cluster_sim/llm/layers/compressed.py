@@ -12,9 +12,9 @@ from cluster_sim.typing import Count, CountOrZero
 class CompressedLayers(IndexedLayers):
     """Layers that keep one entry per `ratio` tokens, and the entries of the last `tokens`.
 
-    One entry is key and value of all heads. With an indexer, whose `top_k` counts entries, a query
-    reads the chosen ones, else all of them. The window is taken to be full from the first token on: a sequence shorter than it
-    reads a little less.
+    One entry is the key and the value of all heads. With an indexer, whose `top_k` counts entries,
+    a query reads the selected entries; without one it reads all of them. The window is treated as
+    full from the first token on, so the cost of shorter sequences is slightly overestimated.
     """
 
     words: ClassVar[str] = "compressed attention"
@@ -26,15 +26,15 @@ class CompressedLayers(IndexedLayers):
     q_rank: Count
     """Width of the latent vector of queries."""
     output_groups: Count
-    """Number of groups of heads whose outputs are projected apart."""
+    """Number of groups of heads whose outputs are projected separately."""
     output_rank: Count
-    """Width that each group is projected to."""
+    """Output width of the projection of each group."""
     tokens: Count
     """Length of the window [tokens]."""
     ratio: CountOrZero = 0
-    """Number of tokens per compressed entry; 0: there is the window alone."""
+    """Number of tokens per compressed entry. 0 means that the layer has only its window."""
     overlap: bool = False
-    """Whether entries are made of overlapping groups of tokens, which doubles the compressor."""
+    """Whether entries are built from overlapping groups of tokens, which doubles the compressor."""
 
     @property
     def summary(self) -> str:

@@ -9,7 +9,7 @@ from cluster_sim.llm.layers.kind import HeadShape, MatrixShape
 
 
 class CrossLayers(HeadLayers):
-    """Cross-attention (Llama 3.2 Vision). Its weights are there; served with text it does nothing."""
+    """Cross-attention (Llama 3.2 Vision). Its weights are stored, but text passes it unchanged."""
 
     words: ClassVar[str] = "cross-attention"
     kind: Literal["cross"] = "cross"

@@ -94,9 +94,9 @@ class KimiDeltaLayers(DeltaLayers):
     words: ClassVar[str] = "Kimi Delta Attention"
     kind: Literal["kda"] = "kda"
     gate_rank: CountOrZero = 128
-    """Rank of the projection of the decay; 0: full rank."""
+    """Rank of the projection of the decay. 0 means full rank."""
     output_gate_rank: CountOrZero = 128
-    """Rank of the projection of the output gate; 0: full rank."""
+    """Rank of the projection of the output gate. 0 means full rank."""
 
     def parameters(self, hidden: int) -> int:
         """Return the number of weights, see `AttentionLayers`."""

@@ -7,25 +7,25 @@ from cluster_sim.typing import Count, CountOrZero
 
 
 class DenseLayers(Description):
-    """Layers with a dense feed-forward part of one width."""
+    """Layers with a dense feed-forward part of the same width."""
 
     layers: Count
     """Number of layers."""
     ffn: Count
-    """Width of the part."""
+    """Width of the feed-forward part."""
     is_idle: bool = False
-    """Whether text passes the part by, as in layers that attend to an image alone."""
+    """Whether text bypasses the part, as in layers that attend to images only."""
 
 
 class Experts(Description):
-    """A mixture of experts in place of the dense feed-forward part, or beside it."""
+    """A mixture of experts that replaces the dense feed-forward part, or works beside it."""
 
     count: Count
     """Number of routed experts per layer."""
     top_k: Count
     """Number of experts that each token is routed to."""
     shared: CountOrZero = 0
-    """Number of experts that every token passes."""
+    """Number of shared experts, which process every token."""
     ffn: Count
     """Width of one expert."""
     dense_layers: CountOrZero = 0
@@ -35,8 +35,8 @@ class Experts(Description):
     shared_ffn: Count | None = None
     """Width of a shared expert. Default: `ffn`."""
     latent: CountOrZero | None = None
-    """Width of the vectors that routed experts work on, which every token is projected to and from
-    (LatentMoE, NVIDIA Nemotron 3, 2025). Default: they work on the hidden states."""
+    """Width of the vectors that routed experts process. Every token is projected to this width and
+    back (LatentMoE, NVIDIA Nemotron 3, 2025). Default: the width of the hidden states."""
 
     @property
     def shared_width(self) -> int:

@@ -26,11 +26,11 @@ class HeadLayers(AttentionLayers):
     head_dim: Count
     """Width of a head's query and key."""
     value_dim: CountOrZero = 0
-    """Width of a head's value; 0 where it is that of the key."""
+    """Width of a head's value. 0 means the width of the key."""
     gated: bool = False
-    """Whether the output has a gate, which makes the query projection twice as wide."""
+    """Whether the output has a gate, which doubles the width of the query projection."""
     key_is_value: bool = False
-    """Whether one projection gives keys and values; the cache holds both."""
+    """Whether one projection produces both keys and values. The cache holds both."""
 
     @property
     def value_width(self) -> int:
@@ -86,7 +86,10 @@ class HeadLayers(AttentionLayers):
 
 
 class FullLayers(HeadLayers, IndexedLayers):
-    """Attention that sees the whole context; with an indexer it reads the chosen tokens of it."""
+    """Attention over the whole context.
+
+    With an indexer it reads the selected tokens of the context.
+    """
 
     words: ClassVar[str] = "full attention"
     kind: Literal["full"] = "full"
@@ -133,7 +136,7 @@ class FullLayers(HeadLayers, IndexedLayers):
 
 
 class WindowLayers(HeadLayers):
-    """Attention that sees the last `tokens` only; older ones leave the cache."""
+    """Attention over the last `tokens` only. Older tokens leave the cache."""
 
     words: ClassVar[str] = "sliding-window attention"
     kind: Literal["window"] = "window"
@@ -175,7 +178,7 @@ class WindowLayers(HeadLayers):
 
 
 class ChunkedLayers(WindowLayers):
-    """Attention inside chunks: a query sees the tokens before it in its own chunk (Llama 4)."""
+    """Attention inside chunks: a query sees the earlier tokens of its own chunk (Llama 4)."""
 
     words: ClassVar[str] = "chunked attention"
     kind: Literal["chunked"] = "chunked"  # type: ignore[assignment]

@@ -7,10 +7,10 @@ from cluster_sim.llm.layers.kind import AttentionLayers, PerKey
 
 
 class IndexedLayers(AttentionLayers):
-    """Attention over the whole context; with an indexer it reads the chosen tokens of it."""
+    """Attention over the whole context. With an indexer it reads the selected tokens."""
 
     indexer: Indexer | None = None
-    """Indexer that chooses the tokens to be read; left out, all are read."""
+    """Indexer that selects the tokens to be read. Default: all tokens are read."""
 
     @property
     def is_chosen(self) -> bool:

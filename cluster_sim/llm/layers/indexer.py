@@ -8,20 +8,22 @@ from cluster_sim.typing import Count, CountOrZero
 
 
 class Indexer(Description):
-    """A small attention over all index keys that chooses the tokens a query reads.
+    """A small attention over all index keys that selects the tokens which a query reads.
 
-    DeepSeek-V3.2 (DeepSeek Sparse Attention, 2025): scores of all index heads are summed with
-    weights of the query's own, and the `top_k` best tokens are read.
+    DeepSeek-V3.2 (DeepSeek Sparse Attention, 2025): the scores of all index heads are summed with
+    weights that depend on the query, and the query reads the `top_k` tokens with the highest
+    scores.
     """
 
     top_k: Count
-    """Number of tokens that a query reads at most."""
+    """Maximum number of tokens that a query reads."""
     heads: CountOrZero = 0
-    """Number of index heads; 0 where the tokens are those that an earlier layer chose."""
+    """Number of index heads. 0 means that the layer reuses the tokens that an earlier layer
+    selected."""
     head_dim: CountOrZero = 0
-    """Width of an index head, and of the one index key per token."""
+    """Width of an index head, and of the single index key per token."""
     head_weights: bool = True
-    """Whether each query weighs its index heads."""
+    """Whether each query has its own weights of the index heads."""
 
     @property
     def is_shared(self) -> bool:

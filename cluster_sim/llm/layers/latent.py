@@ -17,26 +17,26 @@ class LatentAttention(Description):
     """
 
     q_rank: CountOrZero
-    """Width of the latent vector of queries; 0 where queries are not compressed."""
+    """Width of the latent vector of queries. 0 means that queries are not compressed."""
     kv_rank: Count
     """Width of the latent vector of keys and values."""
     rope_dim: CountOrZero
-    """Width of the part of a key that carries the rotary embedding; 0: no positions."""
+    """Width of the part of a key that carries the rotary embedding. 0 means no rotary embedding."""
     nope_dim: Count
-    """Width of the part of a head's key without rotary embedding."""
+    """Width of the part of a head's key without the rotary embedding."""
     v_dim: Count
     """Width of a head's value."""
 
 
 class LatentLayers(LatentAttention, IndexedLayers):
-    """Layers of latent attention; with an indexer they read the chosen tokens of the context."""
+    """Layers of latent attention. With an indexer they read the selected tokens of the context."""
 
     words: ClassVar[str] = "latent attention"
     kind: Literal["latent"] = "latent"
     heads: Count
     """Number of query heads per layer."""
     gated: bool = False
-    """Whether the output has a gate of its own width."""
+    """Whether the output has a gate with its own projection."""
 
     @property
     def summary(self) -> str:

@@ -19,7 +19,8 @@ class LightningLayers(StateLayers):
     head_dim: Count
     """Width of a head."""
     convolution: CountOrZero = 0
-    """Number of tokens that a convolution spans; lightning attention has none."""
+    """Number of tokens that a convolution spans. It is 0: lightning attention has no
+    convolution."""
 
     @property
     def state_values(self) -> int:

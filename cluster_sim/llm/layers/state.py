@@ -24,7 +24,7 @@ class StateLayers(AttentionLayers):
     state_precision: Literal["fp32", "bf16"] = "fp32"
     """Precision of the recurrent state."""
     convolution: CountOrZero = 4
-    """Number of tokens that the convolution spans; 0 where there is none."""
+    """Number of tokens that the convolution spans. 0 means no convolution."""
 
     @property
     @abstractmethod

@@ -7,7 +7,7 @@ from cluster_sim.typing import Count
 
 
 class Window(Description):
-    """Layers whose attention sees the last `tokens` only."""
+    """Layers whose attention sees only the last `tokens`."""
 
     tokens: Count
     """Length of the window [tokens]."""

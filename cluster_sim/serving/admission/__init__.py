@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from cluster_sim.serving.admission.accept_all import AcceptAll
-from cluster_sim.serving.admission.gate import Gate, Prefill
+from cluster_sim.serving.admission.gate import Gate, Prefill, Refusal
 from cluster_sim.serving.admission.predicted_ttft import PredictedTtft
 from cluster_sim.serving.admission.queue_limit import QueueLimit
 from cluster_sim.serving.admission.token_bucket import TokenBucket
@@ -24,5 +24,6 @@ __all__ = [
     "PredictedTtft",
     "Prefill",
     "QueueLimit",
+    "Refusal",
     "TokenBucket",
 ]

@@ -18,6 +18,15 @@ class Prefill(NamedTuple):
     """Rate at which it prefills in full steps [tokens/s]."""
 
 
+class Refusal(NamedTuple):
+    """Words for a rejection: the limit that a request exceeds, and a remedy."""
+
+    text: str
+    """Limit that was exceeded, with its number."""
+    remedy: str
+    """Change of the scenario that lets more such requests in."""
+
+
 class Gate(NamedTuple):
     """An admission policy at work, with whatever it remembers during one run."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from cluster_sim.schema import Description
-from cluster_sim.serving.admission.gate import Gate, Prefill
+from cluster_sim.serving.admission.gate import Gate, Prefill, Refusal
 
 
 class AdmissionPolicy(Description):
@@ -25,6 +25,18 @@ class AdmissionPolicy(Description):
             Objective for the time to first token of each class of requests [s].
         """
         yield from ()
+
+    @abstractmethod
+    def refusal(self, ttft_s: float | None, tokens: int) -> Refusal:
+        """Return why the policy has rejected a request, in words.
+
+        Parameters
+        ----------
+        ttft_s
+            Objective for the time to first token of the request's class [s].
+        tokens
+            Number of tokens of the prompt and the answer.
+        """
 
     @abstractmethod
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate | None:

@@ -4,30 +4,39 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from cluster_sim.request import Request
-from cluster_sim.serving.admission.gate import Gate, Prefill
+from cluster_sim.serving.admission.gate import Gate, Prefill, Refusal
 from cluster_sim.serving.admission.policy import AdmissionPolicy
 from cluster_sim.serving.load import Load
-from cluster_sim.units import PositiveSeconds
+from cluster_sim.units import PositiveSeconds, duration_text
 
 
 class PredictedTtft(AdmissionPolicy):
-    """Rejects a request whose time to first token would be too long.
+    """Rejection of requests whose predicted time to first token is too long.
 
-    It predicts that time from the prompt tokens before the request and its own, at the replica's
-    rate, as Mooncake's Conductor does (Qin et al., Mooncake, arXiv 2407.00079, algorithm 1). The
-    prediction is a lower bound: the share of each step that decoding takes, and waiting for KV
-    cache or a batch slot, are not in it.
+    The prediction uses the prompt tokens before the request, its own prompt tokens, and the prefill
+    rate of the replica, as Mooncake's Conductor does (Qin et al., Mooncake, arXiv 2407.00079,
+    algorithm 1). It is a lower bound: it ignores the share of each step that decode takes, and
+    waiting for KV cache or a batch slot.
     """
 
     policy: Literal["predicted_ttft"] = "predicted_ttft"
     limit_s: PositiveSeconds | None = None
-    """Maximum time to first token [s]. Default: that of the request's SLO; a request without one is
-    never rejected."""
+    """Maximum predicted time to first token [s]. Default: the limit in the request's SLO; a request
+    without one is never rejected."""
 
     def faults(self, ttft_s: Sequence[float | None]) -> Iterator[str]:
         """Yield a fault where neither the policy nor any class of requests has a limit."""
         if self.limit_s is None and all(limit_s is None for limit_s in ttft_s):
             yield "'limit' is missing; expected a time such as '2 s', or a ttft in the SLO"
+
+    def refusal(self, ttft_s: float | None, tokens: int) -> Refusal:
+        """Return the limit in words."""
+        limit_s = self.limit_s or ttft_s
+        above = "its limit" if limit_s is None else duration_text(limit_s)
+        return Refusal(
+            f"predicted TTFT above {above}",
+            "more replicas prefill sooner; `cluster.admission.limit` or `slo.ttft` is the limit",
+        )
 
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
         """Return the policy at work in one run."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from cluster_sim.request import Request
-from cluster_sim.serving.admission.gate import Gate, Prefill
+from cluster_sim.serving.admission.gate import Gate, Prefill, Refusal
 from cluster_sim.serving.admission.policy import AdmissionPolicy
 from cluster_sim.serving.load import Load
 from cluster_sim.typing import Count
@@ -12,21 +12,33 @@ from cluster_sim.units import PerSecond
 
 
 class TokenBucket(AdmissionPolicy):
-    """Rejects a request where the bucket holds less than its price.
+    """Rejection of requests if a token bucket holds less than their price.
 
-    The bucket is filled at a steady rate, and each request takes its price out of it. The bucket is
-    full at first. A request whose price is more than `burst` never enters. (RFC 2697's committed
-    rate and burst.)
+    The bucket is full at first and is refilled at a steady rate; each admitted request takes its
+    price out of it. A request whose price exceeds `burst` is always rejected (committed rate and
+    burst of RFC 2697).
     """
 
     policy: Literal["token_bucket"] = "token_bucket"
     rate_per_s: PerSecond
-    """Rate at which the bucket is filled [requests/s or tokens/s]."""
+    """Rate at which the bucket is refilled [requests/s or tokens/s]."""
     burst: Count
-    """Maximum content of the bucket, in requests or tokens."""
+    """Maximum content of the bucket [requests or tokens]."""
     counts: Literal["requests", "tokens"] = "requests"
-    """Price of a request: `requests`, one; `tokens`, the tokens of prompt and answer, as gateways
-    count that go by `max_tokens`."""
+    """Price of a request. requests: each request costs one. tokens: a request costs the tokens of
+    its prompt and answer, as in gateways that count `max_tokens`."""
+
+    def refusal(self, ttft_s: float | None, tokens: int) -> Refusal:
+        """Return the limit in words: that of one request, else that of the rate."""
+        if self.counts == "tokens" and tokens > self.burst:
+            return Refusal(
+                f"longer than the rate limit's burst of {self.burst:,} tokens",
+                "`cluster.admission.burst` of at least the tokens of the longest request",
+            )
+        return Refusal(
+            f"rate limit of {self.rate_per_s:,.6g} {self.counts}/s, burst {self.burst:,}",
+            "`cluster.admission.rate` and `burst` are the limits",
+        )
 
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
         """Return the policy at work in one run."""

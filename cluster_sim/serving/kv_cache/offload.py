@@ -25,14 +25,14 @@ from cluster_sim.units import Bytes, BytesPerSecond
 
 
 class Tier(Description):
-    """Memory behind that of the devices, for each replica."""
+    """Memory for the KV cache of each replica, behind the memory of its devices."""
 
     tier: Literal["host", "nvme", "memoryx"]
-    """Kind of memory."""
+    """Kind of memory of this tier."""
     capacity_bytes: Bytes
     """Capacity for the KV cache of one replica [B]."""
     bandwidth_bytes_per_s: BytesPerSecond
-    """Bandwidth from here to all devices of one replica together [B/s]."""
+    """Bandwidth from this tier to all devices of one replica together [B/s]."""
 
 
 class Level(NamedTuple):

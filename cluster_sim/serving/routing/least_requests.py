@@ -14,11 +14,12 @@ from cluster_sim.units import Seconds
 
 
 class LeastRequests(Description):
-    """The replica with the fewest requests, waiting or running: join the shortest queue."""
+    """Routing to the replica with the fewest requests, waiting or running: join the shortest queue."""
 
     policy: Literal["least_requests"] = "least_requests"
     staleness_s: Seconds = 0.0
-    """Maximum age of the loads that the router sees [s]; default: it sees them as they are."""
+    """Maximum age of the load information that the router uses [s]. Default: the information is
+    always current."""
 
     def picker(self, rng: numpy.random.Generator) -> Picker:
         """Return the policy at work in one run; it draws nothing."""

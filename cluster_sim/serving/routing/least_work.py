@@ -14,16 +14,18 @@ from cluster_sim.units import Seconds
 
 
 class LeastWork(Description):
-    """The replica with the fewest tokens left to process.
+    """Routing to the replica with the fewest tokens left to process.
 
-    It knows how long answers will be, which no real router does: a bound on what one can gain. Where service time is proportional to tokens and one request is served at a time, this is a
-    single queue before all replicas (Harchol-Balter, Performance Modeling and Design of Computer
-    Systems, ch. 24).
+    The policy knows the lengths of answers in advance, which no real router does: it gives a bound
+    on what a router can gain. If service time is proportional to tokens and one request is served
+    at a time, this policy equals a single queue in front of all replicas (Harchol-Balter,
+    Performance Modeling and Design of Computer Systems, ch. 24).
     """
 
     policy: Literal["least_work"] = "least_work"
     staleness_s: Seconds = 0.0
-    """Maximum age of the loads that the router sees [s]; default: it sees them as they are."""
+    """Maximum age of the load information that the router uses [s]. Default: the information is
+    always current."""
 
     def picker(self, rng: numpy.random.Generator) -> Picker:
         """Return the policy at work in one run; it draws nothing."""

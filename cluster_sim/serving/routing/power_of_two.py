@@ -14,15 +14,17 @@ from cluster_sim.units import Seconds
 
 
 class PowerOfTwo(Description):
-    """The one with fewer requests of two different replicas drawn at random.
+    """Routing to the one of two randomly drawn replicas with fewer requests.
 
-    Nearly as good as looking at all of them, and no herd follows where loads are seen late.
-    (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, IEEE TPDS 12(10), 2001.)
+    It is nearly as good as looking at all replicas, and it causes no herding if load information is
+    stale (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, IEEE TPDS 12(10),
+    2001).
     """
 
     policy: Literal["power_of_two"] = "power_of_two"
     staleness_s: Seconds = 0.0
-    """Maximum age of the loads that the router sees [s]; default: it sees them as they are."""
+    """Maximum age of the load information that the router uses [s]. Default: the information is
+    always current."""
 
     def picker(self, rng: numpy.random.Generator) -> Picker:
         """Return the policy at work in one run, with draws from `rng`."""

@@ -21,28 +21,30 @@ from cluster_sim.units import Seconds
 
 
 class PrefixAffinity(Description):
-    """The replica that the longest prefix of the prompt was sent to before.
+    """Routing to the replica that received the longest prefix of the prompt before.
 
-    Where loads differ too much it is the least loaded replica.
-    The rule and its defaults are those of the cache-aware policy of SGLang's router (sgl-router,
-    README). The router remembers what it sent, not what replicas still hold: their caches may have
-    dropped it. Prompts whose pieces are not known go to the replica with fewest requests.
+    If loads differ too much, the least loaded replica gets the request. The rule and its defaults
+    are those of the cache-aware policy of SGLang's router (sgl-router, README). The router
+    remembers what it sent, not what replicas still hold: their caches may have evicted it. Prompts
+    of unknown content go to the replica with the fewest requests.
     """
 
     policy: Literal["prefix_affinity"] = "prefix_affinity"
     cache_threshold: Annotated[float, Field(ge=0.0, le=1.0)] = 0.3
-    """Share of the prompt that a prefix must exceed, or else the request goes to the least loaded
-    replica."""
+    """Share of the prompt that the known prefix must exceed. Otherwise the request goes to the
+    least loaded replica."""
     balance_abs: CountOrZero = 64
     """Number of requests by which the highest load must exceed the lowest for loads to differ too
-    much; `balance_rel` must be exceeded as well."""
+    much. `balance_rel` must be exceeded as well."""
     balance_rel: Annotated[float, Field(ge=1.0)] = 1.5
-    """Factor by which the highest load must exceed the lowest for loads to differ too much;
+    """Factor by which the highest load must exceed the lowest for loads to differ too much.
     `balance_abs` must be exceeded as well."""
     remembered_tokens: Count = 67_108_864
-    """Number of the tokens sent to each replica that the router remembers, the latest of them."""
+    """Maximum number of tokens sent to each replica that the router remembers. The oldest are
+    forgotten first."""
     staleness_s: Seconds = 0.0
-    """Maximum age of the loads that the router sees [s]; default: it sees them as they are."""
+    """Maximum age of the load information that the router uses [s]. Default: the information is
+    always current."""
 
     def picker(self, rng: numpy.random.Generator) -> Picker:
         """Return the policy at work in one run; it draws nothing."""

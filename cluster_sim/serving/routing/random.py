@@ -12,9 +12,9 @@ from cluster_sim.serving.routing.picker import Picker, uniforms
 
 
 class Random(Description):
-    """Any replica, each as likely as every other.
+    """Routing to a random replica, all of which are equally likely.
 
-    Poisson traffic that comes in is Poisson traffic at each of them.
+    If the incoming traffic is Poisson, the traffic at each replica is Poisson too.
     """
 
     policy: Literal["random"] = "random"

@@ -12,7 +12,10 @@ from cluster_sim.serving.routing.picker import Picker
 
 
 class RoundRobin(Description):
-    """One replica after the other: request k goes to replica k modulo their number."""
+    """Routing to one replica after the other.
+
+    Request k goes to replica k modulo the number of replicas.
+    """
 
     policy: Literal["round_robin"] = "round_robin"
 

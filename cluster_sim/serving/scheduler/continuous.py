@@ -27,23 +27,26 @@ from cluster_sim.typing import Count, CountOrZero
 
 
 class Continuous(BatchingPolicy):
-    """Requests join and leave between any two steps."""
+    """Continuous batching: requests join and leave between any two steps."""
 
     policy: Literal["continuous"] = "continuous"
     max_sequences: Count | None = None
-    """Maximum number of requests in the batch; default: the engine's."""
+    """Maximum number of requests in the batch. Default: that of the engine."""
     max_batched_tokens: Count | None = None
-    """Maximum number of tokens of a step, decoding and prompts together; default: the engine's."""
+    """Maximum number of tokens per step: decoding sequences and prefill together. Default: that of
+    the engine."""
     chunked_prefill: bool | None = None
-    """Whether a prompt may be spread over several steps; default: the engine's."""
+    """Whether the prefill of a prompt may be split over several steps. Default: as the engine
+    does."""
     order: QueueOrder = "fcfs"
-    """Order in which waiting requests are admitted; the last in the order is preempted first."""
+    """Order in which waiting requests are admitted. The last request in this order is preempted
+    first."""
     batch_wait_timeout_iterations: CountOrZero | None = None
-    """Maximum number of steps for which new requests are held back while others decode, for more to
-    come, as TensorRT-LLM does; default: the engine's."""
+    """Maximum number of steps for which new requests are held back during decoding, so that more of
+    them can join together, as TensorRT-LLM does. Default: that of the engine."""
     batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] | None = None
-    """Share of max_batched_tokens from which on a step does not hold new requests back; default:
-    the engine's."""
+    """Share of max_batched_tokens from which a step no longer holds back new requests. Default:
+    that of the engine."""
 
     def step_tokens(self, engine: Engine) -> int:
         """Return the maximum number of tokens of a step of one rank."""

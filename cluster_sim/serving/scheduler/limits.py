@@ -18,6 +18,6 @@ class SchedulerLimits:
     max_context: int
     """Maximum number of tokens of a sequence of the model."""
     chunked_prefill: bool = True
-    """Whether a prompt may be spread over several steps."""
+    """Whether the prefill of a prompt may be split over several steps."""
     view: LimitedView = NO_VIEW
     """View of queries in layers that do not see the whole context."""

@@ -19,7 +19,7 @@ _NO_LIMIT = 1 << 40  # tokens
 
 
 class Static(BatchingPolicy):
-    """Requests join when a batch is formed, and leave together."""
+    """Static batching: requests join when a batch is formed, and leave together."""
 
     # a batching without a policy is continuous, for editors too
     model_config = ConfigDict(json_schema_extra={"required": ["policy"]})
@@ -28,7 +28,7 @@ class Static(BatchingPolicy):
 
     policy: Literal["static"] = "static"
     max_sequences: Count | None = None
-    """Maximum number of requests in the batch; default: the engine's."""
+    """Maximum number of requests in the batch. Default: that of the engine."""
 
     def step_tokens(self, engine: Engine) -> int:
         """Return the maximum number of tokens of a step: there is none."""

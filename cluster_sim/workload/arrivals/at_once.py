@@ -19,7 +19,7 @@ class AtOnce(ArrivalProcess):
 
     process: Literal["at_once"] = "at_once"
     requests: RequestCount
-    """Number of requests."""
+    """Number of requests, all of which are sent at time zero."""
 
     def pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Yield arrays of arrival times that are all zero [s], indefinitely."""

@@ -28,10 +28,10 @@ class Diurnal(Clock, OpenLoop):
 
     process: Literal["diurnal"] = "diurnal"
     rate_per_s: PerSecond | None = None
-    """Mean rate over a week, including the weekend [1/s]."""
+    """Mean rate over a week, including the weekend [1/s]. Default: `points` give the rate."""
     points: Annotated[tuple[tuple[Seconds, RateOrZero], ...], Field(min_length=1)] | None = None
     """Pairs of [time, rate] from time zero on, in place of `rate` and the daily curve; the rate is
-    linear between points."""
+    linear between points. Default: the daily curve."""
     period_s: PositiveSeconds | None = None
     """Time after which the points repeat [s]. Default: the last rate holds indefinitely."""
 

@@ -27,7 +27,7 @@ class State(Description):
 
 
 class Mmpp(OpenLoop):
-    """Arrivals at the rate of a hidden state.
+    """Arrivals at the rate of a hidden state, which changes at random times.
 
     After an exponentially distributed stay the next state is drawn from the other states with equal
     probability. For two states the index of dispersion is known in closed form (Heffes, Lucantoni,

@@ -47,17 +47,17 @@ class OnOff(OpenLoop):
     preset: Literal["azure-code"] | None = None
     """Name of a set of values for the omitted keys, fitted to a trace. Default: no preset."""
     on_s: PositiveSeconds
-    """Mean length of a burst [s]."""
+    """Mean length of a burst [s]. Required without a preset."""
     on_shape: Positive = 1.0
     """Gamma shape of the length of a burst; 1 is exponential."""
     off_s: PositiveSeconds
-    """Mean silence between bursts, before the cut at `off_max` [s]."""
+    """Mean silence between bursts, before the cut at `off_max` [s]. Required without a preset."""
     off_sigma: Sigma = 1.0
     """Standard deviation of the logarithm of a silence."""
     off_max_s: PositiveSeconds | None = None
     """Maximum silence; longer silences are cut to it [s]. Default: no cut."""
     burst_rate_per_s: PerSecond
-    """Mean rate of arrivals in a burst [1/s]."""
+    """Mean rate of arrivals in a burst [1/s]. Required without a preset."""
     burst_rate_sigma: Sigma = 0.0
     """Standard deviation of the logarithm of a burst's rate, which is drawn for each burst."""
     gap_shape: Positive = 1.0

@@ -30,7 +30,7 @@ class Repeats(Description):
     """
 
     none: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    """Probability of no repetition."""
+    """Probability of zero repetitions."""
     median: Annotated[float, Field(gt=0.0)]
     """Median of the log-normal number of repetitions."""
     sigma: Sigma
@@ -61,7 +61,7 @@ def _preset_or_keys(schema: dict[str, Any]) -> None:
     """Describe the preset in the JSON Schema: a name. The keys that a preset sets are optional."""
     schema["properties"]["preset"] = {
         "type": "string",
-        "description": "Name of a session preset of the catalog: values for the omitted keys.",
+        "description": "Name of a session preset of the catalog: values for the omitted keys. Default: no preset.",
     }
 
 
@@ -77,36 +77,41 @@ class Sessions(Description):
     model_config = ConfigDict(json_schema_extra=_preset_or_keys)
 
     arrivals: Arrivals | None = None
-    """Arrival process of the starts of sessions; give either `arrivals` or `concurrency`."""
+    """Arrival process of the starts of sessions. Either `arrivals` or `concurrency` is required."""
     concurrency: ClientCount | None = None
-    """Number of concurrent sessions: when a session ends, the next one starts."""
+    """Number of concurrent sessions: when a session ends, the next one starts. Either `arrivals` or
+    `concurrency` is required."""
     requests: RequestCount | None = None
     """Number of requests of all sessions together. Default: sessions continue until `duration`."""
     trace: Trace | None = None
-    """Recorded sessions in place of random ones; after the last session the first one follows."""
+    """Recorded sessions in place of random ones; after the last session the first one follows.
+    Default: random sessions."""
 
     turns: Repeats | None = None
-    """Number of user turns per session."""
+    """Number of user turns per session. Required unless a preset or a trace gives it."""
     tool_steps: Repeats | None = None
     """Number of steps per turn after the first, each started by the result of a tool. Default: 0."""
     shared_tokens: CountOrZero = 0
     """Length of the text at the beginning of every session: system prompt, tools, instructions
     [tokens]."""
     first_tokens: Lengths | None = None
-    """Length of the user's first message [tokens]."""
+    """Length of the user's first message [tokens]. Required unless a preset or a trace gives it."""
     user_tokens: Lengths | None = None
-    """Length of each later message of the user [tokens]."""
+    """Length of each later message of the user [tokens]. Required unless a preset or a trace gives
+    it."""
     tool_tokens: Lengths | None = None
-    """Length of the result of a tool [tokens]."""
+    """Length of the result of a tool [tokens]. Required if there are `tool_steps`."""
     output_tokens: Lengths | None = None
-    """Length of each answer, including reasoning [tokens]."""
+    """Length of each answer, including reasoning [tokens]. Required unless a preset or a trace
+    gives it."""
     output_sigma: Sigma = 0.0
     """Standard deviation of the logarithm of a factor with mean 1 on the length of all answers of a
     session, since some users always ask for long answers."""
     user_gap: Gaps | None = None
-    """Time from an answer to the user's next message [s]."""
+    """Time from an answer to the user's next message [s]. Required unless a preset or a trace gives
+    it."""
     tool_gap: Gaps | None = None
-    """Time from an answer to the result of the tool [s]."""
+    """Time from an answer to the result of the tool [s]. Required if there are `tool_steps`."""
     window_tokens: Count | None = None
     """Context window, the maximum length of prompt and answer together [tokens]. Answers are cut to
     it, and a session that has filled it ends. Default: no limit."""

@@ -115,7 +115,7 @@ def _batches(source: TraceSource, header: BlisHeader) -> Iterator[Batch]:
             while rows := list(islice(_numbered(table), AT_A_TIME)):
                 yield reader.batch(rows)
         except csv.Error as fault:
-            source.place.refuse(f"is not CSV: {fault}")
+            source.place.refuse(f"is not valid CSV: {fault}")
 
 
 def _numbered(table: csv.DictReader[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:

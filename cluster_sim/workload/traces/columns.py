@@ -8,8 +8,8 @@ from cluster_sim.schema import Description
 class TraceColumns(Description):
     """Names of the columns, or keys, with the values that a replay needs.
 
-    Case and punctuation do not matter: `prompt_len` matches `Prompt Len`. A point separates the keys
-    of nested JSON objects: `usage.prompt_tokens`.
+    Case and punctuation do not matter: `prompt_len` matches `Prompt Len`. A dot reaches into JSON
+    objects: `usage.prompt_tokens`.
     """
 
     arrival: str
@@ -19,5 +19,5 @@ class TraceColumns(Description):
     output: str
     """Name of the column of output lengths [tokens]."""
     session: str | None = None
-    """Name of the column that identifies the conversation of a request. Default: every request
-    stands alone."""
+    """Name of the column with the conversation to which a request belongs. Default: requests are
+    independent."""

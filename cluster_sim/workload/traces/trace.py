@@ -43,58 +43,62 @@ class _KnownFile(NamedTuple):
 
 
 class Trace(Description):
-    """Arrivals and lengths of a recorded trace, whose first row is at time zero.
+    """Arrivals and lengths of a recorded trace, with its first row at time zero.
 
-    Failures (in BurstGPT: no answer) and rows without prompt or answer are omitted and counted, see
-    `Tally`. Rows that are up to 8,192 rows late are sorted and counted. Any other row that is not a
-    request is a fault, reported with its line, since a trace with holes is another workload.
+    Rows of failures (BurstGPT: no answer) and rows without prompt or answer are omitted. Rows that
+    are up to 8,192 rows late are moved to their position. All such rows are counted, see `Tally`.
+    Any other row that is not a request is a fault that names its line, because a trace with gaps
+    would be a different workload.
     """
 
     format: Format | None = None
-    """Format of the trace. Default: the format that the content has."""
+    """Format of the trace. Default: detected from the content."""
     path: str
-    """Path of the file, which may be packed by gzip, zstd, xz, bz2 or zip; for servegen and weka also
-    a folder or an archive (tar, packed or not, or zip)."""
+    """Path of the file, which may be packed by gzip, zstd, xz, bz2 or zip. servegen and weka also
+    accept a folder, or an archive: tar, packed or not, or zip."""
     start_s: Seconds = 0.0
-    """Time of the trace that becomes time zero; earlier rows are omitted [s]."""
+    """Time in the trace before which rows are omitted [s]. The first row after it is at time
+    zero."""
     sample: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    """Probability with which each request or session is kept: traffic of a smaller service with
-    similar users."""
+    """Share of rows that is kept, chosen at random. It gives a smaller service with the same
+    habits."""
     dejitter_s: PositiveSeconds | None = None
-    """Time after their timestamps over which rows are spread at random, uniformly [s]. Coarse
-    timestamps, such as Mooncake's of 3 s, otherwise cause artificial bursts. Default: rows arrive at
-    their timestamps."""
+    """Time over which rows are spread evenly at random after their timestamps [s]. Timestamps in
+    coarse ticks, such as 3 s in Mooncake, would otherwise make artificial bursts. Default: rows
+    arrive at their timestamps."""
     speedup: Annotated[float, Field(gt=0.0)] = 1.0
-    """Factor by which times are divided: 2 makes the traffic twice as fast."""
+    """Number by which times are divided. 2 makes the traffic twice as fast."""
     limit: RequestCount | None = None
-    """Maximum number of requests, counted from the first. Default: all."""
+    """Number of requests that are read, from the first on. Default: all."""
     block_tokens: Count | None = None
     """Length of a block of hash_ids [tokens]. Default: 512 for Mooncake, 16 for Bailian."""
     columns: TraceColumns | None = None
-    """Names of the columns or keys, for a file without a known format. Default: those of the
+    """Names of the columns or keys, for a file of no known format. Default: the names of the
     format."""
     time_unit: TimeUnit | None = None
-    """Unit of arrival times, or iso for dates and times of ISO 8601. Default: the unit of the format;
-    if the format has no fixed unit, the magnitude of the times decides, and a note reports it."""
+    """Unit of arrival times, or iso for dates and times of ISO 8601. Default: the unit of the
+    format. If the format leaves it open, the magnitude of the times decides, and a note reports the
+    choice."""
     replay: Literal["sessions", "timestamps"] | None = None
-    """Replay of the requests of a conversation: each request waits for the previous answer
-    (sessions), or arrives at its recorded time in any case (timestamps). Default: sessions if the
-    file links the requests of conversations, else timestamps."""
+    """Replay of requests that belong to one conversation. sessions: each request waits for the
+    answer to the previous one. timestamps: each request arrives at its recorded time. Default:
+    sessions if the file links requests to conversations."""
 
     prefix: PrefixPlace | None = None
-    """Position of the prefix of a prefix_group in a blis file: included in the length of the prompt,
-    or in front of the prompt. Default: in_front if a simulator wrote the file or the server counted
-    the prefix, else included; a note reports it."""
+    """Position of the prefix of a request's prefix_group in a blis file. included: the prompt length
+    includes the prefix. in_front: the prefix comes in addition, before the prompt. Default: in_front
+    if a simulator wrote the file or the server counted the prefix, otherwise included. A note
+    reports the choice."""
 
     arrivals: Arrivals | None = None
-    """Arrival process of the conversations of a sharegpt file, or of its requests if replay is
-    timestamps. Other formats have recorded times."""
+    """Process by which conversations of a sharegpt file start, or by which its requests arrive if
+    replay is timestamps. Default: other formats have recorded times."""
     tokens_per_word: Annotated[float, Field(gt=0.0, le=1000.0)] | None = None
-    """Number of tokens per word of a sharegpt file; English has about 1.3. A text has at least one
-    token. Other formats have recorded numbers of tokens."""
+    """Number of tokens per word of a sharegpt file. A text has at least one token. English has
+    about 1.3 tokens per word. Default: other formats have recorded counts."""
     tokenizer: str | None = None
-    """Path of a tokenizer.json that counts the tokens of a sharegpt file, in place of
-    tokens_per_word. It needs the package tokenizers."""
+    """Path of a tokenizer.json that counts the tokens of a sharegpt file, instead of
+    tokens_per_word. It needs the package tokenizers. Default: no tokenizer."""
 
     @model_validator(mode="after")
     def _count_in_one_way(self) -> Self:

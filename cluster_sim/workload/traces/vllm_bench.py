@@ -94,7 +94,7 @@ def _result(source: TraceSource) -> Mapping[str, Any]:
         except (ValueError, RecursionError):
             line_number = getattr(fault, "lineno", 1)
             raise ScenarioError.at(
-                f"{source.path}:{line_number}", f"is not JSON: {fault}"
+                f"{source.path}:{line_number}", f"is not valid JSON: {fault}"
             ) from None
     if len(results) != 1:
         raise ScenarioError.at(

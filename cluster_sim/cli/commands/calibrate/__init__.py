@@ -9,7 +9,7 @@ from cluster_sim.cli.commands.calibrate.power import power
 
 calibrate = typer.Typer(
     name="calibrate",
-    help="Fit a device's kernel constants to measured kernels; print cross-validated errors beside the naive roofline's.",
+    help="Fit a device's kernel times or power to measured kernels.",
     no_args_is_help=True,
 )
 for command in (kernels, power):

@@ -1,4 +1,4 @@
-"""`cluster-sim calibrate kernels`: how long kernels take."""
+"""`cluster-sim calibrate kernels`: constants of kernel times, fitted to measurements."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def kernels(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--processors",
             min=1,
-            help="Streaming multiprocessors; default: as in the device's file.",
+            metavar="N",
+            help="Set the number of SMs; default: the device file's.",
             show_default=False,
         ),
     ] = None,
@@ -37,7 +38,7 @@ def kernels(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--engine",
             metavar="NAME",
-            help="Keep the fits apart as this engine's own, such as vLLM.",
+            help="Store the fits under this engine, such as vLLM.",
         ),
     ] = "",
     like: Annotated[
@@ -45,7 +46,7 @@ def kernels(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--like",
             metavar="NAME",
-            help="A similar device: its constants hold where few kernels do not tell.",
+            help="Take constants that too few kernels determine from this device.",
             show_default=False,
         ),
     ] = None,
@@ -55,7 +56,7 @@ def kernels(  # noqa: PLR0913 - a parameter is an option of the command
             "--widest-fp8",
             metavar="VALUES",
             min=1,
-            help="Widest attention heads over an fp8 cache that count.",
+            help="Omit attention on an fp8 cache with more values per head.",
             show_default=False,
         ),
     ] = 10**6,
@@ -64,12 +65,15 @@ def kernels(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--out",
             metavar="FILE",
-            help="Write the device with the fitted kernels here.",
+            help="Write the device with its fitted kernels to this file.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Fit the times of kernels; print errors beside the naive roofline's."""
+    """Fit the times of kernels; print errors beside the roofline's.
+
+    The first errors are cross-validated: they are of kernels that the fit has not used.
+    """
     from rich.table import Table
 
     from cluster_sim.calibration.fit_options import FitOptions
@@ -105,7 +109,7 @@ def kernels(  # noqa: PLR0913 - a parameter is an option of the command
         left_out, naive = map(_percent, calibrated.errors), map(_percent, calibrated.naive)
         table.add_row(calibrated.kind, f"{calibrated.rows:,}", *left_out, *in_sample, *naive)
     if not fits:
-        few = f"holds fewer than {options.fewest} usable kernels of any kind that {described.name} runs, and fewer than 24 collectives"
+        few = f"got fewer than {options.fewest} usable kernels of any kind that {described.name} runs, and fewer than 24 collectives; expected more of one kind"
         raise ScenarioError.at(str(file), few)
     stdout().print(table)
     if out is not None:

@@ -1,4 +1,4 @@
-"""Arguments that both kinds of calibration have."""
+"""Arguments and options of both kinds of calibration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Kernels = Annotated[
     Path,
     typer.Argument(
         metavar="KERNELS",
-        help="Measured kernels, blocks or collectives, Parquet or CSV, with the columns of aiconfigurator's tables, or op, ranks, size_bytes, latency_ms.",
+        help="Measured kernels, blocks or collectives, as Parquet or CSV.",
         show_default=False,
     ),
 ]
@@ -25,20 +25,25 @@ DeviceName = Annotated[
     typer.Option(
         "--device",
         metavar="NAME",
-        help="A device of the catalog, or the path of a device file.",
+        help="Fit this catalog device, or the device of this file.",
         show_default=False,
     ),
 ]
 System = Annotated[
     str | None,
     typer.Option(
-        "--system", help="Which system's rows; default: the device's name.", show_default=False
+        "--system",
+        metavar="NAME",
+        help="Use rows of this system; default: the device's name.",
+        show_default=False,
     ),
 ]
 Collector = Annotated[
     str,
     typer.Option(
-        "--collector", metavar="PREFIX", help="Only rows whose version begins so, such as vllm."
+        "--collector",
+        metavar="PREFIX",
+        help="Use only rows whose version starts with this, such as vllm.",
     ),
 ]
 
@@ -46,7 +51,25 @@ Collector = Annotated[
 def measured_kernels(
     file: Path, device: str, system: str | None, collector: str
 ) -> tuple[Device, list[pa.Table]]:
-    """Return the device that is named, and the tables of its kernels in the file."""
+    """Return a device and the tables of its measured kernels.
+
+    Parameters
+    ----------
+    file
+        Parquet or CSV file with the columns of aiconfigurator's tables, or with op, ranks,
+        size_bytes and latency_ms.
+    device
+        Name of a device in the catalog, or path of a device file.
+    system
+        Name of the system whose rows are read. Default: the device's name.
+    collector
+        First characters of the versions whose rows are read; "" for all rows.
+
+    Raises
+    ------
+    ScenarioError
+        The device is unknown, or the file cannot be read.
+    """
     from cluster_sim.calibration.kernel_tables import read_kernels
     from cluster_sim.hardware.device import device_named
 

@@ -1,4 +1,4 @@
-"""`cluster-sim calibrate power`: what kernels draw."""
+"""`cluster-sim calibrate power`: board power of kernels, fitted to measurements."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _COLUMNS = (
     "kernel",
     "collector",
     "rows",
-    "like kernels differ",
+    "spread of equal kernels",
     "median |error|",
-    "p90",
-    "where they repeat",
+    "p90 |error|",
+    "median of repeated",
     "busy",
     "active",
     "start",
@@ -51,16 +51,16 @@ def power(
         table.add_row(*_cells(calibrated))
     if not table.row_count:
         raise ScenarioError.at(
-            str(file), "holds too few kernels with power_w, power_limit_w and version"
+            str(file), "got too few kernels with power_w, power_limit_w and version"
         )
     stdout().print(table)
     print(
-        f"Of each kind the collector whose like kernels differ least; not fitted where they differ by more than {WORST:.0%}."
+        f"Each kind uses the collector whose equal kernels have the smallest spread; a kind with a spread above {WORST:.0%} is not fitted."
     )
 
 
 def _cells(calibrated: CalibratedPower) -> Iterator[str]:
-    """Yield the cells of one kind of kernel; only the first four where nothing was fitted."""
+    """Yield the cells of one kind of kernel; only the first four if it was not fitted."""
     yield from (calibrated.kind, calibrated.collector, f"{calibrated.rows:,}")
     yield f"{calibrated.difference:.1%}"
     errors, repeating, fit = calibrated.errors, calibrated.repeating, calibrated.fit

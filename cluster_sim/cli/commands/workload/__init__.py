@@ -10,7 +10,7 @@ from cluster_sim.cli.commands.workload.show import show
 
 workload = typer.Typer(
     name="workload",
-    help="The traffic alone: how bursty it is, how long requests are, what prompts share. `workload fit TRACE` proposes a process that matches; `workload fetch` names public traces, `workload fetch NAME` downloads one.",
+    help="Show, fit or fetch traffic, without a cluster.",
     no_args_is_help=True,
 )
 for command in (show, fit, fetch):

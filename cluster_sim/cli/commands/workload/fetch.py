@@ -1,4 +1,4 @@
-"""`cluster-sim workload fetch`: public traces from their origins."""
+"""`cluster-sim workload fetch`: downloads of public traces."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ def fetch(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="NAME...", help="Traces to download; default: name them.", show_default=False
+            metavar="NAME...",
+            help="Traces to download; default: list their names.",
+            show_default=False,
         ),
     ] = None,
     *,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where traces go.")] = Path(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Write traces here.")] = Path(
         "traces"
     ),
 ) -> None:
-    """Name public traces, or download some of them."""
+    """List public traces, or download some."""
     from cluster_sim.workload.traces.public import fetch as download
     from cluster_sim.workload.traces.public import public_trace, public_traces
 

@@ -1,4 +1,4 @@
-"""`cluster-sim workload fit`: a process that a trace could have come from."""
+"""`cluster-sim workload fit`: an arrival process and lengths that match a trace."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def fit(  # noqa: PLR0913 - a parameter is an option of the command
     trace: Annotated[
         Path | None,
-        typer.Argument(metavar="TRACE", help="A trace, or a scenario file.", show_default=False),
+        typer.Argument(metavar="TRACE", help="Trace or scenario file.", show_default=False),
     ] = None,
     *,
     variant: Variants = None,
@@ -41,7 +41,7 @@ def fit(  # noqa: PLR0913 - a parameter is an option of the command
     columns: Columns = None,
     time_unit: TimeUnitOption = None,
 ) -> None:
-    """Propose a workload that matches a trace, and say how well it does."""
+    """Propose a workload that matches a trace, with its deviations."""
     from cluster_sim.calibration.traffic import propose
     from cluster_sim.errors import ScenarioError
 
@@ -59,21 +59,23 @@ def fit(  # noqa: PLR0913 - a parameter is an option of the command
 
 
 def _print_proposal(traffic: Demand, proposal: Proposal) -> None:
-    """Print a workload as YAML, and above it as comments what it matches."""
+    """Print a workload as YAML, below comments that compare it with the trace."""
     from cluster_sim.calibration.traffic import SEEDS
     from cluster_sim.schema import yaml_text
 
     print(
-        f"# Fitted to {len(traffic.arrival_s):,} requests of {traffic.name}; beside each statistic the middle 90 % of {SEEDS} seeds of what is proposed."
+        f"# Fitted to {len(traffic.arrival_s):,} requests of {traffic.name}. Each row: statistic, value of the trace, [5 %, 95 %] of {SEEDS} seeds of the proposed workload."
     )
     sessions = None if traffic.reading is None else traffic.reading.sessions
     if sessions:
         print(
-            f"# These are arrivals of single requests. That the turns of {sessions:,} sessions wait for answers is not kept; a trace that is replayed keeps it."
+            f"# The proposal has single requests. In the trace, the turns of {sessions:,} sessions wait for answers; only a replay of the trace keeps that."
         )
     for key, match in proposal.matches.items():
         missed = f", missed by {match.miss:.0%}" if match.miss else ""
         print(f"#   {key:20} {match.trace:10.4g}  [{match.p5:.4g}, {match.p95:.4g}]{missed}")
     tried = "; ".join(f"{name} {error:.0%}" for name, error in proposal.tried.items())
-    print(f"# Tried, with the mean error of a statistic and a price for each number: {tried}")
+    print(
+        f"# Tried processes, with the mean error per statistic plus a penalty per parameter: {tried}"
+    )
     print(yaml_text({"workload": proposal.workload}), end="")

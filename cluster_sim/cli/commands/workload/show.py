@@ -49,8 +49,8 @@ ROWS: Rows = (
     ("prompt tokens, total", "total_prompt_tokens", ",.0f"),
     ("prompt tokens with history, total", "total_context_tokens", ",.0f"),
     ("output tokens, total", "total_output_tokens", ",.0f"),
-    ("rank correlation of the two", "length_correlation", ".2f"),
-    ("prompt tokens seen before", "prefix_reuse", ".1%"),
+    ("rank correlation of prompt and output tokens", "length_correlation", ".2f"),
+    ("prompt tokens in shared prefixes", "prefix_reuse", ".1%"),
 )
 
 
@@ -70,10 +70,10 @@ def show(  # noqa: PLR0913 - a parameter is an option of the command
     time_unit: TimeUnitOption = None,
     json_: Annotated[
         bool,
-        typer.Option("--json", help="Print the statistics as one JSON document, and no table."),
+        typer.Option("--json", help="Print the statistics as one JSON document, no table."),
     ] = False,
 ) -> None:
-    """Show how bursty traffic is, how long requests are, what prompts share."""
+    """Show statistics of traffic: rates, bursts, lengths, prefixes."""
     traffics = TrafficReader(variant or (), set_ or (), seed, answer_rate).traffics(
         files, TraceOptions(columns, time_unit)
     )

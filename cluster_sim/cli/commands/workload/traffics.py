@@ -1,4 +1,4 @@
-"""What `workload show` and `workload fit` share: their options, and the traffics that files hold."""
+"""Options of `workload show` and `workload fit`, and the reader of their files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Out = Annotated[
     typer.Option(
         "--out",
         metavar="FILE",
-        help="Write the requests: .parquet, or .jsonl as Mooncake's traces are.",
+        help="Write the requests: .parquet, or .jsonl in Mooncake's format.",
         show_default=False,
     ),
 ]
@@ -29,7 +29,7 @@ Plot = Annotated[
     typer.Option(
         "--plot",
         metavar="FILE",
-        help="Draw rates and dispersion: PNG, SVG or PDF.",
+        help="Draw rates and dispersion to this PNG, SVG or PDF file.",
         show_default=False,
     ),
 ]
@@ -38,8 +38,8 @@ AnswerRate = Annotated[
     typer.Option(
         "--answer-rate",
         min=1e-6,
-        metavar="N",
-        help="Tokens a second of answers, where requests wait for them.",
+        metavar="RATE",
+        help="Set the rate of answers that requests wait for, in tokens/s.",
     ),
 ]
 DEFAULT_ANSWER_RATE = 50.0
@@ -48,7 +48,7 @@ Columns = Annotated[
     typer.Option(
         "--columns",
         metavar="arrival=A,prompt=P,output=O",
-        help="Columns or keys of a trace of no known format; session=S too.",
+        help="Name the columns of a trace of unknown format; session=S too.",
         show_default=False,
     ),
 ]
@@ -57,17 +57,17 @@ TimeUnitOption = Annotated[
     typer.Option(
         "--time-unit",
         metavar="UNIT",
-        help="Unit of a trace's arrival times: s, ms, us, ns or iso.",
+        help="Set the unit of a trace's arrival times: s, ms, us, ns or iso.",
         show_default=False,
     ),
 ]
 _COLUMN = re.compile(r"(?:^|,)\s*(\w+)=")
-"""What begins a column in `--columns`; names of columns may hold commas and spaces."""
+"""Pattern of a column's key in `--columns`; names of columns may hold commas and spaces."""
 
 
 @dataclass(frozen=True)
 class TraceOptions:
-    """How traces are read that are named without a scenario file."""
+    """Options of a trace that is read without a scenario file."""
 
     columns: str | None = None
     """Text of `--columns`."""
@@ -76,13 +76,16 @@ class TraceOptions:
 
     @property
     def are_given(self) -> bool:
-        """Whether either is given."""
+        """Whether `--columns` or `--time-unit` is given."""
         return self.columns is not None or self.time_unit is not None
 
     def keys(self) -> dict[str, Any]:
-        """Return them as keys of a scenario's `trace`.
+        """Return the options as keys of a scenario's `workload.trace`.
 
-        Raises ScenarioError where columns are not spelt as `--columns` wants them.
+        Raises
+        ------
+        ScenarioError
+            The text of `--columns` has another form than KEY=NAME,KEY=NAME.
         """
         keys: dict[str, Any] = {} if self.time_unit is None else {"time_unit": self.time_unit}
         if self.columns is not None:
@@ -101,21 +104,31 @@ class TraceOptions:
 
 @dataclass(frozen=True)
 class TrafficReader:
-    """Reader of files as traffic."""
+    """Reader of the traffic in scenario files and traces."""
 
     variants: Sequence[str]
-    """Variants of scenario files; empty for all."""
+    """Names of the variants of scenario files that are read; empty for all variants."""
     sets: Sequence[str]
-    """`key=value` texts applied to scenario files."""
+    """Texts of `--set`, KEY=VALUE, applied to scenario files."""
     seed: int | None
-    """Seed in place of the files'."""
+    """Seed that replaces the seed of scenario files; None keeps their seed."""
     answer_rate: float
-    """Output tokens per second of the answers that requests wait for [1/s]."""
+    """Rate of the answers that requests wait for [tokens/s]."""
 
     def traffics(self, paths: Sequence[Path], options: TraceOptions | None = None) -> list[Demand]:
-        """Return the traffic of each file, of a scenario file one per different workload.
+        """Return the traffic of each file; a scenario file gives one per different workload.
 
-        `options` say how traces are read that are not named by a scenario file.
+        Parameters
+        ----------
+        paths
+            Scenario files (.yaml, .yml) and traces.
+        options
+            Options for the traces among `paths`.
+
+        Raises
+        ------
+        ScenarioError
+            A file cannot be read, or options are given and no path is a trace.
         """
         from cluster_sim.errors import ScenarioError
         from cluster_sim.schema import user_file
@@ -126,7 +139,7 @@ class TrafficReader:
             option = "--columns" if options.columns is not None else "--time-unit"
             raise ScenarioError.at(
                 option,
-                "got no trace that it is for; expected the file of a trace, or for a scenario file --set workload.trace.columns.arrival=NAME and its like",
+                "got no file of a trace; expected one. For a scenario file, give --set workload.trace.columns.arrival=NAME and so on",
             )
         traffics = [traffic for path in paths for traffic in self._of_file(path, options)]
         noted: set[tuple[str, str]] = set()
@@ -156,7 +169,20 @@ def _is_scenario(path: Path) -> bool:
 
 
 def the_only(traffics: Sequence[Demand], where: str) -> Demand:
-    """Return the only traffic. Raises ScenarioError, which names `where`, for several."""
+    """Return the only traffic.
+
+    Parameters
+    ----------
+    traffics
+        Traffics of the files of a command.
+    where
+        Name of the command or option, for the message.
+
+    Raises
+    ------
+    ScenarioError
+        There are several traffics, or none.
+    """
     from cluster_sim.errors import ScenarioError
 
     if len(traffics) != 1:
@@ -166,7 +192,22 @@ def the_only(traffics: Sequence[Demand], where: str) -> Demand:
 
 
 def write_and_draw(traffics: Sequence[Demand], out: Path | None, plot: Path | None) -> None:
-    """Write the requests of the only traffic, and draw all traffics, where files are named."""
+    """Write the requests of the only traffic to `out`, and draw all traffics to `plot`.
+
+    Parameters
+    ----------
+    traffics
+        Traffics of the files of a command.
+    out
+        File for the requests; None writes no requests.
+    plot
+        File for the figure; None draws no figure.
+
+    Raises
+    ------
+    ScenarioError
+        `out` is given and there are several traffics.
+    """
     if out is not None:
         from cluster_sim.analysis.traffic_files import losses, write
 
