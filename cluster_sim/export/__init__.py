@@ -18,7 +18,7 @@ from cluster_sim.results.results import Results
 from cluster_sim.schema import parse_json, read_text
 from cluster_sim.whole_files import whole_file
 
-__all__ = ["FORMATS", "Benchmark", "as_measured", "check", "export", "read"]
+__all__ = ["FORMATS", "Benchmark", "as_measured", "check", "export", "is_measured", "read"]
 
 
 class _Files(Protocol):
@@ -137,6 +137,15 @@ def read(path: str | Path) -> Benchmark:
         str(path),
         "is not a known result; expected a result of vllm bench serve, or profile_export_aiperf.json",
     )
+
+
+def is_measured(path: str | Path) -> bool:
+    """Return whether `read` reads a file."""
+    try:
+        read(path)
+    except ScenarioError:
+        return False
+    return True
 
 
 def as_measured(results: Results, measured: Benchmark) -> Benchmark:

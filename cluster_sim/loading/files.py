@@ -163,7 +163,17 @@ def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
     ScenarioError
         The file cannot be read, or these two sections have faults.
     """
-    document = read_yaml(user_file(path))
+    return scenarios_of(read_yaml(user_file(path)), sets)
+
+
+def scenarios_of(document: Document, sets: Sequence[str] = ()) -> ScenarioFile:
+    """Return the scenarios of a document, its `sweep` and `capacity` checked, others not yet.
+
+    Raises
+    ------
+    ScenarioError
+        These two sections have faults, or the document is no scenario.
+    """
     _no_model(document)
     asked = {key: document.data[key] for key in StudySections.model_fields if key in document.data}
     questions = describe(StudySections, Document(asked, document.file, document.places))
