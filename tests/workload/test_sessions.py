@@ -397,9 +397,9 @@ def test_a_run_finds_in_its_cache_what_the_traffic_alone_says_could_be_found(
         ({"turns": None}, "'turns' is missing; expected it, a 'preset' or a 'trace'"),
         (
             {"turns": {"none": 0.1, "median": 2, "sigma": 0, "max": 9}},
-            "a session has one turn at least; expected 'turns' without 'none'",
+            "a session has at least one turn; expected 'turns' without 'none'",
         ),
-        ({"tool_gap": None}, "'tool_steps' want 'tool_tokens' and a 'tool_gap'"),
+        ({"tool_gap": None}, "'tool_steps' needs 'tool_tokens' and 'tool_gap'"),
         ({"preset": "coding-agnt"}, "no session preset 'coding-agnt'; did you mean 'coding-agent'"),
         (
             {"user_gap": {"distribution": "spans", "spans": [{"weight": 1, "low": "1 s"}]}},

@@ -96,7 +96,7 @@ class ArrivalProcess(Description):
         Raises
         ------
         TypeError
-            If arrivals do not come at a rate.
+            If the process has no rate.
         """
         raise self._no_rate()
 
@@ -106,7 +106,7 @@ class ArrivalProcess(Description):
         Raises
         ------
         TypeError
-            If arrivals do not come at a rate.
+            If the process has no rate.
         """
         raise self._no_rate()
 

@@ -152,11 +152,11 @@ class Sessions(Description):
         if missing := [key for key in _DRAWN if getattr(self, key) is None]:
             raise ValueError(f"'{missing[0]}' is missing; expected it, a 'preset' or a 'trace'")
         if self.turns is not None and self.turns.none:
-            raise ValueError("a session has one turn at least; expected 'turns' without 'none'")
+            raise ValueError("a session has at least one turn; expected 'turns' without 'none'")
         if self._max_steps > SESSION_STEPS.most:
             raise ValueError(SESSION_STEPS.fault(self._max_steps, "steps of a session"))
         if self.tool_steps is not None and (self.tool_tokens is None or self.tool_gap is None):
-            raise ValueError("'tool_steps' want 'tool_tokens' and a 'tool_gap'")
+            raise ValueError("'tool_steps' needs 'tool_tokens' and 'tool_gap'; write both")
         return self
 
     @property

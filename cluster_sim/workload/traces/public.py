@@ -53,7 +53,10 @@ def public_traces() -> dict[str, PublicTrace]:
 
 
 def public_trace(name: str) -> PublicTrace:
-    """Return the public trace of this name. Raises ScenarioError if the catalog does not have it."""
+    """Return a public trace of the catalog by name.
+
+    Raises ScenarioError, with the most similar name, if the catalog does not have it.
+    """
     if name not in catalog_names("traces"):
         raise ScenarioError.at(
             "fetch", f"no trace {shown(name)}{did_you_mean(name, catalog_names('traces'))}"
