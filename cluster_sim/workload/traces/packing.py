@@ -139,7 +139,8 @@ def _only_zipped(path: str | Path) -> Iterator[BufferedReader]:
         table_name = only_table([entry.filename for entry in entries])
         if table_name is None:
             raise ScenarioError.at(
-                str(path), f"is a zip of {len(entries)} files; expected one file"
+                str(path),
+                f"is a zip of {len(entries)} files; expected one file: unpack it and name one of them",
             )
         with opened(next(entry for entry in entries if entry.filename == table_name)) as inside:
             refuse_packed(inside, f"{path}({table_name})", "zip")

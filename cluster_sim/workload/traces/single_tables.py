@@ -52,7 +52,10 @@ def table_bytes(path: str | Path) -> Iterator[BufferedReader]:
                     refuse_packed(inside, f"{path}({table_name})", "an archive")
                     yield cast(BufferedReader, BufferedReader(_Inside(inside), _AT_A_TIME))
                     return
-    raise ScenarioError.at(str(path), "is an archive of several files; expected one of them")
+    raise ScenarioError.at(
+        str(path),
+        "is an archive of several files; expected one file: unpack it and name one of them",
+    )
 
 
 def only_in_tar(path: str | Path) -> str | None:
