@@ -197,7 +197,7 @@ def _runs(results: Sequence[Results], swings: Sequence[tuple[str, float]]) -> _R
         pictures=_pictures(results),
         fields=run_tables.fields(shown),
         figures_used=run_tables.figures_used_table(figures_used),
-        counted=f"{len(figures_used):,} figures, {counts} confidence.",
+        counted=f"{len(figures_used):,} figures: {counts} confidence.",
         reproduce=[
             (view, hashlib.sha256(text.encode()).hexdigest(), text)
             for view in shown

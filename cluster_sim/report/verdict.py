@@ -71,7 +71,7 @@ def _answers(subject: str, summary: Mapping[str, Any]) -> str:
     text = f"{subject} answers {summary['request_throughput']:.3g} requests/s"
     if "slo_attainment" in summary:
         text += f"; {style.percent(summary['slo_attainment'])} of all requests are within the SLO"
-    return f"{text}. {percentile_text(percent)}: {latencies}."
+    return f"{text}. Latencies at {percentile_text(percent)}: {latencies}."
 
 
 def _best(shown: Sequence[View]) -> str | None:

@@ -33,8 +33,8 @@ def groups(shown: Sequence[View]) -> list[ChartGroup]:
         ChartGroup(
             "latency",
             "Latency",
-            "Share of requests within a time (left), and share of requests that take longer, down "
-            "to one in ten thousand (right).",
+            "Share of requests within a time, and share of requests that take longer, down to one "
+            "in ten thousand.",
             latency_charts(shown),
         ),
         ChartGroup(
