@@ -1,4 +1,4 @@
-"""Scenario files: variants merged, values set from outside, everything checked."""
+"""Scenario files: merging of variants, overrides, and all checks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from cluster_sim.schema import (
 )
 
 _OF_MODELS = {"model_type", "architectures", "hidden_size", "num_hidden_layers"}
-"""Keys of a model's config.json, some of which each of these files has."""
+"""Keys of a model's config.json. Every such file has some of them."""
 
 
 def load_scenario(
@@ -40,16 +40,16 @@ def load_scenario(
     Parameters
     ----------
     variant
-        Name of the variant, where the file has several.
+        Name of the variant. Required if the file has several.
     overrides
         Values by dotted key, such as {"cluster.pools[0].nodes": 2}, applied last.
     seed
-        Seed in place of the file's.
+        Seed that replaces the seed of the file.
 
     Raises
     ------
     ScenarioError
-        The file has faults, all of which are told, or a variant must be named.
+        The file has faults, all of which are listed, or a variant must be named.
     """
     document = open_scenarios(path).document
     sets = [(key, value, f"override {key}") for key, value in (overrides or {}).items()]
@@ -57,7 +57,7 @@ def load_scenario(
     if variant is None and names:
         if len(names) > 1:
             raise ScenarioError.at(
-                document.place(("variants",)), f"has the variants {', '.join(names)}; name one"
+                document.place(("variants",)), f"got no variant; expected one of {', '.join(names)}"
             )
         variant = names[0]
     return _one(document, variant, sets, seed)
@@ -69,7 +69,7 @@ def load_variants(
     sets: Sequence[str] = (),
     seed: int | None = None,
 ) -> list[Scenario]:
-    """Return every variant of a file, or those that are named, with `key=value` texts applied.
+    """Return all variants of a file, or the named ones, with `key=value` texts applied.
 
     A file without variants gives one scenario.
 
@@ -93,7 +93,7 @@ def load_variants(
 
 
 def question_of(path: str | Path) -> str:
-    """Return the question that a scenario file asks: its comment at the top, or nothing."""
+    """Return the question of a scenario file: its comment at the top, or an empty text."""
     lines = read_text(user_file(path)).lstrip("\ufeff").splitlines()
     return " ".join(
         line.lstrip("# ").rstrip() for line in takewhile(lambda line: line.startswith("#"), lines)
@@ -102,11 +102,11 @@ def question_of(path: str | Path) -> str:
 
 @dataclass(frozen=True)
 class ScenarioFile:
-    """A scenario file, read once, from which many scenarios are made."""
+    """A scenario file that is read once, and from which many scenarios are made."""
 
     document: Document
     sets: tuple[str, ...]
-    """`key=value` texts that hold for all scenarios of the file."""
+    """Texts `key=value` that apply to all scenarios of the file."""
     sweep: Sweep | None
     """Section `sweep` of the file."""
     capacity: Capacity | None
@@ -114,15 +114,15 @@ class ScenarioFile:
 
     @property
     def variants(self) -> list[str]:
-        """Names of the variants; empty where the file has none."""
+        """Names of the variants; empty if the file has none."""
         return list(variant_names(self.document))
 
     def place(self, *trail: str | int) -> str:
-        """Return where the value at `trail` was written, for messages."""
+        """Return the location of the value at `trail`, for messages."""
         return self.document.place(trail)
 
     def written(self, variant: str | None = None) -> Any:
-        """Return what the file says of one variant, names of the catalog as they are written."""
+        """Return the content of the file for one variant, with catalog names as they are written."""
         with looking_in(Path(self.document.file).parent):
             return _set(one_variant(self.document, variant), self.sets)[0].data
 
@@ -142,9 +142,9 @@ class ScenarioFile:
         values
             Values by dotted key.
         seed
-            Seed in place of the file's.
+            Seed that replaces the seed of the file.
         where
-            What asked for the values, for messages.
+            Origin of the values, for messages.
 
         Raises
         ------
@@ -156,7 +156,7 @@ class ScenarioFile:
 
 
 def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
-    """Return the file at `path`, its `sweep` and `capacity` checked, its scenarios not yet.
+    """Return the file at `path`. Its `sweep` and `capacity` are checked, its scenarios are not yet.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
 
 
 def _no_model(document: Document) -> None:
-    """Raise ScenarioError where a file is a model's config.json in place of a scenario."""
+    """Raise ScenarioError if a file is a model's config.json instead of a scenario."""
     keys = document.data.keys()
     if _OF_MODELS & keys and not {"cluster", "workload", "variants"} & keys:
         raise ScenarioError.at(
@@ -208,7 +208,7 @@ def _one(
         ]
     except (OverflowError, ZeroDivisionError) as error:
         raise ScenarioError.at(
-            base.file, f"some number is too large or too small to reckon with{suffix}"
+            base.file, f"a number is too large or too small to compute with{suffix}"
         ) from error
     if faults:
         raise ScenarioError(faults)
@@ -216,7 +216,7 @@ def _one(
 
 
 def _set(base: Document, sets: Sequence[str]) -> tuple[Document, list[Fault]]:
-    """Apply `key=value` texts to `base`; return what is wrong with those that do not apply."""
+    """Apply `key=value` texts to `base`. Return the faults of texts that do not apply."""
     faults: list[Fault] = []
     for text in sets:
         try:

@@ -54,7 +54,7 @@ def overridden(document: Document, dotted: str, value: Any, where: str) -> Docum
     Raises
     ------
     ScenarioError
-        The key is none, or an index is beyond its list.
+        The key is invalid, or an index is beyond its list.
     """
     if not _DOTTED.fullmatch(dotted):
         raise ScenarioError.at(
