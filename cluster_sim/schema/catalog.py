@@ -181,8 +181,22 @@ def catalog_entry(kind: str, name: str) -> Any:
 
     The result is shared and must not be changed.
     """
-    data = read_yaml(CATALOG / kind / f"{name}.yaml").data
-    return bare(data, keeps_ranges=kind in _RANGED)
+    return bare(catalog_data(kind, name), keeps_ranges=kind in _RANGED)
+
+
+@cache
+def catalog_data(kind: str, name: str) -> Any:
+    """Return the catalog's file `kind`/`name`.yaml as it is written, figures with their sources.
+
+    It is shared: never change it.
+    """
+    return read_yaml(CATALOG / kind / f"{name}.yaml").data
+
+
+@cache
+def catalog_figures(kind: str, name: str) -> tuple[Figure, ...]:
+    """Return every figure of the catalog's file `kind`/`name`.yaml."""
+    return tuple(figures(catalog_data(kind, name)))
 
 
 def bare(data: Any, *, keeps_ranges: bool = False) -> Any:

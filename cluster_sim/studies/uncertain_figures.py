@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import ScenarioFile
 from cluster_sim.schema import (
-    CATALOG,
     ENTRY_KINDS,
     LIKE,
     Figure,
     Trail,
+    catalog_data,
+    catalog_figures,
     catalog_names,
-    figures,
     opened,
     path_text,
-    read_yaml,
 )
 from cluster_sim.units import number_and_unit
 
@@ -88,11 +87,11 @@ def uncertain_figures(
     spread
         Relative uncertainty in either direction of a figure without a range.
     """
-    places: dict[tuple[str, str], list[_Entry]] = {}
-    for entry in _entries(file.written(variant)):
+    places: dict[tuple[str, str], list[NamedEntry]] = {}
+    for entry in named_entries(file.written(variant)):
         places.setdefault((entry.kind, entry.name), []).append(entry)
     for (kind, name), entries in places.items():
-        for figure in figures(read_yaml(CATALOG / kind / f"{name}.yaml").data):
+        for figure in catalog_figures(kind, name):
             ends = ends_of(figure, spread) if figure.confidence in confidences else None
             keys = tuple(
                 f"{path_text(entry.trail)}.{figure.path}"
@@ -112,7 +111,7 @@ def uncertain_figures(
 
 
 @dataclass(frozen=True)
-class _Entry:
+class NamedEntry:
     """Catalog entry that a file names, directly or by `like`."""
 
     trail: Trail
@@ -132,26 +131,38 @@ class _Entry:
         )
 
 
-def _entries(written: Any, trail: Trail = ()) -> Iterator[_Entry]:
-    """Yield each catalog entry that a file names, directly or by `like`.
+def named_entries(
+    written: Any, kinds: Mapping[str, str] = ENTRY_KINDS, trail: Trail = ()
+) -> Iterator[NamedEntry]:
+    """Yield each entry of the catalog that a file names, by itself or by `like`.
 
-    Entries that are named inside these entries are included.
+    Entries that are named in those entries are among them.
+
+    Parameters
+    ----------
+    written
+        Content of the file.
+    kinds
+        Folder of the catalog, by the key under which a file names an entry of the folder.
+    trail
+        Keys that lead to the content.
     """
     if isinstance(written, dict):
         for key, value in written.items():
-            inner, kind = (*trail, key), ENTRY_KINDS.get(str(key))
+            inner, kind = (*trail, key), kinds.get(str(key))
             changes = value if isinstance(value, dict) else {LIKE: value}
             name = changes.get(LIKE)
             if kind is not None and isinstance(name, str) and name in catalog_names(kind):
                 changes = {part: changes[part] for part in changes if part != LIKE}
-                yield _Entry(inner, kind, name, tuple(map(path_text, _leaves(changes))))
-                entry = read_yaml(CATALOG / kind / f"{name}.yaml").data
-                yield from _entries({**entry, **opened(entry, changes)}, inner)
+                yield NamedEntry(inner, kind, name, tuple(map(path_text, _leaves(changes))))
+                entry = catalog_data(kind, name)
+                if kind != "workloads":  # whose arrivals name a preset, often themselves
+                    yield from named_entries({**entry, **opened(entry, changes)}, kinds, inner)
             else:
-                yield from _entries(value, inner)
+                yield from named_entries(value, kinds, inner)
     elif isinstance(written, list):
         for index, value in enumerate(written):
-            yield from _entries(value, (*trail, index))
+            yield from named_entries(value, kinds, (*trail, index))
 
 
 def _leaves(changes: Any, trail: Trail = ()) -> Iterator[Trail]:

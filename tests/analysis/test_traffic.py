@@ -256,7 +256,7 @@ def test_what_a_file_does_not_hold_is_said(tmp_path: Path) -> None:
     assert not list(losses(shared(300, prompt=700), table))
     assert not list(losses(shared(512, 512, 9, prompt=1033), lines))
     talks = of_scenario(scenario(tmp_path, {"sessions": PLAIN}), 5.0)
-    assert "wait for answers is not kept" in "".join(losses(talks, table))
+    assert "turns of sessions wait for answers" in "".join(losses(talks, table))
 
 
 # --- fitted
@@ -363,7 +363,7 @@ def test_the_command_tells_the_statistics_of_a_trace(
     assert told["cv"] == approx(
         gap_cv(of_trace(Trace.model_validate({"path": str(trace)}), "t").arrival_s)
     )
-    assert "t.csv: 1 of" in err and "rows have no prompt or no answer and are left out" in err
+    assert "t.csv: 1 of" in err and "rows are omitted: they have no prompt or no answer" in err
     assert "dispersion at 10 s" in call(capsys, "workload", trace)[1]
 
 
@@ -404,7 +404,7 @@ def test_the_command_proposes_a_workload_that_a_scenario_can_take(
     [
         ("nowhere.csv", "cannot be read: no such file or folder"),
         ("fit", "fit: expected a trace, or a scenario file, for which"),
-        ("odd.csv", ":1: is of no known format"),
+        ("odd.csv", ":1: has no known format"),
     ],
 )
 def test_what_is_no_trace_is_told(

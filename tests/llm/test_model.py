@@ -311,7 +311,7 @@ def test_layers_without_experts_are_counted_wherever_they_are():
         ({"layer_types": 5}, "layer_types: got 5; expected a list"),
         (
             {"layer_types": ["linear_attention", "full_attention"] * 16},
-            "layer_types: got 'linear_attention'; expected full_attention and sliding_attention: other layers are not simulated yet",
+            "layer_types: got 'linear_attention'; expected full_attention and sliding_attention: other kinds of layers are not simulated yet",
         ),
         ({"quantization_config": "fp8"}, "quantization_config: got 'fp8'; expected a mapping"),
         (
@@ -334,8 +334,8 @@ def test_all_that_is_wrong_in_a_config_comes_together():
     with pytest.raises(ValueError, match=r".") as told:
         from_hugging_face({"hidden_size": "x"}, "x")
     assert str(told.value).splitlines() == [
-        "hidden_act: is missing; expected it in a file of an unknown architecture",
-        "tie_word_embeddings: is missing; expected it in a file of an unknown architecture",
+        "hidden_act: is missing; files of an unknown architecture must have this key",
+        "tie_word_embeddings: is missing; files of an unknown architecture must have this key",
         "num_hidden_layers: is missing; expected a whole number",
         "hidden_size: got 'x'; expected a whole number of at least 1",
         "num_attention_heads: is missing; expected a whole number",
