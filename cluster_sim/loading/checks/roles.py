@@ -17,9 +17,9 @@ def role_faults(scenario: Scenario) -> Iterator[Finding]:
         role: [pool for pool in cluster.pools if pool.replica.role == role]
         for role in ("prefill", "decode")
     }
-    if cluster.hand_over is not None and not (by_role["prefill"] or by_role["decode"]):
+    if cluster.disaggregation is not None and not (by_role["prefill"] or by_role["decode"]):
         yield (
-            ("cluster", "hand_over"),
+            ("cluster", "disaggregation"),
             "no pool hands over; expected pools with replica.role prefill and decode",
         )
     for index, pool in enumerate(cluster.pools):
