@@ -143,7 +143,7 @@ def _objects(text: str, path: Path) -> list[Mapping[str, Any]]:
         if not values:
             raise fault
     if not all(isinstance(value, dict) for value in values):
-        raise ScenarioError.at(str(path), "is no JSON object")
+        raise ScenarioError.at(str(path), "is not valid JSON object")
     return values
 
 

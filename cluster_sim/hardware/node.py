@@ -1,4 +1,4 @@
-"""A node: a machine that is bought as one."""
+"""A node: a machine that is bought as a unit."""
 
 from __future__ import annotations
 

@@ -12,10 +12,11 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import (
     CATALOG,
     Description,
+    Figure,
     catalog_entry,
+    catalog_figures,
     catalog_names,
     entry_name,
-    figures,
     read_yaml,
 )
 from cluster_sim.workload.presets import Preset
@@ -45,6 +46,10 @@ class Used:
     confidence: str
     note: str
     runs: tuple[str, ...]
+    kind: str
+    """Folder of the catalog that holds its entry."""
+    figure: Figure
+    """The figure as the catalog has it."""
     changed: tuple[str, ...]
     """Runs whose scenario has another value there."""
 
@@ -80,6 +85,8 @@ def used(scenarios: dict[str, Scenario]) -> list[Used]:
             figure.confidence,
             figure.note,
             tuple(labels),
+            kind,
+            figure,
             tuple(changed.get((kind, name, figure.path), ())),
         )
         for (kind, name), labels in runs.items()
@@ -164,14 +171,15 @@ def _preset(name: str) -> Preset:
 @cache
 def _figures(kind: str, name: str) -> tuple[Any, ...]:
     """Return the figures of an entry with a source, but for the names of other entries."""
-    data = read_yaml(CATALOG / kind / f"{name}.yaml").data
     beside = (
         (*_ELSEWHERE, "name", "matches", "misses")
         if kind != "workloads"
         else ("name", "lasts", "matches", "misses")
     )
     return tuple(
-        figure for figure in figures(data) if figure.source and _root(figure.path) not in beside
+        figure
+        for figure in catalog_figures(kind, name)
+        if figure.source and _root(figure.path) not in beside
     )
 
 

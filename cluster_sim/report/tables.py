@@ -66,7 +66,7 @@ def heading(name: str) -> str:
     """Return a column as its heading, with its unit.
 
     >>> heading("slo_attainment"), heading("p99_ttft_ms"), heading("compute_utilisation"), heading("p5_usd_per_hour")
-    ('within SLO [%]', 'TTFT p99 [ms]', 'compute utilisation [%]', 'p5 of cost [USD/h]')
+    ('within SLO [%]', 'TTFT p99 [ms]', 'compute utilisation [%]', 'cost, p5 [USD/h]')
     """
     return _heading(name).text
 

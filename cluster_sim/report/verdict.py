@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,10 +10,11 @@ import numpy as np
 from cluster_sim.figures import style
 from cluster_sim.figures.timeline import peaks
 from cluster_sim.report.charts import View
-from cluster_sim.report.provenance import Used, confidence_counts
+from cluster_sim.report.provenance import Used
 from cluster_sim.results.metrics.slo_percentiles import percentile_key, percentiles_of
 from cluster_sim.results.metrics.verdict_text import percentile_text, slo_line
 from cluster_sim.results.unanswered import Outcome, unanswered
+from cluster_sim.studies.low_confidence import estimate, estimates_line
 
 _NEAR = 0.95
 _FEW = 10  # requests beyond a percentile
@@ -122,30 +122,28 @@ def warnings(
         sentences.append(
             "The runs did not see the same arrivals: differences between them are partly those of their traffic."
         )
-    return [*sentences, *_low_confidence(figures_used, swings)]
+    return [*sentences, *_low_confidence(shown, figures_used, swings)]
 
 
 def _low_confidence(
-    figures_used: Sequence[Used], swings: Sequence[tuple[str, float]]
+    shown: Sequence[View], figures_used: Sequence[Used], swings: Sequence[tuple[str, float]]
 ) -> Iterator[str]:
-    """Yield how many figures are estimates of low confidence, where any is."""
-    counts = confidence_counts(figures_used)
-    if not counts["low"]:
+    """Yield the estimates of low confidence that the page rests on, as `run` prints them."""
+    scenarios = {view.label: view.results.scenario for view in shown}
+    estimates = dict.fromkeys(
+        each
+        for used in figures_used
+        for label in used.runs
+        if label not in used.changed
+        and (each := estimate(used.kind, used.entry, used.figure, scenarios[label])) is not None
+    )
+    line = estimates_line(estimates, "cluster-sim sensitivity FILE")
+    if line is None:
         return
-    low = Counter(figure.entry for figure in figures_used if figure.confidence == "low")
-    entries = ", ".join(f"{entry} {count}" for entry, count in low.most_common())
-    hangs = "; ".join(
+    effects = "; ".join(
         f"{name} moves the outcome by {style.percent(swing)}" for name, swing in swings[:5]
     )
-    more = (
-        f"most hangs on: {hangs}"
-        if hangs
-        else "cluster-sim sensitivity tells which of them the answer hangs on"
-    )
-    yield (
-        f"{counts['low']} of {sum(counts.values())} figures of the catalog are estimates of low "
-        f"confidence ({entries}); {more}."
-    )
+    yield f"The answer {line}." + (f" The largest effects: {effects}." if effects else "")
 
 
 def _of_view(view: View) -> Iterator[str]:
@@ -184,16 +182,16 @@ def _reasons(view: View, outcome: Outcome) -> str:
 def _full(view: View) -> Iterator[str]:
     """Yield what was saturated, and how long."""
     line = view.line
-    per_request = peaks(view.results, line)["batch places"] / max(float(np.max(line.running)), 1e-9)
+    per_request = peaks(view.results, line)["batch slots"] / max(float(np.max(line.running)), 1e-9)
     shares = {
-        "batch places": line.running * per_request,
-        "KV room of a replica": line.kv_fraction_max,
+        "batch slots": line.running * per_request,
+        "KV cache of a replica": line.kv_fraction_max,
         "memory bandwidth": line.bandwidth_utilisation,
         "compute": line.compute_utilisation,
     }
     for name, share in shares.items():
         if (full := float(np.mean(share > _NEAR))) > 0.0:
-            verb = "are" if name.endswith("places") else "is"
+            verb = "are" if name.endswith("slots") else "is"
             yield (
                 f"{name} {verb} saturated, above {100 * _NEAR:.0f} %, for {style.percent(full)} of "
                 "the time."

@@ -1,4 +1,4 @@
-"""The cluster: pools, and how requests find them."""
+"""The cluster: pools, and the policies that distribute requests to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cluster_sim.serving.routing import LeastRequests, Routing
 
 
 class Cluster(Description):
-    """The nodes, and how requests find them."""
+    """Nodes that serve, and the policies that distribute requests to them."""
 
     pools: Annotated[tuple[Pool, ...], Field(min_length=1)]
     """Pools of nodes. The nodes of a pool are of one kind."""

@@ -21,7 +21,7 @@ from cluster_sim.units import Bytes, BytesPerSecond, Watts
 
 
 class ReplicaPlan(Description):
-    """How one copy of the model lies on devices."""
+    """Plan of one replica: how one copy of the model is placed on devices and served."""
 
     tensor_parallel: ClusterCount = 1
     """Number of devices over which each layer is split."""
@@ -68,7 +68,7 @@ class ReplicaPlan(Description):
 
 
 class Kv(Description):
-    """KV cache of a replica; what is left out is the engine's."""
+    """KV cache of a replica. Omitted keys are those of the engine."""
 
     block_tokens: Count | None = None
     """Number of tokens per block of KV cache. Default: that of the engine."""
@@ -121,12 +121,12 @@ class Pool(Description):
 
     @property
     def offer(self) -> Prices | None:
-        """Prices of the nodes; None where they are not known."""
+        """Prices of the nodes; None if they are unknown."""
         return self.prices or self.node.prices
 
     @property
     def is_wafer(self) -> bool:
-        """Whether replicas lie on wafers."""
+        """Whether replicas are placed on wafers."""
         return self.node.device.wafer is not None
 
     @property
@@ -136,14 +136,14 @@ class Pool(Description):
 
     @property
     def replica_devices(self) -> int:
-        """Number of devices of one replica as its plan gives them; 0 where the weights decide."""
+        """Number of devices of one replica by its plan; 0 if the weights decide."""
         plan = self.replica
         if self.is_wafer:
             return plan.wafers or (1 if self.is_streamed else 0)
         return plan.tensor_parallel * plan.pipeline_parallel * plan.data_parallel
 
     def replica_count(self, devices_per_replica: int) -> int:
-        """Return the number of replicas: as many as the file gives, or as fit."""
+        """Return the number of replicas: the number in the file, or as many as fit."""
         return self.replicas or self.nodes * self.node.devices // devices_per_replica
 
     @property
@@ -154,13 +154,13 @@ class Pool(Description):
 
     @property
     def max_batched_tokens(self) -> int:
-        """Maximum number of tokens of one step of a replica; a static batch has none."""
+        """Maximum number of tokens of one step of a replica. A static batch has no maximum."""
         per_rank = self.batching.step_tokens(self.replica.engine)
         return per_rank * self.replica.data_parallel
 
     @property
     def chunked_prefill(self) -> bool:
-        """Whether prompts may be spread over steps."""
+        """Whether the prefill of a prompt may be split over several steps."""
         return self.batching.is_chunked(self.replica.engine)
 
     @property
@@ -170,5 +170,5 @@ class Pool(Description):
 
     @property
     def watermark(self) -> float:
-        """Share of the KV cache that admission leaves free."""
+        """Share of the KV cache that admission keeps free."""
         return self.replica.engine.watermark if self.kv.watermark is None else self.kv.watermark

@@ -1,7 +1,7 @@
 """YAML files -> frozen descriptions, with every fault of a file in one message, each with its line.
 
-Knows nothing of the domain: it reads files, merges mappings, keeps track of where each value was
-written, and turns what pydantic finds into sentences.
+The room knows nothing of the domain. It reads files, merges mappings, records the line of each
+value, and turns pydantic's errors into sentences.
 """
 
 from cluster_sim.schema.base import Description, describe
@@ -11,7 +11,9 @@ from cluster_sim.schema.catalog import (
     Figure,
     Named,
     bare,
+    catalog_data,
     catalog_entry,
+    catalog_figures,
     catalog_kinds,
     catalog_names,
     figures,
@@ -49,7 +51,9 @@ __all__ = [
     "RenamedKeyWarning",
     "Trail",
     "bare",
+    "catalog_data",
     "catalog_entry",
+    "catalog_figures",
     "catalog_kinds",
     "catalog_names",
     "describe",

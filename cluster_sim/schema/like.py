@@ -1,4 +1,4 @@
-"""Mappings `{like: NAME, key: value}`: an entry of the catalog, or of a file, with other values."""
+"""Mappings `{like: NAME, key: value}`: an entry of the catalog or of a file, with changes."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ ENTRY_KINDS = {
     "network": "links",
     "prices": "prices",
 }
-"""Folder of the catalog, by the key under which a file names an entry of the folder."""
+"""Folder of the catalog, by the key under which a file names an entry of that folder."""
 _PREFIX = f"{LIKE} "
 
-# Files that are being read because a `like` names them, to notice a cycle.
+# Files that are being read because a `like` names them, to detect a cycle.
 _open_files: ContextVar[tuple[Path, ...]] = ContextVar("open_files", default=())
 
 
 class FromFile(dict[str, Any]):
-    """Values that are checked as a document of their own, such as those of a file that is named."""
+    """Values that are checked as a separate document, such as those of a named file."""
 
     def __init__(self, document: Document) -> None:
         super().__init__(document.data)
@@ -36,7 +36,7 @@ class FromFile(dict[str, Any]):
 
 
 class Written(dict[str, Any]):
-    """Mapping with the key `like`, together with the lines where its keys were written."""
+    """Mapping with the key `like`, with the lines of its keys."""
 
     def __init__(self, document: Document) -> None:
         super().__init__(document.data)
@@ -44,7 +44,7 @@ class Written(dict[str, Any]):
 
 
 def with_lines(document: Document) -> Any:
-    """Return the values of a document in which each mapping with `like` knows its lines."""
+    """Return the values of a document in which each mapping with `like` has its lines."""
     return _with_lines(document.data, (), document)
 
 
@@ -65,10 +65,10 @@ def _with_lines(value: Any, trail: Trail, document: Document) -> Any:
 def merged_with_entry(
     value: dict[str, Any], read: Callable[[str], Any], bare: Callable[[Any], Any]
 ) -> FromFile:
-    """Return the entry that the `like` of a mapping names, with the mapping's other keys over it.
+    """Return the entry that a mapping names by `like`, with the other keys of the mapping over it.
 
-    Mappings are merged, all else is replaced whole, a null takes a key away. A mapping over the name
-    of a further entry, such as the device of a node, is merged over that entry.
+    Mappings are merged, all other values are replaced as a whole, and null removes a key. A mapping
+    over the name of a further entry, such as the device of a node, is merged over that entry.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def _fault(document: Document, what: str) -> ScenarioError:
 
 
 def _entry(values: Any, name: str) -> Document:
-    """Return an entry as a document; the place of the whole entry is left to who names it."""
+    """Return an entry as a document. The caller adds the location of the whole entry."""
     if not isinstance(values, FromFile):
         return Document(values, name)
     document = values.document
@@ -138,9 +138,9 @@ def opened(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Note that the file at `path` is being read.
+    """Record that the file at `path` is being read.
 
-    Raises ValueError where it is being read already: it is like itself.
+    Raises ValueError if the file is already being read, since it would be like itself.
     """
     files = _open_files.get()
     if path in files:
@@ -154,7 +154,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def like_name(entry: str, own: str | None = None) -> str:
-    """Return the name of what is like an entry of the name `entry`, where it has the name `own`.
+    """Return the name of an entry that is like `entry`; its own name if it has one.
 
     >>> like_name("DGX B200"), like_name("DGX B200", "half a node")
     ('like DGX B200', 'half a node (like DGX B200)')
@@ -164,7 +164,7 @@ def like_name(entry: str, own: str | None = None) -> str:
 
 
 def entry_name(name: str) -> str:
-    """Return the name of the entry that a name goes back to.
+    """Return the name of the original entry behind a name.
 
     >>> entry_name("like TPU v6e (Trillium)"), entry_name("half a node (like DGX B200)")
     ('TPU v6e (Trillium)', 'DGX B200')

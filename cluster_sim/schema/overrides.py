@@ -40,8 +40,8 @@ def overridden(
 ) -> Document:
     """Return a document with one value replaced.
 
-    Below a name of the catalog, the path of a YAML file or a mapping with `like`, what it stands for
-    is written out first and the value set in that.
+    If the key goes through a catalog name, the path of a YAML file or a mapping with `like`, the
+    values behind it are written out first, and the value is set in them.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def overridden(
     """
     if not _DOTTED.fullmatch(dotted):
         raise ScenarioError.at(
-            where, f"{shown(dotted)} is no key; expected one such as cluster.pools[0].nodes"
+            where, f"{shown(dotted)} is not a key; expected one such as cluster.pools[0].nodes"
         )
     keys = dotted.replace("[", ".").replace("]", "").split(".")
     steps: Trail = tuple(int(key) if key.isdecimal() else key for key in keys)
@@ -75,14 +75,14 @@ def overridden(
 
 @dataclass(frozen=True)
 class _Override:
-    """Setting of one value; `places` become those of the outcome."""
+    """Setting of one value. `places` become those of the result."""
 
     value: Any
     where: str
     places: dict[Trail, str]
 
     def of(self, tree: Any, trail: Trail, steps: Trail) -> Any:
-        """Return the values at `trail` with the value set `steps` further down."""
+        """Return the values at `trail`, with the value set `steps` further down."""
         if not steps:
             forget(self.places, trail)
             self.places[trail] = self.where
@@ -95,7 +95,7 @@ class _Override:
                 for index, item in enumerate(tree)
             ]
         if not isinstance(tree, dict):
-            # what a scalar stands for gives way to the mapping that the rest of the key asks for
+            # the scalar is replaced by the mapping that the rest of the key requires
             self.places[trail] = self.where
             tree = {} if key == LIKE else _behind(tree)
         elif LIKE in tree and key != LIKE:
@@ -106,12 +106,12 @@ class _Override:
         return {**tree, key: self.of(tree.get(key), (*trail, key), rest)}
 
     def _written_out(self, tree: dict[str, Any], trail: Trail) -> dict[str, Any]:
-        """Return what a mapping with `like` stands for; the mapping itself where it is not known.
+        """Return the values behind a mapping with `like`; the mapping if the entry is unknown.
 
-        An entry that does not exist is a fault of the file, which is reported with the others.
+        An unknown entry is a fault of the file, which is reported together with the other faults.
         """
         kind, name = ENTRY_KINDS.get(str(trail[-1]) if trail else ""), tree[LIKE]
-        # files of models may be of other formats, which rooms below this one read
+        # files of models may have other formats, which lower rooms read
         if kind is None or (kind == "models" and name not in catalog_names(kind)):
             return tree
         within = inside(self.places, trail)
@@ -126,7 +126,7 @@ class _Override:
         return dict(entry)
 
     def _check_index(self, items: list[Any], trail: Trail, key: str | int) -> None:
-        """Raise ScenarioError for what is no index of a list."""
+        """Raise ScenarioError for an invalid index of a list."""
         if isinstance(key, int) and key < len(items):
             return
         expected = (
@@ -141,10 +141,7 @@ class _Override:
 
 
 def _behind(value: Any) -> dict[str, Any]:
-    """Return the mapping that a name of the catalog or the path of a YAML file stands for.
-
-    It is empty where there is none.
-    """
+    """Return the mapping behind a catalog name or the path of a YAML file; empty if there is none."""
     if not isinstance(value, str):
         return {}
     kind = catalog_kinds().get(value)

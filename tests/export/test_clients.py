@@ -793,9 +793,9 @@ def test_a_measured_file_brings_its_own_metrics_and_percentiles(
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "m.json:1: is no JSON: expecting value"),
-        ('{"a": 1,\n"b"}', "m.json:2: is no JSON: "),
-        ("[1]", "m.json: is no JSON object"),
+        ("", "m.json:1: is not valid JSON: expecting value"),
+        ('{"a": 1,\n"b"}', "m.json:2: is not valid JSON: "),
+        ("[1]", "m.json: is not valid JSON object"),
         ("[" * 100_000, "m.json: is nested too deeply"),
         ('{"a": ' + "9" * 5000 + "}", "m.json: holds a number that is too long"),
         (
@@ -882,7 +882,7 @@ def test_faults_of_exports_are_told_in_a_sentence(
     assert call(capsys, "export", "none", "--format", "vllm") == (
         2,
         "",
-        "none: is no run folder (no manifest.json in it)\n",
+        "none: is not a run folder: it has no manifest.json\n",
     )
     assert call(capsys, "run", scenario, "--variant", "b200", "--out", "out")[0] == 0
     Path("taken").write_text("")

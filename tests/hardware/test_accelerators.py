@@ -113,9 +113,9 @@ def test_a_device_without_measured_kernels_is_warned_of_and_others_are_not(tmp_p
     for name, node in NODES.items():
         warnings = list(common(tmp_path, name).warnings())
         expected = [
-            f"{node.device.name}: no kernels were measured; its step times are a roofline of the data sheet"
+            f"{node.device.name}: no kernels were measured. Its step times are a roofline of the data sheet"
         ]
-        assert [warning.partition(", and")[0] for warning in warnings] == (
+        assert [warning.partition(". The")[0] for warning in warnings] == (
             [] if node.device.measured else expected
         )
 

@@ -161,7 +161,10 @@ def test_warnings_tell_of_rejections_preemptions_full_resources_and_estimates(
     assert any("KV room of a replica is saturated, above 95 %" in one for one in said)
     assert any("only" in one and "requests count: p99 rests on" in one for one in said)
     (estimates,) = (one for one in said if "low confidence" in one)
-    assert estimates.endswith("most hangs on: h100-sxm: peak.bf16 moves the outcome by 25 %.")
+    assert estimates.startswith("The answer rests on ")
+    assert estimates.endswith(
+        " The largest effects: h100-sxm: peak.bf16 moves the outcome by 25 %."
+    )
 
 
 def test_runs_with_other_arrivals_are_told_apart(runs: dict[str, Results]) -> None:
@@ -492,7 +495,7 @@ def test_the_command_line_keeps_the_question_and_says_what_is_wanted(
         == "A test"
     )
     code, _, said = call(capsys, "report", tmp_path / "nowhere")
-    assert (code, "is no run folder (no manifest.json in it)" in said) == (2, True)
+    assert (code, "is not a run folder: it has no manifest.json" in said) == (2, True)
     code, _, said = call(capsys, "plot", "queue", tmp_path / "out", "--style", "poster")
     assert (code, "poster: is no style; known: readme, paper, slide" in said) == (2, True)
     assert (

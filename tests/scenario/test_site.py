@@ -27,10 +27,13 @@ site: SITE
             "{inlet: {mean: 25 degC, points: [[0 s, 20 degC]]}}",
             "expected a temperature such as '25 degC', a 'mean' with a 'swing', or 'points'",
         ),
-        ("{inlet: {points: [[1 s, 20 degC], [1 s, 30 degC]]}}", "points must ascend in time"),
+        (
+            "{inlet: {points: [[1 s, 20 degC], [1 s, 30 degC]]}}",
+            "expected the times of 'points' in ascending order",
+        ),
         (
             "{inlet: {swing: 3 K, points: [[1 s, 20 degC]]}}",
-            "'points' stand in place of 'swing'; expected one of the two",
+            "'points' replace 'swing'; expected only one of them",
         ),
         # 2 · (8 · 115 W + 2200 W + 870 W · (920/5600)²) = 6287 W
         (

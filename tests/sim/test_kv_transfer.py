@@ -120,7 +120,9 @@ def test_a_link_that_does_not_keep_up_exposes_what_reading_does_not_hide(tmp_pat
 
 
 def test_an_instant_hand_over_of_a_lone_request_is_no_hand_over(tmp_path: Path) -> None:
-    apart = served(tmp_path, [pool("prefill"), pool("decode")], disaggregation={"kv_transfer": "off"})
+    apart = served(
+        tmp_path, [pool("prefill"), pool("decode")], disaggregation={"kv_transfer": "off"}
+    )
     together = served(tmp_path, [pool("both")])
     for name in ("first_token_s", "finish_s"):
         assert apart.requests[name].to_pylist() == approx(

@@ -230,7 +230,7 @@ def test_no_switch_has_more_cables_than_ports_and_no_leaf_is_shorter_than_asked(
 def test_a_fabric_without_ports_enough_says_so():
     with pytest.raises(
         ValueError,
-        match="2056 NICs need 65 leaves with 32 cables to spines each, more than two tiers of switches with 64 ports hold",
+        match="2056 NICs need 65 leaves with 32 cables to spines each, which is more than two tiers of switches with 64 ports have",
     ):
         topology("dgx-b200", 257, network())
 
@@ -337,7 +337,7 @@ def test_devices_pass_nothing_on():
         "p/0/device2",
     )
     machine = topology(node(SMALL_GPU, 2) | {"links": wires("device device", "host nic")})
-    with pytest.raises(LookupError, match="no way leads from front_door to p/0/device0"):
+    with pytest.raises(LookupError, match="no route leads from front_door to p/0/device0"):
         machine.route("front_door", "p/0/device0")
     assert machine.unreachable(["p/0/device0", "p/0", "p/0/nic"]) == ["p/0/device0"]
 

@@ -66,6 +66,6 @@ def _network_faults(fleet: Fleet) -> Iterator[Finding]:
             where: Trail = ("cluster", "network") if fleet.cluster.network else of_node
             yield (
                 where,
-                f"no way leads from {FRONT_DOOR} to {lost[0]}"
+                f"no route leads from {FRONT_DOOR} to {lost[0]}"
                 + (f" and {len(lost) - 1} more" if len(lost) > 1 else ""),
             )

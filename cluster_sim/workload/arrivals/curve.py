@@ -179,10 +179,10 @@ def refuse_bad_points(
             )
         return
     if beside := sorted(given & set(Clock.model_fields)):
-        raise ValueError(f"'points' stand in place of '{beside[0]}'; expected one of the two")
+        raise ValueError(f"'points' replace '{beside[0]}'; expected only one of them")
     times_s = [time_s for time_s, _ in points]
     if any(later <= earlier for earlier, later in pairwise(times_s)):
-        raise ValueError("points must ascend in time")
+        raise ValueError("expected the times of 'points' in ascending order")
     if period_s is not None and times_s[-1] > period_s:
         raise ValueError(
             f"the last point, at {times_s[-1]:g} s, is beyond the period of {period_s:g} s"

@@ -64,7 +64,7 @@ def whole_text(text: IO[str], where: str) -> str:
 def read_document(path: str | Path) -> Any:
     """Return the value of a JSON file that is read as a whole.
 
-    Raises ScenarioError with the line where it is no JSON, and where it is too large.
+    Raises ScenarioError with the line where it is not valid JSON, and where it is too large.
     """
     with opened(path, has_lines=False) as text:
         content = whole_text(text, str(path))
@@ -72,7 +72,7 @@ def read_document(path: str | Path) -> Any:
         return parsed(content)
     except (ValueError, RecursionError) as fault:
         line = getattr(fault, "lineno", 1)
-        raise ScenarioError.at(f"{path}:{line}", f"is no JSON: {fault}") from fault
+        raise ScenarioError.at(f"{path}:{line}", f"is not valid JSON: {fault}") from fault
 
 
 def parsed(text: str) -> Any:

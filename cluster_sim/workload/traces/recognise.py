@@ -47,7 +47,7 @@ def beginning(path: str) -> Beginning:
 def _first_of_array(path: str) -> Any:
     """Return the first value of a JSON array; None where it is empty.
 
-    Raises ScenarioError where the file must be read as a whole for that, and is no JSON.
+    Raises ScenarioError where the file must be read as a whole for that, and is not valid JSON.
     """
     with opened(path, has_lines=False) as text:
         start = text.read(_FIRST_VALUE)

@@ -93,7 +93,9 @@ def _result(source: TraceSource) -> Mapping[str, Any]:
             results = [parsed(line) for line in lines]
         except (ValueError, RecursionError):
             line_number = getattr(fault, "lineno", 1)
-            raise ScenarioError.at(f"{source.path}:{line_number}", f"is no JSON: {fault}") from None
+            raise ScenarioError.at(
+                f"{source.path}:{line_number}", f"is not valid JSON: {fault}"
+            ) from None
     if len(results) != 1:
         raise ScenarioError.at(
             source.path,
@@ -101,7 +103,7 @@ def _result(source: TraceSource) -> Mapping[str, Any]:
         )
     if not isinstance(results[0], dict):
         raise ScenarioError.at(
-            source.path, "is no JSON object; expected a result of vllm bench serve"
+            source.path, "is not valid JSON object; expected a result of vllm bench serve"
         )
     return results[0]
 
