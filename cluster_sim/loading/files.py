@@ -37,21 +37,36 @@ def load_scenario(
     overrides: Mapping[str, Any] | None = None,
     seed: int | None = None,
 ) -> Scenario:
-    """Return the scenario in the file at `path`.
+    """Return one scenario of a file.
 
     Parameters
     ----------
+    path
+        Scenario file, or `example:NAME` for a scenario that ships with the package.
     variant
-        Name of the variant, where the file has several.
+        Name of the variant. Default: the only variant, or the file without variants.
     overrides
-        Values by dotted key, such as {"cluster.pools[0].nodes": 2}, applied last.
+        Values by dotted key, such as {"cluster.pools[0].nodes": 2}, which are applied last.
+        Quantities are texts with their unit, as in the file: {"duration": "5 min"}.
     seed
         Seed in place of the file's.
+
+    Returns
+    -------
+    Scenario
+        Description of the run. It is frozen, and quantities in it are in SI units.
 
     Raises
     ------
     ScenarioError
-        The file has faults, all of which are told, or a variant must be named.
+        The file has faults, all of which are named, or it has several variants and none is given.
+
+    Examples
+    --------
+    >>> import cluster_sim
+    >>> scenario = cluster_sim.load_scenario("example:burst_70b", "cs3", {"duration": "5 min"})
+    >>> scenario.model.name, scenario.duration_s
+    ('Llama 3.3 70B', 300.0)
     """
     document = open_scenarios(path).document
     sets = [(key, value, f"override {key}") for key, value in (overrides or {}).items()]
@@ -75,10 +90,33 @@ def load_variants(
 
     A file without variants gives one scenario.
 
+    Parameters
+    ----------
+    path
+        Scenario file, or `example:NAME` for a scenario that ships with the package.
+    variants
+        Names of the variants. Default: all variants.
+    sets
+        `key=value` texts, as of the option `--set`, which are applied to each variant.
+    seed
+        Seed in place of the file's.
+
+    Returns
+    -------
+    list of Scenario
+        Scenarios in the order of the names or of the file.
+
     Raises
     ------
     ScenarioError
-        Some of them have faults; those of all are told.
+        Some variants have faults; those of all variants are named.
+
+    Examples
+    --------
+    >>> import cluster_sim
+    >>> scenarios = cluster_sim.load_variants("example:what_saturates", sets=["duration=1 min"])
+    >>> [scenario.title for scenario in scenarios]
+    ['what-saturates/b200', 'what-saturates/cs3']
     """
     document = open_scenarios(path).document
     wanted: list[str | None] = list(variants) or list(variant_names(document)) or [None]
@@ -165,7 +203,18 @@ def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
     ScenarioError
         The file cannot be read, or these two sections have faults.
     """
-    document = with_new_names(read_yaml(user_file(path)), NEW_NAMES_IN_FILES)
+    return scenarios_of(read_yaml(user_file(path)), sets)
+
+
+def scenarios_of(document: Document, sets: Sequence[str] = ()) -> ScenarioFile:
+    """Return the scenarios of a document, its `sweep` and `capacity` checked, others not yet.
+
+    Raises
+    ------
+    ScenarioError
+        These two sections have faults, or the document is no scenario.
+    """
+    document = with_new_names(document, NEW_NAMES_IN_FILES)
     _no_model(document)
     asked = {key: document.data[key] for key in StudySections.model_fields if key in document.data}
     questions = describe(StudySections, Document(asked, document.file, document.places))

@@ -698,16 +698,16 @@ def test_a_trace_that_is_missing_or_stands_beside_arrivals_is_told():
     ("text", "line", "message"),
     [
         ("", "", "is empty; expected a trace with a heading and rows"),
-        (HEADING, "", "holds no requests"),
+        (HEADING, "", "has no requests"),
         ("time,ContextTokens\n1,2\n", ":1", "has no column TIMESTAMP, GeneratedTokens; got columns time, ContextTokens; expected TIMESTAMP,ContextTokens,GeneratedTokens, or no format and columns: {arrival: time, prompt: ContextTokens, output: …}"),
         (f"{ROWS}{AT}5.0,-7,3\n", ":4", f"got '{AT}5.0,-7,3'; expected TIMESTAMP,ContextTokens,GeneratedTokens (ContextTokens is '-7': negative)"),
-        (f"{ROWS}{AT}5.0,1\n", ":4", f"got '{AT}5.0,1'; expected TIMESTAMP,ContextTokens,GeneratedTokens (2 fields, where the heading has 3)"),
+        (f"{ROWS}{AT}5.0,1\n", ":4", f"got '{AT}5.0,1'; expected TIMESTAMP,ContextTokens,GeneratedTokens (2 fields, but the heading has 3)"),
         (f"{ROWS}{AT}5.0,x,1\n", ":4", f"got '{AT}5.0,x,1'; expected TIMESTAMP,ContextTokens,GeneratedTokens (ContextTokens is 'x': not a number)"),
         (f"{ROWS}yesterday,1,1\n", ":4", "got 'yesterday,1,1'; expected TIMESTAMP,ContextTokens,GeneratedTokens"),
         (f"{ROWS}2023-11-16 18:17:nan,1,1\n", ":4", "got '2023-11-16 18:17:nan,1,1'; expected TIMESTAMP,ContextTokens,GeneratedTokens, with times such as 2026-10-25 13:30:00.5, or numbers"),
         (f"{ROWS}{AT}5.0,{'9' * 30},1\n", ":4", f"got '{AT}5.0,{'9' * 30},1'; expected TIMESTAMP,ContextTokens,GeneratedTokens (ContextTokens is '{'9' * 30}': more than 1,000,000,000)"),
-        (f"{ROWS}\0\n", ":4", "holds a NUL byte, as no text does; expected CSV or JSON"),
-        (f"{ROWS}{AT}5.0,1,1,{'x' * 200_000}\n", ":4", "has a field of more than 131,072 characters; expected quotes that end"),
+        (f"{ROWS}\0\n", ":4", "has a NUL byte, which texts never have; expected CSV or JSON"),
+        (f"{ROWS}{AT}5.0,1,1,{'x' * 200_000}\n", ":4", "has a field of more than 131,072 characters; expected a closing quote"),
     ],
 )  # fmt: skip
 def test_a_malformed_trace_names_its_line_when_checked_and_when_simulated(
