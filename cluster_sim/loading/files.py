@@ -11,6 +11,7 @@ from typing import Any
 from cluster_sim.errors import Fault, ScenarioError
 from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.loading.variants import name_faults, one_variant, variant_names
+from cluster_sim.scenario.renamed_keys import NEW_NAMES, NEW_NAMES_IN_FILES
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity, StudySections, Sweep
 from cluster_sim.schema import (
@@ -23,6 +24,7 @@ from cluster_sim.schema import (
     read_yaml,
     under,
     user_file,
+    with_new_names,
 )
 
 _OF_MODELS = {"model_type", "architectures", "hidden_size", "num_hidden_layers"}
@@ -35,21 +37,36 @@ def load_scenario(
     overrides: Mapping[str, Any] | None = None,
     seed: int | None = None,
 ) -> Scenario:
-    """Return the scenario in the file at `path`.
+    """Return one scenario of a file.
 
     Parameters
     ----------
+    path
+        Scenario file, or `example:NAME` for a scenario that ships with the package.
     variant
-        Name of the variant, where the file has several.
+        Name of the variant. Default: the only variant, or the file without variants.
     overrides
-        Values by dotted key, such as {"cluster.pools[0].nodes": 2}, applied last.
+        Values by dotted key, such as {"cluster.pools[0].nodes": 2}, which are applied last.
+        Quantities are texts with their unit, as in the file: {"duration": "5 min"}.
     seed
         Seed in place of the file's.
+
+    Returns
+    -------
+    Scenario
+        Description of the run. It is frozen, and quantities in it are in SI units.
 
     Raises
     ------
     ScenarioError
-        The file has faults, all of which are told, or a variant must be named.
+        The file has faults, all of which are named, or it has several variants and none is given.
+
+    Examples
+    --------
+    >>> import cluster_sim
+    >>> scenario = cluster_sim.load_scenario("example:burst_70b", "cs3", {"duration": "5 min"})
+    >>> scenario.model.name, scenario.duration_s
+    ('Llama 3.3 70B', 300.0)
     """
     document = open_scenarios(path).document
     sets = [(key, value, f"override {key}") for key, value in (overrides or {}).items()]
@@ -73,10 +90,33 @@ def load_variants(
 
     A file without variants gives one scenario.
 
+    Parameters
+    ----------
+    path
+        Scenario file, or `example:NAME` for a scenario that ships with the package.
+    variants
+        Names of the variants. Default: all variants.
+    sets
+        `key=value` texts, as of the option `--set`, which are applied to each variant.
+    seed
+        Seed in place of the file's.
+
+    Returns
+    -------
+    list of Scenario
+        Scenarios in the order of the names or of the file.
+
     Raises
     ------
     ScenarioError
-        Some of them have faults; those of all are told.
+        Some variants have faults; those of all variants are named.
+
+    Examples
+    --------
+    >>> import cluster_sim
+    >>> scenarios = cluster_sim.load_variants("example:what_saturates", sets=["duration=1 min"])
+    >>> [scenario.title for scenario in scenarios]
+    ['what-saturates/b200', 'what-saturates/cs3']
     """
     document = open_scenarios(path).document
     wanted: list[str | None] = list(variants) or list(variant_names(document)) or [None]
@@ -163,7 +203,18 @@ def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
     ScenarioError
         The file cannot be read, or these two sections have faults.
     """
-    document = read_yaml(user_file(path))
+    return scenarios_of(read_yaml(user_file(path)), sets)
+
+
+def scenarios_of(document: Document, sets: Sequence[str] = ()) -> ScenarioFile:
+    """Return the scenarios of a document, its `sweep` and `capacity` checked, others not yet.
+
+    Raises
+    ------
+    ScenarioError
+        These two sections have faults, or the document is no scenario.
+    """
+    document = with_new_names(document, NEW_NAMES_IN_FILES)
     _no_model(document)
     asked = {key: document.data[key] for key in StudySections.model_fields if key in document.data}
     questions = describe(StudySections, Document(asked, document.file, document.places))
@@ -192,11 +243,12 @@ def _one(
     with looking_in(Path(document.file).parent):
         base, faults = _set(one_variant(document, variant), sets)
         for key, value, where in overrides:
-            base = overridden(base, key, value, where)
+            base = overridden(base, key, value, where, NEW_NAMES)
         if seed is not None:
             base = overridden(base, "seed", seed, "--seed")
         faults += name_faults(base)
         try:
+            base = with_new_names(base, NEW_NAMES)
             scenario = describe(Scenario, base)
         except ScenarioError as error:
             raise ScenarioError([*faults, *error.faults]) from error
@@ -220,7 +272,7 @@ def _set(base: Document, sets: Sequence[str]) -> tuple[Document, list[Fault]]:
     faults: list[Fault] = []
     for text in sets:
         try:
-            base = override(base, text)
+            base = override(base, text, NEW_NAMES)
         except ScenarioError as error:
             faults += error.faults
     return base, faults

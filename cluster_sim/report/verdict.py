@@ -182,16 +182,16 @@ def _reasons(view: View, outcome: Outcome) -> str:
 def _full(view: View) -> Iterator[str]:
     """Yield what was saturated, and how long."""
     line = view.line
-    per_request = peaks(view.results, line)["batch places"] / max(float(np.max(line.running)), 1e-9)
+    per_request = peaks(view.results, line)["batch slots"] / max(float(np.max(line.running)), 1e-9)
     shares = {
-        "batch places": line.running * per_request,
-        "KV room of a replica": line.kv_fraction_max,
+        "batch slots": line.running * per_request,
+        "KV cache of a replica": line.kv_fraction_max,
         "memory bandwidth": line.bandwidth_utilisation,
         "compute": line.compute_utilisation,
     }
     for name, share in shares.items():
         if (full := float(np.mean(share > _NEAR))) > 0.0:
-            verb = "are" if name.endswith("places") else "is"
+            verb = "are" if name.endswith("slots") else "is"
             yield (
                 f"{name} {verb} saturated, above {100 * _NEAR:.0f} %, for {style.percent(full)} of "
                 "the time."

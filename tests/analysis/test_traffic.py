@@ -363,7 +363,7 @@ def test_the_command_tells_the_statistics_of_a_trace(
     assert told["cv"] == approx(
         gap_cv(of_trace(Trace.model_validate({"path": str(trace)}), "t").arrival_s)
     )
-    assert "t.csv: 1 of" in err and "rows have no prompt or no answer and are left out" in err
+    assert "t.csv: 1 of" in err and "rows are omitted: they have no prompt or no answer" in err
     assert "dispersion at 10 s" in call(capsys, "workload", trace)[1]
 
 
@@ -404,7 +404,7 @@ def test_the_command_proposes_a_workload_that_a_scenario_can_take(
     [
         ("nowhere.csv", "cannot be read: no such file or folder"),
         ("fit", "fit: expected a trace, or a scenario file, for which"),
-        ("odd.csv", ":1: is of no known format"),
+        ("odd.csv", ":1: has no known format"),
     ],
 )
 def test_what_is_no_trace_is_told(

@@ -100,11 +100,11 @@ KEYS_AND_CHOICES = [
     ("name: a", "name: a/b", "x.yaml:12: cluster.pools[0].name: got 'a/b'; expected letters, digits, '_', '.' and '-' only"),
     ("weights: bf16", "weights: fp16", "x.yaml:17: cluster.pools[0].replica.weights: got 'fp16'; did you mean 'bf16'?"),
     ("weights: bf16", "role: prefil", "x.yaml:17: cluster.pools[0].replica.role: got 'prefil'; did you mean 'prefill'?"),
-    ("weights: bf16", "role: prefill", "x.yaml:17: cluster.pools[0].replica.role: got prefill; no pool has the role decode to hand over to"),
-    ("weights: bf16", "role: decode", "x.yaml:17: cluster.pools[0].replica.role: got decode; no pool has the role prefill to hand over from"),
-    ("router: {policy: least_work}", "hand_over: {policy: least_kv}", "x.yaml:19: cluster.hand_over: no pool hands over; expected pools with replica.role prefill and decode"),
-    ("router: {policy: least_work}", "hand_over: {policy: least_vk}", "x.yaml:19: cluster.hand_over.policy: got 'least_vk'; did you mean 'least_kv'?"),
-    ("router: {policy: least_work}", "hand_over: {kv_transfer: on}", "x.yaml:19: cluster.hand_over.kv_transfer: got 'on'; known: layers, whole, off"),
+    ("weights: bf16", "role: prefill", "x.yaml:17: cluster.pools[0].replica.role: got prefill; expected another pool with the role decode"),
+    ("weights: bf16", "role: decode", "x.yaml:17: cluster.pools[0].replica.role: got decode; expected another pool with the role prefill"),
+    ("router: {policy: least_work}", "disaggregation: {policy: least_kv}", "x.yaml:19: cluster.disaggregation: got disaggregated prefill without pools for it; expected pools with replica.role prefill and decode"),
+    ("router: {policy: least_work}", "disaggregation: {policy: least_vk}", "x.yaml:19: cluster.disaggregation.policy: got 'least_vk'; did you mean 'least_kv'?"),
+    ("router: {policy: least_work}", "disaggregation: {kv_transfer: on}", "x.yaml:19: cluster.disaggregation.kv_transfer: got 'on'; known: layers, whole, off"),
     ("weights: bf16", "engine: vlm", "x.yaml:17: cluster.pools[0].replica.engine: no engine 'vlm' in the catalog; did you mean 'vllm'?"),
     ("max_sequences: 64", "policy: sttic", "x.yaml:18: cluster.pools[0].batching.policy: no policy 'sttic'; did you mean 'static'?"),
     ("max_sequences: 64", "chunked_prefill: 3", "x.yaml:18: cluster.pools[0].batching.chunked_prefill: got 3; expected true or false"),
@@ -270,7 +270,7 @@ def test_pools_that_hand_over_must_suit_each_other():
     assert faults(edited(("weights: bf16", reading), ("  router", decoding))) == [
         "x.yaml:19: cluster.pools[0].replica.speculation: a pool of the role prefill decodes nothing; expected it where the role is decode",
         "x.yaml:21: cluster.pools[1].batching: static batching keeps its requests to the end; a pool of the role decode needs the policy 'continuous'",
-        "x.yaml:21: cluster.pools[1].replica.kv_cache: got fp8; pool 'a' hands over bf16, and KV is moved as it is",
+        "x.yaml:21: cluster.pools[1].replica.kv_cache: got fp8; expected bf16, which pool 'a' sends: a KV transfer does not convert",
     ]
 
 
@@ -698,16 +698,16 @@ def test_a_trace_that_is_missing_or_stands_beside_arrivals_is_told():
     ("text", "line", "message"),
     [
         ("", "", "is empty; expected a trace with a heading and rows"),
-        (HEADING, "", "holds no requests"),
+        (HEADING, "", "has no requests"),
         ("time,ContextTokens\n1,2\n", ":1", "has no column TIMESTAMP, GeneratedTokens; got columns time, ContextTokens; expected TIMESTAMP,ContextTokens,GeneratedTokens, or no format and columns: {arrival: time, prompt: ContextTokens, output: …}"),
         (f"{ROWS}{AT}5.0,-7,3\n", ":4", f"got '{AT}5.0,-7,3'; expected TIMESTAMP,ContextTokens,GeneratedTokens (ContextTokens is '-7': negative)"),
-        (f"{ROWS}{AT}5.0,1\n", ":4", f"got '{AT}5.0,1'; expected TIMESTAMP,ContextTokens,GeneratedTokens (2 fields, where the heading has 3)"),
+        (f"{ROWS}{AT}5.0,1\n", ":4", f"got '{AT}5.0,1'; expected TIMESTAMP,ContextTokens,GeneratedTokens (2 fields, but the heading has 3)"),
         (f"{ROWS}{AT}5.0,x,1\n", ":4", f"got '{AT}5.0,x,1'; expected TIMESTAMP,ContextTokens,GeneratedTokens (ContextTokens is 'x': not a number)"),
         (f"{ROWS}yesterday,1,1\n", ":4", "got 'yesterday,1,1'; expected TIMESTAMP,ContextTokens,GeneratedTokens"),
         (f"{ROWS}2023-11-16 18:17:nan,1,1\n", ":4", "got '2023-11-16 18:17:nan,1,1'; expected TIMESTAMP,ContextTokens,GeneratedTokens, with times such as 2026-10-25 13:30:00.5, or numbers"),
         (f"{ROWS}{AT}5.0,{'9' * 30},1\n", ":4", f"got '{AT}5.0,{'9' * 30},1'; expected TIMESTAMP,ContextTokens,GeneratedTokens (ContextTokens is '{'9' * 30}': more than 1,000,000,000)"),
-        (f"{ROWS}\0\n", ":4", "holds a NUL byte, as no text does; expected CSV or JSON"),
-        (f"{ROWS}{AT}5.0,1,1,{'x' * 200_000}\n", ":4", "has a field of more than 131,072 characters; expected quotes that end"),
+        (f"{ROWS}\0\n", ":4", "has a NUL byte, which texts never have; expected CSV or JSON"),
+        (f"{ROWS}{AT}5.0,1,1,{'x' * 200_000}\n", ":4", "has a field of more than 131,072 characters; expected a closing quote"),
     ],
 )  # fmt: skip
 def test_a_malformed_trace_names_its_line_when_checked_and_when_simulated(

@@ -250,7 +250,7 @@ def test_a_drafter_takes_room_from_the_cache(tmp_path: Path) -> None:
         ),
         (
             {"draft_tokens": 3, "acceptance_length": 4.5},
-            "acceptance_length of 4.5 is more than draft_tokens and one: 4",
+            "acceptance_length: got 4.5; expected at most draft_tokens + 1 = 4",
         ),
         (
             {"draft_tokens": 3, "acceptance": 0.5, "draft_cost": 0.1, "mtp_layers": 1},

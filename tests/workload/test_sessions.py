@@ -538,10 +538,10 @@ def test_a_recorded_trace_without_sessions_is_refused_not_read_for_ever(tmp_path
     with tarfile.open(tmp_path / "empty.tar", "w"):
         pass
     trace = Trace.model_validate({"path": str(tmp_path / "empty.tar"), "format": "weka"})
-    with pytest.raises(ScenarioError, match=r"empty\.tar: holds no requests"):
+    with pytest.raises(ScenarioError, match=r"empty\.tar: has no requests"):
         trace.check(as_sessions=True)
     sessions = Sessions.model_validate({"concurrency": 1, "trace": trace})
-    with pytest.raises(ScenarioError, match="holds no requests"):
+    with pytest.raises(ScenarioError, match="has no requests"):
         next(scripts(sessions, seed=1))
 
 
