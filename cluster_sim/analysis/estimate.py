@@ -36,7 +36,7 @@ def explain(scenario: Scenario) -> list[PoolArithmetic]:
     """
     lengths, fleet = sampled_lengths(scenario), resolve(scenario)
     pools = [_pool(fleet, deployment, lengths) for deployment in fleet.deployments]
-    plan = scenario.cluster.hand_over or Disaggregation()
+    plan = scenario.cluster.disaggregation or Disaggregation()
     if plan.kv_transfer == "off":
         return pools
     return _bounded_by_transfers(fleet, pools, round(lengths.prompt_tokens))

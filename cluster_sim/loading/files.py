@@ -11,6 +11,7 @@ from typing import Any
 from cluster_sim.errors import Fault, ScenarioError
 from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.loading.variants import name_faults, one_variant, variant_names
+from cluster_sim.scenario.renamed_keys import NEW_NAMES, NEW_NAMES_IN_FILES
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity, StudySections, Sweep
 from cluster_sim.schema import (
@@ -23,6 +24,7 @@ from cluster_sim.schema import (
     read_yaml,
     under,
     user_file,
+    with_new_names,
 )
 
 _OF_MODELS = {"model_type", "architectures", "hidden_size", "num_hidden_layers"}
@@ -212,6 +214,7 @@ def scenarios_of(document: Document, sets: Sequence[str] = ()) -> ScenarioFile:
     ScenarioError
         These two sections have faults, or the document is no scenario.
     """
+    document = with_new_names(document, NEW_NAMES_IN_FILES)
     _no_model(document)
     asked = {key: document.data[key] for key in StudySections.model_fields if key in document.data}
     questions = describe(StudySections, Document(asked, document.file, document.places))
@@ -240,11 +243,12 @@ def _one(
     with looking_in(Path(document.file).parent):
         base, faults = _set(one_variant(document, variant), sets)
         for key, value, where in overrides:
-            base = overridden(base, key, value, where)
+            base = overridden(base, key, value, where, NEW_NAMES)
         if seed is not None:
             base = overridden(base, "seed", seed, "--seed")
         faults += name_faults(base)
         try:
+            base = with_new_names(base, NEW_NAMES)
             scenario = describe(Scenario, base)
         except ScenarioError as error:
             raise ScenarioError([*faults, *error.faults]) from error
@@ -268,7 +272,7 @@ def _set(base: Document, sets: Sequence[str]) -> tuple[Document, list[Fault]]:
     faults: list[Fault] = []
     for text in sets:
         try:
-            base = override(base, text)
+            base = override(base, text, NEW_NAMES)
         except ScenarioError as error:
             faults += error.faults
     return base, faults

@@ -323,7 +323,7 @@ def test_what_is_proposed_is_a_workload_with_the_lengths_of_the_trace() -> None:
 def test_there_is_nothing_to_fit_in_a_few_requests() -> None:
     with pytest.raises(
         ScenarioError,
-        match=r"drawn: has \d requests over .* s; expected at least 50, not all at once",
+        match=r"drawn: has \d requests over .* s; expected at least 50 requests at different times",
     ):
         propose(drawn(Poisson.model_validate({"rate": "1 /s"}), 5.0))
     with pytest.raises(ScenarioError, match="has 99 requests over 0 s"):

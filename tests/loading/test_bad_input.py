@@ -100,11 +100,11 @@ KEYS_AND_CHOICES = [
     ("name: a", "name: a/b", "x.yaml:12: cluster.pools[0].name: got 'a/b'; expected letters, digits, '_', '.' and '-' only"),
     ("weights: bf16", "weights: fp16", "x.yaml:17: cluster.pools[0].replica.weights: got 'fp16'; did you mean 'bf16'?"),
     ("weights: bf16", "role: prefil", "x.yaml:17: cluster.pools[0].replica.role: got 'prefil'; did you mean 'prefill'?"),
-    ("weights: bf16", "role: prefill", "x.yaml:17: cluster.pools[0].replica.role: got prefill; no pool has the role decode to which it sends the KV cache"),
-    ("weights: bf16", "role: decode", "x.yaml:17: cluster.pools[0].replica.role: got decode; no pool has the role prefill that sends it the KV cache"),
-    ("router: {policy: least_work}", "hand_over: {policy: least_kv}", "x.yaml:19: cluster.hand_over: no pool has a role of disaggregated prefill; expected pools with replica.role prefill and decode"),
-    ("router: {policy: least_work}", "hand_over: {policy: least_vk}", "x.yaml:19: cluster.hand_over.policy: got 'least_vk'; did you mean 'least_kv'?"),
-    ("router: {policy: least_work}", "hand_over: {kv_transfer: on}", "x.yaml:19: cluster.hand_over.kv_transfer: got 'on'; known: layers, whole, off"),
+    ("weights: bf16", "role: prefill", "x.yaml:17: cluster.pools[0].replica.role: got prefill; expected another pool with the role decode"),
+    ("weights: bf16", "role: decode", "x.yaml:17: cluster.pools[0].replica.role: got decode; expected another pool with the role prefill"),
+    ("router: {policy: least_work}", "disaggregation: {policy: least_kv}", "x.yaml:19: cluster.disaggregation: got disaggregated prefill without pools for it; expected pools with replica.role prefill and decode"),
+    ("router: {policy: least_work}", "disaggregation: {policy: least_vk}", "x.yaml:19: cluster.disaggregation.policy: got 'least_vk'; did you mean 'least_kv'?"),
+    ("router: {policy: least_work}", "disaggregation: {kv_transfer: on}", "x.yaml:19: cluster.disaggregation.kv_transfer: got 'on'; known: layers, whole, off"),
     ("weights: bf16", "engine: vlm", "x.yaml:17: cluster.pools[0].replica.engine: no engine 'vlm' in the catalog; did you mean 'vllm'?"),
     ("max_sequences: 64", "policy: sttic", "x.yaml:18: cluster.pools[0].batching.policy: no policy 'sttic'; did you mean 'static'?"),
     ("max_sequences: 64", "chunked_prefill: 3", "x.yaml:18: cluster.pools[0].batching.chunked_prefill: got 3; expected true or false"),
@@ -270,7 +270,7 @@ def test_pools_that_hand_over_must_suit_each_other():
     assert faults(edited(("weights: bf16", reading), ("  router", decoding))) == [
         "x.yaml:19: cluster.pools[0].replica.speculation: a pool of the role prefill decodes nothing; expected speculation in the pool of the role decode",
         "x.yaml:21: cluster.pools[1].batching: static batching keeps its requests to the end; a pool of the role decode needs the policy 'continuous'",
-        "x.yaml:21: cluster.pools[1].replica.kv_cache: got fp8; pool 'a' sends bf16, and the KV transfer does not convert it",
+        "x.yaml:21: cluster.pools[1].replica.kv_cache: got fp8; expected bf16, which pool 'a' sends: a KV transfer does not convert",
     ]
 
 

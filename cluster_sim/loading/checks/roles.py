@@ -17,10 +17,10 @@ def role_faults(scenario: Scenario) -> Iterator[Finding]:
         role: [pool for pool in cluster.pools if pool.replica.role == role]
         for role in ("prefill", "decode")
     }
-    if cluster.hand_over is not None and not (by_role["prefill"] or by_role["decode"]):
+    if cluster.disaggregation is not None and not (by_role["prefill"] or by_role["decode"]):
         yield (
-            ("cluster", "hand_over"),
-            "no pool has a role of disaggregated prefill; expected pools with replica.role prefill and decode",
+            ("cluster", "disaggregation"),
+            "got disaggregated prefill without pools for it; expected pools with replica.role prefill and decode",
         )
     for index, pool in enumerate(cluster.pools):
         if pool.replica.role != "both":
@@ -33,7 +33,7 @@ def _of_pool(pool: Pool, at: Trail, by_role: dict[str, list[Pool]]) -> Iterator[
     if not by_role[other]:
         yield (
             (*at, "replica", "role"),
-            f"got {role}; no pool has the role {other} {'to which it sends the KV cache' if role == 'prefill' else 'that sends it the KV cache'}",
+            f"got {role}; expected another pool with the role {other}",
         )
     if not pool.batching.is_continuous:
         yield (
@@ -50,5 +50,5 @@ def _of_pool(pool: Pool, at: Trail, by_role: dict[str, list[Pool]]) -> Iterator[
             if source.replica.kv_cache != pool.replica.kv_cache:
                 yield (
                     (*at, "replica", "kv_cache"),
-                    f"got {pool.replica.kv_cache}; pool '{source.name}' sends {source.replica.kv_cache}, and the KV transfer does not convert it",
+                    f"got {pool.replica.kv_cache}; expected {source.replica.kv_cache}, which pool '{source.name}' sends: a KV transfer does not convert",
                 )
