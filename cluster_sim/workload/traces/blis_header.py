@@ -1,4 +1,4 @@
-"""The YAML header beside a TraceV2 table of BLIS (inference-sim), see `blis.py`."""
+"""Header file in YAML of a TraceV2 table of BLIS (inference-sim), see `blis.py`."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ _HEADERS = (".yaml", ".yml")
 
 
 class BlisHeader(NamedTuple):
-    """What the header says of the rows."""
+    """Facts about the rows that the header gives."""
 
     warm_up: int
-    """Number of requests from the first that are warm-up."""
+    """Number of requests at the beginning that are warm-up."""
     adds: bool
-    """Whether rows hold only what a turn adds to its conversation."""
+    """Whether rows hold only the new tokens of a turn."""
     is_simulated: bool = False
-    """Whether a simulator wrote the rows, rather than a client of a server."""
+    """Whether a simulator wrote the rows, and not a client of a server."""
 
 
 def blis_header(source: TraceSource) -> BlisHeader:
-    """Return what the header beside a table says.
+    """Return the header of a table.
 
-    Raises ScenarioError where it says what is not understood.
+    Raises ScenarioError if the header has an unknown value.
     """
     path = Path(source.path)
     beside = [path.with_name(path.name.split(".csv")[0] + suffix) for suffix in _HEADERS]
     found = next((each for each in beside if each.is_file()), None)
     if found is None:
         source.tally.note(
-            f"no header {beside[0].name} beside the table: times are taken for microseconds, and no request for warm-up"
+            f"the table has no header file {beside[0].name}: times are read as microseconds, and no request as warm-up"
         )
         return BlisHeader(0, adds=False)
     said: Mapping[str, Any] = read_yaml(found).data
