@@ -13,7 +13,13 @@ _STATM = Path("/proc/self/statm")
 
 @dataclass(frozen=True)
 class RunLimits:
-    """Limits of one run. A run that exceeds one ends early; its tables hold what happened so far."""
+    """Limits of one run. A run that exceeds one ends early; its tables hold what happened so far.
+
+    Examples
+    --------
+    >>> RunLimits(time_s=600.0, memory_bytes=8e9).time_s
+    600.0
+    """
 
     time_s: float = inf
     """Wall time for which simulated time may pass [s]."""

@@ -424,7 +424,7 @@ def test_sessions_that_are_none_are_refused(changes: dict[str, Any], said: str) 
 def test_a_scenario_of_sessions_is_checked_as_a_whole(tmp_path: Path) -> None:
     with pytest.raises(
         ScenarioError,
-        match=r"sessions\.yaml:1: workload\.arrivals: sessions bring their own; expected either this or 'sessions'",
+        match=r"sessions\.yaml:1: workload\.arrivals: sessions bring their own 'arrivals'; expected either 'arrivals' or 'sessions'",
     ):
         run(
             tmp_path,
@@ -434,7 +434,7 @@ def test_a_scenario_of_sessions_is_checked_as_a_whole(tmp_path: Path) -> None:
     parts = [{"name": "a", "share": 1, "prompt_tokens": 5}]
     with pytest.raises(
         ScenarioError,
-        match=r"workload\.classes\[0\]\.prompt_tokens: sessions bring their own; expected either this or 'sessions'",
+        match=r"workload\.classes\[0\]\.prompt_tokens: sessions bring their own 'prompt_tokens'; expected either 'prompt_tokens' or 'sessions'",
     ):
         run(tmp_path, PLAIN, workload={"sessions": PLAIN, "classes": parts})
     with pytest.raises(
@@ -444,7 +444,7 @@ def test_a_scenario_of_sessions_is_checked_as_a_whole(tmp_path: Path) -> None:
         run(tmp_path, PLAIN, duration=None)
     with pytest.raises(
         ScenarioError,
-        match="the longest request, 9000 tokens, is beyond the context of tiny, 4096 tokens",
+        match="the longest request, 9000 tokens, exceeds the context of tiny, 4096 tokens",
     ):
         run(tmp_path, PLAIN | {"window_tokens": 9000})
 
