@@ -85,7 +85,7 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
     if network is not None:
         network.join(replicas.everyone)
         if replicas.decoding:
-            plan = scenario.cluster.hand_over or Disaggregation()
+            plan = scenario.cluster.disaggregation or Disaggregation()
             network.connect(replicas.prefilling, replicas.decoding, replicas.capacity, plan)
     groups = thermal_groups(scenario)
     thermal_governors(env, fleet, groups, replicas.everyone, recorder)
@@ -180,7 +180,7 @@ def _max_steps(scenario: Scenario, spec: ReplicaSpec) -> int:
 
     It is 1 if the KV cache is sent layer by layer, since listeners need the start of each step.
     """
-    plan = scenario.cluster.hand_over or Disaggregation()
+    plan = scenario.cluster.disaggregation or Disaggregation()
     by_layer = spec.role == "prefill" and plan.kv_transfer == "layers"
     return 1 if by_layer or scenario.stepping == "step" else ALL_STEPS
 
