@@ -124,7 +124,7 @@ METRICS = (
         _usd_per_million_tokens,
         scope=MACHINES,
         label="cost [USD per million tokens]",
-        row=Row(330, "USD per million tokens, input + output", ",.3f"),
+        row=Row(330, "USD per million tokens, in + out", ",.3f"),
     ),
     Metric(
         "usd_per_million_output_tokens",
@@ -167,7 +167,7 @@ METRICS = (
         "decode by busy time.",
         _usd_per_million_input,
         scope=Scope.RUN,
-        row=Row(340, "  per million input tokens, prefill's part", ",.3f"),
+        row=Row(340, "  per million input (prefill)", ",.3f"),
     ),
     Metric(
         "attributed_usd_per_million_output_tokens",
@@ -177,7 +177,7 @@ METRICS = (
         _usd_per_million_output,
         scope=Scope.RUN,
         heading=Heading("cost of decode [USD/million output tokens]", decimals=3),
-        row=Row(350, "  per million output tokens, decode's part", ",.3f"),
+        row=Row(350, "  per million output (decode)", ",.3f"),
     ),
     Metric(
         "usd_per_request",
