@@ -203,7 +203,12 @@ class AttentionLayers(Description):
 
 def heads_fault(ranks: int, heads: int, what: str = "heads") -> str | None:
     """Return the fault where `ranks` devices do not share heads evenly."""
-    return f"{ranks} does not divide the {heads} {what} of {{}}" if heads % ranks else None
+    if heads % ranks == 0:
+        return None
+    divisors = [str(number) for number in range(1, heads + 1) if heads % number == 0]
+    return (
+        f"{ranks} does not divide the {heads} {what} of {{}}; expected one of {', '.join(divisors)}"
+    )
 
 
 def split(heads: int, ranks: int) -> float:

@@ -93,7 +93,7 @@ def _group_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
     if (group := plan.tensor_parallel * plan.data_parallel) > per_node:
         yield (
             (*at, "tensor_parallel" if plan.data_parallel == 1 else "data_parallel"),
-            f"{group} is more than the {per_node} devices of {pool.node.name}; groups across nodes are not simulated by this version",
+            f"{group} is more than the {per_node} devices of {pool.node.name}; groups across nodes are not simulated by this version; expected at most {per_node}, and pipeline_parallel over several nodes",
         )
     elif plan.tensor_parallel > 1 and device.collectives.all_reduce is None:
         yield (
