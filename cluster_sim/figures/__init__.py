@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from cluster_sim.errors import ScenarioError, cannot_write, did_you_mean
+from cluster_sim.figures.purposes import OF_RUNS, OF_STUDIES
 from cluster_sim.results.results import Results
 from cluster_sim.whole_files import write_whole
 
@@ -22,31 +23,11 @@ if TYPE_CHECKING:
 
     from cluster_sim.figures.study_table import Choice
 
-NAMES = (
-    "arrivals",
-    "bandwidth",
-    "cost_breakdown",
-    "goodput",
-    "itl_histogram",
-    "kv_occupancy",
-    "latency_ccdf",
-    "latency_cdf",
-    "phase_breakdown",
-    "power",
-    "queue",
-    "request_gantt",
-    "thermal",
-    "throttle_map",
-    "timeline",
-    "topology",
-    "ttft_over_time",
-    "ttft_tpot_scatter",
-    "wafer_map",
-)
+NAMES = tuple(OF_RUNS)
 """Figures of runs. Each is a file of this folder with two functions: `blank(results)` returns the
 figure with empty axes, `draw(results, axes)` draws on them."""
 
-STUDIES = ("break_even", "claims", "heatmap", "pareto", "rate_latency", "tornado")
+STUDIES = tuple(OF_STUDIES)
 """Figures of studies. Each is a file of this folder with `of_study(table, choice, axes)`."""
 
 # Metadata per format: the date is omitted, so that equal runs give equal bytes.

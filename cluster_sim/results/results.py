@@ -29,7 +29,28 @@ class Results(RunData):
     """
 
     def summary(self) -> dict[str, Any]:
-        """Return the fields of summary.json."""
+        """Return the fields of summary.json.
+
+        Returns
+        -------
+        dict
+            Values by name. A name ends in its unit, such as `p99_ttft_ms` [ms]; the names are those
+            of `vllm bench serve` where it has one. Metrics that the run does not have are absent.
+
+        Raises
+        ------
+        SummaryError
+            The summary cannot be computed.
+
+        Examples
+        --------
+        >>> import cluster_sim
+        >>> few = {"workload.arrivals.concurrency": 2, "workload.arrivals.requests": 4}
+        >>> scenario = cluster_sim.load_scenario("example:chat_closed_loop", "b200", few)
+        >>> summary = cluster_sim.simulate(scenario).summary()
+        >>> summary["completed"], summary["rejected"]
+        (4, 0)
+        """
         return dict(self._summary)
 
     @cached_property
@@ -61,6 +82,11 @@ class Results(RunData):
             The folder cannot be written, or another kind of folder exists at the path.
         SummaryError
             The summary cannot be computed; the folder has everything else.
+
+        Examples
+        --------
+        >>> results.save("runs/mine")  # doctest: +SKIP
+        PosixPath('runs/mine')
         """
         return write_run(self, self.summary, Path(folder))
 
@@ -72,6 +98,11 @@ def load_results(folder: str | Path) -> Results:
     ----------
     folder
         Path of the run folder, as `Results.save` or `cluster-sim run` writes it.
+
+    Returns
+    -------
+    Results
+        Tables and facts of the run.
 
     Raises
     ------

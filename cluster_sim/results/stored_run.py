@@ -15,8 +15,9 @@ from cluster_sim.results.run_data import LATER_TABLES, TABLES, RunData
 from cluster_sim.results.run_folder import RUN_FORMAT, RunFolderWarning
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.results.table_files import read_table
+from cluster_sim.scenario.renamed_keys import NEW_NAMES
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.schema import describe, parse_yaml, read_text
+from cluster_sim.schema import describe, parse_yaml, read_text, with_new_names
 from cluster_sim.whole_files import bring_back
 
 
@@ -78,7 +79,8 @@ def about_run(folder: Path) -> tuple[Scenario, dict[str, Any]]:
             stacklevel=2,
         )
     try:
-        return describe(Scenario, parse_yaml(text, str(path))), manifest
+        document = with_new_names(parse_yaml(text, str(path)), NEW_NAMES, is_quiet=True)
+        return describe(Scenario, document), manifest
     except ScenarioError as error:
         if is_edited:
             raise

@@ -22,7 +22,7 @@ class Cluster(Description):
     router: Routing = Field(default_factory=LeastRequests)
     """Policy that picks a replica for each request. Default: the replica with the fewest
     requests."""
-    hand_over: Disaggregation | None = None
+    disaggregation: Disaggregation | None = None
     """Disaggregated prefill: choice of the decode replica, and KV transfer from pools with the role
     `prefill` to pools with the role `decode`. Default: the replica with the most free KV cache,
     with transfer layer by layer."""

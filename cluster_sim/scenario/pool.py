@@ -61,7 +61,7 @@ class ReplicaPlan(Description):
     reserves that the scenario omits."""
     role: Role = "both"
     """Phases of a request that are served here. With prefill and decode, two pools share each
-    request: see `hand_over` of the cluster."""
+    request: see `disaggregation` of the cluster."""
     speculation: Speculation | None = None
     """Speculative decoding: tokens that are drafted and verified in each step. Default: no
     drafts."""

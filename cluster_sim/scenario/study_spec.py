@@ -142,7 +142,7 @@ class Capacity(Description):
     searched for each combination."""
     pool: str | None = None
     """Pool whose number of nodes is searched. Default: the first pool."""
-    most_nodes: ClusterCount = 1024
+    max_nodes: ClusterCount = 1024
     """Maximum number of nodes that is tried."""
     tolerance: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.01
     """Relative tolerance of the highest rate."""

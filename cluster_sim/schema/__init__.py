@@ -33,6 +33,7 @@ from cluster_sim.schema.file_names import file_name_fault, folder_name, same_fol
 from cluster_sim.schema.json_files import parse_json, read_json
 from cluster_sim.schema.like import ENTRY_KINDS, FromFile, entry_name, opened
 from cluster_sim.schema.overrides import overridden, override
+from cluster_sim.schema.renamed_keys import NewNames, RenamedKeyWarning, with_new_names
 from cluster_sim.schema.yaml_files import parse_yaml, read_text, read_yaml, yaml_text
 
 __all__ = [
@@ -46,6 +47,8 @@ __all__ = [
     "Figure",
     "FromFile",
     "Named",
+    "NewNames",
+    "RenamedKeyWarning",
     "Trail",
     "bare",
     "catalog_data",
@@ -76,5 +79,6 @@ __all__ = [
     "same_folder",
     "under",
     "user_file",
+    "with_new_names",
     "yaml_text",
 ]

@@ -17,24 +17,27 @@ from cluster_sim.schema.catalog import (
 )
 from cluster_sim.schema.documents import LIKE, Document, Trail, forget, inside, path_text
 from cluster_sim.schema.like import ENTRY_KINDS, Written
+from cluster_sim.schema.renamed_keys import NewNames, with_new_name
 from cluster_sim.schema.yaml_files import parse_value, read_yaml
 
 _DOTTED = re.compile(r"[\w-]+(\[\d+\]|\.[\w-]+)*")  # cluster.pools[0].nodes
 
 
-def override(document: Document, assignment: str) -> Document:
+def override(document: Document, assignment: str, names: NewNames | None = None) -> Document:
     """Return a document with one `key.of[0].value=VALUE` of the command line applied.
 
-    VALUE is read as YAML.
+    VALUE is read as YAML; `names` are the new names of keys.
     """
     where = f"--set {assignment}"
     dotted, equals, text = assignment.partition("=")
     if not equals or not dotted.strip():
         raise ScenarioError.at(where, "expected key=value, such as --set cluster.pools[0].nodes=2")
-    return overridden(document, dotted.strip(), parse_value(text, where), where)
+    return overridden(document, dotted.strip(), parse_value(text, where), where, names)
 
 
-def overridden(document: Document, dotted: str, value: Any, where: str) -> Document:
+def overridden(
+    document: Document, dotted: str, value: Any, where: str, names: NewNames | None = None
+) -> Document:
     """Return a document with one value replaced.
 
     If the key goes through a catalog name, the path of a YAML file or a mapping with `like`, the
@@ -50,18 +53,21 @@ def overridden(document: Document, dotted: str, value: Any, where: str) -> Docum
         New value; None takes the key away.
     where
         Who asked for it, for messages.
+    names
+        New names of keys: an old one in `dotted` is replaced, with a warning.
 
     Raises
     ------
     ScenarioError
-        The key is none, or an index is beyond its list.
+        The key is invalid, or an index is beyond its list.
     """
     if not _DOTTED.fullmatch(dotted):
         raise ScenarioError.at(
             where, f"{shown(dotted)} is not a key; expected one such as cluster.pools[0].nodes"
         )
     keys = dotted.replace("[", ".").replace("]", "").split(".")
-    steps = tuple(int(key) if key.isdecimal() else key for key in keys)
+    steps: Trail = tuple(int(key) if key.isdecimal() else key for key in keys)
+    steps = with_new_name(steps, names or {}, where)
     places = dict(document.places)
     data = _Override(value, where, places).of(document.data, (), steps)
     return Document(data, document.file, places)

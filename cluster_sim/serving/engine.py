@@ -1,4 +1,4 @@
-"""Profiles of serving engines: limits and reserves for what a scenario leaves out."""
+"""Profiles of serving engines: defaults for limits and reserves that a scenario omits."""
 
 from __future__ import annotations
 
@@ -55,5 +55,5 @@ class Engine(Description):
 
     @property
     def profile(self) -> str:
-        """Name under which devices hold overheads and kernels that were measured with the engine."""
+        """Name under which devices list overheads and kernels measured with the engine."""
         return entry_name(self.name)

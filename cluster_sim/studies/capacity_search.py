@@ -151,7 +151,7 @@ class Search:
         """
         needed = self.deployment.devices_per_replica
         unit = needed // gcd(needed, self.deployment.node.devices)
-        most = self.asked.most_nodes // unit
+        most = self.asked.max_nodes // unit
 
         def at(units: int) -> Trial:
             return self.trial(units * unit, rate_per_s)

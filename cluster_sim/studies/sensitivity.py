@@ -132,7 +132,7 @@ def sensitivity(  # noqa: PLR0913 - public API: every parameter is an option of 
         Field of the summary.
     confidence
         Highest confidence of figures that are varied: low, medium or high.
-        spread
+    spread
         Relative uncertainty in either direction of a figure for which the catalog gives no range.
     replications
         Number of seeds over which the metric is averaged.

@@ -198,7 +198,7 @@ def test_rows_of_a_trace_that_are_left_out_are_counted_by_check_and_by_run(
         code, _, err = call(capsys, command, scenario)
         assert code == 0
         # once for both variants, which replay the same file
-        assert err.count("1 of 3 rows have no prompt or no answer and are left out") == 1
+        assert err.count("1 of 3 rows are omitted: they have no prompt or no answer") == 1
 
 
 def test_a_trace_with_a_bad_row_exits_2_with_its_line_from_check_and_from_run(
@@ -321,7 +321,7 @@ def test_explain_prints_the_usual_paths_and_any_other_hop_by_hop(
     code, _, err = call(
         capsys, "explain", scenario, "--variant", "b200", "--path", "front_dor", "b200/0/device1"
     )
-    assert (code, err) == (2, "--path: no place 'front_dor'; did you mean 'front_door'?\n")
+    assert (code, err) == (2, "--path: got 'front_dor'; did you mean 'front_door'?\n")
 
 
 @pytest.mark.slow

@@ -33,11 +33,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("old", "new", "message"),
     [
         ("llama-3.1-8b", "LLAMA-3.1-8B", "mine.yaml:3: model: no model 'LLAMA-3.1-8B' in the catalog; did you mean 'llama-3.1-8b'?"),
-        ("prompt_tokens: 500", "prompt_tokens: 200000", "mine.yaml:4: workload: the longest request, 200,100 tokens, is beyond the context of Llama 3.1 8B, 131,072 tokens; expected shorter prompts and answers, such as a `max` of their lengths"),
+        ("prompt_tokens: 500", "prompt_tokens: 200000", "mine.yaml:4: workload: the longest request, 200,100 tokens, exceeds the context of Llama 3.1 8B, 131,072 tokens; expected shorter prompts and answers, such as a `max` of their lengths"),
         ("rate: 2 /s", "rate: 2", "mine.yaml:5: workload.arrivals.rate: 2 has no unit; expected a rate such as '5 /s'"),
         ("tensor_parallel: 8", "tensor_parallel: 2", "llama-3.1-405b"),
         ("tensor_parallel: 8", "tensor_parallel: 3", "mine.yaml:11: cluster.pools[0].replica.tensor_parallel: 3 does not divide the 32 heads of Llama 3.1 8B; expected one of 1, 2, 4, 8, 16, 32"),
-        ("tensor_parallel: 8", "tensor_parallel: 16", "; expected at most 8, and pipeline_parallel over several nodes"),
+        ("tensor_parallel: 8", "tensor_parallel: 16", "got groups of 16 devices; expected at most the 8 devices of DGX H200, since this version does not simulate groups across nodes; pipeline_parallel spans several nodes"),
         ("tensor_parallel: 8", "tp: 8", "mine.yaml:11: cluster.pools[0].replica: unknown key 'tp'; did you mean 'tensor_parallel'?"),
         ("ttft: 500 ms", "ttft: 0.5", "mine.yaml:8: slo.ttft: 0.5 has no unit; expected a time such as '500 ms'"),
         ("slo: {ttft: 500 ms, tpot: 25 ms}", "slo: 500 ms", "mine.yaml:8: slo: got '500 ms'; expected a mapping with keys such as ttft, tpot, e2el"),
@@ -53,7 +53,7 @@ def test_a_mistake_in_the_file(
     text = MINE.replace(old, new)
     if message == "llama-3.1-405b":
         text = text.replace("llama-3.1-8b", message)
-        message = "0.0 GB left for KV; expected more devices per replica (tensor_parallel, pipeline_parallel), or weights: fp8"
+        message = "0.0 GB left for the KV cache; expected more devices per replica (tensor_parallel, pipeline_parallel), or weights: fp8"
     Path("mine.yaml").write_text(text)
     code, out, err = call(capsys, "run", "mine.yaml")
     assert (code, out) == (2, "")

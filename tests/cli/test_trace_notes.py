@@ -14,7 +14,7 @@ from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 
 NOTES = (
     "burst.csv: not used: Model, Total tokens, Log Type",
-    "burst.csv: 4 of 40 rows are failures (no answer) and left out",
+    "burst.csv: 4 of 40 rows are omitted: they are failures without an answer",
 )
 
 
@@ -165,7 +165,7 @@ def test_a_sample_that_leaves_nothing_is_refused_in_one_line(
     assert code == 2, err
     noun = "sessions" if session and command != "workload show" else "requests"
     *notes, last = err.splitlines()
-    assert "few.csv: got sample: 1e-06, which leaves none of its" in last
+    assert "few.csv: got sample: 1e-06, which keeps no" in last
     assert last.endswith(f"{noun}; expected a larger share")
     assert all(note.startswith("warning: ") for note in notes)
 

@@ -228,7 +228,7 @@ def test_kv_on_its_way_is_a_slice_for_each_hand_over_and_fills_its_links(tmp_pat
     results = saved(asked, tmp_path / "run")
     drawn = read(trace.write(tmp_path / "run", tmp_path / "x"))
     sent = drawn.of("transfer")
-    handed_over = [one for one in drawn.of("event") if one.name == "handed over"]
+    handed_over = [one for one in drawn.of("event") if one.name == "KV arrived"]
     assert (
         len(sent) == len(handed_over) == results.events["what"].to_pylist().count("handed_over") > 0
     )

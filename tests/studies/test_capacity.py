@@ -152,7 +152,7 @@ def test_nodes_are_added_by_whole_replicas(tmp_path: Path) -> None:
 def test_what_cannot_be_met_has_no_answer_and_the_best_trial_beside_it(tmp_path: Path) -> None:
     each_s = service_s(tmp_path)
     (option,) = capacity(
-        write(tmp_path, {"rate": "10 /s", "most_nodes": 3}, {"ttft": f"{each_s / 2} s"}), workers=0
+        write(tmp_path, {"rate": "10 /s", "max_nodes": 3}, {"ttft": f"{each_s / 2} s"}), workers=0
     ).options
     assert option.answer is None
     assert option.smaller is not None
@@ -186,7 +186,7 @@ def test_each_class_is_held_to_its_own_objectives(tmp_path: Path) -> None:
 
 def test_the_percentile_is_that_of_capacity_else_that_of_the_slo_else_95(tmp_path: Path) -> None:
     """The last judges otherwise than `run`, and says so."""
-    asked = {"rate": "20 /s", "most_nodes": 1}
+    asked = {"rate": "20 /s", "max_nodes": 1}
     slo: dict[str, Any] = {"ttft": "1 s"}
     few = {"workload": BASE["workload"] | {"arrivals": ARRIVALS | {"requests": 50}}}
     both = write(tmp_path, asked | {"percentile": 80}, slo | {"percentile": 90}, **few)
