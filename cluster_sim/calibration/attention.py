@@ -27,8 +27,7 @@ MOST_ROWS = 4000
 """Maximum number of kernels per fit; they are drawn at random."""
 SHORT_KEYS = (128, 127)
 """Values of `short_keys` that are tried. The second one is for devices on which a kernel of exactly
-128 keys
-already runs like longer ones."""
+128 keys already runs like longer ones."""
 
 _GENERATION = {
     "start_s": Bounds(6e-6, 5e-7, 5e-5),

@@ -54,8 +54,7 @@ _WIDTHS = {
     "GlmMoeDsaForCausalLM": (2048, 192, 256, 32),
 }
 """Widths of latent queries, of a head's key without rotary embedding and of its value, and number
-of index
-heads, by architecture."""
+of index heads, by architecture."""
 _HIDDEN = {
     "DeepseekV32ForCausalLM": 7168,
     "GlmMoeDsaForCausalLM": 6144,
@@ -104,8 +103,7 @@ class SparseBlocks:
     """Index of the shape: model, heads, indexer and precision of the products."""
     group: Array
     """Index of the properties that determine the launch time of the host: products, indexer, and
-    whether the
-    number of keys exceeds `TOP_K` and `LONG`."""
+    whether the number of keys exceeds `TOP_K` and `LONG`."""
     heads: Array
     key_bytes: Array
     key_flop: Array

@@ -152,8 +152,7 @@ def fit_prompts(rows: Sequence[PromptSpeed]) -> tuple[float, float]:
     """Return the collectives per layer and the FLOP per cycle and core that fit prompts.
 
     They are the arguments of `PromptSpeed.predicted`. The method is least squares of the logarithm
-    over
-    the rows that count for the fit.
+    over the rows that count for the fit.
     """
     from scipy.optimize import least_squares
 

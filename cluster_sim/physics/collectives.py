@@ -87,8 +87,7 @@ def reduce_scatter_s(fit: CollectiveFit | None, ranks: int, size_bytes: float) -
     """Return the time until each of `ranks` devices has its part of a sum of tensors [s].
 
     Each tensor has `size_bytes`. The model and the parameters are those of `all_reduce_s`, with
-    half
-    of its traffic.
+    half of its traffic.
     """
     return _seconds(fit, ranks, 1.0, size_bytes)
 

@@ -50,8 +50,7 @@ def with_flow(cooling: Cooling, share: float) -> Cooling:
     By the balance of energy, the temperature rise of the coolant is inversely proportional to the
     flow. The resistance from sink to coolant grows with the flow to the power -0.38, by a third at
     half of the flow. The exponent is an estimate: forced convection alone has 0.8, and a part of
-    the
-    resistance is metal.
+    the resistance is metal.
 
     Parameters
     ----------

@@ -60,8 +60,7 @@ def generation_attention_s(
         Number of sequences.
     keys
         Number of cached tokens that all sequences read in total.
-    windowed
-    Whether a window hides a part of the contexts. The line then holds for every length.
+    windowed Whether a window hides a part of the contexts. The line then holds for every length.
 
     Examples
     --------
@@ -124,8 +123,7 @@ def generation_line(
 
     The bytes of a key are read at bandwidth * units / (units + half_units), with units = batch *
     kv_heads: few units cannot be split over the whole device. A window begins and ends inside a
-    tile,
-    so half a tile more is read per sequence.
+    tile, so half a tile more is read per sequence.
 
     Parameters
     ----------

@@ -16,8 +16,7 @@ EXPERT_PASSES = 4
 
 BANDWIDTH_SHARE = 0.8
 """Share of the peak bandwidth that element-wise kernels reach. Estimate; the median of quantising
-kernels
-in NVIDIA's aiconfigurator data base is 0.83."""
+kernels in NVIDIA's aiconfigurator data base is 0.83."""
 
 
 def ffn_passes(model: Model) -> int:

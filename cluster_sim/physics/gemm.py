@@ -29,8 +29,7 @@ _CUTS = np.array(
 
 _FEW, _APART, _MANY = 256, 64, 16_384 + 256
 """Number of tokens up to which every product is tabulated, distance of table entries beyond, and
-end of
-the table."""
+end of the table."""
 
 
 class TileLayout(NamedTuple):
@@ -128,8 +127,7 @@ def laid_out(
     """Return the possible layouts of products as tiles.
 
     The result does not depend on the constants of a fit but for the two that are given here, so
-    that
-    a search for constants computes it once.
+    that a search for constants computes it once.
     """
     m, n, k = (np.asarray(count, dtype=float) for count in (m, n, k))
     rows, columns, parts = _CUTS

@@ -160,11 +160,9 @@ def linear_prefill_line(
     """Return a line over the prompt tokens of a step that is never below `linear_prefill_s`.
 
     The line equals that time if the states of all sequences are free, as for one sequence on a
-    device
-    with up to about a hundred heads, and in the limits of few and of many tokens. In between the
-    line
-    is too high by a factor of at most 2^(1 - 1/overlap), because it does not overlap reading the
-    states with the scan.
+    device with up to about a hundred heads, and in the limits of few and of many tokens. In between
+    the line is too high by a factor of at most 2^(1 - 1/overlap), because it does not overlap
+    reading the states with the scan.
 
     Parameters
     ----------
@@ -184,8 +182,7 @@ def linear_roofline(shape: LinearShape, bandwidth: float, flop_per_s: float) -> 
 
     A decoding sequence reads and writes its state and the state of its convolution, and moves input
     and output of the convolution. A prompt token moves only the latter. Each prompt reads and
-    writes
-    its state once.
+    writes its state once.
 
     Parameters
     ----------

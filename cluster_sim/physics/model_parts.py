@@ -68,9 +68,8 @@ def parts_of(
     """Return the model's parts in the order in which a token passes them.
 
     Layers of the second and further kinds are distributed evenly among those of the first kind.
-    Tied
-    embeddings are stored once, with the head. A token uses all weights of a dense layer. In a layer
-    with experts, it uses the weights of the experts that it is routed to.
+    Tied embeddings are stored once, with the head. A token uses all weights of a dense layer. In a
+    layer with experts, it uses the weights of the experts that it is routed to.
 
     Parameters
     ----------

@@ -118,9 +118,8 @@ def clock_under(
     """Return the highest clock at which a device keeps a power cap, as a share of the maximum.
 
     Power grows with the clock, so bisection finds the clock to the last digit. The cap must be
-    below
-    the board's power limit: rates that were measured in long runs already include the clock at that
-    limit.
+    below the board's power limit: rates that were measured in long runs already include the clock
+    at that limit.
 
     Parameters
     ----------

@@ -128,7 +128,7 @@ def context_line(
     batch
         Number of sequences, or an array of numbers.
     window
-    Length of the window [tokens], for chunks that reach beyond the window. Every token then has a
+        Length of the window [tokens], for chunks that reach beyond the window. Every token then has a
         second ragged edge of `window_keys + tile_tokens kv_heads / heads` pairs. The loop runs over
         one window, a constant.
 

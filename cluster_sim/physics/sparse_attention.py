@@ -72,8 +72,7 @@ class SparsePrefillLine(NamedTuple):
     """Time of sparse prefill attention of one layer.
 
     The time is fixed + token x new tokens + index_pair x causal pairs + limited_pair x pairs that
-    are
-    read + key x tokens of all sequences, cached tokens included.
+    are read + key x tokens of all sequences, cached tokens included.
     """
 
     fixed_s: Number

@@ -95,8 +95,8 @@ def clock_of(power: Power, moving_w: Number, computing_w: Number, clock: Number)
 
     The own clock is the one at the board's power limit, see `own_clock`. At the own clock the rates
     are higher than at `clock` by a factor of up to 1 / `clock`. Compute reaches that factor, and
-    only
-    compute-bound work is at the limit. A `clock` of 1 stays 1: the limit itself gives the power.
+    only compute-bound work is at the limit. A `clock` of 1 stays 1: the limit itself gives the
+    power.
 
     Parameters
     ----------
@@ -120,8 +120,7 @@ def ramp_energy_j(power: Power, work: RampWork, clock: Number = 1.0) -> Number:
     """Return the energy of a run of steps on one device [J].
 
     The sum over the steps of min(demand, limit) is exact. Demand and limit are lines over the
-    steps,
-    and so is their difference. The sum of its positive terms is an arithmetic series.
+    steps, and so is their difference. The sum of its positive terms is an arithmetic series.
 
     Parameters
     ----------

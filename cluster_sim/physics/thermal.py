@@ -6,10 +6,9 @@
     lag dTc/dt = Tin + rise (Pd + Pm) - Tc                          coolant
 
 T is a temperature, P a power, C a heat capacity, R a thermal resistance; d is the die, m the
-memory,
-s the sink, c the coolant, in the inlet. The network is solved by its eigenvalues. Under constant
-power each temperature is its steady value plus a sum of exponentials. Therefore the state after any
-time, and the next time at which it crosses a limit, are computed without time steps.
+memory, s the sink, c the coolant, in the inlet. The network is solved by its eigenvalues. Under
+constant power each temperature is its steady value plus a sum of exponentials. Therefore the state
+after any time, and the next time at which it crosses a limit, are computed without time steps.
 
 Source: a Cauer network; see e.g. JEDEC JESD51-14 for such ladders.
 """
@@ -89,8 +88,7 @@ class ThermalNetwork:
         """Return, for each time, the matrix by which distances from the steady state decay.
 
         The matrix maps the distance of a state from the steady state to the distance after that
-        time. The
-        shape of the result is (times, temperatures, temperatures).
+        time. The shape of the result is (times, temperatures, temperatures).
         """
         left: Array = np.einsum(
             "ij,tj,jk->tik",
@@ -106,10 +104,8 @@ class ThermalNetwork:
         """Return the states at `edges_s` under heat that is constant between edges.
 
         In the network's modes each interval adds its own decaying part, so the states are
-        cumulative sums.
-        They are computed in blocks of time that are short enough for the growing exponentials not
-        to
-        overflow.
+        cumulative sums. They are computed in blocks of time that are short enough for the growing
+        exponentials not to overflow.
 
         Parameters
         ----------
@@ -169,9 +165,8 @@ class ThermalNetwork:
         """Return the time until a temperature first reaches a limit under `heat` [s].
 
         It is infinite if the temperature never reaches the limit. A temperature that is at the
-        limit now
-        does not count; the next crossing does. The result is exact to 1e-9 of the slowest time
-        constant.
+        limit now does not count; the next crossing does. The result is exact to 1e-9 of the slowest
+        time constant.
 
         Parameters
         ----------

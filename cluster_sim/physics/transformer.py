@@ -23,8 +23,7 @@ KV_BYTES: dict[Precision, float] = {"bf16": 2.0, "fp8": 1.0, "fp4": 0.5 + 1 / 16
 
 INDEX_BYTES = 1 + 4 / 128
 """Stored bytes per value of an index key [B]: engines use 8 bit with a 32-bit scale per 128 values
-(vLLM
-and SGLang for DeepSeek-V3.2: 132 bytes per token and layer)."""
+(vLLM and SGLang for DeepSeek-V3.2: 132 bytes per token and layer)."""
 
 
 def distinct_experts(count: int, top_k: int, tokens: Number) -> Number:
@@ -251,7 +250,7 @@ def step_weight_bytes(
     tokens
         Number of tokens of the step.
     weight_reuse
-    Whether all tokens share one read of the weights. On a wafer tokens pass the weights one by
+        Whether all tokens share one read of the weights. On a wafer tokens pass the weights one by
         one, so every token reads its own weights.
     ranks
         Number of groups of devices that each read the dense parts.

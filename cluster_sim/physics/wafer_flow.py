@@ -1,13 +1,11 @@
 """Flow of tokens through the regions of a wafer-scale replica, as through a pipeline.
 
 A region is a stage of that pipeline: it processes one token at a time. The time of a layer has
-three
-terms: a constant per layer, the collectives across its region at one hop per cycle, and the
+three terms: a constant per layer, the collectives across its region at one hop per cycle, and the
 arithmetic of the weights and keys of each core.
 
 Source: the PLMR model of wafers (WaferLLM, OSDI 2025, arXiv 2502.04563), in which latency grows
-with
-distance and so with parallelism.
+with distance and so with parallelism.
 """
 
 from __future__ import annotations
@@ -71,8 +69,7 @@ class Pipeline:
         """Return the flow of decoding tokens, or of prompt tokens.
 
         The slowest stage is assumed to hold the most keys too. Of a prompt only the last token
-        reaches the
-        head, so the head does not limit the rate of prompts.
+        reaches the head, so the head does not limit the rate of prompts.
         """
         regions, copies = self.regions, self.copies
         passed, layers = [], []
@@ -127,8 +124,7 @@ def part_s(
 
     The time is 0 in the embedding, which is a look-up. The head has one collective and no `core_s`.
     The sound cores of the region share the arithmetic of the part's weights evenly; they compute
-    and
-    read their SRAM simultaneously.
+    and read their SRAM simultaneously.
 
     Parameters
     ----------

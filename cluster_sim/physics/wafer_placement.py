@@ -90,8 +90,7 @@ class WaferPlan:
     layout: WaferLayout = "regions"
     streamed: bool = False
     """Whether the weights are streamed, layer after layer. Every wafer then uses all its cores for
-    its own
-    sequences."""
+    its own sequences."""
     sequences: int = 0
     """Maximum number of sequences, for which layers with a window keep theirs."""
     reserved_rows: int = 0
@@ -156,8 +155,7 @@ def wafers_needed(
     """Return the minimum number of wafers that hold whole layers, each filled up to `weight_fill`.
 
     A layer that is larger than a wafer cannot be placed; it counts by its size. Windows and states
-    of
-    `sequences` sequences fit beside the weights, up to `memory_fill`.
+    of `sequences` sequences fit beside the weights, up to `memory_fill`.
 
     Parameters
     ----------

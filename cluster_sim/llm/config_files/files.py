@@ -48,8 +48,7 @@ def read_model(value: Any) -> Any:
     """Return the content of a `model` key, ready to be validated as a `Model`.
 
     The value is one of: a catalog name; the path of a config.json, of Mistral's params.json, of
-    their
-    folder or of a YAML file; a mapping with the keys of a Model.
+    their folder or of a YAML file; a mapping with the keys of a Model.
 
     Parameters
     ----------
