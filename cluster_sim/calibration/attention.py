@@ -163,7 +163,21 @@ def predict_context(fit: ContextAttentionFit, kernels: AttentionKernels) -> Arra
 def fit_generation(
     kernels: AttentionKernels, like: GenerationAttentionFit | None = None
 ) -> GenerationAttentionFit:
-    """Return the constants that fit decode attention; deterministic, takes seconds."""
+    """Return the constants that fit decode attention; deterministic, takes seconds.
+
+    Parameters
+    ----------
+    kernels
+        Measured kernels.
+    like
+        Constants of a similar device, with rates scaled to this one. They are used where the kernels
+        do not determine a constant.
+
+    Returns
+    -------
+    GenerationAttentionFit
+        Constants, rounded to four digits.
+    """
     sample = kernels.sample(MOST_ROWS)
     alike = None if like is None else {name: float(getattr(like, name)) for name in _GENERATION}
 
@@ -187,7 +201,23 @@ def fit_generation(
 def fit_context(
     kernels: AttentionKernels, peak_bandwidth: float, like: ContextAttentionFit | None = None
 ) -> ContextAttentionFit:
-    """Return the constants that fit prefill attention; deterministic, takes seconds."""
+    """Return the constants that fit prefill attention; deterministic, takes seconds.
+
+    Parameters
+    ----------
+    kernels
+        Measured kernels.
+    peak_bandwidth
+        Peak bandwidth of the device's memory [B/s].
+    like
+        Constants of a similar device, with rates scaled to this one. They are used where the kernels
+        do not determine a constant.
+
+    Returns
+    -------
+    ContextAttentionFit
+        Constants, rounded to four digits.
+    """
     sample = kernels.sample(MOST_ROWS)
     alike = None if like is None else {name: float(getattr(like, name)) for name in _CONTEXT}
 

@@ -116,6 +116,16 @@ def calibrate(tables: list[pa.Table]) -> Iterator[CalibratedPower]:
     """Yield the fit of each kind of kernel in tables with `power_w` and `power_limit_w`.
 
     Each kind takes about ten seconds.
+
+    Parameters
+    ----------
+    tables
+        Tables of measured kernels; tables without `power_w` and `power_limit_w` are skipped.
+
+    Yields
+    ------
+    CalibratedPower
+        Fit of one kind of kernel, or the reason not to fit it.
     """
     for table in tables:
         if not {"power_w", "power_limit_w", "version"} <= set(table.column_names):

@@ -160,7 +160,19 @@ ProductsSeconds = Callable[[Layer, Precision, Array], Array]
 def sparse_blocks(
     table: pa.Table, kv_cache: Precision, products_s: ProductsSeconds, *, decoding: bool
 ) -> SparseBlocks:
-    """Return the blocks of one precision of the KV cache in one phase."""
+    """Return the blocks of one precision of the KV cache in one phase.
+
+    Parameters
+    ----------
+    table
+        Rows of one engine and of one kind of attention.
+    kv_cache
+        Precision of the KV cache.
+    products_s
+        Function that returns the time of a layer's projections [s].
+    decoding
+        Whether to return the blocks of decode instead of prefill.
+    """
     cached = [name for name, precision in PRECISIONS.items() if precision == kv_cache]
     phase = "generation" if decoding else "context"
     table = table.filter(pc.is_in(table["kv_cache_dtype"], pa.array(cached)))

@@ -72,8 +72,20 @@ class Proposal:
 def propose(demand: Demand) -> Proposal:
     """Return the process that is nearest to the trace's bursts, with lengths as quantiles.
 
-    Raises ScenarioError for a trace with fewer than fifty requests, or with all requests at one
-    time.
+    Parameters
+    ----------
+    demand
+        Requests of the trace.
+
+    Returns
+    -------
+    Proposal
+        Workload, with its statistics beside those of the trace.
+
+    Raises
+    ------
+    ScenarioError
+        The trace has fewer than fifty requests, or all of them at one time.
     """
     times_s = demand.arrival_s - demand.arrival_s[0] if len(demand.arrival_s) else demand.arrival_s
     if len(times_s) < _MIN_REQUESTS or times_s[-1] <= 0.0:

@@ -101,7 +101,15 @@ class PromptSpeed:
     """Whether the whole model was measured instead of some of its layers."""
 
     def predicted(self, collectives: float, flop_per_cycle: float) -> float:
-        """Return the prompt tokens per second with these constants [tokens/s]."""
+        """Return the prompt tokens per second with these constants [tokens/s].
+
+        Parameters
+        ----------
+        collectives
+            Number of collectives per layer that are not overlapped.
+        flop_per_cycle
+            Compute rate per core [FLOP per cycle].
+        """
         return self.clock_hz / (
             self.layers * collectives * 2.0 * self.side + self.core_flop / flop_per_cycle
         )

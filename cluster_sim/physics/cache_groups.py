@@ -116,6 +116,11 @@ def pages_held(groups: Groups, tokens: int, step: int = 0) -> int:
     step
         Number of tokens of the step; 0 between steps.
 
+    Returns
+    -------
+    int
+        Number of pages.
+
     Examples
     --------
     Three blocks of the whole context, and three of a window of 32 tokens:
@@ -138,6 +143,11 @@ def most_pages(groups: Groups, tokens: int, step: int) -> int:
     step
         Maximum number of tokens per step.
 
+    Returns
+    -------
+    int
+        Number of pages.
+
     Examples
     --------
     63 blocks of the whole context, and 4 of a window of 32 tokens, which a step of 16 shifts:
@@ -158,6 +168,18 @@ def mean_pages(groups: Groups, tokens: float) -> float:
     """Return the mean number of pages of sequences with a mean of `tokens` tokens.
 
     The last block of a sequence is half empty on average.
+
+    Parameters
+    ----------
+    groups
+        Groups of layers that share the pool.
+    tokens
+        Mean number of tokens per sequence.
+
+    Returns
+    -------
+    float
+        Number of pages per sequence.
 
     Examples
     --------
@@ -188,6 +210,11 @@ def longest_sequence(groups: Groups, pages: int, step: int) -> int:
         Number of pages.
     step
         Maximum number of tokens per step.
+
+    Returns
+    -------
+    int
+        Number of tokens.
 
     Examples
     --------

@@ -60,7 +60,13 @@ def generation_attention_s(
         Number of sequences.
     keys
         Number of cached tokens that all sequences read in total.
-    windowed Whether a window hides a part of the contexts. The line then holds for every length.
+    windowed
+        Whether a window hides a part of the contexts. The line then holds for every length.
+
+    Returns
+    -------
+    float
+        Time [s].
 
     Examples
     --------

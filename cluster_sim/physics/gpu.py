@@ -47,6 +47,17 @@ class GpuSteps:
         GPU that the replica runs on.
     layout
         Parallelism, precisions and engine; by default one GPU in 16 bit.
+
+    Examples
+    --------
+    Llama 3.1 8B in bf16 on one H100 reads 15.0 GB of weights per step, which takes 4.5 ms at 3.35 TB/s:
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> h100 = Device.model_validate(catalog_entry("devices", "h100-sxm"))
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.1-8b"))
+    >>> step_s = GpuSteps(llama, h100).ramp(StepWork(batch=1, sampled=1, growth=1, context=1000)).first_s
+    >>> 0.0045 < step_s < 0.0085
+    True
     """
 
     def __init__(self, model: Model, device: Device, layout: ReplicaLayout | None = None) -> None:

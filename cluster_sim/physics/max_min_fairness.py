@@ -274,6 +274,11 @@ def fair_share(rates: Iterable[float], capacity: float, paths: int = 1) -> float
     paths
         Number of additional paths.
 
+    Returns
+    -------
+    float
+        Rate of each additional path [B/s].
+
     Examples
     --------
     >>> fair_share([1.0], 10.0), fair_share([9.0], 10.0), fair_share([8.0, 1.0], 10.0)

@@ -25,6 +25,11 @@ def bandwidth_kept(stream_loss: float, mix_loss: float, streams: int, writing: f
     writing
         Share of the bytes that are written [1].
 
+    Returns
+    -------
+    float
+        Share of the bandwidth, at least 0.1 [1].
+
     Examples
     --------
     >>> round(bandwidth_kept(0.03, 0.16, 2, 0.5), 6)

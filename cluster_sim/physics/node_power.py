@@ -25,6 +25,11 @@ def surroundings_w(around: Surroundings, devices_w: Number, most_w: float) -> Nu
     most_w
         Power of all devices of the node at their limits [W].
 
+    Returns
+    -------
+    Number
+        Power [W], of the shape of `devices_w`.
+
     Examples
     --------
     >>> from cluster_sim.hardware.power_and_cooling import Surroundings
@@ -49,6 +54,11 @@ def devices_under_w(around: Surroundings | None, node_w: float, most_w: float) -
         Power of the node [W].
     most_w
         Power of all devices of the node at their limits [W].
+
+    Returns
+    -------
+    float
+        Power of all devices together [W].
 
     Examples
     --------

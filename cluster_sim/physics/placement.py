@@ -127,6 +127,22 @@ def place_on_gpus(
         Distribution of the model over devices.
     memory
         Memory that the engine uses per device.
+
+    Returns
+    -------
+    Placement
+        Memory per device, and the KV cache capacity of the replica.
+
+    Examples
+    --------
+    70.55 billion weights of 2 B on eight devices:
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
+    >>> h200 = Device.model_validate(catalog_entry("devices", "h200-sxm"))
+    >>> memory = place_on_gpus(llama, h200, ReplicaLayout(8), MemoryUse(0.9, 0.0))
+    >>> round(memory.weight_bytes / 1e9, 1)
+    17.6
     """
     tensor, pipeline, data = (
         layout.tensor_parallel,
@@ -213,6 +229,21 @@ def place_on_wafers(model: Model, device: Device, plan: WaferPlan) -> Placement:
         Wafer that the replica runs on.
     plan
         Plan of the replica, see `physics.wafer_placement`.
+
+    Returns
+    -------
+    Placement
+        Memory of the replica, which counts as one device.
+
+    Examples
+    --------
+    8.03 billion weights of 2 B on one wafer:
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> wse3 = Device.model_validate(catalog_entry("devices", "wse-3"))
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.1-8b"))
+    >>> round(place_on_wafers(llama, wse3, WaferPlan(1)).weight_bytes / 1e9, 1)
+    16.1
     """
     regions = regions_of(model, device, plan)
     ranks = plan.wafers if plan.streamed else 1

@@ -31,6 +31,11 @@ def cycles(unit: Systolic, m: float, n: float, k: float) -> float:
     m, n, k
         Numbers of tokens, outputs and inputs of the product, each at least 1.
 
+    Returns
+    -------
+    float
+        Number of cycles.
+
     Examples
     --------
     >>> cycles(Systolic(rows=128, columns=128), 1000, 128, 128)  # 2 x 128 + 128 + 1000 - 2

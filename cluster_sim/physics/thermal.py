@@ -200,7 +200,30 @@ class ThermalNetwork:
 
 @cache
 def thermal_network(cooling: Cooling) -> ThermalNetwork:
-    """Return the network of `cooling`; each network is solved once and kept."""
+    """Return the network of `cooling`; each network is solved once and kept.
+
+    Parameters
+    ----------
+    cooling
+        Heat capacities and thermal resistances of a device.
+
+    Returns
+    -------
+    ThermalNetwork
+        Network with its eigenvalues.
+
+    Examples
+    --------
+    100 W through 0.1 + 0.2 K/W into coolant at 25 °C, which the heat warms by 1 K:
+
+    >>> from cluster_sim.hardware.power_and_cooling import Cooling
+    >>> resistances = {"die_to_sink": "0.1 K/W", "sink_to_coolant": "0.2 K/W"}
+    >>> coolant = {"medium": "air", "coolant_rise": "0.01 K/W", "coolant_lag": "1 s"}
+    >>> parts = {"die": "45 J/K", "sink": "650 J/K"}
+    >>> network = thermal_network(Cooling.model_validate(resistances | coolant | parts))
+    >>> network.steady(Heat(100.0, 0.0, 25.0)).round(6).tolist()
+    [56.0, 46.0, 26.0]
+    """
     sink = 1.0 / cooling.sink_to_coolant_k_per_w
     ds = 1.0 / cooling.die_to_sink_k_per_w
     if cooling.memory_j_per_k is not None:

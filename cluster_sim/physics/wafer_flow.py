@@ -156,5 +156,27 @@ def part_s(
 
 
 def between_s(before: Region, after: Region, wafer: Wafer) -> float:
-    """Return the time from one region to the next at one cycle per hop [s]; 0 between wafers."""
+    """Return the time from one region to the next at one cycle per hop [s]; 0 between wafers.
+
+    Parameters
+    ----------
+    before, after
+        Consecutive regions.
+    wafer
+        Wafer of the regions.
+
+    Returns
+    -------
+    float
+        Time [s].
+
+    Examples
+    --------
+    Ten hops between the centres, at 1 GHz:
+
+    >>> from types import SimpleNamespace
+    >>> left, right = (Region((), 0, column, 0, 10, 10, 0.0) for column in (0, 10))
+    >>> between_s(left, right, SimpleNamespace(clock_hz=1e9))
+    1e-08
+    """
     return before.distance(after) / wafer.clock_hz if before.wafer == after.wafer else 0.0

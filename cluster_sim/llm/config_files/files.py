@@ -66,6 +66,11 @@ def read_model(value: Any) -> Any:
         There is no such file, folder or catalog entry.
     ScenarioError
         A config.json has faults.
+
+    Examples
+    --------
+    >>> read_model({"name": "tiny", "layers": 2})
+    {'name': 'tiny', 'layers': 2}
     """
     if not isinstance(value, str) or value in catalog_names("models"):
         return named("models", value, read_model)
