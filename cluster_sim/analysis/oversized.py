@@ -31,7 +31,7 @@ class Oversized:
         """
         self._limits, self._may_end_early = limits, may_end_early
         self.requests = 0
-        """Number of requests, all of which are sent at time zero."""
+        """Number of requests."""
         self.beyond_context = 0
         """Number of requests that exceed the model's context."""
         self.beyond_replicas = 0

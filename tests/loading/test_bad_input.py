@@ -154,14 +154,14 @@ NUMBERS = [
     ("p99: 2000", "p99: true", "x.yaml:7: workload.prompt_tokens.p99: got true; expected a number"),
     ("p99: 2000", "p99: .nan", "x.yaml:7: workload.prompt_tokens.p99: got .nan; expected a finite number"),
     ("p99: 2000", "p99: many", "x.yaml:7: workload.prompt_tokens.p99: got 'many'; expected a number"),
-    ("p99: 2000, ", "", "x.yaml:7: workload.prompt_tokens: expected either 'p99' or 'sigma' beside 'median'"),
-    ("p99: 2000", "p99: 20", "x.yaml:7: workload.prompt_tokens: p99 of 20 is below the median of 500"),
+    ("p99: 2000, ", "", "x.yaml:7: workload.prompt_tokens: expected exactly one of 'p99' and 'sigma' with 'median'"),
+    ("p99: 2000", "p99: 20", "x.yaml:7: workload.prompt_tokens: got p99 20 and median 500; expected p99 at least the median"),
     ("output_tokens: 100", "output_tokens: -5", "x.yaml:8: workload.output_tokens: got -5; expected more than 0"),
     ("output_tokens: 100", "output_tokens: 1.5", "x.yaml:8: workload.output_tokens: got 1.5; expected a whole number of tokens, or a mapping with a distribution"),
     ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {}}", "x.yaml:8: workload.output_tokens: quantiles must ascend from 0 to 1, and their lengths must not decrease"),
     ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {0: 1, x: 2, 1: 5}}", "x.yaml:8: workload.output_tokens.quantiles.x: got 'x'; expected a number"),
     ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {0: 1, 0.5: -2, 1: 5}}", "x.yaml:8: workload.output_tokens.quantiles.0.5: got -2; expected at least 1"),
-    ("output_tokens: 100", "output_tokens: {distribution: uniform, low: 5, high: 2}", "x.yaml:8: workload.output_tokens: high of 2 is below low of 5"),
+    ("output_tokens: 100", "output_tokens: {distribution: uniform, low: 5, high: 2}", "x.yaml:8: workload.output_tokens: got high 2 and low 5; expected high at least low"),
 ]  # fmt: skip
 
 CLUSTERS = [

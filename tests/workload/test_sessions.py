@@ -385,25 +385,25 @@ def test_a_run_finds_in_its_cache_what_the_traffic_alone_says_could_be_found(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"concurrency": None}, "expected either 'arrivals' of sessions or a 'concurrency'"),
+        ({"concurrency": None}, "expected exactly one of 'arrivals' and 'concurrency'"),
         (
             {"arrivals": {"process": "poisson", "rate": "1 /s"}},
-            "expected either 'arrivals' of sessions or a 'concurrency'",
+            "expected exactly one of 'arrivals' and 'concurrency'",
         ),
         (
             {"concurrency": None, "arrivals": {"process": "closed_loop", "concurrency": 4}},
-            "sessions wait for their answers already",
+            "sessions always wait for answers",
         ),
-        ({"turns": None}, "'turns' is missing; expected it, a 'preset' or a 'trace'"),
+        ({"turns": None}, "'turns' is missing; write it, or a 'preset' or a 'trace'"),
         (
             {"turns": {"none": 0.1, "median": 2, "sigma": 0, "max": 9}},
-            "a session has one turn at least; expected 'turns' without 'none'",
+            "a session has at least one turn; expected 'turns' without 'none'",
         ),
-        ({"tool_gap": None}, "'tool_steps' want 'tool_tokens' and a 'tool_gap'"),
+        ({"tool_gap": None}, "'tool_steps' needs 'tool_tokens' and 'tool_gap'"),
         ({"preset": "coding-agnt"}, "no session preset 'coding-agnt'; did you mean 'coding-agent'"),
         (
             {"user_gap": {"distribution": "spans", "spans": [{"weight": 1, "low": "1 s"}]}},
-            "expected either 'high', or 'mean' for a tail",
+            "expected exactly one of 'high' and, for a Pareto tail, 'mean'",
         ),
         (
             {
@@ -412,7 +412,7 @@ def test_a_run_finds_in_its_cache_what_the_traffic_alone_says_could_be_found(
                     "spans": [{"weight": 1, "low": "2 s", "high": "1 s"}],
                 }
             },
-            "high must be above low",
+            "expected 'high' above 'low'",
         ),
     ],
 )
