@@ -24,6 +24,11 @@ from cluster_sim.whole_files import bring_back
 def read_run(folder: Path) -> RunData:
     """Return the run in a run folder.
 
+    Parameters
+    ----------
+    folder
+        Path of the run folder.
+
     Raises
     ------
     ScenarioError
@@ -59,6 +64,11 @@ def _check_rows(name: str, path: Path, table: pa.Table, manifest: dict[str, Any]
 
 def about_run(folder: Path) -> tuple[Scenario, dict[str, Any]]:
     """Return the scenario of a run folder and its manifest, without its tables.
+
+    Parameters
+    ----------
+    folder
+        Path of the run folder.
 
     Raises
     ------

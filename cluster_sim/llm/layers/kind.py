@@ -57,8 +57,7 @@ class AttentionLayers(Description):
     """Layers of one kind. Every property describes one of the layers.
 
     `ranks` is the number of devices that share a layer (tensor parallelism). Results of methods
-    with
-    this parameter are those of one device.
+    with this parameter are those of one device.
     """
 
     words: ClassVar[str]
