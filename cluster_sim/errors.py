@@ -111,8 +111,8 @@ def cannot_write(path: object, fault: OSError, rest: str = "") -> ScenarioError:
 def did_you_mean(value: object, known: Sequence[str]) -> str:
     """Return `; did you mean 'x'?` with the nearest of `known`, or all of them if none is near.
 
-    Near are names of about the same letters in any case, names whose words begin with the letters,
-    and names that contain the text.
+    A name is near if it has similar letters in any case, if its words begin with the letters of the
+    value, or if it contains the value.
 
     >>> did_you_mean("poison", ["gamma", "poisson"])
     "; did you mean 'poisson'?"
@@ -121,17 +121,17 @@ def did_you_mean(value: object, known: Sequence[str]) -> str:
     >>> did_you_mean("ttft", ["mean_ttft_ms", "duration", "p99_ttft_ms"])
     "; did you mean 'mean_ttft_ms' or 'p99_ttft_ms'?"
     >>> did_you_mean("x", ["gamma", "poisson"])
-    '; known: gamma, poisson'
+    '; expected one of gamma, poisson'
     """
     near = [f"'{name}'" for name in nearest(str(value), known)]
     if not near:
-        return f"; known: {', '.join(known)}"
+        return f"; expected {'one of ' if len(known) > 1 else ''}{', '.join(known)}"
     *others, last = near
     return f"; did you mean {', '.join(others)} or {last}?" if others else f"; did you mean {last}?"
 
 
 def nearest(text: str, known: Sequence[str]) -> list[str]:
-    """Return the names that somebody may have meant by a text, at most three."""
+    """Return at most three names that a user may have meant by a text."""
     text = text[:_MOST_SHOWN].lower()
     names = {name.lower(): name for name in known}
     if close := get_close_matches(text, names, n=1, cutoff=0.6):
