@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -10,6 +11,7 @@ from math import isfinite, isnan
 from os import strerror
 from unicodedata import category
 
+_MOST_OFFERED = 6  # names in place of one that is not known
 _MOST_SHOWN = 60  # maximum number of characters of a value in a message
 _MOST_BITS = 200  # maximum number of bits of a number in a message; larger ones are slow or impossible to write
 
@@ -99,13 +101,31 @@ def cannot_write(path: object, fault: OSError, rest: str = "") -> ScenarioError:
 def did_you_mean(value: object, known: Sequence[str]) -> str:
     """Return `; did you mean 'x'?` with the nearest of `known`, or all of them if none is near.
 
+    Names that contain all words of the value come before names that are only spelt alike.
+
+    >>> did_you_mean("b200", ["b200-sxm", "dgx-b200", "gb200"])
+    "; did you mean 'b200-sxm' or 'dgx-b200'?"
     >>> did_you_mean("poison", ["gamma", "poisson"])
     "; did you mean 'poisson'?"
     >>> did_you_mean("x", ["gamma", "poisson"])
     '; known: gamma, poisson'
     """
-    near = get_close_matches(str(value)[:_MOST_SHOWN], known, n=1, cutoff=0.6)
-    return f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}"
+    text = str(value)[:_MOST_SHOWN]
+    near = _with_words_of(text, known) or get_close_matches(text, known, n=1, cutoff=0.6)
+    if not near:
+        return f"; known: {', '.join(known)}"
+    *others, last = [f"'{name}'" for name in near[:_MOST_OFFERED]]
+    return f"; did you mean {', '.join(others)}{' or ' if others else ''}{last}?"
+
+
+def _with_words_of(text: str, known: Sequence[str]) -> list[str]:
+    """Return the names that contain all words of a text of three letters or more."""
+    words = _words(text)
+    return [name for name in known if words <= _words(name)] if len(text) >= 3 and words else []
+
+
+def _words(name: str) -> set[str]:
+    return {word for word in re.split(r"[^a-z0-9.]+", name.lower()) if word}
 
 
 _TURNS_TEXT = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
