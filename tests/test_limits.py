@@ -137,7 +137,7 @@ def test_places_of_all_nodes_are_counted_together():
     """1,000 nodes of a device, its memory and 9,999 switches are ten million places."""
     switches = node(SMALL_GPU, 1) | {"places": {"switch": 9_999}}
     assert faults_of_pools(make_pool(node=switches, nodes=1000)) == [
-        "got 10001000 places of all nodes; expected at most 1,000,000: each link end of each node is in the graph of the cluster"
+        "got 10001000 link ends of all nodes; expected at most 1,000,000: each link end of each node is in the graph of the cluster"
     ]
 
 
@@ -194,7 +194,7 @@ def test_a_run_of_more_than_32_years_is_refused(key: str):
     faults = list(faults_of(describe(Scenario, Document(keys, "x.yaml"))))
     assert faults[0] == (
         (key,),
-        "got 2e+09 s; expected at most 1e+09 s: later times are not told apart to a tenth of a microsecond",
+        "got 2e+09 s; expected at most 1e+09 s: later times have no resolution of a tenth of a microsecond",
     )
 
 

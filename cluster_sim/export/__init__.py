@@ -59,7 +59,7 @@ FORMATS = tuple(CLIENTS)
 
 
 def check(client: str) -> None:
-    """Raise ScenarioError if `client` is not one of `FORMATS`."""
+    """Raise ScenarioError, with the most similar name, if `client` is not one of `FORMATS`."""
     if client not in FORMATS:
         raise ScenarioError.at(
             client, f"is not a format of a benchmark client{did_you_mean(client, FORMATS)}"
@@ -140,7 +140,7 @@ def read(path: str | Path) -> Benchmark:
 
 
 def is_measured(path: str | Path) -> bool:
-    """Return whether `read` reads a file."""
+    """Return whether a file is a result that `read` accepts."""
     try:
         read(path)
     except ScenarioError:

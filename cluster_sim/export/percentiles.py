@@ -36,8 +36,8 @@ def stepped(values: Array, weights: Array, percents: Sequence[float]) -> list[fl
     [9.0, 10.0]
     """
     so_far = np.cumsum(weights)
-    wanted = np.asarray(percents) / 100 * so_far[-1]
-    places = np.searchsorted(so_far, wanted * (1 - _ROUNDING), side="left")
+    targets = np.asarray(percents) / 100 * so_far[-1]
+    places = np.searchsorted(so_far, targets * (1 - _ROUNDING), side="left")
     return [float(value) for value in values[np.minimum(places, len(values) - 1)]]
 
 

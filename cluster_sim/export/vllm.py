@@ -100,7 +100,15 @@ def benchmark(result: Mapping[str, Any]) -> Benchmark:
 
 
 def as_measured(answers: Answers, measured: Benchmark) -> Benchmark:
-    """Return the figures of a simulation, with the metrics and percentiles of a measured result."""
+    """Return the figures of a run, with the metrics and percentiles of a measured result.
+
+    Parameters
+    ----------
+    answers
+        Requests of the run, from the view of the client.
+    measured
+        Measured result, whose names select the metrics and percentiles.
+    """
     return benchmark(like(measured.values, answers))
 
 

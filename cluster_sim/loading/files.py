@@ -1,4 +1,4 @@
-"""Scenario files: variants merged, values set from outside, everything checked."""
+"""Scenario files: merging of variants, overrides, and all checks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from cluster_sim.schema import (
 )
 
 _OF_MODELS = {"model_type", "architectures", "hidden_size", "num_hidden_layers"}
-"""Keys of a model's config.json, some of which each of these files has."""
+"""Keys of a model's config.json. Every such file has some of them."""
 
 
 def load_scenario(
@@ -49,7 +49,7 @@ def load_scenario(
         Values by dotted key, such as {"cluster.pools[0].nodes": 2}, which are applied last.
         Quantities are texts with their unit, as in the file: {"duration": "5 min"}.
     seed
-        Seed in place of the file's.
+        Seed that replaces the seed of the file.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def load_scenario(
     if variant is None and names:
         if len(names) > 1:
             raise ScenarioError.at(
-                document.place(("variants",)), f"has the variants {', '.join(names)}; name one"
+                document.place(("variants",)), f"got no variant; expected one of {', '.join(names)}"
             )
         variant = names[0]
     return _one(document, variant, sets, seed)
@@ -86,7 +86,7 @@ def load_variants(
     sets: Sequence[str] = (),
     seed: int | None = None,
 ) -> list[Scenario]:
-    """Return every variant of a file, or those that are named, with `key=value` texts applied.
+    """Return all variants of a file, or the named ones, with `key=value` texts applied.
 
     A file without variants gives one scenario.
 
@@ -133,7 +133,7 @@ def load_variants(
 
 
 def question_of(path: str | Path) -> str:
-    """Return the question that a scenario file asks: its comment at the top, or nothing."""
+    """Return the question of a scenario file: its comment at the top, or an empty text."""
     lines = read_text(user_file(path)).lstrip("\ufeff").splitlines()
     return " ".join(
         line.lstrip("# ").rstrip() for line in takewhile(lambda line: line.startswith("#"), lines)
@@ -142,11 +142,11 @@ def question_of(path: str | Path) -> str:
 
 @dataclass(frozen=True)
 class ScenarioFile:
-    """A scenario file, read once, from which many scenarios are made."""
+    """A scenario file that is read once, and from which many scenarios are made."""
 
     document: Document
     sets: tuple[str, ...]
-    """`key=value` texts that hold for all scenarios of the file."""
+    """Texts `key=value` that apply to all scenarios of the file."""
     sweep: Sweep | None
     """Section `sweep` of the file."""
     capacity: Capacity | None
@@ -154,15 +154,15 @@ class ScenarioFile:
 
     @property
     def variants(self) -> list[str]:
-        """Names of the variants; empty where the file has none."""
+        """Names of the variants; empty if the file has none."""
         return list(variant_names(self.document))
 
     def place(self, *trail: str | int) -> str:
-        """Return where the value at `trail` was written, for messages."""
+        """Return the location of the value at `trail`, for messages."""
         return self.document.place(trail)
 
     def written(self, variant: str | None = None) -> Any:
-        """Return what the file says of one variant, names of the catalog as they are written."""
+        """Return the content of the file for one variant, with catalog names as they are written."""
         with looking_in(Path(self.document.file).parent):
             return _set(one_variant(self.document, variant), self.sets)[0].data
 
@@ -182,9 +182,9 @@ class ScenarioFile:
         values
             Values by dotted key.
         seed
-            Seed in place of the file's.
+            Seed that replaces the seed of the file.
         where
-            What asked for the values, for messages.
+            Origin of the values, for messages.
 
         Raises
         ------
@@ -196,7 +196,7 @@ class ScenarioFile:
 
 
 def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
-    """Return the file at `path`, its `sweep` and `capacity` checked, its scenarios not yet.
+    """Return the file at `path`. Its `sweep` and `capacity` are checked, its scenarios are not yet.
 
     Raises
     ------
@@ -224,7 +224,7 @@ def scenarios_of(document: Document, sets: Sequence[str] = ()) -> ScenarioFile:
 
 
 def _no_model(document: Document) -> None:
-    """Raise ScenarioError where a file is a model's config.json in place of a scenario."""
+    """Raise ScenarioError if a file is a model's config.json instead of a scenario."""
     keys = document.data.keys()
     if _OF_MODELS & keys and not {"cluster", "workload", "variants"} & keys:
         raise ScenarioError.at(
@@ -260,7 +260,7 @@ def _one(
         ]
     except (OverflowError, ZeroDivisionError) as error:
         raise ScenarioError.at(
-            base.file, f"some number is too large or too small to reckon with{suffix}"
+            base.file, f"a number is too large or too small to compute with{suffix}"
         ) from error
     if faults:
         raise ScenarioError(faults)
@@ -268,7 +268,7 @@ def _one(
 
 
 def _set(base: Document, sets: Sequence[str]) -> tuple[Document, list[Fault]]:
-    """Apply `key=value` texts to `base`; return what is wrong with those that do not apply."""
+    """Apply `key=value` texts to `base`. Return the faults of texts that do not apply."""
     faults: list[Fault] = []
     for text in sets:
         try:

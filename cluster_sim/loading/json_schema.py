@@ -1,4 +1,4 @@
-"""The JSON Schema of scenario files, by which editors check and complete them."""
+"""The JSON Schema of scenario files, with which editors check and complete them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cluster_sim.scenario.study_spec import StudySections
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of scenario files.
 
-    With `variants` the base may be incomplete: each variant brings the rest.
+    With `variants` the base may be incomplete: each variant adds the rest.
     """
     schema = Scenario.model_json_schema(by_alias=True)
     required = schema.pop("required")

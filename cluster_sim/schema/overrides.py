@@ -59,7 +59,7 @@ def overridden(
     Raises
     ------
     ScenarioError
-        The key is none, or an index is beyond its list.
+        The key is invalid, or an index is beyond its list.
     """
     if not _DOTTED.fullmatch(dotted):
         raise ScenarioError.at(

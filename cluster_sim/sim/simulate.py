@@ -1,4 +1,4 @@
-"""The simulator: a scenario in, the results of its run out."""
+"""Simulator: from a scenario to the results of its run."""
 
 from __future__ import annotations
 
@@ -73,10 +73,12 @@ def gather(simulation: Simulation, end: RunEnd, wall_s: float) -> Results:
 
     Parameters
     ----------
+    simulation
+        Processes of the run.
     end
-        How it ended.
+        End of the run.
     wall_s
-        Wall time that it took [s].
+        Wall time of the run [s].
     """
     closed_loop = simulation.closed_loop
     tables, simulated_s = build_tables(
@@ -94,10 +96,10 @@ def gather(simulation: Simulation, end: RunEnd, wall_s: float) -> Results:
 
 
 def _uncounted(scenario: Scenario, tables: Tables) -> Iterator[str]:
-    """Yield a sentence where the warm-up leaves no request to count."""
+    """Yield a sentence if all requests arrive in the warm-up."""
     requests = tables.requests
     if scenario.warmup_s and requests.num_rows and not requests["counted"].to_numpy().any():
         yield (
             f"all {requests.num_rows:,} requests arrive in the warm-up of {scenario.warmup_s:g} s, so "
-            "that none counts for the statistics; expected a shorter warm-up or later requests"
+            "the statistics are empty; shorten `warmup` or extend `duration`"
         )

@@ -321,7 +321,7 @@ def test_explain_prints_the_usual_paths_and_any_other_hop_by_hop(
     code, _, err = call(
         capsys, "explain", scenario, "--variant", "b200", "--path", "front_dor", "b200/0/device1"
     )
-    assert (code, err) == (2, "--path: no place 'front_dor'; did you mean 'front_door'?\n")
+    assert (code, err) == (2, "--path: got 'front_dor'; did you mean 'front_door'?\n")
 
 
 @pytest.mark.slow

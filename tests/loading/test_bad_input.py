@@ -154,28 +154,28 @@ NUMBERS = [
     ("p99: 2000", "p99: true", "x.yaml:7: workload.prompt_tokens.p99: got true; expected a number"),
     ("p99: 2000", "p99: .nan", "x.yaml:7: workload.prompt_tokens.p99: got .nan; expected a finite number"),
     ("p99: 2000", "p99: many", "x.yaml:7: workload.prompt_tokens.p99: got 'many'; expected a number"),
-    ("p99: 2000, ", "", "x.yaml:7: workload.prompt_tokens: expected either 'p99' or 'sigma' beside 'median'"),
-    ("p99: 2000", "p99: 20", "x.yaml:7: workload.prompt_tokens: p99 of 20 is below the median of 500"),
+    ("p99: 2000, ", "", "x.yaml:7: workload.prompt_tokens: expected exactly one of 'p99' and 'sigma' with 'median'"),
+    ("p99: 2000", "p99: 20", "x.yaml:7: workload.prompt_tokens: got p99 20 and median 500; expected p99 at least the median"),
     ("output_tokens: 100", "output_tokens: -5", "x.yaml:8: workload.output_tokens: got -5; expected more than 0"),
     ("output_tokens: 100", "output_tokens: 1.5", "x.yaml:8: workload.output_tokens: got 1.5; expected a whole number of tokens, or a mapping with a distribution"),
     ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {}}", "x.yaml:8: workload.output_tokens: quantiles must ascend from 0 to 1, and their lengths must not decrease"),
     ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {0: 1, x: 2, 1: 5}}", "x.yaml:8: workload.output_tokens.quantiles.x: got 'x'; expected a number"),
     ("output_tokens: 100", "output_tokens: {distribution: empirical, quantiles: {0: 1, 0.5: -2, 1: 5}}", "x.yaml:8: workload.output_tokens.quantiles.0.5: got -2; expected at least 1"),
-    ("output_tokens: 100", "output_tokens: {distribution: uniform, low: 5, high: 2}", "x.yaml:8: workload.output_tokens: high of 2 is below low of 5"),
+    ("output_tokens: 100", "output_tokens: {distribution: uniform, low: 5, high: 2}", "x.yaml:8: workload.output_tokens: got high 2 and low 5; expected high at least low"),
 ]  # fmt: skip
 
 CLUSTERS = [
-    ("tensor_parallel: 2", "tensor_parallel: 3", "x.yaml:12: cluster.pools[0]: 1 node holds 8 devices, which replicas of 3 do not divide; expected a multiple, or 'replicas: 2'"),
+    ("tensor_parallel: 2", "tensor_parallel: 3", "x.yaml:12: cluster.pools[0]: 1 node holds 8 devices, which is not divisible by replicas of 3; expected a multiple, or 'replicas: 2'"),
     ("tensor_parallel: 2", "pipeline_parallel: 16", "x.yaml:14: cluster.pools[0].nodes: 1 node holds 8 devices; a replica needs 16"),
-    ("tensor_parallel: 2", "wafers: 2", "x.yaml:16: cluster.pools[0].replica.wafers: NVIDIA H100 SXM is no wafer; expected tensor_parallel and pipeline_parallel"),
-    ("tensor_parallel: 2", "weights_from: memoryx", "x.yaml:16: cluster.pools[0].replica.weights_from: got memoryx; NVIDIA H100 SXM is no wafer"),
-    ("tensor_parallel: 2", "layout: whole", "x.yaml:16: cluster.pools[0].replica.layout: got whole; NVIDIA H100 SXM is no wafer"),
-    ("tensor_parallel: 2", "defective_cores: 0.01", "x.yaml:16: cluster.pools[0].replica.defective_cores: got 0.01; NVIDIA H100 SXM is no wafer"),
+    ("tensor_parallel: 2", "wafers: 2", "x.yaml:16: cluster.pools[0].replica.wafers: NVIDIA H100 SXM is not a wafer; expected tensor_parallel and pipeline_parallel"),
+    ("tensor_parallel: 2", "weights_from: memoryx", "x.yaml:16: cluster.pools[0].replica.weights_from: got memoryx; NVIDIA H100 SXM is not a wafer"),
+    ("tensor_parallel: 2", "layout: whole", "x.yaml:16: cluster.pools[0].replica.layout: got whole; NVIDIA H100 SXM is not a wafer"),
+    ("tensor_parallel: 2", "defective_cores: 0.01", "x.yaml:16: cluster.pools[0].replica.defective_cores: got 0.01; NVIDIA H100 SXM is not a wafer"),
     ("tensor_parallel: 2", "start: lukewarm", "x.yaml:16: cluster.pools[0].replica.start: got 'lukewarm'; did you mean 'warm'?"),
-    ("dgx-h100", "cs-3", "x.yaml:16: cluster.pools[0].replica.tensor_parallel: got 2; Cerebras WSE-3 is a wafer, whose layers are spread by 'wafers'"),
-    ("llama-3.1-8b", "llama-3.1-405b", "x.yaml:15: cluster.pools[0].replica: the bf16 weights of Llama 3.1 405B do not fit: 405.9 GB on each of 2 devices of 85.5 GB, 0.0 GB left for KV"),
-    ("llama-3.1-8b", "llama-2-70b", "x.yaml:5: workload: the longest request, 4100 tokens, is beyond the context of Llama 2 70B, 4096 tokens"),
-    ("  router", "    - {name: a, node: dgx-h100}\n  router", "x.yaml:19: cluster.pools[1].name: two pools are called 'a'"),
+    ("dgx-h100", "cs-3", "x.yaml:16: cluster.pools[0].replica.tensor_parallel: got 2; Cerebras WSE-3 is a wafer, for which 'wafers' spreads the layers"),
+    ("llama-3.1-8b", "llama-3.1-405b", "x.yaml:15: cluster.pools[0].replica: the bf16 weights of Llama 3.1 405B do not fit: 405.9 GB on each of 2 devices of 85.5 GB, 0.0 GB left for the KV cache"),
+    ("llama-3.1-8b", "llama-2-70b", "x.yaml:5: workload: the longest request, 4100 tokens, exceeds the context of Llama 2 70B, 4096 tokens"),
+    ("  router", "    - {name: a, node: dgx-h100}\n  router", "x.yaml:19: cluster.pools[1].name: got 'a' twice; expected different names of pools"),
     ("router: {policy: least_work}", "network: {name: n}", "x.yaml:19: cluster.network: expected 'links' or 'fabric'"),
     ("router: {policy: least_work}", "network: {fabric: {shape: fat_tree, kind: x, radix: 2, bandwidth: 1 GB/s, latency: 1 us, switch_latency: 1 us}}", "x.yaml:19: cluster.network: 8 NICs need 8 leaves with 1 cables to spines each, which is more than two tiers of switches with 2 ports have; expected fewer nodes, a larger radix or more oversubscription"),
     ("router: {policy: least_work}", "network: {fabric: {shape: ring, kind: x, radix: 64, bandwidth: 1 GB/s, latency: 1 us, switch_latency: 1 us}}", "x.yaml:19: cluster.network.fabric.shape: got 'ring'; known: rail_optimised, fat_tree"),
@@ -185,12 +185,12 @@ CLUSTERS = [
     ("  router: {policy: least_work}", f"    - {{name: b, node: dgx-h100}}\n  network: {{links: [{{between: [front_door, a/0], {A_LINK}}}]}}", "x.yaml:20: cluster.network: no route leads from front_door to b/0/device0 and 7 more"),
     ("  router", "    - {name: b, node: {name: N, device: h100-sxm, devices: 1, links: [], network: ndr-rail}}\n  router", "x.yaml:19: cluster.pools[1].node: no route leads from front_door to b/0/device0"),
     ("duration: 60 s\n", "", "x.yaml:1: 'duration' is missing; expected a time such as '20 min', or 'requests' under workload.arrivals"),
-    ("seed: 3", "warmup: 60 s", "x.yaml:2: warmup: 60 s leave nothing of a duration of 60 s"),
+    ("seed: 3", "warmup: 60 s", "x.yaml:2: warmup: got 60 s; expected less than the duration of 60 s"),
     ("  output_tokens: 100\n", "", "x.yaml:5: workload: 'output_tokens' is missing; expected arrivals, prompt_tokens and output_tokens, or a trace"),
     ("  output_tokens: 100\n", "  classes: [{name: a, share: 0.5, output_tokens: 9}, {name: b, share: 0.5}]\n", "x.yaml:5: workload: 'output_tokens' is missing; expected arrivals, prompt_tokens and output_tokens, or a trace"),
-    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0.5}, {name: b, share: 0.4}]", "x.yaml:9: workload.classes: the shares add up to 0.9; expected 1"),
-    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0.5}, {name: a, share: 0.5}]", "x.yaml:9: workload.classes[1].name: two classes are called 'a'"),
-    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 1, prompt_tokens: 200000}]", "x.yaml:5: workload: the longest request, 200100 tokens, is beyond the context of Llama 3.1 8B, 131072 tokens"),
+    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0.5}, {name: b, share: 0.4}]", "x.yaml:9: workload.classes: got shares that add up to 0.9; expected 1"),
+    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0.5}, {name: a, share: 0.5}]", "x.yaml:9: workload.classes[1].name: got 'a' twice; expected different names of classes"),
+    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 1, prompt_tokens: 200000}]", "x.yaml:5: workload: the longest request, 200100 tokens, exceeds the context of Llama 3.1 8B, 131072 tokens"),
     ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0}]", "x.yaml:9: workload.classes[0].share: got 0; expected more than 0"),
     ("router:", "admission: {policy: predicted}\n  router:", "x.yaml:19: cluster.admission.policy: no policy 'predicted'; did you mean 'predicted_ttft'?"),
     ("router:", "admission: {policy: queue_limit}\n  router:", "x.yaml:19: cluster.admission: 'max_waiting' is missing"),
@@ -226,7 +226,7 @@ def test_shedding_by_ttft_needs_a_limit_from_somewhere():
     [
         (
             "{percentile: 95}",
-            "x.yaml:9: slo.percentile: judges no objective; expected ttft, tpot or e2el beside it",
+            "x.yaml:9: slo.percentile: has no objective to judge; expected ttft, tpot or e2el beside it",
         ),
         ("{ttft: 1 s, percentile: 0}", "slo.percentile: got 0; expected more than 0"),
         ("{ttft: 1 s, percentile: 101}", "slo.percentile: got 101"),
@@ -242,7 +242,7 @@ def test_a_class_with_a_percentile_has_an_objective_of_its_own():
     """The objectives of a class stand in place of all of the scenario's."""
     classes = "classes: [{name: a, share: 0.5, slo: {percentile: 90}}, {name: b, share: 0.5}]"
     (fault,) = faults(edited(("slo:", f"  {classes}\nslo:")))
-    assert "slo.percentile: judges no objective" in fault
+    assert "slo.percentile: has no objective to judge" in fault
 
 
 def test_clients_that_never_think_may_be_refused():
@@ -259,7 +259,7 @@ def test_sessions_whose_window_holds_no_request_are_refused():
     old = BASE[BASE.index("  arrivals") : BASE.index("slo")]
     sessions = "  sessions: {preset: coding-agent, concurrency: 2, window_tokens: 6000}\n"
     assert faults(edited((old, sessions))) == [
-        "x.yaml:6: workload.sessions.window_tokens: got 6000; none of 1,024 sessions has a first prompt and an answer that fit: expected more tokens"
+        "x.yaml:6: workload.sessions.window_tokens: got 6000, into which no first prompt with its answer fits in 1,024 sessions; expected more tokens"
     ]
 
 
@@ -268,7 +268,7 @@ def test_pools_that_hand_over_must_suit_each_other():
   router"""
     reading = "weights: bf16\n        role: prefill\n        speculation: {draft_tokens: 2, acceptance: 0.5, draft_cost: 0.1}"
     assert faults(edited(("weights: bf16", reading), ("  router", decoding))) == [
-        "x.yaml:19: cluster.pools[0].replica.speculation: a pool of the role prefill decodes nothing; expected it where the role is decode",
+        "x.yaml:19: cluster.pools[0].replica.speculation: a pool of the role prefill decodes nothing; expected speculation in the pool of the role decode",
         "x.yaml:21: cluster.pools[1].batching: static batching keeps its requests to the end; a pool of the role decode needs the policy 'continuous'",
         "x.yaml:21: cluster.pools[1].replica.kv_cache: got fp8; expected bf16, which pool 'a' sends: a KV transfer does not convert",
     ]
@@ -304,7 +304,7 @@ def test_a_longest_request_that_can_never_be_admitted_is_told():
         )
     )
     assert re.fullmatch(
-        r"x\.yaml:5: workload: the longest request, 100100 tokens, can never be admitted: a replica of pool 'a' has room for \d+ tokens of KV",
+        r"x\.yaml:5: workload: the longest request, 100100 tokens, can never be admitted: the KV cache capacity of a replica of pool 'a' is \d+ tokens",
         told,
     )
 
@@ -317,7 +317,7 @@ def test_a_model_of_states_alone_has_no_prefix_to_find():
         )
     )
     assert told.endswith(
-        "kv.prefix_caching: got true; expected false: the layers of m keep states alone, of which no prefix is found by this version"
+        "kv.prefix_caching: got true; expected false: the layers of m keep states only, of which this version reuses no prefix"
     )
 
 
@@ -351,7 +351,7 @@ def test_weights_that_do_not_fit_beside_the_activations_of_a_step_are_told():
         )
     )
     assert told == (
-        "x.yaml:15: cluster.pools[0].replica: the fp8 weights of Kimi K2 do not fit: 129.4 GB on each of 8 devices of 150.8 GB beside 5.1 GB that experts and the sampler need in a step of 8,192 tokens and 1,024 sequences, 0.0 GB left for KV"
+        "x.yaml:15: cluster.pools[0].replica: the fp8 weights of Kimi K2 do not fit: 129.4 GB on each of 8 devices of 150.8 GB beside 5.1 GB that experts and the sampler need in a step of 8,192 tokens and 1,024 sequences, 0.0 GB left for the KV cache"
     )
 
 
@@ -363,7 +363,7 @@ def test_tensor_parallelism_must_divide_heads_and_stay_in_a_node():
     assert faults(
         edited(("tensor_parallel: 2", "tensor_parallel: 16"), ("nodes: 1", "nodes: 2"))
     ) == [
-        "x.yaml:16: cluster.pools[0].replica.tensor_parallel: 16 is more than the 8 devices of DGX H100; groups across nodes are not simulated by this version"
+        "x.yaml:16: cluster.pools[0].replica.tensor_parallel: got groups of 16 devices; expected at most the 8 devices of DGX H100, since this version does not simulate groups across nodes"
     ]
 
 
@@ -422,7 +422,7 @@ def test_faults_in_variants_point_to_the_lines_of_the_variants_and_come_together
 
 def test_what_does_not_fit_together_names_the_variant():
     assert faults(BASE + "variants:\n  big:\n    model: llama-3.1-405b\n")[0].endswith(
-        "0.0 GB left for KV (variant big)"
+        "0.0 GB left for the KV cache (variant big)"
     )
 
 
@@ -443,10 +443,10 @@ def test_variants_may_be_empty_or_numbered(variants: str):
 @pytest.mark.parametrize(
     ("variants", "message"),
     [
-        ("5", "x.yaml:20: variants: expected a mapping of names to what each changes"),
-        ("[]", "x.yaml:20: variants: expected a mapping of names to what each changes"),
-        ("{}", "x.yaml:20: variants: expected a mapping of names to what each changes"),
-        ("{a: 5}", "x.yaml:20: variants.a: expected a mapping of what it changes, or {}"),
+        ("5", "x.yaml:20: variants: expected a mapping of names to changes"),
+        ("[]", "x.yaml:20: variants: expected a mapping of names to changes"),
+        ("{}", "x.yaml:20: variants: expected a mapping of names to changes"),
+        ("{a: 5}", "x.yaml:20: variants.a: expected a mapping of changed keys, or {}"),
         (
             "{a: {variants: {b: {}}}}",
             "x.yaml:20: 'variants' is allowed only at the top level of a file",
@@ -683,7 +683,7 @@ def test_a_trace_that_is_missing_or_stands_beside_arrivals_is_told():
     Path("t.csv").write_text(ROWS)
     assert faults(TRACED) == []
     assert faults(edited(("workload:", "workload:\n  trace: {path: t.csv}"))) == [
-        f"x.yaml:{line}: workload.{key}: a trace brings its own; expected either this or 'trace'"
+        f"x.yaml:{line}: workload.{key}: a trace brings its own '{key}'; expected either '{key}' or 'trace'"
         for line, key in ((7, "arrivals"), (8, "prompt_tokens"), (9, "output_tokens"))
     ]
     assert faults(TRACED.replace("azure", "burst")) == [

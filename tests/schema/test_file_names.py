@@ -105,7 +105,9 @@ def test_a_name_that_is_set_from_outside_is_checked_too(tmp_path: Path) -> None:
 
 def test_variants_that_differ_by_case_alone_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path, "variants:\n", "variants:\n  B200: {}\n")
-    with pytest.raises(ScenarioError, match=r"small.yaml:16: variants: 'b200' and 'B200' are one"):
+    with pytest.raises(
+        ScenarioError, match=r"small.yaml:16: variants: 'b200' and 'B200' are the same folder"
+    ):
         load_scenario(path, "cs3")
 
 

@@ -158,7 +158,7 @@ def test_wide_text_that_was_cut_off_within_a_character_is_refused_with_its_line(
     content = ("\ufeff" + CSV).encode(encoding)
     heading = (1 + len(CSV.splitlines()[0]) + 1) * unit
     path = written(tmp_path, content[: heading + 2 * unit + 1])
-    assert refused(path).startswith(f"{path}:2: is no {encoding.upper()} to its end: ")
+    assert refused(path).startswith(f"{path}:2: is damaged {encoding.upper()} text: ")
 
 
 BOMB_ROW = b'{"timestamp": 0, "input_length": 10, "output_length": 2}\n'

@@ -219,7 +219,7 @@ def test_records_of_a_phase_of_aiperf_that_is_not_known_are_replayed_with_a_note
     tally = Trace(path=written(tmp_path, *records)).check()
     assert tally.rows == 2
     assert (
-        "records of benchmark_phase 'cooldown' are replayed like records of profiling"
+        "records of the unknown benchmark_phase 'cooldown' are replayed like those of profiling"
         in tally.notes
     )
 

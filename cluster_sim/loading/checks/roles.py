@@ -1,4 +1,4 @@
-"""Checks of disaggregated prefill: pools that have nobody to share requests with."""
+"""Checks of disaggregated prefill: pools that have no partner to share requests with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cluster_sim.schema import Trail
 
 
 def role_faults(scenario: Scenario) -> Iterator[Finding]:
-    """Yield pools whose role no other pool complements, or that cannot play it."""
+    """Yield pools whose role has no partner pool, or that cannot fill their role."""
     cluster = scenario.cluster
     by_role = {
         role: [pool for pool in cluster.pools if pool.replica.role == role]
@@ -43,7 +43,7 @@ def _of_pool(pool: Pool, at: Trail, by_role: dict[str, list[Pool]]) -> Iterator[
     if role == "prefill" and pool.replica.speculation is not None:
         yield (
             (*at, "replica", "speculation"),
-            "a pool of the role prefill decodes nothing; expected it where the role is decode",
+            "a pool of the role prefill decodes nothing; expected speculation in the pool of the role decode",
         )
     if role == "decode":
         for source in by_role["prefill"]:

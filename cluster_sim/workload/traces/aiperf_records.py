@@ -87,7 +87,7 @@ def aiperf_record_batches(source: TraceSource) -> Iterator[Batch]:
     for phase in phases:
         if phase not in _PHASES:
             source.tally.note(
-                f"records of benchmark_phase {shown(phase)} are replayed like records of profiling"
+                f"records of the unknown benchmark_phase {shown(phase)} are replayed like those of profiling"
             )
 
 

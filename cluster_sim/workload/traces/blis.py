@@ -110,7 +110,9 @@ def _batches(source: TraceSource, header: BlisHeader) -> Iterator[Batch]:
         if missing := [name for name in _NEEDED if name not in names]:
             source.place.refuse_at(1, f"has no column {', '.join(missing)}; expected {_EXPECTED}")
         if twice := [name for name in _USED if names.count(name) > 1]:
-            source.place.refuse_at(1, f"has two columns {twice[0]}; expected one of each name")
+            source.place.refuse_at(
+                1, f"has two columns {twice[0]}; expected one column of each name"
+            )
         try:
             while rows := list(islice(_numbered(table), AT_A_TIME)):
                 yield reader.batch(rows)
@@ -238,7 +240,7 @@ class _Reader:
         else:
             is_in_front, why = (
                 False,
-                "there are no server_input_tokens to check it, and BLIS's own client excludes the prefix",
+                "there are no server_input_tokens to check it, although BLIS's own client excludes the prefix",
             )
         if is_in_front:
             tally.prefixes_apart = True

@@ -30,17 +30,20 @@ def blis_header(source: TraceSource) -> BlisHeader:
     Raises ScenarioError if the header has an unknown value.
     """
     path = Path(source.path)
-    beside = [path.with_name(path.name.split(".csv")[0] + suffix) for suffix in _HEADERS]
-    found = next((each for each in beside if each.is_file()), None)
-    if found is None:
+    candidates = [path.with_name(path.name.split(".csv")[0] + suffix) for suffix in _HEADERS]
+    header_path = next((each for each in candidates if each.is_file()), None)
+    if header_path is None:
         source.tally.note(
-            f"the table has no header file {beside[0].name}: times are read as microseconds, and no request as warm-up"
+            f"the table has no header file {candidates[0].name}: times are read as microseconds, and no request as warm-up"
         )
         return BlisHeader(0, adds=False)
-    said: Mapping[str, Any] = read_yaml(found).data
-    unit, version = said.get("time_unit", "microseconds"), said.get("trace_version")
-    growth, warm_up = said.get("session_context_growth") or "", said.get("warm_up_requests") or 0
-    wanted = {
+    values: Mapping[str, Any] = read_yaml(header_path).data
+    unit, version = values.get("time_unit", "microseconds"), values.get("trace_version")
+    growth, warm_up = (
+        values.get("session_context_growth") or "",
+        values.get("warm_up_requests") or 0,
+    )
+    checks = {
         "time_unit": (unit, unit in ("microseconds", "us"), "microseconds"),
         "trace_version": (version, version in (2, 3), "2 or 3"),
         "session_context_growth": (growth, growth in ("", "accumulate"), "accumulate, or none"),
@@ -50,10 +53,10 @@ def blis_header(source: TraceSource) -> BlisHeader:
             "a whole number of requests",
         ),
     }
-    for key, (value, is_known, expected) in wanted.items():
+    for key, (value, is_known, expected) in checks.items():
         if not is_known:
             raise ScenarioError.at(
-                f"{found}", f"{key}: got {shown(str(value))}; expected {expected}"
+                f"{header_path}", f"{key}: got {shown(str(value))}; expected {expected}"
             )
-    is_simulated = said.get("mode") in ("generated", "replayed")
+    is_simulated = values.get("mode") in ("generated", "replayed")
     return BlisHeader(warm_up, adds=growth == "accumulate", is_simulated=is_simulated)

@@ -71,7 +71,7 @@ def _by_arrow(path: str, heading: Heading, places: Sequence[int]) -> Iterator[li
     from pyarrow import csv as arrow_csv
 
     names = [str(place) for place in range(len(heading.names))]
-    wanted = [str(place) for place in places]
+    selected = [str(place) for place in places]
     with opened_bytes(path) as file, BufferedReader(file, _BLOCK_BYTES) as text:
         for _ in range(heading.lines):
             text.readline()
@@ -80,8 +80,8 @@ def _by_arrow(path: str, heading: Heading, places: Sequence[int]) -> Iterator[li
             arrow_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, column_names=names),
             arrow_csv.ParseOptions(delimiter=heading.delimiter, newlines_in_values=True),
             arrow_csv.ConvertOptions(
-                include_columns=sorted(set(wanted)),
-                column_types=dict.fromkeys(wanted, pa.string()),
+                include_columns=sorted(set(selected)),
+                column_types=dict.fromkeys(selected, pa.string()),
                 strings_can_be_null=False,
             ),
         ) as blocks:
@@ -90,7 +90,9 @@ def _by_arrow(path: str, heading: Heading, places: Sequence[int]) -> Iterator[li
                 some += [] if block is None else [block]
                 # The first rows decide on the unit: their number equals that of other readers.
                 if some and (block is None or sum(own.num_rows for own in some) >= AT_A_TIME):
-                    yield [pa.concat_arrays([own.column(name) for own in some]) for name in wanted]
+                    yield [
+                        pa.concat_arrays([own.column(name) for own in some]) for name in selected
+                    ]
                     some = []
 
 

@@ -56,7 +56,7 @@ def download(url: str, file: IO[bytes], size_bytes: int | None = None) -> None:
                 asked = urljoin(asked, answer.headers["location"])
                 continue
             answer.raise_for_status()
-            _check_size(url, _said_bytes(answer), size_bytes)
+            _check_size(url, _announced_bytes(answer), size_bytes)
             _save(url, answer, file, size_bytes)
             return
     raise ScenarioError.at(url, f"redirects more than {_MOST_REDIRECTS} times")
@@ -73,11 +73,11 @@ def _check_address(asked: str, url: str) -> None:
         )
 
 
-def _said_bytes(answer: Any) -> int | None:
+def _announced_bytes(answer: Any) -> int | None:
     """Return the size that an answer announces [bytes]; None if it announces no size."""
-    said = answer.headers.get("content-length", "")
+    announced = answer.headers.get("content-length", "")
     is_plain = answer.headers.get("content-encoding", "identity") == "identity"
-    return int(said) if is_plain and said.isdecimal() else None
+    return int(announced) if is_plain and announced.isdecimal() else None
 
 
 def _check_size(url: str, found: int | None, size_bytes: int | None) -> None:
@@ -99,7 +99,7 @@ def _save(url: str, answer: Any, file: IO[bytes], size_bytes: int | None) -> Non
         if received > most:
             raise ScenarioError.at(url, f"sends more than {most:,} bytes")
         file.write(data)
-    expected = _said_bytes(answer) if size_bytes is None else size_bytes
+    expected = _announced_bytes(answer) if size_bytes is None else size_bytes
     if expected is not None and received != expected:
         raise ScenarioError.at(
             url, f"cannot be fetched: {received:,} of {expected:,} bytes arrived; try again"

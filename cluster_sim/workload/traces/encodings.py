@@ -77,7 +77,7 @@ class _Recoded(RawIOBase):
             except UnicodeError as fault:
                 raise ScenarioError.at(
                     f"{self._name}:{self._ends + 1}",
-                    f"is no {self._encoding.upper()} to its end: {getattr(fault, 'reason', fault)}; expected UTF-8",
+                    f"is damaged {self._encoding.upper()} text: {getattr(fault, 'reason', fault)}; expected UTF-8",
                 ) from fault
             self._ends += self._ready.count(b"\n")
             if not data:

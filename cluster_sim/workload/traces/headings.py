@@ -41,18 +41,18 @@ def heading_of(path: str) -> Heading:
     with opened(path) as text:
         ends = _LineEnds()
         lines = ends.watched(text)
-        before, said = 0, ""
+        before, given = 0, ""
         for line in lines:
             plain = line.strip("\ufeff \t\r\n")
-            if plain[:4].casefold() == "sep=" and len(plain) == 5 and not said:
-                said = plain[4]
+            if plain[:4].casefold() == "sep=" and len(plain) == 5 and not given:
+                given = plain[4]
             elif plain:
                 break
             before += 1
         else:
             return Heading((), ",", before, before, ends_plainly=True)
         first = line.lstrip("\ufeff")
-        delimiter = said or max(DELIMITERS, key=lambda own: len(_fields([first], own)[0]))
+        delimiter = given or max(DELIMITERS, key=lambda own: len(_fields([first], own)[0]))
         row, count = _fields(chain([first], lines), delimiter)
         names = tuple(name.strip() for name in row)
         return Heading(names, delimiter, before + 1, before + count, ends_plainly=ends.are_plain)

@@ -86,18 +86,18 @@ def loose(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold())) or name.strip()
 
 
-def alike(names: Iterable[str], wanted: str) -> list[str]:
+def alike(names: Iterable[str], name: str) -> list[str]:
     """Return the names that equal a name except for case and punctuation."""
-    own = loose(wanted)
+    own = loose(name)
     return [name for name in names if loose(name) == own]
 
 
 def known_columns(names: Sequence[str]) -> TraceColumns | None:
     """Return the columns that a replay needs; None unless each has exactly one well-known name."""
-    found = [known_of(names, role) for role in ROLES]
-    if any(len(own) != 1 for own in found):
+    matches = [known_of(names, role) for role in ROLES]
+    if any(len(own) != 1 for own in matches):
         return None
-    arrival, prompt, output = (own[0] for own in found)
+    arrival, prompt, output = (own[0] for own in matches)
     return TraceColumns(arrival=arrival, prompt=prompt, output=output)
 
 

@@ -46,12 +46,12 @@ def own_table_batches(source: TraceSource) -> Iterator[Batch]:
     try:
         with pq.ParquetFile(source.path) as file:
             names = file.schema_arrow.names
-            wanted = [name for name in (*_COLUMNS, _HITS) if name in names]
+            selected = [name for name in (*_COLUMNS, _HITS) if name in names]
             pieces = [_PIECES] if _PIECES in names else []
             known = _KnownPieces(source)
-            for part in file.iter_batches(batch_size=AT_A_TIME, columns=[*wanted, *pieces]):
+            for part in file.iter_batches(batch_size=AT_A_TIME, columns=[*selected, *pieces]):
                 columns = {
-                    name: part.column(name).to_numpy(zero_copy_only=False) for name in wanted
+                    name: part.column(name).to_numpy(zero_copy_only=False) for name in selected
                 }
                 batch = _batch(columns, row, source)
                 if pieces:

@@ -136,13 +136,14 @@ def unpacked(path: str | Path) -> Iterator[BufferedReader]:
 def _only_zipped(path: str | Path) -> Iterator[BufferedReader]:
     """Yield the bytes of the only file, or the only table, of a zip file."""
     with zip_files(path) as (entries, opened):
-        wanted = only_table([entry.filename for entry in entries])
-        if wanted is None:
+        table_name = only_table([entry.filename for entry in entries])
+        if table_name is None:
             raise ScenarioError.at(
-                str(path), f"is a zip of {len(entries)} files; expected one file"
+                str(path),
+                f"is a zip of {len(entries)} files; expected one file: unpack it and name one of them",
             )
-        with opened(next(entry for entry in entries if entry.filename == wanted)) as inside:
-            refuse_packed(inside, f"{path}({wanted})", "zip")
+        with opened(next(entry for entry in entries if entry.filename == table_name)) as inside:
+            refuse_packed(inside, f"{path}({table_name})", "zip")
             yield inside
 
 

@@ -53,7 +53,10 @@ def public_traces() -> dict[str, PublicTrace]:
 
 
 def public_trace(name: str) -> PublicTrace:
-    """Return the public trace of this name. Raises ScenarioError if the catalog does not have it."""
+    """Return a public trace of the catalog by name.
+
+    Raises ScenarioError, with the most similar name, if the catalog does not have it.
+    """
     if name not in catalog_names("traces"):
         raise ScenarioError.at(
             "fetch", f"no trace {shown(name)}{did_you_mean(name, catalog_names('traces'))}"
@@ -141,10 +144,16 @@ def _count(trace: PublicTrace, path: Path) -> None:
     Raises ScenarioError if the number differs.
     """
     if trace.files is not None:
-        held, wanted, what = sum(file.is_file() for file in path.rglob("*")), trace.files, "files"
+        count, expected, what = (
+            sum(file.is_file() for file in path.rglob("*")),
+            trace.files,
+            "files",
+        )
     elif trace.rows is not None:
-        held, wanted, what = find_trace(path).check().rows, trace.rows, "rows"
+        count, expected, what = find_trace(path).check().rows, trace.rows, "rows"
     else:
         return
-    if held != wanted:
-        raise ScenarioError.at(trace.url, f"has {held:,} {what}; expected {wanted:,}, as published")
+    if count != expected:
+        raise ScenarioError.at(
+            trace.url, f"has {count:,} {what}; expected {expected:,}, as published"
+        )

@@ -69,17 +69,17 @@ def sharegpt_batches(source: TraceSource) -> Iterator[Batch]:
     def batch_of(keyed: KeyedRows) -> Batch:
         # Counts are added only after all conversations were read: after a fault they are read again.
         lines, prompts, outputs, times_s, delays_s = [], [], [], [], []
-        found = _LeftOver()
+        counts = _LeftOver()
         for line, row in zip(keyed.lines.tolist(), keyed.rows, strict=True):
-            for turn, (prompt, answer) in enumerate(_pairs(row, found, speakers)):
+            for turn, (prompt, answer) in enumerate(_pairs(row, counts, speakers)):
                 lines.append(line)
                 prompts.append(tokens_of(prompt))
                 outputs.append(tokens_of(answer))
                 times_s.append(nan if turn else 0.0)
                 delays_s.append(0.0 if turn else nan)
-        left_over.unanswered += found.unanswered
-        left_over.unasked += found.unasked
-        left_over.silent += found.silent
+        left_over.unanswered += counts.unanswered
+        left_over.unasked += counts.unasked
+        left_over.silent += counts.silent
         if not lines:
             return NONE
         session = np.array(lines)
@@ -94,7 +94,9 @@ def sharegpt_batches(source: TraceSource) -> Iterator[Batch]:
         source.tally.note(f"messages from {', '.join(speakers)} are not used")
 
 
-def _pairs(row: KeyedRow, found: _LeftOver, speakers: dict[str, None]) -> Iterator[tuple[str, str]]:
+def _pairs(
+    row: KeyedRow, counts: _LeftOver, speakers: dict[str, None]
+) -> Iterator[tuple[str, str]]:
     """Yield each question with its answer; a system message is put before the first question.
 
     Raises one of MALFORMED if the row is not a conversation.
@@ -107,18 +109,18 @@ def _pairs(row: KeyedRow, found: _LeftOver, speakers: dict[str, None]) -> Iterat
         if speaker == "system":
             system = f"{system} {text}".strip()
         elif speaker in _USERS:
-            found.unanswered += question is not None
+            counts.unanswered += question is not None
             question = text
         elif speaker not in _MODELS:
             speakers[str(speaker)] = None
         elif question is None:
-            found.unasked += 1
+            counts.unasked += 1
         else:
             yield f"{system} {question}".strip(), text
             system, question = "", None
             pairs += 1
-    found.unanswered += question is not None
-    found.silent += not pairs
+    counts.unanswered += question is not None
+    counts.silent += not pairs
 
 
 def _text(content: Any) -> str:

@@ -44,15 +44,18 @@ def table_bytes(path: str | Path) -> Iterator[BufferedReader]:
         if not starts_as_tar(file):
             yield file
             return
-        wanted = only_in_tar(path)
+        table_name = only_in_tar(path)
         with tarfile.open(fileobj=file, mode="r|") as archive:
             for entry in archive:
-                if entry.name == wanted:
+                if entry.name == table_name:
                     inside: Any = archive.extractfile(entry)
-                    refuse_packed(inside, f"{path}({wanted})", "an archive")
+                    refuse_packed(inside, f"{path}({table_name})", "an archive")
                     yield cast(BufferedReader, BufferedReader(_Inside(inside), _AT_A_TIME))
                     return
-    raise ScenarioError.at(str(path), "is an archive of several files; expected one of them")
+    raise ScenarioError.at(
+        str(path),
+        "is an archive of several files; expected one file: unpack it and name one of them",
+    )
 
 
 def only_in_tar(path: str | Path) -> str | None:

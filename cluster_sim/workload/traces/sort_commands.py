@@ -38,7 +38,7 @@ def way_to_sort(path: str, column: str | None, *, is_reversed: bool) -> str:
     column = column or names[0]
     way = f"sort the file by {column}"
     if begun.kind == "parquet":
-        return f"{way}, in the database that it comes from"
+        return f"{way}, in the database from which it was exported"
     with Path(path).open("rb") as file:
         packing = packing_of(file.read(8))
     if packing is not None:

@@ -92,14 +92,15 @@ def refuse_tables(path: str) -> None:
     is_json = [".json" in name.casefold() for name in own]
     if not own or (any(is_json) and _begins_with_session(path)):
         return
-    found = f"{len(own)} tables" if len(own) > 1 else "a table"
+    tables_text = f"{len(own)} tables" if len(own) > 1 else "a table"
     if Path(path).is_dir():
         inside = [str(Path(name).relative_to(path)) for name in own]
         raise ScenarioError.at(
-            path, f"is a folder of {found}: {listed(inside)}; expected one file: path: {own[0]}"
+            path,
+            f"is a folder of {tables_text}: {listed(inside)}; expected one file: path: {own[0]}",
         )
     raise ScenarioError.at(
-        path, f"has {found}: {listed(own)}; expected one file: unpack it and name one of them"
+        path, f"has {tables_text}: {listed(own)}; expected one file: unpack it and name one of them"
     )
 
 

@@ -120,7 +120,7 @@ def _tokens_by(path: str) -> Callable[[str], int]:
     except ImportError as fault:
         raise ScenarioError.at(
             path,
-            "needs the package tokenizers; install it with: pip install 'cluster-sim[tokenizers]', or say tokens_per_word",
+            "needs the package tokenizers; install it with: pip install 'cluster-sim[tokenizers]', or write tokens_per_word",
         ) from fault
     try:
         tokenizer = tokenizers.Tokenizer.from_file(path)
