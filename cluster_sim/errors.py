@@ -54,7 +54,11 @@ class ScenarioError(ValueError):
 
     @classmethod
     def at(cls, where: str, what: str) -> ScenarioError:
-        """Return the error of a single fault."""
+        """Return the error of a single fault.
+
+        >>> str(ScenarioError.at("x.yaml:3", "seed: got -1; expected at least 0"))
+        'x.yaml:3: seed: got -1; expected at least 0'
+        """
         return cls([Fault(where, what)])
 
 
@@ -90,8 +94,16 @@ _OF_THE_PATH = {
 def cannot_write(path: object, fault: OSError, rest: str = "") -> ScenarioError:
     """Return the error for output that cannot be written.
 
-    It is an OutputError unless the path itself is at fault. `rest` continues the message: what
-    happens to the other output.
+    It is an OutputError unless the path itself is at fault.
+
+    Parameters
+    ----------
+    path
+        File or folder that cannot be written.
+    fault
+        Error of the operating system.
+    rest
+        Continuation of the message: what happens to the other output.
     """
     kind = ScenarioError if fault.errno in _OF_THE_PATH else OutputError
     reason = strerror(fault.errno) if fault.errno else str(fault)
@@ -101,21 +113,40 @@ def cannot_write(path: object, fault: OSError, rest: str = "") -> ScenarioError:
 def did_you_mean(value: object, known: Sequence[str]) -> str:
     """Return `; did you mean 'x'?` with the nearest of `known`, or all of them if none is near.
 
-    Names that contain all words of the value come before names that are only spelt alike.
+    Near are names that contain all words of the value, then names of about the same letters in any
+    case, names whose words begin with the letters, and names that contain the text.
 
     >>> did_you_mean("b200", ["b200-sxm", "dgx-b200", "gb200"])
     "; did you mean 'b200-sxm' or 'dgx-b200'?"
     >>> did_you_mean("poison", ["gamma", "poisson"])
     "; did you mean 'poisson'?"
+    >>> did_you_mean("tp", ["pipeline_parallel", "tensor_parallel"])
+    "; did you mean 'tensor_parallel'?"
+    >>> did_you_mean("ttft", ["mean_ttft_ms", "duration", "p99_ttft_ms"])
+    "; did you mean 'mean_ttft_ms' or 'p99_ttft_ms'?"
     >>> did_you_mean("x", ["gamma", "poisson"])
     '; known: gamma, poisson'
     """
-    text = str(value)[:_MOST_SHOWN]
-    near = _with_words_of(text, known) or get_close_matches(text, known, n=1, cutoff=0.6)
+    near = [f"'{name}'" for name in nearest(str(value), known)]
     if not near:
         return f"; known: {', '.join(known)}"
-    *others, last = [f"'{name}'" for name in near[:_MOST_OFFERED]]
-    return f"; did you mean {', '.join(others)}{' or ' if others else ''}{last}?"
+    *others, last = near
+    return f"; did you mean {', '.join(others)} or {last}?" if others else f"; did you mean {last}?"
+
+
+def nearest(text: str, known: Sequence[str]) -> list[str]:
+    """Return the names that somebody may have meant by a text, at most six."""
+    text = text[:_MOST_SHOWN].lower()
+    if with_words := _with_words_of(text, known):
+        return with_words[:_MOST_OFFERED]
+    names = {name.lower(): name for name in known}
+    if close := get_close_matches(text, names, n=1, cutoff=0.6):
+        return [names[close[0]]]
+    initials = [
+        name for name in known if "_" in name and "".join(w[:1] for w in name.split("_")) == text
+    ]
+    inside = [name for lower, name in names.items() if len(text) > 2 and text in lower]
+    return (initials or inside)[:3]
 
 
 def _with_words_of(text: str, known: Sequence[str]) -> list[str]:
