@@ -34,7 +34,11 @@ class WorkRates(NamedTuple):
 
 
 def voltage(clock: Number) -> Number:
-    """Return the voltage at a clock, both as shares of their highest values."""
+    """Return the voltage at a clock, both as shares of their highest values.
+
+    >>> voltage(1.0), voltage(0.8)
+    (1.0, 0.91)
+    """
     return FLOOR_V + (1.0 - FLOOR_V) * clock
 
 
