@@ -5,7 +5,7 @@ measured kernels (`calibration.attention`). The caller applies tensor parallelis
 heads of one device. The caller also applies windows: a layer with a window reads min(context,
 window) of `context` keys, in decode and in prefill.
 
-Range of the measurements: batches up to 2,048, heads of 128 with widths up to 512, contexts up to
+Range of the measurements: batches up to 2,048, up to 128 heads with widths up to 512, contexts up to
 131,072 tokens, prompts up to 16,384 tokens. Beyond them the lines are extrapolated: no time becomes
 negative, and no time falls when a count grows. Prefill after cached tokens was not measured. There
 `past` counts by its pairs, its bytes and the length of the loop over the keys. The measurements

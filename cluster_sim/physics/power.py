@@ -2,6 +2,7 @@
 
     P = min(limit, busy + active f V² + e_mem BW + e_flop FLOPS V²),  V = 0.55 + 0.45 f
 
+P, busy and active are in W, e_mem is in J/B, BW in B/s, e_flop in J/FLOP and FLOPS in FLOP/s.
 f is the clock as a share of the highest clock, V the voltage as a share of the voltage at that
 clock. FLOPS and BW are the rates that the device reaches, so they depend on f already. A CMOS
 circuit draws power in proportion to f V² (Chandrakasan et al., IEEE JSSC 27(4), 1992). The line of
