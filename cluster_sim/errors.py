@@ -52,7 +52,11 @@ class ScenarioError(ValueError):
 
     @classmethod
     def at(cls, where: str, what: str) -> ScenarioError:
-        """Return the error of a single fault."""
+        """Return the error of a single fault.
+
+        >>> str(ScenarioError.at("x.yaml:3", "seed: got -1; expected at least 0"))
+        'x.yaml:3: seed: got -1; expected at least 0'
+        """
         return cls([Fault(where, what)])
 
 
@@ -88,8 +92,16 @@ _OF_THE_PATH = {
 def cannot_write(path: object, fault: OSError, rest: str = "") -> ScenarioError:
     """Return the error for output that cannot be written.
 
-    It is an OutputError unless the path itself is at fault. `rest` continues the message: what
-    happens to the other output.
+    It is an OutputError unless the path itself is at fault.
+
+    Parameters
+    ----------
+    path
+        File or folder that cannot be written.
+    fault
+        Error of the operating system.
+    rest
+        Continuation of the message: what happens to the other output.
     """
     kind = ScenarioError if fault.errno in _OF_THE_PATH else OutputError
     reason = strerror(fault.errno) if fault.errno else str(fault)
