@@ -38,13 +38,19 @@ class Preset(Description):
     """One file of the catalog's workloads: arrivals with lengths, or sessions."""
 
     name: str
+    """Name of the workload, for people."""
     lasts_s: PositiveSeconds | None = None
     """Duration of the trace, over which statistics are compared [s]."""
     arrivals: Arrivals | None = None
+    """Arrival process of the requests. Default: the preset has sessions."""
     prompt_tokens: Lengths | None = None
+    """Lengths of the prompts [tokens]. Default: the preset has sessions."""
     output_tokens: Lengths | None = None
+    """Lengths of the answers [tokens]. Default: the preset has sessions."""
     length_correlation: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
+    """Rank correlation of prompts and answers. Default: they are independent."""
     reasoning_share: ReasoningShare | None = None
+    """Share of answers that is reasoning. Default: no reasoning."""
     sessions: dict[str, Any] | None = None
     """Keys of `workload.sessions`."""
     matches: dict[str, Match] = Field(default_factory=dict)
