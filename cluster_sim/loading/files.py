@@ -29,6 +29,8 @@ from cluster_sim.schema import (
 
 _OF_MODELS = {"model_type", "architectures", "hidden_size", "num_hidden_layers"}
 """Keys of a model's config.json. Every such file has some of them."""
+_OF_TRACES = {".csv", ".jsonl", ".parquet", ".gz", ".zst"}
+"""Endings of the names of traces. A scenario file has another ending."""
 
 
 def load_scenario(
@@ -189,7 +191,7 @@ class ScenarioFile:
         Raises
         ------
         ScenarioError
-            The scenario has faults, all of which are told.
+            The scenario has faults, all of which are listed.
         """
         overrides = [(key, value, f"{where}: {key}") for key, value in (values or {}).items()]
         return _one(self.document, variant, overrides, seed, self.sets)
@@ -198,21 +200,41 @@ class ScenarioFile:
 def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
     """Return the file at `path`. Its `sweep` and `capacity` are checked, its scenarios are not yet.
 
+    Parameters
+    ----------
+    path
+        Scenario file, or `example:NAME` for a scenario that ships with the package.
+    sets
+        `key=value` texts that apply to all scenarios of the file.
+
     Raises
     ------
     ScenarioError
         The file cannot be read, or these two sections have faults.
     """
-    return scenarios_of(read_yaml(user_file(path)), sets)
+    file = user_file(path)
+    if file.suffix.lower() in _OF_TRACES and file.is_file():
+        raise ScenarioError.at(
+            str(path),
+            f"got a table; expected a scenario, which replays it as `workload: {{trace: {{path: {path}}}}}`",
+        )
+    return scenarios_of(read_yaml(file), sets)
 
 
 def scenarios_of(document: Document, sets: Sequence[str] = ()) -> ScenarioFile:
-    """Return the scenarios of a document, its `sweep` and `capacity` checked, others not yet.
+    """Return the scenarios of a document. Only its `sweep` and `capacity` are checked yet.
+
+    Parameters
+    ----------
+    document
+        Values of a scenario file, with the line of each.
+    sets
+        `key=value` texts that apply to all scenarios of the file.
 
     Raises
     ------
     ScenarioError
-        These two sections have faults, or the document is no scenario.
+        These two sections have faults, or the document is not a scenario.
     """
     document = with_new_names(document, NEW_NAMES_IN_FILES)
     _no_model(document)

@@ -14,17 +14,7 @@ from typing import NamedTuple
 
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.typing import Number
-
-KV_BYTES: dict[Precision, float] = {"bf16": 2.0, "fp8": 1.0, "fp4": 0.5 + 1 / 16}
-"""Stored bytes per value of the KV cache [B]; fp4 includes its block scales, as for weights."""
-
-
-INDEX_BYTES = 1 + 4 / 128
-"""Stored bytes per value of an index key [B]: engines use 8 bit with a 32-bit scale per 128 values
-(vLLM
-and SGLang for DeepSeek-V3.2: 132 bytes per token and layer)."""
 
 
 def distinct_experts(count: int, top_k: int, tokens: Number) -> Number:
@@ -46,6 +36,11 @@ def distinct_experts(count: int, top_k: int, tokens: Number) -> Number:
     tokens
         Number of tokens, T.
 
+    Returns
+    -------
+    Number
+        Expected number of active experts.
+
     Examples
     --------
     >>> distinct_experts(8, 2, 1)
@@ -54,132 +49,29 @@ def distinct_experts(count: int, top_k: int, tokens: Number) -> Number:
     return count * (1.0 - (1.0 - top_k / count) ** tokens)
 
 
-def cache_bytes(values: float, index_values: float, precision: Precision) -> float:
-    """Return the size of cached values and of index keys [B]."""
-    return values * KV_BYTES[precision] + index_values * INDEX_BYTES
+def linear_flop_per_token(model: Model) -> float:
+    """Return the FLOP per token in all linear layers except for the output head.
 
-
-def growing_kv_bytes(model: Model, precision: Precision, ranks: int = 1) -> float:
-    """Return the KV cache per token in layers that see the whole context, index keys included [B].
-
-    It counts all layers on one of `ranks` tensor-parallel devices. The devices share the heads, and
-    replicate them if there are fewer heads than devices. Every device keeps all latent vectors and
-    index keys.
+    They are two per weight that the token is multiplied with.
 
     Parameters
     ----------
     model
         Shape of the model.
-    precision
-        Precision of the KV cache.
-    ranks
-        Number of tensor-parallel devices.
+
+    Returns
+    -------
+    float
+        Arithmetic per token [FLOP].
 
     Examples
     --------
-    Llama 3.3 70B: 80 layers, keys and values of 8 heads of 128 in 16 bit.
+    Llama 3.3 70B: 80 layers of 855.6 million weights.
 
     >>> from cluster_sim.schema import catalog_entry
     >>> llama = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
-    >>> growing_kv_bytes(llama, "bf16")  # 80 x 2 x 8 x 128 x 2
-    327680.0
-    """
-    return sum(
-        kind.layers * cache_bytes(kind.growing_values(ranks), kind.index_values(ranks), precision)
-        for kind in model.attention
-    )
-
-
-def window_kv_bytes(model: Model, precision: Precision, ranks: int = 1) -> float:
-    """Return the KV cache per token in the layers that keep only a window or a chunk [B].
-
-    It counts all such layers on one of `ranks` tensor-parallel devices.
-    """
-    return sum(
-        kind.layers * cache_bytes(kind.window_values(ranks), 0.0, precision)
-        for kind in model.attention
-    )
-
-
-def state_bytes(model: Model, ranks: int = 1) -> float:
-    """Return the size of the states of one sequence in all layers on one of `ranks` devices [B]."""
-    return sum(kind.layers * kind.state_bytes(ranks) for kind in model.attention)
-
-
-def sequence_kv_bytes(model: Model, precision: Precision, ranks: int, tokens: int) -> float:
-    """Return the cache and the states of a sequence with `tokens` tokens on one device [B].
-
-    Layers with a window keep the last tokens; layers with chunks keep the tokens of the present
-    chunk. `ranks` is the number of tensor-parallel devices.
-    """
-    size = growing_kv_bytes(model, precision, ranks) * tokens + state_bytes(model, ranks)
-    for kind in model.attention:
-        kept = LimitedView(kind.window_tokens, kind.is_chunked).keys(tokens) if tokens else 0
-        size += kind.layers * kept * cache_bytes(kind.window_values(ranks), 0.0, precision)
-    return size
-
-
-class KVTraffic(NamedTuple):
-    """Bytes of cache and state that steps move, in all layers on all devices of a group."""
-
-    context: float
-    """Bytes read per key of the whole context [B]."""
-    limited: float
-    """Bytes read per key of the limited view [B]."""
-    token: float
-    """Bytes written per token [B]."""
-    sequence: float
-    """Bytes read and written per decoding sequence, independent of its length [B]."""
-
-    def step_bytes(
-        self, tokens: Number, context: Number, windowed: Number, batch: Number
-    ) -> Number:
-        """Return the bytes that a step reads for decoding and writes for its tokens [B].
-
-        Parameters
-        ----------
-        tokens
-            Number of tokens that the step writes.
-        context, windowed
-            Numbers of keys that decoding queries read in whole contexts and in limited views.
-        batch
-            Number of decoding sequences.
-
-        Returns
-        -------
-        Number
-            Bytes over all devices of the group [B].
-        """
-        return (
-            self.context * context
-            + self.limited * windowed
-            + self.token * tokens
-            + self.sequence * batch
-        )
-
-
-def kv_traffic(model: Model, precision: Precision, ranks: int = 1) -> KVTraffic:
-    """Return the memory traffic of a model's cache and states on `ranks` tensor-parallel devices.
-
-    The state of a sequence is read and written once per step.
-    """
-    context = limited = token = sequence = 0.0
-    for kind in model.attention:
-        read, layers = kind.read_values(ranks), kind.layers * ranks
-        index = kind.index_values(ranks)
-        context += layers * cache_bytes(read.context, index, precision)
-        limited += layers * cache_bytes(read.limited, 0.0, precision)
-        kept = kind.growing_values(ranks) + kind.window_values(ranks)
-        token += layers * cache_bytes(kept, index, precision)
-        sequence += layers * cache_bytes(kind.sequence_values(ranks), 0.0, precision)
-        sequence += layers * 2.0 * kind.state_bytes(ranks)
-    return KVTraffic(context, limited, token, sequence)
-
-
-def linear_flop_per_token(model: Model) -> float:
-    """Return the FLOP per token in all linear layers except for the output head.
-
-    They are two per weight that the token is multiplied with.
+    >>> round(linear_flop_per_token(llama) / 1e9, 1)  # 2 x 80 x 0.8556
+    136.9
     """
     idle = model.idle_attention_parameters + model.idle_ffn_parameters
     return 2.0 * (model.active_parameters - model.vocabulary * model.hidden - idle)
@@ -196,6 +88,18 @@ def linear_flop(model: Model, tokens: Number, sampled: Number) -> Number:
         Number of tokens that pass the layers.
     sampled
         Number of tokens that pass the output head.
+
+    Returns
+    -------
+    Number
+        Arithmetic of the step [FLOP].
+
+    Examples
+    --------
+    >>> from cluster_sim.schema import catalog_entry
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
+    >>> linear_flop(llama, 0, 1) == 2 * 128_256 * 8_192
+    True
     """
     return linear_flop_per_token(model) * tokens + 2.0 * model.vocabulary * model.hidden * sampled
 
@@ -216,7 +120,29 @@ class AttentionCounts(NamedTuple):
 
 
 def attention_flop(model: Model, counts: AttentionCounts) -> Number:
-    """Return the FLOP of attention and states of a step, over all layers and devices."""
+    """Return the FLOP of attention and states of a step, over all layers and devices.
+
+    Parameters
+    ----------
+    model
+        Shape of the model.
+    counts
+        Counts of the step.
+
+    Returns
+    -------
+    Number
+        Arithmetic of the step [FLOP].
+
+    Examples
+    --------
+    One decoding query with 1,000 keys: 80 layers, 64 heads, two products of width 128.
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
+    >>> attention_flop(llama, AttentionCounts(1000, 0, 0, 0, 1)) == 80 * 1000 * 64 * 2 * 2 * 128
+    True
+    """
     flop: Number = 0.0
     for kind in model.attention:
         key, pair = kind.decode_flop, kind.prefill_flop
@@ -251,10 +177,24 @@ def step_weight_bytes(
     tokens
         Number of tokens of the step.
     weight_reuse
-    Whether all tokens share one read of the weights. On a wafer tokens pass the weights one by
+        Whether all tokens share one read of the weights. On a wafer tokens pass the weights one by
         one, so every token reads its own weights.
     ranks
         Number of groups of devices that each read the dense parts.
+
+    Returns
+    -------
+    Number
+        Bytes read by the step [B].
+
+    Examples
+    --------
+    Llama 3.3 70B: 68.45 billion weights in layers and 1.05 billion in the output head, 2 B each.
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
+    >>> round(step_weight_bytes(llama, "bf16", 1) / 1e9, 1)
+    139.0
     """
     passed = model.attention_parameters - model.idle_attention_parameters
     attention = passed * model.bytes_per_parameter(precision, "attention")

@@ -50,8 +50,18 @@ def looking_in(folder: Path) -> Iterator[None]:
 def find(path: str, *, folders: bool = False) -> Path | None:
     """Return the absolute path of a file that a description names; None if there is no such file.
 
-    With `folders` a folder is accepted too. Raises ScenarioError for an `example:NAME` that does
-    not exist.
+    Parameters
+    ----------
+    path
+        Path as written. A relative path is searched beside the file that names it first, then in
+        the working directory. `example:NAME` is a scenario that ships with the package.
+    folders
+        Whether a folder is accepted too.
+
+    Raises
+    ------
+    ScenarioError
+        There is no example of that name.
     """
     if path.startswith(EXAMPLE):
         return user_file(path).resolve()
@@ -81,10 +91,21 @@ def catalog_names(kind: str) -> tuple[str, ...]:
 def named(kind: str, value: Any, read: Callable[[str], Any] | None = None) -> Any:
     """Return the values behind a catalog name or the path of a YAML file, with bare figures.
 
-    A mapping stands for itself. With the key `like` it stands for the entry of that name, with the
-    other keys of the mapping over it. `read` returns the values of that entry; by default a name is
-    one of this folder of the catalog, or the path of a YAML file. Raises ValueError, so that
-    pydantic reports it under the key with the name.
+    Parameters
+    ----------
+    kind
+        Folder of the catalog, such as `devices`.
+    value
+        Catalog name, path of a file, or mapping. A mapping stands for itself. With the key `like`
+        it stands for the entry of that name, with the other keys of the mapping over it.
+    read
+        Function that returns the values of the entry that `like` names. Default: the entry is in
+        `kind`, or is a YAML file.
+
+    Raises
+    ------
+    ValueError
+        There is no such entry. Pydantic reports the error under the key with the name.
     """
     read = read or partial(named, kind)
     plain = partial(bare, keeps_ranges=kind in _RANGED)
@@ -188,7 +209,7 @@ def catalog_entry(kind: str, name: str) -> Any:
 def catalog_data(kind: str, name: str) -> Any:
     """Return the catalog's file `kind`/`name`.yaml as it is written, figures with their sources.
 
-    It is shared: never change it.
+    The result is shared and must not be changed.
     """
     return read_yaml(CATALOG / kind / f"{name}.yaml").data
 
@@ -202,8 +223,19 @@ def catalog_figures(kind: str, name: str) -> tuple[Figure, ...]:
 def bare(data: Any, *, keeps_ranges: bool = False) -> Any:
     """Return values in which each figure is replaced by its value, without provenance.
 
-    A figure is `{value: …, source: …, confidence: …}`. With `keeps_ranges` a figure that has a
-    range becomes `{value: …, range: …}`.
+    A figure is `{value: …, source: …, confidence: …}`.
+
+    Parameters
+    ----------
+    data
+        Values as a file of the catalog writes them.
+    keeps_ranges
+        Whether a figure with a range becomes `{value: …, range: …}`.
+
+    Examples
+    --------
+    >>> bare({"name": "x", "power": {"value": "700 W", "source": "est", "confidence": "low"}})
+    {'name': 'x', 'power': '700 W'}
     """
     if isinstance(data, dict):
         if "value" in data and data.keys() <= _FIGURE_KEYS:
@@ -258,7 +290,14 @@ def figures(
 ) -> Iterator[Figure]:
     """Yield every figure under `data`.
 
-    Source, confidence and note (`about`) of a mapping also hold for the bare values inside it.
+    Parameters
+    ----------
+    data
+        Values as a file of the catalog writes them.
+    trail
+        Keys that lead to `data`.
+    about
+        Source, confidence and note of the surrounding mapping. They also hold for bare values.
     """
     if isinstance(data, dict):
         source, confidence, note = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,9 @@ from cluster_sim.schema.annotations import Located, choices, located, tags_of, t
 from cluster_sim.schema.documents import LIKE, Document, Trail, under
 from cluster_sim.schema.like import ENTRY_KINDS
 from cluster_sim.units import KINDS, Quantity
+
+_PERCENT = re.compile(r"([\d.]+) ?%")
+"""Percentage as people write it."""
 
 # Words for what each type of pydantic error expected; the context of the error fills in `{…}`.
 _EXPECTED = {
@@ -27,8 +31,8 @@ _EXPECTED = {
     "bool_parsing": "true or false",
     "string_type": "text",
     "string_pattern_mismatch": "letters, digits, '_', '.' and '-' only",  # the only pattern in descriptions
-    "list_type": "a list",
-    "tuple_type": "a list",
+    "list_type": "a list (`- ` before each entry)",
+    "tuple_type": "a list (`- ` before each entry)",
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
@@ -110,7 +114,7 @@ def _missing(problem: _Problem) -> _Message:
     if isinstance(last, int):
         pair = located(problem.kind, problem.data, problem.error["loc"][:-1]).annotation
         expected = tuple_length(pair)
-        what = f"got a list of {problem.length or 0}; expected one of {expected}"
+        what = f"got a list of {problem.length or 0}; expected a list of {expected}"
     else:
         what = f"'{last}' is missing{_example(problem.place.owner, last)}"
     return _Message(tuple(parents), what)
@@ -139,9 +143,9 @@ def _unknown_key(problem: _Problem) -> _Message:
 
 
 def _like_hint(known: Sequence[str]) -> str:
-    """Return where `like` may stand, for a mapping with the keys `known` that has none."""
+    """Return where `like` may be written, for a mapping that does not accept it."""
     if "preset" in known:
-        return "; expected 'preset: NAME', beside which other keys hold"
+        return "; expected 'preset: NAME' beside the other keys"
     return f"; expected it in a mapping for {', '.join(ENTRY_KINDS)}"
 
 
@@ -155,7 +159,7 @@ def _tag_invalid(problem: _Problem) -> _Message:
     given = value.get(tag) if isinstance(value, dict) else problem.context["tag"]
     annotation = problem.place.annotation
     what = (
-        f"no {tag} {shown(given)}{did_you_mean(given, tags_of(annotation))}"
+        f"got {shown(given)}{did_you_mean(given, tags_of(annotation))}"
         if isinstance(given, str)
         else _one_of(given, annotation)
     )
@@ -182,7 +186,7 @@ def _one_of(value: Any, union: Any) -> str:
 
 def _no_choice(problem: _Problem) -> _Message:
     known = choices(problem.place.annotation)
-    hint = did_you_mean(problem.value, known) if len(known) > 1 else f"; only '{known[0]}' is known"
+    hint = did_you_mean(problem.value, known) if len(known) > 1 else f"; expected '{known[0]}'"
     return _Message(problem.place.trail, f"got {shown(problem.value)}{hint}")
 
 
@@ -196,6 +200,16 @@ def _as_raised(problem: _Problem) -> _Message:
     return _Message(problem.place.trail, str(problem.error["msg"]))
 
 
+def _keys(annotation: Any) -> str:
+    """Return keys of a description that a message names, required ones if any; empty for others."""
+    if not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
+        return ""
+    fields = annotation.model_fields
+    required = [name for name, info in fields.items() if info.is_required()]
+    keys = [fields[name].alias or name for name in (required or fields)]
+    return f" with keys such as {', '.join(keys[:3])}"
+
+
 def _unexpected(problem: _Problem) -> _Message:
     """Return the message "got …; expected …"."""
     type_, length = problem.error["type"], problem.length
@@ -204,6 +218,10 @@ def _unexpected(problem: _Problem) -> _Message:
         if type_ in _EXPECTED
         else str(problem.error["msg"]).removeprefix("Input should be ")
     )
+    if type_ == "model_type" and problem.place.annotation is not None:
+        expected += _keys(problem.place.annotation)
+    if type_ == "float_parsing" and (share := _PERCENT.fullmatch(str(problem.value))):
+        expected += f", such as {float(share[1]) / 100:g} for {share[0]}"
     of_length = f" of {length}" if type_ == "too_long" and length is not None else ""
     return _Message(
         problem.place.trail, f"got {shown(problem.value)}{of_length}; expected {expected}"

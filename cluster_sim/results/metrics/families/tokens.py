@@ -38,8 +38,10 @@ def _acceptance_length(selection: Selection) -> float | None:
     if not speculating:
         return None
     table = selection.run.stretches
-    mine = np.isin(table["replica"].to_numpy(), speculating)
-    steps, batch, growth = (table[name].to_numpy()[mine] for name in ("steps", "batch", "growth"))
+    selected = np.isin(table["replica"].to_numpy(), speculating)
+    steps, batch, growth = (
+        table[name].to_numpy()[selected] for name in ("steps", "batch", "growth")
+    )
     checks = float(np.sum(steps * batch))
     return float(np.sum(steps * growth)) / checks if checks else None
 
@@ -55,6 +57,7 @@ METRICS = (
         "share",
         "Share of prompt tokens that hit the prefix cache; absent without prefix caching.",
         _prefix_hit_fraction,
+        label="prefix cache hit share",
         row=Row(230, "prompt tokens from prefix cache", ".1%"),
     ),
     Metric(
@@ -62,6 +65,7 @@ METRICS = (
         "share",
         "Share of prompt tokens whose KV cache is fetched from offload tiers; absent without such tiers.",
         _offload_hit_fraction,
+        label="offload hit share",
         row=Row(240, "prompt tokens from offload tiers", ".1%"),
     ),
     Metric(
@@ -69,6 +73,7 @@ METRICS = (
         "tokens",
         "Mean number of tokens generated per step and sequence; absent without speculative decoding.",
         _acceptance_length,
+        label="tokens per step and sequence",
     ),
     Metric(
         "total_reasoning_tokens",
@@ -77,5 +82,6 @@ METRICS = (
         "reasoning tokens.",
         _reasoning_tokens,
         is_extensive=True,
+        label="reasoning [tokens]",
     ),
 )
