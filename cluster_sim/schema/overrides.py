@@ -26,7 +26,7 @@ _DOTTED = re.compile(r"[\w-]+(\[\d+\]|\.[\w-]+)*")  # cluster.pools[0].nodes
 def override(document: Document, assignment: str, names: NewNames | None = None) -> Document:
     """Return a document with one `key.of[0].value=VALUE` of the command line applied.
 
-    VALUE is read as YAML; `names` are the new names of keys.
+    VALUE is read as YAML. `names` are the new names of keys.
     """
     where = f"--set {assignment}"
     dotted, equals, text = assignment.partition("=")
@@ -50,9 +50,9 @@ def overridden(
     dotted
         Key of the value, such as `cluster.pools[0].nodes`.
     value
-        New value; None takes the key away.
+        New value; None removes the key.
     where
-        Who asked for it, for messages.
+        Origin of the new value, for messages.
     names
         New names of keys: an old one in `dotted` is replaced, with a warning.
 

@@ -221,7 +221,7 @@ def test_like_is_refused_where_no_entry_is_named():
     )
     (workload,) = faults("like: dgx-b200", overrides={"workload.like": "azure-code"})
     assert workload.endswith(
-        "workload: unknown key 'like'; expected 'preset: NAME', beside which other keys hold"
+        "workload: unknown key 'like'; expected 'preset: NAME' beside the other keys"
     )
 
 
