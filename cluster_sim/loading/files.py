@@ -191,7 +191,7 @@ class ScenarioFile:
         Raises
         ------
         ScenarioError
-            The scenario has faults, all of which are told.
+            The scenario has faults, all of which are listed.
         """
         overrides = [(key, value, f"{where}: {key}") for key, value in (values or {}).items()]
         return _one(self.document, variant, overrides, seed, self.sets)

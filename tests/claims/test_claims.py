@@ -257,7 +257,10 @@ def test_the_command_prints_verdicts_and_writes_table_and_figure(
     said = " ".join(
         texts(figures.draw_study("claims", tmp_path / "out" / "claims.parquet")).split()
     )
-    assert "2 claims with a number; holds: 1; holds only under another reading: 1; does not hold: 0" in said
+    assert (
+        "2 claims with a number; holds: 1; holds only under another reading: 1; does not hold: 0"
+        in said
+    )
     assert (tmp_path / "out" / "claims.png").stat().st_size > 1000
 
 
@@ -306,6 +309,6 @@ def test_one_claim_is_judged_alone(tmp_path: Path, capsys: pytest.CaptureFixture
         "b200_transistors_millions": 208_000.0,
     }
     path = write(tmp_path, [claim(7, "two") | {"name": "first"}, claim(5, "five")])
-    code, _, error = call(capsys, "claims", path, "--claim", "frist")
+    code, _, error = call(capsys, "claims", path, "--claim", "frist")  # codespell:ignore frist
     assert code == 2
     assert error == f"{path}: no claim 'frist'; did you mean 'first'?\n"
