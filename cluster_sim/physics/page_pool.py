@@ -59,7 +59,7 @@ def page_pool(kinds: Iterable[CacheKind], block_tokens: int, stages: int) -> Pag
     model has states, a block holds at least the bytes of one state, rounded to the multiple that
     attention kernels need. The number of layers per group is that of the kind with the fewest
     layers, or that of the kind with the most layers if it has less than half more. The last group
-    of a kind is padded. Source: vLLM, see the module docstring.
+    of a kind is padded. Source: vLLM, see `physics.cache_groups`.
 
     Parameters
     ----------
