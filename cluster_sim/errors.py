@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -10,6 +11,7 @@ from math import isfinite, isnan
 from os import strerror
 from unicodedata import category
 
+_MOST_OFFERED = 6  # names in place of one that is not known
 _MOST_SHOWN = 60  # maximum number of characters of a value in a message
 _MOST_BITS = 200  # maximum number of bits of a number in a message; larger ones are slow or impossible to write
 
@@ -111,9 +113,11 @@ def cannot_write(path: object, fault: OSError, rest: str = "") -> ScenarioError:
 def did_you_mean(value: object, known: Sequence[str]) -> str:
     """Return `; did you mean 'x'?` with the nearest of `known`, or all of them if none is near.
 
-    Near are names of about the same letters in any case, names whose words begin with the letters,
-    and names that contain the text.
+    Near are names that contain all words of the value, then names of about the same letters in any
+    case, names whose words begin with the letters, and names that contain the text.
 
+    >>> did_you_mean("b200", ["b200-sxm", "dgx-b200", "gb200"])
+    "; did you mean 'b200-sxm' or 'dgx-b200'?"
     >>> did_you_mean("poison", ["gamma", "poisson"])
     "; did you mean 'poisson'?"
     >>> did_you_mean("tp", ["pipeline_parallel", "tensor_parallel"])
@@ -131,8 +135,10 @@ def did_you_mean(value: object, known: Sequence[str]) -> str:
 
 
 def nearest(text: str, known: Sequence[str]) -> list[str]:
-    """Return the names that somebody may have meant by a text, at most three."""
+    """Return the names that somebody may have meant by a text, at most six."""
     text = text[:_MOST_SHOWN].lower()
+    if with_words := _with_words_of(text, known):
+        return with_words[:_MOST_OFFERED]
     names = {name.lower(): name for name in known}
     if close := get_close_matches(text, names, n=1, cutoff=0.6):
         return [names[close[0]]]
@@ -141,6 +147,16 @@ def nearest(text: str, known: Sequence[str]) -> list[str]:
     ]
     inside = [name for lower, name in names.items() if len(text) > 2 and text in lower]
     return (initials or inside)[:3]
+
+
+def _with_words_of(text: str, known: Sequence[str]) -> list[str]:
+    """Return the names that contain all words of a text of three letters or more."""
+    words = _words(text)
+    return [name for name in known if words <= _words(name)] if len(text) >= 3 and words else []
+
+
+def _words(name: str) -> set[str]:
+    return {word for word in re.split(r"[^a-z0-9.]+", name.lower()) if word}
 
 
 _TURNS_TEXT = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

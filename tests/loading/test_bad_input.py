@@ -172,7 +172,7 @@ CLUSTERS = [
     ("tensor_parallel: 2", "layout: whole", "x.yaml:16: cluster.pools[0].replica.layout: got whole; NVIDIA H100 SXM is not a wafer"),
     ("tensor_parallel: 2", "defective_cores: 0.01", "x.yaml:16: cluster.pools[0].replica.defective_cores: got 0.01; NVIDIA H100 SXM is not a wafer"),
     ("tensor_parallel: 2", "start: lukewarm", "x.yaml:16: cluster.pools[0].replica.start: got 'lukewarm'; did you mean 'warm'?"),
-    ("dgx-h100", "cs-3", "x.yaml:16: cluster.pools[0].replica.tensor_parallel: got 2; Cerebras WSE-3 is a wafer, for which 'wafers' spreads the layers"),
+    ("dgx-h100", "cs-3", "x.yaml:16: cluster.pools[0].replica.tensor_parallel: got 2; Cerebras WSE-3 is a wafer, for which 'wafers' spreads the layers; expected no tensor_parallel"),
     ("llama-3.1-8b", "llama-3.1-405b", "x.yaml:15: cluster.pools[0].replica: the bf16 weights of Llama 3.1 405B do not fit: 405.9 GB on each of 2 devices of 85.5 GB, 0.0 GB left for the KV cache; expected more devices per replica (tensor_parallel, pipeline_parallel), or weights: fp8"),
     ("llama-3.1-8b", "llama-2-70b", "x.yaml:5: workload: the longest request, 4,100 tokens, exceeds the context of Llama 2 70B, 4,096 tokens; expected shorter prompts and answers, such as a `max` of their lengths"),
     ("  router", "    - {name: a, node: dgx-h100}\n  router", "x.yaml:19: cluster.pools[1].name: got 'a' twice; expected different names of pools"),
@@ -293,7 +293,7 @@ def test_a_prefill_pool_needs_room_for_prompts_only():
     assert faults(text) == []
     assert faults(text.replace("        role: prefill\n", "").replace(", role: decode", ""))[
         0
-    ].startswith("x.yaml:5: workload: the longest request, 8000 tokens")
+    ].startswith("x.yaml:5: workload: the longest request, 8,000 tokens")
 
 
 def test_a_longest_request_that_can_never_be_admitted_is_told():
@@ -304,7 +304,7 @@ def test_a_longest_request_that_can_never_be_admitted_is_told():
         )
     )
     assert re.fullmatch(
-        r"x\.yaml:5: workload: the longest request, 100100 tokens, can never be admitted: the KV cache capacity of a replica of pool 'a' is \d+ tokens",
+        r"x\.yaml:5: workload: the longest request, 100,100 tokens, can never be admitted: the KV cache capacity of a replica of pool 'a' is [\d,]+ tokens; expected shorter requests, more devices per replica, or a smaller kv_cache format",
         told,
     )
 
