@@ -435,7 +435,7 @@ def test_a_sensitivity_says_on_which_estimates_the_answer_hangs(
 
 
 def test_faults_of_a_report_say_what_was_wanted(tmp_path: Path, runs: dict[str, Results]) -> None:
-    with pytest.raises(ScenarioError, match="report: has nothing to show; expected a run folder"):
+    with pytest.raises(ScenarioError, match="report: got nothing to show; expected a run folder"):
         page()
     with pytest.raises(ScenarioError, match="cannot be written: No such file or directory"):
         write(tmp_path / "nowhere" / "x.html", [runs["h100"]])
@@ -446,7 +446,7 @@ def test_faults_of_a_report_say_what_was_wanted(tmp_path: Path, runs: dict[str, 
     ):
         studies.read(tmp_path / "x.txt")
     (tmp_path / "x.json").write_text("[1, 2]")
-    with pytest.raises(ScenarioError, match="is no table; expected a list of rows, each a mapping"):
+    with pytest.raises(ScenarioError, match="got no table; expected a list of rows, each a mapping"):
         studies.read(tmp_path / "x.json")
     (tmp_path / "y.json").write_text("{")
     with pytest.raises(ScenarioError, match="cannot be read as a table"):
