@@ -41,7 +41,7 @@ cluster:
       nodes: {half}
       replica: {{tensor_parallel: 8, weights: fp8, kv_cache: fp8, engine: vllm, role: decode}}
   router: {{policy: round_robin}}
-  hand_over: {{kv_transfer: {transfer}, policy: round_robin}}
+  disaggregation: {{kv_transfer: {transfer}, policy: round_robin}}
   network:
     name: narrow
     fabric:

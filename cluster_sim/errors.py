@@ -1,4 +1,4 @@
-"""Errors of the input. Each says where it is, what the input got, what was expected and how to mend it."""
+"""Errors of the input. Each names the location, the input, what was expected, and the remedy."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from math import isfinite, isnan
 from os import strerror
 from unicodedata import category
 
-_MOST_SHOWN = 60  # characters of a value
-_MOST_BITS = 200  # of a number; larger ones are slow to write, or cannot be
+_MOST_SHOWN = 60  # maximum number of characters of a value in a message
+_MOST_BITS = 200  # maximum number of bits of a number in a message; larger ones are slow or impossible to write
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong with the input."""
+    """One fault of the input."""
 
     where: str
-    """Place, as `file:line`, or the command-line option that it came from."""
+    """Location of the fault, as `file:line`, or the command-line option that holds the value."""
     what: str
-    """Sentence that says what is wrong."""
+    """Sentence that describes the fault."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
 
 
 class ScenarioError(ValueError):
-    """Error of the input, with every fault that was found, so that all can be mended at once.
+    """Error of the input, with every fault, so that a user can mend all of them together.
 
-    It is a ValueError, so that pydantic carries one that a validator raises to the other faults of
-    the file. Faults of one file stand together, in the order of its lines.
+    It is a ValueError, so that pydantic adds one that a validator raises to the other faults of the
+    file. Faults of one file are sorted by line and stay together.
     """
 
     def __init__(self, faults: Sequence[Fault]) -> None:
@@ -44,7 +44,7 @@ class ScenarioError(ValueError):
             return files[file], line
 
         self.faults = tuple(sorted(dict.fromkeys(faults), key=place))
-        # its one argument, so that those who make it anew, as pickle and SimPy do, can
+        # the single argument, so that pickle and SimPy can create the error again
         super().__init__(self.faults)
 
     def __str__(self) -> str:
@@ -62,15 +62,15 @@ def _file_and_line(where: str) -> tuple[str, int]:
 
 
 class OutputError(ScenarioError):
-    """Failure to write on a medium that is full, read-only or broken: no fault of the input."""
+    """Failure to write to a medium that is full, read-only or broken. The input is not at fault."""
 
 
 class SimulationError(Exception):
-    """Failure of the simulation itself: a broken invariant of ours, never the user's input."""
+    """Failure of the simulation itself: a broken invariant of the program, never the user's input."""
 
 
 class SummaryError(SimulationError):
-    """Failure to compute the summary of a run, all tables of which are saved."""
+    """Failure to compute the summary of a run. All tables of the run are saved."""
 
 
 _OF_THE_PATH = {
@@ -82,13 +82,14 @@ _OF_THE_PATH = {
     errno.ENAMETOOLONG,
     errno.ELOOP,
 }
-"""Errors of the system for a path at which nothing can be written, whatever the medium."""
+"""System errors for a path at which nothing can be written, whatever the medium."""
 
 
 def cannot_write(path: object, fault: OSError, rest: str = "") -> ScenarioError:
-    """Return the error of output that cannot be written; rest: what becomes of the rest.
+    """Return the error for output that cannot be written.
 
-    It is an OutputError unless the path itself is at fault.
+    It is an OutputError unless the path itself is at fault. `rest` continues the message: what
+    happens to the other output.
     """
     kind = ScenarioError if fault.errno in _OF_THE_PATH else OutputError
     reason = strerror(fault.errno) if fault.errno else str(fault)
@@ -96,7 +97,7 @@ def cannot_write(path: object, fault: OSError, rest: str = "") -> ScenarioError:
 
 
 def did_you_mean(value: object, known: Sequence[str]) -> str:
-    """Return `; did you mean 'x'?` with the nearest of `known`, or all where none is near.
+    """Return `; did you mean 'x'?` with the nearest of `known`, or all of them if none is near.
 
     >>> did_you_mean("poison", ["gamma", "poisson"])
     "; did you mean 'poisson'?"
@@ -108,21 +109,22 @@ def did_you_mean(value: object, known: Sequence[str]) -> str:
 
 
 _TURNS_TEXT = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of the text after them, so that it reads as another."""
+"""Characters that change the direction of the text after them, so that it reads as another text."""
 
 
 def is_printable(character: str) -> bool:
-    """Return whether a character stands for itself in a line of text.
+    """Return whether a character is displayed as itself in a line of text.
 
-    Control characters do not, nor do halves of characters, ends of lines and what turns text round.
+    Control characters, halves of surrogate pairs, ends of lines and characters that change the
+    direction of text are not.
     """
     return character not in _TURNS_TEXT and category(character) not in ("Cc", "Cs", "Zl", "Zp")
 
 
 def visible(text: str) -> str:
-    r"""Return a text as it may be shown anywhere: what cannot be printed is spelled by its number.
+    r"""Return a text that is safe to display: characters that cannot be printed become escapes.
 
-    Tabs and ends of lines stay, so that it does for messages of several lines.
+    Tabs and ends of lines stay, so that messages of several lines can be passed too.
 
     >>> visible("red \x1b[31m, \x00"), visible("日本語 [b]x[/b] $y$")
     ('red \\x1b[31m, \\x00', '日本語 [b]x[/b] $y$')
@@ -136,7 +138,7 @@ def visible(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as a message shows it: as a file writes it, and not all of a long one.
+    """Return a value as a message shows it: written as in a file, and shortened if it is long.
 
     >>> shown("8 TBs"), shown(True), shown(None), shown(float("nan")), shown({"a": 1}), shown([])
     ("'8 TBs'", 'true', 'nothing', '.nan', 'a mapping', 'an empty list')

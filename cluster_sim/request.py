@@ -6,22 +6,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 NEVER = float("nan")
-"""Time of what has not happened."""
+"""Time of an event that has not happened."""
 
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """A prompt to be answered: what was asked for, and when which part of it was done.
+    """A request: its prompt and answer, and the time of each event on its way.
 
-    Times are simulated seconds; one that is NaN has not come yet. Two requests are equal only where
-    they are the same object.
+    Times are simulated seconds; NaN means that the event has not happened. Two requests are equal
+    only if they are the same object.
 
-    NOTE: it is one flat record, and not one of several, since every step of its life writes it and
-    some are made for every millisecond that is simulated.
+    NOTE: this is one flat record instead of several, since every phase of a request writes it and
+    several requests are created per simulated millisecond.
     """
 
     number: int
-    """Place in the order of arrival."""
+    """Position in the order of arrival."""
     arrival_s: float
     """Time of arrival [s]."""
     prompt_tokens: int
@@ -29,89 +29,91 @@ class Request:
     output_tokens: int
     """Number of tokens of the answer."""
     counted: bool = True
-    """Whether it counts for the statistics; requests of the warm-up only load the cluster."""
+    """Whether the request counts for the statistics. Requests of the warm-up only load the
+    cluster."""
     pieces: tuple[tuple[int, int], ...] = ()
-    """(identity, tokens) from the front of the prompt. An identity stands for its content after
-    exactly the pieces before it, as a block's hash includes its parent's; what no piece covers is
-    like no other prompt."""
+    """Pairs (identity, tokens) from the front of the prompt. An identity stands for the content
+    after exactly the preceding pieces, as the hash of a block includes the hash of its parent.
+    Tokens that no piece covers occur in no other prompt."""
     output_piece: int | None = None
-    """Identity of the answer, after a prompt that pieces cover whole, for a later turn that begins
-    with both."""
+    """Identity of the answer if pieces cover the whole prompt. A later turn begins with prompt and
+    answer."""
     priority: int = 0
-    """Urgency; lower is more urgent."""
+    """Priority of the request. Lower numbers are more urgent."""
     class_number: int = 0
-    """Place among the classes of the workload."""
+    """Index among the classes of the workload."""
 
-    # Where it is served
+    # Replicas that serve the request
 
     replica: int = -1
-    """Number of the replica that answers it, or decodes it; -1: none yet."""
+    """Number of the replica that answers or decodes the request; -1 before one is chosen."""
     prefill_replica: int = -1
-    """Number of the replica that prefilled it for another one to decode; -1: none."""
+    """Number of the replica that prefills the request for a decode replica; -1 if there is none."""
 
-    # What became of it
+    # Progress of the request
 
     admitted_s: float = NEVER
-    """Time at which it was first admitted to a batch [s]."""
+    """Time of the first admission to a batch [s]."""
     first_token_s: float = NEVER
-    """Time at which its first token was made [s]."""
+    """Time of the first generated token [s]."""
     finish_s: float = NEVER
-    """Time at which its last token was made [s]."""
+    """Time of the last generated token [s]."""
     read_s: float = NEVER
-    """Time at which it was prefilled for another replica to decode [s]."""
+    """Time of the end of prefill for a decode replica [s]."""
     sending_s: float = NEVER
-    """Time at which that replica had space for it [s]."""
+    """Time at which the decode replica reserved space for the request [s]."""
     landed_s: float = NEVER
-    """Time at which its KV cache was there [s]."""
+    """Time at which the KV cache arrived at the decode replica [s]."""
     prefix_hit_tokens: int = 0
-    """Number of tokens of the prompt that were in the KV cache, or fetched into it, when it was
-    first admitted."""
+    """Number of prompt tokens that were in the KV cache, or fetched into it, at the first
+    admission."""
     fetched_tokens: int = 0
-    """Number of those that were fetched from a tier."""
+    """Number of the prefix-hit tokens that were fetched from a tier."""
     preemptions: int = 0
-    """Number of times that it was preempted."""
+    """Number of preemptions of the request."""
     generated: int = 0
-    """Number of tokens that it has been answered, as of when it last began or ceased to decode."""
+    """Number of generated tokens, as of the last start or end of decoding."""
 
-    # Notes of the scheduler that has it. Steps are those of its clock, so that a step changes
-    # nothing here: a decoding request has `offset + clock` tokens in the cache.
-    # NOTE: those that are written before they are read begin without a value: 0.15 us per request.
+    # Notes of the scheduler that holds the request. Steps are those of the scheduler's clock, so
+    # that a step changes nothing here: a decoding request has `offset + clock` tokens in the cache.
+    # NOTE: fields that are written before they are read begin without a value, which saves 0.15 us
+    # per request.
 
     prefilled: int = 0
-    """Number of tokens in the cache of a prompt that is being prefilled."""
+    """Number of prompt tokens in the cache during prefill."""
     swapped: int = 0
-    """Number of its blocks that lie on the host."""
+    """Number of blocks that are swapped to the host."""
     offset: int = field(init=False)
     """Number of tokens in the cache at step 0 of the clock, in units of the decoding sequences."""
     rate: int = field(init=False)
-    """Number of tokens that a step adds, in the same units."""
+    """Number of tokens that a step adds, in units of the decoding sequences."""
     finish_clock: int = field(init=False)
-    """Step after which it finishes."""
+    """Step after which the request finishes."""
     ticket: int = field(init=False)
-    """Number of its entry on the clock; -1: it is on none."""
+    """Number of the request's entry on the clock; -1 if there is no entry."""
     stalled_s: float = field(init=False)
-    """Time of its last token before a gap [s]."""
+    """Time of the last token before a gap [s]."""
     holds: list[Any] = field(init=False)
-    """What it uses of each piece in the prefix cache."""
+    """Use of each piece in the prefix cache."""
 
     @property
     def footprint(self) -> int:
-        """Number of tokens in the KV cache at its largest: the last token is never cached."""
+        """Maximum number of tokens in the KV cache. The last token is never cached."""
         return self.prompt_tokens + self.output_tokens - 1
 
     @property
     def known_tokens(self) -> int:
-        """Number of tokens of its prompt and of its answer so far."""
+        """Number of known tokens: the prompt and the answer so far."""
         return self.prompt_tokens + self.generated
 
     def begin_anew(self, last_token_s: float) -> None:
-        """Forget what of it is in a KV cache; keep the tokens of its answer.
+        """Forget the state of the KV cache, and keep the tokens of the answer.
 
-        last_token_s: time at which the last of them was made [s].
+        last_token_s: time of the last generated token [s].
         """
         self.prefilled, self.stalled_s = 0, last_token_s
 
     def forget_transfer(self) -> None:
-        """Forget where it was prefilled and when its KV moved: that was lost."""
+        """Forget prefill replica and KV transfer, because the transferred KV cache was lost."""
         self.prefill_replica = -1
         self.read_s = self.sending_s = self.landed_s = NEVER

@@ -13,7 +13,7 @@ Array = npt.NDArray[Any]
 """A numpy array of numbers."""
 
 Number = Any
-"""An int, a float, or an array of them: physics is arithmetic on either."""
+"""An int, a float, or an array of them. Physics is arithmetic on any of these."""
 
 Line = tuple[Number, Number]
 """A quantity that grows by the same amount from step to step: (first, slope)."""
@@ -25,16 +25,17 @@ CountOrZero = Annotated[int, Field(ge=0), COUNT]
 """A whole number from 0 on, in a description."""
 
 ClusterCount = Annotated[int, Field(gt=0), DEVICES]
-"""A number above 0 of the devices of a cluster, or of what consists of them, in a description."""
+"""A number above 0 of devices of a cluster, or of units that consist of devices, in a
+description."""
 
 NodeCount = Annotated[int, Field(gt=0), NODE_PLACES]
-"""A number above 0 of devices or other places of one node, in a description."""
+"""A number above 0 of devices or other link ends of one node, in a description."""
 
 RequestCount = Annotated[int, Field(gt=0), REQUESTS]
 """A number above 0 of requests of a run, in a description."""
 
 ClientCount = Annotated[int, Field(gt=0), CLIENTS]
-"""A number above 0 of clients or sessions at the same time, in a description."""
+"""A number above 0 of concurrent clients or sessions, in a description."""
 
 Sigma = Annotated[float, Field(ge=0.0, le=MAX_SIGMA)]
 """A standard deviation of a logarithm, in a description."""

@@ -1,7 +1,7 @@
 """Quantities with units: "8 TB/s" in a file is 8e12 in a field whose name ends in `_bytes_per_s`.
 
-A field's type says its unit, its name ends in that unit, and its key in a file is the name without
-it. Files must write the unit; code sees SI floats only.
+The type of a field gives its unit, and the name of the field ends in that unit. The key in a file
+is the name without the unit. Files must write the unit; code sees SI floats only.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from cluster_sim.errors import shown
 if TYPE_CHECKING:
     import pint
 
-# Our own short list, not Pint's thousand units: reading that one takes 0.3 s at every start.
-# `kilogram` is here so that a weight given for a time is refused as a weight.
+# A short list of units instead of Pint's thousand units, which take 0.3 s to read at every start.
+# `kilogram` is in the list so that a weight given for a time is refused as a weight.
 _DEFINITIONS = """
 pico- = 1e-12 = p-
 nano- = 1e-9 = n-
@@ -66,7 +66,7 @@ req = []
 
 @cache
 def _registry() -> pint.UnitRegistry[float]:
-    import pint  # a quarter of a second: imported when the first quantity is read
+    import pint  # Pint takes a quarter of a second to import, so it is imported for the first quantity
 
     registry: pint.UnitRegistry[float] = pint.UnitRegistry(None)
     registry.load_definitions([line for line in _DEFINITIONS.splitlines() if line])
@@ -75,9 +75,9 @@ def _registry() -> pint.UnitRegistry[float]:
 
 @cache
 def _factor(written: str, wanted: str) -> float | None:
-    """Return what one of a unit is in another; None where one of them has an offset, as degC has.
+    """Return the factor from one unit to another; None if one has an offset, as degC has.
 
-    Raises ValueError for an unknown unit and for one of another dimension.
+    Raises ValueError for an unknown unit and for a unit of another dimension.
     """
     import pint
 
@@ -100,7 +100,7 @@ def _factor(written: str, wanted: str) -> float | None:
 
 
 def _readable(unit: str) -> str:
-    """Return a unit as Pint reads it: `/s` is `1/s`; a rate of things, `requests/s`, is the same."""
+    """Return a unit as Pint reads it: `/s` becomes `1/s`; a rate of things, `requests/s`, stays."""
     unit = unit.strip()
     return f"1{unit}" if unit.startswith("/") else unit.replace("°C", "degC")
 
@@ -152,9 +152,9 @@ _UNIT = re.compile(r"(1?\s*/\s*)?[A-Za-zµ]+(\s*[/*]\s*[A-Za-zµ]+)*|°C")
 def parse(text: str, unit: str) -> float:
     """Return the number that a text such as "8 TB/s" is in `unit`.
 
-    Exact where the file already uses `unit`, so a scenario that was written out reads back to the
-    same float. Raises ValueError that says what is wrong: no number, no unit, an unknown unit, or
-    one of another dimension.
+    The result is exact if the text already uses `unit`, so that a scenario file that was written
+    reads back to the same float. Raises ValueError with the reason: no number, no unit, an unknown
+    unit, or a unit of another dimension.
 
     >>> parse("8 TB/s", "B/s"), parse("8 Tb/s", "B/s"), parse("20 min", "s")
     (8000000000000.0, 1000000000000.0, 1200.0)
@@ -169,25 +169,25 @@ def parse(text: str, unit: str) -> float:
 
 
 def number_and_unit(text: str) -> tuple[float, str]:
-    """Return the number and the unit of a quantity; the unit may be missing, and is not checked.
+    """Return the number and the unit of a quantity. The unit may be missing and is not checked.
 
-    Raises ValueError for what is no quantity.
+    Raises ValueError for a text that is not a quantity.
 
     >>> number_and_unit("8 TB/s")
     (8.0, 'TB/s')
     """
-    # a Greek letter, and the sign that looks like it
+    # a Greek letter, and the micro sign that looks like it
     match = _NUMBER_AND_UNIT.fullmatch(text.replace("μ", "µ"))
     if match is None:
-        raise ValueError(f"{shown(text)} is no quantity")
+        raise ValueError(f"{shown(text)} is not a quantity")
     try:
         return float(match[1].replace("_", "").replace(".n", "n").replace(".i", "i")), match[2]
     except ValueError as fault:
-        raise ValueError(f"{shown(text)} is no quantity") from fault
+        raise ValueError(f"{shown(text)} is not a quantity") from fault
 
 
 def duration_text(seconds: float) -> str:
-    """Return a time as a file would write it, exactly.
+    """Return a time as a scenario file writes it, exactly.
 
     >>> duration_text(0.5), duration_text(2.5), duration_text(90), duration_text(600), duration_text(7200)
     ('500 ms', '2.5 s', '90 s', '10 min', '2 h')
@@ -202,7 +202,7 @@ def duration_text(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Quantity:
-    """Field type: a float in `unit`, written in files with any unit of that dimension."""
+    """Field type of a float in `unit`. Files may write any unit of that dimension."""
 
     unit: str
     """Unit of the float."""
@@ -214,9 +214,9 @@ class Quantity:
     """Bound that the value must reach."""
 
     def read(self, written: Any) -> float:
-        """Return what a file wrote, in `unit`.
+        """Return the number that a file wrote, in `unit`.
 
-        Raises PydanticCustomError that says what was wanted.
+        Raises PydanticCustomError with the message "got …; expected …".
         """
         if isinstance(written, bool) or not isinstance(written, (str, int, float)):
             raise self._fault(f"got {shown(written)}")
@@ -239,7 +239,7 @@ class Quantity:
         return PydanticCustomError("quantity", text)
 
     def write(self, value: float) -> str:
-        """Return a value as a file says it, exactly."""
+        """Return a value as a file writes it, exactly."""
         return f"{value!r} {self.unit}"
 
     def __get_pydantic_core_schema__(
@@ -279,7 +279,7 @@ Kelvin = Annotated[float, Quantity("K", "3 K", least=0.0)]
 UsdPerKwh = Annotated[float, Quantity("USD/kWh", "0.0685 USD/kWh", least=0.0)]
 GramsPerKwh = Annotated[float, Quantity("g/kWh", "380 g/kWh", least=0.0)]
 
-# A name in code is the key in the file plus its unit; the longest suffix wins.
+# A name in code is the key in the file plus the unit. The longest suffix is tried first.
 _SUFFIXES = (
     "_bytes_per_s", "_flop_per_s", "_usd_per_kwh", "_usd_per_hour", "_usd_per_w", "_g_per_kwh", "_j_per_byte", "_j_per_flop", "_k_per_w", "_j_per_k",
     "_per_s", "_bytes", "_kelvin", "_usd", "_hz", "_s", "_c", "_w",
@@ -287,7 +287,7 @@ _SUFFIXES = (
 
 
 def key_of(field: str) -> str:
-    """Return the key in a file for the name of a field: the name without its unit.
+    """Return the key in a file for the name of a field, which is the name without its unit.
 
     >>> key_of("bandwidth_bytes_per_s"), key_of("ttft_s"), key_of("max_sequences")
     ('bandwidth', 'ttft', 'max_sequences')

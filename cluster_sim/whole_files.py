@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all: under another name, to the disk, then renamed."""
+"""Files and folders that are written completely or not at all, by way of a temporary name."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from pathlib import Path
 from typing import Any
 
 TEMPORARY = ".cluster-sim-"
-"""Beginning of the names of folders that are being written or replaced."""
+"""Prefix of the names of folders that are being written or replaced."""
 _LITTER_AGE_S = 86400.0
-_MOST_OF_NAME = 40  # characters that the temporary name keeps, so that it does not become too long
+_MOST_OF_NAME = (
+    40  # characters of the name that a temporary name keeps, so that it does not become too long
+)
 
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a path to write to; the file that is there when the block ends takes the place of `path`.
+    """Give a path to write to. At the end of the block the file there replaces `path`.
 
-    It lies in the same folder. A file that was there before stays as it is until then, and also
-    where the block raises. A device or a pipe is written to directly. Raises OSError where the file
+    The temporary path is in the same folder. An existing file stays until the end of the block, and
+    also if the block raises. A device or a pipe is written to directly. Raises OSError if the file
     cannot be written.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         yield target
         return
-    if target.exists() and not os.access(target, os.W_OK):  # renaming alone would not mind
+    if target.exists() and not os.access(target, os.W_OK):  # a rename alone would succeed
         raise PermissionError(EACCES, os.strerror(EACCES), str(target))
     making = target.with_name(f".{target.name[:_MOST_OF_NAME]}-{os.urandom(4).hex()}")
     try:
@@ -47,11 +49,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
-    """Give an empty folder to fill, which takes the place of `path` when the block ends.
+    """Give an empty folder to fill, which replaces `path` at the end of the block.
 
-    A folder that was there before stays as it is until then, and also where the block raises. A
-    process that is killed between the two renames leaves it under another name, from which
-    `bring_back` returns it. Raises OSError where the folder cannot be written.
+    An existing folder stays until the end of the block, and also if the block raises. A process
+    that is killed between the two renames leaves the folder under another name, from which
+    `bring_back` restores it. Raises OSError if the folder cannot be written.
     """
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +73,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
 
 
 def _remove_litter(parent: Path) -> None:
-    """Remove folders that processes were writing when they were killed, more than a day ago."""
+    """Remove temporary folders of processes that were killed more than a day ago."""
     for path in parent.glob(f"{TEMPORARY}*"):
         with suppress(OSError):
             is_put_aside = path.name.startswith(f"{TEMPORARY}old-")
@@ -80,7 +82,7 @@ def _remove_litter(parent: Path) -> None:
 
 
 def _put_in_place(making: Path, target: Path) -> None:
-    """Rename a folder to `target`, in place of the one that is there."""
+    """Rename a folder to `target`, replacing the existing one."""
     if not target.exists():
         os.rename(making, target)
         return
@@ -96,10 +98,10 @@ def _put_in_place(making: Path, target: Path) -> None:
 
 
 def bring_back(path: str | Path) -> None:
-    """Return a folder to its place where a process was killed while it put another there."""
+    """Restore a folder if a process was killed while it replaced the folder."""
     target = Path(os.path.realpath(path))
     if not target.exists():
-        with suppress(OSError):  # most often there is none
+        with suppress(OSError):  # usually there is nothing to restore
             os.rename(_aside(target), target)
 
 
@@ -108,14 +110,14 @@ def _aside(target: Path) -> Path:
 
 
 def write_whole(path: str | Path, data: Any) -> None:
-    """Write bytes to a file, whole or not at all. Raises OSError where it cannot be written."""
+    """Write bytes to a file, completely or not at all. Raises OSError if it cannot be written."""
     with whole_file(path) as making:
         making.write_bytes(data)
 
 
 def flush_to_disk(path: Path) -> None:
-    """Make sure that a file, or the names in a folder, survive a loss of power."""
-    if os.name != "posix" and path.is_dir():  # such systems open no folders
+    """Ensure that a file, or the names in a folder, survive a loss of power."""
+    if os.name != "posix" and path.is_dir():  # such systems cannot open folders
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -447,7 +447,7 @@ def _cluster(random: Random, model: str) -> Section:
     if kind == "apart" and _maybe(random, 0.7):
         policy = random.choice(["least_kv", "least_requests", "round_robin"])
         transfer = random.choice(["layers", "whole", "off"])
-        cluster["hand_over"] = {"policy": policy, "kv_transfer": transfer}
+        cluster["disaggregation"] = {"policy": policy, "kv_transfer": transfer}
     if _maybe(random, 0.3):
         cluster["network"] = _network(random, MACHINES[pools[0]["node"]])
     return cluster

@@ -27,7 +27,7 @@ ROWS = [
     "deployment",
     "loading analysis results",
     "sim figures export",
-    "studies",
+    "studies drafts",
     "calibration",
     "report validation",
     "claims",
@@ -44,7 +44,7 @@ ALLOWED = {
     "ruamel": "schema",
     "numpy": (
         "typing economics sim topology physics workload serving deployment results analysis calibration figures "
-        "export report validation studies claims"
+        "export report validation studies drafts claims"
     ),
     "networkx": "topology",
     "orjson": "workload",

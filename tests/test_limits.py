@@ -65,12 +65,10 @@ def test_every_limit_is_a_number_and_the_end_of_a_sentence():
 
 
 POOL = "cluster.pools[0]"
-OF_DEVICES = (
-    "expected at most 200,000: each device has states, routes and rows of its own in memory"
-)
-OF_NODES = "expected at most 10,000: each is a place with routes of its own inside the node"
-OF_CLIENTS = "expected at most 1,000,000: each client waits in memory for its answer"
-OF_REQUESTS = "expected at most 100,000,000: a run keeps 1.4 kB of each request in memory"
+OF_DEVICES = "expected at most 200,000: each device has its own states, routes and rows in memory"
+OF_NODES = "expected at most 10,000: each has its own routes inside the node"
+OF_CLIENTS = "expected at most 1,000,000: each waiting client is kept in memory"
+OF_REQUESTS = "expected at most 100,000,000: a run keeps 1.4 kB per request in memory"
 OF_COUNTS = "expected at most 1,000,000,000: the product of two counts stays exact in 64 bits"
 WAITING = {"process": "closed_loop"}
 
@@ -102,7 +100,7 @@ def workload(**changes: Any) -> dict[str, Any]:
         ),
         (
             made(model=TINY_MODEL | {"layers": 1001}),
-            "model.layers: got 1001; expected at most 1,000: where layers lie on wafers is found by trying all cuts",
+            "model.layers: got 1001; expected at most 1,000: the placement of layers on wafers tries all cuts",
         ),
         (
             made(model=TINY_MODEL | {"ffn": COUNT.most + 1}),
@@ -139,7 +137,7 @@ def test_places_of_all_nodes_are_counted_together():
     """1,000 nodes of a device, its memory and 9,999 switches are ten million places."""
     switches = node(SMALL_GPU, 1) | {"places": {"switch": 9_999}}
     assert faults_of_pools(make_pool(node=switches, nodes=1000)) == [
-        "got 10001000 places of all nodes; expected at most 1,000,000: each place of each node stands in the graph of the cluster"
+        "got 10001000 link ends of all nodes; expected at most 1,000,000: each link end of each node is in the graph of the cluster"
     ]
 
 
@@ -177,7 +175,7 @@ def test_bursts_and_stays_of_the_whole_run_are_counted(arrivals: dict[str, Any])
     assert fault == (
         ("workload", "arrivals"),
         "got 100000000 bursts or stays within 100 s; expected at most 10,000,000: "
-        "each burst and each stay in a state is drawn on its own",
+        "each burst and each stay in a state is drawn separately",
     )
 
 
@@ -196,7 +194,7 @@ def test_a_run_of_more_than_32_years_is_refused(key: str):
     faults = list(faults_of(describe(Scenario, Document(keys, "x.yaml"))))
     assert faults[0] == (
         (key,),
-        "got 2e+09 s; expected at most 1e+09 s: later times are not told apart to a tenth of a microsecond",
+        "got 2e+09 s; expected at most 1e+09 s: later times have no resolution of a tenth of a microsecond",
     )
 
 
@@ -228,7 +226,7 @@ def test_steps_of_a_session_are_its_turns_times_the_steps_of_each():
     }
     assert refused(Scenario, made(workload={"sessions": sessions})) == (
         "x.yaml: workload.sessions: got 501000 steps of a session; "
-        "expected at most 500,000: the steps of 64 sessions are drawn at a time"
+        "expected at most 500,000: the steps of 64 sessions are drawn together"
     )
 
 

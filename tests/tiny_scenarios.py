@@ -55,7 +55,7 @@ def tiny_scenario(random: Random, folder: Path) -> Section:
     if _maybe(random, 0.3):
         scenario["cluster"]["admission"] = _admission(random, "slo" in scenario)
     if any(pool["replica"].get("role") == "decode" for pool in pools) and _maybe(random, 0.7):
-        scenario["cluster"]["hand_over"] = {
+        scenario["cluster"]["disaggregation"] = {
             "policy": random.choice(["least_kv", "least_requests", "round_robin"]),
             "kv_transfer": random.choice(["layers", "whole", "off"]),
         }

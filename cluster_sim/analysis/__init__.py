@@ -1,1 +1,1 @@
-"""What arithmetic alone says of a scenario, its traffic and its network: no time passes here."""
+"""Arithmetic on a scenario, its traffic and its network. Nothing is simulated here."""

@@ -1,4 +1,4 @@
-"""Requests that wait for answers, where answers are taken to come at once and at a fixed rate."""
+"""Requests that wait for answers, if answers begin immediately and proceed at a fixed rate."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from cluster_sim.workload.traces import RecordedSession, Tally
 
 
 class TimedTurn(NamedTuple):
-    """One request of a session, and when it comes."""
+    """One request of a session, and its time."""
 
     at_s: float
-    """Time at which it comes [s]."""
+    """Time of the request [s]."""
     turn: Turn
-    """The request."""
+    """Turn of the session that the request is."""
 
 
 class TimedLengths(NamedTuple):
-    """One request of a client, and when it comes."""
+    """One request of a client, and its time."""
 
     at_s: float
-    """Time at which it comes [s]."""
+    """Time of the request [s]."""
     prompt_tokens: int
     """Length of the prompt [tokens]."""
     output_tokens: int
@@ -35,16 +35,16 @@ class TimedLengths(NamedTuple):
 
 
 class _Waiting(NamedTuple):
-    """A session that goes on at a time, or that starts then."""
+    """A session that continues at a time, or starts at that time."""
 
     at_s: float
     order: int
-    """Number that decides between two of one time."""
+    """Number that decides the order of two sessions with equal times."""
     start_s: float = 0.0
     """Time at which the session started [s]."""
     session: Iterator[Turn] | None = None
     turn: Turn | None = None
-    """Its next request; None for a session that starts."""
+    """Next turn; None for a session that starts."""
 
 
 def session_requests(
@@ -52,7 +52,7 @@ def session_requests(
 ) -> Iterator[TimedTurn]:
     """Yield the requests of all drawn sessions until `until_s`, in order of time.
 
-    Answers are taken to come at `tokens_per_s`. `tally` counts what of a trace is left out.
+    Answers are assumed to proceed at `tokens_per_s`. `tally` counts the omitted parts of a trace.
     """
     sessions = scenario.workload.sessions
     assert sessions is not None
@@ -70,7 +70,7 @@ def recorded_requests(
 ) -> Iterator[TimedTurn]:
     """Yield the requests of recorded sessions until `until_s`, in order of time.
 
-    Answers are taken to come at `tokens_per_s`.
+    Answers are assumed to proceed at `tokens_per_s`.
     """
     recorded, starting = tee(sessions)
     starts_s = (session.start_s for session in starting)
@@ -98,7 +98,7 @@ def timed_turns(
     tokens_per_s
         Rate of every answer [1/s].
     follows
-        Whether another session starts where one has ended.
+        Whether another session starts when one has ended.
     """
     order = count()
     waiting: list[_Waiting] = []
@@ -131,9 +131,9 @@ def client_requests(
     until_s: float,
     tokens_per_s: float,
 ) -> Iterator[TimedLengths]:
-    """Yield the requests of clients that ask again when they are answered, until `until_s`.
+    """Yield the requests of clients that send again when they are answered, until `until_s`.
 
-    Answers are taken to come at `tokens_per_s`.
+    Answers are assumed to proceed at `tokens_per_s`.
     """
     free_s = [0.0] * clients.number
     while free_s[0] < until_s:

@@ -1,4 +1,4 @@
-"""Requests as columns, and what describes them."""
+"""Requests as columns, and their statistics."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from cluster_sim.workload.traces.rows import Pieces
 
 @dataclass(frozen=True)
 class TraceReading:
-    """What a trace file was understood to hold, to be held against the file."""
+    """Facts that were read from a trace file, for comparison with the file."""
 
     path: str
-    """File, folder or archive."""
+    """Path of the file, folder or archive."""
     first_arrival_s: float | None = None
-    """First arrival that is recorded, on the clock of the file: since 1970 where it has dates;
-    None where it has no times [s]."""
+    """First recorded arrival on the clock of the file [s], since 1970 if it has dates; None if it
+    has no times."""
     last_arrival_s: float | None = None
-    """Last arrival that is recorded, on the same clock [s]."""
+    """Last recorded arrival on the clock of the file [s]; None if it has no times."""
     sessions: int | None = None
-    """Number of conversations; None where the file does not say which requests follow which."""
+    """Number of conversations; None if the file does not link requests."""
     added_prompt_tokens: int | None = None
-    """Sum of prompts as the file has them, where it holds what each turn adds to its conversation;
-    None where it holds whole prompts [tokens]."""
+    """Sum of prompt tokens as the file gives them [tokens], if it gives what each turn adds to its
+    conversation; None if it gives whole prompts."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +51,23 @@ class Demand:
     output_tokens: np.ndarray
     """Length of each answer [tokens]."""
     pieces: Iterable[Pieces] | None = None
-    """Pieces at the beginning of each prompt; None where prompts share nothing."""
+    """Pieces at the beginning of each prompt; None if prompts share nothing."""
     output_piece: list[int | None] | None = None
-    """Identity of each answer as a piece of later prompts; None where no prompt holds answers."""
+    """Identity of each answer as a piece of later prompts; None if no prompt contains answers."""
     notes: list[str] = field(default_factory=list)
-    """Sentences on what was left out, or assumed."""
+    """Sentences on omissions and assumptions."""
     run_s: float | None = None
-    """Length of the run in which all of them arrived; None where it is not known [s]."""
+    """Length of the run in which all requests arrived [s]; None if it is unknown."""
     mean_rate_per_s: float | None = None
-    """Mean rate over the run that their arrival process is expected to have; None where requests
-    do not come from a process with a rate [1/s]."""
+    """Expected mean rate of the arrival process over the run [1/s]; None if requests do not come
+    from a process with a rate."""
     reading: TraceReading | None = None
-    """How the file was read that the requests are from; None where they are drawn."""
+    """Facts that were read from the trace file; None if requests are drawn."""
 
     def reused(self) -> float | None:
-        """Return the share of prompt tokens that a cache without limits would have held.
+        """Return the share of prompt tokens that an unlimited cache would have held.
 
-        It is None where prompts have no pieces.
+        It is None if prompts have no pieces.
         """
         if self.pieces is None:
             return None
@@ -91,7 +91,7 @@ class Demand:
         return of_arrivals(self.arrival_s, self.run_s)
 
     def tokens(self) -> tuple[LengthStatistics, LengthStatistics] | None:
-        """Return the lengths of prompts and of answers; None where there are no requests."""
+        """Return the lengths of prompts and of answers; None if there are no requests."""
         if not len(self.arrival_s):
             return None
         return of_lengths(self.prompt_tokens), of_lengths(self.output_tokens)
@@ -101,7 +101,7 @@ class Demand:
         return rank_correlation(self.prompt_tokens, self.output_tokens)
 
     def summary(self) -> dict[str, float | None]:
-        """Return all statistics under their names; None where there are too few requests."""
+        """Return all statistics by name; None for those with too few requests."""
         arrivals, both = self.arrivals(), self.tokens()
         values: dict[str, float | None] = {
             "requests": arrivals.requests,
@@ -124,7 +124,7 @@ class Demand:
         return values | self._totals()
 
     def _totals(self) -> dict[str, float | None]:
-        """Return what can be held against a file: its arrivals, sums and sessions."""
+        """Return the totals that can be compared with a file: arrivals, sums and sessions."""
         read = self.reading
         context_tokens = int(np.sum(self.prompt_tokens))
         totals: dict[str, float | None] = {

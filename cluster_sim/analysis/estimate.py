@@ -1,4 +1,4 @@
-"""What arithmetic alone says of a scenario: KV cache, step times, and the highest rate."""
+"""Arithmetic estimates of a scenario: KV cache, step times, and the highest rate."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from cluster_sim.topology import FRONT_DOOR, group_path
 
 
 def explain(scenario: Scenario) -> list[PoolArithmetic]:
-    """Return every pool of the scenario, worked out without simulating.
+    """Return the estimates of every pool of the scenario, computed without simulation.
 
-    Raises ScenarioError where a trace is malformed.
+    Raises ScenarioError if a trace is malformed.
     """
     lengths, fleet = sampled_lengths(scenario), resolve(scenario)
     pools = [_pool(fleet, deployment, lengths) for deployment in fleet.deployments]
-    plan = scenario.cluster.hand_over or Disaggregation()
+    plan = scenario.cluster.disaggregation or Disaggregation()
     if plan.kv_transfer == "off":
         return pools
     return _bounded_by_transfers(fleet, pools, round(lengths.prompt_tokens))
@@ -45,7 +45,7 @@ def explain(scenario: Scenario) -> list[PoolArithmetic]:
 def _bounded_by_transfers(
     fleet: Fleet, pools: Sequence[PoolArithmetic], prompt_tokens: int
 ) -> list[PoolArithmetic]:
-    """Return the pools where moving the KV of prompts may be what bounds their rate."""
+    """Return the pools with rates that are limited by KV transfers, if these are the bottleneck."""
     source, target = fleet.first_replica("prefill"), fleet.first_replica("decode")
     if source is None or target is None:
         return list(pools)
@@ -67,7 +67,7 @@ def _bounded_by_transfers(
 
 
 def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolArithmetic:
-    """Return one pool, without what moving KV may bound."""
+    """Return the estimates of one pool, without the limit of KV transfers."""
     pool, placement = deployment.pool, deployment.placement
     if pool.replica.role == "prefill":  # each prompt is followed by another
         lengths = replace(lengths, output_tokens=1.0)
@@ -119,7 +119,7 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
 
 
 def _work(deployment: Deployment, lengths: LengthMoments, batch: float, decoding: int) -> StepWork:
-    """Return a step that decodes `decoding` sequences, which are `batch` in the mean."""
+    """Return a step that decodes `decoding` sequences, with a mean batch of `batch`."""
     windowed = LimitedView.of(deployment.model).mean_keys(lengths.context)
     return StepWork(
         batch=decoding,
@@ -130,7 +130,7 @@ def _work(deployment: Deployment, lengths: LengthMoments, batch: float, decoding
 
 
 def _hit_tokens(deployment: Deployment) -> int:
-    """Return the tokens of which every prefix that is found is a multiple; 0 where it is not said."""
+    """Return the number of tokens of which every reused prefix is a multiple; 0 without a limit."""
     spec = deployment.kv_cache
     return common_block(spec.groups) if spec.groups and spec.prefix_caching else 0
 
@@ -142,9 +142,9 @@ def _mean_step_s(
     prompts: PromptsPerStep,
     limited: float,
 ) -> float:
-    """Return the mean length of a step of a full batch, prompts included [s].
+    """Return the mean length of a step of a full batch, prefill included [s].
 
-    limited: share of the pairs of prompts that queries read in a limited view.
+    limited: share of the query-key pairs of prompts that are read in a limited view.
     """
     pool, times = deployment.pool, deployment.times_at(FULL_SPEED)
     decoding = max(round(batch.sequences), 1) if lengths.output_tokens > 1 else 0
@@ -163,7 +163,7 @@ def _mean_step_s(
 
 
 def _on_wafers(deployment: Deployment) -> WaferArithmetic | None:
-    """Return the placement of a replica on wafers; None on other devices."""
+    """Return the placement of a replica on wafers; None for other devices."""
     times = deployment.wafer_steps
     if times is None:
         return None

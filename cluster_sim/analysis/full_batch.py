@@ -1,4 +1,4 @@
-"""The batch of a replica where a request always waits, and the prompts that its steps prefill."""
+"""The batch of a replica with a constant queue, and the prompts that its steps prefill."""
 
 from __future__ import annotations
 
@@ -11,66 +11,67 @@ from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.scenario.pool import Pool
 
 _MANY = 500
-"""Mean above which a Poisson distribution is taken for its mean."""
+"""Mean above which a Poisson distribution is replaced by its mean."""
 
 
 class FullBatch(NamedTuple):
-    """Sequences that decode at once in a replica where another always waits."""
+    """Sequences that decode simultaneously in a replica with a constant queue."""
 
     sequences: float
     """Mean number of sequences."""
     bound_by: str
-    """Limit that keeps it from being larger."""
+    """Limit that keeps the number from being larger."""
 
 
 class PromptCount(NamedTuple):
-    """A number of prompts that a step may prefill."""
+    """A possible number of prompts in the prefill of one step."""
 
     prompts: float
     """Number of prompts."""
     probability: float
-    """Share of the steps that prefill as many."""
+    """Share of the steps that prefill this number of prompts."""
 
 
 class PromptsPerStep(NamedTuple):
-    """Prompts that steps prefill."""
+    """Numbers of prompts that steps prefill."""
 
     mean: float
     """Mean number of prompts per step."""
     counts: list[PromptCount]
-    """How they are spread over steps."""
+    """Distribution of the number of prompts over steps."""
 
 
 def decode_steps(pool: Pool, lengths: LengthMoments) -> float:
-    """Return the mean number of decode steps of a request; never 0, to be divided by."""
+    """Return the mean number of decode steps of a request, above 0 so that it can be a divisor."""
     speculation = pool.replica.speculation
     per_step = speculation.tokens_per_step if speculation else 1.0
     return max((lengths.output_tokens - 1) / per_step, 1e-9)
 
 
 def tokens_checked(pool: Pool) -> int:
-    """Return the tokens that a decode step takes of each sequence."""
+    """Return the number of tokens that a decode step verifies per sequence."""
     return 1 + (pool.replica.speculation.draft_tokens if pool.replica.speculation else 0)
 
 
 def full_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
-    """Return the batch of a replica with continuous batching where a request always waits.
+    """Return the batch of a replica with continuous batching and a constant queue.
 
-    There are as many sequences as there are batch slots, or as the KV cache holds, half a block
-    wasted by each. One step of each request's life prefills its prompt, the others decode.
+    The number of sequences is limited by the batch slots, or by the KV cache, in which each
+    sequence wastes half a block. One step of each request prefills its prompt, the other steps
+    decode.
     """
     pool = deployment.pool
     steps = decode_steps(pool, lengths)
     limits = {
         "max_sequences": float(pool.max_sequences),
-        "KV room": deployment.kv_cache.mean_sequences(lengths.context),
+        "KV cache": deployment.kv_cache.mean_sequences(lengths.context),
     }
-    if pool.replica.role == "decode":  # none of them prefills here
+    if pool.replica.role == "decode":  # sequences of this pool do not prefill here
         bound_by = min(limits, key=lambda name: limits[name])
         return FullBatch(limits[bound_by], bound_by)
     limits = {name: at_once * steps / (steps + 1) for name, at_once in limits.items()}
-    # What decoding leaves of the token budget must take the prompts of the requests that follow:
-    # n + n·P/steps = budget.
+    # The rest of the token budget must take the prompts of the following requests: n + n·P/steps =
+    # budget.
     limits["max_batched_tokens"] = pool.max_batched_tokens / (
         tokens_checked(pool) + lengths.prompt_tokens / steps
     )
@@ -83,14 +84,14 @@ def prompts_per_step(
 ) -> PromptsPerStep:
     """Return the prompts that a step prefills beside `decoding` sequences.
 
-    In a full batch each request that finishes is followed by the prompt of another.
+    In a full batch each finished request is followed by the prompt of another.
     """
     finishing = batch.sequences / decode_steps(pool, lengths)
     budget = pool.max_batched_tokens - decoding * tokens_checked(pool)
     if pool.replica.role == "decode":
         return PromptsPerStep(finishing, [PromptCount(0.0, 1.0)])
     if lengths.output_tokens <= 1 or batch.bound_by == "max_batched_tokens":
-        # Every step is filled with prompts to the brim.
+        # Every step is filled with prompts up to its limit.
         finishing = budget / lengths.prompt_tokens
         return PromptsPerStep(finishing, [PromptCount(finishing, 1.0)])
     if lengths.prompt_tokens > budget > 0:  # a prompt is spread over steps
@@ -101,13 +102,13 @@ def prompts_per_step(
     if lengths.is_constant and together > finishing:
         none = PromptCount(0.0, 1.0 - finishing / together)
         return PromptsPerStep(finishing, [none, PromptCount(together, finishing / together)])
-    # How many finish and are followed by a prompt is close to Poisson, and products are not
-    # straight lines in it.
+    # The number of requests that finish in a step is close to Poisson, and the times of products
+    # are not linear in it.
     return PromptsPerStep(finishing, list(_poisson(finishing)))
 
 
 def _poisson(mean: float) -> Iterator[PromptCount]:
-    """Yield the counts of a Poisson distribution, its far tails left out."""
+    """Yield the counts of a Poisson distribution, without its far tails."""
     if mean > _MANY:
         yield PromptCount(round(mean), 1.0)
         return

@@ -1,4 +1,4 @@
-"""Sizes of a model as a scenario serves it: what was understood of its file."""
+"""Sizes of a model as a scenario serves it, and the keys of its file."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from cluster_sim.scenario.scenario import Scenario
 def model_facts(scenario: Scenario) -> dict[str, Any]:
     """Return the sizes of a scenario's model, and of its weights and cache in each pool.
 
-    Parameters that are active count embedding and output head; biases are left out. The cache of a
-    token is that of all layers that see the whole context; that of windows, and index keys, are
-    apart. `read_from` has the keys of the config.json that each figure follows from.
+    Active parameters include embedding and output head. Biases are not counted. The cache per token
+    is that of all layers that see the whole context; caches of windows and index keys are separate.
+    `read_from` has the keys of the config.json from which each figure follows.
     """
     model = scenario.model
     table = 0 if model.tied_embeddings else model.vocabulary * model.hidden
@@ -52,7 +52,7 @@ def model_facts(scenario: Scenario) -> dict[str, Any]:
 
 
 def _stored(model: Model, weights: Precision, kv_cache: Precision) -> dict[str, Any]:
-    """Return the bytes of weights by the format that they are stored in, and of cached tokens."""
+    """Return the bytes of weights by their stored format, and of cached tokens."""
     by_format: dict[str, float] = {}
     for part in WEIGHT_PARTS:
         stored = model.stored_in(weights, part)
@@ -72,7 +72,7 @@ def _stored(model: Model, weights: Precision, kv_cache: Precision) -> dict[str, 
 
 
 def _memory(deployment: Deployment) -> dict[str, Any]:
-    """Return what the memory of a device holds, and the tokens that a replica caches.
+    """Return the content of a device's memory, and the number of tokens that a replica caches.
 
     All wafers of a replica count as one device.
     """

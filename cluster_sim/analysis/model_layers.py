@@ -1,4 +1,4 @@
-"""Layers of a model by kind, and the keys of its file that say them."""
+"""Layers of a model by kind, and the keys of its file that describe them."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ _TOPICS: dict[str, tuple[Topic, ...]] = {
     "weight_bytes": ("precision",),
     "max_context": ("max_context",),
 }
-"""What figures follow from."""
+"""Topics from which figures follow."""
 _ABOUT = {
     "window_tokens": re.compile(r"window|chunk|layer|swa_|compress"),
     "index_bytes_per_token": re.compile(r"index|sparse|layer|compress"),
 }
-"""Words in the names of keys that say a figure, where other keys of its topic do not matter."""
+"""Words in the names of keys that determine a figure, if other keys of its topic do not matter."""
 _WHERE: dict[str, Callable[[AttentionLayers], object]] = {
     "kv_bytes_per_token": lambda kind: kind.growing_values(),
     "index_bytes_per_token": lambda kind: kind.index_values(),
     "window_tokens": lambda kind: kind.window_tokens,
     "state_bytes_per_sequence": lambda kind: kind.state_bytes(),
 }
-"""Kinds of layers that a figure comes from."""
+"""Kinds of layers from which a figure comes."""
 
 
 def layers_by_kind(model: Model) -> dict[str, Any]:
@@ -56,9 +56,9 @@ def _keys(kind: Any) -> dict[str, Any]:
 
 
 def read_from(model: Model) -> dict[str, list[str]] | None:
-    """Return the keys of the file that each figure follows from; None without a config.json.
+    """Return the keys of the file from which each figure follows; None without a config.json.
 
-    Figures that are 0 follow from none.
+    Figures that are 0 follow from no key.
     """
     if model.read_from is None:
         return None

@@ -1,4 +1,4 @@
-"""Paths of bytes from one place of a cluster to another, described for people."""
+"""Paths of bytes between two vertices of a cluster, described for people."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.topology import FRONT_DOOR, Edge, Route, Topology
 
 _MOST_COMPARED = 5_000
-"""Number of names of places that a mistyped one is compared with."""
+"""Maximum number of names with which a mistyped name is compared."""
 
 
 @dataclass(frozen=True)
 class DescribedPath:
-    """A path, and what is said of it."""
+    """A path and its description."""
 
     what: str
-    """Words for the path."""
+    """Description of the path in words."""
     route: Route
-    """The path itself."""
+    """Route of the path."""
     choices: int
-    """Number of equally good paths from which a flow's hash picks."""
+    """Number of equally good paths from which the hash of a flow picks."""
     narrowest: Edge | None
-    """First of the edges that are its bottleneck; None for a path without edges."""
+    """First bottleneck edge; None for a path without edges."""
 
 
 def path(topology: Topology, start: str, end: str, what: str = "") -> DescribedPath:
     """Return the path of the first flow from `start` to `end`.
 
-    Raises ScenarioError where there is none, or no such place.
+    Raises ScenarioError if there is no path or no such vertex.
     """
     for place in (start, end):
         if place not in topology:
-            raise ScenarioError.at("--path", f"no place '{place}'{_near(topology, place)}")
+            raise ScenarioError.at("--path", f"got '{place}'{_near(topology, place)}")
     try:
         route = topology.route(start, end)
     except LookupError as fault:
@@ -49,9 +49,10 @@ def path(topology: Topology, start: str, end: str, what: str = "") -> DescribedP
 
 
 def usual_paths(scenario: Scenario, topology: Topology) -> list[DescribedPath]:
-    """Return the paths that most bytes take.
+    """Return the paths that carry most bytes.
 
-    They lead to each pool, between its devices, to its hosts, and from pool to pool for KV.
+    They lead to each pool, between its devices, to its hosts, and from pool to pool for KV
+    transfers.
     """
     pools = scenario.cluster.pools
     paths = [described for pool in pools for described in _of_pool(topology, pool)]
@@ -70,9 +71,13 @@ def _of_pool(topology: Topology, pool: Pool) -> list[DescribedPath]:
     if last:
         ends.append(("device to device in a node of {}", first, _device(pool, 0, 1)))
     if pool.nodes > 1:
-        ends.append(("device to the same of another node of {}", first, _device(pool, 1, 0)))
+        ends.append(
+            ("device to the corresponding device of another node of {}", first, _device(pool, 1, 0))
+        )
     if pool.nodes > 1 and last:
-        ends.append(("device to another of another node of {}", first, _device(pool, 1, 1)))
+        ends.append(
+            ("device to a different device of another node of {}", first, _device(pool, 1, 1))
+        )
     if host := topology.host(first):
         ends.append(("device to host of {}", first, host))
     return [
@@ -83,7 +88,7 @@ def _of_pool(topology: Topology, pool: Pool) -> list[DescribedPath]:
 
 
 def _leads(topology: Topology, start: str, end: str) -> bool:
-    """Return whether there is a path: a pool of lone nodes needs none between them."""
+    """Return whether there is a path. A pool of separate nodes needs none between its nodes."""
     try:
         topology.route(start, end)
     except LookupError:
@@ -96,12 +101,12 @@ def _device(pool: Pool, node: int, device: int) -> str:
 
 
 def _near(topology: Topology, place: str) -> str:
-    """Return what may have been meant, or how places are called."""
+    """Return the end of a message: a similar name, or examples of names."""
     names = [name for name, _ in zip(topology.places(), range(_MOST_COMPARED), strict=False)]
     hint = did_you_mean(place, names)
     node = next((name for name in names if topology.node(name)), "")
     return (
         hint
         if hint.startswith("; did you mean")
-        else f"; places are called {FRONT_DOOR}, {node}, {topology.node(node)}/device0 and so on"
+        else f"; expected a name such as {FRONT_DOOR}, {node} or {topology.node(node)}/device0"
     )

@@ -1,4 +1,4 @@
-"""Mean rate at which a scenario's requests arrive, and the same scenario at another."""
+"""Mean rate of a scenario's requests, and the scenario at another mean rate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from cluster_sim.scenario.scenario import Scenario
 
 
 def offered_per_s(scenario: Scenario) -> float | None:
-    """Return the mean arrivals per second over the run [1/s]; None where they depend on answers.
+    """Return the mean arrivals per second over the run [1/s]; None if they depend on answers.
 
     Bursts and the rate curve count for as long as they last until `duration`.
     """

@@ -1,8 +1,8 @@
-"""Requests that no replica of a cluster could ever serve, counted without a simulation.
+"""Requests that no replica of a cluster can serve, counted without a simulation.
 
-A request is too long where no replica that must hold it can, see `sim.router`: its tokens exceed the
-model's context, the KV cache of every replica, or, without chunked prefill, a step. Such a request
-is rejected when it arrives, with the reason `too_long`.
+A request is too long if no replica that must hold it can do so, see `sim.router`: its tokens exceed
+the model's context, the KV cache of every replica, or, without chunked prefill, a step. Such a
+request is rejected when it arrives, with the reason `too_long`.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from cluster_sim.workload.traces.trace import Seen
 
 
 class Oversized:
-    """Counts of the requests that are too long, among those seen so far."""
+    """Counts of the requests that are too long, among the requests so far."""
 
     def __init__(self, limits: SizeLimits, *, may_end_early: bool = False) -> None:
-        """Begin with none seen.
+        """Start with no requests.
 
         may_end_early: whether a run may end before it has sent all turns of its sessions.
         """
         self._limits, self._may_end_early = limits, may_end_early
         self.requests = 0
-        """Number of requests, all of which are sent at time zero."""
+        """Number of requests."""
         self.beyond_context = 0
-        """Number of those that exceed the model's context."""
+        """Number of requests that exceed the model's context."""
         self.beyond_replicas = 0
-        """Number of those that are within the context and fit no replica."""
+        """Number of requests that are within the context and fit on no replica."""
         self.cut_sessions = 0
-        """Number of sessions that end with such a request."""
+        """Number of sessions that end with a request that is too long."""
         self.unsent = 0
-        """Number of requests that come later in those sessions, and are never sent."""
+        """Number of later requests in these sessions, which are never sent."""
         self._longest = (0, 0)
 
     @property
@@ -49,11 +49,11 @@ class Oversized:
 
     @property
     def rejected(self) -> int:
-        """Number of requests that are rejected for being too long: one per session."""
+        """Number of requests that are rejected for their length: one per session."""
         return self.cut_sessions or self.too_long
 
     def add(self, prompt: np.ndarray, output: np.ndarray) -> np.ndarray:
-        """Count requests of these lengths [tokens]; return which of them are too long."""
+        """Count requests of these lengths [tokens]. Return which of them are too long."""
         prompt = prompt + self._limits.prefix_tokens
         fits = self._limits.fits(prompt, output)
         self.requests += len(prompt)
@@ -69,9 +69,9 @@ class Oversized:
         return ~fits
 
     def add_session(self, prompt: np.ndarray, output: np.ndarray) -> None:
-        """Count the turns of one session, whole prompts and answers [tokens].
+        """Count the turns of one session, given whole prompts and answers [tokens].
 
-        A session ends with the first turn that is refused.
+        A session ends with the first turn that is rejected.
         """
         is_too_long = self.add(prompt, output)
         if np.any(is_too_long):
@@ -79,13 +79,13 @@ class Oversized:
             self.unsent += len(prompt) - 1 - int(np.argmax(is_too_long))
 
     def sentence(self) -> str | None:
-        """Return how many requests exceed what, and what becomes of them; None where none does."""
+        """Return how many requests exceed which limits, and the consequences; None if none do."""
         if not self.too_long:
             return None
         return f"{self._counts('')}; {self._outcome()}; {self._longest_request()}"
 
     def sentence_of_first(self) -> str | None:
-        """Return how many of the first requests of a trace exceed what; None where none does."""
+        """Return how many of the first requests exceed which limits; None if none do."""
         if not self.too_long:
             return None
         return f"{self._counts('the first ')}; {self._longest_request()}"
@@ -105,7 +105,7 @@ class Oversized:
         return f"the longest has {prompt:,} prompt and {output:,} output tokens"
 
     def _outcome(self) -> str:
-        """Return what becomes of requests that are too long."""
+        """Return the consequences for requests that are too long."""
         if not self.cut_sessions:
             return "they are rejected"
         of_run = ", if the run gets that far" if self._may_end_early else ""
@@ -114,21 +114,21 @@ class Oversized:
 
 @dataclass(frozen=True)
 class TraceUse:
-    """What scenarios of one file make of a trace."""
+    """A trace with the scenarios of one file that replay it."""
 
     trace: Trace
     """The trace."""
     tally: Tally
-    """What of it is left out, and how it was read."""
+    """Counts of omitted rows, and of the way in which the trace was read."""
     oversized: dict[str, Oversized]
     """Requests that are too long, by the title of the scenario."""
 
 
 def trace_uses(scenarios: Sequence[Scenario]) -> Iterator[TraceUse]:
-    """Read each trace of the scenarios once, and yield what they make of it.
+    """Read each trace of the scenarios once, and yield its counts for the scenarios.
 
-    Requests count that arrive before the end of arrivals. Of a session all requests count, though
-    the last may not be sent in time. Raises ScenarioError where a trace is malformed.
+    Requests count that arrive before the end of arrivals. All requests of a session count, although
+    the last may not be sent in time. Raises ScenarioError if a trace is malformed.
     """
     users: dict[tuple[Trace, bool, int], list[Scenario]] = {}
     for scenario in scenarios:
@@ -143,7 +143,7 @@ def trace_uses(scenarios: Sequence[Scenario]) -> Iterator[TraceUse]:
 
 
 def oversized_first(scenario: Scenario, prompt: np.ndarray, output: np.ndarray) -> Oversized:
-    """Return the count among the first requests of a trace, as they reach the replicas.
+    """Return the count among the first requests of a trace, with the prompts that replicas receive.
 
     Parameters
     ----------
@@ -168,14 +168,14 @@ class _Count(NamedTuple):
 
 
 def _count_of(scenario: Scenario, trace: Trace, *, as_sessions: bool) -> _Count:
-    """Return the count of a scenario, with nothing seen."""
+    """Return the count of a scenario at the start."""
     ends = scenario.duration_s is not None or trace.limit is not None
     until_s = inf if as_sessions or scenario.duration_s is None else scenario.duration_s
     return _Count(Oversized(size_limits(scenario), may_end_early=ends), until_s)
 
 
 def _count_all(counts: Sequence[_Count], seen: Seen) -> None:
-    """Count what arrives before the end of each scenario's arrivals."""
+    """Count the requests that arrive before the end of each scenario's arrivals."""
     if isinstance(seen, RecordedSession):
         prompt, output = seen.lengths()
         for count in counts:

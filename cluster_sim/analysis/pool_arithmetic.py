@@ -1,4 +1,4 @@
-"""What arithmetic says of one pool, as records."""
+"""Arithmetic estimates of one pool, as records."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ class WaferArithmetic:
     regions: int
     """Number of regions."""
     cuts: tuple[str, ...]
-    """Name of the first part on each wafer but the first."""
+    """Name of the first part on each wafer except the first."""
     layer_cores: tuple[int, int]
-    """Cores of the smallest and of the largest region with a layer."""
+    """Number of cores of the smallest and of the largest region with a layer."""
     weight_fill: tuple[float, float]
     """Share of the SRAM that weights take, on the emptiest and on the fullest wafer."""
     kv_tokens: tuple[int, int]
-    """KV cache capacity of the layers on the fullest and on the emptiest wafer; the first is that
-    of the replica [tokens]."""
+    """KV cache capacity of the layers on the fullest and on the emptiest wafer [tokens]. The first
+    is that of the replica."""
     slots: float
-    """Number of tokens that are in the pipeline at once."""
+    """Number of tokens in the pipeline at a time."""
     station_s: float
-    """Time that a decoding token takes in the slowest pipeline stage, without its keys [s]."""
+    """Time of a decoding token in the slowest pipeline stage, without reading its keys [s]."""
 
 
 @dataclass(frozen=True)
 class PoolArithmetic:
-    """One pool, worked out without simulating."""
+    """Estimates of one pool, computed without simulation."""
 
     name: str
     """Name of the pool."""
@@ -43,60 +43,60 @@ class PoolArithmetic:
     weight_bytes: float
     """Weights on one device, or on all wafers of a replica [B]."""
     runtime_bytes: float | None
-    """Memory of one device for the runtime, activations of dense layers and windows; None on wafers
-    [B]."""
+    """Memory of one device for the runtime, activations of dense layers and windows [B]; None for
+    wafers."""
     activation_bytes: float
-    """Memory of one device for what experts and the sampler need beyond that [B]."""
+    """Memory of one device for further activations of experts and the sampler [B]."""
     kv_bytes: float
     """Memory of one device, or of all wafers of a replica, for the KV cache [B]."""
     kv_token_bytes: float
-    """KV of one token on one device, or on all wafers of a replica [B]."""
+    """Size of the KV cache of one token on one device, or on all wafers of a replica [B]."""
     kv_tokens: int
     """KV cache capacity of one replica, in whole blocks [tokens].
 
-    Where groups of layers share pages: the model's longest context times the sequences of that
-    length which fit at once, as vLLM logs it.
+    If groups of layers share pages, it is the model's longest context times the number of such
+    sequences that fit simultaneously, as vLLM logs it.
     """
     step_at_1_s: float
     """Length of a step with one sequence that decodes at the mean context [s]."""
     full_batch: int
-    """Number of sequences that decode at once when there is always another waiting."""
+    """Number of sequences that decode simultaneously with a constant queue."""
     step_when_full_s: float
-    """Mean length of a step then, prompts included [s]."""
+    """Mean length of a step with a full batch, prefill included [s]."""
     requests_per_s: float
     """Highest rate of the whole pool [1/s]."""
     bound_by: str
     """Limit that keeps the batch from being larger."""
     parts: dict[str, float]
-    """Share of the step when full by what it is spent on."""
+    """Share of each kind of work in a step with a full batch."""
     path: Route
     """Path from the front door to the first device."""
     role: str = "both"
-    """Part of a request that the pool serves: `both`, `prefill` or `decode`."""
+    """Phases of a request that the pool serves: `both`, `prefill` or `decode`."""
     load_s: float | None = None
-    """Time until the weights of a replica are on its devices, as on a cold start; None where the
-    node's file does not say [s]."""
+    """Time to load the weights of a replica, as on a cold start [s]; None if the node's file does
+    not give it."""
     wafers: WaferArithmetic | None = None
-    """Placement of a replica on wafers; None on other devices."""
+    """Placement of a replica on wafers; None for other devices."""
     kv_pages: int = 0
-    """Number of pages that groups of layers share on one replica; 0: one group has all blocks."""
+    """Number of pages that groups of layers share on one replica; 0 if one group has all blocks."""
     kv_page_bytes: float = 0.0
     """Size of a page on one device [B]."""
     kv_groups: tuple[CacheGroup, ...] = ()
-    """Groups of layers that share them."""
+    """Groups of layers that share the pages."""
     kv_pages_per_sequence: float = 0.0
     """Number of pages of a sequence that decodes at the mean context."""
     hit_tokens: int = 0
-    """Number of tokens of which every prefix that is found is a multiple; 0 without prefix caching,
-    and where one group has all blocks."""
+    """Number of tokens of which every reused prefix is a multiple; 0 without prefix caching, or if
+    one group has all blocks."""
     kv_transfer_s: float | None = None
-    """Time to move the KV of a prompt of mean length to the first decode replica, alone on its
-    path; None for a pool that does not prefill for others [s]."""
+    """Time of the KV transfer of a prompt of mean length to the first decode replica without other
+    traffic [s]; None for a pool that does not prefill for others."""
 
     def usd_per_million_output_tokens(
         self, usd_per_hour: float, output_tokens: float
     ) -> float | None:
-        """Return the cost of output tokens at the highest rate: no load makes them cheaper.
+        """Return the cost of output tokens at the highest rate, the lowest cost at any load.
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ class PoolArithmetic:
 def highest_rate_per_s(pools: Sequence[PoolArithmetic]) -> float:
     """Return the highest rate of all pools together [1/s].
 
-    Prefill and decode pools serve no more than either can.
+    The rate of prefill and decode pools is the smaller of the two.
     """
     by_role = {
         role: sum(pool.requests_per_s for pool in pools if pool.role == role)

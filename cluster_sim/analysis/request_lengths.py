@@ -1,4 +1,4 @@
-"""Lengths of a workload's requests, and the moments of them that arithmetic needs."""
+"""Lengths of a workload's requests, and their moments."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.workload.sessions import replayed_scripts, scripts
 
 SAMPLE = 20_000
-"""Number of requests whose lengths are looked at."""
+"""Number of requests whose lengths are read."""
 _GROUPS = 100
-"""Number of groups of prompts that are looked at."""
+"""Maximum number of groups of prompts."""
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,18 @@ class LengthMoments:
     pairs: float
     """Mean number of (query, key) pairs of a prompt."""
     context: float
-    """Mean tokens in the cache of a decoding request over its steps, of which long answers have
-    more [tokens]."""
+    """Mean tokens in the cache of a decoding request, averaged over all decode steps [tokens]. Long
+    answers have more steps."""
     prompts: NDArray[np.float64]
     """Length of each prompt, in order of arrival [tokens]."""
     is_constant: bool
-    """Whether all answers are equally long: then requests that were admitted in one step finish in
-    one step, indefinitely."""
+    """Whether all answers have equal lengths. Requests that are admitted in one step then also
+    finish in one step, indefinitely."""
     outputs: NDArray[np.float64]
     """Length of each answer, in order of arrival [tokens]."""
 
     def longest_of(self, requests: int) -> tuple[float, float]:
-        """Return the mean (prompt, output) tokens of the longest among so many requests."""
+        """Return the mean (prompt, output) tokens of the longest of a number of requests."""
         groups = max(len(self.prompts) // requests, 1)
         prompt, output = (
             float(np.mean([np.max(part) for part in np.array_split(tokens, groups)]))
@@ -50,7 +50,7 @@ class LengthMoments:
         return prompt, output
 
     def limited_share(self, view: LimitedView) -> float:
-        """Return the share of the pairs that queries read in a limited view; 0 without one."""
+        """Return the share of query-key pairs that are read in a limited view; 0 without one."""
         if not view.tokens:
             return 0.0
         prompts, counts = np.unique(np.round(self.prompts).astype(int), return_counts=True)
@@ -60,7 +60,7 @@ class LengthMoments:
     def prompts_together(self, count: float) -> Iterator[tuple[float, float]]:
         """Yield (tokens, pairs) of `count` prompts in one step, for some such steps.
 
-        The length of a step is no straight line in them, so that their mean is not enough.
+        The length of a step is not linear in them, so their mean is not enough.
         """
         if count != round(count) or not 1 <= count <= len(self.prompts):
             yield count * self.prompt_tokens, count * self.pairs
@@ -75,7 +75,7 @@ class LengthMoments:
 def sampled_lengths(scenario: Scenario) -> LengthMoments:
     """Return the moments of the first requests of the workload.
 
-    Raises ScenarioError where a trace is malformed.
+    Raises ScenarioError if a trace is malformed.
     """
     prompt, output = np.array(list(islice(_lengths(scenario), SAMPLE)), dtype=float).T
     if scenario.workload.shared_prefix is not None:

@@ -1,6 +1,6 @@
-"""Bounds on what hardware allows a replica, from data sheets and shapes alone.
+"""Upper bounds of the speed of a replica, from data sheets and shapes alone.
 
-They know no engine, no overheads, and no shares of the peaks that are reached.
+They include no engine, no overheads, and no efficiency below 1.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from cluster_sim.physics.transformer import linear_flop_per_token, step_weight_b
 from cluster_sim.scenario.scenario import Scenario
 
 _AT_ONCE_HZ = 1e30
-"""Clock at which a hop per cycle takes no time at all [Hz]."""
+"""Clock at which a hop per cycle takes no time [Hz]."""
 
 
 def bytes_a_token(scenario: Scenario, deployment: Deployment) -> float:
-    """Return the weights that one token alone reads, with the experts that it picks [B]."""
+    """Return the size of the weights that one token reads, with the experts that it picks [B]."""
     return float(step_weight_bytes(deployment.model, deployment.weights, 1))
 
 
 def memory_bandwidth_bytes_per_s(scenario: Scenario, deployment: Deployment) -> float:
-    """Return the bandwidth of the memories that keep the weights of a replica [B/s]."""
+    """Return the bandwidth of the memories that hold the weights of a replica [B/s]."""
     device = deployment.device
     return deployment.devices_per_replica * device.fast_memory.bandwidth_bytes_per_s
 
 
 def reading_s(scenario: Scenario, deployment: Deployment) -> float:
-    """Return the time to read one token's weights once, at the data sheet's bandwidth [s]."""
+    """Return the time to read one token's weights once, at the bandwidth of the data sheet [s]."""
     return bytes_a_token(scenario, deployment) / memory_bandwidth_bytes_per_s(scenario, deployment)
 
 
 def memory_tokens_per_s(scenario: Scenario, deployment: Deployment) -> float:
     """Return the rate of one user if only reading the weights once per step took time [tokens/s].
 
-    With speculation a step makes as many tokens as are kept of its drafts, in the mean, and one
-    more. Source: Pope et al., MLSys 2023, arXiv 2211.05102.
+    With speculation a step generates one token plus the mean number of accepted draft tokens.
+    Source: Pope et al., MLSys 2023, arXiv 2211.05102.
     """
     speculation = deployment.pool.replica.speculation
     tokens_per_step = speculation.tokens_per_step if speculation else 1.0
@@ -48,7 +48,7 @@ def memory_tokens_per_s(scenario: Scenario, deployment: Deployment) -> float:
 def compute_tokens_per_s(scenario: Scenario, deployment: Deployment) -> float:
     """Return the rate of all users if only arithmetic took time [tokens/s].
 
-    It is that of linear layers and output head, at the dense peak.
+    It counts linear layers and output head, at the dense peak.
     """
     model, device = deployment.model, deployment.device
     flop = linear_flop_per_token(model) + 2.0 * model.vocabulary * model.hidden
@@ -56,10 +56,11 @@ def compute_tokens_per_s(scenario: Scenario, deployment: Deployment) -> float:
 
 
 def communication_s(scenario: Scenario, deployment: Deployment) -> float:
-    """Return the time of one user's token that goes into moving it between devices or cores [s].
+    """Return the part of one user's token time that moves data between devices or cores [s].
 
-    It is what the simulator computes, and no bound. On GPUs the collectives; on wafers what the
-    same token would be spared if neither hops over cores nor those between wafers took time.
+    It is a result of the simulator's model, not a bound. On GPUs it is the time of collectives. On
+    wafers it is the time that a token would save if hops between cores and between wafers took no
+    time.
     """
     model, context = deployment.model, round(sampled_lengths(scenario).context)
     windowed = round(LimitedView.of(model).mean_keys(context))
@@ -88,4 +89,4 @@ LIMITS: dict[str, Callable[[Scenario, Deployment], float]] = {
         communication_s,
     )
 }
-"""Limits by the name that files give them."""
+"""Limits by the name that files use."""

@@ -1,4 +1,4 @@
-"""A replica with static batching where a request always waits."""
+"""A replica with static batching and a constant queue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cluster_sim.physics.step_work import StepWork
 
 
 class StaticRate(NamedTuple):
-    """The speed of a static batch."""
+    """Speed of a static batch."""
 
     step_s: float
     """Mean length of a step [s]."""
@@ -23,12 +23,12 @@ class StaticRate(NamedTuple):
 def static_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
     """Return the sequences of a static batch.
 
-    The batch shrinks until the KV cache holds it, all sequences as long as the longest.
+    The batch shrinks until the KV cache holds it, if all sequences are as long as the longest.
     """
     batch, bound_by = deployment.pool.max_sequences, "max_sequences"
     prompt, output = lengths.longest_of(batch)
     while batch > 1 and batch > (held := deployment.kv_cache.sequences(prompt + output, prompt)):
-        batch, bound_by = max(min(int(held), batch - 1), 1), "KV room"
+        batch, bound_by = max(min(int(held), batch - 1), 1), "KV cache"
         prompt, output = lengths.longest_of(batch)
     return FullBatch(batch, bound_by)
 
@@ -36,7 +36,7 @@ def static_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
 def static_rate(deployment: Deployment, lengths: LengthMoments, batch: int) -> StaticRate:
     """Return the speed of a static batch.
 
-    All prompts are padded to the longest, and all sequences go on until the longest answer has
+    All prompts are padded to the longest, and all sequences continue until the longest answer has
     ended.
     """
     model, times = deployment.model, deployment.step_times

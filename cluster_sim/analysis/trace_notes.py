@@ -1,4 +1,4 @@
-"""What is to be said of the traces that scenarios replay, before a study runs them many times."""
+"""Notes on the traces that scenarios replay, before a study runs the scenarios many times."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class _Part(NamedTuple):
     trace: Trace
     """The trace."""
     as_sessions: bool
-    """Whether the trace is read session by session, whatever times it has."""
+    """Whether the trace is read session by session, also if it has times."""
     until_s: float
     """Time at which arrivals end [s]."""
 
 
 def trace_notes(scenarios: Iterable[Scenario], most: float = inf) -> Iterator[str]:
-    """Yield what is to be said of the traces of scenarios, each sentence once per file.
+    """Yield the notes on the traces of scenarios, each sentence once per file.
 
-    A trace is read once, as far as a run reads it, or until so many requests. Nothing is said of a
-    trace that is malformed: whoever replays it raises the fault.
+    A trace is read once, as far as a run reads it, or up to a maximum number of requests. A
+    malformed trace has no notes: the code that replays it raises the fault.
     """
     parts = dict.fromkeys(part for scenario in scenarios if (part := _part(scenario)) is not None)
     sentences = (f"{part.trace.path}: {each}" for part in parts for each in _said(part, most))
@@ -43,7 +43,7 @@ def _part(scenario: Scenario) -> _Part | None:
 
 
 def _said(part: _Part, most: float) -> list[str]:
-    """Return the sentences on one part of a trace, of which `most` requests are read."""
+    """Return the sentences on one part of a trace, of which at most `most` requests are read."""
     tally = Tally()
     try:
         for start_s, requests in _pieces(part, tally):
@@ -56,7 +56,7 @@ def _said(part: _Part, most: float) -> list[str]:
 
 
 def _pieces(part: _Part, tally: Tally) -> Iterator[tuple[float, float]]:
-    """Yield the last time [s] and the number of requests of each piece, as it is read."""
+    """Yield the last time [s] and the number of requests of each piece that is read."""
     trace, limit = part.trace, part.trace.limit or inf
     if not part.as_sessions and not trace.replays_sessions:
         for batch in trace.batches(tally=tally):

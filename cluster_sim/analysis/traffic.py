@@ -1,4 +1,4 @@
-"""The traffic alone, without a cluster: gathered from a scenario or a trace."""
+"""Traffic without a cluster, from a scenario or a trace."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from cluster_sim.workload.traces import Tally, Trace
 from cluster_sim.workload.traces.rows import Batch, Pieces
 
 _MAX_REQUESTS = 20_000_000
-"""Number of requests after which traffic without an end is cut."""
+"""Number of requests after which unlimited traffic is cut."""
 
 
 @dataclass(frozen=True)
 class _Remade:
-    """Beginnings of prompts, made anew each time: the pieces of long sessions fill the memory."""
+    """Beginnings of prompts, created again for each use to save memory in long sessions."""
 
     made: Callable[[], Iterator[Pieces]]
 
@@ -40,7 +40,7 @@ class _Remade:
 
 
 ANSWER_TOKENS_PER_S = 50.0
-"""Rate of answers that is assumed where requests wait for them and nobody says more [1/s]."""
+"""Rate of answers that is assumed if requests wait for them and no rate is given [1/s]."""
 
 
 def of_trace(
@@ -52,8 +52,8 @@ def of_trace(
 ) -> Demand:
     """Return the requests of a trace until `until_s`, at their recorded times.
 
-    Where requests follow answers and have no times, each answer is taken to come at `tokens_per_s`
-    and at once. Raises ScenarioError as `Trace.rows` does.
+    If requests follow answers and have no times, each answer is assumed to begin immediately and to
+    proceed at `tokens_per_s`. Raises ScenarioError as `Trace.rows` does.
     """
     if not trace.has_times:
         return _of_recorded(trace, name, seed, until_s, tokens_per_s)
@@ -83,7 +83,7 @@ def of_trace(
 
 
 def _block_tokens(batch: Batch) -> int:
-    """Return the tokens of all blocks of these requests."""
+    """Return the number of tokens in all blocks of these requests."""
     return sum(
         len(ids) * block_tokens if isinstance(block_tokens, int) else sum(block_tokens)
         for ids, block_tokens in batch.blocks or ()
@@ -91,7 +91,7 @@ def _block_tokens(batch: Batch) -> int:
 
 
 def _count_sessions(batches: Sequence[Batch]) -> int:
-    """Return the number of conversations; a request that belongs to none is one of its own."""
+    """Return the number of conversations. A request without a conversation counts as one."""
     known: set[int] = set()
     alone = 0
     for batch in batches:
@@ -104,7 +104,7 @@ def _count_sessions(batches: Sequence[Batch]) -> int:
 def _reading(
     trace: Trace, tally: Tally, times_s: np.ndarray, sessions: int | None, added: int | None = None
 ) -> TraceReading:
-    """Return how a trace was read.
+    """Return facts about the trace as it was read.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def _reading(
 
 
 def _of_recorded(trace: Trace, name: str, seed: int, until_s: float, tokens_per_s: float) -> Demand:
-    """Return the requests of recorded sessions that have no times of their own."""
+    """Return the requests of recorded sessions without recorded times."""
     tally = Tally()
     recorded = [
         session for session in trace.replayed_sessions(seed, tally) if session.start_s < until_s
@@ -140,7 +140,7 @@ def _of_recorded(trace: Trace, name: str, seed: int, until_s: float, tokens_per_
 
 
 def _added_tokens(turns: Iterable[Turn]) -> int:
-    """Return the sum of what each prompt adds to the conversation before it [tokens].
+    """Return the sum of the tokens that each prompt adds to the previous conversation [tokens].
 
     Turns of one conversation share their history.
     """
@@ -155,15 +155,15 @@ def _added_tokens(turns: Iterable[Turn]) -> int:
 def of_scenario(scenario: Scenario, tokens_per_s: float) -> Demand:
     """Return the requests of a scenario's workload.
 
-    Where requests wait for answers, each answer is taken to come at `tokens_per_s` and at once.
-    Raises ScenarioError where a trace is malformed, or where nothing ends the arrivals.
+    If requests wait for answers, each answer is assumed to begin immediately and to proceed at
+    `tokens_per_s`. Raises ScenarioError if a trace is malformed, or if the arrivals have no end.
     """
     demand, prefix = _without_prefix(scenario, tokens_per_s), scenario.workload.shared_prefix
     return demand if prefix is None else _with_prefix(demand, prefix, scenario.seed)
 
 
 def _with_prefix(demand: Demand, prefix: SharedPrefix, seed: int) -> Demand:
-    """Return the requests with the text that each begins with."""
+    """Return the requests with the shared text at the beginning of each."""
     own = demand.pieces
 
     def pieces() -> Iterator[Pieces]:
@@ -175,7 +175,7 @@ def _with_prefix(demand: Demand, prefix: SharedPrefix, seed: int) -> Demand:
 
 
 def _without_prefix(scenario: Scenario, tokens_per_s: float) -> Demand:
-    """Return the requests without the texts that stand before their prompts."""
+    """Return the requests without the shared texts before their prompts."""
     workload = scenario.workload
     until_s = float("inf") if scenario.duration_s is None else scenario.duration_s
     if workload.trace is not None:
@@ -204,7 +204,7 @@ def _without_prefix(scenario: Scenario, tokens_per_s: float) -> Demand:
 def of_scenarios(scenarios: Sequence[Scenario], tokens_per_s: float) -> list[Demand]:
     """Return the requests of each different workload among the variants of a file.
 
-    A workload is called by its variant, or by the file's name where there is only one. Raises
+    The name of a workload is that of its variant, or of the file if there is only one. Raises
     ScenarioError as `of_scenario` does.
     """
     different: list[Scenario] = []
@@ -230,7 +230,7 @@ def _is_same_traffic(scenario: Scenario, other: Scenario) -> bool:
 
 
 def _assumption(tokens_per_s: float) -> str:
-    return f"requests wait for answers: {tokens_per_s:g} tokens a second are assumed"
+    return f"requests wait for answers: {tokens_per_s:g} tokens per second are assumed"
 
 
 def _of_sessions(scenario: Scenario, until_s: float, tokens_per_s: float) -> Demand:
@@ -259,7 +259,7 @@ def _of_turns(timed: Iterable[TimedTurn], name: str, notes: list[str]) -> Demand
 def _of_clients(
     scenario: Scenario, clients: WaitingClients, until_s: float, tokens_per_s: float
 ) -> Demand:
-    """Return the requests of clients that ask again when they are answered."""
+    """Return the requests of clients that send again when they are answered."""
     lengths = scenario.workload.lengths(scenario.seed)
     requests = client_requests(lengths, clients, until_s, tokens_per_s)
     timed = list(islice(requests, scenario.requests_wanted or _MAX_REQUESTS))
@@ -276,7 +276,7 @@ def _of_clients(
 def _arrival_times_s(
     arrivals: ArrivalProcess, seed: int, until_s: float, max_requests: int
 ) -> np.ndarray:
-    """Return the arrival times [s] before `until_s`, of at most so many requests."""
+    """Return the arrival times [s] before `until_s`, up to a maximum number."""
     pieces: list[np.ndarray] = []
     drawn = 0
     for piece in arrivals.pieces(stream(seed, "arrivals")):

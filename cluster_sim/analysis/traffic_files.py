@@ -1,4 +1,4 @@
-"""Traffic written for other tools: as a table, or as a trace of Mooncake's format."""
+"""Traffic files for other tools: a table, or a trace in Mooncake's format."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from cluster_sim.whole_files import whole_file
 from cluster_sim.workload.traces.block_numbers import BlockNumbers
 
 BLOCK_TOKENS = 512
-"""Length of a block of Mooncake's format [tokens]."""
+"""Length of a block in Mooncake's format [tokens]."""
 FORMATS = (".parquet", ".jsonl")
 """Suffixes of the files that can be written."""
 
 
 def write(demand: Demand, path: Path) -> None:
-    """Write the requests as the suffix says.
+    """Write the requests in the format of the suffix.
 
-    The suffix is .parquet, or .jsonl for Mooncake's format (milliseconds with microseconds behind
-    the point, identities of blocks of 512 tokens). Raises ScenarioError for another suffix, or where the file cannot be written.
+    The suffix is .parquet, or .jsonl for Mooncake's format (milliseconds with microseconds as
+    decimals, identities of blocks of 512 tokens). Raises ScenarioError for another suffix, or if
+    the file cannot be written.
     """
     if path.suffix not in FORMATS:
         raise ScenarioError.at(
-            str(path), f"'{path.suffix}' is no format of requests; expected {' or '.join(FORMATS)}"
+            str(path),
+            f"'{path.suffix}' is not a format of requests; expected {' or '.join(FORMATS)}",
         )
     try:
         with whole_file(path) as making:
@@ -44,17 +46,17 @@ def write(demand: Demand, path: Path) -> None:
 
 
 def losses(demand: Demand, path: Path) -> Iterator[str]:
-    """Yield what a file of the requests does not hold."""
+    """Yield the information that a file of the requests does not contain."""
     if demand.output_piece is not None or (demand.reading and demand.reading.sessions):
-        yield "requests are written at their times: that turns of sessions wait for answers is not kept"
+        yield "requests are written with their times, without the fact that turns of sessions wait for answers"
     if path.suffix == ".jsonl" and demand.pieces is not None:
         inside = (own for own in _ends_inside(demand) if own % BLOCK_TOKENS)
         if next(inside, None) is not None:
-            yield f"prefixes are written as Mooncake's blocks of {BLOCK_TOKENS} tokens: prompts share whole blocks only, and nothing below {BLOCK_TOKENS} tokens; a .parquet file keeps all"
+            yield f"prefixes are written as Mooncake's blocks of {BLOCK_TOKENS} tokens: prompts share whole blocks only, and no part below {BLOCK_TOKENS} tokens. A .parquet file keeps all pieces"
 
 
 def _ends_inside(demand: Demand) -> Iterator[int]:
-    """Yield how far into its prompt each piece reaches that ends before the prompt [tokens]."""
+    """Yield the length up to the end of each piece that ends before the prompt [tokens]."""
     for prompt, own in zip(demand.prompt_tokens.tolist(), demand.pieces or (), strict=False):
         end = 0
         for _, tokens in own:
@@ -72,7 +74,7 @@ def _table(demand: Demand) -> pa.Table:
     table = pa.table({name: pa.array(column) for name, column in columns.items()})
     if demand.pieces is None:
         return table
-    # Identities may be beyond 64 bits.
+    # Identities may exceed 64 bits.
     kind = pa.list_(pa.struct([("identity", pa.string()), ("tokens", pa.int64())]))
     rows = [
         [{"identity": str(identity), "tokens": tokens} for identity, tokens in own]
@@ -101,6 +103,6 @@ def _mooncake(demand: Demand) -> Iterator[dict[str, Any]]:
 
 
 def _ms(time_s: float) -> float:
-    """Return a time in milliseconds, to the microsecond; a whole number where it is one."""
+    """Return a time in milliseconds, to the microsecond; an integer if it is a whole number."""
     time_ms = round(1e3 * time_s, 3)
     return int(time_ms) if time_ms.is_integer() else time_ms

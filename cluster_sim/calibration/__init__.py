@@ -1,1 +1,1 @@
-"""Constants of hardware and engines, fitted to measurements."""
+"""Fits of the constants of hardware, engines and traffic to measurements."""

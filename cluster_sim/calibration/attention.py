@@ -1,4 +1,4 @@
-"""Constants of attention kernels, fitted to measured ones and tested on shapes not seen."""
+"""Constants of attention kernels, fitted to measured kernels and tested on other shapes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from cluster_sim.typing import Array
 Fit = TypeVar("Fit")
 
 TOLERANCE = 0.03
-"""Relative error at which a kernel begins to count linearly, no longer by its square."""
+"""Relative error above which a kernel counts linearly instead of by its square."""
 MOST_ROWS = 4000
-"""Number of kernels that one fit takes at most, drawn at random."""
+"""Maximum number of kernels per fit; they are drawn at random."""
 SHORT_KEYS = (128, 127)
-"""Values tried for `short_keys`; the second one where a kernel of exactly 128 keys already runs as
-long ones do."""
+"""Values of `short_keys` that are tried. The second one is for devices on which a kernel of exactly
+128 keys
+already runs like longer ones."""
 
 _GENERATION = {
     "start_s": Bounds(6e-6, 5e-7, 5e-5),
@@ -65,7 +66,7 @@ class AttentionKernels:
 
     batch: Array
     tokens: Array
-    """Numbers of tokens per sequence: cached ones in decoding, new ones in prefill."""
+    """Numbers of tokens per sequence: cached tokens in decode, new tokens in prefill."""
     window: Array
     """Lengths of the sliding window [tokens]; 0 without one."""
     heads: Array
@@ -83,7 +84,7 @@ class AttentionKernels:
         return AttentionKernels(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     def sample(self, most: int, seed: int = 0) -> AttentionKernels:
-        """Return at most that many rows, drawn the same way every time."""
+        """Return at most that many rows, drawn with a fixed seed."""
         if len(self) <= most:
             return self
         return self.take(
@@ -97,23 +98,23 @@ class AttentionKernels:
 
     @property
     def keys(self) -> Array:
-        """Numbers of keys that the last query of a sequence sees."""
+        """Number of keys that the last query of a sequence sees, per kernel."""
         return np.where(self.window > 0, np.minimum(self.tokens, self.window), self.tokens)
 
     @property
     def pairs(self) -> Array:
-        """Numbers of causal pairs of query and key of one sequence in prefill."""
+        """Number of causal (query, key) pairs per sequence in prefill, per kernel."""
         hidden = self.tokens - self.keys
         pairs: Array = self.tokens * (self.tokens + 1) / 2 - hidden * (hidden + 1) / 2
         return pairs
 
 
 def attention_kernels(rows: pa.Table) -> AttentionKernels:
-    """Return the kernels of a table with the columns of aiconfigurator's.
+    """Return the kernels of a table with the columns of aiconfigurator.
 
-    These are batch_size, isl, step, num_heads, num_key_value_heads, head_dim, window_size,
-    kv_cache_dtype and latency_ms. `isl + step` is the context in decoding and `isl` the prompt in
-    prefill (`step` is 0 there). Rows without a time, or with one of 0, are broken and left out.
+    The columns are batch_size, isl, step, num_heads, num_key_value_heads, head_dim, window_size,
+    kv_cache_dtype and latency_ms. `isl + step` is the context in decode. In prefill `isl` is the
+    prompt and `step` is 0. Rows without a time above 0 are omitted.
     """
     rows = rows.filter(pc.greater(rows["latency_ms"], 0.0))
 
@@ -134,7 +135,7 @@ def attention_kernels(rows: pa.Table) -> AttentionKernels:
 
 
 def predict_generation(fit: GenerationAttentionFit, kernels: AttentionKernels) -> Array:
-    """Return the time of each kernel by `generation_attention_s` [s]."""
+    """Return the time of each kernel according to `generation_attention_s` [s]."""
     windowed = kernels.keys < kernels.tokens
     floor_s = generation_floor_s(fit, kernels.shape, kernels.batch)
     fixed_s, per_key_s = generation_line(fit, kernels.shape, kernels.batch, windowed=windowed)
@@ -146,16 +147,16 @@ def predict_generation(fit: GenerationAttentionFit, kernels: AttentionKernels) -
 
 
 def predict_context(fit: ContextAttentionFit, kernels: AttentionKernels) -> Array:
-    """Return the time of each kernel by `context_attention_s` [s]."""
+    """Return the time of each kernel according to `context_attention_s` [s]."""
     hidden = kernels.tokens - kernels.keys
-    # second ragged edges, where a window cuts
+    # second ragged edges of tokens whose view is cut by a window
     edges = hidden * (fit.window_keys + fit.tile_tokens * kernels.kv_heads / kernels.heads)
     line = context_line(fit, kernels.shape, kernels.batch)
     line_s = line.fixed_s + kernels.batch * (
         line.per_token_s * kernels.tokens + line.per_pair_s * (kernels.pairs + edges)
     )
     floor_s = context_floor_s(fit, kernels.shape, kernels.batch)
-    # the walk ends with the window
+    # the loop over keys ends with the window
     predicted_s: Array = np.maximum(floor_s, line_s - fit.key_s * hidden)
     return predicted_s
 
@@ -163,16 +164,7 @@ def predict_context(fit: ContextAttentionFit, kernels: AttentionKernels) -> Arra
 def fit_generation(
     kernels: AttentionKernels, like: GenerationAttentionFit | None = None
 ) -> GenerationAttentionFit:
-    """Return the constants that fit decode attention, the same every time; it takes seconds.
-
-    Parameters
-    ----------
-    kernels
-        Measured kernels.
-    like
-        Constants of a similar device, its rates scaled to this one. They hold where few kernels do
-        not tell.
-    """
+    """Return the constants that fit decode attention; deterministic, takes seconds."""
     sample = kernels.sample(MOST_ROWS)
     alike = None if like is None else {name: float(getattr(like, name)) for name in _GENERATION}
 
@@ -196,18 +188,7 @@ def fit_generation(
 def fit_context(
     kernels: AttentionKernels, peak_bandwidth: float, like: ContextAttentionFit | None = None
 ) -> ContextAttentionFit:
-    """Return the constants that fit prefill attention, the same every time; it takes seconds.
-
-    Parameters
-    ----------
-    kernels
-        Measured kernels.
-    peak_bandwidth
-        Peak bandwidth of the device's memory [B/s].
-    like
-        Constants of a similar device, its rates scaled to this one. They hold where few kernels do
-        not tell.
-    """
+    """Return the constants that fit prefill attention; deterministic, takes seconds."""
     sample = kernels.sample(MOST_ROWS)
     alike = None if like is None else {name: float(getattr(like, name)) for name in _CONTEXT}
 
@@ -231,7 +212,7 @@ def cross_validate(
     fit: Callable[[AttentionKernels], Fit],
     predict: Callable[[Fit, AttentionKernels], Array],
 ) -> Errors:
-    """Return the errors on shapes (heads, KV heads, width), each left out of the fit once."""
+    """Return the errors on shapes (heads, KV heads, width), each outside of one fit."""
 
     def refit(seen: Array, held: Array) -> Array:
         return predict(fit(kernels.take(seen)), kernels.take(held))
@@ -253,7 +234,8 @@ def naive_generation(device: Device, kernels: AttentionKernels) -> Array:
 def naive_context(device: Device, kernels: AttentionKernels) -> Array:
     """Return the time of each kernel at the device's peaks [s].
 
-    It is that of bf16 compute, or of memory for queries, keys, values and outputs.
+    It is the larger one of bf16 compute, and of memory traffic for queries, keys, values and
+    outputs.
     """
     flop = 4.0 * kernels.batch * kernels.heads * kernels.head_dim * kernels.pairs
     moved = (

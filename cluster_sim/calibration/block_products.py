@@ -1,4 +1,4 @@
-"""Times of the projections in measured blocks, by this project's fits."""
+"""Times of the projections in measured blocks, according to this project's fits."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from cluster_sim.physics.gemm import gemms_s, laid_out
 from cluster_sim.typing import Array
 
 _PRODUCTS_OF = {"SGLang": "vLLM"}
-"""Engine whose products another engine's blocks are taken to have: both run DeepGEMM, FlashInfer
-and CUTLASS, and those of SGLang alone are not published."""
+"""Engine whose products stand in for those of another engine. Both engines run DeepGEMM, FlashInfer
+and
+CUTLASS, and no separate measurements of SGLang are published."""
 
 
 def block_products(device: Device, engine: str) -> ProductsSeconds:
-    """Return the function from a layer, a precision and tokens to the time of its projections.
+    """Return the function from a layer, a precision and tokens to the time of its projections [s].
 
-    Of every launch the share that the engine hides is taken off. Without a fit of the precision the
-    times are not numbers.
+    The share of every launch that the engine hides is subtracted. If the precision has no fit, the
+    times are NaN.
     """
     fits = device.kernels.gemm if device.kernels is not None else {}
     hidden = device.overhead(engine).launch_overlap

@@ -1,4 +1,4 @@
-"""Calibrated: one fit of a device's kernels, with its errors."""
+"""Calibrated: fit of one kind of a device's kernels, with its errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cluster_sim.hardware.kernel_fits import KernelFits
 
 
 class DeviceFits(NamedTuple):
-    """Fits of some kinds of kernels of a device."""
+    """Fits of several kinds of kernels of a device."""
 
     kernels: KernelFits = KernelFits()
     collectives: CollectiveFits = CollectiveFits()
@@ -23,11 +23,12 @@ class Calibrated:
 
     kind: str
     rows: int
-    """Number of kernels that it was fitted to."""
+    """Number of kernels in the fit."""
     errors: Errors
     naive: Errors
-    """Errors of a roofline: peak bandwidth and peak FLOP/s, whichever is slower; of a collective,
-    latency and bandwidth of the links."""
+    """Errors of a roofline: the slower one of peak bandwidth and peak FLOP/s; for a collective,
+    latency and
+    bandwidth of the links."""
     fits: DeviceFits
     fitted: Errors | None = None
-    """Errors on the kernels that the constants were fitted to; None where they are not counted."""
+    """Errors on the kernels of the fit; None if they are not computed."""

@@ -1,4 +1,4 @@
-"""Constants of collectives, fitted to measured ones and tested on sizes not seen."""
+"""Constants of collectives, fitted to measured ones and tested on sizes outside of the fit."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ COLUMNS = ("op", "ranks", "size_bytes", "latency_ms")
 MEASURED_COLUMNS = ("dataset", "model", "hardware", "framework", "n_devices", "value", "notes")
 """Columns of a table of measurements."""
 FEWEST = 24
-"""Number of collectives of one kind that a fit of about a dozen constants needs."""
+"""Minimum number of collectives of one kind for a fit of about a dozen constants."""
 TOLERANCE = 0.03
-"""Relative error at which a collective begins to count linearly, no longer by its square: single
-runs stray by ten times that."""
+"""Relative error above which a collective counts linearly instead of by its square; single runs
+deviate by
+ten times as much."""
 
 _STARTS, _STARTS_HELD = 10, 6
-"""Number of starts of one fit, and of each fit in cross-validation."""
+"""Number of starts per fit, and per fit in cross-validation."""
 _ROUGH_STEPS, _GO_ON, _STEPS = 20, 2, 100
-"""Steps from each start, number of starts that go on, and their steps."""
+"""Number of steps from each start, number of starts that continue, and number of their steps."""
 _SPREAD = 0.7
-"""Standard deviation of the starts in the logarithm of every constant."""
+"""Standard deviation of the starts, in the logarithm of each constant."""
 _OPERATORS: dict[tuple[str, str], CollectiveKind] = {
     ("custom_allreduce", "trtllm"): "all_reduce",
     ("custom_allreduce", "vllm"): "all_reduce_vllm",
@@ -40,8 +41,9 @@ _OPERATORS: dict[tuple[str, str], CollectiveKind] = {
     ("nccl_reduce_scatter", "nccl"): "reduce_scatter",
     ("nccl_alltoall", "nccl"): "all_to_all",
 }
-"""Kinds by the names of NVIDIA's collectors. Each engine's all-reduce is a kernel of its own, and
-their times differ by half, so that no common fit could be right for either."""
+"""Kinds by the names of NVIDIA's collectors. Each engine has its own all-reduce kernel. Their times
+differ by
+half, so a common fit would be wrong for both."""
 
 
 class MeasuredCollectives(NamedTuple):
@@ -55,7 +57,7 @@ class MeasuredCollectives(NamedTuple):
     """Times [s]."""
 
     def where(self, mask: Array) -> MeasuredCollectives:
-        """Return the rows of a mask."""
+        """Return the rows where the mask is true."""
         return MeasuredCollectives(*(values[mask] for values in self))
 
 
@@ -68,7 +70,7 @@ _RING = {
     "climb_exponent": Bounds(0.5, 0.05, 0.9),
 }
 _NO_COPY = 1e14
-"""Copy bandwidth above which there is no copy at all [B/s]."""
+"""Copy bandwidth above which the fit omits the copy [B/s]."""
 _SWITCHED = {"in_switch": Bounds(1.2, 1.0, 2.0)}
 _ONE_SHOT = {
     "start_s": Bounds(5e-6, 1e-7, 1e-3),
@@ -79,9 +81,9 @@ _ONE_SHOT = {
 
 
 def collectives_table(measurements: pa.Table) -> pa.Table:
-    """Return the collectives among measured operators of NVIDIA's collectors.
+    """Return the collectives in a table of operators measured by NVIDIA's collectors.
 
-    The table has the columns COLUMNS, `system` and `version`.
+    The result has the columns COLUMNS, `system` and `version`.
     """
     is_collective = pc.match_substring_regex(
         measurements["model"], "^operator:(custom_allreduce|nccl_)"
@@ -106,7 +108,7 @@ def collectives_table(measurements: pa.Table) -> pa.Table:
 def measured(table: pa.Table, kind: CollectiveKind) -> MeasuredCollectives:
     """Return the collectives of `kind` in a table with the columns COLUMNS.
 
-    Groups of one and empty tensors are left out.
+    Groups of one device and empty tensors are omitted.
     """
     real = pc.and_(pc.greater_equal(table["ranks"], 2), pc.greater(table["size_bytes"], 0))
     rows = table.filter(pc.and_(pc.equal(table["op"], kind), real))
@@ -121,7 +123,8 @@ def fit_collective(
 ) -> CollectiveFit:
     """Return the constants that fit collectives of one kind, rounded to four digits.
 
-    Robust least squares of the logarithm of time, from several starts; about 0.3 s on one core.
+    The method is robust least squares of the logarithm of time, from several starts. It takes about
+    0.3 s on one core.
 
     Parameters
     ----------
@@ -175,8 +178,9 @@ def cross_validate(
 ) -> Array:
     """Return the time of each collective, predicted from a fit to other sizes [s].
 
-    The sizes are dealt out in turn to `folds` parts, so that no two neighbours are left out
-    together. A size is left out for all ranks.
+    The sizes are assigned to `folds` parts in turn, so that neighbouring sizes are in different
+    parts.
+    A size is excluded for all numbers of ranks.
     """
     _, size = np.unique(rows.size_bytes, return_inverse=True)
     predicted_s = np.empty_like(rows.seconds)
@@ -189,9 +193,10 @@ def cross_validate(
 
 
 def naive_s(device: Device, kind: CollectiveKind, rows: MeasuredCollectives) -> Array:
-    """Return the time of each collective by the data sheet [s].
+    """Return the time of each collective according to the data sheet [s].
 
-    It is the latency of a transfer inside the node, and bytes over the links at their bandwidth.
+    It is the latency of a transfer inside the node, plus the bytes over the links at their
+    bandwidth.
     """
     bandwidth = device.peer_bandwidth_bytes_per_s or np.inf
     return device.peer_latency_s + moved_bytes(kind, rows.ranks, rows.size_bytes) / bandwidth
@@ -200,7 +205,7 @@ def naive_s(device: Device, kind: CollectiveKind, rows: MeasuredCollectives) -> 
 def _bounds(kind: CollectiveKind) -> list[Bounds]:
     """Return the range of each constant of `kind`.
 
-    Sums in the switches show in all-reduces alone, and NCCL has no one-shot algorithm.
+    Reduction in switches only affects all-reduces, and NCCL has no one-shot algorithm.
     """
     switched = _SWITCHED if "all_reduce" in kind else {}
     one_shot = _ONE_SHOT if kind in ("all_reduce", "all_reduce_vllm") else {}

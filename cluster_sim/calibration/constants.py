@@ -1,7 +1,6 @@
-"""Constants of a formula from measured times.
+"""Constants of a formula, fitted to measured times.
 
-They are found by robust least squares of the logarithm of time over the logarithms of the
-constants.
+The method is robust least squares of the logarithm of time over the logarithms of the constants.
 """
 
 from __future__ import annotations
@@ -18,14 +17,15 @@ Constants = dict[str, float]
 """Values of constants by name."""
 
 FEW_SHAPES = 10
-"""Number of shapes up to which a fit leaves out each one alone, not a fifth of them."""
+"""Maximum number of shapes for which each shape is excluded alone; with more, a fifth at a time."""
 ALIKE = 0.3
-"""Distance of a constant from that of a similar device, in its logarithm, that counts as much as a
-kernel that is off by the tolerance."""
+"""Distance of a constant from that of a similar device, in its logarithm, that counts as much as
+one kernel
+with an error of the tolerance."""
 
 
 class Bounds(NamedTuple):
-    """Range that one constant may lie in."""
+    """Range of one constant."""
 
     start: float
     low: float
@@ -35,19 +35,21 @@ class Bounds(NamedTuple):
 
 
 class LogFit(NamedTuple):
-    """A fit of constants to measured times, by the logarithm of both."""
+    """Fit of constants to measured times, in the logarithm of both."""
 
     bounds: Mapping[str, Bounds]
-    """Range of each constant by name."""
+    """Range of each constant, by name."""
     predict: Callable[[Constants], Array]
     """Function from constants to the times of all kernels [s]."""
     seconds: Array
     """Measured times of the kernels [s]."""
     tolerance: float
-    """Relative error at which a kernel begins to count linearly, no longer by its square, so that
-    nearly the median error is made small [1]."""
+    """Relative error above which a kernel counts linearly instead of by its square [1]. The fit
+    then nearly
+    minimises the median error."""
     alike: Constants | None = None
-    """Constants of a similar device, which hold where the kernels do not tell."""
+    """Constants of a similar device, which are used where the kernels do not determine a constant.
+    """
 
     def solved(self, start: Constants | None = None, steps: int = 100) -> tuple[float, Constants]:
         """Return the remaining cost and the constants.
@@ -57,7 +59,7 @@ class LogFit(NamedTuple):
         start
             Constants to start from. Default: `alike`, or else the start of each range.
         steps
-            Number of steps at most.
+            Maximum number of steps.
         """
         from scipy.optimize import least_squares  # slow to import, and needed here only
 
@@ -97,7 +99,7 @@ class LogFit(NamedTuple):
 
 
 def rounded(bounds: Mapping[str, Bounds], constants: Constants) -> Constants:
-    """Return the constants rounded to four digits, and to zero where one vanishes."""
+    """Return the constants rounded to four digits, or to zero at an end that means zero."""
     return {
         name: 0.0
         if bound.vanishes and constants[name] < 1.5 * bound.low
@@ -109,21 +111,21 @@ def rounded(bounds: Mapping[str, Bounds], constants: Constants) -> Constants:
 def cross_validated(
     shapes: Array, seconds: Array, refit: Callable[[Array, Array], Array], seed: int = 0
 ) -> Errors:
-    """Return the errors on kernels of shapes that a fit has not seen.
+    """Return the errors on kernels of shapes outside of the fit.
 
-    Shapes are left out a fifth at a time, or one by one where they are few.
+    A fifth of the shapes is excluded at a time. If there are few shapes, each is excluded alone.
 
     Parameters
     ----------
     shapes
-        Numbers that describe each kernel's shape: one row per number, one column per kernel.
+        Numbers that describe the shape of each kernel: one row per number, one column per kernel.
     seconds
         Measured times of the kernels [s].
     refit
-        Function that fits the kernels of its first mask and returns predicted times of those of its
-        second [s].
+    Function that fits the kernels of its first mask, and returns the predicted times of the
+        kernels of its second mask [s].
     seed
-        Seed of the order in which shapes are left out.
+        Seed of the order in which shapes are excluded.
     """
     kinds, shape_of = np.unique(shapes, axis=1, return_inverse=True)
     count = kinds.shape[1]

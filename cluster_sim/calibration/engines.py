@@ -1,4 +1,4 @@
-"""Engines that tables of measured kernels name, and what stands for kernels that none measured."""
+"""Engines in tables of measured kernels, and substitutes for kernels that were not measured."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from cluster_sim.calibration.fit_options import FitOptions
 from cluster_sim.hardware.device import Device
 
 ENGINES = {"trtllm": "TensorRT-LLM", "sglang": "SGLang", "vllm": "vLLM"}
-"""Names of engines by those of aiconfigurator's tables. The kernels of the first one that a table
-has hold for engines without any of their own, as those of TensorRT-LLM do for products."""
+"""Names of engines by their names in aiconfigurator's tables. The kernels of the first engine that
+a table
+contains are used for engines without measurements, as those of TensorRT-LLM for products."""
 
 
 def by_engine(table: pa.Table, choice: FitOptions) -> Iterator[tuple[str, str, pa.Table]]:
-    """Yield the engine's name, the name that its fits are kept under, and its rows.
+    """Yield the name of the engine, the name of its fits, and its rows.
 
-    The name that they are kept under is empty where they hold for all engines. A choice of one
-    engine leaves out the others' rows. A table without a column for the engine holds those of the
-    engine that was chosen.
+    The name of the fits is empty if they hold for all engines. A chosen engine excludes the rows of
+    other engines. A table without a column for the engine holds rows of the chosen engine.
     """
     if "engine" not in table.column_names:
         yield choice.engine, choice.engine, table
@@ -35,9 +35,9 @@ def by_engine(table: pa.Table, choice: FitOptions) -> Iterator[tuple[str, str, p
 
 
 def shares_of_peaks(device: Device) -> tuple[float, float]:
-    """Return the rates of moving caches and of attention that hold without measurements.
+    """Return the rates of cache traffic and of attention without measurements.
 
-    They are the device's shares of its peaks [B/s, FLOP/s], as step times take them.
+    They are the device's shares of its peaks [B/s, FLOP/s], which step times use too.
     """
     bandwidth, flop_per_s = device.memory.bandwidth_bytes_per_s, device.peak.bf16_flop_per_s
     if (shares := device.efficiency) is None:

@@ -14,10 +14,10 @@ class Errors(NamedTuple):
     median: float
     """Median error."""
     p90: float
-    """Error that nine of ten kernels stay below."""
+    """Error that nine of ten kernels do not exceed."""
 
     @classmethod
     def of(cls, predicted_s: ArrayLike, measured_s: ArrayLike) -> Errors:
-        """Return the errors of predicted times against measured ones, in the same order."""
+        """Return the errors of predicted times; both arguments have the same order."""
         off = np.abs(np.asarray(predicted_s) / np.asarray(measured_s) - 1.0)
         return cls(float(np.median(off)), float(np.percentile(off, 90)))

@@ -1,4 +1,4 @@
-"""Choice of the measured kernels that are fitted."""
+"""Options that select the measured kernels of a fit."""
 
 from __future__ import annotations
 
@@ -15,33 +15,35 @@ DTYPES: dict[str, tuple[Precision, float]] = {
     "nvfp4": ("fp4", 0.5625),
     "fp4": ("fp4", 0.5625),
 }
-"""Precision and bytes per weight by the names of the tables."""
+"""Precision and bytes per weight, by the names in the tables."""
 _FEWEST = 100
-"""Number of kernels of one kind for five folds of a dozen constants."""
+"""Minimum number of kernels of one kind: five folds of a dozen constants need as many."""
 _FEWEST_ALIKE = 20
-"""Number of kernels of one kind with the constants of a similar device to lean on."""
+"""Minimum number of kernels of one kind with the constants of a similar device."""
 
 
 @dataclass(frozen=True)
 class FitOptions:
-    """Choice of the kernels of a table that are fitted, and how."""
+    """Options of a fit, which select kernels of a table."""
 
     processors: int
     """Number of streaming multiprocessors of the device."""
     engine: str = ""
-    """Engine whose kernels these are; its fits are kept apart, as `fp8_vllm`."""
+    """Engine of these kernels; its fits get a separate name, such as `fp8_vllm`."""
     like: Device | None = None
-    """Similar device, whose constants hold where few kernels do not tell: twenty of a kind suffice
-    then, not a hundred."""
+    """Similar device, whose constants are used where the kernels do not determine a constant.
+    Twenty kernels of
+    a kind are enough then, instead of a hundred."""
     widest_fp8: int = 10**6
-    """Widest heads over an 8-bit cache that count: beyond, an engine may fall back to kernels
-    several times as slow."""
+    """Maximum width of heads with an 8-bit cache: for wider heads, an engine may use kernels that
+    are several
+    times as slow."""
 
     @property
     def fewest(self) -> int:
-        """Number of kernels of one kind that a fit needs."""
+        """Minimum number of kernels of one kind for a fit."""
         return _FEWEST if self.like is None else _FEWEST_ALIKE
 
     def key(self, precision: str) -> str:
-        """Return the name under which the fit of a precision is kept."""
+        """Return the name of the fit of a precision."""
         return fit_name(precision, self.engine)

@@ -1,4 +1,4 @@
-"""Constants of matrix products, fitted to measured kernels and tested on shapes not seen."""
+"""Constants of matrix products, fitted to measured kernels and tested on other shapes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from cluster_sim.physics.gemm import TileLayout, gemms_s, laid_out
 from cluster_sim.typing import Array
 
 ROWS = 4000
-"""Number of kernels that one fit takes at most, drawn at random.
+"""Maximum number of kernels per fit; they are drawn at random.
 
-More change no constant by a notable amount, and take longer."""
+More kernels change no constant notably, and take longer.
+"""
 TOLERANCE = 0.02
-"""Relative error at which a kernel begins to count linearly, no longer by its square."""
+"""Relative error above which a kernel counts linearly instead of by its square."""
 
 _ROUGH_ROWS, _ROUGH_STARTS, _STARTS = 400, 8, 2
-"""Kernels and starts of a rough fit, and number of its best ends that go on with all kernels."""
+"""Number of kernels and starts of a rough fit, and number of its best results that continue with
+all kernels."""
 _SPREAD = 0.7
-"""Standard deviation of the starts in the logarithm of every constant."""
+"""Standard deviation of the starts, in the logarithm of each constant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +45,12 @@ class Products:
         return Products(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     def laid_out(self, silicon: Silicon) -> TileLayout:
-        """Return the layout of the products into tiles."""
+        """Return the possible layouts of the products as tiles."""
         return laid_out(self.m, self.n, self.k, silicon.element_bytes, silicon.processors)
 
 
 class Silicon(NamedTuple):
-    """The device that products ran on, as its data sheet describes it; no fit exceeds a peak."""
+    """Device of the measured products according to its data sheet; no fit exceeds a peak."""
 
     element_bytes: float
     """Size of one weight, scales included [B]."""
@@ -70,12 +72,12 @@ def fit_gemm(
     products
         Measured products.
     silicon
-        Device that they ran on.
+        Device of the measurements.
     seed
         Seed of the starts and of the sample; the same seed gives the same constants.
     like
-        Kernels of a similar device, their rates scaled to this one. Its constants hold where few
-        products do not tell.
+    Kernels of a similar device, with rates scaled to this one. They are used where the products
+        do not determine a constant.
 
     Raises
     ------
@@ -118,14 +120,14 @@ def fit_gemm(
 
 
 def errors(fit: GemmFit, products: Products) -> Errors:
-    """Return the errors of `fit` on products."""
+    """Return the errors of a fit on products."""
     return Errors.of(_predicted_s(fit, products), products.seconds)
 
 
 def cross_validate(products: Products, silicon: Silicon, like: GemmFit | None = None) -> Errors:
-    """Return the errors on weight matrices (n, k) that constants were not fitted to.
+    """Return the errors on weight matrices (n, k) outside of the fit.
 
-    Parameters are those of `fit_gemm`.
+    The parameters are those of `fit_gemm`.
     """
 
     def refit(seen: Array, held: Array) -> Array:
@@ -135,7 +137,7 @@ def cross_validate(products: Products, silicon: Silicon, like: GemmFit | None = 
 
 
 def naive_s(products: Products, silicon: Silicon) -> Array:
-    """Return the time of each product at the peaks, for comparison [s]."""
+    """Return the time of each product at the device's peaks, for comparison [s]."""
     moved = silicon.element_bytes * products.n * products.k + 2.0 * products.m * (
         products.n + products.k
     )
@@ -151,7 +153,7 @@ def _predicted_s(fit: GemmFit, products: Products) -> Array:
 
 
 def _bounds(silicon: Silicon) -> dict[str, Bounds]:
-    """Return the range that each constant may lie in, by the name of its field."""
+    """Return the range of each constant, by the name of its field."""
     flop_per_s, bandwidth = silicon.peak_flop_per_s, silicon.peak_bandwidth
     return {
         "launch_s": Bounds(2e-6, 1e-7, 1e-3),

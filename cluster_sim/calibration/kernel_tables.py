@@ -1,4 +1,4 @@
-"""Tables of measured kernels: products, attention and collectives read from files."""
+"""Tables of measured kernels in files: products, attention and collectives."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ _KINDS = {
     "architecture": sparse_blocks.COLUMNS,
     "op": _ATTENTION_COLUMNS,
 }
-"""Columns of each kind of table, by a column that it alone has."""
+"""Columns of each kind of table, by a column that only this kind has."""
 
 
 def read_kernels(path: Path, system: str | None = None, collector: str = "") -> list[pa.Table]:
-    """Return the kernels in a Parquet or CSV file: products, attention, collectives, a table each.
+    """Return the kernels in a Parquet or CSV file, as one table for each kind.
 
-    The file has the columns of aiconfigurator's tables, or those of a table of measurements
-    (`operators`).
+    The kinds are products, attention and collectives. The file has the columns of aiconfigurator's
+    tables, or those of a table of measurements (`operators`).
 
     Parameters
     ----------
     path
         Path of the file.
     system
-        System whose kernels are read, where the file has several.
+        System whose kernels are read, for files with several.
     collector
-        Beginning of the `version` of the kernels that are read.
+        Prefix of the `version` of the kernels that are read.
 
     Raises
     ------
     ScenarioError
-        The file cannot be read, lacks columns, or holds no such rows.
+        The file cannot be read, lacks columns, or has no such rows.
     """
     import pyarrow.csv
     import pyarrow.parquet
@@ -66,7 +66,7 @@ def read_kernels(path: Path, system: str | None = None, collector: str = "") -> 
         )
     except (pa.ArrowInvalid, OSError) as fault:
         raise ScenarioError.at(
-            str(path), f"is no table of kernels: {str(fault).splitlines()[0]}"
+            str(path), f"is not a table of kernels: {str(fault).splitlines()[0]}"
         ) from fault
     if "latency" in table.column_names and "latency_ms" not in table.column_names:
         renamed = {"latency": "latency_ms"}
@@ -81,12 +81,14 @@ def read_kernels(path: Path, system: str | None = None, collector: str = "") -> 
     chosen = (_chosen(path, table, system, collector) for table in tables)
     kernels = [rows for rows in chosen if len(rows)]
     if not kernels:
-        raise ScenarioError.at(str(path), "holds no kernels with a time above 0")
+        raise ScenarioError.at(
+            str(path), "got no kernels with a time above 0; expected at least one"
+        )
     return kernels
 
 
 def _checked(path: Path, table: pa.Table) -> pa.Table:
-    """Return the table. Raise ScenarioError where columns are missing or hold no numbers."""
+    """Return the table. Raise ScenarioError if columns are missing or hold no numbers."""
     wanted = next(
         (columns for name, columns in _KINDS.items() if name in table.column_names),
         _ATTENTION_COLUMNS,
@@ -103,12 +105,12 @@ def _checked(path: Path, table: pa.Table) -> pa.Table:
 
 
 def _chosen(path: Path, table: pa.Table, system: str | None, collector: str) -> pa.Table:
-    """Return the rows of a system and a collector whose time is above 0."""
+    """Return the rows of a system and a collector with a time above 0."""
     if "system" in table.column_names:
         systems = sorted(str(name) for name in pc.unique(table["system"]).to_pylist())
         if system not in systems and len(systems) > 1:
             raise ScenarioError.at(
-                str(path), f"holds kernels of {', '.join(systems)}; name one with --system"
+                str(path), f"has kernels of {', '.join(systems)}; choose one with --system"
             )
         if system in systems:
             table = table.filter(pc.equal(table["system"], system))

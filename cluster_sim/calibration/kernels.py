@@ -1,6 +1,6 @@
 """Constants of a device's kernels, fitted to tables of measured kernels.
 
-Each fit comes with its errors on kernels that it was not fitted to.
+Each fit has errors on kernels outside of the fit.
 """
 
 from __future__ import annotations
@@ -26,22 +26,24 @@ from cluster_sim.hardware.kernel_fits import KernelFits
 from cluster_sim.hardware.precision import Precision
 
 _CACHED = 0.05
-"""Share of decode kernels faster than the memory from which a table tells of the cache."""
+"""Share of decode kernels faster than the memory above which a table counts as measured from the
+cache."""
 
 
 def processors_of(device: Device, tables: Sequence[pa.Table]) -> int:
-    """Return the streaming multiprocessors of a device; 1 where the tables need no such number.
+    """Return the number of streaming multiprocessors; 1 if the tables do not need it.
 
     Raises
     ------
     ScenarioError
-        A table has matrix products, and the device's file does not say how many there are.
+        A table has matrix products, and the file of the device does not give the number.
     """
     if device.kernels is not None and device.kernels.gemm:
         return next(iter(device.kernels.gemm.values())).processors
     if any("gemm_dtype" in rows.column_names for rows in tables):
         raise ScenarioError.at(
-            "--processors", f"is missing: the file of {device.name} does not say how many it has"
+            "--processors",
+            f"is missing; expected the number of streaming multiprocessors, which the file of {device.name} does not give",
         )
     return 1
 
@@ -49,10 +51,10 @@ def processors_of(device: Device, tables: Sequence[pa.Table]) -> int:
 def calibrate(tables: list[pa.Table], device: Device, choice: FitOptions) -> Iterator[Calibrated]:
     """Yield the errors and the fit of each kind of kernel in the tables.
 
-    They take up to half a minute each. A collective comes once per number of ranks, always with the
-    fit to all of them. Passed over are kinds with too few kernels (of collectives, two dozen),
-    precisions that the device does not have, and decode kernels that mostly ran from the cache (one
-    in twenty faster than the memory could be).
+    A kind takes up to half a minute. A collective appears once per number of ranks, always with the
+    fit to all numbers. The following are skipped: kinds with too few kernels (two dozen for
+    collectives), precisions that the device does not have, and decode kernels that mostly ran from
+    the cache (more than one in twenty is faster than the memory allows).
     """
     for table in tables:
         if "size_bytes" in table.column_names:
@@ -69,7 +71,7 @@ def calibrate(tables: list[pa.Table], device: Device, choice: FitOptions) -> Ite
 
 
 def with_kernels(device: Device, found: Iterable[DeviceFits]) -> dict[str, Any]:
-    """Return the device as a file has it, with new fits in place of the same kinds of its own."""
+    """Return the content of the device's file, with new fits replacing old ones of each kind."""
     kernels, between = device.kernels, device.collectives
     for fits in found:
         between = between.updated(fits.collectives)
@@ -142,10 +144,10 @@ def _prefill(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[Ca
 def _attention(
     table: pa.Table, op: str, choice: FitOptions
 ) -> Iterator[tuple[Precision, attention.AttentionKernels]]:
-    """Yield the kernels of one kind by the precision of the KV cache, where there are enough.
+    """Yield the kernels of one kind, by precision of the KV cache, if there are enough of them.
 
-    Prompts of one token are left out: engines run decode kernels on them. So are 16-bit queries on
-    an 8-bit cache where there are 8-bit ones as well, which an engine that has them takes.
+    Prompts of one token are omitted, because engines run decode kernels for them. 16-bit queries on
+    an 8-bit cache are omitted if there are 8-bit queries too, because engines prefer those.
     """
     rows = table.filter(pc.equal(table["op"], op))
     if op == "context_attention":

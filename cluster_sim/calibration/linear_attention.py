@@ -1,4 +1,4 @@
-"""Constants of linear attention, fitted to measured blocks and tested on shapes not seen."""
+"""Constants of linear attention, fitted to measured blocks and tested on other shapes."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from cluster_sim.physics.linear_attention import (
 from cluster_sim.typing import Array
 
 TOLERANCE = 0.03
-"""Relative error at which a block begins to count linearly, no longer by its square."""
+"""Relative error above which a block counts linearly instead of by its square."""
 FEWEST = 15
-"""Number of blocks that a fit needs."""
+"""Minimum number of blocks for a fit."""
 
 _DECODE = {
     "start_s": Bounds(6e-6, 5e-7, 5e-4),
@@ -51,11 +51,11 @@ _PREFILL = {
     "prompt_channel_s": Bounds(1e-12, 1e-15, 1e-9, vanishes=True),
 }
 _UNLIMITED = 1e30
-"""Rate of what was not measured while the rest is fitted."""
+"""Rate that stands for unmeasured parts while the rest is fitted."""
 
 
 class _Phase(NamedTuple):
-    """Phase of serving, with its constants."""
+    """Phase of serving, with the bounds of its constants."""
 
     name: str
     bounds: dict[str, Bounds]
@@ -63,13 +63,13 @@ class _Phase(NamedTuple):
 
 
 def predict_decode(fit: LinearAttentionFit, blocks: StateBlocks) -> Array:
-    """Return the time of each decoding block [s]."""
+    """Return the time of each block in decode [s]."""
     seconds: Array = linear_decode_s(fit, blocks.shape, blocks.sequences)
     return seconds
 
 
 def predict_prefill(fit: LinearAttentionFit, blocks: StateBlocks) -> Array:
-    """Return the time of each block of prompts [s]."""
+    """Return the time of each block in prefill [s]."""
     seconds: Array = linear_prefill_s(fit, blocks.shape, blocks.sequences, blocks.tokens)
     return seconds
 
@@ -81,9 +81,9 @@ _PHASES = (
 
 
 def calibrate_linear(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[Calibrated]:
-    """Yield the errors and the fit of each kind of layer, one per phase, of each engine.
+    """Yield the errors and the fit of each kind of layer, per engine and phase.
 
-    Passed over are kinds with fewer than `FEWEST` blocks of either phase.
+    Kinds with fewer than `FEWEST` blocks of one phase are skipped.
     """
     for engine, kept_as, rows in by_engine(table, choice):
         for op, kind in KINDS.items():
@@ -107,16 +107,17 @@ def calibrate_linear(table: pa.Table, device: Device, choice: FitOptions) -> Ite
 def fit_linear(
     blocks: list[StateBlocks], device: Device, kind: str
 ) -> tuple[LinearAttentionFit, list[Errors]]:
-    """Return the constants that fit blocks of decoding and of prefill, and their errors.
+    """Return the constants that fit blocks of decode and prefill, and their errors.
 
-    The errors are those on whole shapes (model and heads) left out, of decoding and of prefill.
+    The errors are those on whole shapes (model and heads) outside of the fit, in decode and in
+    prefill.
 
     Parameters
     ----------
     blocks
-        Measured blocks of decoding and of prefill.
+        Measured blocks of decode and of prefill.
     device
-        Device that they ran on; of what was not measured, shares of its peaks are the constants.
+        Device of the measurements; shares of its peaks are the constants of unmeasured parts.
     kind
         Kind of layer.
     """
@@ -141,7 +142,7 @@ def fit_linear(
 
 
 def _fit_phase(phase: _Phase, blocks: StateBlocks, kind: str) -> Constants:
-    """Return the constants of one phase; of Mamba-2, those that the convolution tells."""
+    """Return the constants of one phase; for Mamba-2, those of the convolution."""
     given: Constants = {}
     if kind in ONLY_CONVOLUTION:
         given = {"bandwidth_bytes_per_s": _UNLIMITED, "free_heads": 0.0}
@@ -158,12 +159,12 @@ def _fit_phase(phase: _Phase, blocks: StateBlocks, kind: str) -> Constants:
 
 
 def _made(constants: Constants) -> LinearAttentionFit:
-    # a fit tries thousands of guesses, which its bounds keep in range: none is validated
+    # a fit tries thousands of guesses, which its bounds keep in range, so none is validated
     return LinearAttentionFit.model_construct(**constants)  # type: ignore[arg-type]
 
 
 def _seen(fit: LinearAttentionFit, kind: str) -> LinearAttentionFit:
-    """Return the fit of what was measured: without the scan where that was not."""
+    """Return the fit of the measured parts: without the scan if it was not measured."""
     if kind not in ONLY_CONVOLUTION:
         return fit
     rates = ("bandwidth_bytes_per_s", "compute_flop_per_s")

@@ -1,6 +1,6 @@
-"""Models that measurements name, in the keys of `Model`.
+"""Models in measurements, as keys of `Model`.
 
-Those that the catalog does not offer to scenarios lie in its folder `measured_models`.
+Models that the catalog does not offer to scenarios are in its folder `measured_models`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,7 @@ def is_known_model(name: str) -> bool:
 
 
 def model_keys(name: str) -> dict[str, Any]:
-    """Return the keys of the model called `name`; shared, never change them.
-
-    Raises
-    ------
-    OSError
-        There is no such model.
-    """
+    """Return the keys of the model called `name`. The mapping is shared: do not change it."""
     folder = next((folder for folder in _FOLDERS if name in catalog_names(folder)), "models")
     keys: dict[str, Any] = catalog_entry(folder, name)
     return keys

@@ -1,6 +1,6 @@
-"""Kernels among the rows of a table of measurements, as tables that calibration reads.
+"""Kernels in a table of measurements, converted to tables for calibration.
 
-Their columns are those of aiconfigurator's tables.
+The columns of the result are those of aiconfigurator's tables.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 COLUMNS = ("model", "hardware", "precision", "concurrency_or_rate", "value", "framework", "metric")
-"""Columns of the table of measurements; where `metric` is operator_latency, `value` is in ms."""
+"""Columns of the table of measurements. If `metric` is operator_latency, `value` is in ms."""
 
 _GEMM = re.compile(r"operator:gemm n=(\d+) k=(\d+)")
 _DECODE = re.compile(r"operator:generation_attention heads=(\d+) kv=(\d+) hd=(\d+).* past=(\d+)")
@@ -22,12 +22,13 @@ _COUNT = re.compile(r"(?:m|batch)=(\d+)")
 
 
 def tables(measurements: pa.Table) -> list[pa.Table]:
-    """Return the matrix products and the attention kernels, a table of each that has rows.
+    """Return the matrix products and the attention kernels: one table for each that has rows.
 
-    Of an operator such as `operator:gemm n=8192 k=8192 (70B o_proj)` the column model has the
-    shape, and concurrency_or_rate the tokens or sequences (`m=16`, `batch=4`). Precisions read like
-    `bfloat16/kv fp8`. Other rows, and other operators, are left out. `H100` and `A100-80GB` are the
-    systems h100_sxm and a100_sxm.
+    For an operator such as `operator:gemm n=8192 k=8192 (70B o_proj)` the column model gives the
+    shape, and concurrency_or_rate gives the tokens or sequences (`m=16`, `batch=4`). Precisions are
+    written like `bfloat16/kv fp8`. Other rows and operators are omitted. `H100` and `A100-80GB`
+    become
+    the systems h100_sxm and a100_sxm.
     """
     products, attention = [], []
     latencies = measurements.filter(pc.equal(measurements["metric"], "operator_latency"))
@@ -72,7 +73,7 @@ def _attention(row: Mapping[str, Any], shape: re.Match[str], batch: int) -> dict
 
 
 def system(hardware: str) -> str:
-    """Return the name of a device in aiconfigurator's tables.
+    """Return the name of a device (`hardware`) in aiconfigurator's tables.
 
     >>> system("A100-80GB")
     'a100_sxm'

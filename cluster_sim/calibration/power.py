@@ -1,15 +1,16 @@
-"""Constants of the power of kernels, from measured boards whose readings repeat.
+"""Constants of the power of kernels, from measured boards whose readings are repeatable.
 
-A kernel draws  min(limit, busy + active (1 - start/t) + e_mem BW + e_flop FLOPS),  the formula of
-`physics.power` at the clock it ran at: kernels shorter than their start find the processors mostly
-empty.
+    P = min(limit, busy + active (1 - start/t) + e_mem BW + e_flop FLOPS)
 
-Readings are means of a sampler over a short while, and those of some collectors do not repeat: the
-same product with 160 and with 161 tokens reads 258 and 671 W. So the collectors are weighed before
-anything is fitted. Two kernels of one kind are alike when time, bytes and FLOP are each within
-about 15 %. Of each kind the collector counts whose like kernels differ least, and a kind is left
-out where even those differ by more than `WORST` in the median: no formula comes below that. Errors
-are those on shapes that the fit has not seen.
+This is the formula of `physics.power` at the clock at which the kernel ran. The processors are
+mostly idle during kernels that are shorter than their start.
+
+Readings are means of a sampler over a short time, and some collectors are not repeatable: one
+product with 160 and with 161 tokens reads 258 and 671 W. Therefore the collectors are compared
+before the fit. Two kernels of one kind are similar if time, bytes and FLOP differ by less than
+about 15 %. For each kind, the collector counts whose similar kernels differ least. A kind is
+omitted if even those differ by more than `WORST` in the median, because no formula can be better.
+Errors are those on shapes outside of the fit.
 """
 
 from __future__ import annotations
@@ -28,16 +29,18 @@ from cluster_sim.calibration.errors import Errors
 from cluster_sim.typing import Array
 
 WORST = 0.15
-"""Median difference of like kernels up to which a kind is fitted."""
+"""Maximum median difference of similar kernels for a kind to be fitted."""
 FEWEST = 300
-"""Number of kernels of a kind that one collector must have measured."""
+"""Minimum number of kernels of a kind from one collector."""
 ROWS = 1500
-"""Number of kernels that one fit takes at most, drawn at random."""
+"""Maximum number of kernels per fit; they are drawn at random."""
 
 _ALIKE = 0.15
-"""Distance of like kernels in the logarithms of time, bytes and FLOP."""
+"""Maximum distance of similar kernels in the logarithms of time, bytes and FLOP."""
 _REPEATS = 0.2
-"""Difference from the nearest like kernel up to which a reading repeats; only those are fitted."""
+"""Maximum difference from the nearest similar kernel for a reading to count as repeatable; only
+such
+readings are fitted."""
 _WEIGHT_BYTES = {
     "bfloat16": 2.0,
     "bf16": 2.0,
@@ -48,7 +51,9 @@ _WEIGHT_BYTES = {
 }
 _TOLERANCE = 0.05
 _KNEE = 12
-"""Sharpness of the limit: boards near it draw a few percent less, as it is kept on the mean."""
+"""Sharpness of the power limit: boards near the limit draw a few percent less, because the limit
+applies to
+the mean."""
 
 
 class KernelPower(NamedTuple):
@@ -65,15 +70,16 @@ _STARTS = (
     KernelPower(200.0, 200.0, 5e-6, 50e-12, 0.4e-12),
     KernelPower(200.0, 300.0, 5e-5, 20e-12, 0.1e-12),
 )
-"""Constants that a fit starts from. Kernels' starts are short in most collectors' loops and long
-where each launch waits for the host."""
+"""Constants from which a fit starts. Starts of kernels are short in the loops of most collectors,
+and long if
+each launch waits for the host."""
 _LOW = KernelPower(50.0, 1.0, 1e-7, 1e-13, 1e-15)
 _HIGH = KernelPower(400.0, 1000.0, 1e-4, 400e-12, 3e-12)
 
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """Kernels of one kind and the power of the board while they ran, one per row."""
+    """Kernels of one kind and the power of the board during each of them, one per row."""
 
     seconds: Array
     bytes: Array
@@ -81,7 +87,7 @@ class Readings:
     watts: Array
     limit_w: Array
     shape: Array
-    """Numbers that describe the shape of the weights or heads, one row per number."""
+    """Numbers that describe the shape of the weights or heads; one row per number."""
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -93,7 +99,7 @@ class Readings:
 
 @dataclass(frozen=True)
 class CalibratedPower:
-    """Readings of one kind of kernel, and the fit to them where they repeat."""
+    """Readings of one kind of kernel, and the fit if they are repeatable."""
 
     kind: str
     collector: str
@@ -101,18 +107,18 @@ class CalibratedPower:
     rows: int
     """Number of readings."""
     difference: float
-    """Median difference of like kernels, as a share."""
+    """Median difference of similar kernels, as a share."""
     errors: Errors | None = None
     """Errors by cross-validation on all readings."""
     repeating: Errors | None = None
-    """Errors by cross-validation on the readings that repeat."""
+    """Errors by cross-validation on the repeatable readings."""
     fit: KernelPower | None = None
 
 
 def calibrate(tables: list[pa.Table]) -> Iterator[CalibratedPower]:
     """Yield the fit of each kind of kernel in tables with `power_w` and `power_limit_w`.
 
-    Each takes about ten seconds.
+    Each kind takes about ten seconds.
     """
     for table in tables:
         if not {"power_w", "power_limit_w", "version"} <= set(table.column_names):
@@ -135,9 +141,9 @@ def calibrate(tables: list[pa.Table]) -> Iterator[CalibratedPower]:
 
 
 def differences(readings: Readings) -> Array:
-    """Return the difference of each kernel's reading from that of the nearest like kernel.
+    """Return the difference of each kernel's reading from that of the nearest similar kernel.
 
-    It is a share; NaN where no kernel is like it.
+    It is a share [1]; NaN if there is no similar kernel.
     """
     from scipy.spatial import cKDTree
 
@@ -173,9 +179,9 @@ def _calibrated(kind: str, collector: str, readings: Readings, off: Array) -> Ca
 
 
 def fit_power(readings: Readings, seed: int = 0) -> KernelPower:
-    """Return the constants that fit `readings`; nearly the median error is made small.
+    """Return the constants that fit `readings`; the method nearly minimises the median error.
 
-    The same `seed` gives the same constants.
+    Equal values of `seed` give equal constants.
     """
     from scipy.optimize import least_squares
 
@@ -216,7 +222,7 @@ def kernel_w(fit: KernelPower, readings: Readings) -> Array:
 def kinds(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     """Yield the kinds of kernels in a table: name and rows.
 
-    Products are parted by precision, attention of prefill and of decoding by that of the cache.
+    Products are separated by precision, attention by phase and by the precision of the cache.
     """
     if "gemm_dtype" in table.column_names:
         for dtype in _WEIGHT_BYTES:
@@ -229,9 +235,9 @@ def kinds(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 
 
 def readings_of(rows: pa.Table) -> Readings:
-    """Return the kernels of one kind, with the bytes and FLOP that they must move and do.
+    """Return the kernels of one kind, with their minimum bytes and FLOP.
 
-    `rows` are those of one kind, as `kinds` yields them.
+    `rows` holds one kind, as `kinds` yields it.
     """
 
     def column(name: str) -> Array:
@@ -255,7 +261,7 @@ def readings_of(rows: pa.Table) -> Readings:
         )
     kernels = attention_kernels(rows)
     shape = np.stack([kernels.heads, kernels.kv_heads, kernels.head_dim, kernels.window])
-    # bytes of queries in and out, 2 B each; and the FLOP of a pair of query and key
+    # bytes of queries and outputs, 2 B per value; and FLOP per (query, key) pair
     queries = 4.0 * kernels.batch * kernels.heads * kernels.head_dim
     decoding = len(rows) > 0 and rows["op"][0].as_py() == "generation_attention"
     tokens, pairs = (1.0, kernels.keys) if decoding else (kernels.tokens, kernels.pairs)

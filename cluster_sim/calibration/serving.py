@@ -1,6 +1,6 @@
-"""What an engine makes of a device's kernels in whole steps, fitted to measured serving runs.
+"""Constants of an engine, fitted to measured serving runs.
 
-The constants are overlap of launches, relative times of kernels, and host overheads.
+The constants are the overlap of launches, relative times of kernels, and host overheads.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.typing import Array
 
 _TTFT_WEIGHT = 0.4
-"""Weight of errors of TTFT, which varies more than twice as much as TPOT when measured again."""
+"""Weight of errors of TTFT, which varies more than twice as much as TPOT between repeated runs."""
 _PULL = 0.01
-"""Weight that draws every constant to where it started, per factor of e."""
+"""Weight that pulls each constant to its start, per factor of e."""
 
 
 @dataclass(frozen=True)
 class ServingFit:
-    """A device with fitted constants, and how well they fit."""
+    """Device with fitted constants, and the errors of the fit."""
 
     device: Device
     tpot_errors: Array
-    """Signed relative error of TPOT of each row, in the order given."""
+    """Signed relative error of TPOT of each row, in the given order."""
     ttft_errors: Array
-    """Signed relative error of TTFT of each row; NaN where it was not measured."""
+    """Signed relative error of TTFT of each row; NaN if it was not measured."""
 
 
 def fit_serving(device: Device, rows: Sequence[ServingRow]) -> ServingFit:
-    """Return the device with the efficiencies and overheads that its runs tell.
+    """Return the device with efficiencies and overheads fitted to its runs.
 
-    Robust least squares on the logarithm of time (soft l1, scale 4 %), every constant within its
-    bounds and drawn weakly to where it started, so that what the rows do not tell stays. The result
-    is the same every time.
+    The method is robust least squares on the logarithm of time (soft l1, scale 4 %). Every constant
+    stays within its bounds and is pulled weakly to its start, so constants that the rows do not
+    determine stay. The result is deterministic.
 
     Parameters
     ----------
     device
-        GPU with the constants to start from.
+        GPU with the constants from which the fit starts.
     rows
         Measured runs.
 
@@ -57,7 +57,7 @@ def fit_serving(device: Device, rows: Sequence[ServingRow]) -> ServingFit:
     from scipy.optimize import least_squares
 
     if device.efficiency is None or not rows:
-        raise ValueError("expected a GPU and at least one run")
+        raise ValueError("got a wafer, or no runs; expected a GPU and at least one run")
     constants = constants_of(device, rows)
     names, values, bounds = zip(*constants, strict=True)
     low, high = np.log(np.array(bounds)).T
@@ -80,10 +80,10 @@ def fit_serving(device: Device, rows: Sequence[ServingRow]) -> ServingFit:
 def leave_one_configuration_out(device: Device, rows: Sequence[ServingRow]) -> tuple[Array, Array]:
     """Return the signed relative errors of TPOT and TTFT of each row.
 
-    Each is predicted by a fit to the rows of all other configurations.
+    Each row is predicted by a fit to the rows of all other configurations.
     """
     errors = np.empty((2, len(rows)))
-    # only where to start from: each fit moves on from there
+    # start of the fits: each one moves on from there
     begin = fit_serving(device, rows).device
     for configuration in sorted({row.configuration for row in rows}):
         held = np.array([row.configuration == configuration for row in rows])
@@ -96,7 +96,7 @@ def leave_one_configuration_out(device: Device, rows: Sequence[ServingRow]) -> t
 
 
 def errors_of(device: Device, rows: Sequence[ServingRow]) -> tuple[Array, Array]:
-    """Return the signed relative errors of TPOT and TTFT of each row as the device stands."""
+    """Return the signed relative errors of TPOT and TTFT of each row, without a fit."""
     tpot, ttft = _log_errors(device, rows)
     return np.expm1(tpot), np.expm1(ttft)
 

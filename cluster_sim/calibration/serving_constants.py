@@ -1,4 +1,4 @@
-"""Constants of a device that serving runs can tell, with their bounds."""
+"""Constants of a device that serving runs determine, with their bounds."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from cluster_sim.hardware.precision import Precision
 _SHARE = (0.02, 1.0)
 """Bounds of shares of a peak."""
 _RELATIVE, _ATTENTION, _COLLECTIVE, _EXPERTS = (0.5, 2.0), (0.95, 2.0), (0.5, 4.0), (0.2, 5.0)
-"""Bounds of times of an engine's kernels relative to those measured alone."""
+"""Bounds of times of an engine's kernels relative to kernels measured alone."""
 _OVERLAP = (0.05, 0.95)
 """Bounds of the share of launches that is hidden."""
 _STEP_S, _SEQUENCE_S = (2e-5, 2e-3), (1e-8, 1e-5)
-"""Bounds of host times of a step, and of a sequence in it [s]."""
+"""Bounds of the host time per step, and per sequence of a step [s]."""
 _LAYER_S, _EXPERT_LAYER_S, _EAGER_LAYER_S = (2e-6, 6e-5), (1e-6, 6e-5), (5e-5, 1e-3)
-"""Bounds of launches of a layer, of experts, and of a layer launched kernel by kernel [s]."""
+"""Bounds of the launch times of a layer, of experts, and of a layer without CUDA graphs [s]."""
 _REQUEST_S = (1e-3, 1e-1)
 """Bounds of the time of a request before it is scheduled [s]."""
 
 
 class Constant(NamedTuple):
-    """A constant that is fitted: `kv_bandwidth`, `compute.fp8`, `vLLM.step_s`, `vLLM.gemm.fp8`."""
+    """Constant of a fit, such as `kv_bandwidth`, `compute.fp8`, `vLLM.step_s`, `vLLM.gemm.fp8`."""
 
     name: str
     value: float
-    """Value that the device has."""
+    """Present value of the device."""
     bounds: tuple[float, float]
 
 
 def constants_of(device: Device, rows: Sequence[ServingRow]) -> list[Constant]:
-    """Return the constants of a GPU that the rows can tell."""
+    """Return the constants of a GPU that the rows determine."""
     engines = sorted({row.engine for row in rows})
     return [
         *_shares(device, rows),
@@ -42,7 +42,7 @@ def constants_of(device: Device, rows: Sequence[ServingRow]) -> list[Constant]:
 
 
 def _shares(device: Device, rows: Sequence[ServingRow]) -> Iterator[Constant]:
-    """Yield shares of the device's peaks."""
+    """Yield the shares of the device's peaks."""
     efficiency = device.efficiency
     assert efficiency is not None
     if device.kernels is None:
@@ -57,7 +57,7 @@ def _shares(device: Device, rows: Sequence[ServingRow]) -> Iterator[Constant]:
 
 
 def _overheads(device: Device, engine: str, rows: Sequence[ServingRow]) -> Iterator[Constant]:
-    """Yield what one engine adds on the device."""
+    """Yield the overheads of one engine on the device."""
     overhead, runs = device.overhead(engine), [row for row in rows if row.engine == engine]
     yield Constant(f"{engine}.step_s", overhead.step_s, _STEP_S)
     yield Constant(f"{engine}.sequence_s", overhead.sequence_s, _SEQUENCE_S)
@@ -85,7 +85,7 @@ def _have_experts(rows: Sequence[ServingRow]) -> bool:
 
 
 def with_constants(device: Device, constants: Mapping[str, float]) -> Device:
-    """Return the device with some of its constants replaced, by the names of `Constant`."""
+    """Return the device with some constants replaced, by the names of `Constant`."""
     efficiency = device.efficiency
     assert efficiency is not None
     overheads = dict(device.overheads)

@@ -1,4 +1,4 @@
-"""Measured closed-loop runs of serving engines, and closed formulas for their times."""
+"""Measured closed-loop runs of serving engines, and closed-form estimates of their times."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ class ServingRow:
     """One measured closed-loop run."""
 
     configuration: str
-    """Name of its configuration. Runs of one, at several concurrencies and releases, are left out
-    together in cross-validation."""
+    """Name of the configuration. Cross-validation excludes all runs of a configuration together, at
+    all
+    concurrencies and releases."""
     model: Model
     tensor_parallel: int
     weights: Precision
@@ -24,35 +25,39 @@ class ServingRow:
     engine: str
     """Name of the engine profile."""
     concurrency: int
-    """Number of clients, each of which asks again as soon as it is answered."""
+    """Number of clients; each one sends its next request when it gets an answer."""
     prompt_tokens: float
     """Mean length of prompts [tokens]."""
     output_tokens: float
     """Mean length of answers [tokens]."""
     max_batched_tokens: int
-    """Number of tokens that a step may take."""
+    """Maximum number of tokens per step."""
     tpot_s: float
     """Measured time per output token [s]."""
     ttft_s: float | None = None
-    """Measured time to first token [s], where the engine does not hold requests back."""
+    """Measured time to first token [s]; None if the engine holds requests back."""
 
 
 def times_s(steps: GpuSteps, row: ServingRow, request_s: float) -> tuple[float, float]:
     """Return the time per output token and the time to first token of a closed loop [s].
 
-    Closed formulas do without simulating. Time per output token: with C clients the batch is C, and
-    while a request decodes its O tokens each of the others is prefilled once. Time to first token:
-    the server's overhead, the rest of the step that runs, the step that prefills, and waiting for
-    other prompts; a tenth of the requests, the first of each client, arrive all at once.
+    Both are closed-form estimates without a simulation. For the time per output token, the batch is
+    the
+    number of clients C, and the C - 1 other requests are prefilled once while a request generates
+    its
+    O tokens. The time to first token is the sum of the server's overhead, the rest of the present
+    step,
+    the step with the prefill, and waiting for other prompts. A tenth of the requests, the first of
+    each client, arrive simultaneously.
 
     Parameters
     ----------
     steps
         Step times of the replica.
     row
-        Run; its measured times are not used.
+        Measured run; its measured times are not used.
     request_s
-        Time from a request's arrival until the scheduler sees it [s].
+        Time from the arrival of a request until the scheduler gets it [s].
     """
     clients, prompt, output = row.concurrency, row.prompt_tokens, row.output_tokens
     mean_context = prompt + output / 2
@@ -71,12 +76,12 @@ def times_s(steps: GpuSteps, row: ServingRow, request_s: float) -> tuple[float, 
     )
     mixed_s = steps.ramp(mixed).first_s
     token_s = decode_s + (clients - 1) / output * (mixed_s - decode_s)
-    # One after the other: prompts arrive as answers end, and a queue of deterministic service forms
-    # before the engine.
+    # In turns: prompts arrive when answers end, and a queue with deterministic service forms before
+    # the engine.
     busy = min(clients / (output * token_s) * mixed_s, 0.9)
     alone_s = decode_s / 2 + mixed_s + busy / (2 * (1 - busy)) * mixed_s
-    # All at once: as many prompts per step as its budget holds; the mean request waits for half of
-    # them.
+    # Simultaneously: each step holds as many prompts as its budget allows, and the mean request
+    # waits for half of them.
     at_once = max(min(row.max_batched_tokens / prompt, clients), 1e-9)
     full = StepWork(
         prompt_tokens=round(at_once * prompt),

@@ -1,4 +1,4 @@
-"""Constants of a similar device, which hold where few kernels do not tell."""
+"""Constants of a similar device, which are used where few kernels do not determine a constant."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Fit = TypeVar("Fit", bound=KernelFit)
 
 
 def alike_gemm(choice: FitOptions, device: Device, precision: Precision) -> GemmFit | None:
-    """Return the similar device's fit of products, its rates scaled to this device."""
+    """Return the similar device's fit of products, with rates scaled to this device."""
     nearest = _nearest(choice, precision, lambda fits: fits.gemm)
     if nearest is None or choice.like is None:
         return None
@@ -32,7 +32,7 @@ def alike_attention(
     precision: Precision,
     of: Callable[[KernelFits], Mapping[str, Fit]],
 ) -> Fit | None:
-    """Return the similar device's fit of attention, its rates scaled to this device."""
+    """Return the similar device's fit of attention, with rates scaled to this device."""
     nearest = _nearest(choice, precision, of)
     if nearest is None or choice.like is None:
         return None
@@ -43,10 +43,10 @@ def alike_attention(
 def _nearest(
     choice: FitOptions, precision: Precision, of: Callable[[KernelFits], Mapping[str, Fit]]
 ) -> tuple[str, Fit] | None:
-    """Return the name and the fit of the similar device that come nearest to what is fitted.
+    """Return the name and the fit of the similar device that are nearest to the requested fit.
 
-    Where it has none for the engine, another engine's stands in, and where it has none of the
-    precision, another one's does.
+    If it has no fit for the engine, that of another engine is used. If it has no fit for the
+    precision, that of another precision is used.
     """
     fits = of(choice.like.kernels) if choice.like and choice.like.kernels else {}
     if not fits:
@@ -63,7 +63,7 @@ def _nearest(
 
 
 def _scaled(fit: Fit, there: Device, here: Device, compute: float) -> Fit:
-    """Return a fit with its rates scaled from one device to another, computing by `compute`."""
+    """Return a fit with rates scaled between devices; compute rates are scaled by `compute`."""
     memory = here.memory.bandwidth_bytes_per_s / there.memory.bandwidth_bytes_per_s
     scales = {
         "bandwidth_bytes_per_s": memory,

@@ -1,9 +1,9 @@
-"""Constants of sparse attention, fitted to measured blocks and tested on shapes not seen.
+"""Constants of sparse attention, fitted to measured blocks and tested on other shapes.
 
-A predicted block is the projections by this project's fits, each launch hidden behind the kernel
-before it as far as the engine does, and the attention by the constants. Blocks of prompts were
-launched from the host one kernel after another: they take at least as long as those of a few
-tokens, by products, indexer and the number of keys.
+The predicted time of a block is the sum of its projections, by this project's fits with launches
+overlapped as in the engine, and of the attention by the constants. In the measurements, the host
+launched the kernels of prompts one after another. Blocks of prompts therefore take at least as long
+as those of a few tokens with equal products, indexer and range of the number of keys.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from cluster_sim.physics.sparse_attention import (
 from cluster_sim.typing import Array
 
 TOLERANCE = 0.03
-"""Relative error at which a block begins to count linearly, no longer by its square."""
+"""Relative error above which a block counts linearly instead of by its square."""
 MOST_ROWS = 4000
-"""Number of blocks that one fit takes at most, drawn at random."""
+"""Maximum number of blocks per fit; they are drawn at random."""
 POOR = 0.3
-"""Median error on shapes left out from which constants are not kept: a roofline stays."""
+"""Median error on excluded shapes above which a roofline replaces the constants."""
 
 _DECODE = {
     "start_s": Bounds(2e-5, 1e-7, 1e-3, vanishes=True),
@@ -68,28 +68,27 @@ _PREFILL = {
     "index_extra_tokens": Bounds(30.0, 0.1, 1e3, vanishes=True),
 }
 _LARGEST_GRAPH = 512
-"""Number of sequences up to which decoding was measured in a CUDA graph by SGLang."""
+"""Maximum number of sequences for which SGLang ran decode in a CUDA graph in the measurements."""
 _FEW_TOKENS, _FEW_SEQUENCES = 64, 8
-"""Numbers of new tokens and of sequences up to which a block of prompts shows what the host
-takes."""
+"""Maximum numbers of new tokens and of sequences of prompts whose time is that of the host."""
 _ATTENTION = {"dsa": "latent", "msa": "full"}
-"""Kinds of layers by the beginning of `op_name`."""
+"""Kinds of layers by the prefix of `op_name`."""
 
 
 @dataclass(frozen=True)
 class HostFit:
-    """Constants of one phase, with the times that the host takes to launch a block by group."""
+    """Constants of one phase, with the times in which the host launches a block, by group."""
 
     constants: Constants
     host_s: dict[float, float]
 
     def floor_s(self, blocks: SparseBlocks) -> Array:
-        """Return the least time of each block [s]."""
+        """Return the minimum time of each block [s]."""
         return np.array([self.host_s.get(group, 0.0) for group in blocks.group])
 
 
 class _Phase(NamedTuple):
-    """Phase of serving, with its constants."""
+    """Phase of serving, with the bounds of its constants."""
 
     name: str
     bounds: dict[str, Bounds]
@@ -98,7 +97,7 @@ class _Phase(NamedTuple):
 
 
 def predict_decode(fit: SparseAttentionFit, blocks: SparseBlocks) -> Array:
-    """Return the time of each decoding block, projections included [s]."""
+    """Return the time of each block in decode, projections included [s]."""
     line = sparse_decode_line(
         fit, blocks.shape, blocks.sequences, selecting=blocks.is_selecting * 1.0
     )
@@ -110,7 +109,7 @@ def predict_decode(fit: SparseAttentionFit, blocks: SparseBlocks) -> Array:
 
 
 def predict_prefill(fit: SparseAttentionFit, blocks: SparseBlocks) -> Array:
-    """Return the time of each block of prompts, projections included [s]."""
+    """Return the time of each block in prefill, projections included [s]."""
     line = sparse_prefill_line(fit, blocks.shape, selecting=blocks.is_selecting * 1.0)
     full, read = blocks.pairs
     seconds: Array = (
@@ -133,9 +132,9 @@ _PHASES = (
 def calibrate_sparse(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[Calibrated]:
     """Yield the errors and the fit of each kind of attention and precision of the cache.
 
-    There is one of decoding and one of prefill for each engine. Passed over are kinds with fewer
-    blocks than `choice` wants of either phase. Of a phase that the constants miss by more than
-    `POOR` those of a roofline are kept.
+    There is one result for decode and one for prefill, per engine. Kinds with too few blocks of one
+    phase are skipped. If the constants of a phase have an error above `POOR`, a roofline is used
+    instead.
     """
     for engine, kept_as, rows in by_engine(table, choice):
         for op, kind in _ATTENTION.items():
@@ -174,10 +173,11 @@ def _calibrated(
 
 
 def fit_phase(phase: _Phase, blocks: SparseBlocks) -> tuple[HostFit, Errors]:
-    """Return the constants of one phase, and the errors on whole shapes left out.
+    """Return the constants of one phase, and the errors on whole shapes outside of the fit.
 
     A shape is a model with its heads on the device, with or without an indexer, and the precision
-    of its products.
+    of
+    its products.
     """
 
     def refit(seen: Array, held: Array) -> Array:
@@ -191,7 +191,7 @@ def _fitted(phase: _Phase, blocks: SparseBlocks) -> HostFit:
     host_s = _host_s(blocks) if phase.is_from_host else {}
     few = np.random.default_rng(0).permutation(len(blocks))[:MOST_ROWS]
     drawn = blocks.take(few)
-    # what an indexer costs beside the rest shows only where there are layers without one
+    # the cost of an indexer can only be separated if there are layers without one
     held = {}
     if "index_start_s" in phase.bounds and (blocks.index_flop > 0.0).all():
         held = {"index_start_s": 0.0}
@@ -212,12 +212,12 @@ def _predicted_s(phase: _Phase, fit: HostFit, blocks: SparseBlocks) -> Array:
 
 
 def _made(constants: Constants) -> SparseAttentionFit:
-    # a fit tries thousands of guesses, which its bounds keep in range: none is validated
+    # a fit tries thousands of guesses, which its bounds keep in range, so none is validated
     return SparseAttentionFit.model_construct(**constants)  # type: ignore[arg-type]
 
 
 def _host_s(blocks: SparseBlocks) -> dict[float, float]:
-    """Return the median time of blocks of few tokens and sequences by group [s]."""
+    """Return the median time of blocks with few tokens and sequences, by group [s]."""
     tokens = blocks.sequences * blocks.tokens
     few = (tokens <= _FEW_TOKENS) & (blocks.sequences <= _FEW_SEQUENCES)
     return {
@@ -229,11 +229,11 @@ def _host_s(blocks: SparseBlocks) -> dict[float, float]:
 def _blocks(
     table: pa.Table, kv_cache: Precision, products_s: ProductsSeconds, engine: str
 ) -> list[SparseBlocks]:
-    """Return the blocks of decoding and of prefill.
+    """Return the blocks of decode and of prefill.
 
-    Left out are prompts of one token, which engines decode; precisions of products without a fit;
-    SGLang's batches beyond its graphs, and its short prompts of so many sequences that it does not
-    spell out their keys.
+    The following are omitted: prompts of one token, which engines decode; precisions of products
+    without a fit; SGLang's batches above its largest graph; and SGLang's short prompts with so many
+    sequences that it does not expand their keys.
     """
     decode = sparse_blocks(table, kv_cache, products_s, decoding=True)
     prompts = table.filter(pc.greater(table["isl"], 1))

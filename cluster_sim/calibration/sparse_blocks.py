@@ -1,8 +1,9 @@
 """Measured blocks of sparse attention: projections, indexer, choice of keys and attention.
 
 A table has one block per row, in the columns of aiconfigurator's dsa_*_module_perf and
-msa_*_module_perf: a layer with `num_heads` query heads on the device. `isl` new tokens of each of
-`batch_size` sequences come after `step` cached ones; in decoding a query reads `isl + step` keys.
+msa_*_module_perf. A block is a layer with `num_heads` query heads on the device. Each of
+`batch_size` sequences has `isl` new tokens after `step` cached ones. In decode a query reads
+`isl + step` keys.
 """
 
 from __future__ import annotations
@@ -33,18 +34,18 @@ COLUMNS = (
     "step",
     "latency_ms",
 )
-"""Columns that a table of these blocks has at least."""
+"""Columns that a table of these blocks must have."""
 PRECISIONS: dict[str, Precision] = {
     "bfloat16": "bf16",
     "fp8": "fp8",
     "fp8_block": "fp8",
     "nvfp4": "fp4",
 }
-"""Precisions of caches and products by the names of the tables."""
+"""Precisions of caches and products, by the names in the tables."""
 TOP_K = 2048
 """Number of keys that a query of the measured models reads."""
 LONG = 131_072
-"""Number of keys of a sequence beyond which SGLang takes further steps on the host."""
+"""Number of keys per sequence above which SGLang takes additional steps on the host."""
 
 _KV_GROUP = 16
 """Number of query heads per key and value head of MiniMax-M3."""
@@ -53,7 +54,8 @@ _WIDTHS = {
     "GlmMoeDsaForCausalLM": (2048, 192, 256, 32),
 }
 """Widths of latent queries, of a head's key without rotary embedding and of its value, and number
-of index heads, by architecture."""
+of index
+heads, by architecture."""
 _HIDDEN = {
     "DeepseekV32ForCausalLM": 7168,
     "GlmMoeDsaForCausalLM": 6144,
@@ -68,11 +70,11 @@ class Layer(NamedTuple):
     heads: int
     """Number of query heads on the device."""
     is_indexed: bool
-    """Whether it chooses keys itself, not an earlier layer for it."""
+    """Whether the layer chooses keys itself instead of reusing the choice of an earlier layer."""
 
     @property
     def kind(self) -> LatentLayers | FullLayers:
-        """Layer as a model has it."""
+        """Layer as part of a model."""
         if self.architecture not in _WIDTHS:
             index = {"heads": 4, "head_dim": 128} if self.is_indexed else {}
             indexer = Indexer(top_k=TOP_K, head_weights=False, **index)
@@ -86,11 +88,11 @@ class Layer(NamedTuple):
         return LatentLayers(layers=1, heads=self.heads, indexer=indexer, q_rank=q_rank, **widths)
 
     def shape(self, kv_cache: Precision) -> SparseShape:
-        """Return the shape of its attention over a cache of that precision."""
+        """Return the shape of the layer's attention over a cache of this precision."""
         return sparse_shape(self.kind, 1, kv_cache)
 
     def products(self) -> list[MatrixShape]:
-        """Return its projections."""
+        """Return the projections of the layer."""
         return self.kind.products(_HIDDEN[self.architecture], 1)
 
 
@@ -99,10 +101,11 @@ class SparseBlocks:
     """Measured blocks, one per row."""
 
     layer: Array
-    """Number of the shape: model, heads, indexer and precision of the products."""
+    """Index of the shape: model, heads, indexer and precision of the products."""
     group: Array
-    """Number of what decides how long the host takes to launch the kernels: products, indexer, and
-    whether there are more keys than `TOP_K` and than `LONG`."""
+    """Index of the properties that determine the launch time of the host: products, indexer, and
+    whether the
+    number of keys exceeds `TOP_K` and `LONG`."""
     heads: Array
     key_bytes: Array
     key_flop: Array
@@ -115,7 +118,7 @@ class SparseBlocks:
     past: Array
     """Numbers of cached tokens per sequence."""
     products_s: Array
-    """Times of the projections by this project's fits [s]."""
+    """Times of the projections according to this project's fits [s]."""
     seconds: Array
 
     def __len__(self) -> int:
@@ -132,19 +135,19 @@ class SparseBlocks:
 
     @property
     def keys(self) -> Array:
-        """Numbers of keys that the last query of a sequence may choose from."""
+        """Number of keys from which the last query of a sequence chooses, per block."""
         keys: Array = self.tokens + self.past
         return keys
 
     @property
     def is_selecting(self) -> Array:
-        """Whether there are more keys than a query reads."""
+        """Whether there are more keys than a query reads, per block."""
         chosen: Array = self.keys > TOP_K
         return chosen
 
     @property
     def pairs(self) -> tuple[Array, Array]:
-        """Numbers of causal pairs of all sequences, and of those that are read."""
+        """Numbers of causal pairs of all sequences, and of pairs that are read, per block."""
         full = self.tokens * self.past + self.tokens * (self.tokens + 1) / 2
         growing = np.clip(TOP_K - self.past, 0.0, self.tokens)
         read = growing * self.past + growing * (growing + 1) / 2
@@ -159,19 +162,7 @@ ProductsSeconds = Callable[[Layer, Precision, Array], Array]
 def sparse_blocks(
     table: pa.Table, kv_cache: Precision, products_s: ProductsSeconds, *, decoding: bool
 ) -> SparseBlocks:
-    """Return the blocks of one precision of the KV cache, of decoding or of prefill.
-
-    Parameters
-    ----------
-    table
-        Rows of one engine and of one kind of attention.
-    kv_cache
-        Precision of the KV cache.
-    products_s
-        Function that gives the time of a layer's projections.
-    decoding
-        Whether the blocks are those of decoding.
-    """
+    """Return the blocks of one precision of the KV cache in one phase."""
     cached = [name for name, precision in PRECISIONS.items() if precision == kv_cache]
     phase = "generation" if decoding else "context"
     table = table.filter(pc.is_in(table["kv_cache_dtype"], pa.array(cached)))

@@ -1,8 +1,8 @@
 """Measured blocks of linear-attention layers: the kernels between their projections.
 
 A table has one kernel per row, in the columns of aiconfigurator's gdn_perf, kda_perf and
-mamba2_perf. A block is the convolution and the fastest scan, or one kernel that does both where
-that is faster. Of Mamba-2 the convolution alone was measured.
+mamba2_perf. A block is the convolution and the fastest scan, or one kernel that does both if it is
+faster. For Mamba-2 only the convolution was measured.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from cluster_sim.physics.linear_attention import LinearShape
 from cluster_sim.typing import Array
 
 COLUMNS = ("op_name", "kernel_source", "phase", "batch_size", "seq_len", "model_name", "latency_ms")
-"""Columns that a table of these kernels has at least."""
+"""Columns that a table of these kernels must have."""
 KINDS = {"gdn": "gated_delta_net", "kda": "kda", "mamba2": "mamba2"}
 """Kinds of layers by `op_name`."""
 ONLY_CONVOLUTION = ("mamba2",)
-"""Kinds of which the scan was not measured."""
+"""Kinds whose scan was not measured."""
 
 _WHOLE = ("fused_kda_decode", "kda_fused_decode")
-"""Kernels that hold the convolution too."""
+"""Kernels that include the convolution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class StateBlocks:
     """Measured blocks, one per row."""
 
     model: Array
-    """Number of the model whose shape it is."""
+    """Index of the model that has this shape."""
     heads: Array
     key_dim: Array
     value_dim: Array
@@ -80,7 +80,7 @@ def state_blocks(table: pa.Table, op: str, phase: str) -> StateBlocks:
 
 
 def _shape(row: Mapping[str, Any]) -> tuple[float, float, float, float]:
-    """Return heads, widths of keys and values, and channels of the convolution."""
+    """Return the heads, widths of keys and values, and channels of the convolution."""
     if row["op_name"] == "mamba2":
         heads, width, state = row["nheads"], row["head_dim"], row["d_state"]
         return heads, state, width, heads * width + 2 * row["n_groups"] * state

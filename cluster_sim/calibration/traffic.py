@@ -1,6 +1,6 @@
-"""A process and lengths that match a trace.
+"""Arrival process and lengths that match a trace.
 
-Several processes are fitted and simulated. The nearest is proposed with how near it is.
+Several processes are fitted and simulated. The result is the nearest process, with its distance.
 """
 
 from __future__ import annotations
@@ -22,35 +22,36 @@ from cluster_sim.workload.statistics import WINDOWS_S, dispersion, gap_cv, peak_
 SEEDS = 20
 """Number of seeds with which a process is simulated."""
 _PRICE = 0.008
-"""Error that each number of a process counts as: a curve of many points is the trace itself, and
-says nothing of another day."""
+"""Error that each number of a process adds: a curve of many points is the trace itself, and does
+not predict
+another day."""
 _MIN_REQUESTS = 50
-"""Number of requests below which there is nothing to fit."""
+"""Minimum number of requests for a fit."""
 _FEW_SEEDS = 8
 """Number of seeds while a process is refined."""
 _MAX_MOVES = 3
-"""Number of times that a number may be moved in one direction."""
+"""Maximum number of times that a number is moved in one direction."""
 _REFINED = ("cv", "gap_shape", "burst_rate_sigma", "on_shape")
-"""Keys of which moments say least."""
+"""Keys that the moments determine least."""
 _AT = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 1.0)
-"""Quantiles of lengths that are kept."""
+"""Quantiles of lengths in the result."""
 _ARRIVALS: TypeAdapter[Arrivals] = TypeAdapter(Arrivals)
 
 
 @dataclass(frozen=True)
 class Matched:
-    """One statistic of the trace beside seeds of what is proposed."""
+    """One statistic of the trace, and its range over simulations of the proposed process."""
 
     trace: float
     """Value of the trace."""
     p5: float
-    """5th percentile of the seeds."""
+    """5th percentile over the seeds."""
     p95: float
-    """95th percentile of the seeds."""
+    """95th percentile over the seeds."""
 
     @property
     def miss(self) -> float:
-        """Share by which the nearest of the middle 90 % of seeds is off; 0 where none is."""
+        """Distance to the nearest one of the middle 90 % of seeds, as a share; 0 inside of them."""
         if self.p5 <= self.trace <= self.p95:
             return 0.0
         return min(abs(self.p5 / self.trace - 1), abs(self.p95 / self.trace - 1))
@@ -58,27 +59,29 @@ class Matched:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A workload that matches a trace, and how well it does."""
+    """Workload that matches a trace, with its statistics."""
 
     workload: dict[str, Any]
     """Keys of `workload` in a scenario file."""
     matches: dict[str, Matched]
     """Matches by statistic."""
     tried: dict[str, float]
-    """Error of each process that was tried, nearest first: the mean error of a statistic's
-    logarithm beyond what is chance, and a price for each number that the process has."""
+    """Error of each process, nearest first: the mean error of the logarithm of a statistic beyond
+    chance, and an
+    error for each number of the process."""
 
 
 def propose(demand: Demand) -> Proposal:
-    """Return the process that comes nearest to the trace's bursts, with its lengths as quantiles.
+    """Return the process that is nearest to the trace's bursts, with lengths as quantiles.
 
-    Raises ScenarioError for a trace of fewer than fifty requests, or all at once.
+    Raises ScenarioError for a trace with fewer than fifty requests, or with all requests at one
+    time.
     """
     times_s = demand.arrival_s - demand.arrival_s[0] if len(demand.arrival_s) else demand.arrival_s
     if len(times_s) < _MIN_REQUESTS or times_s[-1] <= 0.0:
         raise ScenarioError.at(
             demand.name,
-            f"has {len(times_s)} requests over {times_s[-1] if len(times_s) else 0.0:g} s; expected at least {_MIN_REQUESTS}, not all at once",
+            f"has {len(times_s)} requests over {times_s[-1] if len(times_s) else 0.0:g} s; expected at least {_MIN_REQUESTS} requests at different times",
         )
     target = _Target(_statistics(times_s), float(times_s[-1]))
     tries = {
@@ -102,29 +105,29 @@ def propose(demand: Demand) -> Proposal:
 
 @dataclass(frozen=True)
 class _Try:
-    """One process, and how it compares with the trace."""
+    """One process, and its comparison with the trace."""
 
     keys: Keys
     """Keys of the process in a scenario file."""
     error: float
-    """Its error, see `Proposal.tried`."""
+    """Error of the process, see `Proposal.tried`."""
     rate_per_s: float
-    """Its mean rate [1/s]."""
+    """Mean rate of the process [1/s]."""
     matches: dict[str, Matched]
     """Matches by statistic."""
 
 
 @dataclass(frozen=True)
 class _Target:
-    """The trace that is to be matched."""
+    """Trace that is to be matched."""
 
     statistics: dict[str, float]
-    """Statistics of its arrivals."""
+    """Statistics of the arrivals."""
     span_s: float
-    """Time from its first to its last arrival [s]."""
+    """Time from the first to the last arrival [s]."""
 
     def attempt(self, keys: Keys, seeds: int = SEEDS) -> _Try | None:
-        """Return how a process compares over some seeds; None where the process cannot be so."""
+        """Return the comparison of a process over seeds; None if its numbers are impossible."""
         try:
             process = _ARRIVALS.validate_python(keys)
         except ValidationError:
@@ -145,10 +148,11 @@ class _Target:
 
 
 def _noise(name: str, span_s: float) -> float:
-    """Return by how much a statistic of one trace is off by chance alone.
+    """Return the error of a statistic of one trace by chance alone.
 
-    The relative error of a variance of m windows is √(2/(m − 1)). For peaks nothing so plain is
-    known; a tenth is taken.
+    The relative error of a variance of m windows is √(2/(m − 1)). For peaks there is no simple
+    formula;
+    a tenth is assumed.
     """
     if name.startswith("dispersion"):
         windows = int(span_s / float(name.removeprefix("dispersion_").removesuffix("s")))
@@ -157,9 +161,9 @@ def _noise(name: str, span_s: float) -> float:
 
 
 def _refined(start: _Try, target: _Target) -> _Try:
-    """Return a process with some numbers moved to where its simulated statistics are nearest.
+    """Return a process with some numbers moved so that its simulated statistics are nearest.
 
-    They are moved one after another; the mean rate stays.
+    The numbers are moved one after another; the mean rate stays.
     """
     best = target.attempt(start.keys, _FEW_SEEDS) or start
     for factor in (1.25, 1.1):
@@ -175,7 +179,7 @@ def _refined(start: _Try, target: _Target) -> _Try:
 
 
 def _at_rate(keys: Keys, rate_per_s: float) -> Keys:
-    """Return the keys with bursts as fast as the mean rate asks for."""
+    """Return the keys with the rate of bursts that gives the mean rate."""
     if "burst_rate" not in keys:
         return keys
     process = OnOff.model_validate(keys).at_mean_rate(rate_per_s)
@@ -183,14 +187,14 @@ def _at_rate(keys: Keys, rate_per_s: float) -> Keys:
 
 
 def _count_numbers(keys: Any) -> int:
-    """Return how many numbers describe a process."""
+    """Return the number of numbers that describe a process."""
     if isinstance(keys, (dict, list)):
         return sum(map(_count_numbers, keys.values() if isinstance(keys, dict) else keys))
     return int(isinstance(keys, float) or (isinstance(keys, str) and keys[0].isdigit()))
 
 
 def _statistics(times_s: np.ndarray) -> dict[str, float]:
-    """Return the statistics of these times by name, without those of which there is too little."""
+    """Return the statistics of these times by name, without those that need more data."""
     values: dict[str, float | None] = {
         "rate_per_s": len(times_s) / float(times_s[-1]),
         "cv": gap_cv(times_s),
@@ -201,7 +205,7 @@ def _statistics(times_s: np.ndarray) -> dict[str, float]:
 
 
 def _simulated(process: ArrivalProcess, span_s: float, seeds: int) -> Iterator[dict[str, float]]:
-    """Yield the statistics of some seeds over a length of time."""
+    """Yield the statistics of some seeds over a duration."""
     for seed in range(seeds):
         pieces = []
         for piece in process.pieces(stream(seed, "arrivals")):
@@ -215,6 +219,6 @@ def _simulated(process: ArrivalProcess, span_s: float, seeds: int) -> Iterator[d
 
 
 def _lengths(tokens: np.ndarray) -> dict[str, Any]:
-    """Return the keys of lengths by their quantiles."""
+    """Return the keys of lengths, as quantiles."""
     values = np.rint(np.quantile(tokens, _AT)).astype(int).tolist()
     return {"distribution": "empirical", "quantiles": dict(zip(_AT, values, strict=True))}

@@ -1,6 +1,6 @@
-"""Arrival processes that a trace could have come from, each fitted by moments.
+"""Arrival processes that may have generated a trace, each fitted by moments.
 
-A process of which nothing here makes a candidate is never proposed, and can be used all the same.
+A process without a candidate here is never proposed, but can be used in scenarios.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ Keys = dict[str, Any]
 _CURVE_POINTS = (12, 50)
 """Numbers of points of the rate curves that are tried."""
 _LONG_GAPS = (3.0, 12.0, 50.0)
-"""Gaps that may end a burst, in mean gaps."""
+"""Gaps that may end a burst, as multiples of the mean gap."""
 
 
 class Candidate(NamedTuple):
-    """A process that is tried."""
+    """Process that is tried."""
 
     name: str
-    """Words for the process."""
+    """Description of the process."""
     keys: Keys
     """Keys of the process in a scenario file."""
 
 
 def candidates(times_s: np.ndarray) -> Iterator[Candidate]:
-    """Yield the processes to try for ascending arrival times [s] from zero on."""
+    """Yield the candidates for ascending arrival times from zero on [s]."""
     rate_per_s, cv = len(times_s) / float(times_s[-1]), gap_cv(times_s) or 1.0
     rate = {"rate": per_s_text(rate_per_s)}
     yield Candidate("poisson", {"process": "poisson", **rate})
@@ -44,7 +44,7 @@ def candidates(times_s: np.ndarray) -> Iterator[Candidate]:
 
 
 def _curved(times_s: np.ndarray, rate_per_s: float) -> Iterator[Candidate]:
-    """Yield gamma gaps at a rate that is the trace's own over twelfths and fiftieths of its time."""
+    """Yield gamma gaps at the rate of the trace in twelfths and fiftieths of its duration."""
     for parts in _CURVE_POINTS:
         counts, edges_s = np.histogram(times_s, parts)
         if counts.mean() < 20:
@@ -66,10 +66,10 @@ def _curved(times_s: np.ndarray, rate_per_s: float) -> Iterator[Candidate]:
 
 
 class _Drift(NamedTuple):
-    """A rate that drifts: its correlation falls as exp(-t/τ)."""
+    """Drifting rate, whose correlation falls as exp(-t/τ)."""
 
     dispersion: float
-    """Dispersion of the counts while the rate stays as it is."""
+    """Dispersion of the counts at a constant rate."""
     variance: float
     """Variance of the rate [1/s²]."""
     tau_s: float
@@ -77,9 +77,9 @@ class _Drift(NamedTuple):
 
 
 def _drift(times_s: np.ndarray, rate_per_s: float) -> _Drift:
-    """Return the drift whose dispersion against window is the trace's.
+    """Return the drift whose dispersion as a function of the window is that of the trace.
 
-    With a rate of variance v and correlation exp(-t/τ), dispersion in a window T is
+    For a rate with variance v and correlation exp(-t/τ), the dispersion in a window T is
     c² + 2·v·τ/λ·(1 − (1 − exp(−T/τ))·τ/T).
     """
     longest_s = float(times_s[-1]) / 8
@@ -108,7 +108,7 @@ def _drift(times_s: np.ndarray, rate_per_s: float) -> _Drift:
 
 
 def _drifting(times_s: np.ndarray, rate_per_s: float) -> Iterator[Candidate]:
-    """Yield states whose rates have the trace's drift: two, and four where it is weak."""
+    """Yield processes with the trace's drift: of two states, and of four if the drift is weak."""
     local, variance, tau_s = _drift(times_s, rate_per_s)
     cv = rounded(float(np.clip(local, 0.05, 100.0) ** 0.5))
     share_on = 1 / (1 + variance / rate_per_s**2)
@@ -124,7 +124,7 @@ def _drifting(times_s: np.ndarray, rate_per_s: float) -> Iterator[Candidate]:
 
 
 def _bursting(times_s: np.ndarray, rate_per_s: float) -> Iterator[Candidate]:
-    """Yield bursts, which a long gap ends, for a few lengths of what is long."""
+    """Yield bursts that end with a long gap, for several values of a long gap."""
     gaps_s = np.diff(times_s)
     for longer in _LONG_GAPS:
         limit_s = longer / rate_per_s
@@ -147,7 +147,7 @@ def _on_off(
     span_s: float,
     rate_per_s: float,
 ) -> Keys:
-    """Return the keys of bursts and silences; rates are those of the bursts of `many` arrivals."""
+    """Return the keys of bursts and silences; rates come from the bursts in `many`."""
     lasts_s = np.array([burst[-1] - burst[0] for burst in bursts])
     lasts_s = lasts_s[lasts_s > 0.0]
     rates = np.array([(len(burst) - 1) / (burst[-1] - burst[0]) for burst in many])
@@ -173,15 +173,15 @@ def _state(rate_per_s: float, dwell_s: float) -> dict[str, str]:
 
 
 def rounded(value: float) -> float:
-    """Return a number with four figures: more would promise what a trace does not hold."""
+    """Return a number with four digits; a trace determines no more."""
     return float(f"{value:.4g}")
 
 
 def seconds_text(value_s: float) -> str:
-    """Return a time as a scenario file has it, with four figures."""
+    """Return a time in the notation of scenario files, with four digits."""
     return f"{value_s:.4g} s"
 
 
 def per_s_text(value_per_s: float) -> str:
-    """Return a rate as a scenario file has it, with four figures."""
+    """Return a rate in the notation of scenario files, with four digits."""
     return f"{value_per_s:.4g} /s"

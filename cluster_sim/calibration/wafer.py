@@ -1,4 +1,4 @@
-"""Constants of wafers, fitted to measured speeds, and their errors on models not seen."""
+"""Constants of wafers, fitted to measured speeds, and their errors on models outside of the fit."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from typing import NamedTuple
 from cluster_sim.calibration.wafer_rows import Speed
 
 LATER_COMPUTE = 1.0
-"""Share of the dense peak that decoding is taken to reach in releases after the launch: its limit.
+"""Share of the dense peak that decode is assumed to reach in releases after the launch: the
+maximum.
 
-Their speeds ask for more, as they would where drafts are checked, which their rows do not mention;
-their prompts are no faster than at the launch."""
+The speeds of these releases need more, which speculative decoding would explain, but their rows do
+not mention it. Their prefill is no faster than at the launch.
+"""
 TOLERANCE = 0.05
-"""Relative error at which a row begins to count linearly, no longer by its square."""
+"""Relative error above which a row counts linearly instead of by its square."""
 
 _START = (5.0, 6.0, 2.0, 100.0)
-"""Constants to start from [us, collectives, FLOP per cycle and core, us]."""
+"""Constants from which the fit starts [us, collectives, FLOP per cycle and core, us]."""
 
 
 class WaferConstants(NamedTuple):
@@ -28,21 +30,21 @@ class WaferConstants(NamedTuple):
     core_s: float
     collectives: float
     flop_per_cycle: float
-    """Compute rate of a core on both generations of wafers [FLOP per cycle]; its share of the peak
-    is `compute`."""
+    """Compute rate per core on both generations of wafers [FLOP per cycle]; `compute` is its share
+    of the peak."""
     token_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class WaferFit:
-    """Fitted constants of wafers, and how far predictions with them are off."""
+    """Fitted constants of wafers, with the errors of predictions."""
 
     constants: WaferConstants
     errors: tuple[float, ...] = ()
-    """Predicted over measured speed, less one, of each row in the order given."""
+    """Ratio of predicted to measured speed, minus one, for each row in the given order."""
     left_out: tuple[tuple[str, float], ...] = ()
-    """Median size of the errors of each model's rows when the constants are fitted to all other
-    models."""
+    """Median absolute error of each model's rows if the constants are fitted to all other models.
+    """
 
     @property
     def left_out_error(self) -> float:
@@ -53,7 +55,7 @@ class WaferFit:
 def seconds_per_token(row: Speed, constants: WaferConstants) -> float:
     """Return the time of one token on the row's wafers [s].
 
-    It is that of `physics.wafer`; the host's loop counts only where the row was served.
+    The formula is that of `physics.wafer`. The host's loop counts only for served rows.
     """
     reached = LATER_COMPUTE * row.core_peak if row.later else constants.flop_per_cycle
     return (
@@ -65,12 +67,12 @@ def seconds_per_token(row: Speed, constants: WaferConstants) -> float:
 
 
 def fit(rows: Sequence[Speed]) -> WaferFit:
-    """Return the constants that fit `rows`, with their errors, also of each model left out.
+    """Return the constants that fit `rows`, with errors, also of each model outside of a fit.
 
-    Least squares of the logarithm of speed with non-negative constants. Errors beyond `TOLERANCE`
-    count linearly, so that a row which contradicts all others pulls with a bounded force.
-    WaferLLM's programs and the service at its launch share all constants, those of later releases
-    all but the arithmetic: see `LATER_COMPUTE`.
+    The method is least squares of the logarithm of speed with non-negative constants. Errors beyond
+    `TOLERANCE` count linearly, so that a row that contradicts all others has a bounded influence.
+    WaferLLM's programs and the service at its launch share all constants. Later releases share all
+    except the arithmetic, see `LATER_COMPUTE`.
 
     Raises
     ------

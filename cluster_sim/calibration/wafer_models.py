@@ -1,4 +1,4 @@
-"""Public measurements of wafers: their rows, and the models that they name."""
+"""Public measurements of wafers: rows, and names of models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cluster_sim.calibration.measured_models import model_keys
 from cluster_sim.llm.model import Model
 
 LAUNCH = "2024-08"
-"""Date of the first release, whose speeds are labelled as without speculation."""
+"""Date of the first release, whose speeds are labelled as measured without speculation."""
 IO_BYTES_PER_S = 150e9
 """Bandwidth of the links of one wafer [B/s]."""
 
@@ -26,19 +26,19 @@ _NAMES = {
     "gpt-oss-120b": "gpt-oss-120b",
     "Qwen3-32B": "qwen3-32b",
 }
-"""Names of models in the catalog by those of the table."""
+"""Names of models in the catalog, by their names in the table."""
 
 
 def catalog_name(name: str) -> str:
-    """Return the catalog's name of a model of the table.
+    """Return the name in the catalog of a model of the table.
 
     Raises
     ------
     ValueError
-        The shape of the model is not known.
+        The model is unknown.
     """
     if name not in _NAMES:
-        raise ValueError(f"no shape known of model '{name}'")
+        raise ValueError(f"model: got '{name}'; expected one of {', '.join(_NAMES)}")
     return _NAMES[name]
 
 
@@ -48,7 +48,7 @@ def model_named(name: str) -> Model:
     Raises
     ------
     ValueError
-        The shape of the model is not known.
+        The model is unknown.
     """
     return Model.model_validate(model_keys(catalog_name(name)))
 
@@ -68,10 +68,10 @@ def measured_rows(measurements: Path) -> Iterator[dict[str, str]]:
 
 
 def side(row: Mapping[str, str]) -> int:
-    """Return the side of the square of cores that a row ran on, written as "420x420 cores"."""
+    """Return the side of the square of cores of a row, which is written as "420x420 cores"."""
     return int(row["parallelism"].partition("x")[0])
 
 
 def is_whole(row: Mapping[str, str]) -> bool:
-    """Return whether the whole model was run, not some of its layers."""
+    """Return whether the whole model was measured instead of some of its layers."""
     return "subset of layers" not in row["notes"]

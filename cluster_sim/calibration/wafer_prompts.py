@@ -1,4 +1,4 @@
-"""Constants of prompts on wafers, fitted to measured times and speeds of prefill."""
+"""Constants of prefill on wafers, fitted to measured times and speeds."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from cluster_sim.physics.wafer_placement import WaferPlan, wafers_needed
 
 
 class PromptTime(NamedTuple):
-    """Time of one prompt that the API of a CS-3 reports of itself."""
+    """Time of one prompt that the API of a CS-3 reports."""
 
     model: str
     measured_s: float
     alone_s: float
-    """Predicted time of the pipeline, without a host [s]."""
+    """Predicted time of the pipeline without a host [s]."""
 
 
 def prompt_times_of(measurements: Path, device: Device) -> list[PromptTime]:
-    """Return the prompts whose times the API of a CS-3 reports.
+    """Return the prompts with times that the API of a CS-3 reports.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def prompt_times_of(measurements: Path, device: Device) -> list[PromptTime]:
     OSError
         The file cannot be read.
     ValueError
-        The shape of a row's model is not known.
+        The model of a row is unknown.
     """
     times = []
     for row in measured_rows(measurements):
@@ -69,9 +69,9 @@ def prompt_times_of(measurements: Path, device: Device) -> list[PromptTime]:
 
 
 def fit_request(times: Sequence[PromptTime]) -> float:
-    """Return the time that a prompt takes beside the pipeline [s].
+    """Return the time of a prompt outside of the pipeline [s].
 
-    It is the least squares of the logarithm of time.
+    The method is least squares of the logarithm of time.
     """
     from scipy.optimize import minimize_scalar
 
@@ -86,37 +86,29 @@ def fit_request(times: Sequence[PromptTime]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class PromptSpeed:
-    """A measured speed of a program that prefills prompts as matrices, each layer on all cores."""
+    """Measured speed of a program that computes prompts as matrices, each layer on all cores."""
 
     model: str
     layers: int
     side: int
     """Side of the square of cores."""
     core_flop: float
-    """Arithmetic of one token by the cores [FLOP]."""
+    """Arithmetic per token and core [FLOP]."""
     clock_hz: float
     tokens_per_s: float
-    """Prompt tokens per second."""
+    """Prompt tokens per second [tokens/s]."""
     fitted: bool = True
-    """Whether the whole model was run, not some of its layers."""
+    """Whether the whole model was measured instead of some of its layers."""
 
     def predicted(self, collectives: float, flop_per_cycle: float) -> float:
-        """Return the prompt tokens per second with these constants.
-
-        Parameters
-        ----------
-        collectives
-            Number of collectives per layer that are not hidden.
-        flop_per_cycle
-            Compute rate of a core [FLOP per cycle].
-        """
+        """Return the prompt tokens per second with these constants [tokens/s]."""
         return self.clock_hz / (
             self.layers * collectives * 2.0 * self.side + self.core_flop / flop_per_cycle
         )
 
 
 def prompt_rows_of(measurements: Path, device: Device) -> list[PromptSpeed]:
-    """Return WaferLLM's prompts of 4,096 tokens on the WSE-2.
+    """Return the measured speeds of WaferLLM with prompts of 4,096 tokens on the WSE-2.
 
     Parameters
     ----------
@@ -130,7 +122,7 @@ def prompt_rows_of(measurements: Path, device: Device) -> list[PromptSpeed]:
     OSError
         The file cannot be read.
     ValueError
-        The shape of a row's model is not known.
+        The model of a row is unknown.
     """
     assert device.wafer is not None
     rows = []
@@ -157,10 +149,11 @@ def prompt_rows_of(measurements: Path, device: Device) -> list[PromptSpeed]:
 
 
 def fit_prompts(rows: Sequence[PromptSpeed]) -> tuple[float, float]:
-    """Return the collectives per layer and the FLOP per cycle of a core that fit prompts.
+    """Return the collectives per layer and the FLOP per cycle and core that fit prompts.
 
-    They are the arguments of `PromptSpeed.predicted`, by least squares of the logarithm over the
-    rows that are fitted.
+    They are the arguments of `PromptSpeed.predicted`. The method is least squares of the logarithm
+    over
+    the rows that count for the fit.
     """
     from scipy.optimize import least_squares
 

@@ -1,4 +1,4 @@
-"""Measured speeds of one sequence alone on wafers, and what its tokens pass."""
+"""Measured speeds of single sequences on wafers, and the regions that their tokens pass."""
 
 from __future__ import annotations
 
@@ -22,46 +22,52 @@ from cluster_sim.physics.wafer_flow import between_s
 from cluster_sim.physics.wafer_placement import WaferPlan, cuts, regions_of, wafers_needed
 
 _CONTEXT = 500
-"""Number of tokens in the cache, where a row does not state it."""
+"""Number of cached tokens, if a row does not give it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """A measured speed of one sequence alone on wafers, and what its tokens pass."""
+    """Measured speed of a single sequence on wafers, and the regions that its tokens pass."""
 
     model: str
     layers: int
     span: float
-    """Widths and heights of all layers' regions together [hops]."""
+    """Sum of the widths and heights of the regions of all layers [hops]."""
     core_flop: float
-    """Arithmetic of one token by the cores that share it, over the layers and the head [FLOP]."""
+    """Arithmetic per token and core, over the layers and the head [FLOP]."""
     core_peak: float
-    """Dense peak of a core [FLOP per cycle]."""
+    """Dense peak per core [FLOP per cycle]."""
     beside_s: float
     """Time between regions and wafers [s]."""
     clock_hz: float
     tokens_per_s: float
     served: bool
-    """Whether a host loop was in it: an API as against a program on the wafer."""
+    """Whether the row includes a host loop: a measurement of an API instead of a program on the
+    wafer."""
     later: bool = False
-    """Whether a release after the launch served it."""
+    """Whether a release after the launch served the row."""
     weight: float = 1.0
-    """Weight in a fit; 0 for rows that are predicted and never fitted."""
+    """Weight in a fit; 0 for rows that are only predicted."""
 
 
 def rows_of(measurements: Path, older: Device, device: Device) -> list[Speed]:
     """Return the rows to fit from the public table of measurements.
 
-    WaferLLM on the WSE-2 (decode, batch 1, a program without a host loop; one layer spreads over
-    the cores given): weight 1, and 1/2 where some of the layers were run for all.
+    WaferLLM on the WSE-2 (decode, batch 1, a program without a host loop, one layer on all given
+    cores):
+    the weight is 1, or 1/2 if only some of the layers ran.
 
-    CS-3, output speed of one user: rows labelled as speculative are out. So are claims of the
-    vendor that do not mention speculation, since they exceed what the same API reports of itself by
-    up to 2 (Qwen3-32B 2,600 against 1,301 tok/s, gpt-oss-120b 3,000 against 1,285 to 1,991). Times
-    that the API reports of a request weigh 1, half of that where the answer was too short for a
-    rate; what others measured, and claims that exclude speculation, 1/2 at medium confidence, 1/4
-    at low. How many wafers serve a model is public for 8B and 70B only: as many as its weights
-    need, at the precision they came in.
+    CS-3, output speed of one user:
+
+    * Rows that are labelled as speculative are omitted. Claims of the vendor that do not mention
+      speculation are omitted too, because they exceed what the same API reports by a factor of up
+      to
+      2 (Qwen3-32B 2,600 against 1,301 tokens/s, gpt-oss-120b 3,000 against 1,285 to 1,991).
+    * Times that the API reports per request have weight 1, or 1/2 if the answer was too short for a
+      rate. Measurements by others, and claims that exclude speculation, have weight 1/2 at medium
+      confidence and 1/4 at low confidence.
+    * The number of wafers per model is public only for 8B and 70B: as many as the weights need, at
+      their published precision.
 
     Parameters
     ----------
@@ -77,7 +83,7 @@ def rows_of(measurements: Path, older: Device, device: Device) -> list[Speed]:
     OSError
         The file cannot be read.
     ValueError
-        The shape of a row's model is not known.
+        The model of a row is unknown.
     """
     rows = []
     for row in measured_rows(measurements):

@@ -21,6 +21,7 @@ from cluster_sim.cli.commands.compare import compare
 from cluster_sim.cli.commands.examples import examples
 from cluster_sim.cli.commands.explain import explain
 from cluster_sim.cli.commands.export import export
+from cluster_sim.cli.commands.init import init
 from cluster_sim.cli.commands.plot import plot
 from cluster_sim.cli.commands.report import report
 from cluster_sim.cli.commands.run import run
@@ -40,6 +41,7 @@ from cluster_sim.cli.streams import (
 )
 
 COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
+    "init": init,
     "examples": examples,
     "run": run,
     "check": check,

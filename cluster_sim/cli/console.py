@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cluster_sim.errors import cannot_write, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
     from rich.console import Console
@@ -38,6 +38,14 @@ def stderr() -> Console:
 def print_line(text: str) -> None:
     """Print a line of results without wrapping it."""
     print(visible(text))
+
+
+def print_estimates(path: Path, sets: Sequence[str], scenarios: Iterable[Scenario]) -> None:
+    """Print the line on the figures of low confidence that an answer rests on, if there are any."""
+    from cluster_sim.studies.low_confidence import rests_on
+
+    if (line := rests_on(path, sets, scenarios)) is not None:
+        print_line(line)
 
 
 def say_wrote(path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Deployments: pools and the models they serve, resolved once, and the table of their replicas."""
+"""Deployments: pools with the models they serve, resolved once, and the table of their replicas."""

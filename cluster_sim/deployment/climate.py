@@ -1,4 +1,4 @@
-"""The climate of a node: the air or water that it is given over time, and events of the site."""
+"""Climate of a node: temperature and flow of its supply air or water, and events of the site."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from cluster_sim.scenario.site import Inlet, SiteEvent
 
 _DAY_S = 86400.0
 _STEP_S = 300.0
-"""Length of a step of a day's course of temperatures: five minutes [s]."""
+"""Length of a step of a daily course of temperatures [s]: five minutes."""
 
 
 class Conditions(NamedTuple):
-    """What a node is given for a while."""
+    """Supply of a node for some time."""
 
     supply_c: float
-    """Temperature of its air or water [degC]."""
+    """Temperature of the supply air or water [degC]."""
     flow: float
-    """Share of its flow of air or water."""
+    """Share of the full flow of air or water."""
 
 
 @dataclass(frozen=True, eq=False)
 class Climate:
-    """The inlet of a node, and the events that happen to it."""
+    """Inlet of a node, and the events that affect it."""
 
     inlet: Inlet
     events: tuple[SiteEvent, ...] = ()
 
     def conditions(self, time_s: float) -> Conditions:
-        """Return the conditions at `time_s`; they hold until the next change."""
+        """Return the conditions at `time_s`. They hold until the next change."""
         happening = [event for event in self.events if event.lasts(time_s)]
         rise = sum(event.rise_kelvin or 0.0 for event in happening)
         flow = prod(event.factor or 1.0 for event in happening)
@@ -39,13 +39,13 @@ class Climate:
 
     @cached_property
     def worst(self) -> Conditions:
-        """Conditions that are no better than any: the highest inlet with all events at once."""
+        """Worst possible conditions: the highest inlet temperature with all events together."""
         rise = sum(event.rise_kelvin or 0.0 for event in self.events)
         flow = prod(event.factor or 1.0 for event in self.events)
         return Conditions(max_inlet_c(self.inlet) + rise, flow)
 
     def next_change_s(self, time_s: float) -> float:
-        """Return the time of the next change after `time_s` [s]; inf where there is none."""
+        """Return the time of the next change after `time_s` [s]; inf if there is none."""
         ends_s = (
             end_s
             for event in self.events
@@ -56,7 +56,7 @@ class Climate:
 
 
 def inlet_c_at(inlet: Inlet, time_s: float) -> float:
-    """Return the temperature of an inlet at a time [degC]; it is constant between changes."""
+    """Return the temperature of an inlet at a time [degC]. It is constant between changes."""
     if inlet.points is not None:
         return next(
             (temperature for at_s, temperature in reversed(inlet.points) if at_s <= time_s),
@@ -72,14 +72,14 @@ def inlet_c_at(inlet: Inlet, time_s: float) -> float:
 
 
 def next_inlet_change_s(inlet: Inlet, time_s: float) -> float:
-    """Return the time of an inlet's next change after `time_s` [s]; inf where there is none."""
+    """Return the time of an inlet's next change after `time_s` [s]; inf if there is none."""
     if inlet.points is not None:
         return next((at_s for at_s, _ in inlet.points if at_s > time_s), inf)
     return (floor(time_s / _STEP_S) + 1) * _STEP_S if inlet.swing_kelvin else inf
 
 
 def max_inlet_c(inlet: Inlet) -> float:
-    """Return the highest temperature that an inlet ever has [degC]."""
+    """Return the maximum temperature of an inlet over all time [degC]."""
     if inlet.points is not None:
         return max(temperature for _, temperature in inlet.points)
     return (inlet.mean_c or 0.0) + inlet.swing_kelvin

@@ -1,4 +1,4 @@
-"""A deployment: a pool and the model it serves, resolved once."""
+"""A deployment: a pool with the model it serves, resolved once."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from cluster_sim.topology import host_bandwidth_bytes_per_s
 
 @dataclass(frozen=True, eq=False)
 class Deployment:
-    """A pool and the model it serves; everything that follows from the two is worked out once."""
+    """A pool with the model it serves. Everything that follows from the two is computed once."""
 
     pool: Pool
     model: Model
     network: NetworkSpec | None = None
-    """Network of the cluster, which takes the place of that of the pool's nodes."""
+    """Network of the cluster, which replaces the network of the pool's nodes."""
 
     @property
     def name(self) -> str:
@@ -47,7 +47,7 @@ class Deployment:
 
     @property
     def role(self) -> Role:
-        """Part of a request that replicas serve: `both`, `prefill` or `decode`."""
+        """Phases of a request that replicas serve: `both`, `prefill` or `decode`."""
         return self.pool.replica.role
 
     @property
@@ -57,19 +57,19 @@ class Deployment:
 
     @cached_property
     def node(self) -> Node:
-        """Node of the pool, reached as the cluster says."""
+        """Node of the pool, reached by the network of the cluster."""
         if self.network is None:
             return self.pool.node
         return self.pool.node.model_copy(update={"network": self.network})
 
     @property
     def weights(self) -> Precision:
-        """Precision in which the model is served."""
+        """Precision of the served weights."""
         return self.pool.replica.weights or self.model.native
 
     @property
     def computed_in(self) -> Precision:
-        """Precision in which its weights are multiplied."""
+        """Precision in which the weights are multiplied."""
         return self.model.multiplied_in(self.weights)
 
     # Numbers of devices and replicas
@@ -96,7 +96,7 @@ class Deployment:
 
     @cached_property
     def placement(self) -> Placement:
-        """Memory of one replica: weights and KV cache, those of a draft model included."""
+        """Memory of one replica: weights and KV cache, including those of a draft model."""
         speculation = self.pool.replica.speculation
         if speculation is None or speculation.draft_model is None:
             return self.target.placement
@@ -105,7 +105,7 @@ class Deployment:
 
     @property
     def regions(self) -> tuple[Region, ...]:
-        """Regions of the wafers of one replica; empty where replicas lie on other devices."""
+        """Regions of the wafers of one replica; empty if replicas use other devices."""
         return self.target.regions
 
     @cached_property
@@ -116,14 +116,14 @@ class Deployment:
 
     @cached_property
     def block_bytes(self) -> float:
-        """Size of a block of KV over all devices that hold it [B]."""
-        plan = self.pool.replica  # the placement of wafers is that of all of them
+        """Size of a block of KV cache over all devices that hold it [B]."""
+        plan = self.pool.replica  # the placement of wafers covers all wafers of the replica
         shares = 1 if self.pool.is_wafer else plan.tensor_parallel * plan.pipeline_parallel
         return self._device_block_bytes * shares
 
     @cached_property
     def kv_cache(self) -> KVCacheSpec:
-        """KV cache of one replica, as its scheduler is told."""
+        """KV cache of one replica, as its scheduler sees it."""
         swap_blocks, swap_block_s = self.swap
         pages = self.placement.pool
         return KVCacheSpec(
@@ -140,7 +140,7 @@ class Deployment:
 
     @property
     def _device_block_bytes(self) -> float:
-        """Size of a block of KV on each device that holds it [B]; of all wafers together."""
+        """Size of a block of KV cache on each device that holds it [B]; of all wafers together."""
         placement = self.placement
         if placement.pool is not None:
             return placement.pool.page_bytes
@@ -157,9 +157,9 @@ class Deployment:
         return kv_traffic(self.model, self.pool.replica.kv_cache, self._ranks)
 
     def kv_bytes(self, tokens: int) -> float:
-        """Return the cache and the states of a request with `tokens` tokens [B].
+        """Return the size of cache and states of a request with `tokens` tokens [B].
 
-        It counts all devices of a replica, copies of heads included.
+        It counts all devices of a replica, including copies of heads.
         """
         return self._ranks * sequence_kv_bytes(
             self.model, self.pool.replica.kv_cache, self._ranks, tokens
@@ -169,25 +169,25 @@ class Deployment:
 
     @property
     def keeps_kv_on_host(self) -> bool:
-        """Whether blocks of KV move between devices and their host."""
+        """Whether blocks of KV cache move between devices and their host."""
         return self.pool.kv.preemption == "swap" or bool(self.pool.kv.offload)
 
     @cached_property
     def swap_bandwidth_bytes_per_s(self) -> float | None:
-        """Bandwidth between a device and its host [B/s]; None where it is not known."""
+        """Bandwidth between a device and its host [B/s]; None if it is unknown."""
         return self.pool.kv.swap_bandwidth_bytes_per_s or self._host_bandwidth_bytes_per_s
 
     @cached_property
     def swap(self) -> tuple[int, float]:
-        """Blocks of a replica that the host keeps, and the time to move one of them [s].
+        """Number of blocks of a replica that the host keeps, and the time to move one of them [s].
 
-        The share of each device moves over its own link.
+        Each device moves its share over its own link.
         """
         kv = self.pool.kv
         if kv.preemption != "swap" or not (bandwidth := self.swap_bandwidth_bytes_per_s):
             return 0, 0.0
         block_bytes = self._device_block_bytes
-        if self.pool.is_wafer and not self.pool.is_streamed:  # the placement is that of all wafers
+        if self.pool.is_wafer and not self.pool.is_streamed:  # the placement covers all wafers
             block_bytes /= self.devices_per_replica
         return int(kv.swap_space_bytes / block_bytes), block_bytes / bandwidth
 
@@ -195,7 +195,8 @@ class Deployment:
     def offload(self) -> tuple[Level, ...]:
         """Tiers behind the KV cache of one replica.
 
-        Recomputing a block is held to take its share of a full step of one prompt.
+        The time to recompute a block is assumed to be its share of a full prefill step with one
+        prompt.
         """
         tiers = self.pool.kv.offload
         if not tiers:
@@ -204,7 +205,7 @@ class Deployment:
 
     @cached_property
     def load_s(self) -> float | None:
-        """Time until every device of a replica has its weights [s]; None where it is not known.
+        """Time until every device of a replica has loaded its weights [s]; None if it is unknown.
 
         Each device loads its own share over its own link.
         """
@@ -219,7 +220,7 @@ class Deployment:
 
     @cached_property
     def ready_s(self) -> float:
-        """Time from the run's beginning until replicas work [s]."""
+        """Time from the beginning of the run until replicas are ready [s]."""
         return (self.load_s or 0.0) if self.pool.replica.start == "cold" else 0.0
 
     @cached_property
@@ -228,20 +229,20 @@ class Deployment:
 
     @property
     def _fullest_wafer_bytes(self) -> float:
-        """Weights of the wafer with most of them."""
+        """Weights on the wafer with the most weights [B]."""
         held: dict[int, float] = {}
         for region in self.regions:
             held[region.wafer] = held.get(region.wafer, 0.0) + region.weight_bytes
         return max(held.values())
 
-    # Time
+    # Step times
 
     @property
     def request_overhead_s(self) -> float:
-        """Time from a request's arrival at a replica's server until the scheduler sees it [s]."""
+        """Time from a request's arrival at the replica's server until the scheduler sees it [s]."""
         if (wafer := self.device.wafer) is not None:
             return wafer.request_s
-        return self.device.overhead(self.pool.replica.engine.name).request_s
+        return self.device.overhead(self.pool.replica.engine.profile).request_s
 
     @cached_property
     def step_times(self) -> PlainSteps:
@@ -250,7 +251,7 @@ class Deployment:
 
     @property
     def wafer_steps(self) -> WaferSteps | None:
-        """Step times of a replica on wafers, as `step_times`; None on other devices."""
+        """Step times of a replica on wafers, as `step_times`; None for other devices."""
         times = self.step_times
         return times if isinstance(times, WaferSteps) else None
 

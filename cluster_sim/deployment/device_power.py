@@ -1,4 +1,4 @@
-"""What one device draws over time, from the steps of its replica."""
+"""Power of one device over time, from the steps of its replica."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from cluster_sim.typing import Array
 
 
 class DrawnPower(NamedTuple):
-    """Power that one device draws, constant in pieces: n + 1 edges, n values."""
+    """Power of one device, piecewise constant: n + 1 edges and n values."""
 
     edges_s: Array
     watts: Array
     memory_w: Array
-    """Part of it that the memory draws."""
+    """Part of the power that the memory draws [W]."""
 
 
 class PoweredSteps(NamedTuple):
-    """Steps or stretches of a replica in order, and what one of its devices draws in each."""
+    """Steps or stretches of a replica in order, and the power of one of its devices in each."""
 
     began_s: Array
     ended_s: Array
     watts: Array
     bytes_per_s: Array
-    """Rate at which the device's memory is read and written."""
+    """Rate at which the device's memory is read and written [B/s]."""
 
 
 def power_of_steps(
     power: Power, steps: PoweredSteps, since_s: float, until_s: float, lost_s: float = inf
 ) -> DrawnPower:
-    """Return what a device draws from `since_s` until `until_s`.
+    """Return the power of a device from `since_s` until `until_s`.
 
-    Between steps it is loaded and idle; from `lost_s` on it is empty.
+    Between steps the device is loaded and idle. From `lost_s` on it holds no model.
     """
     count, quiet_memory_w = len(steps.began_s), memory_w(power, 0.0)
     ends_s = np.stack([steps.began_s, steps.ended_s], axis=1).ravel()
@@ -57,7 +57,7 @@ def power_of_steps(
 
 
 def power_without_replica(power: Power, since_s: float, until_s: float) -> DrawnPower:
-    """Return what a device without a replica draws."""
+    """Return the power of a device without a replica."""
     return DrawnPower(
         np.array([since_s, until_s]), np.array([power.idle_w]), np.array([memory_w(power, 0.0)])
     )

@@ -1,4 +1,4 @@
-"""The fleet of a scenario: its deployments, the table of their replicas, and where they stand."""
+"""The fleet of a scenario: its deployments, the table of their replicas, and their locations."""
 
 from __future__ import annotations
 
@@ -18,47 +18,48 @@ class ReplicaSpec:
     """One row of the table of replicas."""
 
     number: int
-    """Number among all replicas of the cluster, by which tables and events name it."""
+    """Number among all replicas of the cluster. Tables and events use it."""
     deployment: Deployment
-    """Deployment that it is a copy of."""
+    """Deployment of the replica."""
     index: int
-    """Number within its pool."""
+    """Number of the replica within its pool."""
     device_numbers: range
-    """Numbers of its devices, counted through the nodes of the pool."""
+    """Numbers of the devices, counted over the nodes of the pool."""
 
     @property
     def role(self) -> str:
-        """Part of a request that it serves: `both`, `prefill` or `decode`."""
+        """Phases of a request that the replica serves: `both`, `prefill` or `decode`."""
         return self.deployment.role
 
     @property
     def label(self) -> str:
-        """Name of its pool and number within it, such as `gpus/0`."""
+        """Name of the pool and number within it, such as `gpus/0`."""
         return f"{self.deployment.name}/{self.index}"
 
     @property
     def nodes(self) -> range:
-        """Numbers of the pool's nodes that it stands on."""
+        """Numbers of the pool's nodes that hold the replica."""
         per_node = self.deployment.pool.node.devices
         return range(self.device_numbers[0] // per_node, self.device_numbers[-1] // per_node + 1)
 
     @cached_property
     def devices(self) -> tuple[str, ...]:
-        """Places of all its devices; its server is at the first."""
+        """Names of all devices of the replica. Its server is at the first."""
         return tuple(self._place(number) for number in self.device_numbers)
 
     @cached_property
     def rank_devices(self) -> list[str]:
-        """Places of the devices that hold the KV of one of its requests.
+        """Names of the devices that hold the KV cache of one request.
 
-        With attention data parallelism these are the devices of its first rank, else all.
+        With attention data parallelism these are the devices of the first rank, otherwise all
+        devices.
         """
         count = len(self.device_numbers) // self.deployment.pool.replica.data_parallel
         return [self._place(number) for number in self.device_numbers[:count]]
 
     @property
     def server(self) -> str:
-        """Place of the device that requests reach."""
+        """Name of the device that requests reach."""
         return self._place(self.device_numbers[0])
 
     def _place(self, number: int) -> str:
@@ -68,12 +69,12 @@ class ReplicaSpec:
 
 @dataclass(frozen=True, eq=False)
 class Fleet:
-    """All deployments of a scenario, the table of their replicas, and where they stand."""
+    """All deployments of a scenario, the table of their replicas, and their locations."""
 
     deployments: tuple[Deployment, ...]
     """Deployments in the order of the file's pools."""
     cluster: Cluster
-    """Cluster that they stand in."""
+    """Cluster of the deployments."""
 
     @cached_property
     def replicas(self) -> tuple[ReplicaSpec, ...]:
@@ -94,11 +95,11 @@ class Fleet:
         return next(deployment for deployment in self.deployments if deployment.name == pool)
 
     def first_replica(self, role: str) -> ReplicaSpec | None:
-        """Return the first replica of a role; None where no pool has it."""
+        """Return the first replica of a role; None if no pool has the role."""
         return next((replica for replica in self.replicas if replica.role == role), None)
 
     def numbers(self, pool: str) -> Sequence[int]:
-        """Return the numbers of the replicas of the pool with this name; none for other names."""
+        """Return the numbers of the replicas of the pool with this name; none for unknown names."""
         return self._numbers.get(pool, [])
 
     @cached_property
@@ -110,17 +111,17 @@ class Fleet:
 
     @cached_property
     def topology(self) -> Topology:
-        """All places and links.
+        """All vertices and links.
 
-        Raises ValueError where a generated fabric has no room for the nodes.
+        Raises ValueError if a generated fabric has too few ports for the nodes.
         """
         return build_topology(self.cluster)
 
 
 def build_topology(cluster: Cluster) -> Topology:
-    """Return all places and links of a cluster.
+    """Return all vertices and links of a cluster.
 
-    Raises ValueError where a generated fabric has no room for the nodes.
+    Raises ValueError if a generated fabric has too few ports for the nodes.
     """
     nodes = {
         f"{pool.name}/{number}": pool.node for pool in cluster.pools for number in range(pool.nodes)
@@ -129,13 +130,13 @@ def build_topology(cluster: Cluster) -> Topology:
 
 
 _FLEETS: dict[int, Fleet] = {}
-"""Fleets by the identity of their scenarios, for as long as those live."""
+"""Fleets by the identity of their scenarios, kept as long as the scenarios."""
 
 
 def resolve(scenario: Scenario) -> Fleet:
-    """Return the fleet of a scenario, the same object for the same scenario.
+    """Return the fleet of a scenario, one object per scenario.
 
-    It works out nothing yet: each part is computed when it is first asked for.
+    Nothing is computed yet: each part is computed when it is used first.
     """
     fleet = _FLEETS.get(id(scenario))
     if fleet is None:

@@ -1,4 +1,4 @@
-"""One model on the devices of one replica: how it lies there, and how long its steps take."""
+"""One model on the devices of one replica: its placement and the times of its steps."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from cluster_sim.scenario.pool import Pool
 from cluster_sim.topology import Topology, group_path, host_bandwidth_bytes_per_s
 
 PlainSteps = GpuSteps | WaferSteps
-"""Times of engine steps that check no drafts."""
+"""Times of engine steps without verification of drafts."""
 
 
 @dataclass(frozen=True, eq=False)
 class ModelOnDevices:
-    """A model on the devices of one replica: the one that is served, or a smaller one that drafts."""
+    """A model on the devices of one replica: the served model, or a smaller draft model."""
 
     model: Model
     pool: Pool
     node: Node
-    """Node of the pool, reached as the cluster says."""
+    """Node of the pool, reached by the network of the cluster."""
     devices: int
     """Number of devices of the replica."""
 
@@ -45,7 +45,7 @@ class ModelOnDevices:
 
     @cached_property
     def wafer_plan(self) -> WaferPlan:
-        """Plan by which the model lies on wafers."""
+        """Plan by which the model is placed on wafers."""
         plan = self.pool.replica
         return WaferPlan(
             self.devices, self.weights, plan.kv_cache, plan.layout, self.pool.is_streamed, self.pool.max_sequences,
@@ -54,14 +54,14 @@ class ModelOnDevices:
 
     @cached_property
     def regions(self) -> tuple[Region, ...]:
-        """Regions of the replica's wafers; empty where it lies on other devices."""
+        """Regions of the replica's wafers; empty for other devices."""
         if not self.pool.is_wafer:
             return ()
         return regions_of(self.model, self.node.device, self.wafer_plan)
 
     @cached_property
     def placement(self) -> Placement:
-        """Memory that weights and KV cache take, and what is left."""
+        """Memory of weights and KV cache, and the memory that is left."""
         pool, engine = self.pool, self.pool.replica.engine
         if pool.is_wafer:
             return place_on_wafers(self.model, self.node.device, self.wafer_plan)
@@ -78,9 +78,10 @@ class ModelOnDevices:
 
     @property
     def _counted_step_tokens(self) -> int:
-        """Number of tokens of a step with which the capacity in tokens is reckoned.
+        """Number of tokens of a step for the capacity in tokens.
 
-        Static batching has no limit; the engine's is taken, so that windows count as windows.
+        Static batching has no limit. The limit of the engine is used for it, so that windows count
+        as windows.
         """
         pool = self.pool
         if pool.batching.is_continuous:
@@ -89,7 +90,7 @@ class ModelOnDevices:
 
     @property
     def _activation_bytes(self) -> float:
-        """Activations of a step beyond those that the engine's reserved memory holds [B]."""
+        """Activations of a step that exceed the engine's reserved memory [B]."""
         pool, engine = self.pool, self.pool.replica.engine
         if engine.reserved_activation_bytes is None:
             return 0.0
@@ -102,7 +103,7 @@ class ModelOnDevices:
 
     @cached_property
     def _layout(self) -> ReplicaLayout:
-        """Spread of the model over GPUs, hops between nodes left out."""
+        """Spread of the model over GPUs, without hops between nodes."""
         plan = self.pool.replica
         return ReplicaLayout(
             tensor_parallel=plan.tensor_parallel,
@@ -111,7 +112,7 @@ class ModelOnDevices:
             expert_parallel=plan.expert_parallel,
             weights=self.weights,
             kv_cache=plan.kv_cache,
-            engine=plan.engine.name,
+            engine=plan.engine.profile,
             graph_batches=plan.engine.graph_batches,
         )
 
@@ -120,7 +121,9 @@ class ModelOnDevices:
         plan, device = self.pool.replica, self.node.device.at(point)
         if self.pool.is_wafer:
             io_bytes_per_s = (host_bandwidth_bytes_per_s(self.node) or inf) * point.links
-            return WaferSteps(self.model, device, self.wafer_plan, plan.engine.name, io_bytes_per_s)
+            return WaferSteps(
+                self.model, device, self.wafer_plan, plan.engine.profile, io_bytes_per_s
+            )
         layout = self._layout._replace(between_nodes=self.hops_between_nodes)
         return GpuSteps(self.model, device, layout)
 
@@ -128,7 +131,7 @@ class ModelOnDevices:
     def hops_between_nodes(self) -> Hops:
         """Hops of the replica's pipeline that leave a node.
 
-        Those of the first replica of a pool stand for all.
+        The hops of the first replica of a pool represent all.
         """
         plan, devices = self.pool.replica, self.node.devices
         stage = plan.tensor_parallel * plan.data_parallel

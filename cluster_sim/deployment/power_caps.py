@@ -1,4 +1,4 @@
-"""Power caps below the devices' own limits: of pools, racks and the row of all nodes."""
+"""Power caps below the devices' own limits: caps of pools, racks and the row of all nodes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from cluster_sim.scenario.scenario import Scenario
 
 
 class NodeDraw(NamedTuple):
-    """What one node can draw at its plug."""
+    """Range of the power of one node at its plug."""
 
     pool: Pool
     least_w: float
-    """Power with its models loaded and idle [W]."""
+    """Power with loaded models and no work [W]."""
     most_w: float
     """Power with every device at its limit [W]."""
 
@@ -33,7 +33,7 @@ class CappedNodes(NamedTuple):
 
 
 def node_draws(scenario: Scenario) -> list[NodeDraw]:
-    """Return what each node can draw, all nodes in order; 0 where its power is not known."""
+    """Return the range of each node's power, all nodes in order; 0 if its power is unknown."""
     draws = []
     for pool in scenario.cluster.pools:
         power, around, devices = pool.node.device.power, pool.node.power, pool.node.devices
@@ -48,7 +48,7 @@ def node_draws(scenario: Scenario) -> list[NodeDraw]:
 
 
 def capped_nodes(scenario: Scenario) -> Iterator[CappedNodes]:
-    """Yield every rack and the row of all nodes, as far as they are capped."""
+    """Yield every rack and the row of all nodes, as far as they have caps."""
     site, count = scenario.site, sum(pool.nodes for pool in scenario.cluster.pools)
     if site is not None and site.rack_power_cap_w is not None:
         each = site.rack_nodes or count
@@ -61,9 +61,9 @@ def capped_nodes(scenario: Scenario) -> Iterator[CappedNodes]:
 
 
 def shared_w(cap_w: float, nodes: list[NodeDraw], policy: str) -> list[float]:
-    """Return what each of the nodes gets of a cap [W].
+    """Return the share of each node in a cap [W].
 
-    It is what the node draws at least, and a part of the rest by `policy`, see
+    The share is the minimum power of the node and, by `policy`, a part of the rest; see
     site.power_sharing.
     """
     rest_w = cap_w - sum(node.least_w for node in nodes)
@@ -80,7 +80,7 @@ def shared_w(cap_w: float, nodes: list[NodeDraw], policy: str) -> list[float]:
 
 
 def node_caps_w(scenario: Scenario) -> list[float]:
-    """Return what each node may draw at its plug [W], all nodes in order; inf where uncapped."""
+    """Return the maximum power of each node at its plug [W], all nodes in order; inf without a cap."""
     draws, caps_w = node_draws(scenario), [inf] * sum(pool.nodes for pool in scenario.cluster.pools)
     for group in capped_nodes(scenario):
         assert scenario.site is not None
@@ -93,10 +93,10 @@ def node_caps_w(scenario: Scenario) -> list[float]:
 
 
 def device_caps_w(scenario: Scenario) -> list[float | None]:
-    """Return what each device of every replica may draw [W], by the number of the replica.
+    """Return the maximum power of each device of every replica [W], by the number of the replica.
 
-    It is the least that any of the replica's nodes allows; None where the devices' own limit is
-    reached first.
+    It is the smallest value that any node of the replica allows; None if the limit of the devices
+    is reached first.
     """
     fleet, node_w = resolve(scenario), node_caps_w(scenario)
     first_nodes, count = dict[str, int](), 0

@@ -10,11 +10,12 @@ from cluster_sim.physics.speculative_steps import SpeculativeSteps
 from cluster_sim.physics.step_times import StepTimes
 
 _KEPT_POINTS = 256
-"""Operating points whose step times are kept: clocks and shares of bandwidth come again."""
+"""Number of operating points whose step times are kept, since clocks and shares of bandwidth
+recur."""
 
 
 class ReplicaTimes:
-    """Step times of the model on one replica; those of the last few hundred points are kept."""
+    """Step times of the model on one replica. Those of the last few hundred points are kept."""
 
     def __init__(self, target: ModelOnDevices) -> None:
         self._target = target

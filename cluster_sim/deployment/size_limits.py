@@ -21,7 +21,7 @@ class PoolLimit(NamedTuple):
     tokens: int
     """Number of tokens in the KV cache of that request."""
     is_of_step: bool
-    """Whether a step without chunked prefill is what limits it, rather than the KV cache."""
+    """Whether a step without chunked prefill limits the request, instead of the KV cache."""
 
     def spelt(self, verb: str) -> str:
         """Return the limit in words, such as `pool 'gpus' serves up to 29,040 tokens`."""
@@ -30,20 +30,20 @@ class PoolLimit(NamedTuple):
 
 
 class SizeLimits(NamedTuple):
-    """Which requests the replicas of a cluster can hold."""
+    """Sizes of requests that the replicas of a cluster can hold."""
 
     model: str
     """Name of the model."""
     context: int
-    """Context of the model: prompt and answer together [tokens]."""
+    """Context of the model, for prompt and answer together [tokens]."""
     prefix_tokens: int
-    """Length of the text that stands before every prompt [tokens]."""
+    """Length of the shared text before every prompt [tokens]."""
     whole: tuple[PoolLimit, ...]
     """Pools whose replicas serve requests from beginning to end."""
     prefill: tuple[PoolLimit, ...]
-    """Pools whose replicas hold prompts only."""
+    """Pools whose replicas prefill only."""
     decode: tuple[PoolLimit, ...]
-    """Pools whose replicas decode what those have prefilled."""
+    """Pools whose replicas decode prefilled requests."""
 
     def fits(self, prompt: np.ndarray, output: np.ndarray) -> np.ndarray:
         """Return which requests of these lengths [tokens] a replica can hold."""
@@ -55,7 +55,7 @@ class SizeLimits(NamedTuple):
         return is_held
 
     def exceeded(self) -> str:
-        """Return in words what a request exceeds that is within the context and fits nowhere."""
+        """Return in words the limit that a request within the context exceeds on every replica."""
         if not self.prefill and not any(limit.is_of_step for limit in self.whole):
             most = "" if len(self.whole) == 1 else "at most "
             return f"the KV cache capacity of every replica, {most}{_largest(self.whole):,} tokens"
@@ -92,7 +92,7 @@ class SizeLimits(NamedTuple):
 
 
 def size_limits(scenario: Scenario) -> SizeLimits:
-    """Return which requests the replicas of a scenario can hold, as the simulation does."""
+    """Return the sizes of requests that the replicas of a scenario can hold, as in the simulation."""
     prefix, model = scenario.workload.shared_prefix, scenario.model
     whole, prefill, decode = (
         tuple(_limit(each) for each in resolve(scenario).deployments if each.role == role)

@@ -1,4 +1,4 @@
-"""What stretches of engine steps do and draw: FLOP, bytes and joules, from their counts."""
+"""Work and energy of stretches of engine steps: FLOP, bytes and joules, from their counts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cluster_sim.typing import Line, Number
 class StretchWork:
     """Work of stretches over all devices of their replicas.
 
-    Each term is (first, slope) by step: it is constant, or grows by the same amount per step.
+    Each term is (first, slope) by step: it is constant, or grows by a constant amount per step.
     """
 
     linear_flop: Line
@@ -38,12 +38,12 @@ class StretchWork:
     devices: int
     """Number of devices that share the work evenly."""
     power: Power | None
-    """Power model of each device; None where it is not known."""
+    """Power model of each device; None if it is unknown."""
     flop_j: tuple[float, float]
-    """Energy per FLOP of products and of attention [J]; zeros where it is not known."""
+    """Energy per FLOP of products and of attention [J/FLOP]; zeros if it is unknown."""
 
     def total(self, line: Line) -> np.ndarray:
-        """Return a term summed over each stretch; the middle of the series is its mean."""
+        """Return a term summed over each stretch. The middle of the series is its mean."""
         first, slope = line
         total: np.ndarray = self.steps * (first + (self.steps - 1) / 2 * slope)
         return total
@@ -66,9 +66,10 @@ class StretchWork:
         ) / self.devices, attention_j * grows / self.devices
 
     def energy_j(self, seconds: Line, clock: Number) -> np.ndarray:
-        """Return what all devices draw over each stretch [J].
+        """Return the energy of all devices over each stretch [J].
 
-        The clock that the board's limit allows is found for the middle step of each.
+        The clock that the limit of the board allows is computed for the middle step of each
+        stretch.
 
         Parameters
         ----------
@@ -107,7 +108,7 @@ def stretch_counts(rows: Mapping[str, Number]) -> StepWork:
         sampled=rows["sampled"],
         pairs=rows["pairs"],
         window_pairs=rows["windowed_pairs"],
-        # Only the chunks of a lone prompt follow each other in like steps.
+        # Only the chunks of a single prompt follow each other in equal steps.
         pairs_growth=1.0 * prompt_tokens * prompt_tokens,
     )
 

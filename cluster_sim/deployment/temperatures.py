@@ -1,4 +1,4 @@
-"""Temperatures of a thermal group over time, under what its devices draw."""
+"""Temperatures of a thermal group over time, from the power of its devices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cluster_sim.typing import Array
 
 
 class Temperatures(NamedTuple):
-    """Temperatures of a group over time, and what each of its devices draws.
+    """Temperatures of a group over time, and the power of each of its devices.
 
     There are n + 1 edges and states, and n powers.
     """
@@ -30,7 +30,7 @@ class Temperatures(NamedTuple):
 
     @property
     def memory_c(self) -> Array | None:
-        """Temperature of the memory at the edges [degC]; None where it is on the die."""
+        """Temperature of the memory at the edges [degC]; None if it is on the die."""
         return self.states[:, MEMORY] if self.states.shape[1] > 3 else None
 
 
@@ -41,7 +41,7 @@ def temperatures(
     front: DrawnPower | None,
     marks_s: Array | None = None,
 ) -> Temperatures:
-    """Return the temperatures from `state` on; they are exact at every edge.
+    """Return the temperatures from `state` on. They are exact at every edge.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def temperatures(
 
 
 def _all_edges_s(own: DrawnPower, front: DrawnPower | None, marks_s: Array | None) -> Array:
-    """Return the times at which either power changes, and the marks, in order."""
+    """Return the times at which a power changes, and the marks, in order."""
     edges_s = own.edges_s
     if front is not None and front is not own:
         edges_s = np.concatenate([edges_s, front.edges_s])
@@ -93,7 +93,7 @@ def _all_edges_s(own: DrawnPower, front: DrawnPower | None, marks_s: Array | Non
 def last_temperatures(
     group: ThermalGroup, state: Array, own: DrawnPower, front: DrawnPower | None
 ) -> Array:
-    """Return the temperatures at the last edge; in one step where nothing changes before it."""
+    """Return the temperatures at the last edge, in one step if nothing changes before it."""
     since_s, until_s = float(own.edges_s[0]), float(own.edges_s[-1])
     if (
         len(own.watts) > 1
@@ -109,9 +109,9 @@ def last_temperatures(
 
 
 def _values(power: DrawnPower, edges_s: Array) -> tuple[Array, Array]:
-    """Return (watts, watts of the memory) between these edges.
+    """Return (power, power of the memory) between these edges [W].
 
-    The edges hold all those of `power` that lie within their time.
+    The edges contain all edges of `power` that lie within their time.
     """
     place = np.clip(
         np.searchsorted(power.edges_s, edges_s[:-1], side="right") - 1, 0, len(power.watts) - 1

@@ -1,4 +1,4 @@
-"""Which devices of a scenario are always equally warm, and how their heat leaves them."""
+"""Groups of devices of a scenario with equal temperatures, and the path of their heat."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from cluster_sim.typing import Array
 
 @dataclass(frozen=True, eq=False)
 class ThermalGroup:
-    """Devices that are always equally warm.
+    """Devices whose temperatures are always equal.
 
-    They belong to one node and one replica, and either the coolant reaches all of them first, or
-    all of them stand behind devices of one replica.
+    They belong to one node and one replica. Either the coolant reaches all of them first, or all of
+    them stand behind devices of one replica.
     """
 
     pool: Pool
@@ -33,11 +33,11 @@ class ThermalGroup:
     places: tuple[int, ...]
     """Numbers of the devices within the node."""
     replica: int | None
-    """Number of the replica on these devices; None where they are empty."""
+    """Number of the replica on these devices; None if they hold no replica."""
     is_behind: bool
-    """Whether the devices stand behind others."""
+    """Whether the devices stand behind other devices."""
     upstream: int | None
-    """Number of the replica on the devices in front; None where those are empty."""
+    """Number of the replica on the devices in front; None if they hold no replica."""
     climate: Climate
 
     @property
@@ -67,7 +67,7 @@ class ThermalGroup:
         return {}
 
     def heat(self, around: Conditions, watts: float, of_memory_w: float, front_w: float) -> Heat:
-        """Return the heat of a device that draws `watts`, `of_memory_w` of it in its memory.
+        """Return the heat of a device that draws `watts`, of which `of_memory_w` in its memory.
 
         A device in front of it draws `front_w`.
         """
@@ -89,12 +89,12 @@ class ThermalGroup:
         ]
 
     def least(self, around: Conditions) -> Heat:
-        """Return the heat that bounds all others from below: all devices are empty."""
+        """Return the heat that bounds all others from below: no device holds a model."""
         idle_w = self.power.idle_w
         return self.heat(around, idle_w, float(memory_w(self.power, 0.0)), idle_w)
 
     def start(self) -> Array:
-        """Return the temperatures at time zero: those of a long time without work."""
+        """Return the temperatures at time zero, which are those after a long time without work."""
         own_w, front_w = (
             self.power.idle_w if replica is None else self.power.loaded_idle_w
             for replica in (self.replica, self.upstream)
@@ -104,9 +104,9 @@ class ThermalGroup:
         return self.network(around.flow).steady(heat)
 
     def could_reach_a_limit(self) -> bool:
-        """Return whether the devices could ever be so warm that it changes how they work.
+        """Return whether the devices can become so warm that their operation changes.
 
-        It is tested with all devices at their limit for long.
+        The test has all devices at their limit for a long time.
         """
         limits, refresh = self.pool.node.device.limits, self.pool.node.device.refresh
         around = self.climate.worst
@@ -125,7 +125,7 @@ class ThermalGroup:
 def thermal_groups(scenario: Scenario) -> list[ThermalGroup]:
     """Return all thermal groups of a scenario, pool by pool and node by node.
 
-    There are none where inlet, power or cooling are not known.
+    There are none if inlet, power or cooling are unknown.
     """
     if scenario.site is None or scenario.site.inlet_c is None:
         return []
@@ -143,7 +143,7 @@ def thermal_groups(scenario: Scenario) -> list[ThermalGroup]:
 
 
 def _replicas_by_device(fleet: Fleet) -> dict[str, list[int | None]]:
-    """Return the replica on each device of a pool, by the pool's name; None on empty ones."""
+    """Return the replica (or None) on each device of a pool, by the name of the pool."""
     replica_of: dict[str, list[int | None]] = {
         deployment.name: [None] * (deployment.pool.nodes * deployment.pool.node.devices)
         for deployment in fleet.deployments
@@ -157,7 +157,7 @@ def _replicas_by_device(fleet: Fleet) -> dict[str, list[int | None]]:
 def _of_node(
     pool: Pool, number: int, replica_of: Sequence[int | None], site: Site
 ) -> Iterator[ThermalGroup]:
-    """Yield the groups of one node; `replica_of` gives the replica on each of its devices."""
+    """Yield the groups of one node. `replica_of` gives the replica on each of its devices."""
     assert pool.node.cooling is not None and site.inlet_c is not None
     node = f"{pool.name}/{number}"
     alike: dict[tuple[int | None, bool, int | None], list[int]] = {}

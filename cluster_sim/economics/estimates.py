@@ -1,4 +1,4 @@
-"""Figures with a range, as files write them: prices, shares and times that are not certain."""
+"""Figures with a range, as files write them: uncertain prices, shares and times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cluster_sim.units import Quantity
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and its range; low and high equal the value where it is certain."""
+    """A figure and its range. Low and high equal the value if it is certain."""
 
     value: float
     low: float
@@ -55,13 +55,13 @@ class Estimated:
         ):
             raise PydanticCustomError(
                 "quantity",
-                f"got {shown(value)}; expected a figure, or {{value: …, range: [low, high]}}",
+                f"got {shown(value)}; expected a figure, or a mapping {{value: …, range: [low, high]}}",
             )
         number, (low, high) = self._number(value["value"]), map(self._number, ends)
         if not low <= number <= high:
             raise PydanticCustomError(
                 "quantity",
-                f"got {shown(value['value'])}; expected it within its range, {shown(ends[0])} to {shown(ends[1])}",
+                f"got {shown(value['value'])}; expected a value within the range, {shown(ends[0])} to {shown(ends[1])}",
             )
         return Estimate(number, low, high)
 

@@ -1,12 +1,12 @@
 """Cost of machines: annuities, running costs, rents and contracts, in US dollars per hour.
 
-    USD/h = annuity(purchase (1 + networking + storage + spares)) + annuity(facility)
-            + power · price of energy + licences + support + engineering + staff
+USD/h = annuity(purchase (1 + networking + storage + spares)) + annuity(facility) + power · price of
+energy + licences + support + engineering + staff
 
-A year has 8,760 hours. The annuity is that of the capital recovery factor (Park, Contemporary
-Engineering Economics, 6th ed., ch. 4): the constant payment that pays back a price with interest,
-less what the thing still sells for at its end. Without interest it is depreciation in a straight
-line. Numbers may be numpy arrays, such as draws from the ranges of prices.
+A year has 8,760 hours. The annuity uses the capital recovery factor (Park, Contemporary Engineering
+Economics, 6th ed., ch. 4): it is the constant payment that pays back a price with interest, less
+the residual value at the end. Without interest it equals straight-line depreciation. Numbers may be
+numpy arrays, such as draws from the ranges of prices.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cluster_sim.typing import Number
 HOURS_PER_YEAR = 8760.0
 
 OF_THE_STACK = ("networking_mark_up", "licences", "support", "porting")
-"""Parts of a cost that pay for the vendor's software and hardware premium, not for computing."""
+"""Parts of a cost that pay for the vendor's software and hardware premium instead of computing."""
 
 
 def capital_recovery_factor(rate: Number, years: Number) -> Number:
@@ -46,7 +46,7 @@ def capital_recovery_factor(rate: Number, years: Number) -> Number:
 
 
 def straight_line_usd_per_hour(price_usd: Number, residual: Number, years: Number) -> Number:
-    """Return the loss of value per hour when a price falls evenly to its share `residual`.
+    """Return the loss of value per hour if a price falls linearly to its share `residual`.
 
     >>> straight_line_usd_per_hour(87_600.0, 0.0, 10.0)
     1.0
@@ -57,7 +57,7 @@ def straight_line_usd_per_hour(price_usd: Number, residual: Number, years: Numbe
 def annuity_usd_per_hour(
     price_usd: Number, residual: Number, rate: Number, years: Number
 ) -> Number:
-    """Return the constant payment per hour for a price of which a share comes back at the end.
+    """Return the constant payment per hour for a price of which a share is recovered at the end.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def annuity_usd_per_hour(
 def spare_share(failures_per_s: Number, devices: int, repair_s: Number) -> Number:
     """Return the number of spare nodes per serving node.
 
-    It is the mean number of nodes under repair at once, by Little's law.
+    It is the mean number of nodes in simultaneous repair, by Little's law.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def spare_share(failures_per_s: Number, devices: int, repair_s: Number) -> Numbe
 
 
 def electricity_usd_per_hour(power_w: Number, usd_per_kwh: Number) -> Number:
-    """Return the cost of electricity per hour of `power_w` at the site's meter, PUE included.
+    """Return the cost of electricity per hour for `power_w` at the site's meter, PUE included.
 
     >>> electricity_usd_per_hour(10_000.0, 0.07)
     0.7000000000000001
@@ -113,10 +113,10 @@ def electricity_usd_per_hour(power_w: Number, usd_per_kwh: Number) -> Number:
 def written_off_usd_per_hour(
     bought_usd: Mapping[str, Number], residual: Number, rate: Number, years: Number
 ) -> tuple[dict[str, Number], Number]:
-    """Return the depreciation per hour of each thing bought, and the cost of capital of all.
+    """Return the depreciation per hour of each purchase, and the cost of capital of all purchases.
 
-    The cost of capital is the excess of the annuity over depreciation in a straight line: interest
-    on what has not been written off yet.
+    The cost of capital is the difference of the annuity and straight-line depreciation: interest on
+    the value that is not written off yet.
     """
     parts = {
         name: straight_line_usd_per_hour(price_usd, residual, years)
@@ -126,7 +126,7 @@ def written_off_usd_per_hour(
 
 
 def contract_nodes(power_w: Number, node_w: Number, pue: Number) -> Number:
-    """Return the number of systems that a site feeds; it need not be whole.
+    """Return the number of systems that a site can power. It need not be a whole number.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def contract_nodes(power_w: Number, node_w: Number, pue: Number) -> Number:
 
 
 def contract_usd_per_hour(amount_usd: Number, years: Number, nodes: Number) -> Number:
-    """Return the cost of one system when `amount_usd` is committed to `nodes` for `years`.
+    """Return the cost of one system if `amount_usd` is committed to `nodes` for `years` [USD/h].
 
     >>> round(contract_usd_per_hour(10e9, 3.0, contract_nodes(750e6, 23e3, 1.2)), 2)
     14.0
@@ -155,5 +155,5 @@ def contract_usd_per_hour(amount_usd: Number, years: Number, nodes: Number) -> N
 
 
 def total(parts: Mapping[str, Number]) -> Number:
-    """Return the sum of the parts."""
+    """Return the sum of the parts of a cost [USD/h]."""
     return sum(parts.values())

@@ -1,4 +1,4 @@
-"""Cost of a node for whoever runs it: bought, rented, or committed to by contract.
+"""Cost of a node: bought, rented, or committed to by contract.
 
 Every price may have a range.
 """
@@ -42,7 +42,7 @@ class _Offer(Description):
     """Year of the prices, which are in US dollars."""
 
     def node_usd_per_hour(self, figures: Mapping[str, Number], devices: int) -> dict[str, Number]:
-        """Return the cost of a node by what it is spent on, electricity left out [USD/h].
+        """Return the parts of a node's cost by what they pay for, without electricity [USD/h].
 
         Parameters
         ----------
@@ -55,7 +55,7 @@ class _Offer(Description):
 
     @property
     def metered_usd_per_kwh(self) -> str | None:
-        """Field with the price of electricity; None where all power is included."""
+        """Field with the price of electricity; None if all power is included."""
         return None
 
 
@@ -107,7 +107,7 @@ class Owned(_Offer):
     meanwhile."""
 
     def node_usd_per_hour(self, figures: Mapping[str, Number], devices: int) -> dict[str, Number]:
-        """Return the cost of a node by what it is spent on, electricity left out [USD/h]."""
+        """Return the parts of a node's cost by what they pay for, without electricity [USD/h]."""
         life_years, purchase_usd = _years(figures["life_s"]), figures["purchase_usd"]
         of_vendor = figures["networking_mark_up"]
         spares = spare_share(figures["failures_per_s"], devices, figures["repair_s"])
@@ -153,7 +153,7 @@ class Rented(_Offer):
     """Cost of staff per node [USD/h]."""
 
     def node_usd_per_hour(self, figures: Mapping[str, Number], devices: int) -> dict[str, Number]:
-        """Return the cost of a node by what it is spent on [USD/h]."""
+        """Return the parts of a node's cost by what they pay for [USD/h]."""
         return {
             "rental": figures["rental_usd_per_hour"] * devices,
             "licences": figures["licences_usd_per_hour"] * devices,
@@ -178,14 +178,14 @@ class Committed(_Offer):
     and this figure."""
 
     def node_usd_per_hour(self, figures: Mapping[str, Number], devices: int) -> dict[str, Number]:
-        """Return the cost of a node by what it is spent on [USD/h]."""
+        """Return the parts of a node's cost by what they pay for [USD/h]."""
         nodes = contract_nodes(figures["power_w"], figures["rated_w"], figures["pue"])
         years = _years(figures["term_s"])
         return {"contract": contract_usd_per_hour(figures["amount_usd"], years, nodes)}
 
 
 Prices = Annotated[Owned | Rented | Committed, Field(discriminator="basis")]
-"""A way to pay for a node: buy it, rent it, or commit to it by contract."""
+"""A way to pay for a node: purchase, rent or a contract."""
 
 
 def _years(seconds: Number) -> Number:

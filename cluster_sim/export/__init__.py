@@ -1,7 +1,7 @@
-"""The files of benchmark clients, written from runs and read.
+"""Writers and readers of the files of benchmark clients.
 
-Each client has its own names, metric meanings and percentile rule. A new client is a module here
-with `files`, and an entry of `CLIENTS`.
+Each client has its own names, definitions of metrics and rule for percentiles. A new client is a
+module in this folder with `files`, and an entry of `CLIENTS`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cluster_sim.results.results import Results
 from cluster_sim.schema import parse_json, read_text
 from cluster_sim.whole_files import whole_file
 
-__all__ = ["FORMATS", "Benchmark", "as_measured", "check", "export", "read"]
+__all__ = ["FORMATS", "Benchmark", "as_measured", "check", "export", "is_measured", "read"]
 
 
 class _Files(Protocol):
@@ -26,23 +26,23 @@ class _Files(Protocol):
 
 
 class _Reader(NamedTuple):
-    """What reads a client's files."""
+    """Reader of the files of a client."""
 
     recognises: Callable[[Mapping[str, Any]], bool]
-    """Whether an object is one that the client saves."""
+    """Test whether an object is a result of the client."""
     benchmark: Callable[[Mapping[str, Any]], Benchmark]
-    """Figures of such an object."""
+    """Function that returns the figures of a result."""
     as_measured: Callable[[Answers, Benchmark], Benchmark]
-    """Figures that the client would have measured of a run, beside others that it has measured."""
+    """Function that returns the figures of a run which correspond to a measured benchmark."""
 
 
 class _Client(NamedTuple):
-    """What a benchmark client writes and reads."""
+    """Writer and reader of a benchmark client."""
 
     files: _Files
-    """Files that it would have written of a run."""
+    """Function that yields the files of a run."""
     reader: _Reader | None = None
-    """Reader of its files; None where they are not read."""
+    """Reader of the client's files; None if they cannot be read."""
 
 
 CLIENTS = {
@@ -53,44 +53,45 @@ CLIENTS = {
     "guidellm": _Client(guidellm.files),
     "mlperf": _Client(mlperf.files),
 }
-"""Clients by name."""
+"""Benchmark clients by name."""
 FORMATS = tuple(CLIENTS)
-"""Names of the clients whose files can be written."""
+"""Names of the clients for which files can be written."""
 
 
 def check(client: str) -> None:
-    """Raise ScenarioError where there is no such format."""
+    """Raise ScenarioError, with the most similar name, if `client` is not one of `FORMATS`."""
     if client not in FORMATS:
         raise ScenarioError.at(
-            client, f"is no format of a benchmark client{did_you_mean(client, FORMATS)}"
+            client, f"is not a format of a benchmark client{did_you_mean(client, FORMATS)}"
         )
 
 
 def export(
     results: Results, client: str, folder: str | Path, *, detailed: bool = False
 ) -> list[Path]:
-    """Write what a client would have written of a run, under the client's own names.
+    """Write the files that a benchmark client would write about a run, in the client's format.
 
     Parameters
     ----------
     results
-        Run whose requests the client would have sent.
+        Results of the run whose requests the client would have sent.
     client
-        One of `FORMATS`.
+        Name of the client, one of `FORMATS`.
     folder
-        Folder into which the files are written; it is made where it does not exist.
+        Folder of the files; it is created if it does not exist.
     detailed
-        Whether the gaps between tokens of each request are written, as by
+        Whether the gaps between the tokens of each request are written, like by
         `vllm bench serve --save-detailed` and in AIPerf's records.
 
     Returns
     -------
-    Paths of the files.
+    list of Path
+        Paths of the written files.
 
     Raises
     ------
     ScenarioError
-        If there is no such format, or the folder cannot be written to.
+        If `client` is unknown, or the folder cannot be written.
     """
     check(client)
     folder = Path(folder)
@@ -103,27 +104,64 @@ def export(
 
 
 def read(path: str | Path) -> Benchmark:
-    """Return the figures of a file of `vllm bench serve`, AIPerf or GenAI-Perf.
+    """Return the figures of a result file of `vllm bench serve`, AIPerf or GenAI-Perf.
 
-    The client is known by the content. Raises ScenarioError where the file cannot be read, is none
-    of these, or holds several results (`--append-result`).
+    The content decides which client wrote the file.
+
+    Parameters
+    ----------
+    path
+        Path of the file.
+
+    Returns
+    -------
+    Benchmark
+        Figures in the client's names and units.
+
+    Raises
+    ------
+    ScenarioError
+        If the file cannot be read, is not a result of a known client, or has several results
+        (`--append-result`).
     """
     path = Path(path)
     results = _objects(read_text(path), path)
     if len(results) != 1:
-        raise ScenarioError.at(str(path), f"holds {len(results)} results; expected a file of one")
+        raise ScenarioError.at(
+            str(path), f"has {len(results)} results; expected one result: split the file"
+        )
     for client in CLIENTS.values():
         if client.reader is not None and client.reader.recognises(results[0]):
             return client.reader.benchmark(results[0])
     raise ScenarioError.at(
-        str(path), "is neither a result of vllm bench serve nor a profile_export_aiperf.json"
+        str(path),
+        "is not a known result; expected a result of vllm bench serve, or profile_export_aiperf.json",
     )
 
 
-def as_measured(results: Results, measured: Benchmark) -> Benchmark:
-    """Return the figures that the same client would have measured of a run.
+def is_measured(path: str | Path) -> bool:
+    """Return whether a file is a result that `read` accepts."""
+    try:
+        read(path)
+    except ScenarioError:
+        return False
+    return True
 
-    They have the metrics and percentiles that `measured` has.
+
+def as_measured(results: Results, measured: Benchmark) -> Benchmark:
+    """Return the figures of a run as the client of a measured benchmark would report them.
+
+    Parameters
+    ----------
+    results
+        Results of the run.
+    measured
+        Measured benchmark, which selects the client, the metrics and the percentiles.
+
+    Returns
+    -------
+    Benchmark
+        Figures of the run, under the names of `measured`.
     """
     reader = CLIENTS[measured.client].reader
     assert reader is not None
@@ -131,7 +169,7 @@ def as_measured(results: Results, measured: Benchmark) -> Benchmark:
 
 
 def _objects(text: str, path: Path) -> list[Mapping[str, Any]]:
-    """Return the JSON object of a file, or those on its lines."""
+    """Return the JSON object of a file, or the objects of its lines."""
     try:
         values = [parse_json(text, str(path))]
     except ScenarioError as fault:
@@ -143,7 +181,7 @@ def _objects(text: str, path: Path) -> list[Mapping[str, Any]]:
         if not values:
             raise fault
     if not all(isinstance(value, dict) for value in values):
-        raise ScenarioError.at(str(path), "is no JSON object")
+        raise ScenarioError.at(str(path), "is not a JSON object")
     return values
 
 

@@ -1,4 +1,4 @@
-"""A benchmark's figures, whichever client measured them, and what all clients' files share."""
+"""Figures of a benchmark of any client, and helpers for the files of all clients."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Benchmark:
-    """The figures of one file of a client, in the client's own names, meanings and units."""
+    """Figures of one file of a client, with the client's names, definitions and units."""
 
     client: str
-    """Client: vllm or aiperf."""
+    """Name of the client: vllm or aiperf."""
     name: str
-    """Name that the file gives the run."""
+    """Name of the run in the file."""
     values: Mapping[str, float]
-    """Figures by name; those of AIPerf's distributions are called `metric.statistic`."""
+    """Figures by name; figures of AIPerf's distributions are named `metric.statistic`."""
 
 
 class ClientFile(NamedTuple):
-    """A file as a client would have written it."""
+    """File in the format of a client."""
 
     name: str
     """Name of the file."""
@@ -34,25 +34,25 @@ class ClientFile(NamedTuple):
 
 
 def at(time_s: float) -> datetime:
-    """Return simulated time as a client's clock would show it.
+    """Return the time of a client's clock at a simulated time [s].
 
-    The clock begins with 1970, so that the same run gives the same file.
+    The clock starts at 1970, so that a run always gives the same file.
     """
     return _BEGINNING + timedelta(seconds=time_s)
 
 
 def nanoseconds(time_s: float) -> int:
-    """Return a time in whole nanoseconds, as clients count it."""
+    """Return a time [s] in whole nanoseconds [ns]."""
     return round(1e9 * time_s)
 
 
 def writer() -> str:
-    """Return who has written a file, in place of the client's version."""
+    """Return the name and version of this program, in place of the client's version."""
     return f"cluster-sim {package_version('cluster-sim')}"
 
 
 def number(value: Any) -> float | None:
-    """Return a figure of a file as a number; None for what is none, NaN included."""
+    """Return a value of a file as a number; None for NaN and for a value that is not a number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
         return None
     return float(value)

@@ -1,4 +1,4 @@
-"""How a benchmark client would send the requests of a run."""
+"""Parameters with which a benchmark client would send the requests of a run."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.workload.arrivals import ClientLoad
 
 _CONSTANT_CV = 1e-6
-"""Coefficient of variation below which gaps differ by the rounding of timestamps alone."""
+"""Coefficient of variation below which gaps differ only by the rounding of timestamps."""
 
 
 def declared_load(scenario: Scenario) -> ClientLoad | None:
-    """Return the load that the scenario's arrivals declare.
+    """Return the client parameters of the scenario's arrivals, or None.
 
-    It is None for traces, for sessions, and for arrivals that no parameters of a client describe.
+    The result is None for traces, for sessions, and for arrivals that a client cannot generate.
     """
     arrivals = None if scenario.workload.sessions else scenario.workload.arrivals
     return None if arrivals is None else arrivals.client_load()
 
 
 def measured_load(answers: Answers) -> ClientLoad:
-    """Return the steady rate and the gamma-distributed gaps that come nearest to the arrivals.
+    """Return the steady rate and the gamma-distributed gaps that fit the arrivals of a run.
 
-    Mean and variance of the gaps are those of the run: the shape of gamma-distributed gaps is
-    (mean / deviation)², and infinite where all gaps are equal.
+    Mean and variance of the gaps equal those of the run: the shape of the gamma distribution is
+    (mean / deviation)², which is infinite if all gaps are equal.
     """
     gaps_s = np.diff(answers.arrival_s)
     if not len(gaps_s) or not gaps_s.any():

@@ -1,4 +1,4 @@
-"""The requests of a run as a client saw them."""
+"""Requests of a run from the view of the client."""
 
 from __future__ import annotations
 
@@ -13,80 +13,81 @@ from cluster_sim.results.results import Results
 from cluster_sim.typing import Array
 
 REJECTED = "rejected"
-"""Reason why a request without an answer failed: it was turned away."""
+"""Reason for a request without an answer: it was rejected."""
 CUT_OFF = "had not finished when the run ended"
-"""Reason why a request without an answer failed: the run ended before."""
+"""Reason for a request without an answer: the run ended before its last token."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Every request outside the warm-up, in order of arrival."""
+    """All requests outside the warm-up, as columns in order of arrival."""
 
     results: Results
-    """The run."""
+    """Results of the run."""
     number: Array
-    """Number of each request, as in the run's tables."""
+    """Number of each request in the tables of the run."""
     done: Array
-    """Whether each request finished; the columns of `of_done` have one value for each that did."""
+    """Whether each request finished."""
     rejected: Array
     """Whether each request was rejected."""
     arrival_s: Array
     """Time at which each request was sent [s]."""
     first_token_s: Array
-    """Time at which its first token was at the front door; NaN where none came [s]."""
+    """Time at which the first token of each request reached the front door; NaN without one [s]."""
     finish_s: Array
-    """Time at which its last token was there; NaN where it did not finish [s]."""
+    """Time at which the last token of each request reached the front door; NaN if the request did
+    not finish [s]."""
     prompt_tokens: Array
     """Length of each prompt [tokens]."""
     output_tokens: Array
-    """Length that was asked for; the answer has it where it finished [tokens]."""
+    """Requested length of each answer; a finished answer has this length [tokens]."""
     prefix_hit_tokens: Array
-    """Tokens of each prompt that the prefix cache held [tokens]."""
+    """Part of each prompt that was in the prefix cache [tokens]."""
     of_done: Finished
-    """Columns of the requests that finished."""
+    """Columns of the finished requests; they have one row per finished request."""
 
     @cached_property
     def good(self) -> Array | None:
-        """Which finished requests meet the objectives; None where there are no objectives."""
+        """Whether each finished request meets the objectives; None without objectives."""
         return within_slo(self.results, self.of_done)
 
     @cached_property
     def times(self) -> TokenTimes:
-        """Times of the tokens of the requests that finished."""
+        """Times of the tokens of the finished requests."""
         return TokenTimes(self.results)
 
     @property
     def duration_s(self) -> float:
-        """Time from the first request until the last answer's end [s]; 0 without answers."""
+        """Time from the first request until the end of the last answer [s]; 0 without answers."""
         if not self.done.any():
             return 0.0
         return float(np.max(self.of_done.finish_s) - np.min(self.arrival_s))
 
     @property
     def end_s(self) -> float:
-        """Time at which the run had ended for the requests without an answer [s]."""
+        """Time at which the run ended, which is the end of unfinished requests [s]."""
         return float(self.results.info.simulated_s)
 
     @cached_property
     def ended_s(self) -> Array:
-        """Time at which each request had ended: answered, turned away or cut off [s]."""
+        """Time at which each request ended: it finished, was rejected or was cut off [s]."""
         without_answer_s = np.where(self.rejected, self.arrival_s, self.end_s)
         ended_s: Array = np.where(self.done, self.finish_s, without_answer_s)
         return ended_s
 
     def failure(self, place: int) -> str | None:
-        """Return why the request at this place has no answer; None where it has one."""
+        """Return the reason why the request of a row has no answer; None if it has an answer."""
         if self.done[place]:
             return None
         return REJECTED if self.rejected[place] else CUT_OFF
 
     def per_second(self, amount: float) -> float:
-        """Return an amount per second of the duration; 0 without answers."""
+        """Return an amount over the duration [1/s]; 0 without answers."""
         return amount / self.duration_s if self.duration_s else 0.0
 
 
 def answers(results: Results) -> Answers:
-    """Return the requests of `results` that count."""
+    """Return the requests of a run that are outside the warm-up."""
     table = results.requests
     counted = table["counted"].to_numpy()
     status = table["status"].to_numpy()[counted]

@@ -1,4 +1,4 @@
-"""Values of a metric, written out one by one or pooled: what clients tell of them."""
+"""Distributions of a metric, of single values or of pooled values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cluster_sim.typing import Array
 
 
 class Distribution(Protocol):
-    """What clients tell of the values of a metric."""
+    """Statistics of a metric that clients report."""
 
     @property
     def count(self) -> int:
@@ -20,7 +20,7 @@ class Distribution(Protocol):
         ...
 
     def mean(self) -> float:
-        """Return the mean."""
+        """Return the mean of the values."""
         ...
 
     def std(self) -> float:
@@ -28,16 +28,16 @@ class Distribution(Protocol):
         ...
 
     def percentiles(self, percents: list[float]) -> list[float]:
-        """Return linear percentiles."""
+        """Return percentiles with linear interpolation."""
         ...
 
 
 @dataclass(frozen=True)
 class Values:
-    """Values that are written out one by one."""
+    """Distribution of single values."""
 
     values: Array
-    """The values."""
+    """Values, in any order."""
 
     @property
     def count(self) -> int:
@@ -45,7 +45,7 @@ class Values:
         return len(self.values)
 
     def mean(self) -> float:
-        """Return the mean."""
+        """Return the mean of the values."""
         return float(np.mean(self.values))
 
     def std(self) -> float:
@@ -53,5 +53,5 @@ class Values:
         return float(np.std(self.values))
 
     def percentiles(self, percents: list[float]) -> list[float]:
-        """Return linear percentiles."""
+        """Return percentiles with linear interpolation."""
         return linear(self.values, percents)

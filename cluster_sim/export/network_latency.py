@@ -1,4 +1,4 @@
-"""How long answers are on their way from each replica to the front door."""
+"""Network latency of answers from each replica to the front door."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cluster_sim.topology import FRONT_DOOR
 def answer_latencies_s(scenario: Scenario) -> npt.NDArray[np.float64]:
     """Return the latency [s] of the path to the front door, by number of the replica.
 
-    Times at the front door in the tables hold it beyond the times at the replica.
+    Times in the table of requests are times at the front door, so they include this latency.
     """
     fleet = resolve(scenario)
     return np.array(

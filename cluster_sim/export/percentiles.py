@@ -1,6 +1,6 @@
-"""The three rules by which benchmark clients find percentiles.
+"""Three rules for percentiles that benchmark clients use.
 
-Of 1 … 10 they say p90 is 9.1, 9 and 10, and p99 is 9.91, 10 and 10.
+For the values 1 … 10 they give 9.1, 9 and 10 as p90, and 9.91, 10 and 10 as p99.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import numpy as np
 from cluster_sim.typing import Array
 
 _ROUNDING = 1e-12
-"""Share of the weight that is rounding: 9 of 10 are 90 %, whatever 0.1 nine times over comes to."""
+"""Tolerance for rounding as a share of the weight: 9 of 10 values are 90 %, although the sum of nine
+times 0.1 differs from 0.9."""
 
 
 def linear(values: Array, percents: Sequence[float]) -> list[float]:
-    """Return percentiles on the line between two values, as numpy, vLLM and AIPerf do.
+    """Return percentiles with linear interpolation, like numpy, vLLM and AIPerf.
 
-    Raises IndexError where there are no values.
+    Raises IndexError if there are no values.
 
     >>> linear(np.arange(1, 11), [90, 99])
     [9.1, 9.91]
@@ -27,23 +28,23 @@ def linear(values: Array, percents: Sequence[float]) -> list[float]:
 
 
 def stepped(values: Array, weights: Array, percents: Sequence[float]) -> list[float]:
-    """Return the smallest values up to which at least these shares of all weight lie.
+    """Return the smallest values whose cumulative weight reaches these percentiles, like GuideLLM.
 
-    GuideLLM does so. `values` ascend. Raises IndexError where there are none.
+    `values` must ascend. Raises IndexError if there are no values.
 
     >>> stepped(np.arange(1, 11), np.ones(10), [90, 99])
     [9.0, 10.0]
     """
     so_far = np.cumsum(weights)
-    wanted = np.asarray(percents) / 100 * so_far[-1]
-    places = np.searchsorted(so_far, wanted * (1 - _ROUNDING), side="left")
+    targets = np.asarray(percents) / 100 * so_far[-1]
+    places = np.searchsorted(so_far, targets * (1 - _ROUNDING), side="left")
     return [float(value) for value in values[np.minimum(places, len(values) - 1)]]
 
 
 def ranked(values: Array, percents: Sequence[float]) -> list[float]:
-    """Return the values at places floor(n·p), counted from 0, in order of size.
+    """Return the sorted values at the indices floor(n·p), counted from 0, like MLPerf's LoadGen.
 
-    MLPerf's LoadGen does so. Raises IndexError where there are no values.
+    Raises IndexError if there are no values.
 
     >>> ranked(np.arange(1, 11), [90, 99])
     [10.0, 10.0]

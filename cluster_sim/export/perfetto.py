@@ -1,7 +1,7 @@
-"""Perfetto's track events, written packet by packet.
+"""Writer of Perfetto's track events, packet by packet.
 
 Source: perfetto.dev/docs/reference/synthetic-track-event, and protos/perfetto/trace of Perfetto
-v59, whose field numbers stand below.
+v59, which defines the field numbers.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ _BEGIN, _END, _INSTANT, _COUNTER = 1, 2, 3, 4
 """Values of TrackEvent.type."""
 _SEQUENCE = 1
 _CLEARED, _NEEDED = 1, 2
-"""Values of TracePacket.sequence_flags: the first packet spells names, later ones number them."""
+"""Values of TracePacket.sequence_flags: the first packet defines numbers of names, which later
+packets use."""
 
 
 def varint(value: int) -> bytes:
-    r"""Return a whole number with seven bits per byte, the lowest first, all but the last marked.
+    r"""Return a whole number as a varint: seven bits per byte, lowest first, with a flag to go on.
 
     >>> varint(300)
     b'\xac\x02'
@@ -41,11 +42,11 @@ _SMALL = [
     bytes([small]) if small < 0x80 else bytes([small & 0x7F | 0x80, small >> 7])
     for small in range(0x4000)
 ]
-"""Varints below 16384: most are lengths and numbers of names."""
+"""Varints below 16384, which are most lengths and numbers of names."""
 
 
 def number(field: int, value: int) -> bytes:
-    """Return a field with a whole number, a negative one in two's complement of 64 bits."""
+    """Return a field with a whole number; a negative number is in two's complement of 64 bits."""
     return _SMALL[field << 3] + varint(value & 0xFFFFFFFFFFFFFFFF)
 
 
@@ -61,23 +62,23 @@ def message(field: int, *parts: bytes) -> bytes:
 
 
 class TraceEvent(NamedTuple):
-    """A slice or an instant, but for its time and track."""
+    """Content of a slice or an instant, without its time and track."""
 
     name: str
-    """Name that is shown."""
+    """Name that Perfetto shows."""
     category: str
-    """Category by which SQL finds it; one of the writer's names."""
+    """Category for SQL queries; one of the names of the writer."""
     args: Mapping[str, Any] = MappingProxyType({})
-    """Figures by name, each one of the writer's names; None is left out."""
+    """Arguments by name, which is one of the names of the writer; None is omitted."""
     flow: int = 0
-    """Number of the arrow that passes here; 0 for none."""
+    """Number of the arrow that passes through the event; 0 for no arrow."""
 
 
 class TraceWriter:
-    """Writes a trace: tracks, and on them slices, instants and the values of counters.
+    """Writer of a trace: tracks with slices, instants and values of counters.
 
-    Times are in nanoseconds. Events of one track are given in the order of time; tracks may take
-    turns as they like.
+    Times are in nanoseconds. The events of one track must be written in order of time; events of
+    different tracks may be in any order.
     """
 
     def __init__(self, file: IO[bytes], names: list[str]) -> None:
@@ -86,9 +87,9 @@ class TraceWriter:
         Parameters
         ----------
         file
-            File that it is written to.
+            File to which the trace is written.
         names
-            Names of events, categories and arguments that come again and again.
+            Frequent names of events, categories and arguments, which are written once.
         """
         self._file = file
         self._tracks = 0
@@ -104,32 +105,32 @@ class TraceWriter:
         )
 
     def track(self, name: str, parent: int = 0, rank: int = 0, description: str = "") -> int:
-        """Add a track under another one, or at the top; return its number."""
+        """Add a track below a parent track, or at the top; return its number."""
         return self._track(
             name, parent, rank, message(14, description.encode()) if description else b""
         )
 
     def counter(self, name: str, unit: str, parent: int, rank: int = 0) -> int:
-        """Add a track of values; return its number."""
+        """Add the track of a counter; return its number."""
         return self._track(name, parent, rank, message(8, message(6, unit.encode())))
 
     def begin(self, track: int, at_ns: int, event: TraceEvent) -> None:
-        """Begin a slice, inside those of its track that have begun and not ended."""
+        """Begin a slice, nested in the open slices of its track."""
         self._event(track, at_ns, _BEGIN, *self._described(event), _flow(47, event.flow))
 
     def end(self, track: int, at_ns: int) -> None:
-        """End the slice of this track that began last and has not ended."""
+        """End the innermost open slice of a track."""
         self._event(track, at_ns, _END)
 
     def instant(
         self, track: int, at_ns: int, event: TraceEvent, *, ends_flow: bool = False
     ) -> None:
-        """Note that something happens; with `ends_flow` the arrow of its flow ends here."""
+        """Write an instant; with `ends_flow` the arrow of its flow ends here."""
         flow = _flow(48 if ends_flow else 47, event.flow)
         self._event(track, at_ns, _INSTANT, *self._described(event), flow)
 
     def value(self, track: int, at_ns: int, value: float) -> None:
-        """Set a counter's value from this time on."""
+        """Set the value of a counter from this time on."""
         self._event(track, at_ns, _COUNTER, real(44, value))
 
     def _track(self, name: str, parent: int, rank: int, more: bytes) -> int:
@@ -142,7 +143,7 @@ class TraceWriter:
         return self._tracks
 
     def _described(self, event: TraceEvent) -> tuple[bytes, bytes, bytes]:
-        """Return the fields of an event's name, category and arguments."""
+        """Return the fields of the name, category and arguments of an event."""
         known = self._numbers.get(event.name)
         name = number(10, known) if known else message(23, event.name.encode())
         args = [

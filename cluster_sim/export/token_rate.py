@@ -1,4 +1,4 @@
-"""The greatest rate of tokens in a run, as a client counts it."""
+"""Maximum token rate of a run, as clients count it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from cluster_sim.export.network_latency import answer_latencies_s
 from cluster_sim.typing import Array
 
 _STEPS_AT_A_TIME = 1 << 20
-"""Number of engine steps that are written out together."""
+"""Number of engine steps that are expanded together."""
 
 
 def max_tokens_per_second(answers: Answers) -> float:
-    """Return the number of tokens in the fullest second [1/s].
+    """Return the maximum number of tokens in a second [tokens/s].
 
-    Seconds are counted from the first arrival. First tokens count, and chunks after them.
+    Seconds are counted from the first arrival. First tokens and later chunks each count as one.
     """
     if not answers.done.any():
         return 0.0
@@ -42,13 +42,13 @@ def max_tokens_per_second(answers: Answers) -> float:
 
 
 class _Seconds:
-    """Numbers of tokens in the seconds from a moment on."""
+    """Number of tokens in each second after a start time."""
 
     def __init__(self, began_s: float, count: int) -> None:
         self._began_s = began_s
         self.counts = np.zeros(count)
 
     def add(self, times_s: Array, weights: Array) -> None:
-        """Count tokens at these times [s]; what lies outside is counted at the ends."""
+        """Count tokens at these times [s]; times outside count in the first or last second."""
         place = np.clip((times_s - self._began_s).astype(np.int64), 0, len(self.counts) - 1)
         np.add(self.counts, np.bincount(place, weights, len(self.counts)), out=self.counts)

@@ -1,4 +1,4 @@
-"""When the tokens of finished requests came, from the steps of their replicas."""
+"""Times of the tokens of finished requests, computed from the engine steps of their replicas."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from cluster_sim.typing import Array
 
 
 class _TokenChange(NamedTuple):
-    """An event by which a request begins or ceases to get tokens."""
+    """Event after which a request starts or stops to get tokens."""
 
     what: str
-    """`preempted`, `retried` or `resumed`."""
+    """Kind of the event: `preempted`, `retried` or `resumed`."""
     at_s: float
     """Time of the event [s]."""
     gap_s: float
-    """Time since its last token where it resumes [s]."""
+    """Time since the last token, for a request that resumes [s]."""
     replica: int
-    """Number of the replica at which it happened."""
+    """Number of the replica of the event."""
 
 
 class _Span(NamedTuple):
-    """Steps of a replica at whose ends a request gets a token."""
+    """Engine steps of a replica at whose ends a request gets a token."""
 
     replica: int
     """Number of the replica."""
     start: int
-    """Number of its steps that had ended before the span."""
+    """Number of steps of the replica that ended before the span."""
     stop: int
-    """Number of its steps that have ended by the span's end."""
+    """Number of steps of the replica that ended until the end of the span."""
     gap_s: float
-    """Gap before the first token of the span; NaN where a span before tells it [s]."""
+    """Gap before the first token of the span; NaN if there is no such gap [s]."""
 
 
 class TokenTimes:
-    """Times of the tokens of finished requests that count.
+    """Times of the tokens of finished requests outside the warm-up.
 
-    After its first token a request gets one at the end of every step of its replica (with
-    speculation one chunk of them) until it is preempted or finished. A request that goes on after a
-    preemption, a KV transfer or a loss gets the next where the events say `resumed`.
+    After its first token a request gets one token (with speculation one chunk of tokens) at the end
+    of every step of its replica, until it is preempted or finishes. A request that continues after a
+    preemption, a KV transfer or a loss gets its next token at the event `resumed`.
     """
 
     def __init__(self, results: Results) -> None:
-        """Find the steps of each request that finished and counts."""
+        """Compute the steps of each finished request outside the warm-up."""
         table = results.requests
         is_shown = table["counted"].to_numpy() & (table["status"].to_numpy() == "finished")
         rows = np.nonzero(is_shown)[0]
@@ -74,7 +74,7 @@ class TokenTimes:
         for replica_number, steps in self._steps.items():
             here = replica == replica_number
             begin[here], end[here] = steps.ended_by(first_s[here]), steps.ended_by(finish_s[here])
-        # A request whose KV moves gets no more tokens where it was prefilled.
+        # A request whose KV cache is transferred gets no more tokens from its prefill replica.
         begin = np.where(is_moved, end, begin)
         spans = [
             [_Span(int(replica_number), int(start), int(stop), np.nan)]
@@ -91,18 +91,18 @@ class TokenTimes:
         return spans
 
     def _torn(self, whole: _Span, changes: list[_TokenChange], first_s: float) -> list[_Span]:
-        """Return the spans of a request that was preempted or lost, or whose KV has moved."""
+        """Return the spans of a request that was preempted, lost, or whose KV cache was moved."""
         lost_at = (
             each.replica for each in changes if each.what == "retried" and each.at_s >= first_s
         )
         replica = next(lost_at, whole.replica)
-        # Where prompts are prefilled for others a request gets one token, and no more.
+        # A prefill replica gives a request only its first token.
         is_alone = self._roles[replica] != "both"
         start, gap_s, is_open = self._ended_by(replica, first_s), np.nan, True
         spans: list[_Span] = []
         for what, at_s, value, at_replica in changes:
             if what == "resumed":
-                if is_open:  # its KV has moved
+                if is_open:  # after a KV transfer
                     spans.append(_Span(replica, start, start, gap_s))
                 replica, gap_s, is_open = at_replica, value, True
                 is_alone = self._roles[replica] == "prefill"
@@ -114,19 +114,19 @@ class TokenTimes:
         return [*spans, _Span(replica, start, start if is_alone else whole.stop, gap_s)]
 
     def _ended_by(self, replica: int, at_s: float) -> int:
-        """Return how many steps of a replica had ended at a time."""
+        """Return the number of steps of a replica that have ended at a time [s]."""
         return int(self._steps[replica].ended_by(np.array([at_s]))[0])
 
     @cached_property
     def chunks(self) -> Array:
-        """Number of pieces in which each answer came: its tokens, or fewer with speculation."""
+        """Number of chunks of each answer: its tokens, or fewer with speculation."""
         counts = [
             len(spans) + sum(span.stop - span.start for span in spans) for spans in self._spans
         ]
         return np.array(counts, dtype=np.int64)
 
     def gaps_s(self, row: int) -> Array:
-        """Return the gaps [s] between the chunks of one of the requests that finished, in order."""
+        """Return the gaps [s] between the chunks of a finished request, in order."""
         parts: list[Array] = []
         for replica, start, stop, gap_s in self._spans[row]:
             if gap_s == gap_s:
@@ -136,9 +136,10 @@ class TokenTimes:
 
 
 def _with_tokens(spans: list[_Span], tokens: int) -> list[_Span]:
-    """Return the spans of an answer all of which reached the front door with its first token.
+    """Return the spans of an answer that completely reached the front door with its first token.
 
-    The way from the decode replica is so short that its own end is not in the table of requests.
+    The path from the decode replica is shorter, so the table of requests does not have the time at
+    which decode ended.
     """
     *before, last = spans
     made = len(spans) + sum(span.stop - span.start for span in before)
@@ -157,21 +158,21 @@ def _changes(results: Results) -> dict[int, list[_TokenChange]]:
 
 
 class _ReplicaSteps:
-    """Engine steps of one replica, in order."""
+    """Engine steps of one replica, in order of time."""
 
     def __init__(self, results: Results, replica: int) -> None:
-        """Take the steps from the table of stretches."""
+        """Read the steps from the table of stretches."""
         table = results.stretches
         here = table["replica"].to_numpy() == replica
         self._first_s, self._slope_s, self._count, ended_s = (
             table[name].to_numpy()[here] for name in ("first_s", "slope_s", "steps", "ended_s")
         )
-        # A time that is looked for is the end of a stretch, but for a rounding: the nearest.
+        # A given time is the end of a stretch, except for rounding: the nearest end is meant.
         self._middles_s = 0.5 * (ended_s[1:] + ended_s[:-1])
         self._done = np.cumsum(self._count)
 
     def ended_by(self, times_s: Array) -> Array:
-        """Return how many steps had ended at each of these times, at which stretches end."""
+        """Return the number of steps that have ended at each of these ends of stretches [s]."""
         ended: Array = self._done[np.searchsorted(self._middles_s, times_s)]
         return ended
 

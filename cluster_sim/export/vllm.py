@@ -1,4 +1,7 @@
-"""Files of `vllm bench serve`. Source: vllm/benchmarks/serve.py at 009e6d4a."""
+"""Writer and reader of results of `vllm bench serve`.
+
+Source: vllm/benchmarks/serve.py at 009e6d4a.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,11 @@ PERCENTS = (90.0, 95.0, 99.0)
 _STATISTIC = re.compile(r"(?:mean|median|std|p[0-9.]+)_(.+)_ms")
 _PERCENT = re.compile(r"p([0-9.]+)_.+_ms")
 _ABOUT_THE_RUN = ("num_prompts", "request_rate", "burstiness", "max_concurrency", "seed")
-"""Numbers of the file that are no figures of the benchmark."""
+"""Numbers of the file that are parameters, and not figures of the benchmark."""
 
 
 def files(answers: Answers, *, detailed: bool) -> Iterator[ClientFile]:
-    """Yield the file that it saves."""
+    """Yield the result file."""
     result = document(answers, detailed=detailed)
     yield ClientFile(file_name(result), [json.dumps(result)])
 
@@ -41,24 +44,25 @@ def document(
     *,
     detailed: bool = False,
 ) -> dict[str, Any]:
-    """Return the object that it saves.
+    """Return the object of the result file.
 
-    Percentiles are linear, deviations those of a population. Requests that were rejected or did not
-    finish have failed. TPOT leaves out answers of one token, ITL pools the gaps of all answers. No
-    client queues, so latencies with and without that are the same.
+    Percentiles are interpolated linearly, and standard deviations are those of the population.
+    Requests that were rejected or did not finish count as failed. TPOT excludes answers of one token.
+    ITL pools the gaps of all answers. There is no queue in the client, so latencies with and without
+    the client's queue are equal.
 
     Parameters
     ----------
     answers
-        Requests of the run.
+        Requests of the run, from the view of the client.
     metrics
         Metrics of `--percentile-metrics`.
     percents
         Percentiles of `--metric-percentiles`.
     detailed
-        Whether the gaps between tokens and the texts of answers are written, as with
-        `--save-detailed`. When requests were sent and how long they are is written in any case, so
-        that a file can be replayed.
+        Whether the gaps between tokens and the (empty) texts of answers are written, like with
+        `--save-detailed`. Times and lengths of requests are always written, so that the file can be
+        replayed.
     """
     result = _setup(answers) | _load(answers) | _totals(answers) | _requests(answers)
     for metric in metrics:
@@ -67,7 +71,7 @@ def document(
 
 
 def file_name(result: Mapping[str, Any]) -> str:
-    """Return the name that it gives the file."""
+    """Return the client's name for the result file."""
     clients = (
         f"-concurrency{result['max_concurrency']}" if result["max_concurrency"] is not None else ""
     )
@@ -76,15 +80,15 @@ def file_name(result: Mapping[str, Any]) -> str:
 
 
 def recognises(result: Mapping[str, Any]) -> bool:
-    """Return whether an object is one that it saves."""
+    """Return whether an object is a result of `vllm bench serve`."""
     return "request_throughput" in result and "duration" in result and "completed" in result
 
 
 def benchmark(result: Mapping[str, Any]) -> Benchmark:
-    """Return the figures of a saved object.
+    """Return the figures of a result.
 
-    Older clients write request_goodput with a colon at its end. Lists, and what is about the run
-    alone, are left out.
+    Older clients write request_goodput with a final colon. Lists and parameters of the run are
+    omitted.
     """
     values = {
         key.rstrip(":"): figure
@@ -96,12 +100,20 @@ def benchmark(result: Mapping[str, Any]) -> Benchmark:
 
 
 def as_measured(answers: Answers, measured: Benchmark) -> Benchmark:
-    """Return the figures of a simulation, with the metrics and percentiles of a measured one."""
+    """Return the figures of a run, with the metrics and percentiles of a measured result.
+
+    Parameters
+    ----------
+    answers
+        Requests of the run, from the view of the client.
+    measured
+        Measured result, whose names select the metrics and percentiles.
+    """
     return benchmark(like(measured.values, answers))
 
 
 def like(names: Iterable[str], answers: Answers) -> dict[str, Any]:
-    """Return the object of a simulation with the metrics and percentiles that these names have."""
+    """Return the object of a simulation with the metrics and percentiles of these names."""
     names = list(names)
     statistics = [match[1] for name in names if (match := _STATISTIC.fullmatch(name))]
     known = (*METRICS, "client_queue_time", "e2el_including_client_queue")
@@ -111,7 +123,7 @@ def like(names: Iterable[str], answers: Answers) -> dict[str, Any]:
 
 
 def _setup(answers: Answers) -> dict[str, Any]:
-    """Return what was measured, and by whom."""
+    """Return the description of the experiment."""
     scenario = answers.results.scenario
     return {
         "date": at(0.0).strftime("%Y%m%d-%H%M%S"),
@@ -127,11 +139,11 @@ def _setup(answers: Answers) -> dict[str, Any]:
 
 
 def _load(answers: Answers) -> dict[str, Any]:
-    """Return how requests were sent: at a rate, by clients, or all at once.
+    """Return the load: a rate with burstiness, or a number of clients.
 
-    Burstiness is the shape of gamma-distributed gaps, as `--burstiness` takes it: 1 for Poisson,
-    and inf for constant gaps, which the client then sends 1 / rate apart and saves as `Infinity`.
-    Traffic that no rate and burstiness describe has those of its gaps.
+    Burstiness is the shape of gamma-distributed gaps, like in `--burstiness`: 1 is Poisson, inf is
+    constant gaps of 1 / rate, which the client saves as `Infinity`. For traffic of another kind, rate
+    and burstiness are fitted to its gaps.
     """
     scenario = answers.results.scenario
     sessions = scenario.workload.sessions
@@ -168,7 +180,7 @@ def _totals(answers: Answers) -> dict[str, Any]:
 
 
 def _requests(answers: Answers) -> dict[str, Any]:
-    """Return the lists with which a file can be replayed: one entry for each request sent."""
+    """Return the lists that a replay of the file needs, with one entry per sent request."""
     return {
         "input_lens": answers.prompt_tokens.tolist(),
         "output_lens": np.where(answers.done, answers.output_tokens, 0).tolist(),
@@ -179,7 +191,7 @@ def _requests(answers: Answers) -> dict[str, Any]:
 
 
 def _details(answers: Answers) -> dict[str, Any]:
-    """Return the lists with what tokens came when: one entry for each request sent."""
+    """Return the lists of gaps between tokens and of texts, with one entry per sent request."""
     rows = iter(range(len(answers.of_done.arrival_s)))
     return {
         "itls": [
@@ -190,7 +202,7 @@ def _details(answers: Answers) -> dict[str, Any]:
 
 
 def _distribution(answers: Answers, metric: str) -> Distribution:
-    """Return the values [s] of a metric."""
+    """Return the distribution of a metric [s]."""
     done = answers.of_done
     if metric == "itl":
         return itl(answers.results)
@@ -205,7 +217,7 @@ def _distribution(answers: Answers, metric: str) -> Distribution:
 
 
 def _statistics(metric: str, values_s: Distribution, percents: Sequence[float]) -> dict[str, float]:
-    """Return the statistics of a metric [ms]; 0 where there are no values, as it writes then."""
+    """Return the statistics of a metric [ms]; 0 without values, like the client."""
     names = [
         f"mean_{metric}_ms",
         f"median_{metric}_ms",
@@ -221,7 +233,7 @@ def _statistics(metric: str, values_s: Distribution, percents: Sequence[float]) 
 
 
 def _of_all(answers: Answers, values_s: Array) -> Array:
-    """Return the values of the requests that finished among all that were sent, 0 for the rest."""
+    """Return a column of all sent requests with the values of the finished ones, else 0."""
     every = np.zeros(len(answers.done))
     every[answers.done] = values_s
     return every

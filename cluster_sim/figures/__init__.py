@@ -1,6 +1,6 @@
-"""Pictures of runs and of studies, one file each.
+"""Figures of runs and of studies, one file each.
 
-matplotlib is imported when the first is drawn.
+matplotlib is imported when the first figure is drawn.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from cluster_sim.errors import ScenarioError, cannot_write, did_you_mean
+from cluster_sim.figures.purposes import OF_RUNS, OF_STUDIES
 from cluster_sim.results.results import Results
 from cluster_sim.whole_files import write_whole
 
@@ -22,35 +23,14 @@ if TYPE_CHECKING:
 
     from cluster_sim.figures.study_table import Choice
 
-NAMES = (
-    "arrivals",
-    "bandwidth",
-    "cost_breakdown",
-    "goodput",
-    "itl_histogram",
-    "kv_occupancy",
-    "latency_ccdf",
-    "latency_cdf",
-    "phase_breakdown",
-    "power",
-    "queue",
-    "request_gantt",
-    "thermal",
-    "throttle_map",
-    "timeline",
-    "topology",
-    "ttft_over_time",
-    "ttft_tpot_scatter",
-    "wafer_map",
-)
-"""Figures of runs: each is a file of this folder with `blank(results)`, its empty axes, and
-`draw(results, axes)`."""
+NAMES = tuple(OF_RUNS)
+"""Figures of runs. Each is a file of this folder with two functions: `blank(results)` returns the
+figure with empty axes, `draw(results, axes)` draws on them."""
 
-STUDIES = ("break_even", "claims", "heatmap", "pareto", "rate_latency", "tornado")
-"""Figures of studies: each is a file of this folder with `of_study(table, choice, axes)`."""
+STUDIES = tuple(OF_STUDIES)
+"""Figures of studies. Each is a file of this folder with `of_study(table, choice, axes)`."""
 
-# Formats, and the metadata that would otherwise write the date into the file: the same run makes
-# the same bytes.
+# Metadata per format: the date is omitted, so that equal runs give equal bytes.
 _FORMATS: dict[str, dict[str, None]] = {
     ".png": {},
     ".svg": {"Date": None},
@@ -68,21 +48,33 @@ def draw(
     style: str = "readme",
     axes: Sequence[Axes] | None = None,
 ) -> Figure:
-    """Return the figure called `name` of one run, or of several that are drawn together.
+    """Draw one figure of one run, or of several runs together.
 
     Parameters
     ----------
+    name
+        Name of the figure, one of NAMES.
     results
-        Runs in the order in which they are drawn.
+        One run, or several in the order in which they are drawn.
     style
-        What the figure is for, one of STYLES.
+        Purpose of the figure, one of STYLES. It sets the width and the size of the text.
     axes
-        Where to draw it, as many as `blank` of its file makes, in place of a new figure.
+        Axes to draw on; as many as `blank` of the figure's file makes. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        matplotlib figure with the axes.
 
     Raises
     ------
     ScenarioError
-        There is no such figure or style, no run, or another number of axes.
+        The figure or style is unknown, there is no run, or the number of axes is wrong.
+
+    Examples
+    --------
+    >>> draw("timeline", load_results("runs/small"))  # doctest: +SKIP
+    <Figure size 900x765 with 6 Axes>
     """
     if name not in NAMES:
         raise ScenarioError.at(name, f"is no figure{did_you_mean(name, NAMES)}")
@@ -101,7 +93,7 @@ def draw(
 
 
 def _drawn(module: ModuleType, runs: list[Results]) -> Figure:
-    """Return the figure that a module draws of runs."""
+    """Return the figure of some runs, drawn by its module."""
     figure: Figure
     figure, axes = module.blank(runs)
     module.draw(runs, axes)
@@ -109,7 +101,17 @@ def _drawn(module: ModuleType, runs: list[Results]) -> Figure:
 
 
 def _styled(name: str, make: Callable[[], Figure], axes: Sequence[Axes] | None = None) -> Figure:
-    """Return what `make` makes, for a README, a paper or a slide; axes: those that it draws on."""
+    """Return the figure that `make` returns, scaled to a style.
+
+    Parameters
+    ----------
+    name
+        Name of the style.
+    make
+        Function that draws the figure.
+    axes
+        Axes that `make` draws on, if they were given.
+    """
     from cluster_sim.figures.literal_text import draw_literally
     from cluster_sim.figures.sheet import scaled, using
 
@@ -127,25 +129,37 @@ def draw_study(  # noqa: PLR0913 - the public function: which figure, of what, a
     style: str = "readme",
     axes: Sequence[Axes] | None = None,
 ) -> Figure:
-    """Return the figure called `name` of the table of a study.
+    """Draw one figure of the table of a study.
 
     Parameters
     ----------
+    name
+        Name of the figure, one of STUDIES.
     path
-        Folder of a sweep, or Parquet file of capacity or sensitivity.
+        Folder of a sweep, or Parquet file of capacity, sensitivity or claims.
     choice
-        Columns that are drawn.
+        Columns that are drawn. Default: the columns that the figure chooses.
     where
         Values by column; only rows with these values are drawn.
     style
-        What the figure is for, one of STYLES.
+        Purpose of the figure, one of STYLES. It sets the width and the size of the text.
     axes
-        Where to draw it, in place of a new figure.
+        Axes to draw on. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        matplotlib figure with the axes.
 
     Raises
     ------
     ScenarioError
-        There is no such figure, or the table does not have what it draws.
+        The figure is unknown, or the table lacks a column that the figure needs.
+
+    Examples
+    --------
+    >>> draw_study("heatmap", "sweeps/small", Choice(metrics=("p99_ttft_ms",)))  # doctest: +SKIP
+    <Figure size 900x300 with 2 Axes>
     """
     from cluster_sim.figures import study_table as study
 
@@ -161,17 +175,26 @@ def draw_study(  # noqa: PLR0913 - the public function: which figure, of what, a
 
 
 def save(figure: Figure, path: str | Path, dpi: float = 200.0) -> Path:
-    """Write `figure` as the suffix of `path` says: .png (at `dpi`), .svg or .pdf; all or nothing.
+    """Write a figure to a file, whole or not at all. The suffix of the path sets the format.
+
+    Parameters
+    ----------
+    figure
+        matplotlib figure.
+    path
+        File to write: .png, .svg or .pdf.
+    dpi
+        Resolution of a .png [dots per inch].
 
     Returns
     -------
     Path
-        The file.
+        Path of the file.
 
     Raises
     ------
     ScenarioError
-        The suffix is another one, or the file cannot be written.
+        The suffix is unknown, or the file cannot be written.
     """
     from matplotlib import rc_context
 
@@ -183,7 +206,7 @@ def save(figure: Figure, path: str | Path, dpi: float = 200.0) -> Path:
             str(path), f"'{path.suffix}' is no format of a figure; expected {', '.join(_FORMATS)}"
         )
     try:
-        drawn = BytesIO()  # as writers of PDF fail in ways of their own on a full disk
+        drawn = BytesIO()  # since PDF writers raise other errors than OSError on a full disk
         with rc_context({"svg.hashsalt": "cluster-sim"}), all_letters(figure):
             figure.savefig(
                 drawn,

@@ -1,6 +1,6 @@
-"""How bursty traffic is: its rate at three time scales, and dispersion against window.
+"""Burstiness of traffic: rate at three time scales, and index of dispersion over window length.
 
-Each scale is around the busiest moment of the one above.
+Each scale shows the time around the busiest moment of the scale above.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from cluster_sim.workload.statistics import dispersion, gap_cv
 
 _BINS = 150
 _CLOSER = 20.0
-"""Each scale shows a span so many times shorter than the one above."""
+"""Factor by which the time span of a scale is shorter than that of the scale above."""
 _POINTS = 25
 _SHORTEST_S = 0.1
 _WINDOWS = 20
-"""Number of windows that fit into the whole time at least, for a dispersion to be drawn: of fewer
-it is mostly chance."""
+"""Minimum number of windows in the whole time for a dispersion to be drawn. The dispersion of fewer
+windows is mostly chance."""
 
 
 class Arrivals(NamedTuple):
-    """Arrivals of one traffic, and how it looks in every panel."""
+    """Arrivals of one workload, with its colour and dash in every panel."""
 
     label: str
     colour: str
@@ -40,14 +40,32 @@ class Arrivals(NamedTuple):
 
 
 class _TimeSpan(NamedTuple):
-    """A part of the time."""
+    """Part of the simulated time."""
 
     start_s: float
     end_s: float
 
 
 def of_traffic(times_s: Mapping[str, Array], given: Sequence[Axes] | None = None) -> Figure:
-    """Return the figure of ascending arrival times [s], by name; given: four axes to draw on."""
+    """Draw the arrivals of workloads that were not simulated.
+
+    Parameters
+    ----------
+    times_s
+        Ascending arrival times of each workload [s], by name.
+    given
+        Four axes to draw on. Default: a new figure.
+
+    Returns
+    -------
+    Figure
+        Figure with three panels of rates [1/s] and one of the index of dispersion.
+
+    Examples
+    --------
+    >>> len(of_traffic({"every second": np.arange(100.0)}).axes)
+    4
+    """
     figure, axes = _blank(given)
     _draw(
         [
@@ -91,7 +109,7 @@ def _draw(shown: Sequence[Arrivals], axes: Sequence[Axes]) -> None:
     )
     span = _TimeSpan(0.0, last_s)
     for place, panel in enumerate(scales):
-        text = "whole time" if place == 0 else "around the busiest moment above"
+        text = "whole time" if place == 0 else "around the busiest moment of the panel above"
         span = _draw_rates(panel, shown, span, text)
     style.label(scales[-1], x="simulated time [s]")
     _draw_dispersions(below, shown, last_s)
@@ -100,14 +118,14 @@ def _draw(shown: Sequence[Arrivals], axes: Sequence[Axes]) -> None:
 
 
 def _draw_rates(panel: Axes, shown: Sequence[Arrivals], span: _TimeSpan, text: str) -> _TimeSpan:
-    """Draw rates within a span; return the span around the busiest bin of all."""
+    """Draw the rates within a time span; return the shorter span around the busiest bin."""
     start_s, end_s = span
     width_s = (end_s - start_s) / _BINS
     style.label(panel, y="arrivals [1/s]")
     if width_s <= 0.0:
         style.title(panel, f"Rate, {text}")
         some = any(len(traffic.times_s) for traffic in shown)
-        style.nothing(panel, "all requests arrive at once" if some else "no requests")
+        style.nothing(panel, "all requests arrive at the same time" if some else "no requests")
         return span
     edges_s = np.linspace(start_s, end_s, _BINS + 1)
     busiest_s, most_per_s = start_s, 0.0
@@ -141,12 +159,12 @@ def _draw_rates(panel: Axes, shown: Sequence[Arrivals], span: _TimeSpan, text: s
 def _draw_dispersions(panel: Axes, shown: Sequence[Arrivals], last_s: float) -> None:
     style.title(
         panel,
-        "Index of dispersion: variance of counts over their mean; a Poisson process has 1 at every window",
+        "Index of dispersion: variance / mean of the number of arrivals per window (Poisson process: 1)",
     )
-    style.label(panel, x="window [s]", y="dispersion [-]")
+    style.label(panel, x="length of window [s]", y="dispersion [-]")
     longest_s = last_s / _WINDOWS
     if longest_s <= _SHORTEST_S:
-        style.nothing(panel, "too short a time")
+        style.nothing(panel, f"the time is too short for {_WINDOWS} windows")
         return
     windows_s = np.geomspace(_SHORTEST_S, longest_s * 0.999, _POINTS)
     for traffic in shown:
@@ -177,4 +195,4 @@ def _finding(shown: Sequence[Arrivals]) -> str:
         cv, at_10_s = gap_cv(traffic.times_s), dispersion(traffic.times_s, 10.0)
         values = ("-" if value is None else f"{value:.3g}" for value in (cv, at_10_s))
         texts.append(f"{traffic.label} {' and '.join(values)}")
-    return "CV of gaps, and dispersion of counts in 10 s (Poisson 1 and 1): " + "; ".join(texts)
+    return "CV of gaps, and dispersion in windows of 10 s (Poisson: 1 and 1): " + "; ".join(texts)

@@ -1,4 +1,4 @@
-"""What took the bandwidth of memories and links over time, against what they can carry."""
+"""Bandwidth of memories and links over time, by kind of traffic, as a share of the capacity."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _COLOURS = {
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return panels over one time axis, for each pool of each run.
+    """Return the figure and its panels, which share a time axis.
 
-    There is one for the memories of a pool, and one for each kind of its links.
+    Each pool of each run has a panel for its memories, and one for each kind of its links.
     """
     pools = [pool for run in results for pool in bandwidth.over_time(run, 1)[1]]
     return style.blank(
@@ -36,10 +36,11 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw the traffic of one device as a share of what its memory, or its link, can carry.
+    """Draw the traffic per device as a share of the bandwidth of its memory or link [%].
 
-    Shares are means over the pool and over equal bins. The lines on a memory's panel are the share
-    of time in which steps wait for it, compute over its peak, and the KV cache capacity taken.
+    Shares are means over the pool and over equal bins. Lines on the panel of a memory are the share
+    of time in which memory bandwidth limits the step, the share of peak compute that is used, and
+    the share of the KV cache that is used.
     """
     shown = style.variants(results)
     panels, texts = iter(axes), []
@@ -56,15 +57,15 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         texts.append(f"{variant.label} {_fullest(pools)}")
     style.label(axes[-1], x=f"simulated time [{unit.name}], means over {_BINS} bins")
     lay_time_axis(axes, last_s, unit.second)
-    style.headline(axes[0], f"What saturates, at most: {'; '.join(texts)}")
+    style.headline(axes[0], f"Maximum in any bin: {'; '.join(texts)}")
 
 
 def _fullest(pools: Sequence[PoolOverTime]) -> str:
-    """Return how full memory, compute and KV cache of these pools are at most."""
+    """Return the maximum use of memory, compute and KV cache of these pools, as text."""
     fullest = {
-        "memory": max([0.0, *(float(np.max(pool.saturated)) for pool in pools)]),
+        "time limited by memory": max([0.0, *(float(np.max(pool.saturated)) for pool in pools)]),
         "compute": max([0.0, *(float(np.max(pool.compute)) for pool in pools)]),
-        "KV room": max([0.0, *(float(np.max(pool.kv_fraction)) for pool in pools)]),
+        "KV cache": max([0.0, *(float(np.max(pool.kv_fraction)) for pool in pools)]),
     }
     return ", ".join(f"{name} {style.percent(min(share, 1.0))}" for name, share in fullest.items())
 
@@ -74,15 +75,13 @@ def _draw_memory(panel: Axes, name: str, pool: PoolOverTime, edges: Array) -> No
     _stack(panel, memory, edges)
     middles = 0.5 * (edges[1:] + edges[:-1])
     for label, shares, colour, dash in (
-        ("memory is waited for", pool.saturated, "#000000", "-"),
-        ("compute", pool.compute, "#000000", "--"),
-        ("KV room", pool.kv_fraction, style.COLOURS[3], "-."),
+        ("time limited by memory", pool.saturated, "#000000", "-"),
+        ("compute used", pool.compute, "#000000", "--"),
+        ("KV cache used", pool.kv_fraction, style.COLOURS[3], "-."),
     ):
         panel.plot(middles, 100 * shares, linewidth=1.1, label=label, color=colour, linestyle=dash)
     reachable = _rate(memory.capacity_bytes_per_s)
-    style.title(
-        panel, f"{name}: memory of a device, {reachable} can be reached; mean: {_means(memory)}"
-    )
+    style.title(panel, f"{name}: memory per device, {reachable} attainable; mean: {_means(memory)}")
     style.label(panel, y="share [%]")
     panel.legend(loc="upper right", fontsize=8, ncols=6, framealpha=0.8)
 
@@ -93,7 +92,7 @@ def _draw_link(panel: Axes, name: str, link: Traffic, edges: Array) -> None:
     style.round_percent(panel, 100 * float(np.max(link.total)) / link.capacity_bytes_per_s, 105.0)
     capacity = _rate(link.capacity_bytes_per_s)
     style.title(
-        panel, f"{name}: {link.what}, {capacity} a device and direction; mean: {_means(link)}"
+        panel, f"{name}: {link.what}, {capacity} per device and direction; mean: {_means(link)}"
     )
     style.label(panel, y="share [%]")
 
@@ -105,7 +104,7 @@ def _means(traffic: Traffic) -> str:
 
 
 def _stack(panel: Axes, traffic: Traffic, edges: Array) -> None:
-    """Stack the shares of the capacity that each kind of traffic takes [%]."""
+    """Stack the shares of the bandwidth that each kind of traffic uses [%]."""
     below = np.zeros(len(edges) - 1)
     for kind, moved in traffic.by_kind.items():
         top = below + 100 * moved / traffic.capacity_bytes_per_s
@@ -118,7 +117,7 @@ def _stack(panel: Axes, traffic: Traffic, edges: Array) -> None:
 
 
 def _rate(bytes_per_s: float) -> str:
-    """Return a bandwidth as data sheets write it.
+    """Return a bandwidth [bytes/s] with a unit, as in data sheets.
 
     >>> _rate(21e15), _rate(7.1e12), _rate(46e9), _rate(2.5e6)
     ('21 PB/s', '7.1 TB/s', '46 GB/s', '0.0025 GB/s')

@@ -1,4 +1,4 @@
-"""Where one machine overtakes another: the cheapest within a limit on latency, over the rate."""
+"""The cheapest variant of a sweep for each request rate and limit of latency."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _LATENCY = "p95_tpot_ms"
 _RATE = "workload.arrivals.rate_per_s"
 _USED = "compute_utilisation"
 _WITHIN = 0.95
-"""Share of the requests that must keep the scenario's own SLO, in sweeps of versions without a
+"""Minimum share of requests within the scenario's SLO, for sweeps of old versions that have no
 verdict."""
 _STEPS = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 
 
 class _CostColumns(NamedTuple):
-    """Columns of a sweep, by what they are drawn as."""
+    """Columns of a sweep that are drawn."""
 
     rate: str
     latency: str
@@ -37,36 +37,41 @@ class _CostColumns(NamedTuple):
 
 
 class _Winners(NamedTuple):
-    """The cheapest machine at each rate and limit on latency."""
+    """The cheapest variant at each rate and limit of latency."""
 
     machines: list[str]
     rates: list[float]
     limits: list[float]
     places: Array
-    """Place in `machines` (limits, rates); NaN where none keeps the limit."""
+    """Index in `machines` (limits, rates); NaN if no variant keeps the limit."""
     ratios: Array
-    """Cost of the next machine, as a multiple of that of the cheapest (limits, rates); NaN where no
-    other keeps the limit."""
+    """Cost of the second cheapest variant over the cost of the cheapest (limits, rates); NaN if no
+    second variant keeps the limit."""
 
 
 def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
-    """Return, above, the machine that makes tokens cheapest, and below, what they cost.
+    """Draw a map of the cheapest variant, and below it the cost of each variant over the rate.
 
-    Above, rates go across and limits on latency upwards. Machines are the sweep's variants;
-    whatever else it varies but the rate is how a machine may be set up, of which the cheapest
-    counts that keeps the limit, and the scenario's own SLO at its percentile. The number in a cell
-    is how many times as much the next machine costs, so that it is also the factor by which a price
-    may grow before the two are even.
+    The x axis of the map is the request rate, its y axis the limit of latency. All other axes of the
+    sweep are set-ups of a variant. Each variant is represented by its cheapest set-up that keeps
+    the limit and the scenario's SLO. The number in a cell is the cost of the second cheapest variant
+    over that of the cheapest: the factor by which the cheapest could become more expensive before
+    both cost the same.
 
     Parameters
     ----------
+    table
+        Table of a sweep.
     choice
-        `x` is the rate's column, `y` the latency that is limited, the first of `metrics` the cost.
+        `x`: column of the rate; `y`: column of the latency that is limited; first of `metrics`:
+        column of the cost.
+    axes
+        Two axes to draw on. Default: a new figure.
 
     Raises
     ------
     ScenarioError
-        The sweep has no variants, no rate, or costs nothing.
+        The sweep has no variants, no rate or no costs.
     """
     columns = _CostColumns(choice.x or _RATE, choice.y or _LATENCY, (choice.metrics or (_COST,))[0])
     rows = study.points(table)
@@ -80,15 +85,16 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     figure, (top, bottom) = style.blank([1.2 + 0.3 * len(limits), 2.8], given=axes)
     _draw_map(top, winners)
     _draw_lines(bottom, means, machines, columns)
-    style.label(top, x=study.label(columns.rate), y=f"limit on {study.label(columns.latency)}")
+    style.label(top, x=study.label(columns.rate), y=f"limit of {study.label(columns.latency)}")
     style.label(bottom, x=study.label(columns.rate), y=study.label(_COST))
     style.title(
         top,
-        "the cheapest machine, and how many times as much the next one costs; alone: no other keeps the limit; white: none does",
+        "Colour: cheapest variant; number: cost of the second cheapest / cost of the cheapest; "
+        "only: no other keeps the limit; white: none keeps it",
     )
     style.title(
         bottom,
-        "each machine as it is cheapest, its latency unlimited; bands: 5th to 95th percentile of prices",
+        "Cheapest set-up of each variant without a limit of latency; bands: 5th to 95th percentile of prices",
     )
     bottom.legend(fontsize=8, ncols=4)
     style.headline(top, _finding(winners, columns.latency))
@@ -96,9 +102,12 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
 
 
 def _good(rows: Sequence[Row], cost: str, latency: str) -> list[Row]:
-    """Return the points with a cost and a latency that keep the scenario's own SLO.
+    """Return the points with a cost and a latency that keep the scenario's SLO.
 
-    Raises ScenarioError where there is none.
+    Raises
+    ------
+    ScenarioError
+        No point does.
     """
     good = [
         row
@@ -111,7 +120,7 @@ def _good(rows: Sequence[Row], cost: str, latency: str) -> list[Row]:
 
 
 def _meets_slo(row: Row) -> bool:
-    """Return the verdict on a point; True where the scenario has no SLO."""
+    """Return the verdict on a point; True if the scenario has no SLO."""
     if row.get("slo_met") is not None:
         return bool(row["slo_met"])
     return row.get("slo_attainment") is None or row["slo_attainment"] >= _WITHIN
@@ -136,7 +145,7 @@ def _means(rows: Sequence[Row], axes: Sequence[str], columns: _CostColumns) -> l
 
 
 def _limits(latencies_ms: Sequence[float]) -> Iterator[float]:
-    """Yield round limits from just above the least latency to just above the greatest [ms]."""
+    """Yield round limits from just above the lowest latency to just above the highest [ms]."""
     low, high = min(latencies_ms), max(latencies_ms)
     every = [
         step * 10.0**power
@@ -157,7 +166,7 @@ def _winners(
     rates: list[float],
     limits: list[float],
 ) -> _Winners:
-    """Return the cheapest machine at each rate and limit."""
+    """Return the cheapest variant at each rate and limit."""
     places, ratios = (np.full((len(limits), len(rates)), np.nan) for _ in range(2))
     for up, limit in enumerate(limits):
         for across, rate in enumerate(rates):
@@ -175,10 +184,10 @@ def _winners(
 
 
 def _draw_map(panel: Axes, winners: _Winners) -> None:
-    """Draw cells in the colour of the cheapest machine."""
+    """Draw cells in the colour of the cheapest variant."""
     for (up, across), ratio in np.ndenumerate(winners.ratios):
         if not np.isnan(winners.places[up, across]):
-            text = "alone" if np.isnan(ratio) else f"x {ratio:.3g}"
+            text = "only" if np.isnan(ratio) else f"x {ratio:.3g}"
             panel.text(across, up, text, ha="center", va="center", fontsize=7, color="#ffffff")
     machines = len(winners.machines)
     panel.imshow(
@@ -198,7 +207,7 @@ def _draw_map(panel: Axes, winners: _Winners) -> None:
 def _draw_lines(
     panel: Axes, rows: Sequence[Row], machines: Sequence[str], columns: _CostColumns
 ) -> None:
-    """Draw the cheapest set-up of each machine over the rate, with the range of its prices."""
+    """Draw the cost of each variant's cheapest set-up over the rate, with its range of prices."""
     for place, name in enumerate(machines):
         mine = [row for row in rows if row["variant"] == name]
         cheapest = [
@@ -225,7 +234,7 @@ def _draw_lines(
 
 
 def _used(rows: Sequence[Row]) -> str:
-    """Return how much of its compute a machine uses; nothing where that is not known."""
+    """Return the range of a variant's compute utilisation as text; "" if it is not known."""
     if not rows or any(_USED not in row for row in rows):
         return ""
     low, high = (style.percent(float(end(row[_USED] for row in rows))) for end in (min, max))
@@ -233,7 +242,7 @@ def _used(rows: Sequence[Row]) -> str:
 
 
 def _finding(winners: _Winners, latency: str) -> str:
-    """Return the limits and rates among which each machine is the cheapest somewhere."""
+    """Return the ranges of limits and rates within which each variant is cheapest somewhere."""
     texts = []
     for place, name in enumerate(winners.machines):
         ups, acrosses = np.nonzero(winners.places == place)
@@ -243,7 +252,7 @@ def _finding(winners: _Winners, latency: str) -> str:
         limits = _span([winners.limits[int(up)] for up in ups])
         rates = _span([winners.rates[int(across)] for across in acrosses])
         texts.append(f"{name} at limits of {limits} ms and {rates} requests/s")
-    return f"Cheapest under a limit on {study.without_unit(latency)}: {'; '.join(texts)}"
+    return f"Cheapest within a limit of {study.without_unit(latency)}: {'; '.join(texts)}"
 
 
 def _span(values: Sequence[float]) -> str:

@@ -1,6 +1,6 @@
-"""Published claims: what is found under each reading as a multiple of what is claimed.
+"""Published claims: the simulated value of each reading as a multiple of the claimed value.
 
-Limits of the hardware and measurements stand beside it.
+Limits of the hardware and measurements are drawn beside it.
 """
 
 from __future__ import annotations
@@ -19,24 +19,33 @@ from cluster_sim.figures import style
 from cluster_sim.figures.study_table import Choice, Row
 
 _COLOURS = {True: style.COLOURS[2], False: style.COLOURS[1]}
-_NAMED = {True: "found, bears the claim out", False: "found, does not"}
+_NAMED = {True: "simulated, agrees with the claim", False: "simulated, differs"}
 _COUNTED = (
-    ("holds", "borne out"),
-    ("holds if", "under another reading only"),
-    ("does not hold", "under none"),
+    ("holds", "hold"),
+    ("holds if", "hold only under another reading"),
+    ("does not hold", "do not hold"),
 )
 _BOUNDS = {"about": (1.0, 1.0), "at_least": (1.0, float("inf")), "at_most": (0.0, 1.0)}
 
 
 def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
-    """Return one row per reading of the table that `claims` wrote.
+    """Draw one row per reading of the table that `claims` wrote.
 
-    Claims without a figure are left out. `choice` has no say.
+    Claims without a number are omitted.
+
+    Parameters
+    ----------
+    table
+        Table of the readings of claims.
+    choice
+        Not used.
+    axes
+        One axes to draw on. Default: a new figure.
 
     Raises
     ------
     ScenarioError
-        The table is not of claims, or no claim has a figure.
+        The table is not of claims, or no claim has a number.
     """
     study.require(
         table,
@@ -45,7 +54,7 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     )
     rows = [row for row in table.to_pylist() if row["claimed"]]
     if not rows:
-        raise ScenarioError.at("claims", "no claim has a figure")
+        raise ScenarioError.at("claims", "no claim has a number")
     names = list(dict.fromkeys(row["claim"] for row in rows))
     figure, (panel,) = style.blank([0.5 + 0.24 * (len(rows) + len(names))], given=axes)
     places = _draw_rows(panel, rows)
@@ -56,12 +65,12 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     panel.grid(visible=False, axis="y")
     for tick, (_, text) in zip(panel.get_yticklabels(), places, strict=True):
         tick.set_fontweight("normal" if text.startswith(" ") else "bold")
-    style.label(panel, x="as a multiple of what is claimed")
+    style.label(panel, x="value / claimed value [-]")
     _name_once(panel)
     style.shared_legend(panel)
     verdicts = [next(row["verdict"] for row in rows if row["claim"] == name) for name in names]
     counts = ", ".join(f"{verdicts.count(verdict)} {text}" for verdict, text in _COUNTED)
-    style.headline(panel, f"{len(names)} claims with a figure: {counts}")
+    style.headline(panel, f"{len(names)} claims with a number: {counts}")
     return figure
 
 
@@ -83,14 +92,14 @@ def _draw_rows(panel: Axes, rows: list[Row]) -> list[tuple[float, str]]:
 
 
 def _draw_row(panel: Axes, row: Row, height: float, left: float) -> None:
-    """Draw the marks of a row, an arrow where nothing was found."""
+    """Draw the marks of a row; an arrow if the simulated value is 0."""
     (low, high), slack, claimed = _BOUNDS[row["relation"]], row["tolerance"], row["claimed"]
     panel.fill_betweenx(
         [height - 0.4, height + 0.4],
         max(low - slack, 1e-9),
         min(high + slack, 1e9),
         color="#eeeeee",
-        label="within what is claimed",
+        label="within the claim",
     )
     if row["limit"]:
         panel.plot(
@@ -124,7 +133,7 @@ def _draw_row(panel: Axes, row: Row, height: float, left: float) -> None:
 
 
 def _name_once(panel: Axes) -> None:
-    """Leave each name to the first mark that has it, so that the legend has it once."""
+    """Hide all but the first label of each name, so that the legend shows each name once."""
     named: set[str] = set()
     handles, names = panel.get_legend_handles_labels()
     for handle, name in zip(handles, names, strict=True):
@@ -134,7 +143,7 @@ def _name_once(panel: Axes) -> None:
 
 
 def _ends(rows: list[Row]) -> tuple[float, float]:
-    """Return the ends of the axis, around everything that is more than nothing."""
+    """Return the ends of the axis, around all values above 0."""
     values = [
         row[name] / row["claimed"]
         for row in rows

@@ -1,4 +1,4 @@
-"""What a million output tokens cost, by what the money is spent on."""
+"""Cost per million output tokens, by kind of expense."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _COST = "usd_per_million_output_tokens"
 
 
 class _Band(NamedTuple):
-    """Parts of a summary's `usd_per_hour_parts` that are drawn as one."""
+    """Parts of a summary's `usd_per_hour_parts` that are drawn as one band."""
 
     name: str
     colour: str
     parts: tuple[str, ...]
 
     def usd_per_hour(self, summary: Mapping[str, Any]) -> float:
-        """Return what is spent on it [USD/h]."""
+        """Return the cost of the band [USD/h]."""
         return float(sum(summary["usd_per_hour_parts"].get(part, 0.0) for part in self.parts))
 
 
 _BANDS = (
     _Band("rental or contract", "#F0E442", ("rental", "contract")),
-    _Band("machines and spares", "#0072B2", ("machines", "spares")),
+    _Band("nodes and spares", "#0072B2", ("machines", "spares")),
     _Band("networking and storage", "#56B4E9", ("networking", "storage")),
     _Band("facility", "#009E73", ("facility",)),
     _Band("cost of capital", "#CC79A7", ("cost_of_capital",)),
@@ -43,7 +43,7 @@ _BANDS = (
 
 
 class _Bar(NamedTuple):
-    """A run that has a cost per token."""
+    """Bar of a run that has a cost per token."""
 
     place: int
     variant: Variant
@@ -51,14 +51,14 @@ class _Bar(NamedTuple):
 
 
 def blank(_results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return a panel of dollars on the left, and one of shares of them on the right."""
+    """Return the figure and two panels: dollars on the left, shares on the right."""
     return style.blank([4.6], columns=2)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw a bar for each run, stacked.
+    """Draw a stacked bar for each run.
 
-    Whiskers go from the 5th to the 95th percentile of what its prices may make of it.
+    Whiskers go from the 5th to the 95th percentile of the cost, given the ranges of prices.
     """
     shown = style.variants(results)
     bars = [
@@ -73,9 +73,9 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     _draw_bands(shares, bars, [100.0 / bar.summary["usd_per_hour"] for bar in bars])
     _draw_whiskers(dollars, bars)
     style.label(dollars, y=study.label(_COST))
-    style.label(shares, y="share of it [%]")
-    style.title(dollars, "whiskers: 5th to 95th percentile of prices")
-    style.title(shares, "the same in shares")
+    style.label(shares, y="share of the cost [%]")
+    style.title(dollars, "Cost; whiskers: 5th to 95th percentile of prices")
+    style.title(shares, "Shares of the cost")
     for place, variant in enumerate(shown):
         if all(place != bar.place for bar in bars):
             for panel in axes:
@@ -86,7 +86,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 
 
 def _lay_runs(panel: Axes, shown: Sequence[Variant]) -> None:
-    """Let the axis across have a place for each run."""
+    """Set one tick of the x axis per run."""
     is_crowded = len(shown) >= 3
     panel.set_xticks(
         range(len(shown)),
@@ -96,7 +96,7 @@ def _lay_runs(panel: Axes, shown: Sequence[Variant]) -> None:
     )
     panel.set_xlim(-0.6, len(shown) - 0.4)
     panel.grid(visible=False, axis="x")
-    style.label(panel, x="run, with its output [tokens/s]")
+    style.label(panel, x="run, with its output rate [tokens/s]")
 
 
 def _tick(variant: Variant) -> str:
@@ -104,7 +104,7 @@ def _tick(variant: Variant) -> str:
 
 
 def _draw_bands(panel: Axes, bars: Sequence[_Bar], scales: Sequence[float]) -> None:
-    """Stack the bands of each run; scales: by which dollars per hour become what is drawn."""
+    """Stack the bands of each run; scales: factors from USD/h to the unit of the panel."""
     spent = {part for bar in bars for part, usd in bar.summary["usd_per_hour_parts"].items() if usd}
     for number, band in enumerate(_BANDS):
         if spent & set(band.parts):
@@ -146,7 +146,7 @@ def _draw_whiskers(panel: Axes, bars: Sequence[_Bar]) -> None:
 
 
 def _draw_reason(panel: Axes, place: int, variant: Variant) -> None:
-    """Write at the place of a run why it has no bar."""
+    """Write at the position of a run why it has no bar."""
     summary = variant.results.summary()
     has_no_prices = summary["completed"] and "usd_per_hour" not in summary
     panel.text(
@@ -164,14 +164,14 @@ def _draw_reason(panel: Axes, place: int, variant: Variant) -> None:
 
 def _finding(bars: Sequence[_Bar]) -> str:
     if not bars:
-        return "Nothing here has a cost per token"
+        return "No run has a cost per token"
     ranked = sorted(bars, key=lambda bar: float(bar.summary[_COST]))
     text = f"A million output tokens cost {_text(ranked[0])}"
     return text if len(ranked) == 1 else f"{text}; {_text(ranked[-1])}"
 
 
 def _text(bar: _Bar) -> str:
-    """Return what a run's tokens cost, and its largest band."""
+    """Return the cost of a run's tokens, and its largest band, as text."""
     largest = max(_BANDS, key=lambda band: band.usd_per_hour(bar.summary))
     share = style.percent(largest.usd_per_hour(bar.summary) / bar.summary["usd_per_hour"])
     usd = study.number(bar.summary[_COST])

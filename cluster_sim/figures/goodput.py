@@ -1,4 +1,4 @@
-"""What of the traffic is served within its SLO, over time, and how strict the SLO may be."""
+"""Requests within the SLO over time, and their share if the SLO were stricter or looser."""
 
 from __future__ import annotations
 
@@ -21,37 +21,36 @@ _STRICTEST, _LOOSEST = 0.1, 10.0
 
 
 class _Judged(NamedTuple):
-    """Requests that count of a run that has objectives."""
+    """Counted requests of a run that has an SLO."""
 
     variant: Variant
     factors: Array
-    """Factor on all objectives with which each request would meet them."""
+    """Smallest factor on all limits of the SLO with which each request would meet them."""
     arrival_s: Array
 
 
 def blank(_results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return two panels, one above the other."""
+    """Return the figure and two panels, one above the other."""
     return style.blank([2.3, 2.5])
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw requests [1/s] by their arrival, and the share within the SLO over a factor on it.
+    """Draw requests [1/s] by their arrival, and the share within the SLO for scaled limits.
 
-    On the first of the two `axes` all requests are grey and those within their SLO coloured; on the
-    second is the share [%] within the SLO were all of its limits multiplied by a factor. Requests
-    that were rejected or not finished are never good.
+    On the first axes all requests are grey and requests within the SLO are coloured. The second axes
+    show the share [%] within the SLO if all limits were multiplied by a factor. Requests that were
+    rejected or did not finish are never within the SLO.
     """
     shown = style.variants(results)
     unit = time_unit([metrics.timeline(run, _BINS) for run in results])
     over_time, strict = axes
     style.label(over_time, x=f"arrival, simulated time [{unit.name}]", y="requests [1/s]")
-    style.label(strict, x="factor on all limits of the SLO [-]", y="within it [%]")
+    style.label(strict, x="factor on all limits of the SLO [-]", y="within the SLO [%]")
     style.title(
-        over_time, f"Requests that arrive (grey) and those of them within the SLO, in {_BINS} bins"
+        over_time,
+        f"All requests (grey) and requests within the SLO (lines) by arrival, in {_BINS} bins",
     )
-    style.title(
-        strict, "Share within the SLO if all of its limits were stricter (left) or looser (right)"
-    )
+    style.title(strict, "Share within the SLO if all limits were stricter (left) or looser (right)")
     factors = [metrics.strictness(run) for run in results]
     judged = [
         _Judged(variant, values, _arrivals_s(variant.results))
@@ -61,7 +60,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     if not judged:
         has_slo = any(values is not None for values in factors)
         for panel in axes:
-            style.nothing(panel, "no request counts" if has_slo else "the scenario has no SLO")
+            style.nothing(panel, "no counted request" if has_slo else "the scenario has no SLO")
     _draw_over_time(over_time, judged, unit)
     _draw_strictness(strict, judged)
     if judged:
@@ -74,7 +73,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 
 
 def _arrivals_s(results: Results) -> Array:
-    """Return the arrivals of requests that count [s]."""
+    """Return the arrival times of counted requests [s]."""
     table = results.requests
     arrivals_s: Array = table["arrival_s"].to_numpy()[table["counted"].to_numpy()]
     return arrivals_s

@@ -1,4 +1,4 @@
-"""An outcome over two axes of a sweep, as colours and numbers."""
+"""A metric over two axes of a sweep, as colours and numbers."""
 
 from __future__ import annotations
 
@@ -24,23 +24,31 @@ _MOST_NUMBERS = 16
 
 
 class _Axis(NamedTuple):
-    """An axis of the heatmap."""
+    """One axis of the heatmap."""
 
     column: str
     values: list[object]
 
 
 def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
-    """Return a panel for each combination of the axes that are not drawn.
+    """Draw a heatmap; one panel for each combination of the axes that are not drawn.
 
-    A cell is the mean over replications, grey where none is known. Axes are those of the sweep with
-    the most values, unless `choice` names them; of its metrics the first counts.
+    A cell is the mean over replications. It is grey if no replication has a value.
+
+    Parameters
+    ----------
+    table
+        Table of a sweep.
+    choice
+        `x`, `y`: columns of the two axes (default: the axes with most values); first of `metrics`:
+        column of the cells (default: p99_ttft_ms).
+    axes
+        Axes to draw on, one per panel. Default: a new figure.
 
     Raises
     ------
     ScenarioError
-        Fewer than two axes vary, the table lacks a column, or there are more panels than can be
-        read.
+        Fewer than two axes vary, the table lacks a column, or there are more than 12 panels.
     """
     rows, metric = study.points(table), (choice.metrics or (_METRIC,))[0]
     study.require_numbers(table, [metric], "heatmap")
@@ -88,9 +96,12 @@ def _tick(value: object) -> str:
 
 
 def _two(rows: Sequence[Row], choice: Choice) -> tuple[str, str]:
-    """Return the columns of the axes across and upwards.
+    """Return the columns of the x axis and of the y axis.
 
-    Raises ScenarioError where there are no two that vary.
+    Raises
+    ------
+    ScenarioError
+        Fewer than two axes of the sweep vary.
     """
     axes = study.varied(rows)
     for asked in (choice.x, choice.y):
@@ -121,7 +132,7 @@ def _means(rows: Sequence[Row], x: _Axis, y: _Axis, metric: str) -> Array:
 
 
 def _norm(known: Array) -> Normalize:
-    """Return colours by magnitude where the greatest is many times the least."""
+    """Return a scale of colours, logarithmic if the highest value is above 10 times the lowest."""
     low, high = float(known.min()), float(known.max())
     return LogNorm(low, high) if low > 0 and high > 10.0 * low else Normalize(low, high)
 

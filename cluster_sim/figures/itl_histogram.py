@@ -1,4 +1,4 @@
-"""How evenly tokens come: every gap between two tokens of a request, by length."""
+"""Inter-token latency: distribution of all gaps between two tokens of a request."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _LEAST = 1e-6
 
 
 def blank(_results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return two panels, one above the other."""
+    """Return the figure and two panels, one above the other."""
     return style.blank([2.6, 2.4], share_x=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw the share of gaps [%] in bins that are equally wide in log scale, and of longer gaps.
+    """Draw the share of gaps [%] in bins of equal width on a log scale, and the tail.
 
-    Counts are exact: a stretch of steps is a ramp of gaps, whose numbers below a limit are known in
-    closed form.
+    Counts are exact: the gaps of a stretch of steps grow linearly, so their number below a limit is
+    known in closed form.
     """
     shown = [
         (variant, gaps)
@@ -50,21 +50,20 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         wider = 100 * (edges_s[1] / edges_s[0] - 1)
         style.title(
             above,
-            f"Gaps between tokens, in {_BINS} bins that are each {wider:.2g} % wider than the one "
-            "before",
+            f"Gaps between tokens, in {_BINS} bins, each {wider:.2g} % wider than the bin to its left",
         )
         above.set_ylim(bottom=0.0)
-        below.set_yscale("log")
         below.set_ylim(max(0.5 / max(gaps.count for _, gaps in shown), _LEAST), 1.3)
         below.set_xlim(1e3 * edges_s[0], 1e3 * edges_s[-1])
         style.logarithmic(below, "x")
+        style.logarithmic(below, "y")
         style.shared_legend(above)
     texts = "; ".join(f"{variant.label} {_percentiles(gaps)}" for variant, gaps in shown)
-    style.headline(above, f"Gap between two tokens, p50 and p99: {texts or 'no request finished'}")
+    style.headline(above, f"Inter-token latency, p50 and p99: {texts or 'no request finished'}")
 
 
 def _draw_gaps(axes: Sequence[Axes], variant: Variant, gaps: Gaps, edges_s: Array) -> None:
-    """Draw the gaps of a run on both panels."""
+    """Draw the distribution of a run's gaps on both panels."""
     above, below = axes
     so_far = gaps.up_to(edges_s)
     share = np.diff(so_far, prepend=0) / gaps.count
@@ -82,9 +81,19 @@ def _draw_gaps(axes: Sequence[Axes], variant: Variant, gaps: Gaps, edges_s: Arra
 
 
 def bins(gaps: Sequence[Gaps], count: int = _BINS) -> Array | None:
-    """Return limits [s], equally far apart in log scale, that hold all gaps.
+    """Return the edges of bins [s], equally spaced on a log scale, that hold all gaps.
 
-    None where there is none longer than zero.
+    Parameters
+    ----------
+    gaps
+        Gaps of each run.
+    count
+        Number of bins.
+
+    Returns
+    -------
+    Array or None
+        `count` + 1 edges [s]; None if no gap is longer than 0.
     """
     shortest_s = [
         float(np.min(ramps.first_s[ramps.first_s > 0.0], initial=np.inf)) for ramps in gaps

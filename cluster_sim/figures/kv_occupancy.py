@@ -1,4 +1,4 @@
-"""How full the KV cache is over simulated time, and where requests are preempted."""
+"""Occupancy of the KV cache over simulated time, with preemptions."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _FULL = 0.95
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return a panel for each run, over one time axis."""
+    """Return the figure and a panel for each run, over one time axis."""
     return style.blank([2.1] * len(results), share_x=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw the KV cache capacity that is used [%]: the mean of a run's replicas over equal bins.
+    """Draw the share of the KV cache that is used [%]: mean of a run's replicas over equal bins.
 
-    Thin lines are single replicas, where they are few; marks are preemptions.
+    Thin lines are single replicas, up to 16 of them. Marks are preemptions.
     """
     shown = style.variants(results)
     lines = [metrics.timeline(run) for run in results]
@@ -38,7 +38,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         _draw_preemptions(panel, variant.results, second)
         panel.axhline(100.0, color=style.GREY, linewidth=0.8, linestyle=style.DOTTED)
         panel.set_ylim(0.0, 108.0)
-        style.label(panel, y="KV room used [%]")
+        style.label(panel, y="KV cache used [%]")
         style.title(panel, _title(variant, line))
         panel.legend(loc="center right", fontsize=8, framealpha=0.8, ncols=3)
     style.label(axes[-1], x=f"simulated time [{unit}]")
@@ -47,11 +47,11 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         f"{variant.label} {style.percent(min(float(np.max(line.kv_fraction_max)), 1.0))}"
         for variant, line in zip(shown, lines, strict=True)
     ]
-    style.headline(axes[0], "KV room used, most in a bin: " + "; ".join(most))
+    style.headline(axes[0], "KV cache used, maximum of any replica: " + "; ".join(most))
 
 
 def _draw_replicas(panel: Axes, variant: Variant, line: Timeline, second: float) -> None:
-    """Draw the mean of the replicas, and each of them or how far they lie apart."""
+    """Draw the mean of the replicas, and each replica or, for many replicas, their range."""
     at, replicas = line.time_s / second, len(line.kv_fractions)
     if 1 < replicas <= _MOST_LINES:
         for place, fraction in enumerate(line.kv_fractions):
@@ -61,7 +61,7 @@ def _draw_replicas(panel: Axes, variant: Variant, line: Timeline, second: float)
                 color=variant.colour,
                 linewidth=0.6,
                 alpha=0.6,
-                label="a replica" if place == 0 else None,
+                label="single replica" if place == 0 else None,
             )
     elif replicas > 1:
         panel.fill_between(
@@ -71,7 +71,7 @@ def _draw_replicas(panel: Axes, variant: Variant, line: Timeline, second: float)
             color=variant.colour,
             alpha=0.25,
             linewidth=0.0,
-            label="emptiest to fullest replica",
+            label="range of replicas",
         )
     panel.plot(
         at,
@@ -103,5 +103,5 @@ def _title(variant: Variant, line: Timeline) -> str:
         for deployment in variant.results.fleet.deployments
     )
     full = style.percent(float(np.mean(line.kv_fraction_max > _FULL)))
-    text = f"{variant.label}: room for {tokens:,} tokens".replace(",", " ")
+    text = f"{variant.label}: capacity {tokens:,} tokens".replace(",", " ")
     return f"{text}; the fullest replica is above {100 * _FULL:.0f} % for {full} of the time"

@@ -1,4 +1,4 @@
-"""How slow the slowest are: the share of requests that take longer, down to one in 10,000."""
+"""Tail of latency: share of requests that take longer than a time, down to one in 10,000."""
 
 from __future__ import annotations
 
@@ -21,36 +21,48 @@ from cluster_sim.results.results import Results
 from cluster_sim.typing import Array
 
 _LEAST = 1e-4
-"""Share that is p99.99."""
+"""Lowest share that is drawn: p99.99."""
 _STEPS = 600
 _TICKS = {1.0: "all", 0.5: "p50", 0.1: "p90", 0.01: "p99", 0.001: "p99.9", 0.0001: "p99.99"}
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return three panels side by side."""
+    """Return the figure and three panels side by side."""
     return style.blank([3.4 + 0.17 * len(results)], columns=3, share_y=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw the share of requests that take longer, against TTFT, TPOT and end-to-end latency.
+    """Draw the share of requests that take longer, over TTFT, TPOT and end-to-end latency.
 
-    Both axes of the three panels are logarithmic. Shares are of all requests that count: those that
-    were rejected or had not finished take longer than anything, so that a curve ends at their
-    share. TPOT leaves requests of one token out.
+    Both axes of the three panels are logarithmic. Shares refer to all counted requests. A request
+    that was rejected or did not finish has infinite latency, so a curve ends at the share of such
+    requests. TPOT omits requests with one output token.
     """
     shown = style.variants(results)
     least = max(_LEAST, 0.5 / max(1, *(len(run.requests) for run in results)))
     tails = [_draw_kind(panel, shown, kind, least) for panel, kind in zip(axes, KINDS, strict=True)]
     style.label(axes[0], y="requests that take longer [share, percentile]")
     style.headline(
-        axes[0], f"How slow the slowest are: {'; '.join(tails[0]) or 'no request finished'}"
+        axes[0], f"TTFT of the slowest requests: {'; '.join(tails[0]) or 'no request finished'}"
     )
 
 
 def tail(values_s: Array, everyone: int, least: float) -> tuple[Array, Array]:
-    """Return times [s], and the share of `everyone` that takes longer than each.
+    """Return times [s], and the share of requests that take longer than each time.
 
-    Of the ascending `values_s` the tail is drawn in full, and the rest in steps.
+    Parameters
+    ----------
+    values_s
+        Ascending latencies of finished requests [s].
+    everyone
+        Number of all counted requests.
+    least
+        Lowest share that is drawn. The tail is drawn point by point, the rest in coarser steps.
+
+    Examples
+    --------
+    >>> tail(np.array([1.0, 2.0]), 4, 0.01)
+    (array([1., 2.]), array([0.75, 0.5 ]))
     """
     count = len(values_s)
     if not count:
@@ -62,7 +74,7 @@ def tail(values_s: Array, everyone: int, least: float) -> tuple[Array, Array]:
 
 
 def _draw_kind(panel: Axes, shown: Sequence[Variant], kind: LatencyKind, least: float) -> list[str]:
-    """Draw a latency of all runs; return the tail of each in words."""
+    """Draw one kind of latency of all runs; return a text about the tail of each run."""
     columns = [latencies(variant.results, kind.key) for variant in shown]
     scale, unit = style.latency_unit(*(values_s for values_s, _ in columns))
     style.title(panel, kind.name)
@@ -97,7 +109,7 @@ def _text(variant: Variant, values_s: Array, everyone: int) -> str:
 
 
 def _lay_share_axis(panel: Axes, least: float) -> None:
-    """Let the axis of shares be logarithmic, with percentiles at its ticks."""
+    """Make the axis of shares logarithmic, with percentiles at its ticks."""
     panel.set_yscale("log")
     panel.set_ylim(least, 1.15)
     ticks = {at: name for at, name in _TICKS.items() if at >= least}

@@ -1,4 +1,4 @@
-"""How many requests are answered within which time: TTFT, TPOT and end-to-end latency."""
+"""Share of requests within a time: cumulative distributions of TTFT, TPOT and E2E latency."""
 
 from __future__ import annotations
 
@@ -21,25 +21,24 @@ from cluster_sim.results.results import Results
 from cluster_sim.typing import Array
 
 _MOST_STEPS = 2000
-"""Steps of a curve beyond which more could not be seen."""
+"""Maximum number of steps of a curve; more could not be seen."""
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return three panels side by side."""
+    """Return the figure and three panels side by side."""
     return style.blank([3.4 + 0.17 * len(results)], columns=3, share_y=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw the share of requests [%] within TTFT, TPOT and end-to-end latency on the three `axes`.
+    """Draw the share of requests [%] within TTFT, TPOT and end-to-end latency on three axes.
 
-    Shares are of all requests that count: those that were rejected or had not finished when the run
-    ended never meet an objective, so their curve stays below 100 %. TPOT leaves requests of one
-    token out.
+    Shares refer to all counted requests. A request that was rejected or did not finish never meets
+    a limit, so the curve stays below 100 %. TPOT omits requests with one output token.
     """
     shown = style.variants(results)
     for panel, kind in zip(axes, KINDS, strict=True):
         _draw_kind(panel, shown, kind)
-    style.label(axes[0], y="requests answered within [%]")
+    style.label(axes[0], y="requests within this latency [%]")
     style.headline(axes[0], _finding(shown))
 
 
@@ -68,7 +67,7 @@ def _draw_kind(panel: Axes, shown: Sequence[Variant], kind: LatencyKind) -> None
 
 
 def _curve(values_s: Array, everyone: int) -> tuple[Array, Array]:
-    """Return times [s] and the share of requests within them [%], from the axis on."""
+    """Return times [s] and the share of requests within each time [%], starting at 0 %."""
     count = len(values_s)
     rank = np.zeros(0, dtype=np.int64)
     if count:
@@ -79,14 +78,14 @@ def _curve(values_s: Array, everyone: int) -> tuple[Array, Array]:
 
 
 def _why_nothing(kind: LatencyKind, *, counts: bool) -> str:
-    """Return why there is no curve; counts: whether there are requests that count."""
+    """Return why there is no curve; counts: whether there are counted requests."""
     if counts:
         return "no request finished"
-    return "no answer of more than one token" if kind.key == "tpot" else "no request counts"
+    return "no answer of more than one token" if kind.key == "tpot" else "no counted request"
 
 
 def _text(variant: Variant, key: str, values_s: Array, everyone: int) -> str:
-    """Return the run's label and how it does: its share within the objective, or percentiles."""
+    """Return the run's label with its share within the SLO, or with percentiles."""
     limit_s = getattr(variant.results.scenario.slo, f"{key}_s")
     if not everyone or not len(values_s):
         return f"{variant.label}: none finished"
@@ -100,15 +99,13 @@ def _text(variant: Variant, key: str, values_s: Array, everyone: int) -> str:
 def _finding(shown: Sequence[Variant]) -> str:
     summaries = [variant.results.summary() for variant in shown]
     if any("slo_attainment" in summary for summary in summaries):
-        lead = "Share of requests that meet every objective: "
+        lead = "Share of requests within the SLO: "
         texts = [
-            style.percent(summary["slo_attainment"])
-            if "slo_attainment" in summary
-            else "no objective"
+            style.percent(summary["slo_attainment"]) if "slo_attainment" in summary else "no SLO"
             for summary in summaries
         ]
     else:
-        lead = "99 % of finished requests have their first token within: "
+        lead = "p99 of TTFT of finished requests: "
         texts = [
             style.duration(summary["p99_ttft_ms"] / 1e3)
             if "p99_ttft_ms" in summary

@@ -1,4 +1,4 @@
-"""What the figures of latency distributions share: their three panels, and objectives in them."""
+"""Parts of the figures of latency distributions: three kinds of latency, and lines of the SLO."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from cluster_sim.typing import Array
 
 
 class LatencyKind(NamedTuple):
-    """A latency of requests."""
+    """Kind of latency of requests."""
 
     key: str
-    """Name that objectives have for it: ttft, tpot or e2el."""
+    """Name of the latency in an SLO: ttft, tpot or e2el."""
     name: str
     short: str
 
@@ -32,9 +32,21 @@ KINDS = (
 
 
 def latencies(results: Results, key: str) -> tuple[Array, int]:
-    """Return latencies [s] of finished requests, ascending, and the number of all such requests.
+    """Return the latencies of finished requests, and the number of all counted requests.
 
-    Those that did not finish are counted too. TPOT leaves requests of one token out.
+    Parameters
+    ----------
+    results
+        Results of a run.
+    key
+        Kind of latency: ttft, tpot or e2el. TPOT omits requests with one output token.
+
+    Returns
+    -------
+    latencies_s : Array
+        Ascending latencies of finished requests [s].
+    everyone : int
+        Number of counted requests, including requests that did not finish.
     """
     done, table = finished(results), results.requests
     counted = table["counted"].to_numpy()
@@ -47,9 +59,20 @@ def latencies(results: Results, key: str) -> tuple[Array, int]:
 def draw_objectives(
     panel: Axes, shown: Sequence[Variant], key: str, scale: float, *, at_data: bool
 ) -> None:
-    """Draw the limits that objectives set for a latency.
+    """Draw the limits of the SLO for one kind of latency as vertical lines.
 
-    at_data: whether their texts stand at 2 of the axis upwards; else at the foot of the panel.
+    Parameters
+    ----------
+    panel
+        Axes to draw on.
+    shown
+        Runs that are drawn.
+    key
+        Kind of latency: ttft, tpot or e2el.
+    scale
+        Units of the x axis per second.
+    at_data
+        Whether the text stands at y = 2; otherwise it stands at the bottom of the panel.
     """
     for limit_s in style.slo_limits([variant.results for variant in shown], key):
         panel.axvline(scale * limit_s, color="black", linewidth=1.0, linestyle=style.DOTTED)
@@ -69,7 +92,7 @@ def draw_objectives(
 
 
 def legend_below(panel: Axes) -> None:
-    """Draw the legend of one of three panels side by side, below it."""
+    """Draw the legend of a panel below the panel."""
     panel.legend(
         loc="upper center", bbox_to_anchor=(0.5, -0.19), fontsize=8, frameon=False, handlelength=2.6
     )

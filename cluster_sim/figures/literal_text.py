@@ -1,4 +1,4 @@
-"""Text of figures: names are drawn as they are written."""
+"""Text of figures: names are drawn literally, without interpreting markup."""
 
 from __future__ import annotations
 
@@ -13,28 +13,33 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, NullFormatter
 
 from cluster_sim.errors import visible
 
 
 def draw_literally(figure: Figure, axes: Sequence[Axes] | None = None) -> Figure:
-    """Let every text of a figure stand for itself; return the figure.
+    """Make every text of a figure literal; return the figure.
 
-    A `$` begins no formula, and control characters, which would break SVG, are spelled by their
-    number. Characters that the font lacks are looked for in the others of this machine. It is
-    called when everything is drawn.
+    A `$` begins no formula. Control characters, which would break SVG, become escape codes. Fonts of
+    this machine are added for characters that the usual font lacks. Call it after everything is
+    drawn.
 
     Parameters
     ----------
+    figure
+        Figure whose texts are changed.
     axes
-        Those of the figure that were drawn on, where the others are somebody else's.
+        Axes whose texts are changed. Default: all axes of the figure.
     """
     for panel in figure.axes if axes is None else axes:
         for axis in (panel.xaxis, panel.yaxis):
             formatter = axis.get_major_formatter()
-            if isinstance(formatter, FuncFormatter):  # as set_xticks makes of names, too
+            if isinstance(formatter, FuncFormatter):  # set_xticks uses one for names, too
                 axis.set_major_formatter(FuncFormatter(partial(_visible_tick, formatter.func)))
+            elif isinstance(formatter, LogFormatterMathtext):  # its $10^2$ would be shown literally
+                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+                axis.set_minor_formatter(NullFormatter())
     for text in _texts(figure, axes):
         text.set_parse_math(False)
         text.set_text(visible(text.get_text()))
@@ -45,10 +50,9 @@ def draw_literally(figure: Figure, axes: Sequence[Axes] | None = None) -> Figure
 
 @contextmanager
 def all_letters(figure: Figure) -> Iterator[None]:
-    """Write a figure so that letters which no font of this machine has can be seen elsewhere.
+    """Write SVG text as text while a figure has letters that no font of this machine has.
 
-    In SVG its text is then text, for which the one who shows it finds a font. In other formats such
-    letters are boxes.
+    The viewer of the SVG then chooses a font. In other formats such letters are boxes.
     """
     lacking = _lacking("".join(text.get_text() for text in _texts(figure, None)))
     if not lacking or not lacking.difference(*map(_letters, _fonts())):
@@ -60,12 +64,12 @@ def all_letters(figure: Figure) -> Iterator[None]:
 
 
 def _visible_tick(text_of: Callable[..., str], *tick: float) -> str:
-    """Return the text at a tick, of which `text_of` makes a text of names or of numbers."""
+    """Return the text that `text_of` gives for a tick, without control characters."""
     return visible(text_of(*tick))
 
 
 def _other_families(text: str) -> list[str]:
-    """Return families of this machine that have letters of a text which the usual font lacks."""
+    """Return font families of this machine with letters of a text that the usual font lacks."""
     lacking = _lacking(text)
     return (
         [family for path, family in _fonts().items() if lacking & _letters(path)] if lacking else []
@@ -79,9 +83,9 @@ def _lacking(text: str) -> set[str]:
 
 @cache
 def _fonts() -> dict[str, str]:
-    """Return the families of this machine by the paths of their fonts, one font of each.
+    """Return the font families of this machine by the path of one font of each family.
 
-    Fonts of last resort, which show every letter as a box, are left out.
+    Fonts of last resort, which show every letter as a box, are omitted.
     """
     by_family = {
         font.name: font.fname
@@ -99,7 +103,7 @@ def _letters(path: str) -> frozenset[str]:
 
 
 def _texts(figure: Figure, axes: Sequence[Axes] | None) -> Iterator[Text]:
-    """Yield the texts of a figure, or of some axes with those that stand around all axes."""
+    """Yield the texts of a figure, or of some axes and of the figure's title and legends."""
     owners = [figure] if axes is None else [*axes, *figure.texts, *figure.legends]
     for owner in owners:
         for text in owner.findobj(Text):

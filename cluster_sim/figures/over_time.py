@@ -1,4 +1,4 @@
-"""What figures over simulated time share: time axis, warm-up, arrivals, moving percentiles."""
+"""Parts of figures over simulated time: time axis, warm-up, arrivals, moving percentiles."""
 
 from __future__ import annotations
 
@@ -17,42 +17,56 @@ from cluster_sim.typing import Array
 
 _WINDOWS = 200
 _FEWEST = 5
-"""Number of requests in a window, for percentiles to be drawn there."""
+"""Minimum number of requests in a window for percentiles to be drawn."""
 
 
 class TimeUnit(NamedTuple):
     """Unit of a time axis."""
 
     second: float
-    """Number of seconds in it."""
+    """Length of the unit [s]."""
     name: str
 
 
 def unit_up_to(last_s: float) -> TimeUnit:
-    """Return the unit of a time axis: s up to 10 min, min up to 10 h, then h."""
+    """Return the unit of a time axis: s up to 10 min, min up to 10 h, then h.
+
+    >>> unit_up_to(3600.0)
+    TimeUnit(second=60.0, name='min')
+    """
     if last_s <= 600.0:
         return TimeUnit(1.0, "s")
     return TimeUnit(60.0, "min") if last_s <= 36_000.0 else TimeUnit(3600.0, "h")
 
 
 def time_unit(lines: Sequence[Timeline]) -> TimeUnit:
-    """Return the unit of a time axis that holds these runs."""
+    """Return the unit of a time axis for these runs."""
     return unit_up_to(end_s(lines))
 
 
 def end_s(lines: Sequence[Timeline]) -> float:
-    """Return the end of the longest of these runs [s]."""
+    """Return the end of the longest of some runs [s]."""
     return max(line.bin_s * len(line.time_s) for line in lines)
 
 
 def lay_time_axis(axes: Sequence[Axes], last_s: float, second: float) -> None:
-    """Let the axis that `axes` share go from 0 to `last_s`, with round numbers."""
+    """Set the shared time axis of `axes` to 0 to `last_s` [s], with round ticks.
+
+    Parameters
+    ----------
+    axes
+        Axes that share their x axis.
+    last_s
+        End of the axis [s].
+    second
+        Seconds per unit of the axis.
+    """
     axes[-1].set_xlim(0.0, last_s / second)
     axes[-1].xaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 2, 5, 10]))
 
 
 def mark_warmup(axes: Sequence[Axes], shown: Sequence[Variant], second: float) -> None:
-    """Shade the time of which requests are not counted, on every panel; name it on the first."""
+    """Shade the warm-up on every panel, and name it on the first panel."""
     until_s = {variant.results.scenario.warmup_s for variant in shown}
     if len(until_s) == 1 and (warmup_s := until_s.pop()) > 0.0:
         for panel in axes:
@@ -72,19 +86,19 @@ def mark_warmup(axes: Sequence[Axes], shown: Sequence[Variant], second: float) -
 def draw_arrivals(
     panel: Axes, shown: Sequence[Variant], lines: Sequence[Timeline], second: float
 ) -> None:
-    """Draw arrivals [1/s]: once, in grey, where all runs had the same; else a line for each."""
+    """Draw arrivals [1/s]: one grey area if all runs have equal arrivals, else a line per run."""
     first = shown[0].results.requests["arrival_s"]
     if all(variant.results.requests["arrival_s"].equals(first) for variant in shown[1:]):
-        # of bins that differ where runs end at different times, the longest run's hold all arrivals
+        # runs that end at different times have different bins; the longest run's hold all arrivals
         line = max(lines, key=lambda line: line.bin_s)
         edges = np.append(line.time_s - line.bin_s / 2, line.time_s[-1] + line.bin_s / 2) / second
-        # with an outline, so that a lone bin is seen
+        # with an outline, so that a single bin is visible
         panel.stairs(line.arrival_per_s, edges, fill=True, color="#aaaaaa", linewidth=0.8)
         text = f"{len(first)} requests"
         if last_s := float(np.max(first.to_numpy(), initial=0.0)):
             text += f", {_rate(len(first) / last_s)} on average"
         highest = _rate(float(np.max(line.arrival_per_s)))
-        style.title(panel, f"Arrivals: {text}, most in a bin {highest}")
+        style.title(panel, f"Arrivals: {text}, maximum of a bin {highest}")
     else:
         for variant, line in zip(shown, lines, strict=True):
             variant.line(
@@ -104,7 +118,7 @@ def draw_arrivals(
 def draw_waiting(
     panel: Axes, shown: Sequence[Variant], lines: Sequence[Timeline], second: float
 ) -> None:
-    """Draw the requests that wait: a line for each run."""
+    """Draw the number of waiting requests over time, one line per run."""
     for variant, line in zip(shown, lines, strict=True):
         variant.line(
             panel,
@@ -118,7 +132,7 @@ def draw_waiting(
 
 
 def window_s(done: Sequence[Finished]) -> float:
-    """Return the length of the windows that moving percentiles of these runs are taken over [s]."""
+    """Return the length of the windows of moving percentiles for some runs [s]."""
     return max(
         (float(np.ptp(columns.arrival_s)) / 40 for columns in done if len(columns.arrival_s)),
         default=0.0,
@@ -126,10 +140,22 @@ def window_s(done: Sequence[Finished]) -> float:
 
 
 def rolling(arrival_s: Array, latency_s: Array, window_s: float) -> tuple[Array, Array, Array]:
-    """Return times [s], and p50 and p99 of a latency [s] about each.
+    """Return moving percentiles of a latency over the time of arrival.
 
-    They are of the requests that arrived within `window_s` about each time; NaN where those are too
-    few.
+    Parameters
+    ----------
+    arrival_s
+        Arrival times of requests [s].
+    latency_s
+        Latencies of the requests [s].
+    window_s
+        Length of the window around each time [s].
+
+    Returns
+    -------
+    at_s, p50_s, p99_s : Array
+        Times, and p50 and p99 of the latency of requests that arrived in the window around each
+        time [s]. They are NaN for windows with fewer than 5 requests.
     """
     if not len(arrival_s):
         return np.zeros(0), np.zeros(0), np.zeros(0)

@@ -1,6 +1,6 @@
-"""What low latency costs: the trials of a search for capacity, and its front.
+"""Latency over cost: the trials of a search for capacity, and their Pareto front.
 
-The front is of trials that no other beats in cost and latency at once.
+The front holds the trials for which no other trial is both cheaper and faster.
 """
 
 from __future__ import annotations
@@ -18,7 +18,18 @@ from cluster_sim.figures import study_table as study
 from cluster_sim.figures import style
 from cluster_sim.figures.study_table import Choice, Row
 
-_FIXED = ("nodes", "replicas", "rate_per_s", "usd_per_hour", "good", "answer", "front")
+_FIXED = (
+    "nodes",
+    "replicas",
+    "rate_per_s",
+    "usd_per_hour",
+    "good",
+    "answer",
+    "front",
+    "status",
+    "reason",
+)
+"""Columns of the table of trials that are neither objectives nor options."""
 
 
 @dataclass(frozen=True)
@@ -29,20 +40,20 @@ class _Trials:
     objectives: list[str]
     """Names of the objectives of the SLO, such as ttft."""
     options: list[str]
-    """Columns of what the search varied."""
+    """Columns that the search varied."""
     is_priced: bool
-    """Whether every trial has a cost in dollars; else nodes are its cost."""
+    """Whether every trial has a cost in dollars. If not, cost is the number of nodes."""
 
     def cost(self, row: Row) -> float:
         """Return the cost per request per second."""
         return float(row["usd_per_hour" if self.is_priced else "nodes"] / row["rate_per_s"])
 
     def name(self, row: Row) -> str:
-        """Return the name of the option that a trial was of."""
+        """Return the name of the option that a trial belongs to."""
         return study.described(self.options, [row[name] for name in self.options]) or "as written"
 
     def points(self, rows: Sequence[Row], objective: str) -> tuple[list[float], list[float]]:
-        """Return costs, and latencies [ms], of rows whose latency is finite."""
+        """Return the costs and latencies [ms] of rows whose latency is finite."""
         finite = [row for row in rows if _is_finite(row[f"{objective}_s"])]
         return (
             [self.cost(row) for row in finite],
@@ -50,9 +61,9 @@ class _Trials:
         )
 
     def limit_s(self, objective: str) -> float | None:
-        """Return the limit of an objective [s]; None where no trial tells it.
+        """Return the limit of an objective [s]; None if no trial determines it.
 
-        A margin is the share of the limit that is left, so that latency and margin tell the limit.
+        The margin is 1 - latency / limit, so latency and margin determine the limit.
         """
         for row in self.rows:
             latency_s, margin = row[f"{objective}_s"], row[f"{objective}_margin"]
@@ -66,11 +77,20 @@ def _is_finite(value: float | None) -> bool:
 
 
 def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
-    """Return a panel for each objective of the SLO: its latency against cost per request/s.
+    """Draw one panel per objective of the SLO: its latency over the cost per request/s.
 
-    Cost is in dollars per hour, else in nodes. Trials beyond the SLO are pale, those of the front
-    have a black ring; the front is of cost and all objectives together, so that in one panel alone
-    another may seem better. `choice` has no say.
+    Cost is in USD/h if all trials have prices, and in nodes otherwise. Trials that miss the SLO are
+    pale. Trials of the front have a black ring. The front considers cost and all objectives
+    together, so a trial outside of the front may look better in a single panel.
+
+    Parameters
+    ----------
+    table
+        Table of a search for capacity.
+    choice
+        Not used.
+    axes
+        Axes to draw on, one per objective. Default: a new figure.
 
     Raises
     ------
@@ -93,7 +113,7 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
         style.title(panel, _title(trials, objective, limit_s), width=110 // len(names))
         style.label(
             panel,
-            x="cost [USD/h for each request/s]" if trials.is_priced else "nodes for each request/s",
+            x="cost [USD/h per request/s]" if trials.is_priced else "nodes per request/s",
             y=f"{_short(objective)} [ms]",
         )
     style.shared_legend(panels[0])
@@ -102,14 +122,20 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
 
 
 def _trials(table: pa.Table) -> _Trials:
-    """Return the trials of a table. Raises ScenarioError where it has none."""
+    """Return the trials of a table.
+
+    Raises
+    ------
+    ScenarioError
+        The table has no trials.
+    """
     study.require(table, ("nodes", "rate_per_s", "usd_per_hour", "good", "front"), "pareto")
     rows = table.to_pylist()
     objectives = [
         name.removesuffix("_margin") for name in table.column_names if name.endswith("_margin")
     ]
     if not rows or not objectives:
-        raise ScenarioError.at("pareto", "no trial in the table")
+        raise ScenarioError.at("pareto", "the table has no trial")
     options = [
         name
         for name in table.column_names
@@ -119,7 +145,7 @@ def _trials(table: pa.Table) -> _Trials:
 
 
 def _draw_options(panel: Axes, trials: _Trials, objective: str) -> None:
-    """Draw the trials of each option in its own colour and mark."""
+    """Draw the trials of each option with a colour and mark per option."""
     for place, mine in enumerate(study.grouped(trials.rows, trials.options).values()):
         for is_good, alpha in ((True, 1.0), (False, 0.25)):
             panel.plot(
@@ -141,7 +167,7 @@ def _draw_rings(panel: Axes, trials: _Trials, objective: str) -> None:
         markersize=9.0,
         markerfacecolor="none",
         markeredgecolor="black",
-        label="front: none better in all",
+        label="front: no trial is better in everything",
     )
 
 
@@ -154,7 +180,7 @@ def _title(trials: _Trials, objective: str, limit_s: float | None) -> str:
     latencies_s = [row[f"{objective}_s"] for row in trials.rows]
     endless = sum(value is not None and not isfinite(value) for value in latencies_s)
     slo = f"; SLO {style.duration(limit_s)}" if limit_s is not None else ""
-    more = f"; {endless} more answer too few" if endless else ""
+    more = f"; {endless} more leave too many requests unanswered" if endless else ""
     return f"{len(trials.rows) - endless} trials{more}{slo}"
 
 
@@ -164,7 +190,7 @@ def _finding(trials: _Trials) -> str:
         return "No trial meets the SLO"
     cheapest = min(front, key=trials.cost)
     unit = "USD/h" if trials.is_priced else "nodes"
-    cost = f"{study.number(trials.cost(cheapest))} {unit} for each request/s"
+    cost = f"{study.number(trials.cost(cheapest))} {unit} per request/s"
     reached = ", ".join(
         f"{_short(name)} {style.duration(cheapest[f'{name}_s'])}"
         for name in trials.objectives

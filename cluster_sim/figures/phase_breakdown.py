@@ -1,4 +1,4 @@
-"""Where requests' time goes, phase by phase, from the quickest requests to the slowest."""
+"""Phases of requests' latency, from the fastest requests to the slowest."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _GROUPS = 50
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return a panel for each run, over one axis."""
+    """Return the figure and a panel for each run, over one axis."""
     return style.blank([2.3] * len(results), share_x=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw the mean time [s] by phase, stacked, of requests of like end-to-end latency [%].
+    """Draw the mean time per phase [s], stacked, of groups of requests in the order of latency.
 
-    There is one of `axes` for each run. Only finished requests are drawn; phases are those of
-    metrics.phases, and together the end-to-end latency.
+    Each run has one axes. Only finished requests are drawn. Phases are those of metrics.phases;
+    their sum is the end-to-end latency.
     """
     seen: set[str] = set()
     texts = []
@@ -48,17 +48,19 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         texts.append(f"{variant.label} {style.duration(float(np.mean(total_s)))}")
     axes[-1].set_xlim(0.0, 100.0)
     groups = f"means of groups of {100 / _GROUPS:g} %"
-    style.label(axes[-1], x=f"requests by end-to-end latency, the slowest right [%], {groups}")
+    style.label(
+        axes[-1], x=f"requests in the order of end-to-end latency, slowest right [%], {groups}"
+    )
     style.phase_legend(axes[0], seen)
     style.headline(
         axes[0],
-        "Where a request's time goes; end-to-end latency in the mean: "
+        "Phases of a request; mean end-to-end latency: "
         + ("; ".join(texts) or "no request finished"),
     )
 
 
 def _stack(panel: Axes, phases: Mapping[str, Array]) -> set[str]:
-    """Stack the phases; return the names of those that take any time."""
+    """Stack the phases; return the names of phases with a time above 0."""
     at, stack = grouped(phases, _GROUPS)
     below, seen = np.zeros(len(at)), set()
     for name, mean_s in stack.items():
@@ -73,9 +75,26 @@ def _stack(panel: Axes, phases: Mapping[str, Array]) -> set[str]:
 
 
 def grouped(phases: Mapping[str, Array], groups: int) -> tuple[Array, dict[str, Array]]:
-    """Return the mean time of each phase in groups of requests by end-to-end latency [s].
+    """Return the mean time of each phase in groups of requests of similar latency.
 
-    Before it come the middles of the groups [%].
+    Parameters
+    ----------
+    phases
+        Time of each request in each phase [s], by the name of the phase.
+    groups
+        Number of groups.
+
+    Returns
+    -------
+    middles : Array
+        Middle of each group in the order of latency [%].
+    means : dict
+        Mean time of each group [s], by the name of the phase.
+
+    Examples
+    --------
+    >>> grouped({"queue": np.array([3.0, 1.0])}, 2)
+    (array([25., 75.]), {'queue': array([1., 3.])})
     """
     order = np.argsort(np.sum(list(phases.values()), axis=0), kind="stable")
     edges = np.unique(np.linspace(0, len(order), min(groups, len(order)) + 1).astype(np.int64))
@@ -88,7 +107,7 @@ def grouped(phases: Mapping[str, Array], groups: int) -> tuple[Array, dict[str, 
 
 
 def _shares(phases: Mapping[str, Array], chosen: Array) -> str:
-    """Return the share of each phase in the time of the chosen requests."""
+    """Return the share of each phase in the time of the chosen requests, as text."""
     sums = {name: float(np.sum(length_s[chosen])) for name, length_s in phases.items()}
     whole = sum(sums.values()) or 1.0
     return ", ".join(

@@ -1,4 +1,4 @@
-"""What the nodes draw over simulated time, stacked, against what they could draw."""
+"""Power of the nodes over simulated time, stacked, with their maximum power and caps."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from cluster_sim.typing import Array
 
 _BINS = 300
 _MOST_BANDS = len(style.COLOURS)
-"""Number of nodes beyond which those of a pool are one band."""
+"""Maximum number of bands; with more nodes, the nodes of a pool are one band."""
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return a panel for each run, over one time axis."""
+    """Return the figure and a panel for each run, over one time axis."""
     return style.blank([2.4] * len(results), share_x=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw means over equal bins of simulated time: one panel per run, one band per node.
+    """Draw mean power over equal bins of simulated time: one panel per run, one band per node.
 
-    Power is that at the plugs. Lines are all nodes at their highest power, and what caps leave.
+    Power is measured at the inputs of the nodes. Lines are the maximum power of all nodes, and the
+    power that caps allow.
     """
     shown = style.variants(results)
     powers = [energy.nodes(variant.results) for variant in shown]
@@ -41,7 +42,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     for variant, nodes, panel in zip(shown, powers, axes, strict=True):
         style.label(panel, y=f"{variant.label}\npower [kW]")
         if not nodes:
-            style.nothing(panel, "the devices of this run do not say what they draw")
+            style.nothing(panel, "the power of this run's devices is not known")
             continue
         total = energy.together(nodes)
         _draw_bands(panel, nodes, unit.second)
@@ -51,11 +52,11 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         texts.append(f"{variant.label} {total.energy_j / 3.6e6:.3g} kWh")
     style.label(
         axes[-1],
-        x=f"simulated time [{unit.name}], means over {_BINS} bins, at the plugs of the nodes",
+        x=f"simulated time [{unit.name}]; means over {_BINS} bins, at the nodes' power inputs",
     )
     lay_time_axis(axes, last_s or 1.0, unit.second)
     if texts:
-        style.headline(axes[0], f"Power of the nodes: {', '.join(texts)}")
+        style.headline(axes[0], f"Energy of the nodes: {', '.join(texts)}")
 
 
 def _draw_bands(panel: Axes, nodes: list[PowerOverTime], second: float) -> None:
@@ -76,13 +77,13 @@ def _draw_bands(panel: Axes, nodes: list[PowerOverTime], second: float) -> None:
 
 
 def _draw_limits(panel: Axes, results: Results) -> None:
-    """Draw the highest power of all nodes, and what caps leave of it."""
+    """Draw the maximum power of all nodes, and the power that caps allow."""
     most_w, capped_w = _most_w(results), _capped_w(results)
     panel.axhline(most_w / 1e3, color="#000000", linestyle="--", linewidth=1.0)
-    _name_line(panel, most_w, "every node at its most", "#000000")
+    _name_line(panel, most_w, "all nodes at maximum power", "#000000")
     if capped_w < most_w:
         panel.axhline(capped_w / 1e3, color=style.LIMIT, linewidth=1.2)
-        _name_line(panel, capped_w, f"caps: {_kilowatts(capped_w)}", style.LIMIT)
+        _name_line(panel, capped_w, f"power caps: {_kilowatts(capped_w)}", style.LIMIT)
     panel.set_ylim(0.0, 1.12 * most_w / 1e3)
 
 
@@ -103,13 +104,13 @@ def _title(variant: Variant, total: PowerOverTime) -> str:
     end_s = float(total.time_s[-1])
     mean_w = total.energy_j / end_s if end_s else 0.0
     return (
-        f"{variant.label}: {_kilowatts(mean_w)} on average, {_kilowatts(total.peak_w)} at most, "
-        f"of {_kilowatts(_most_w(variant.results))}"
+        f"{variant.label}: mean {_kilowatts(mean_w)}, peak {_kilowatts(total.peak_w)}, "
+        f"maximum of all nodes {_kilowatts(_most_w(variant.results))}"
     )
 
 
 def _bands(nodes: list[PowerOverTime]) -> list[PowerOverTime]:
-    """Return each node, or where they are too many to tell apart, each pool."""
+    """Return the bands: nodes, or pools if there are too many nodes to distinguish."""
     if len(nodes) <= _MOST_BANDS:
         return nodes
     by_pool: dict[str, list[PowerOverTime]] = {}
@@ -125,14 +126,14 @@ def _bands(nodes: list[PowerOverTime]) -> list[PowerOverTime]:
 
 
 def _means_w(power: PowerOverTime, edges_s: Array) -> Array:
-    """Return exact means over the bins between the edges [W]."""
+    """Return the exact mean power in each bin between the edges [W]."""
     so_far_j = np.append(0.0, np.cumsum(power.watts * np.diff(power.time_s)))
     means_w: Array = np.diff(np.interp(edges_s, power.time_s, so_far_j)) / np.diff(edges_s)
     return means_w
 
 
 def _most_w(results: Results) -> float:
-    """Return the power of all devices at their limits, and of what surrounds them at its most."""
+    """Return the maximum power of all nodes: devices at their limits, and all other parts [W]."""
     total_w = 0.0
     for pool in results.scenario.cluster.pools:
         power, around = pool.node.device.power, pool.node.power
@@ -144,7 +145,7 @@ def _most_w(results: Results) -> float:
 
 
 def _capped_w(results: Results) -> float:
-    """Return what racks, rows and the limits of pools leave of that."""
+    """Return the maximum power within the caps of racks and rows and the limits of pools [W]."""
     scenario, total_w = results.scenario, 0.0
     caps_w = iter(node_caps_w(scenario))
     for pool in scenario.cluster.pools:

@@ -1,4 +1,4 @@
-"""Who waits, how long, and when: arrivals, requests in queue, and their time in it."""
+"""Queueing over time: arrivals, requests in the queue, and their time in the queue."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from cluster_sim.typing import Array
 
 
 def blank(_results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return three panels over one time axis."""
+    """Return the figure and three panels over one time axis."""
     return style.blank([1.3, 1.9, 2.1], share_x=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw arrivals [1/s], requests that wait, and the time in queue of those that arrive.
+    """Draw arrivals [1/s], waiting requests, and the time in the queue over the time of arrival.
 
-    Times are p50 and p99 of windows; they end with the first step that works on a request. Rejected
-    requests never wait.
+    Times are p50 and p99 of windows. The time in the queue ends with the first step that has tokens
+    of the request. Rejected requests never wait.
     """
     shown = style.variants(results)
     lines = [metrics.timeline(run) for run in results]
@@ -49,7 +49,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         f"{variant.label} {_few(float(np.max(line.waiting)))}"
         for variant, line in zip(shown, lines, strict=True)
     ]
-    style.title(waiting, "Requests waiting, mean over a bin, most: " + ", ".join(most))
+    style.title(waiting, "Requests waiting, maximum of means over a bin: " + ", ".join(most))
     texts = _draw_times(times, shown, unit)
     lay_time_axis(axes, end_s(lines), unit.second)
     style.shared_legend(waiting)
@@ -57,7 +57,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 
 
 def _draw_times(panel: Axes, shown: Sequence[Variant], unit: TimeUnit) -> list[str]:
-    """Draw the times in queue; return a text about those of each run."""
+    """Draw the times in the queue; return a text about each run."""
     done = [metrics.finished(variant.results) for variant in shown]
     scale, of = style.latency_unit(*(columns.queue_s for columns in done))
     width_s = window_s(done)
@@ -77,7 +77,7 @@ def _draw_times(panel: Axes, shown: Sequence[Variant], unit: TimeUnit) -> list[s
             )
         texts.append(f"{variant.label} {_percentiles(columns.queue_s)}")
     style.label(panel, x=f"simulated time [{unit.name}]", y=f"time in queue [{of}]")
-    lead = "Time in queue of those that arrive"
+    lead = "Time in queue by arrival"
     if width_s:
         windows = f"windows of {style.duration(width_s)}"
         style.title(panel, f"{lead}, p99 and p50 (thin) over {windows}")

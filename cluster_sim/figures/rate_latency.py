@@ -1,6 +1,6 @@
-"""How latency grows with the rate of a sweep, until the cluster is full.
+"""Latency over the request rate of a sweep.
 
-Variants are overlaid, with bands over replications.
+Variants are drawn over each other, with bands over replications.
 """
 
 from __future__ import annotations
@@ -23,42 +23,52 @@ from cluster_sim.typing import Array
 _METRICS = ("p99_ttft_ms", "p99_tpot_ms")
 _MOST_ROWS = 12
 _GROWN = 2.0
-"""Growth up to which a panel's title says how far the rate may go."""
+"""Growth of a latency beyond its value at the lowest rate that the panel's title reports."""
 
 
 class _SweepColumns(NamedTuple):
-    """Columns of a sweep, by what they are drawn as."""
+    """Columns of a sweep that are drawn."""
 
     along: str
-    """Column of the rate, along which a line goes."""
+    """Column of the rate that orders the points of a line."""
     x: str
+    """Column of the x axis."""
     lines: str | None
-    """Column of which each value has a line; None where there is one line."""
+    """Column with one line per value; None if there is one line."""
     rest: list[str]
-    """Columns of which each combination has a row of panels."""
+    """Columns with one row of panels per combination of their values."""
 
     def described(self, line: Any) -> str:
         """Return the name of a line."""
         return study.described([self.lines], [line]) if self.lines else "all points"
 
     def by_line(self, rows: Sequence[Row]) -> dict[Any, list[Row]]:
-        """Return rows by line."""
+        """Return the rows of each line by its value."""
         if self.lines is None:
             return {None: list(rows)}
         return {value: mine for (value,), mine in study.grouped(rows, [self.lines]).items()}
 
 
 def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
-    """Return a column of panels for each metric, and a row for each combination of other axes.
+    """Draw metrics over the rate: one column of panels per metric, one row per further axis value.
 
-    Lines are means over replications, bands go from the least to the greatest of them. `choice.x`
-    may also be what a run came to, such as request_throughput; the line then follows the rate that
-    was offered.
+    Lines are means over replications. Bands go from the minimum to the maximum over replications.
+
+    Parameters
+    ----------
+    table
+        Table of a sweep.
+    choice
+        `x`: column of the x axis (default: the rate that varies). It may be a result, such as
+        request_throughput; points are then joined in the order of the offered rate. `metrics`:
+        columns that are drawn (default: p99_ttft_ms, p99_tpot_ms).
+    axes
+        Axes to draw on, row by row. Default: a new figure.
 
     Raises
     ------
     ScenarioError
-        No rate varies, the table lacks a column, or there are more rows of panels than can be read.
+        No rate varies, the table lacks a column, or there are more than 12 rows of panels.
     """
     rows, metrics = study.points(table), choice.metrics or _METRICS
     study.require_numbers(table, metrics, "rate_latency")
@@ -92,7 +102,13 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
 
 
 def _columns(rows: Sequence[Row], choice: Choice) -> _SweepColumns:
-    """Return what is drawn as what. Raises ScenarioError where no rate varies."""
+    """Return the columns that are drawn.
+
+    Raises
+    ------
+    ScenarioError
+        No rate varies in the sweep.
+    """
     names = study.varied(rows)
     along = choice.x if choice.x in names else rate_axis(rows, names)
     others = [name for name in names if name != along]
@@ -103,7 +119,19 @@ def _columns(rows: Sequence[Row], choice: Choice) -> _SweepColumns:
 
 
 def rate_axis(rows: Sequence[Row], axes: Sequence[str]) -> str:
-    """Return the axis that says how much traffic comes.
+    """Return the axis of a sweep that sets the offered traffic.
+
+    Parameters
+    ----------
+    rows
+        Points of a sweep.
+    axes
+        Columns of axes that vary.
+
+    Returns
+    -------
+    str
+        Column that ends in rate_per_s, speedup or concurrency.
 
     Raises
     ------
@@ -127,13 +155,13 @@ def _draw_lines(
     metric: str,
     looks: Mapping[Any, tuple[str, style.Dash]],
 ) -> str:
-    """Draw mean and band of a metric, line by line; return where latencies have doubled."""
+    """Draw mean and band of a metric, line by line; return the rates at which latencies double."""
     texts = []
     for value, mine in columns.by_line(rows).items():
         name, (colour, dash) = columns.described(value), looks[value]
         points = _points(mine, columns, metric)
         if not len(points):
-            texts.append(f"{name}: nothing finished")
+            texts.append(f"{name}: no request finished")
             continue
         xs, means, least, greatest = points.T
         panel.plot(
@@ -148,12 +176,12 @@ def _draw_lines(
         )
         panel.fill_between(xs, least, greatest, color=colour, alpha=0.2, linewidth=0)
         if metric.endswith("_ms"):
-            texts.append(_growth(name, xs, means))
+            texts.append(_growth(name, xs, means, _unit(columns.x)))
     return "; ".join(texts)
 
 
 def _points(rows: Sequence[Row], columns: _SweepColumns, metric: str) -> Array:
-    """Return x, and mean, least and greatest of a metric over replications (points, 4)."""
+    """Return x, and mean, minimum and maximum of a metric over replications (points, 4)."""
     points = []
     for mine in study.grouped(rows, [columns.along]).values():
         xs = [row[columns.x] for row in mine if row[columns.x] is not None]
@@ -163,16 +191,22 @@ def _points(rows: Sequence[Row], columns: _SweepColumns, metric: str) -> Array:
     return np.array(points, dtype=float)
 
 
-def _growth(name: str, xs: Array, means: Array) -> str:
-    """Return the rate up to which a latency has not doubled."""
+def _unit(name: str) -> str:
+    """Return the unit of a column as it follows a number: " /s"."""
+    unit = study.label(name).rstrip("]").partition(" [")[2].removeprefix("1")
+    return f" {unit}" if unit else ""
+
+
+def _growth(name: str, xs: Array, means: Array, unit: str) -> str:
+    """Return a text with the rate up to which a latency has not doubled."""
     last = len(list(takewhile(lambda mean: mean <= _GROWN * means[0], means))) - 1
     if last == len(xs) - 1:
         return f"{name} never doubles"
-    return f"{name} doubles beyond {study.number(xs[last])}"
+    return f"{name} doubles beyond {study.number(xs[last])}{unit}"
 
 
 def _scale(panel: Axes) -> None:
-    """Make an axis logarithmic where the greatest value is many times the least."""
+    """Make an axis logarithmic if its highest value is above 5 times its lowest."""
     for axis, side in (("x", 0), ("y", 1)):
         drawn = np.concatenate(
             [np.asarray(line.get_data()[side], dtype=float) for line in panel.lines]
@@ -186,7 +220,5 @@ def _finding(rows: Sequence[Row], metrics: Sequence[str], x: str) -> str:
     replications = len({row["replication"] for row in rows})
     bands = ""
     if replications > 1:
-        bands = f"; means of {replications} replications, bands from the least to the greatest"
-    return (
-        f"{' and '.join(map(study.without_unit, metrics))} against {study.without_unit(x)}{bands}"
-    )
+        bands = f"; means of {replications} replications, bands from minimum to maximum"
+    return f"{' and '.join(map(study.without_unit, metrics))} over {study.without_unit(x)}{bands}"

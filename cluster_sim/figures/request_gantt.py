@@ -1,4 +1,4 @@
-"""What happens to single requests: those about the longest wait, a bar each, by phase."""
+"""Timelines of single requests around the longest wait: one bar per request, by phase."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REQUESTS = 40
 
 
 class _Bars(NamedTuple):
-    """What was drawn of one run."""
+    """Extent of the bars of one run."""
 
     phases: set[str]
     first_s: float
@@ -28,16 +28,16 @@ class _Bars(NamedTuple):
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return a panel for each run, over one time axis."""
+    """Return the figure and a panel for each run, over one time axis."""
     return style.blank([3.4] * len(results), share_x=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw requests in the order of their arrival, a row each, from arrival to finish [s].
+    """Draw requests in the order of arrival, one row per request, from arrival to finish [s].
 
-    There is one of `axes` for each run; the requests are the same for every run: the 40 that arrive
-    about the one with the longest time in queue of the first. Where preemptions tore an answer, the
-    time that they took stands together before the decoding.
+    Each run has one axes. All runs show the same 40 requests: they arrive around the request that
+    waits longest in the first run. The times of a request's preemptions are drawn as one piece
+    before decode.
     """
     chosen = _about_the_longest_wait(results[0])
     drawn: list[_Bars] = []
@@ -59,13 +59,13 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         style.phase_legend(axes[0], set().union(*(bars.phases for bars in drawn)))
     style.headline(
         axes[0],
-        f"The {len(chosen)} requests about the longest wait: "
+        f"{len(chosen)} requests around the longest wait: "
         + ("; ".join(texts) or "no request finished"),
     )
 
 
 def _draw_requests(panel: Axes, variant: Variant, chosen: Array) -> _Bars | None:
-    """Draw the chosen requests of a run; None where none of them finished."""
+    """Draw the chosen requests of a run; return None if none of these requests finished."""
     numbers, done = _finished_numbers(variant.results), metrics.finished(variant.results)
     mine = np.flatnonzero(np.isin(numbers, chosen))
     if not len(mine):
@@ -90,27 +90,27 @@ def _draw_requests(panel: Axes, variant: Variant, chosen: Array) -> _Bars | None
     panel.grid(visible=False, axis="y")
     wait = style.duration(float(np.max(done.queue_s[mine])))
     missing = len(chosen) - len(mine)
-    rest = f"; {missing} of these did not finish" if missing else ""
+    rest = f"; {missing} of these requests did not finish" if missing else ""
     style.title(panel, f"{variant.label}: longest wait {wait}{rest}")
     return _Bars(seen, float(np.min(done.arrival_s[mine])), float(np.max(left_s)))
 
 
 def _about_the_longest_wait(results: Results) -> Array:
-    """Return the numbers of requests that follow each other."""
+    """Return the numbers of consecutive requests around the longest wait of a run."""
     table, done = results.requests, metrics.finished(results)
     numbers: Array = table["request"].to_numpy()
     if not len(done.arrival_s):
         return numbers[:_REQUESTS]
     longest = int(np.argmax(done.queue_s))
     at = int(np.searchsorted(numbers, _finished_numbers(results)[longest]))
-    # those that came before it was admitted, and a few more in a quiet time
+    # requests that arrived before it was admitted; a few more if they are fewer than 40
     before = int(np.searchsorted(table["arrival_s"].to_numpy(), done.admitted_s[longest]))
     end = min(max(before, _REQUESTS), at + _REQUESTS)
     return numbers[max(min(end, len(numbers)) - _REQUESTS, 0) : end]
 
 
 def _finished_numbers(results: Results) -> Array:
-    """Return the numbers of the finished requests that count."""
+    """Return the numbers of counted requests that finished."""
     table = results.requests
     numbers: Array = table["request"].to_numpy()[
         table["counted"].to_numpy() & (table["status"].to_numpy() == "finished")

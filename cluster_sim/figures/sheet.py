@@ -1,4 +1,4 @@
-"""Sheets: what a figure is for, a README, a paper or a slide, and how large everything is on it."""
+"""Sheets: width and text size of figures for a README, a paper or a slide."""
 
 from __future__ import annotations
 
@@ -16,43 +16,44 @@ WIDTH_IN = 9.0
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a figure is for: its width, and how large its text is beside that of a README."""
+    """Width and text size of figures for one purpose."""
 
     width_in: float
+    """Width of figures with one column of panels [inches]."""
     wide_in: float
     """Width of figures with panels side by side [inches]."""
     text: float
-    """Size of the text, as a multiple of that of a README."""
+    """Size of the text, as a multiple of its size in a README."""
     tallest_in: float = float("inf")
-    """Greatest height of a figure [inches]."""
+    """Maximum height of a figure [inches]."""
 
     def width_of(self, columns: int) -> float:
-        """Return the width of a figure with so many panels side by side [inches]."""
+        """Return the width of a figure with `columns` panels side by side [inches]."""
         return self.width_in if columns == 1 else self.wide_in
 
     def characters(self, count: int, columns: int = 1) -> int:
-        """Return how many characters fit where `count` fit in a README."""
+        """Return the number of characters per line for a text of `count` per line in a README."""
         return max(round(count * self.width_of(columns) / WIDTH_IN / self.text), 16)
 
 
 SHEETS = {
     "readme": Sheet(WIDTH_IN, WIDTH_IN, 1.0),
-    # one and two columns of IEEE's and ACM's pages; text of 6.4 points and more
+    # one and two columns of pages of IEEE and ACM; text of at least 6.4 points
     "paper": Sheet(3.4, 7.0, 0.8),
-    # 16 to 9, as slides are
+    # a slide of 16 to 9
     "slide": Sheet(13.33, 13.33, 1.5, 7.5),
 }
 _sheet: ContextVar[Sheet] = ContextVar("sheet", default=SHEETS["readme"])
 
 
 def sheet_in_use() -> Sheet:
-    """Return the sheet that figures are made for at present."""
+    """Return the sheet in use."""
     return _sheet.get()
 
 
 @contextmanager
 def using(name: str) -> Iterator[Sheet]:
-    """Make figures for a README, a paper or a slide while this lasts."""
+    """Use the sheet of a README, a paper or a slide within a `with` block."""
     token = _sheet.set(SHEETS[name])
     try:
         yield SHEETS[name]
@@ -61,9 +62,9 @@ def using(name: str) -> Iterator[Sheet]:
 
 
 def scaled(figure: Figure, sheet: Sheet) -> Figure:
-    """Return `figure` with its text and lines as large as `sheet` wants them.
+    """Scale text and lines of a figure to a sheet, and return the figure.
 
-    It was drawn with the sizes of a README.
+    The figure must have been drawn with the sizes of a README.
     """
     if sheet.text == 1.0:
         return figure

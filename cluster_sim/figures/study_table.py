@@ -1,4 +1,4 @@
-"""What figures of studies share: the table of a study, its axes, and how columns are named."""
+"""Tables of studies for figures: reading, selection of rows, axes, and labels of columns."""
 
 from __future__ import annotations
 
@@ -23,35 +23,57 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Choice:
-    """What is drawn of a study; None where the figure chooses."""
+    """Columns of a study that are drawn."""
 
     x: str | None = None
-    """Column of the axis across."""
+    """Column of the x axis; None lets the figure choose."""
     y: str | None = None
-    """Column of the axis upwards."""
+    """Column of the y axis; None lets the figure choose."""
     metrics: tuple[str, ...] = ()
-    """Columns that are drawn; empty where the figure chooses."""
+    """Columns of the metrics; an empty tuple lets the figure choose."""
 
 
 def read(path: str | Path) -> pa.Table:
-    """Return the table of a sweep's folder, or in a Parquet file that a study wrote.
+    """Return the table of a study.
+
+    Parameters
+    ----------
+    path
+        Folder of a sweep, or Parquet file that a study wrote.
 
     Raises
     ------
     ScenarioError
-        There is no such table.
+        The path holds no table of a study.
     """
     path = Path(path)
     file = path / "sweep.parquet" if path.is_dir() else path
     try:
         return pq.read_table(file)
     except (OSError, pa.ArrowInvalid) as fault:
-        wanted = "expected the folder of a sweep, or a Parquet file that capacity or sensitivity wrote with --out"
-        raise ScenarioError.at(str(file), f"is no table of a study ({fault}); {wanted}") from fault
+        expected = "expected the folder of a sweep, or a Parquet file that capacity, sensitivity or claims wrote with --out"
+        raise ScenarioError.at(
+            str(file), f"is no table of a study ({fault}); {expected}"
+        ) from fault
 
 
 def require(table: pa.Table, columns: Sequence[str], study: str) -> None:
-    """Raise ScenarioError where the table lacks one of `columns`, which those of `study` have."""
+    """Check that a table has some columns.
+
+    Parameters
+    ----------
+    table
+        Table of a study.
+    columns
+        Names of the columns.
+    study
+        Name of the study or figure, for the message.
+
+    Raises
+    ------
+    ScenarioError
+        The table lacks one of the columns.
+    """
     if missing := [name for name in columns if name not in table.column_names]:
         raise ScenarioError.at(
             study, f"no column '{missing[0]}'{did_you_mean(missing[0], table.column_names)}"
@@ -59,9 +81,23 @@ def require(table: pa.Table, columns: Sequence[str], study: str) -> None:
 
 
 def require_numbers(table: pa.Table, columns: Sequence[str], study: str) -> None:
-    """Raise ScenarioError where the table lacks one of `columns`, or one holds no numbers.
+    """Check that a table has some columns of numbers.
 
-    Truths are numbers: their mean is the share of what is true.
+    Booleans are accepted: their mean is the share of true values.
+
+    Parameters
+    ----------
+    table
+        Table of a study.
+    columns
+        Names of the columns.
+    study
+        Name of the study or figure, for the message.
+
+    Raises
+    ------
+    ScenarioError
+        The table lacks one of the columns, or a column holds no numbers.
     """
     require(table, columns, study)
     for name in columns:
@@ -72,12 +108,24 @@ def require_numbers(table: pa.Table, columns: Sequence[str], study: str) -> None
 
 
 def narrowed(table: pa.Table, where: Mapping[str, str]) -> pa.Table:
-    """Return the rows whose columns hold these values, as people write them: 500 is 500.0.
+    """Return the rows of a table whose columns hold given values.
+
+    Parameters
+    ----------
+    table
+        Table of a study.
+    where
+        Value of each column as text; "500" matches 500.0.
 
     Raises
     ------
     ScenarioError
-        No row is left.
+        The table lacks a column, or no row matches.
+
+    Examples
+    --------
+    >>> narrowed(pa.table({"rate": [1.0, 500.0]}), {"rate": "500"}).num_rows
+    1
     """
     require(table, list(where), "--where")
     kept = table
@@ -88,7 +136,7 @@ def narrowed(table: pa.Table, where: Mapping[str, str]) -> pa.Table:
         )
     if not kept.num_rows:
         known = "; ".join(f"{name}: {_known(table, name)}" for name in where)
-        raise ScenarioError.at("--where", f"leaves no row; the table has {known}")
+        raise ScenarioError.at("--where", f"no row matches; the table has {known}")
     return kept
 
 
@@ -106,24 +154,24 @@ def _known(table: pa.Table, name: str) -> str:
 
 
 def points(table: pa.Table) -> list[Row]:
-    """Return the points of a sweep that are done, each once, however many sweeps have it.
+    """Return the points of a sweep that are done, each point once.
 
     Raises
     ------
     ScenarioError
-        There is none.
+        The table is not of a sweep, or no point is done.
     """
     require(table, ("point", "status", "replication", "key"), "sweep.parquet")
     done = {row["key"]: row for row in table.to_pylist() if row["status"] == "done"}
     if not done:
-        raise ScenarioError.at("sweep.parquet", "holds no point that is done")
+        raise ScenarioError.at("sweep.parquet", "no point of the sweep is done")
     return list(done.values())
 
 
 def varied(rows: Sequence[Row]) -> list[str]:
-    """Return the columns of axes that have more than one value, in the order of the file.
+    """Return the columns of the sweep's axes that have more than one value, in file order.
 
-    The column of an axis is its key with a unit.
+    The name of an axis's column is its key, with a unit if it has one.
     """
     keys = dict.fromkeys(key for row in rows for key in json.loads(row["point"]))
     columns = dict.fromkeys(_column(rows[0], key) for key in keys)
@@ -136,7 +184,13 @@ def _column(row: Row, key: str) -> str:
 
 
 def grouped(rows: Sequence[Row], names: Sequence[str]) -> dict[tuple[Any, ...], list[Row]]:
-    """Return rows by their values of `names`: numbers ascend, text stays in its order."""
+    """Return rows grouped by their values in some columns.
+
+    Groups with numbers are in ascending order; groups with text keep the order of the rows.
+
+    >>> list(grouped([{"n": 2}, {"n": 1}, {"n": 2}], ["n"]))
+    [(1,), (2,)]
+    """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in names), []).append(row)
@@ -155,7 +209,11 @@ def grouped(rows: Sequence[Row], names: Sequence[str]) -> dict[tuple[Any, ...], 
 
 
 def distinct(values: Sequence[Any]) -> list[Any]:
-    """Return different values: numbers ascend, what holds text stays in its order."""
+    """Return the different values: numbers in ascending order, others in the order given.
+
+    >>> distinct([3, 1, 3]), distinct(["b", "a", "b"])
+    ([1, 3], ['b', 'a'])
+    """
     different = list(dict.fromkeys(values))
     if all(isinstance(value, (int, float)) for value in different):
         return sorted(different)
@@ -163,14 +221,14 @@ def distinct(values: Sequence[Any]) -> list[Any]:
 
 
 def numeric(rows: Sequence[Row], name: str) -> bool:
-    """Return whether all values of the column are numbers."""
+    """Return whether all values of a column are numbers."""
     return all(
         isinstance(row[name], (int, float)) and not isinstance(row[name], bool) for row in rows
     )
 
 
 def described(names: Sequence[str], values: Sequence[Any]) -> str:
-    """Return values with what they are of.
+    """Return values with the short names of their columns, as text.
 
     >>> described(["variant", "workload.prompt_tokens.median", "workload.arrivals.rate_per_s"], ["cs3", 500.0, 2])
     'cs3, prompt_tokens.median 500, arrivals.rate 2 /s'
@@ -188,7 +246,7 @@ def _described(name: str, value: Any) -> str:
 
 
 def label(name: str) -> str:
-    """Return a column as the label of an axis.
+    """Return the label of an axis that shows a column.
 
     >>> label("p99_ttft_ms"), label("workload.arrivals.rate_per_s"), label("slo_attainment")
     ('TTFT p99 [ms]', 'arrivals.rate [1/s]', 'share within SLO')
@@ -208,7 +266,7 @@ def without_unit(name: str) -> str:
 
 
 def amount(name: str, value: float) -> str:
-    """Return a column and one value of it, as a clause.
+    """Return a clause with the label of a column, a value and its unit.
 
     >>> amount("p99_ttft_ms", 147.2), amount("slo_attainment", 0.97)
     ('TTFT p99 is 147 ms', 'share within SLO is 0.97')
@@ -218,7 +276,7 @@ def amount(name: str, value: float) -> str:
 
 
 def number(value: float) -> str:
-    """Return three figures of a number, with thin groups of thousands.
+    """Return a number with three significant digits; a large one whole, with groups of digits.
 
     >>> number(0.01234), number(12345.6)
     ('0.0123', '12 346')

@@ -1,4 +1,4 @@
-"""What all figures share: colours, axes, titles, and how numbers are written."""
+"""Parts of all figures: colours, axes, titles, legends, and formats of numbers."""
 
 from __future__ import annotations
 
@@ -19,50 +19,60 @@ from cluster_sim.figures.sheet import WIDTH_IN, sheet_in_use
 from cluster_sim.results.results import Results
 from cluster_sim.typing import Array
 
-# Okabe and Ito's palette, told apart with every common colour blindness; yellow is left out, it is
-# too pale for lines.
+# Palette of Okabe and Ito, distinguishable with every common colour blindness. Yellow is omitted:
+# it is too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 Dash = str | tuple[int, tuple[float, ...]]
 DASHES: tuple[Dash, ...] = ("-", (0, (5.0, 1.5)), (0, (1.0, 1.0)), (0, (5.0, 1.5, 1.0, 1.5)))
 DOTTED: Dash = (0, (2.0, 2.0))
 GREY = "#777777"
 LIMIT = "#B00020"
-"""Colour of limits that should not be crossed."""
+"""Colour of limits that should not be exceeded."""
 PHASES = {
     "queue": "#E69F00",
     "prefill": "#0072B2",
-    "hand-over": "#CC79A7",
+    "wait for decode": "#CC79A7",
     "KV transfer": "#56B4E9",
     "preempted": "#D55E00",
     "contention": "#000000",
     "decode": "#009E73",
 }
-"""Colours of the phases of a request's life, see metrics.phases."""
+"""Colours of the phases of a request by their names in metrics.phases."""
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 UNHIDDEN = "\u200b"
-"""Space without width that stands before a name beginning with `_`, which legends leave out."""
+"""Space of zero width, written before a name that begins with `_`; legends would omit the name."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One of the runs that are drawn together, and how it looks in every panel."""
+    """One run of a figure, with its label, colour and dash in every panel."""
 
     results: Results
+    """Results of the run."""
     label: str
+    """Text that distinguishes the run from the other runs of the figure."""
     colour: str
+    """Colour of the run's lines."""
     dash: Dash
+    """Dash of the run's lines."""
 
     def line(self, panel: Axes, x: Array, y: Array, **look: Any) -> None:
-        """Draw a line in the run's own colour and dash; look: as matplotlib's plot takes it."""
+        """Draw a line in the run's colour and dash; `look`: further options of matplotlib's plot."""
         panel.plot(x, y, color=self.colour, linestyle=self.dash, **look)
 
 
 def variants(results: Sequence[Results]) -> list[Variant]:
-    """Return the runs in the order given, labelled by what tells them apart.
+    """Return the runs in the order given, with labels that distinguish them.
 
-    That is the variant, else the name, else a number.
+    The label is the variant or the name of the scenario; if these are equal, both; if these are
+    equal too, also the seed or a number.
+
+    Parameters
+    ----------
+    results
+        Runs that are drawn together.
     """
     scenarios = [run.scenario for run in results]
     labels = [scenario.variant or scenario.name for scenario in scenarios]
@@ -85,17 +95,17 @@ def variants(results: Sequence[Results]) -> list[Variant]:
 
 
 def in_legend(name: str) -> str:
-    """Return a name as the label of a line; matplotlib hides those that begin with `_`."""
+    """Return a name as the label of a line; matplotlib hides labels that begin with `_`."""
     return f"{UNHIDDEN}{name}" if name.startswith("_") else name
 
 
 def look(place: int) -> tuple[str, Dash]:
-    """Return the colour and dash of the run at this place."""
+    """Return the colour and dash of the run at an index."""
     return COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
 
 
 def listed(shown: Iterable[Variant], text: Callable[[Variant], str], separator: str = ", ") -> str:
-    """Return the label of each run with a text about it."""
+    """Return one text: the label of each run, each followed by `text` of the run."""
     return separator.join(f"{variant.label} {text(variant)}" for variant in shown)
 
 
@@ -112,14 +122,18 @@ def blank(
     Parameters
     ----------
     heights_in
-        Height of each row in a README [inches].
+        Height of each row of panels in a README [inches].
+    columns
+        Number of panels side by side.
+    share_x, share_y
+        Whether panels share their x axis or y axis.
     given
-        Axes to draw on in place of new ones.
+        Axes to use instead of new axes.
 
     Raises
     ------
     ScenarioError
-        The given axes are fewer than are needed.
+        Fewer axes are given than the figure needs.
     """
     if given is not None:
         needed = len(heights_in) * columns
@@ -128,7 +142,7 @@ def blank(
         return cast(Figure, given[0].get_figure(root=True)), list(given[:needed])
     sheet = sheet_in_use()
     width_in = sheet.width_of(columns)
-    # half as wide is not half as high: text stays
+    # the height shrinks less than the width, since text keeps its size
     height_in = min(sum(heights_in) * (width_in / WIDTH_IN) ** 0.35, sheet.tallest_in)
     figure = Figure(figsize=(width_in, height_in), layout="constrained", dpi=100)
     grid = figure.subplots(
@@ -161,7 +175,7 @@ def _columns(figure: Figure) -> int:
 
 
 def headline(panel: Axes, text: str) -> None:
-    """Write the finding over the whole figure that `panel` belongs to."""
+    """Write the finding of a figure above all panels; `panel` is any of its axes."""
     if (figure := panel.get_figure(root=True)) is not None:
         figure.suptitle(
             fill(text, sheet_in_use().characters(96, _columns(figure)), break_on_hyphens=False),
@@ -173,7 +187,7 @@ def headline(panel: Axes, text: str) -> None:
 
 
 def title(panel: Axes, text: str, width: int = 120) -> None:
-    """Write over a panel what it shows, with its numbers; `width` in characters."""
+    """Write the title of a panel above it; `width` is its maximum length of line [characters]."""
     figure = panel.get_figure(root=True)
     columns = _columns(figure) if figure else 1
     panel.set_title(
@@ -184,7 +198,7 @@ def title(panel: Axes, text: str, width: int = 120) -> None:
 
 
 def label(panel: Axes, x: str | None = None, y: str | None = None) -> None:
-    """Name the axes, with their units."""
+    """Label the axes of a panel."""
     if x is not None:
         panel.set_xlabel(x, fontsize=9)
     if y is not None:
@@ -192,7 +206,7 @@ def label(panel: Axes, x: str | None = None, y: str | None = None) -> None:
 
 
 def shared_legend(panel: Axes) -> None:
-    """Draw one legend for all panels, below them, with what is drawn in `panel`."""
+    """Draw one legend for all panels below them, with the labels of `panel`."""
     if (figure := panel.get_figure(root=True)) is not None:
         ncols = 4 if _columns(figure) > 1 or sheet_in_use().width_in >= WIDTH_IN else 2
         figure.legend(
@@ -207,7 +221,7 @@ def shared_legend(panel: Axes) -> None:
 
 
 def phase_legend(panel: Axes, names: Iterable[str]) -> None:
-    """Draw one legend for all panels, below them, of these phases of a request's life."""
+    """Draw one legend for all panels below them, with the phases of requests in `names`."""
     drawn = set(names)
     for name, colour in PHASES.items():
         if name in drawn:
@@ -217,16 +231,16 @@ def phase_legend(panel: Axes, names: Iterable[str]) -> None:
 
 
 def nothing(panel: Axes, text: str) -> None:
-    """Write in the panel why there is nothing in it."""
+    """Write in an empty panel why it is empty."""
     panel.text(
         0.5, 0.5, text, transform=panel.transAxes, ha="center", va="center", fontsize=9, color=GREY
     )
 
 
 def logarithmic(panel: Axes, axis: str) -> None:
-    """Make the `x` or `y` axis logarithmic, with plain numbers at its ticks.
+    """Make the axis "x" or "y" logarithmic, with plain numbers at its ticks.
 
-    It is for when everything is drawn and limits are known.
+    Call it after everything is drawn, since ticks depend on the ends of the axis.
     """
     (panel.set_xscale if axis == "x" else panel.set_yscale)("log")
     ticks = panel.xaxis if axis == "x" else panel.yaxis
@@ -239,28 +253,39 @@ def logarithmic(panel: Axes, axis: str) -> None:
 
 
 def round_percent(panel: Axes, highest: float, full: float) -> None:
-    """Let a panel of shares [%] end at a round number, so that one hardly used does not look full.
+    """End the y axis of shares [%] at a round number, so that low shares do not look high.
 
-    full: end where more than half is used.
+    Parameters
+    ----------
+    panel
+        Axes of shares.
+    highest
+        Highest share that is drawn [%].
+    full
+        End of the axis if the highest share is above half [%].
     """
     ends = (end for end in (1.0, 10.0, 25.0, 50.0) if highest <= 0.95 * end)
     panel.set_ylim(top=next(ends, full))
 
 
 def slo_limits(results: Sequence[Results], latency: str) -> Iterator[float]:
-    """Yield the different limits [s] that objectives set for `latency`: ttft, tpot or e2el."""
+    """Yield the different limits that the runs' SLOs set for ttft, tpot or e2el, ascending [s]."""
     limits = {getattr(run.scenario.slo, f"{latency}_s") for run in results}
     yield from sorted(limit for limit in limits if limit is not None)
 
 
 def latency_unit(*values_s: Array) -> tuple[float, str]:
-    """Return how many of the unit are a second, and the unit: ms, or s for values beyond 10 s."""
+    """Return units per second, and the unit: ms, or s if a value is above 10 s.
+
+    >>> latency_unit(np.array([0.5])), latency_unit(np.array([11.0]))
+    ((1000.0, 'ms'), (1.0, 's'))
+    """
     largest_s = max((float(np.max(values)) for values in values_s if len(values)), default=0.0)
     return (1.0, "s") if largest_s > 10.0 else (1e3, "ms")
 
 
 def duration(value_s: float) -> str:
-    """Return a time as people write it: three figures and a unit.
+    """Return a time with three significant digits and a unit.
 
     >>> duration(0.0123), duration(0.5), duration(12.34), duration(75.0)
     ('12.3 ms', '500 ms', '12.3 s', '75 s')
@@ -271,7 +296,7 @@ def duration(value_s: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share, never rounded to all or to nothing.
+    """Return a share in percent; only exact 1 and 0 give 100 % and 0 %.
 
     >>> percent(1.0), percent(0.9996), percent(0.974), percent(0.0)
     ('100 %', '99.9 %', '97 %', '0 %')

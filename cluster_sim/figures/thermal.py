@@ -1,4 +1,4 @@
-"""What heat does: temperature, clock and power of each run's hottest device, queue, and TTFT."""
+"""Effects of heat: temperature, clock and power of each run's hottest device, queue and TTFT."""
 
 from __future__ import annotations
 
@@ -26,36 +26,42 @@ from cluster_sim.results.metrics.timeline import Timeline
 from cluster_sim.results.results import Results
 from cluster_sim.typing import Array
 
-_NOTHING = "nothing is said of the site's inlet"
+_NOTHING = "temperatures are not simulated: the scenario has no site.inlet"
 
 
 @dataclass(frozen=True)
 class Hottest:
-    """The device of a run that comes nearest to its limit, in bins.
+    """History of the device of a run that comes nearest to its temperature limit, in bins.
 
-    Where none has limits, it is the hottest.
+    If no device has limits, it is the hottest device.
     """
 
     name: str
+    """Name of the device."""
     device: Device
+    """Description of the device."""
     at_s: Array
     """Ends of the bins [s]."""
     die_c: Array
+    """Highest temperature of the die in each bin [degC]."""
     memory_c: Array
+    """Highest temperature of the memory in each bin [degC]."""
     power_w: Array
+    """Mean power in each bin [W]."""
     clock: Array
+    """Lowest clock in each bin, as a share of the clock of a cool device."""
 
 
 def blank(_results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return five panels over one time axis."""
+    """Return the figure and five panels over one time axis."""
     return style.blank([1.9, 1.2, 1.2, 1.2, 1.5], share_x=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw temperatures, clocks and power of each run's hottest device; requests waiting; TTFT.
+    """Draw temperature, clock and power of each run's hottest device, waiting requests and TTFT.
 
-    Temperatures are the highest, clocks the lowest and power the mean of bins of simulated time;
-    TTFT is the p99 about each arrival.
+    Per bin of simulated time, temperature is the highest, clock the lowest and power the mean. TTFT
+    is p99 of the requests that arrive around each time.
     """
     shown = style.variants(results)
     lines = [metrics.timeline(run) for run in results]
@@ -69,12 +75,12 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     lay_time_axis(axes, end_s(lines), second)
     style.shared_legend(axes[3])
     style.headline(
-        axes[0], f"Throttled by heat, mean of all devices: {style.listed(shown, _throttled)}"
+        axes[0], f"Share of device time throttled by heat: {style.listed(shown, _throttled)}"
     )
 
 
 def hottest(results: Results) -> Hottest | None:
-    """Return the hottest device of a run; None where nothing is known of temperatures."""
+    """Return the hottest device of a run; None if temperatures were not simulated."""
     table = results.thermal
     if not table.num_rows:
         return None
@@ -110,7 +116,7 @@ def _draw_devices(
             variant.line(clock, at, 100 * device.clock, **steps)
             variant.line(power, at, device.power_w, **steps)
     _draw_limits(temperature, [device for device in devices if device is not None])
-    labels = ("die\n[°C]", "clock\n[% of cool]", "power\n[W]")
+    labels = ("die\n[°C]", "clock\n[% of full]", "power\n[W]")
     for panel, label in zip(panels, labels, strict=True):
         style.label(panel, y=label)
         if all(device is None for device in devices):
@@ -118,9 +124,9 @@ def _draw_devices(
     clock.set_ylim(top=103.0)
     power.set_ylim(bottom=0.0)
     titles = (
-        ("Hottest device", _temperature),
-        ("Its clock, lowest", _clock),
-        ("Its power, mean over the run", _watts),
+        ("Hottest device, highest die temperature", _temperature),
+        ("Lowest clock of the hottest device", _clock),
+        ("Mean power of the hottest device", _watts),
     )
     for panel, (lead, text) in zip(panels, titles, strict=True):
         style.title(panel, f"{lead}: {_each(shown, devices, text)}")
@@ -137,7 +143,7 @@ def _each(
 
 
 def _draw_limits(panel: Axes, devices: Sequence[Hottest]) -> None:
-    """Draw where clocks begin to fall, and where hardware halves them, if not far away."""
+    """Draw the temperatures at which clocks begin to fall and are halved, if they are near."""
     limits_of = [limits for device in devices if (limits := device.device.limits) is not None]
     lines = {(limits.operating_c, "clock falls") for limits in limits_of}
     lines |= {(limits.slowdown_c, "clock halved") for limits in limits_of}
@@ -168,7 +174,7 @@ def _draw_queue(
         f"{variant.label} {float(np.max(line.waiting)):.3g}"
         for variant, line in zip(shown, lines, strict=True)
     )
-    style.title(panel, f"Requests waiting, most in a bin: {most}")
+    style.title(panel, f"Requests waiting, maximum of a bin: {most}")
     style.label(panel, y="waiting\n[requests]")
 
 
@@ -191,8 +197,8 @@ def _draw_ttft(panel: Axes, shown: Sequence[Variant], second: float) -> None:
     panel.set_ylim(bottom=0.0)
     style.title(
         panel,
-        f"TTFT p99 of those that arrived within {style.duration(width_s)} about each time; "
-        f"of all: {', '.join(texts)}",
+        f"TTFT p99 of requests that arrive within windows of {style.duration(width_s)}; "
+        f"of all requests: {', '.join(texts)}",
     )
 
 

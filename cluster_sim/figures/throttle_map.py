@@ -1,4 +1,4 @@
-"""Which devices are hot and which throttle: each at its place in its node, a panel for each run."""
+"""Temperature and throttling of each device, by its position in its node; one panel per run."""
 
 from __future__ import annotations
 
@@ -18,30 +18,31 @@ from cluster_sim.typing import Array
 
 _MOST_NODES = 24
 _MOST_NUMBERS = 16
-"""Number of devices of a node beyond which their numbers would not fit."""
-_NOTHING = "nothing is said of the site's inlet"
+"""Maximum number of devices per node for which temperatures fit as numbers."""
+_NOTHING = "temperatures are not simulated: the scenario has no site.inlet"
 
 
 class _Cells(NamedTuple):
-    """Devices of a run (nodes, devices); NaN where nothing is known."""
+    """Devices of a run, in arrays of shape (nodes, devices); NaN for unknown values."""
 
     nodes: list[str]
+    """Names of the nodes."""
     share: Array
-    """Share of the run for which heat held the clock down."""
+    """Share of the run for which heat reduced the clock."""
     die_c: Array
     """Highest temperature of the die [degC]."""
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return a panel for each run, as high as it has nodes."""
+    """Return the figure and a panel for each run; its height grows with the number of nodes."""
     return style.blank([0.9 + 0.42 * min(_nodes(run), _MOST_NODES) for run in results])
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw the share of the run for which heat held each device's clock down, as a colour.
+    """Draw the share of the run for which heat reduced each device's clock, as a colour.
 
-    Numbers are highest die temperatures [degC]. Devices are in the order in which they stand, front
-    ones first; of many nodes those are drawn that throttled most.
+    Numbers are the highest die temperatures [degC]. Devices are in the order of their positions in
+    the air flow, front first. Of more than 24 nodes, the nodes that throttled most are drawn.
     """
     shown = style.variants(results)
     images = [
@@ -51,7 +52,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     ]
     if images and (figure := axes[0].get_figure(root=True)) is not None:
         bar = figure.colorbar(images[-1], ax=list(axes), fraction=0.025)
-        style.label(bar.ax, y="share of the run throttled by heat [1]")
+        style.label(bar.ax, y="share of the run throttled by heat [-]")
         style.title(bar.ax, " ")
         bar.ax.tick_params(labelsize=8)
     style.headline(
@@ -60,8 +61,8 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 
 
 def _draw_run(panel: Axes, variant: Variant) -> AxesImage | None:
-    """Draw the devices of a run; None where nothing is known of their temperatures."""
-    style.label(panel, x="device of the node [number]", y="node\n[pool/number]")
+    """Draw the devices of a run; return None if temperatures were not simulated."""
+    style.label(panel, x="device in the node [number]", y="node\n[pool/number]")
     panel.grid(visible=False)
     cells = _cells(variant.results)
     if not cells.nodes:
@@ -99,10 +100,10 @@ def _title(variant: Variant, cells: _Cells) -> str:
     known, throttled = int(np.sum(~np.isnan(cells.share))), int(np.sum(cells.share > 0.0))
     most = style.percent(float(np.nanmax(cells.share)))
     low_c, high_c = float(np.nanmin(cells.die_c)), float(np.nanmax(cells.die_c))
-    rest = "; grey: empty" if np.isnan(cells.share).any() else ""
+    rest = "; grey: no device" if np.isnan(cells.share).any() else ""
     return (
-        f"{variant.label}: {throttled} of {known} devices throttled, for {most} of the run at "
-        f"most; die {low_c:.0f} to {high_c:.0f} °C at most{rest}"
+        f"{variant.label}: {throttled} of {known} devices throttled, for up to {most} of the run; "
+        f"highest die temperatures {low_c:.0f} to {high_c:.0f} °C{rest}"
     )
 
 
@@ -111,7 +112,7 @@ def _nodes(results: Results) -> int:
 
 
 def _cells(results: Results) -> _Cells:
-    """Return the devices whose temperatures are known."""
+    """Return the devices of a run whose temperatures are known."""
     devices, simulated_s = results.devices, results.info.simulated_s or 1.0
     if "max_die_c" not in devices.column_names:
         return _Cells([], np.zeros((0, 0)), np.zeros((0, 0)))

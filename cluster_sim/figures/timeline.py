@@ -1,4 +1,4 @@
-"""What fills up when: arrivals, queue, batch, KV cache, bandwidth and compute over time."""
+"""Load over time: arrivals, queue, running requests, KV cache, memory bandwidth and compute."""
 
 from __future__ import annotations
 
@@ -29,15 +29,17 @@ Column = Callable[[Timeline], Array]
 
 @dataclass(frozen=True)
 class _Lines:
-    """The runs that are drawn, and how far each was when."""
+    """Timelines of the runs that are drawn."""
 
     shown: Sequence[Variant]
+    """Runs with their looks."""
     lines: Sequence[Timeline]
+    """Timelines of the runs."""
     second: float
-    """Number of seconds in the unit of the time axis."""
+    """Seconds per unit of the time axis."""
 
     def overlay(self, panel: Axes, column: Column, scale: float = 1.0) -> None:
-        """Draw a column of each run over time."""
+        """Draw a column of every run's timeline."""
         for variant, line in zip(self.shown, self.lines, strict=True):
             variant.line(
                 panel,
@@ -50,13 +52,13 @@ class _Lines:
         panel.set_ylim(bottom=0.0)
 
     def overlay_shares(self, panel: Axes, column: Column) -> None:
-        """Draw a column of shares of each run over time [%]."""
+        """Draw a column of shares of every run's timeline [%]."""
         self.overlay(panel, column, 100.0)
         highest = 100.0 * max(float(np.max(column(line))) for line in self.lines)
         style.round_percent(panel, highest, max(102.0, highest))
 
     def title(self, panel: Axes, lead: str, text: Callable[[Variant, Timeline], str]) -> None:
-        """Write over a panel what it shows of each run."""
+        """Write the title of a panel: `lead`, then a text about each run."""
         texts = (
             f"{variant.label} {text(variant, line)}"
             for variant, line in zip(self.shown, self.lines, strict=True)
@@ -65,14 +67,14 @@ class _Lines:
 
 
 def blank(_results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return six panels over one time axis."""
+    """Return the figure and six panels over one time axis."""
     return style.blank([1.15, 1.3, 1.3, 1.3, 1.3, 1.3], share_x=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw means over equal bins of simulated time on the six `axes`.
+    """Draw means over equal bins of simulated time on six axes.
 
-    See metrics.Timeline for what each is exactly.
+    metrics.Timeline defines each quantity.
     """
     shown = style.variants(results)
     lines = [metrics.timeline(run) for run in results]
@@ -99,7 +101,9 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 def _draw_waiting(drawn: _Lines, panel: Axes) -> None:
     draw_waiting(panel, drawn.shown, drawn.lines, drawn.second)
     drawn.title(
-        panel, "Requests waiting, most in a bin", lambda _, line: _few(float(np.max(line.waiting)))
+        panel,
+        "Requests waiting, maximum of a bin",
+        lambda _, line: _few(float(np.max(line.waiting))),
     )
     style.label(panel, y="waiting\n[requests]")
 
@@ -108,7 +112,7 @@ def _draw_running(drawn: _Lines, panel: Axes) -> None:
     drawn.overlay(panel, lambda line: line.running)
     drawn.title(
         panel,
-        "Requests running, of places, most in a bin",
+        "Requests running (maximum of a bin), of all batch slots",
         lambda variant, line: f"{_few(float(np.max(line.running)))} of {_slots(variant.results)}",
     )
     style.label(panel, y="running\n[requests]")
@@ -116,10 +120,10 @@ def _draw_running(drawn: _Lines, panel: Axes) -> None:
 
 def _draw_kv(drawn: _Lines, panel: Axes) -> None:
     drawn.overlay_shares(panel, lambda line: line.kv_fraction)
-    lead = "KV room used, most"
+    lead = "KV cache used, maximum"
     for variant, line in zip(drawn.shown, drawn.lines, strict=True):
         if float(np.max(line.kv_fraction_max - line.kv_fraction)) > 1e-3:
-            lead = "KV room used (line: mean of replicas, shade: up to the fullest), most"
+            lead = "KV cache used (line: mean of replicas, shade: up to the fullest), maximum"
             panel.fill_between(
                 line.time_s / drawn.second,
                 100 * line.kv_fraction,
@@ -130,14 +134,14 @@ def _draw_kv(drawn: _Lines, panel: Axes) -> None:
                 linewidth=0.0,
             )
     drawn.title(panel, lead, lambda _, line: style.percent(float(np.max(line.kv_fraction_max))))
-    style.label(panel, y="KV room\nused [%]")
+    style.label(panel, y="KV cache\nused [%]")
 
 
 def _draw_bandwidth(drawn: _Lines, panel: Axes) -> None:
     drawn.overlay_shares(panel, lambda line: line.bandwidth_utilisation)
     drawn.title(
         panel,
-        "Memory bandwidth, mean over the run",
+        "Memory bandwidth used, mean over the run",
         lambda _, line: style.percent(float(np.mean(line.bandwidth_utilisation))),
     )
     style.label(panel, y="bandwidth\nused [%]")
@@ -147,13 +151,13 @@ def _draw_compute(drawn: _Lines, panel: Axes) -> None:
     drawn.overlay_shares(panel, lambda line: line.compute_utilisation)
     drawn.title(
         panel,
-        "Compute, mean over the run",
+        "Compute used, mean over the run",
         lambda _, line: style.percent(float(np.mean(line.compute_utilisation))),
     )
 
 
 def _bins(lines: Sequence[Timeline]) -> str:
-    """Return the width of the bins of all runs."""
+    """Return the width of the bins of all runs, as text."""
     shortest_s, longest_s = (pick(line.bin_s for line in lines) for pick in (min, max))
     if longest_s < 1.1 * shortest_s:
         return f"about {longest_s:.2g} s"
@@ -169,14 +173,14 @@ def _slots(results: Results) -> int:
 
 
 def _few(requests: float) -> str:
-    """Return a mean number of requests: whole, or with a digit where it is small."""
+    """Return a mean number of requests as text; below 10 it has one decimal."""
     if requests >= 10.0:
         return f"{requests:.0f}"
     return f"{requests:.1f}" if requests >= 0.05 or not requests else "< 0.1"
 
 
 def _finding(shown: Sequence[Variant], lines: Sequence[Timeline]) -> str:
-    """Return what comes nearest to its limit, and how many requests wait at worst."""
+    """Return the fullest resource of each run, and its longest queue, as text."""
     texts = []
     for variant, line in zip(shown, lines, strict=True):
         shares = peaks(variant.results, line)
@@ -184,14 +188,28 @@ def _finding(shown: Sequence[Variant], lines: Sequence[Timeline]) -> str:
         queue = _few(float(np.max(line.waiting)))
         share = style.percent(min(shares[fullest], 1.0))
         texts.append(f"{variant.label} {fullest} {share} (queue {queue})")
-    return "What fills up most: " + "; ".join(texts)
+    return "Fullest resource: " + "; ".join(texts)
 
 
 def peaks(results: Results, line: Timeline) -> dict[str, float]:
-    """Return how near each resource comes to its limit, as a share, in the bin where it is most."""
+    """Return the maximum use of each resource in any bin, as a share of its limit.
+
+    Parameters
+    ----------
+    results
+        Results of a run.
+    line
+        Timeline of the run.
+
+    Returns
+    -------
+    dict
+        Share by the name of the resource: batch slots, KV cache (of the fullest replica), memory
+        bandwidth, compute.
+    """
     return {
-        "batch places": float(np.max(line.running)) / _slots(results),
-        "KV room": float(np.max(line.kv_fraction_max)),
-        "bandwidth": float(np.max(line.bandwidth_utilisation)),
+        "batch slots": float(np.max(line.running)) / _slots(results),
+        "KV cache": float(np.max(line.kv_fraction_max)),
+        "memory bandwidth": float(np.max(line.bandwidth_utilisation)),
         "compute": float(np.max(line.compute_utilisation)),
     }

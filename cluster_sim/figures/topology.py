@@ -1,6 +1,6 @@
-"""The cluster's places and links, from the front door down to the memories.
+"""The cluster's topology, from the front door down to the memories.
 
-Links are coloured by how busy they were.
+Links are coloured by their utilisation.
 """
 
 from __future__ import annotations
@@ -30,20 +30,22 @@ from cluster_sim.topology import Edge, Topology
 
 _ROW_IN = 0.62
 _BUSY = LinearSegmentedColormap.from_list("busy", ["#c4c8cc", "#f0b429", "#d9480f", "#6b0000"])
-"""Colours of shares, grey where nothing moves."""
+"""Colours of utilisation; grey is 0."""
 
 
 @dataclass(frozen=True)
 class _Picture:
-    """The topology of a run, and what its links are coloured by."""
+    """Topology of a run with the utilisation of its links."""
 
     topology: Topology
+    """Topology of the cluster."""
     condensed: Condensed
+    """Topology with similar vertices merged."""
     shares: Mapping[Edge, float]
-    """Mean share of its bandwidth that each link uses, by direction."""
+    """Mean utilisation of each link, by direction."""
 
     def values(self, *, by_capacity: bool) -> dict[Bundle, float]:
-        """Return the capacity of each bundle [GB/s], or the share of it that is used [%]."""
+        """Return the capacity of each bundle [GB/s], or its utilisation [%]."""
         return {
             bundle: self._capacity(bundle) if by_capacity else self._used(bundle)
             for bundle in self.condensed.bundles
@@ -58,13 +60,13 @@ class _Picture:
 
     @property
     def busiest(self) -> str:
-        """Name of the busiest link, and the share of its bandwidth that is used."""
+        """Name and utilisation of the busiest link."""
         edge = max(self.shares, key=lambda edge: self.shares[edge])
         return f"{_name(edge)} {style.percent(self.shares[edge])}"
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return a panel for each run, as high as its tiers."""
+    """Return the figure and a panel for each run; its height grows with the number of tiers."""
     pictures = [condensed(run.fleet.topology) for run in results]
     figure, panels = style.blank(
         [
@@ -78,11 +80,11 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw one mark for what is alike, its links with the colour of the busiest of them.
+    """Draw one mark per group of similar vertices; a line has the colour of its busiest link.
 
-    Busy is the mean over the run of the share of a link's bandwidth that was in use: the links
-    table's `utilisation` where it has one, else that of KV on its path; of a device's memory what
-    its engine moved. Where nothing moved, colours are what links can carry.
+    The colour is the mean utilisation of a link over the run: column `utilisation` of the table of
+    links if it exists, else the utilisation by KV transfers. The memory of a device has the
+    utilisation by its engine. If no bytes moved, colours are the links' bandwidths.
     """
     shown = style.variants(results)
     pictures = [_picture(variant.results) for variant in shown]
@@ -104,8 +106,8 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         for variant, picture in zip(shown, pictures, strict=True)
         if picture.shares and not by_capacity
     )
-    nothing = "Links by what they can carry: nothing has moved"
-    style.headline(axes[0], f"Busiest on average: {busiest}" if busiest else nothing)
+    nothing = "Bandwidth of the links; no bytes moved"
+    style.headline(axes[0], f"Busiest link on average: {busiest}" if busiest else nothing)
 
 
 def _picture(results: Results) -> _Picture:
@@ -119,7 +121,7 @@ def _draw_run(
     values: Mapping[Bundle, float],
     faces: Mapping[Bundle, tuple[float, float, float, float]],
 ) -> None:
-    """Draw a topology; values and faces: value and colour of each bundle."""
+    """Draw a topology; `values` and `faces`: value and colour of each bundle."""
     drawn = picture.condensed
     draw_boxes(panel, drawn)
     order = sorted(drawn.bundles, key=lambda bundle: values[bundle])  # the busiest on top
@@ -148,22 +150,19 @@ def _draw_scale(axes: Sequence[Axes], colours: ScalarMappable, *, by_capacity: b
     bar.ax.tick_params(labelsize=8)
     style.label(
         bar.ax,
-        x="bandwidth of a link [GB/s], one direction"
+        x="bandwidth of a link, one direction [GB/s]"
         if by_capacity
         else "mean utilisation of the busiest link of a line [%]",
     )
 
 
 def _magnitudes(bandwidths: Sequence[float]) -> Normalize:
-    """Return colours by magnitude, over a decade at least."""
+    """Return a logarithmic scale of colours over at least a factor of ten."""
     return LogNorm(min(bandwidths), max(*bandwidths, 10.0 * min(bandwidths)))
 
 
 def _utilisation(results: Results) -> dict[Edge, float]:
-    """Return the mean share of its bandwidth that each link uses.
-
-    It is by the direction that the table gives, and of a memory by either.
-    """
+    """Return the mean utilisation of each link, by direction; of memories by one direction."""
     shares: defaultdict[Edge, float] = defaultdict(float)
     simulated_s = results.info.simulated_s or float("inf")
     for row in results.links.to_pylist():
@@ -181,7 +180,7 @@ def _utilisation(results: Results) -> dict[Edge, float]:
 
 
 def _name(edge: Edge) -> str:
-    """Return the name of a link: its farther end where that is all there is to it."""
+    """Return the name of a link: both ends, or the memory for the link of a memory."""
     far = max(edge, key=len)
     is_memory = far.rpartition("/")[2].rstrip("0123456789") in MEMORIES
     return far if is_memory else " to ".join(edge)

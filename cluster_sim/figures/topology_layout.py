@@ -1,7 +1,4 @@
-"""A topology small enough to be looked at: what is alike is one mark with a count.
-
-Every mark has its place.
-"""
+"""Layout of a topology for drawing. Similar vertices of a large topology are one mark with a count."""
 
 from __future__ import annotations
 
@@ -12,14 +9,13 @@ from dataclasses import dataclass, replace
 from cluster_sim.topology import FRONT_DOOR, Edge, Topology
 
 _MOST_COLUMNS = 26
-"""Number of devices side by side beyond which alike ones are drawn as one."""
+"""Maximum number of devices side by side; with more, similar devices are one mark."""
 _LEAST_WIDTH = 2.6
-"""Columns of a node's box: its name stands above."""
+"""Minimum width of a node's box, for its name [columns]."""
 _GAP = 0.7
-"""Columns between boxes."""
+"""Distance between boxes [columns]."""
 _DEVICES = ("device", "wafer")
-# Rows from the top. What a network's file calls its switches is above or beside those that nodes
-# are plugged into.
+# Rows from the top. Switches of a network are above, or beside, the switches that nodes connect to.
 _FRONT, _SPINES, _LEAVES, _NICS, _HOSTS, _OTHERS, _SWITCH, _DEVICE, _MEMORY = range(9)
 _ROWS = {
     "nic": _NICS,
@@ -35,29 +31,35 @@ _ROWS = {
 
 @dataclass(frozen=True)
 class Mark:
-    """One place, or several that are alike."""
+    """Mark of one vertex, or of several similar vertices."""
 
     role: str
+    """Role of the vertices, such as device."""
     node: str | None
-    """Name of its box; None outside of nodes."""
+    """Name of the box that holds the mark; None outside of nodes."""
     count: int
-    """Number of places in each node of its box, or in all outside of them."""
+    """Number of vertices per node of the box; outside of nodes, number of all vertices."""
     row: int
+    """Row, counted from the top."""
     x: float = 0.0
+    """Horizontal position [columns]."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """One node, or several that are alike."""
+    """Box of one node, or of several similar nodes."""
 
     name: str
+    """Text below the box."""
     left: float
+    """Left end [columns]."""
     width: float
+    """Width [columns]."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """The links between two marks."""
+    """Links between two marks."""
 
     start: Hashable
     end: Hashable
@@ -66,20 +68,24 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Condensed:
-    """What is drawn of a topology. Marks go by keys of no meaning."""
+    """Layout of a topology."""
 
     marks: Mapping[Hashable, Mark]
-    """Marks; x is in columns, rows count from the top."""
+    """Marks by keys that only identify them."""
     bundles: Sequence[Bundle]
+    """Links between marks."""
     boxes: Sequence[Box]
+    """Boxes of nodes."""
     columns: float
+    """Width of the layout [columns]."""
 
 
 def condensed(topology: Topology) -> Condensed:
-    """Return places as they are while they fit side by side.
+    """Return the layout of a topology.
 
-    Else one node stands for all of its pool; else one device for all of its node. Switches that
-    have the same kinds of places below them are then alike too.
+    Every vertex has a mark if all devices fit side by side. Otherwise one node represents all nodes
+    of its pool; if that is still too wide, one device represents all devices of its node. Switches
+    with the same kinds of vertices below them are then one mark, too.
     """
     graph = topology.graph
     inside, apart = _inside(topology)
@@ -113,7 +119,7 @@ def condensed(topology: Topology) -> Condensed:
 
 
 def _inside(topology: Topology) -> tuple[dict[str, Hashable], bool]:
-    """Return keys of the places in nodes, and whether each place has its own."""
+    """Return the keys of vertices inside nodes, and whether every vertex has a key of its own."""
     levels: Sequence[Callable[[str], Hashable]] = (
         lambda place: place,
         lambda place: (_pool(topology, place), _within(topology, place)),
@@ -141,7 +147,7 @@ def _within(topology: Topology, place: str) -> str:
 def _switches(
     topology: Topology, inside: Mapping[str, Hashable], *, apart: bool
 ) -> dict[str, Hashable]:
-    """Return keys of the places outside of nodes: each its own where they are drawn apart."""
+    """Return the keys of vertices outside of nodes; `apart`: every vertex has a different key."""
     outside = [place for place in topology.graph if place not in inside]
     if apart:
         return {place: place for place in outside}
@@ -156,19 +162,19 @@ def _switches(
 
 
 def _mark(topology: Topology, places: Sequence[str], row_outside: int) -> Mark:
-    """Return the mark of places that are alike, not yet in its column."""
+    """Return the mark of similar vertices, without its horizontal position."""
     role = topology.role(places[0])
     nodes = list(dict.fromkeys(topology.node(place) for place in places))
     if nodes[0] is None:
         return Mark(role, None, len(places), _FRONT if role == FRONT_DOOR else row_outside)
-    box = nodes[0] if len(nodes) == 1 else f"{nodes[0]} and {len(nodes) - 1} like it"
+    box = nodes[0] if len(nodes) == 1 else f"{nodes[0]} and {len(nodes) - 1} similar"
     return Mark(role, box, len(places) // len(nodes), _ROWS.get(role, _OTHERS))
 
 
 def _placed(
     marks: Mapping[Hashable, Mark], near: Mapping[Hashable, Collection[Hashable]]
 ) -> tuple[dict[Hashable, Mark], list[Box], float]:
-    """Return marks in their columns, the boxes side by side, and the number of columns."""
+    """Return the marks with positions, the boxes side by side, and the number of columns."""
     x: dict[Hashable, float] = {}
     boxes: list[Box] = []
     left = 0.0
@@ -187,11 +193,11 @@ def _placed(
 
 
 def _in_box(marks: Mapping[Hashable, Mark]) -> tuple[float, dict[Hashable, float]]:
-    """Return the width of a box, and the column of each mark from its left: even in each row."""
+    """Return the width of a box, and the position of each mark from the left of the box."""
     by_row: defaultdict[int, list[Hashable]] = defaultdict(list)
     for key, mark in marks.items():
         by_row[mark.row].append(key)
-    crowd = len(by_row[_HOSTS])  # hosts, and beside them their memory and drives
+    crowd = len(by_row[_HOSTS])  # hosts with their memory and drives
     width = max(
         [float(len(keys)) for row, keys in by_row.items() if row != _HOSTS]
         + [float(crowd) if crowd > 1 else 0.0, _LEAST_WIDTH]
@@ -200,10 +206,10 @@ def _in_box(marks: Mapping[Hashable, Mark]) -> tuple[float, dict[Hashable, float
     for row, keys in by_row.items():
         for number, key in enumerate(keys):
             x[key] = (number + 0.5) * width / len(keys)
-        if row == _SWITCH and len(by_row[_DEVICE]) == 1:  # not over the link that leads past it
+        if row == _SWITCH and len(by_row[_DEVICE]) == 1:  # beside the link that passes it
             x[keys[0]] = 0.75 * width
     hosts = by_row[_HOSTS]
-    if len({marks[key].role for key in hosts}) == crowd:  # one of each: a column apart
+    if len({marks[key].role for key in hosts}) == crowd:  # one per role: one column apart
         order = sorted(hosts, key=lambda key: ("dram", "host", "nvme").index(marks[key].role))
         for number, key in enumerate(order):
             x[key] = width / 2 + number - (crowd > 1)
@@ -216,7 +222,7 @@ def _above(
     x: Mapping[Hashable, float],
     columns: float,
 ) -> dict[Hashable, float]:
-    """Return the columns of switches of a row: even, in the order of what is below them."""
+    """Return positions of the switches of a row: even, in the order of the vertices below them."""
 
     def middle(key: Hashable) -> float:
         known = [x[other] for other in near[key] if other in x]

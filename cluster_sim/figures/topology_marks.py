@@ -1,4 +1,4 @@
-"""Marks, links and names of a condensed topology, drawn on a panel."""
+"""Drawing of the marks, links and names of a topology's layout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cluster_sim.topology import Topology
 Colour = tuple[float, float, float, float]
 
 MEMORIES = ("memory", "dram", "nvme")
-"""Roles of places at the end of one link, which have its colour."""
+"""Roles of vertices with a single link; they have the colour of this link."""
 _SHAPES = {
     "device": ("s", 90.0),
     "wafer": ("s", 170.0),
@@ -25,11 +25,11 @@ _SHAPES = {
     "nvme": ("s", 40.0),
     "front_door": ("D", 60.0),
 }
-"""Shape and size of a mark, by the role of its places."""
+"""Shape and size of a mark, by the role of its vertices."""
 
 
 def draw_boxes(panel: Axes, picture: Condensed) -> None:
-    """Draw a box around the places of each node, with its name."""
+    """Draw a box around the marks of each node, with the name of the node."""
     for box in picture.boxes:
         rows = [mark.row for mark in picture.marks.values() if mark.node == box.name]
         low, high = -max(rows) - 0.3, -min(rows) + 0.3
@@ -53,7 +53,7 @@ def draw_boxes(panel: Axes, picture: Condensed) -> None:
 def draw_bundles(
     panel: Axes, topology: Topology, picture: Condensed, colours: Mapping[Bundle, Colour]
 ) -> None:
-    """Draw bundles of links in these colours, the last on top."""
+    """Draw bundles of links in the colours given, the last bundle on top."""
     marks = picture.marks
     panel.add_collection(
         LineCollection(
@@ -70,19 +70,23 @@ def _point(mark: Mark) -> tuple[float, float]:
 
 
 def _width(topology: Topology, bundle: Bundle) -> float:
-    """Return the width of a line [points]: one more per tenfold bandwidth, up to a memory's."""
+    """Return the width of a line [points]: 0.6, plus 1 per tenfold bandwidth, at most 3.6."""
     return 0.6 + min(max(log10(topology.capacity(bundle.edges[0]) / 1e10), 0.0), 3.0)
 
 
 def draw_marks(
     panel: Axes, marks: Mapping[Hashable, Mark], filled: Mapping[Hashable, Colour]
 ) -> None:
-    """Draw marks with the number of places that they stand for.
+    """Draw marks with the number of vertices that each represents.
 
     Parameters
     ----------
+    panel
+        Axes to draw on.
+    marks
+        Marks by key.
     filled
-        Colours other than white.
+        Colours of marks by key; other marks are white.
     """
     by_shape: defaultdict[tuple[str, float], list[Hashable]] = defaultdict(list)
     for key, mark in marks.items():
@@ -106,7 +110,7 @@ def draw_marks(
 
 
 def name_rows(panel: Axes, picture: Condensed) -> None:
-    """Write at the left what stands in each row."""
+    """Write the roles of each row's marks at the left."""
     roles: defaultdict[int, list[str]] = defaultdict(list)
     for mark in picture.marks.values():
         if (role := mark.role.replace("_", " ")) not in roles[mark.row]:
@@ -124,7 +128,7 @@ def name_rows(panel: Axes, picture: Condensed) -> None:
 
 
 def name_links(panel: Axes, topology: Topology, picture: Condensed) -> None:
-    """Write at the right what links there are, about as high as they are drawn."""
+    """Write kind and bandwidth of the links at the right, near the height of the links."""
     heights: defaultdict[str, list[float]] = defaultdict(list)
     for bundle in picture.bundles:
         link = topology.link(bundle.edges[0])
@@ -145,7 +149,7 @@ def name_links(panel: Axes, topology: Topology, picture: Condensed) -> None:
 
 
 def bandwidth(bytes_per_s: float) -> str:
-    """Return a bandwidth as data sheets write it.
+    """Return a bandwidth [bytes/s] with a unit, as in data sheets.
 
     >>> bandwidth(46e9), bandwidth(7.672e12), bandwidth(21e15)
     ('46 GB/s', '7.67 TB/s', '21 PB/s')

@@ -1,4 +1,4 @@
-"""How far an outcome moves with each uncertain figure of the catalog: the widest bar on top."""
+"""Effect of each uncertain catalog figure on a metric: the largest effect on top."""
 
 from __future__ import annotations
 
@@ -18,25 +18,34 @@ _MOST_BARS = 20
 
 
 def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
-    """Return one row per figure of a one-at-a-time sensitivity, the widest swings at the top.
+    """Draw one row per figure of a one-at-a-time sensitivity, the largest effects on top.
 
-    A bar goes from the outcome at the base to that with the figure at either end of its range; an
-    end that the figure cannot reach has none. `choice` has no say.
+    A bar goes from the metric of the base case to the metric with the figure at one end of its
+    range. An end that the figure cannot take has no bar.
+
+    Parameters
+    ----------
+    table
+        Table of a one-at-a-time sensitivity.
+    choice
+        Not used.
+    axes
+        One axes to draw on. Default: a new figure.
 
     Raises
     ------
     ScenarioError
-        The table is not of a sensitivity, or nothing moves the outcome.
+        The table is not of a sensitivity, or no figure has an effect.
     """
     study.require(
         table, ("name", "low", "high", "metric", "base", "at_low", "at_high", "swing"), "tornado"
     )
     rows = sorted(table.to_pylist(), key=lambda row: -row["swing"])
     if not rows:
-        raise ScenarioError.at("tornado", "no figure moves the outcome")
+        raise ScenarioError.at("tornado", "no figure has an effect on the metric")
     shown, base, metric = rows[:_MOST_BARS], rows[0]["base"], rows[0]["metric"]
     figure, (panel,) = style.blank([1.4 + 0.28 * len(shown)], given=axes)
-    # beside one another: both may lie on one side
+    # side by side, since both ends may change the metric in one direction
     _draw_ends(panel, shown, "low", -0.18)
     _draw_ends(panel, shown, "high", 0.18)
     panel.axvline(base, color="black", linewidth=1.0)
@@ -44,18 +53,17 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     panel.set_ylim(len(shown) - 0.5, -0.5)
     panel.grid(visible=False, axis="y")
     style.label(panel, x=study.label(metric))
-    rest = f"; {len(rows) - len(shown)} more move it less" if len(rows) > len(shown) else ""
-    style.title(panel, f"one figure at a time, the others as in the catalog{rest}")
+    more = len(rows) - len(shown)
+    rest = f"; {more} more figures have smaller effects" if more else ""
+    style.title(panel, f"One figure varies at a time, all others as in the catalog{rest}")
     style.shared_legend(panel)
-    swing = f", which moves it by {100 * rows[0]['swing'] / abs(base):.3g} %" if base else ""
-    style.headline(
-        panel, f"{study.amount(metric, base)}; it hangs most on {rows[0]['name']}{swing}"
-    )
+    swing = f", which changes it by {100 * rows[0]['swing'] / abs(base):.3g} %" if base else ""
+    style.headline(panel, f"{study.amount(metric, base)}; largest effect: {rows[0]['name']}{swing}")
     return figure
 
 
 def _draw_ends(panel: Axes, rows: Sequence[Row], end: str, aside: float) -> None:
-    """Draw bars from the base to the outcomes at one end of the ranges: low or high."""
+    """Draw bars from the base case to the metric at one end of the ranges: low or high."""
     base = rows[0]["base"]
     outcomes = ((place, row[f"at_{end}"]) for place, row in enumerate(rows))
     reached = [(place, value) for place, value in outcomes if value is not None and value == value]

@@ -1,4 +1,4 @@
-"""When first tokens are late: TTFT of every request at the time when it arrived."""
+"""TTFT of every request over its time of arrival."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _MOST_POINTS = 20_000
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return a low panel for arrivals, then one for each run."""
+    """Return the figure, a low panel for arrivals, and a panel for each run."""
     height_in = max(1.5, 2.6 - 0.3 * len(results))
     return style.blank([1.2, *[height_in] * len(results)], share_x=True)
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw arrivals [1/s] on the first of `axes`, then TTFT of each finished request, log scale.
+    """Draw arrivals [1/s] on the first axes, then TTFT of each finished request on a log scale.
 
-    There is one panel for each run; all share their scales. Lines are percentiles of the requests
-    that arrived within a window about each time.
+    Each run has one panel; all panels have the same scales. Lines are percentiles of the requests
+    that arrived within a window around each time.
     """
     shown = style.variants(results)
     lines = [metrics.timeline(run) for run in results]
@@ -77,7 +77,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 def _draw_points(
     panel: Axes, variant: Variant, columns: Finished, unit: TimeUnit, scale: float
 ) -> None:
-    """Draw each request, or enough of them."""
+    """Draw each request as a point, or a part of very many requests."""
     kept = thinned(columns.ttft_s)
     panel.scatter(
         columns.arrival_s[kept] / unit.second,
@@ -88,14 +88,14 @@ def _draw_points(
         linewidths=0.0,
         rasterized=True,
     )
-    # for the legend: in no variant's colour
+    # for the legend, in a colour that no variant has
     panel.scatter([], [], s=5.0, color=style.GREY, label="each request")
 
 
 def _draw_percentiles(
     panel: Axes, columns: Finished, window_s: float, unit: TimeUnit, scale: float
 ) -> None:
-    """Draw p50 and p99 of the requests about each time."""
+    """Draw p50 and p99 of the requests around each time."""
     at_s, p50_s, p99_s = rolling(columns.arrival_s, columns.ttft_s, window_s)
     at = at_s / unit.second
     panel.plot(at, scale * p50_s, color="black", linewidth=1.2, label="p50")
@@ -122,7 +122,7 @@ def _draw_limits(panel: Axes, variant: Variant, scale: float) -> None:
 def _ends(
     results: Sequence[Results], done: Sequence[Finished], scale: float
 ) -> tuple[float, float]:
-    """Return the ends of the axis of TTFT, around all requests and limits of all runs."""
+    """Return the ends of the axis of TTFT, around all requests and SLO limits of all runs."""
     ttft_s = np.concatenate([columns.ttft_s for columns in done])
     limits_s = [limit_s for run in results for limit_s in style.slo_limits([run], "ttft")]
     every_s = np.append(ttft_s, limits_s)
@@ -134,9 +134,20 @@ def _last_arrival_s(results: Sequence[Results]) -> float:
 
 
 def thinned(ttft_s: Array, most: int = _MOST_POINTS) -> Array:
-    """Return which points are drawn: all, or where they are more than `most` a part of them.
+    """Return the indices of the points that are drawn.
 
-    That is the slowest hundredth of `most`, and of the others each n-th.
+    Parameters
+    ----------
+    ttft_s
+        TTFT of the requests [s].
+    most
+        Number of points up to which all are drawn. Of more points, the slowest `most` / 100 and
+        every n-th other point are drawn.
+
+    Examples
+    --------
+    >>> thinned(np.array([1.0, 5.0, 1.0, 1.0]), most=2)
+    array([0, 1, 2])
     """
     if len(ttft_s) <= most:
         return np.arange(len(ttft_s))

@@ -1,4 +1,4 @@
-"""Who is slow at what: TTFT against TPOT of every request, with the corner within the SLO."""
+"""TTFT over TPOT of every request, with the limits of the SLO."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _COLUMNS = 2
 
 
 class _Points(NamedTuple):
-    """TPOT and TTFT [s] of requests."""
+    """TPOT and TTFT of requests [s]."""
 
     tpot_s: Array
     ttft_s: Array
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return a panel for each run, two side by side; they share their scales."""
+    """Return the figure and a panel for each run, two side by side, with common scales."""
     columns = min(len(results), _COLUMNS)
     figure, axes = style.blank(
         [3.6] * -(-len(results) // columns), columns=columns, share_x=True, share_y=True
@@ -38,9 +38,9 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw TTFT against TPOT, both in log scale, of each finished request.
+    """Draw TTFT over TPOT of each finished request, both on log scales.
 
-    There is one of `axes` for each run. Requests of one token are left out.
+    Each run has one axes. Requests with one output token are omitted.
     """
     shown = style.variants(results)
     points = [_points(variant.results) for variant in shown]
@@ -89,9 +89,9 @@ def _draw_objectives(panel: Axes, variant: Variant) -> None:
 
 
 def _points(results: Results) -> _Points:
-    """Return the points of a run that have a place on a log scale.
+    """Return the points of a run that a log scale can show.
 
-    A TPOT of zero, of answers that came at once, has none.
+    A request whose tokens arrive together has a TPOT of 0 and is omitted.
     """
     done = finished(results)
     several = (done.output_tokens > 1) & (done.tpot_s > 0.0) & (done.ttft_s > 0.0)
@@ -130,19 +130,19 @@ def _title(variant: Variant, points: _Points) -> str:
 
 
 def _finding(shown: Sequence[Variant], points: Sequence[_Points]) -> str:
-    """Return whether the same requests are slow in both."""
+    """Return the rank correlation of TTFT and TPOT of each run, as text."""
     texts = [
         f"{variant.label} {rank_correlation(values.tpot_s, values.ttft_s):.2f}"
         for variant, values in zip(shown, points, strict=True)
         if len(values.ttft_s) > 2 and np.ptp(values.tpot_s) > 0 and np.ptp(values.ttft_s) > 0
     ]
-    return "Are requests with a late first token slow afterwards too? Rank correlation " + (
+    return "Rank correlation of TTFT and TPOT: " + (
         "; ".join(texts) or "unknown: no request finished"
     )
 
 
 def rank_correlation(first: Array, second: Array) -> float:
-    """Return Spearman's rank correlation; equal values rank in the order in which they come.
+    """Return Spearman's rank correlation; equal values rank in the order of the array.
 
     >>> rank_correlation(np.array([1.0, 2.0, 9.0]), np.array([10.0, 20.0, 21.0]))
     1.0

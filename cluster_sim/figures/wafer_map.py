@@ -1,4 +1,4 @@
-"""Where the layers of a model lie on the wafers of one replica, and how full each region is."""
+"""Layers of a model on the wafers of one replica, with the share of SRAM that weights fill."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from cluster_sim.physics.wafer_placement import Region
 from cluster_sim.results.results import Results
 
 _COLUMNS = 4
-"""Number of wafers beside each other."""
+"""Number of wafers side by side."""
 _MOST = 12
-"""Number of wafers of a replica that are drawn."""
+"""Maximum number of wafers of a replica that are drawn."""
 _HEIGHT_IN = 3.7
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
-    """Return a panel for each wafer of the first pool on wafers among the runs."""
+    """Return the figure and a panel for each wafer of a replica of the first pool on wafers."""
     deployment = _on_wafers(results)
     wafers = min(len(_by_wafer(deployment.regions)), _MOST) if deployment else 1
     columns = min(wafers, _COLUMNS)
@@ -34,7 +34,7 @@ def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 
 
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
-    """Draw regions as rectangles of cores, coloured by the share of SRAM that weights take.
+    """Draw regions as rectangles of cores, coloured by the share of SRAM that weights fill.
 
     The line is the path of a token.
     """
@@ -61,12 +61,12 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
             ScalarMappable(norm, "cividis"), ax=list(axes), fraction=0.02, pad=0.01
         )
         bar.ax.tick_params(labelsize=8)
-        style.label(bar.ax, y="SRAM of a region that its weights take [share]")
-    beyond = f"; {len(wafers) - _MOST} wafers more are not drawn" if len(wafers) > _MOST else ""
+        style.label(bar.ax, y="SRAM of a region filled by weights [share]")
+    beyond = f"; {len(wafers) - _MOST} more wafers are not drawn" if len(wafers) > _MOST else ""
     count = "one wafer" if len(wafers) == 1 else f"{len(wafers)} wafers"
     style.headline(
         axes[0],
-        f"{deployment.model.name} on {count}: KV room for {deployment.kv_tokens:,} tokens{beyond}",
+        f"{deployment.model.name} on {count}: KV cache of {deployment.kv_tokens:,} tokens{beyond}",
     )
 
 
@@ -77,7 +77,7 @@ def _title(wafer: int, regions: Sequence[Region]) -> str:
         first, last = (layers[place].name.removeprefix("layer ") for place in (0, -1))
         parts = f"layers {first} to {last}"
     tokens = min(region.kv_tokens for region in regions)
-    kv = f",\nKV of {tokens:,.0f} tokens" if isfinite(tokens) else ""
+    kv = f",\nKV cache {tokens:,.0f} tokens" if isfinite(tokens) else ""
     return f"wafer {wafer + 1}: {parts}{kv}"
 
 
@@ -98,7 +98,7 @@ def _by_wafer(regions: Sequence[Region]) -> dict[int, list[Region]]:
 
 
 def _draw_regions(panel: Axes, regions: Sequence[Region], norm: Normalize, rows: int) -> None:
-    """Draw the regions of a wafer with so many rows of cores, and the path of a token."""
+    """Draw the regions of a wafer with `rows` rows of cores, and the path of a token."""
     colours = colormaps["cividis"]
     panel.grid(visible=False)
     panel.set_aspect("equal")

@@ -14,7 +14,7 @@ from cluster_sim.units import BytesPerSecond, PositiveSeconds, Seconds
 CollectiveKind = Literal[
     "all_reduce", "all_reduce_vllm", "nccl_all_reduce", "all_gather", "reduce_scatter", "all_to_all"
 ]
-"""A kind of collective; each has a fit of its own."""
+"""A kind of collective. Each kind has its own fit."""
 
 
 class OneShotFit(Description):
@@ -62,7 +62,7 @@ class CollectiveFit(Description):
     """Separate algorithm for an all-reduce of small tensors. Default: no separate algorithm."""
 
     def at(self, links: float) -> Self:
-        """Return this fit with a share (above 0) of the links' bandwidth; starts stay."""
+        """Return this fit with a share (above 0) of the bandwidth of the links. Start times stay."""
         slower = scaled_by(
             self, {"link_bandwidth_bytes_per_s": links, "copy_bandwidth_bytes_per_s": links}
         )
@@ -71,9 +71,9 @@ class CollectiveFit(Description):
 
 
 class CollectiveFits(Description):
-    """Collectives of devices that are linked as inside a node, in CUDA graphs.
+    """Fits of collectives between devices that are linked as inside a node, in CUDA graphs.
 
-    They are fitted by `cluster-sim calibrate`.
+    `cluster-sim calibrate` fits them.
     """
 
     all_reduce: CollectiveFit | None = None
@@ -99,14 +99,14 @@ class CollectiveFits(Description):
         )
 
     def at(self, links: float) -> Self:
-        """Return all fits with a share (above 0) of the links' bandwidth; starts stay."""
+        """Return all fits with a share (above 0) of the bandwidth of the links. Start times stay."""
         fits = ((kind, getattr(self, kind)) for kind in type(self).model_fields)
         return self.model_copy(
             update={kind: fit.at(links) for kind, fit in fits if fit is not None}
         )
 
     def updated(self, other: CollectiveFits) -> CollectiveFits:
-        """Return these fits with those that `other` sets in place of the ones of the same kind."""
+        """Return these fits, with the kinds that `other` sets replaced."""
         return self.model_copy(
             update={kind: getattr(other, kind) for kind in other.model_fields_set}
         )

@@ -1,4 +1,4 @@
-"""One accelerator, as its data sheet and its measurements describe it."""
+"""One accelerator, as described by its data sheet and its measurements."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from cluster_sim.typing import Count
 from cluster_sim.units import BytesPerSecond, FlopPerSecond, Seconds
 
 _LAUNCHES = ("layer_s", "expert_layer_s", "latent_layer_s")
-"""Fields of `Overhead` that are starts of kernels and follow the clock; the others are the
-host's."""
+"""Fields of `Overhead` that are launches of kernels and follow the clock. The other fields are
+times of the host."""
 
 
 class Systolic(Description):
@@ -57,9 +57,9 @@ class Peak(Description):
     """Dense peak compute rate in fp4 [FLOP/s]. Default: no hardware support."""
 
     def of(self, precision: Precision) -> tuple[Precision, float]:
-        """Return the precision that weights in `precision` compute in, and its peak [FLOP/s].
+        """Return the precision in which `precision` weights are multiplied, and its peak [FLOP/s].
 
-        Weights of a precision without hardware are widened to bf16.
+        Weights of a precision without hardware support are widened to bf16.
         """
         rate = {
             "bf16": self.bf16_flop_per_s,
@@ -70,7 +70,7 @@ class Peak(Description):
 
 
 class Device(Description):
-    """One accelerator: a GPU where `efficiency` is given, a wafer where `wafer` is."""
+    """One accelerator: a GPU if `efficiency` is given, a wafer if `wafer` is given."""
 
     name: str
     """Name of the device, as shown in tables and figures."""
@@ -119,12 +119,14 @@ class Device(Description):
         if (self.efficiency is None) == (self.wafer is None):
             raise ValueError("expected either 'efficiency' (a GPU) or 'wafer'")
         if self.efficiency is not None and "default" not in self.overheads:
-            raise ValueError("'overheads' has no 'default'")
+            raise ValueError(
+                "'overheads' has no 'default'; expected an entry of this name for engines without their own"
+            )
         if self.wafer is not None:
             for name in ("weight_memory", "systolic"):
                 if getattr(self, name) is not None:
                     raise ValueError(
-                        f"got '{name}' beside 'wafer'; expected it with 'efficiency' only"
+                        f"got '{name}' beside 'wafer'; expected '{name}' only with 'efficiency'"
                     )
         return self
 
@@ -142,7 +144,7 @@ class Device(Description):
 
     @property
     def measured(self) -> bool:
-        """Whether step times rest on measured kernels or runs, not on a data sheet alone."""
+        """Whether step times rely on measured kernels or runs, and not on a data sheet alone."""
         return self.wafer is not None or self.kernels is not None
 
     def overhead(self, engine: str) -> Overhead:
@@ -150,7 +152,7 @@ class Device(Description):
         return self.overheads.get(engine, self.overheads["default"])
 
     def at(self, point: OperatingPoint) -> Self:
-        """Return this device at `point`: kernels, peaks and links slow down, the host does not."""
+        """Return this device at `point`. Kernels, peaks and links slow down; the host does not."""
         if point == FULL_SPEED:
             return self
         clock, memory, links = point

@@ -1,4 +1,4 @@
-"""Shares that kernels reach of a data sheet, and times that an engine adds to its kernels."""
+"""Shares of the data sheet that kernels reach, and times that an engine adds to its kernels."""
 
 from __future__ import annotations
 

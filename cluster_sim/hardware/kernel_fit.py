@@ -1,4 +1,4 @@
-"""KernelFit: what constants of all kinds of kernels have in common."""
+"""Base of the constants of all kinds of kernels."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from cluster_sim.schema import Description
 
 
 class KernelFit(Description):
-    """Constants of one kind of kernel at the highest clock, with the memory to itself."""
+    """Constants of one kind of kernel at the highest clock, with the whole memory bandwidth."""
 
     def at(self, clock: float, memory: float = 1.0) -> Self:
         """Return the constants at a lower clock, with a part of the memory's bandwidth.
 
-        Times grow by 1 / clock, and rates of computing fall with the clock. So do rates of partial
-        sums, which stay in the cache. Rates of memory fall with clock^0.13 and with the share of
-        the bandwidth.
+        Times grow by 1 / clock. Compute rates fall with the clock, and so do rates of partial sums,
+        which stay in the cache. Rates of memory fall with clock^0.13 and with the share of the
+        bandwidth.
 
         Parameters
         ----------

@@ -164,7 +164,7 @@ class KernelFits(Description):
         return self.model_copy(update=slowed)
 
     def updated(self, other: KernelFits) -> KernelFits:
-        """Return these fits with those of `other` in place of the ones of the same name."""
+        """Return these fits, with the fits of `other` in place of those of the same name."""
         return KernelFits(
             **{kind: getattr(self, kind) | getattr(other, kind) for kind in type(self).model_fields}
         )
@@ -174,7 +174,7 @@ Fit = TypeVar("Fit")
 
 
 def fit_name(precision: str, engine: str) -> str:
-    """Return the key of an engine's own fit of a precision; the precision where `engine` is empty.
+    """Return the key of an engine's own fit of a precision; the precision if `engine` is empty.
 
     >>> fit_name("fp8", "vLLM"), fit_name("fp8", "")
     ('fp8_vllm', 'fp8')
@@ -183,5 +183,5 @@ def fit_name(precision: str, engine: str) -> str:
 
 
 def fit_of_engine(fits: Mapping[str, Fit], precision: str, engine: str) -> Fit | None:
-    """Return the engine's own fit of a precision, or else that of all engines; None without any."""
+    """Return the engine's own fit of a precision, or else the fit for all engines, if any."""
     return fits.get(fit_name(precision, engine), fits.get(precision))

@@ -1,4 +1,4 @@
-"""Memories of a device: capacity, bandwidth, and what refreshing takes of it."""
+"""Memories of a device: capacity, bandwidth, and bandwidth that is lost to refreshing."""
 
 from __future__ import annotations
 

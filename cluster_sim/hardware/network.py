@@ -1,4 +1,4 @@
-"""Links between places, and fabrics of switches, as files describe them."""
+"""Links of a topology, and fabrics of switches, as files describe them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cluster_sim.units import BytesPerSecond, Seconds
 
 
 class Link(Description):
-    """A connection of two places of the topology, with equal bandwidth in both directions.
+    """A link between two ends, with equal bandwidth in both directions.
 
     Ends inside a node: `host` (its processors), `device` (each of them), `nic`, or names from the
     file such as `switch`. Ends in a network: `front_door`, `node` (each of them), `pool/0` (that

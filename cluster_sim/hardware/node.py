@@ -1,17 +1,16 @@
-"""A node: a machine that is bought as one."""
+"""A node: a machine that is bought as a unit."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from cluster_sim.economics.prices import Prices
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.network import Link, NetworkSpec
 from cluster_sim.hardware.power_and_cooling import Cooling, Surroundings
-from cluster_sim.schema import Description, named
+from cluster_sim.schema import Description, Named
 from cluster_sim.typing import NodeCount
 
 
@@ -20,7 +19,7 @@ class Node(Description):
 
     name: str
     """Name of the node, as shown in tables and figures."""
-    device: Annotated[Device, BeforeValidator(partial(named, "devices"))]
+    device: Annotated[Device, Named("devices")]
     """Device of the node: a catalog name, the path of a device file, or a mapping with its keys."""
     devices: NodeCount
     """Number of devices per node."""
@@ -30,16 +29,11 @@ class Node(Description):
     order."""
     links: tuple[Link, ...]
     """Links inside the node."""
-    network: Annotated[NetworkSpec, BeforeValidator(partial(named, "links"))]
+    network: Annotated[NetworkSpec, Named("links")]
     """Network that reaches the node, unless the scenario gives one."""
     power: Surroundings | None = None
     """Power that the node draws in addition to its devices. Default: 0 W."""
     cooling: Cooling | None = None
     """Cooling of each device of the node. Default: temperatures are not simulated."""
-    prices: (
-        Annotated[
-            Prices, BeforeValidator(partial(named, "prices"), json_schema_input_type=str | Prices)
-        ]
-        | None
-    ) = None
+    prices: Annotated[Prices, Named("prices")] | None = None
     """Prices of the node, unless the scenario gives others. Default: runs report no costs."""

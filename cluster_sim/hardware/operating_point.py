@@ -9,31 +9,35 @@ from cluster_sim.schema import Description
 
 
 class OperatingPoint(NamedTuple):
-    """What a device has, as shares, each above 0 and at most 1, of what it has cool and alone."""
+    """Shares of clock and bandwidths of a device, relative to a cool device without other traffic.
+
+    Each share is above 0 and at most 1.
+    """
 
     clock: float = 1.0
-    """Of the clock at which it runs the same work cool: the highest, or what its own power limit
-    leaves of that."""
+    """Share of the clock at which a cool device runs the same work. That clock is the highest, or
+    what the device's own power limit allows."""
     memory: float = 1.0
-    """Of the bandwidth of its memory: what other traffic and refreshing leave."""
+    """Share of the memory bandwidth that other traffic and refreshing leave."""
     links: float = 1.0
-    """Of the bandwidth of the links that its group's collectives cross."""
+    """Share of the bandwidth of the links that the collectives of the device's group cross."""
 
 
 FULL_SPEED = OperatingPoint()
 
 
 CLOCK_ON_BANDWIDTH = 0.13
-"""Exponent with which the rate of reading memory follows the clock.
+"""Exponent of the clock in the rate of reading memory.
 
-A bandwidth-bound decode ran at 0.95 with 0.795 of the clock (RTX 3090). A tenth of its time is
-taken to be starts of kernels, which follow the clock itself (estimate)."""
+A bandwidth-bound decode ran at 0.95 of its speed with 0.795 of the clock (RTX 3090). A tenth of its
+time is assumed to be launches of kernels, which follow the clock itself (estimate).
+"""
 
 Fit = TypeVar("Fit", bound=Description)
 
 
 def scaled_by(fit: Fit, scales: Mapping[str, float]) -> Fit:
-    """Return `fit` with the numbers named in `scales` multiplied; absent numbers stay absent."""
+    """Return `fit` with the numbers named in `scales` multiplied. Absent numbers stay absent."""
     known = ((name, getattr(fit, name, None), scale) for name, scale in scales.items())
     return fit.model_copy(
         update={name: value * scale for name, value, scale in known if value is not None}

@@ -1,4 +1,4 @@
-"""Power that a device draws, the limits it protects itself at, and how its heat leaves it."""
+"""Power that a device draws, its protective limits, and the path of its heat."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from cluster_sim.units import (
 class FlopEnergy(Description):
     """Energy per FLOP by precision at the highest clock.
 
-    fp8 and fp4 take the next wider precision where they are left out.
+    By default fp8 and fp4 use the energy of the next wider precision.
     """
 
     bf16_j_per_flop: JoulesPerFlop
@@ -159,7 +159,7 @@ class Cooling(Description):
         parts = (self.memory_to_sink_k_per_w, self.die_to_memory_k_per_w, self.memory_j_per_k)
         if len({part is None for part in parts}) > 1:
             raise ValueError(
-                "expected 'memory_to_sink', 'die_to_memory' and 'memory' together, or none of them"
+                "expected 'memory_to_sink', 'die_to_memory' and 'memory' together, or without all three"
             )
         return self
 

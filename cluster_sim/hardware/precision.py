@@ -30,7 +30,7 @@ class ByPrecision(Description):
 def given_or_wider(
     precision: Precision, bf16: float, fp8: float | None, fp4: float | None
 ) -> float:
-    """Return the number for `precision`, or that of the next wider precision that is given.
+    """Return the number for `precision`, or the number for the next wider precision that is given.
 
     >>> given_or_wider("fp4", 3.0, 2.0, None), given_or_wider("fp4", 3.0, None, None)
     (2.0, 3.0)

@@ -1,4 +1,4 @@
-"""Constants of sparse attention: an indexer chooses the keys that a query reads."""
+"""Constants of sparse attention, in which an indexer selects the keys that a query reads."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Language models: their shapes, and the sizes that follow from them."""
+"""Language models: shapes, kinds of layers, and sizes that follow from them."""

@@ -1,4 +1,4 @@
-"""A language model as far as its cost goes: layers, heads, experts, precision."""
+"""Language model: numbers and sizes of its weights."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _BYTES = {
     "mxfp4": 0.5 + 1 / 32,
     "int4": 0.5 + 1 / 64,
 }
-"""Bytes per parameter, scales included: nvfp4 has an fp8 scale per 16 values, mxfp4 an 8-bit
-exponent per 32, int4 a 16-bit scale per 128 (OCP Microscaling Formats specification 1.0, 2023; NVIDIA, Introducing NVFP4,
-2025)."""
+"""Bytes per parameter, scales included [B]. nvfp4 has an 8-bit float scale per 16 values, mxfp4 an
+8-bit
+exponent per 32 values, int4 a 16-bit scale per 128 values (OCP Microscaling Formats specification
+1.0, 2023; NVIDIA, Introducing NVFP4, 2025)."""
 
 
 class Model(ModelShape):
@@ -24,12 +25,12 @@ class Model(ModelShape):
 
     @property
     def attention_parameters(self) -> int:
-        """Number of weights of the attention and state of all layers."""
+        """Number of weights of attention and states, over all layers."""
         return sum(kind.layers * kind.parameters(self.hidden) for kind in self.attention)
 
     @property
     def idle_attention_parameters(self) -> int:
-        """Number of those weights that text passes by."""
+        """Number of weights of attention and states in layers that text skips."""
         return sum(
             kind.layers * kind.parameters(self.hidden) for kind in self.attention if kind.is_idle
         )
@@ -38,7 +39,7 @@ class Model(ModelShape):
     def copied_parameters(self) -> int:
         """Number of weights of attention that every tensor-parallel device holds.
 
-        They are the projections down to latent vectors, and indexers.
+        They belong to the projections to latent vectors, and to indexers.
         """
         return sum(kind.layers * kind.copied_parameters(self.hidden) for kind in self.attention)
 
@@ -49,7 +50,7 @@ class Model(ModelShape):
 
     @property
     def expert_hidden(self) -> int:
-        """Width of the vectors that routed experts work on."""
+        """Width of the vectors that routed experts process."""
         return (self.experts.latent if self.experts is not None else None) or self.hidden
 
     @property
@@ -61,9 +62,9 @@ class Model(ModelShape):
 
     @property
     def shared_parameters(self) -> int:
-        """Number of weights that every token passes beside the routed experts of one layer.
+        """Number of weights per layer with experts that every token uses, without routed experts.
 
-        They are those of shared experts, and of projections to a latent space and back.
+        They belong to shared experts, and to the projections to a latent space and back.
         """
         experts = self.experts
         if experts is None:
@@ -73,33 +74,33 @@ class Model(ModelShape):
 
     @property
     def ffn_parameters(self) -> int:
-        """Number of weights of the dense feed-forward parts of all layers."""
+        """Number of weights of dense feed-forward parts, over all layers."""
         per_width = self.ffn_matrices * self.hidden
         return per_width * sum(part.layers * part.ffn for part in self.dense_parts)
 
     @property
     def idle_ffn_parameters(self) -> int:
-        """Number of those weights that text passes by."""
+        """Number of weights of dense feed-forward parts that text skips."""
         per_width = self.ffn_matrices * self.hidden
         return per_width * sum(part.layers * part.ffn for part in self.dense_parts if part.is_idle)
 
     @property
     def router_parameters(self) -> int:
-        """Number of weights of one layer's expert router."""
+        """Number of weights of the expert router of one layer."""
         return self.hidden * self.experts.count if self.experts else 0
 
     @property
     def embedding_parameters(self) -> int:
-        """Number of weights of embedding and output head, counted once where they are tied.
+        """Number of weights of embedding and output head, counted once if they are tied.
 
-        Learned positions are counted with the embedding.
+        Learned positions count as part of the embedding.
         """
         tables = self.vocabulary * (1 if self.tied_embeddings else 2) + self.positions
         return tables * self.hidden
 
     @property
     def total_parameters(self) -> int:
-        """Number of all weights, norms included, biases left out."""
+        """Number of all weights, with norms and without biases."""
         experts = self.experts.count if self.experts else 0
         return (
             self.attention_parameters
@@ -110,7 +111,7 @@ class Model(ModelShape):
 
     @property
     def active_parameters(self) -> int:
-        """Number of weights that one token is multiplied with, without the embedding look-up."""
+        """Number of weights with which one token is multiplied, without the embedding look-up."""
         experts = self.experts.top_k if self.experts else 0
         return (
             self.attention_parameters
@@ -119,7 +120,7 @@ class Model(ModelShape):
         )
 
     def _feed_forward_parameters(self, experts_per_layer: int) -> int:
-        """Return the weights of all feed-forward parts, with so many routed experts per layer."""
+        """Return the number of weights of all feed-forward parts, experts included."""
         experts = experts_per_layer * self.expert_parameters + self.shared_parameters
         return self.ffn_parameters + self.moe_layers * (experts + self.router_parameters)
 
@@ -130,31 +131,31 @@ class Model(ModelShape):
     # Bytes of weights
 
     def stored_in(self, precision: Precision, part: WeightPart) -> Precision:
-        """Return the precision of `part` in a checkpoint of `precision`."""
+        """Return the stored precision of `part` in a checkpoint of `precision`."""
         kept = part in self.kept_bf16 or (precision == "fp4" and part in self.fp4_kept_bf16)
         if precision == "fp4" and part in (self.fp4_kept_fp8 or ()) and not kept:
             return "fp8"
         return "bf16" if kept else precision
 
     def computed_in(self, precision: Precision, part: WeightPart) -> Precision:
-        """Return the precision in which `part` is multiplied: integers of 4 bit become 16 bit."""
+        """Return the precision of products with `part`; 4-bit integers are multiplied in 16 bit."""
         return self.multiplied_in(self.stored_in(precision, part))
 
     def multiplied_in(self, stored: Precision) -> Precision:
-        """Return the precision in which weights that are stored so are multiplied."""
+        """Return the precision of products with weights of a stored precision."""
         return "bf16" if stored == "fp4" and self.fp4_format == "int4" else stored
 
     def bytes_per_parameter(self, precision: Precision, part: WeightPart) -> float:
-        """Return the size of one weight of `part` in a checkpoint of `precision` [B]."""
+        """Return the stored size of one weight of `part` in a checkpoint of `precision` [B]."""
         stored = self.stored_in(precision, part)
         if stored == self.native and self.weight_bits is not None:
             return self.weight_bits / 8.0
         return _BYTES[self.fp4_format] if stored == "fp4" else _BYTES[stored]
 
     def part_bytes(self, precision: Precision, part: WeightPart) -> float:
-        """Return the size of all weights of `part` as they are stored [B].
+        """Return the stored size of all weights of `part` [B].
 
-        Norms and routers are stored as the embedding is.
+        Norms and routers count as part of the embedding.
         """
         routers = self.moe_layers * self.router_parameters
         weights = {
@@ -169,9 +170,9 @@ class Model(ModelShape):
         return weights[part] * self.bytes_per_parameter(precision, part)
 
     def expert_bytes(self, precision: Precision) -> float:
-        """Return the size of all routed experts as they are stored [B]."""
+        """Return the stored size of all routed experts [B]."""
         return self.part_bytes(precision, "experts")
 
     def weight_bytes(self, precision: Precision) -> float:
-        """Return the size of all weights as they are stored [B]."""
+        """Return the stored size of all weights [B]."""
         return sum(self.part_bytes(precision, part) for part in WEIGHT_PARTS)

@@ -1,4 +1,4 @@
-"""ModelShape: what a file says of a model, and its layers by kind."""
+"""ModelShape: keys of a model in a file, and its layers by kind."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from cluster_sim.schema import Description
 from cluster_sim.typing import Count, CountOrZero
 
 WeightPart = Literal["embedding", "attention", "ffn", "shared", "experts"]
-"""A part of a model's weights that is stored in a precision of its own: embedding and output head,
-attention, dense feed-forward parts, shared experts, routed experts."""
+"""Part of a model's weights with one stored precision: embedding and output head, attention, dense
+feed-forward parts, shared experts, routed experts."""
 
 
 WEIGHT_PARTS: tuple[WeightPart, ...] = get_args(WeightPart)
-"""All parts."""
+"""All parts of a model's weights."""
 
 
 class ModelShape(Description):
-    """Keys of a model, and its layers by kind however they are written."""
+    """Keys of a model, and its layers by kind for every way to write them."""
 
     name: str
     """Name of the model, as shown in tables and figures."""
@@ -88,8 +88,9 @@ class ModelShape(Description):
     fp4_kept_fp8: tuple[WeightPart, ...] | None = None
     """Parts of the model that are stored in 8 bit if the weights are fp4. Default: no parts."""
     notes: tuple[str, ...] | None = None
-    """Sentences on what the file of the model leaves open or what is approximated. Commands print
-    them as warnings. Default: no sentences."""
+    """Sentences about what the file of the model leaves open or what is approximated. Commands
+    print them
+    as warnings."""
     read_from: tuple[ReadFrom, ...] | None = None
     """Keys of the config.json that the model was read from. Default: the model was not read from a
     config.json."""
@@ -108,7 +109,9 @@ class ModelShape(Description):
             if not getattr(self, key):
                 raise ValueError(f"{key!r} is missing; expected it, or 'attention_layers'")
         if self.heads % self.kv_heads:
-            raise ValueError(f"{self.heads} heads are no multiple of {self.kv_heads} kv_heads")
+            raise ValueError(
+                f"heads: got {self.heads}; expected a multiple of kv_heads, {self.kv_heads}"
+            )
         if self.window and self.window.layers > self.layers:
             raise ValueError(
                 f"{self.window.layers} window layers are more than {self.layers} layers"
@@ -117,7 +120,7 @@ class ModelShape(Description):
     def _has_attention_of_its_kinds(self, kinds: tuple[Attention, ...]) -> None:
         if self.window is not None or self.latent is not None:
             raise ValueError(
-                "got 'attention_layers' beside 'window' or 'latent'; expected all layers in attention_layers"
+                "got 'attention_layers' with 'window' or 'latent'; expected all layers in attention_layers alone"
             )
         states = sum(kind.layers for kind in kinds if kind.state_bytes())
         is_side_by_side = states == self.layers and self.mixer_layers == 2 * self.layers
@@ -129,7 +132,7 @@ class ModelShape(Description):
         if len(views) > 1:
             sizes = " and ".join(f"{tokens:,}" for tokens, _ in sorted(views))
             raise ValueError(
-                f"attention_layers has windows, chunks or choices of {sizes} tokens; expected one size and one kind: others are not simulated yet"
+                f"attention_layers has windows, chunks or choices of {sizes} tokens; expected one size and one kind: several are not simulated yet"
             )
 
     def _has_feed_forward_parts(self) -> None:
@@ -151,7 +154,7 @@ class ModelShape(Description):
 
     @cached_property
     def attention(self) -> tuple[AttentionLayers, ...]:
-        """Layers by kind of attention or state, however the model is written."""
+        """Layers by kind of attention or state, for every way to write the model."""
         if self.attention_layers is not None:
             return self.attention_layers
         heads = {"heads": self.heads, "kv_heads": self.kv_heads, "head_dim": self.head_dim}
@@ -168,7 +171,7 @@ class ModelShape(Description):
 
     @cached_property
     def dense_parts(self) -> tuple[DenseLayers, ...]:
-        """Dense feed-forward parts by width, however the model is written."""
+        """Dense feed-forward parts by width, for every way to write the model."""
         if self.dense is not None:
             return self.dense
         layers = self.layers - self.moe_layers
@@ -205,18 +208,18 @@ class ModelShape(Description):
 
     @property
     def idle_blocks(self) -> int:
-        """Number of those that text passes by."""
+        """Number of blocks that text skips."""
         idle = sum(kind.layers for kind in self.attention if kind.is_idle)
         return idle + sum(part.layers for part in self.dense_parts if part.is_idle)
 
     @property
     def passed_blocks(self) -> int:
-        """Number of blocks that text goes through."""
+        """Number of blocks that text passes."""
         return self.blocks - self.idle_blocks
 
     @property
     def passed_layers(self) -> float:
-        """Number of layers that text goes through; a layer is two blocks."""
+        """Number of layers that text passes; a layer is two blocks."""
         return self.passed_blocks / 2
 
     @property
@@ -231,23 +234,25 @@ class ModelShape(Description):
 
     @cached_property
     def view_tokens(self) -> int:
-        """Most tokens that a query reads in layers of a limited view; 0 where there are none.
+        """Maximum number of tokens in the limited view of a query; 0 without such layers.
 
         It is the length of the window or of the chunk, or the number of tokens that an indexer
-        chooses. A model has one such size.
+        chooses.
+        A model has at most one such size.
         """
         return max((kind.view_tokens for kind in self.attention), default=0)
 
     @cached_property
     def view_is_chunked(self) -> bool:
-        """Whether the limited view begins anew with each chunk."""
+        """Whether the limited view restarts with each chunk."""
         return any(kind.is_chunked for kind in self.attention)
 
     def last_layers(self, count: int) -> Self:
         """Return a model of the last `count` layers, with the embedding and the output head.
 
-        Such a model predicts tokens further ahead (DeepSeek-V3, arXiv 2412.19437, section 2.2). Of
-        layers of several kinds it has those that see the whole context.
+        Such a model predicts several tokens (DeepSeek-V3, arXiv 2412.19437, section 2.2). If a
+        model has
+        layers of several kinds, the result has those with full attention.
         """
         update: dict[str, object] = {"layers": count}
         if self.experts is not None:

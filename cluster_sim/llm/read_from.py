@@ -1,4 +1,4 @@
-"""ReadFrom: from which keys of a file something of a model was read."""
+"""ReadFrom: keys of a file from which a property of a model was read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cluster_sim.schema import Description
 Topic = Literal[
     "layers", "hidden", "attention", "feed_forward", "vocabulary", "max_context", "precision"
 ]
-"""Something that a file says of a model."""
+"""Topic of keys that describe a model."""
 
 
 class ReadFrom(Description):

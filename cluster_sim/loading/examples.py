@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from cluster_sim.schema import example_names, example_path, examples_folder, read_text
 
 _STUDIES = ("claims", "sweep", "capacity")
-"""Sections of a file that a command of the same name answers."""
+"""Sections of a file, each of which the command of the same name answers."""
 _REFERENCE = re.compile(r"(?<=scenario: )(\w+)\.yaml\b")
-"""Scenario that a file of claims names, which lies beside it."""
+"""Scenario in the same folder that a file of claims names."""
 _TRACE = re.compile(r"(?m)^  trace: .*\bpath:")
 """Trace of a file, which is not shipped."""
 

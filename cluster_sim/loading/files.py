@@ -1,4 +1,4 @@
-"""Scenario files: variants merged, values set from outside, everything checked."""
+"""Scenario files: merging of variants, overrides, and all checks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from cluster_sim.errors import Fault, ScenarioError
 from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.loading.variants import name_faults, one_variant, variant_names
+from cluster_sim.scenario.renamed_keys import NEW_NAMES, NEW_NAMES_IN_FILES
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity, StudySections, Sweep
 from cluster_sim.schema import (
@@ -23,10 +24,11 @@ from cluster_sim.schema import (
     read_yaml,
     under,
     user_file,
+    with_new_names,
 )
 
 _OF_MODELS = {"model_type", "architectures", "hidden_size", "num_hidden_layers"}
-"""Keys of a model's config.json, some of which each of these files has."""
+"""Keys of a model's config.json. Every such file has some of them."""
 
 
 def load_scenario(
@@ -35,21 +37,36 @@ def load_scenario(
     overrides: Mapping[str, Any] | None = None,
     seed: int | None = None,
 ) -> Scenario:
-    """Return the scenario in the file at `path`.
+    """Return one scenario of a file.
 
     Parameters
     ----------
+    path
+        Scenario file, or `example:NAME` for a scenario that ships with the package.
     variant
-        Name of the variant, where the file has several.
+        Name of the variant. Default: the only variant, or the file without variants.
     overrides
-        Values by dotted key, such as {"cluster.pools[0].nodes": 2}, applied last.
+        Values by dotted key, such as {"cluster.pools[0].nodes": 2}, which are applied last.
+        Quantities are texts with their unit, as in the file: {"duration": "5 min"}.
     seed
-        Seed in place of the file's.
+        Seed that replaces the seed of the file.
+
+    Returns
+    -------
+    Scenario
+        Description of the run. It is frozen, and quantities in it are in SI units.
 
     Raises
     ------
     ScenarioError
-        The file has faults, all of which are told, or a variant must be named.
+        The file has faults, all of which are named, or it has several variants and none is given.
+
+    Examples
+    --------
+    >>> import cluster_sim
+    >>> scenario = cluster_sim.load_scenario("example:burst_70b", "cs3", {"duration": "5 min"})
+    >>> scenario.model.name, scenario.duration_s
+    ('Llama 3.3 70B', 300.0)
     """
     document = open_scenarios(path).document
     sets = [(key, value, f"override {key}") for key, value in (overrides or {}).items()]
@@ -57,7 +74,7 @@ def load_scenario(
     if variant is None and names:
         if len(names) > 1:
             raise ScenarioError.at(
-                document.place(("variants",)), f"has the variants {', '.join(names)}; name one"
+                document.place(("variants",)), f"got no variant; expected one of {', '.join(names)}"
             )
         variant = names[0]
     return _one(document, variant, sets, seed)
@@ -69,14 +86,37 @@ def load_variants(
     sets: Sequence[str] = (),
     seed: int | None = None,
 ) -> list[Scenario]:
-    """Return every variant of a file, or those that are named, with `key=value` texts applied.
+    """Return all variants of a file, or the named ones, with `key=value` texts applied.
 
     A file without variants gives one scenario.
+
+    Parameters
+    ----------
+    path
+        Scenario file, or `example:NAME` for a scenario that ships with the package.
+    variants
+        Names of the variants. Default: all variants.
+    sets
+        `key=value` texts, as of the option `--set`, which are applied to each variant.
+    seed
+        Seed in place of the file's.
+
+    Returns
+    -------
+    list of Scenario
+        Scenarios in the order of the names or of the file.
 
     Raises
     ------
     ScenarioError
-        Some of them have faults; those of all are told.
+        Some variants have faults; those of all variants are named.
+
+    Examples
+    --------
+    >>> import cluster_sim
+    >>> scenarios = cluster_sim.load_variants("example:what_saturates", sets=["duration=1 min"])
+    >>> [scenario.title for scenario in scenarios]
+    ['what-saturates/b200', 'what-saturates/cs3']
     """
     document = open_scenarios(path).document
     wanted: list[str | None] = list(variants) or list(variant_names(document)) or [None]
@@ -93,7 +133,7 @@ def load_variants(
 
 
 def question_of(path: str | Path) -> str:
-    """Return the question that a scenario file asks: its comment at the top, or nothing."""
+    """Return the question of a scenario file: its comment at the top, or an empty text."""
     lines = read_text(user_file(path)).lstrip("\ufeff").splitlines()
     return " ".join(
         line.lstrip("# ").rstrip() for line in takewhile(lambda line: line.startswith("#"), lines)
@@ -102,11 +142,11 @@ def question_of(path: str | Path) -> str:
 
 @dataclass(frozen=True)
 class ScenarioFile:
-    """A scenario file, read once, from which many scenarios are made."""
+    """A scenario file that is read once, and from which many scenarios are made."""
 
     document: Document
     sets: tuple[str, ...]
-    """`key=value` texts that hold for all scenarios of the file."""
+    """Texts `key=value` that apply to all scenarios of the file."""
     sweep: Sweep | None
     """Section `sweep` of the file."""
     capacity: Capacity | None
@@ -114,15 +154,15 @@ class ScenarioFile:
 
     @property
     def variants(self) -> list[str]:
-        """Names of the variants; empty where the file has none."""
+        """Names of the variants; empty if the file has none."""
         return list(variant_names(self.document))
 
     def place(self, *trail: str | int) -> str:
-        """Return where the value at `trail` was written, for messages."""
+        """Return the location of the value at `trail`, for messages."""
         return self.document.place(trail)
 
     def written(self, variant: str | None = None) -> Any:
-        """Return what the file says of one variant, names of the catalog as they are written."""
+        """Return the content of the file for one variant, with catalog names as they are written."""
         with looking_in(Path(self.document.file).parent):
             return _set(one_variant(self.document, variant), self.sets)[0].data
 
@@ -142,9 +182,9 @@ class ScenarioFile:
         values
             Values by dotted key.
         seed
-            Seed in place of the file's.
+            Seed that replaces the seed of the file.
         where
-            What asked for the values, for messages.
+            Origin of the values, for messages.
 
         Raises
         ------
@@ -156,14 +196,25 @@ class ScenarioFile:
 
 
 def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
-    """Return the file at `path`, its `sweep` and `capacity` checked, its scenarios not yet.
+    """Return the file at `path`. Its `sweep` and `capacity` are checked, its scenarios are not yet.
 
     Raises
     ------
     ScenarioError
         The file cannot be read, or these two sections have faults.
     """
-    document = read_yaml(user_file(path))
+    return scenarios_of(read_yaml(user_file(path)), sets)
+
+
+def scenarios_of(document: Document, sets: Sequence[str] = ()) -> ScenarioFile:
+    """Return the scenarios of a document, its `sweep` and `capacity` checked, others not yet.
+
+    Raises
+    ------
+    ScenarioError
+        These two sections have faults, or the document is no scenario.
+    """
+    document = with_new_names(document, NEW_NAMES_IN_FILES)
     _no_model(document)
     asked = {key: document.data[key] for key in StudySections.model_fields if key in document.data}
     questions = describe(StudySections, Document(asked, document.file, document.places))
@@ -173,7 +224,7 @@ def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
 
 
 def _no_model(document: Document) -> None:
-    """Raise ScenarioError where a file is a model's config.json in place of a scenario."""
+    """Raise ScenarioError if a file is a model's config.json instead of a scenario."""
     keys = document.data.keys()
     if _OF_MODELS & keys and not {"cluster", "workload", "variants"} & keys:
         raise ScenarioError.at(
@@ -192,11 +243,12 @@ def _one(
     with looking_in(Path(document.file).parent):
         base, faults = _set(one_variant(document, variant), sets)
         for key, value, where in overrides:
-            base = overridden(base, key, value, where)
+            base = overridden(base, key, value, where, NEW_NAMES)
         if seed is not None:
             base = overridden(base, "seed", seed, "--seed")
         faults += name_faults(base)
         try:
+            base = with_new_names(base, NEW_NAMES)
             scenario = describe(Scenario, base)
         except ScenarioError as error:
             raise ScenarioError([*faults, *error.faults]) from error
@@ -208,7 +260,7 @@ def _one(
         ]
     except (OverflowError, ZeroDivisionError) as error:
         raise ScenarioError.at(
-            base.file, f"some number is too large or too small to reckon with{suffix}"
+            base.file, f"a number is too large or too small to compute with{suffix}"
         ) from error
     if faults:
         raise ScenarioError(faults)
@@ -216,11 +268,11 @@ def _one(
 
 
 def _set(base: Document, sets: Sequence[str]) -> tuple[Document, list[Fault]]:
-    """Apply `key=value` texts to `base`; return what is wrong with those that do not apply."""
+    """Apply `key=value` texts to `base`. Return the faults of texts that do not apply."""
     faults: list[Fault] = []
     for text in sets:
         try:
-            base = override(base, text)
+            base = override(base, text, NEW_NAMES)
         except ScenarioError as error:
             faults += error.faults
     return base, faults

@@ -1,11 +1,12 @@
-"""A share of a large fleet in place of all of it.
+"""Simulation of a share of a large fleet.
 
-It has fewer replicas and traffic that is thinned in proportion; totals are multiplied back.
+The sample has fewer replicas and proportionally thinned traffic. Totals are multiplied back.
 
-Arrivals that are Poisson, whatever their rate does over time, stay so when each is kept with the
-same probability, at a rate that is smaller by it (Kingman, Poisson Processes, 1993, ch. 5). Routers
-that look at one replica or two then see what they see in the whole fleet, up to 1 / replicas
-(Mitzenmacher, IEEE TPDS 12(10), 2001); those that look at all replicas choose among fewer.
+Poisson arrivals, also with a rate that changes over time, stay Poisson if each arrival is kept with
+the same probability, at a rate that is smaller by this probability (Kingman, Poisson Processes,
+1993, ch. 5). Routers that look at one replica or two then see the same as in the whole fleet, up to
+1 / replicas (Mitzenmacher, IEEE TPDS 12(10), 2001). Routers that look at all replicas choose among
+fewer.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _SITE_LIMITS = {"events": "happens to some nodes", "rack_power_cap_w": "is share
 
 
 def faults(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
-    """Yield why the scenario cannot be sampled as it asks; nothing where it does not ask."""
+    """Yield why the scenario cannot be sampled; nothing if it has no `sample`."""
     if (one_in := scenario.sample) is None:
         return
     for index, pool in enumerate(scenario.cluster.pools):
@@ -30,20 +31,21 @@ def faults(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
     if not scenario.cluster.admission.refuses_nobody:
         yield (
             ("cluster", "admission"),
-            "limits of a whole fleet cannot be sampled; expected accept_all",
+            "`sample` does not support limits of a whole fleet; expected accept_all",
         )
     for key, what in _SITE_LIMITS.items():
         if scenario.site is not None and getattr(scenario.site, key):
             yield (
                 ("site", key.removesuffix("_w")),
-                f"what {what} of a whole fleet cannot be sampled",
+                f"`sample` does not support a limit that {what} of a whole fleet",
             )
     arrivals = scenario.workload.arrivals
     if arrivals is None or not arrivals.can_be_thinned:
+        got = "a trace or sessions" if arrivals is None else arrivals.name()
         *names, last = [each.name() for each in ARRIVAL_PROCESSES if each.can_be_thinned]
         yield (
             ("workload",),
-            f"thinned, this traffic would be of another kind; with 'sample' wanted arrivals that are {', '.join(names)} or {last}",
+            f"`sample` supports {', '.join(names)} and {last} arrivals; got {got}",
         )
         return
     for key, count in arrivals.fleet_counts().items():
@@ -52,13 +54,13 @@ def faults(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
 
 
 def _no_multiple(count: int, one_in: int) -> str:
-    return f"{count} cannot be sampled 1/{one_in}; expected a multiple of {one_in}"
+    return f"got {count} with a sample of 1/{one_in}; expected a multiple of {one_in}"
 
 
 def sampled(scenario: Scenario) -> Scenario:
-    """Return what is simulated of a scenario that asks for a sample; other scenarios as they are.
+    """Return the simulated sample of a scenario with `sample`, or the scenario itself without it.
 
-    Each node of the sample stands for several.
+    Each node of the sample represents several.
     """
     one_in, arrivals = scenario.sample, scenario.workload.arrivals
     if one_in is None:

@@ -1,7 +1,7 @@
 """Memory of activations: memory of one step in addition to weights and KV cache.
 
-Before vLLM sizes the KV cache, it runs one step with the maximum number of tokens, samples a token
-for the maximum number of sequences, and reserves the highest memory use. The two phases follow each
+Before vLLM sizes the KV cache, it runs one step with the maximum number of tokens, samples one
+token for the maximum number of sequences, and reserves the highest memory use. The two phases follow each
 other, so the larger one counts. Source: vLLM 0.8 to 0.33, `v1/worker/gpu_worker.py`
 determine_available_memory, `v1/worker/gpu_model_runner.py` profile_run and _dummy_sampler_run.
 

@@ -1,1 +1,1 @@
-"""Runs and studies as others read them: pages that open anywhere."""
+"""Reports: HTML pages about runs and studies that need no network."""

@@ -1,4 +1,4 @@
-"""One HTML page of runs and studies that opens offline: nothing in it is loaded from anywhere."""
+"""One HTML page about runs and studies. The page loads nothing, so it opens offline."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ _AS_CHARTS = (
     "ttft_over_time",
     "ttft_tpot_scatter",
 )
-"""Figures whose content the page's charts have; the others are drawn as they are."""
+"""Figures that the page replaces by interactive charts; all other figures are pictures."""
 _GENERATOR = b'<meta name="generator" content="cluster-sim'
-_BEGINNING_BYTES = 1 << 16  # in which a page says what made it
+_BEGINNING_BYTES = 1 << 16  # of a page, in which its generator is named
 
 
 @dataclass(frozen=True)
 class _Runs:
-    """The part of a page about runs."""
+    """Part of a page about runs."""
 
     views: list[View]
     verdict: list[str]
@@ -62,7 +62,7 @@ class _Runs:
     figures_used: Table
     counted: str
     reproduce: list[tuple[View, str, str]]
-    """Runs, the hash of the scenario of each, and the scenario."""
+    """Each run with the SHA-256 of its scenario and the text of its scenario."""
 
 
 def page(
@@ -71,19 +71,28 @@ def page(
     question: str = "",
     title: str = "",
 ) -> str:
-    """Return the page of these runs and studies, in this order.
+    """Return an HTML page about runs and studies.
 
     Parameters
     ----------
+    results
+        Runs in the order in which they are shown.
+    studies
+        Studies in the order in which they are shown, below the runs.
     question
-        What is asked. Default: what the scenario file of a run asks.
+        Question that the page answers. Default: the first comment of a run's scenario file.
     title
         Title of the page. Default: the names of scenarios and studies.
+
+    Returns
+    -------
+    str
+        Text of the page.
 
     Raises
     ------
     ScenarioError
-        There is nothing to report.
+        There are no runs and no studies.
     """
     if not results and not studies:
         raise ScenarioError.at(
@@ -124,12 +133,29 @@ def write(
     question: str = "",
     title: str = "",
 ) -> Path:
-    """Write `page` to a file, whole or not at all, and return its path.
+    """Write an HTML page about runs and studies to a file, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        File to write. An existing report is replaced.
+    results, studies, question, title
+        Content of the page, see `page`.
+
+    Returns
+    -------
+    Path
+        Path of the file.
 
     Raises
     ------
     ScenarioError
-        The file cannot be written, or one is there that is no report.
+        The file cannot be written, or it exists and is no report.
+
+    Examples
+    --------
+    >>> write("report.html", [load_results("runs/small")])  # doctest: +SKIP
+    PosixPath('report.html')
     """
     path = Path(path)
     try:
@@ -141,7 +167,7 @@ def write(
 
 
 def _refuse_what_is_no_report(path: Path) -> None:
-    """Raise ScenarioError where a file is there that is neither empty nor a report of ours."""
+    """Raise ScenarioError if the file exists and is neither empty nor a report of cluster-sim."""
     if not path.is_file():
         return
     with path.open("rb") as file:
@@ -149,8 +175,7 @@ def _refuse_what_is_no_report(path: Path) -> None:
     if beginning and _GENERATOR not in beginning:
         raise ScenarioError.at(
             str(path),
-            "is there already and is no report of cluster-sim; expected another -o FILE, or that "
-            "file moved away",
+            "exists and is no report of cluster-sim; choose another -o FILE, or move the file away",
         )
 
 
@@ -182,7 +207,7 @@ def _runs(results: Sequence[Results], swings: Sequence[tuple[str, float]]) -> _R
 
 
 def _pictures(results: Sequence[Results]) -> list[Picture]:
-    """Return figures that are no charts of the page, those left out that have nothing to show."""
+    """Return the figures that the page shows as pictures; figures that cannot be drawn are omitted."""
     pictures = []
     for name in figures.NAMES:
         if name not in _AS_CHARTS:
@@ -208,18 +233,18 @@ def _template() -> Template:
 
 
 def _shown(value: object) -> object:
-    """Return what a page shows of a value; Jinja then escapes it."""
+    """Return a value as a page shows it: control characters are spelled; Jinja escapes the rest."""
     return visible(value) if type(value) is str else value
 
 
 def _for_script(data: Any) -> str:
-    """Return JSON that may stand inside a script element: nothing in it can end that."""
+    """Return JSON for a script element; no text in it can end the element."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """Return the policy by which a page loads nothing, and runs its own scripts only."""
+    """Return the content security policy: the page loads nothing and runs only its scripts."""
     allowed = " ".join(map(_hash, scripts))
     return (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
@@ -228,5 +253,5 @@ def _policy(scripts: Sequence[str]) -> str:
 
 
 def _hash(script: str) -> str:
-    """Return the hash by which a policy names a script."""
+    """Return the hash of a script as a content security policy writes it."""
     return f"'sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -1,4 +1,4 @@
-"""Figures inside a page: drawn once, as they are in papers."""
+"""Figures inside a page, as pictures."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LARGEST_BYTES = 300_000
-"""Size of a vector file beyond which a picture of points is smaller."""
+"""Maximum size of an SVG; a larger figure is a PNG [bytes]."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as a data URI, and what it shows in words."""
+    """Figure as a data URI, with its content in words."""
 
     uri: str
+    """Data URI of the picture."""
     text: str
+    """Headline and titles of the figure."""
 
 
 def picture(figure: Figure) -> Picture:
-    """Return `figure` as SVG, or as PNG where it has very much in it."""
+    """Return a figure as SVG, or as PNG if the SVG would be larger than 300 kB."""
     drawn = BytesIO()
     with rc_context({"svg.hashsalt": "cluster-sim"}), all_letters(figure):
         figure.savefig(

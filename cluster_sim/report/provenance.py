@@ -1,4 +1,4 @@
-"""Every figure of the catalog that runs used: its source, and how far it is to be trusted."""
+"""Catalog figures that runs used, with source and confidence."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import (
     CATALOG,
     Description,
+    Figure,
     catalog_entry,
+    catalog_figures,
     catalog_names,
-    figures,
+    entry_name,
     read_yaml,
 )
 from cluster_sim.workload.presets import Preset
 
 CONFIDENCES = ("low", "medium", "high")
 _ELSEWHERE = ("device", "network", "prices")
-"""Keys that name another entry, which is listed by itself."""
+"""Keys that name another entry of the catalog; that entry is listed separately."""
 _OF_WORKLOADS = (
     "arrivals",
     "prompt_tokens",
@@ -33,31 +35,39 @@ _OF_WORKLOADS = (
 
 @dataclass(frozen=True)
 class Used:
-    """One figure, and in which runs it was used."""
+    """Catalog figure with the runs that used it."""
 
     entry: str
-    """Name of its entry in the catalog."""
+    """Name of the catalog entry."""
     path: str
+    """Keys that lead to the figure in the entry."""
     value: str
+    """Value with its unit."""
     source: str
-    """Whole citation of its source."""
+    """Citation of the source."""
     confidence: str
+    """Confidence: low, medium or high."""
     note: str
+    """Note on the figure; may be empty."""
     runs: tuple[str, ...]
+    """Labels of the runs that used the entry."""
+    kind: str
+    """Folder of the catalog that holds the entry."""
+    figure: Figure
+    """Figure of the catalog."""
     changed: tuple[str, ...]
-    """Runs whose scenario has another value there."""
+    """Labels of the runs whose scenario has another value for the figure."""
 
 
 def used(scenarios: dict[str, Scenario]) -> list[Used]:
-    """Return the figures of all catalog entries that are in `scenarios`, the least trusted first.
+    """Return the figures of all catalog entries in some scenarios, lowest confidence first.
 
-    An entry is known by its name. What a scenario says in place of the catalog is told apart by
-    comparing the two.
+    An entry is recognised by its name. A scenario's changes to an entry are found by comparing both.
 
     Parameters
     ----------
     scenarios
-        Scenarios by the label of their runs.
+        Scenario of each run, by the label of the run.
     """
     runs: dict[tuple[str, str], list[str]] = {}
     changed: dict[tuple[str, str, str], list[str]] = {}
@@ -79,6 +89,8 @@ def used(scenarios: dict[str, Scenario]) -> list[Used]:
             figure.confidence,
             figure.note,
             tuple(labels),
+            kind,
+            figure,
             tuple(changed.get((kind, name, figure.path), ())),
         )
         for (kind, name), labels in runs.items()
@@ -92,17 +104,17 @@ def _rank(confidence: str) -> int:
 
 
 def entries(scenario: Scenario) -> Iterator[tuple[str, str, frozenset[str]]]:
-    """Yield kind, name, and paths of other values, of each catalog entry in a scenario.
+    """Yield the catalog entries in a scenario: kind, name, and paths of values that differ.
 
-    An entry comes as often as it is there.
+    An entry that the scenario uses several times is yielded several times.
     """
     for kind, part in _parts(scenario):
         ours = _leaves(part.model_dump(mode="json", by_alias=True, exclude={"read_from"}))
         named = [
             (name, _differing(ours, _leaves(_described(type(part), kind, name))))
-            for name in _names(kind).get(getattr(part, "name", ""), ())
+            for name in _names(kind).get(entry_name(getattr(part, "name", "")), ())
         ]
-        if named:  # of entries of one name the nearest: releases of an engine share theirs
+        if named:  # releases of an engine share a name: the entry with the fewest differences
             name, other = min(named, key=lambda entry: len(entry[1]))
             yield kind, name, other
     for name in catalog_names("workloads"):
@@ -142,7 +154,7 @@ def _differing(ours: dict[str, Any], theirs: dict[str, Any]) -> frozenset[str]:
 
 @cache
 def _names(kind: str) -> dict[str, list[str]]:
-    """Names of the catalog by the names that its entries give themselves."""
+    """Return the names of catalog entries by the value of their key `name`."""
     names: dict[str, list[str]] = {}
     for name in catalog_names(kind):
         names.setdefault(str(catalog_entry(kind, name).get("name")), []).append(name)
@@ -162,15 +174,16 @@ def _preset(name: str) -> Preset:
 
 @cache
 def _figures(kind: str, name: str) -> tuple[Any, ...]:
-    """Return the figures of an entry with a source, but for the names of other entries."""
-    data = read_yaml(CATALOG / kind / f"{name}.yaml").data
+    """Return the figures of an entry that have a source, without names of other entries."""
     beside = (
         (*_ELSEWHERE, "name", "matches", "misses")
         if kind != "workloads"
         else ("name", "lasts", "matches", "misses")
     )
     return tuple(
-        figure for figure in figures(data) if figure.source and _root(figure.path) not in beside
+        figure
+        for figure in catalog_figures(kind, name)
+        if figure.source and _root(figure.path) not in beside
     )
 
 
@@ -212,7 +225,7 @@ def _sources() -> dict[str, Any]:
 
 
 def confidence_counts(figures_used: Sequence[Used]) -> dict[str, int]:
-    """Return how many figures are of each confidence, the least first."""
+    """Return the number of figures of each confidence, lowest confidence first."""
     return {
         confidence: sum(figure.confidence == confidence for figure in figures_used)
         for confidence in CONFIDENCES

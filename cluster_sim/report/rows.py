@@ -1,4 +1,4 @@
-"""Rows of any table that a page shows: Parquet, CSV or JSON."""
+"""Reader of tables of any kind for a page: Parquet, CSV or JSON."""
 
 from __future__ import annotations
 
@@ -14,12 +14,22 @@ from cluster_sim.schema import read_json
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a file, as mappings by column.
+    """Return the rows of a table in a file.
+
+    Parameters
+    ----------
+    path
+        File of a table: .parquet, .csv (numbers are parsed) or .json (a list of objects).
+
+    Returns
+    -------
+    list
+        Rows, each a mapping by column.
 
     Raises
     ------
     ScenarioError
-        The file cannot be read, or holds no table.
+        The file cannot be read, or it holds no table.
     """
     try:
         rows = _read(path)
@@ -31,7 +41,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _read(path: Path) -> Any:
-    """Return what a file holds."""
+    """Return the content of a file."""
     match path.suffix.lower():
         case ".parquet":
             return pq.read_table(path).to_pylist()
@@ -51,7 +61,7 @@ def _read(path: Path) -> Any:
 
 
 def _number(text: str | None) -> float | str | None:
-    """Return the number that a cell holds, else its text, or None where it is empty."""
+    """Return the content of a cell: a number, a text, or None if the cell is empty."""
     try:
         return float(text) if text else None
     except ValueError:

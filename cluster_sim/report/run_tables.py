@@ -1,4 +1,4 @@
-"""Tables of a page about runs: headlines, scenarios, every field, and figures of the catalog."""
+"""Tables of a page about runs: headlines, scenarios, all metrics, and catalog figures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from cluster_sim.scenario.describe import described
 
 
 def headlines(shown: Sequence[View]) -> Table:
-    """Return the metrics that tell runs apart at a glance."""
-    nothing = {"failed": 0, "rejected": 0}  # of which there is nothing to say
+    """Return the table of the most important metrics, one row per run."""
+    nothing = {"failed": 0, "rejected": 0}  # values that need no column
     names = [
         name
         for name in HEADLINES
@@ -25,7 +25,7 @@ def headlines(shown: Sequence[View]) -> Table:
         for view in shown
     ]
     return Table(
-        "Runs beside each other",
+        "Main metrics of the runs",
         ["run", *map(heading, names)],
         rows,
         [view.number for view in shown],
@@ -33,7 +33,7 @@ def headlines(shown: Sequence[View]) -> Table:
 
 
 def reasons(shown: Sequence[View]) -> Table:
-    """Return the reasons why requests got no answer, as the table of `cluster-sim run` has them."""
+    """Return the table of the reasons why requests got no answer, with their numbers per run."""
     of_runs = [unanswered(view.results) for view in shown]
     outcomes: tuple[Outcome, ...] = ("failed", "rejected")
     rows = [
@@ -53,7 +53,7 @@ def reasons(shown: Sequence[View]) -> Table:
 
 
 def scenarios(shown: Sequence[View]) -> Table:
-    """Return what was simulated, run beside run."""
+    """Return the table of the simulated scenarios, one column per run."""
     texts = [
         described(
             view.results.scenario,
@@ -67,7 +67,7 @@ def scenarios(shown: Sequence[View]) -> Table:
     names = dict.fromkeys(name for of_run in texts for name in of_run)
     rows = [[Cell(name), *(Cell(of_run.get(name, "–")) for of_run in texts)] for name in names]
     return Table(
-        "What was simulated",
+        "Simulated scenarios",
         ["", *(view.label for view in shown)],
         rows,
         [view.number for view in shown],
@@ -76,7 +76,7 @@ def scenarios(shown: Sequence[View]) -> Table:
 
 
 def fields(shown: Sequence[View]) -> Table:
-    """Return every number of the summaries, those of classes and pools too."""
+    """Return the table of all numbers of the summaries, with classes and pools."""
     flat = [_flat(view.summary) for view in shown]
     rows = []
     for name in dict.fromkeys(name for fields in flat for name in fields):
@@ -84,7 +84,7 @@ def fields(shown: Sequence[View]) -> Table:
         title = Cell(f"{part}{colon}{heading(field)}")
         rows.append([title, *(cell(field, fields.get(name)) for fields in flat)])
     return Table(
-        "Every field of the summaries",
+        "All metrics",
         ["field", *(view.label for view in shown)],
         rows,
         [view.number for view in shown],
@@ -93,10 +93,10 @@ def fields(shown: Sequence[View]) -> Table:
 
 
 def _flat(summary: dict[str, Any]) -> dict[str, Any]:
-    """Return the numbers of a summary, those of classes and pools as `PART: FIELD`."""
+    """Return the numbers of a summary; numbers of classes and pools have keys `PART: FIELD`."""
     flat = _numbers(summary)
     pools = summary.get("pools", {})
-    # of one pool alone the same would stand twice
+    # the metrics of a single pool are those of the run
     for parts in (summary.get("classes", {}), pools if len(pools) > 1 else {}):
         for part, fields in parts.items():
             flat |= {f"{part}: {name}": value for name, value in _numbers(fields).items()}
@@ -108,9 +108,9 @@ def _numbers(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def figures_used_table(figures_used: Sequence[Used]) -> Table:
-    """Return the figures of the catalog that runs used."""
+    """Return the table of the catalog figures that runs used."""
     return Table(
-        "Figures of the catalog entries that the runs name",
+        "Figures of the catalog entries that the runs use",
         ["entry", "figure", "value", "confidence", "source", "note", "used by"],
         [_figure_cells(figure) for figure in figures_used],
     )

@@ -1,4 +1,4 @@
-"""The part of a page about a study: a sweep's folder, a table of capacity, or any rows."""
+"""Part of a page about a study: a sweep, a table of capacity or sensitivity, or any table."""
 
 from __future__ import annotations
 
@@ -23,57 +23,64 @@ from cluster_sim.results.metrics.table import METRICS
 from cluster_sim.typing import Array
 
 _EACH = 1000
-"""Number from which the lines of the first study are numbered, those of the next from twice as far,
-so that none has a run's number."""
+"""Distance between the first line numbers of two studies. Lines of the first study are numbered from
+1000, so that no line has the number of a run."""
 _METRICS = ("p99_ttft_ms", "p99_tpot_ms", "p99_e2el_ms", "slo_attainment")
 _MOST_CHARTS = 24
 _MOST_ROWS = 2000
-"""Number of rows of a table in a page; all are in the study's own file."""
+"""Maximum number of rows of a table in a page; the study's file has all rows."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """Figures and a table under one heading."""
+    """Charts, figures and a table under one heading."""
 
     heading: str
+    """Heading of the study."""
     text: str
+    """Sentence below the heading."""
     pictures: list[Picture]
+    """Figures of the study."""
     table: Table
+    """Table of the study's rows."""
     swings: tuple[tuple[str, float], ...] = ()
-    """Figures on which the outcome of a sensitivity hangs, and by how much of it."""
+    """Catalog figures of a sensitivity, with their effect as a share of the metric."""
     charts: list[Chart] = field(default_factory=list)
+    """Interactive charts of the study."""
     lines: list[Line] = field(default_factory=list)
-    """Lines that the charts and the table show and hide together."""
+    """Lines that a reader may show or hide in charts and table."""
 
 
 class _Axes(NamedTuple):
-    """Axes of a sweep, by what they are drawn as."""
+    """Axes of a sweep that are drawn."""
 
     along: str
-    """Column of the rate."""
+    """Column of the rate, the x axis."""
     by: str | None
-    """Column of which each value has a line; None where there is one line."""
+    """Column with one line per value; None if there is one line."""
     rest: list[str]
-    """Columns of which each combination has charts of its own."""
+    """Columns with separate charts per combination of their values."""
 
 
 def is_study(path: Path) -> bool:
-    """Return whether there is a study at `path`, and not a run."""
+    """Return whether a path holds a study, and not a run."""
     return path.is_file() or (path / "sweep.parquet").is_file()
 
 
 def read(path: Path, place: int = 0) -> Study:
-    """Return the study at `path`: the folder of a sweep, a Parquet file, or rows as CSV or JSON.
+    """Return the study at a path.
 
     Parameters
     ----------
+    path
+        Folder of a sweep, or table in a .parquet, .csv or .json file.
     place
-        Place of the study in the page.
+        Index of the study in the page.
 
     Raises
     ------
     ScenarioError
-        There is no study.
+        The path holds no study.
     """
     if path.is_dir():
         return _sweep(path, _EACH * (place + 1))
@@ -97,15 +104,22 @@ def read(path: Path, place: int = 0) -> Study:
 
 
 def of_table(heading: str, text: str, rows: list[Mapping[str, Any]]) -> Study:
-    """Return a study of rows that somebody else made, such as a table of claims.
+    """Return a study of rows from any source, such as a table of claims.
 
-    Names of columns are headings, units at their end.
+    Parameters
+    ----------
+    heading
+        Heading of the study.
+    text
+        Sentence below the heading.
+    rows
+        Rows, each a mapping by column. Headings are the names of columns with their units.
     """
     return Study(heading, text, [], of_rows(heading, rows[:_MOST_ROWS]))
 
 
 def _sweep(folder: Path, first: int) -> Study:
-    """Return the study of a sweep's folder, whose lines are numbered from `first` on."""
+    """Return the study of a sweep's folder; the number of its first line is `first`."""
     rows = study.read(folder).to_pylist()
     done = study.points(study.read(folder))
     axes = _axes(done)
@@ -122,7 +136,7 @@ def _sweep(folder: Path, first: int) -> Study:
     more = f" {_count(rows, str(folder / 'sweep.parquet'))}" if len(rows) > _MOST_ROWS else ""
     return Study(
         f"Sweep: {folder.name}",
-        f"{len(rows):,} points, {len(done):,} of them done.{more}",
+        f"{len(rows):,} points, {len(done):,} done.{more}",
         _pictures(folder),
         points,
         (),
@@ -143,7 +157,7 @@ def _columns(rows: list[Row], done: list[Row]) -> list[str]:
 
 
 def _axes(rows: list[Row]) -> _Axes | None:
-    """Return the axes of a sweep; None where no rate varies."""
+    """Return the axes of a sweep; None if no rate varies."""
     names = study.varied(rows)
     try:
         along = rate_axis(rows, names)
@@ -155,7 +169,7 @@ def _axes(rows: list[Row]) -> _Axes | None:
 
 
 def _lines(rows: list[Row], axes: _Axes, first: int) -> dict[Any, Line]:
-    """Return a line for each value of an axis; one in all without it."""
+    """Return the line of each value of an axis; a single line without such an axis."""
     if axes.by is None:
         return {None: line(first, 0, "all points")}
     return {
@@ -165,7 +179,7 @@ def _lines(rows: list[Row], axes: _Axes, first: int) -> dict[Any, Line]:
 
 
 def _charts(rows: list[Row], axes: _Axes, lines: Mapping[Any, Line]) -> Iterator[Chart]:
-    """Yield metrics against the rate, means over replications.
+    """Yield charts of metrics over the rate, as means over replications.
 
     There is a chart for each metric and each combination of the other axes.
     """
@@ -181,7 +195,7 @@ def _charts(rows: list[Row], axes: _Axes, lines: Mapping[Any, Line]) -> Iterator
             name = heading(metric).partition(" [")[0]
             what = ": ".join(part for part in (facet, name) if part)
             yield Chart(
-                f"{what} against {study.without_unit(axes.along)}",
+                f"{what} over {study.without_unit(axes.along)}",
                 study.label(axes.along),
                 heading(metric),
                 series,
@@ -194,7 +208,7 @@ def _charts(rows: list[Row], axes: _Axes, lines: Mapping[Any, Line]) -> Iterator
 def _series(
     rows: list[Row], axes: _Axes, lines: Mapping[Any, Line], metric: str
 ) -> Iterator[Series]:
-    """Yield each line that has a point."""
+    """Yield the series of each line that has a point."""
     for value, look in lines.items():
         mine = [row for row in rows if axes.by is None or row[axes.by] == value]
         points = _means(mine, axes.along, metric)
@@ -204,9 +218,9 @@ def _series(
 
 
 def _means(rows: list[Row], along: str, metric: str) -> Array:
-    """Return rates, and means over replications in the unit of their heading (points, 2).
+    """Return rates, and means over replications in the unit of the metric's heading (points, 2).
 
-    Where no mean is known there is no point.
+    A rate without any value has no point.
     """
     scale = METRICS[metric].report_heading.scale
     known = study.grouped([row for row in rows if row.get(metric) is not None], [along])
@@ -217,14 +231,14 @@ def _means(rows: list[Row], along: str, metric: str) -> Array:
 
 
 def _count(rows: list[dict[str, Any]], file: str) -> str:
-    """Return how many rows there are, and where all of them are."""
+    """Return a sentence about the number of rows, and the file with all rows."""
     if len(rows) > _MOST_ROWS:
-        return f"The first {_MOST_ROWS:,} of {len(rows):,} rows; all are in {file}."
+        return f"The first {_MOST_ROWS:,} of {len(rows):,} rows; {file} has all rows."
     return f"{len(rows):,} rows."
 
 
 def _pictures(path: Path) -> list[Picture]:
-    """Return the figures of a study, those left out whose columns its table does not have."""
+    """Return the figures of a study; figures whose columns the table lacks are omitted."""
     pictures = []
     for name in figures.STUDIES:
         try:

@@ -1,4 +1,4 @@
-"""Tables of a page: what stands in a cell, and what it is sorted by."""
+"""Tables of a page: cells with their texts and the values that they are sorted by."""
 
 from __future__ import annotations
 
@@ -30,28 +30,34 @@ HEADLINES = (
     "failed",
     "rejected",
 )
-"""Metrics that tell runs apart at a glance."""
+"""Metrics of the first table of a page."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Text of a cell, and the number that it stands for where it is one."""
+    """Cell of a table."""
 
     text: str
+    """Text that is shown."""
     value: float | None = None
+    """Number by which rows are sorted; None for a text."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table that sorts."""
+    """Table that a reader can sort."""
 
     caption: str
+    """Caption above the table."""
     columns: list[str]
+    """Headings of the columns."""
     rows: list[list[Cell]]
+    """Rows of cells."""
     runs: list[int | None] = field(default_factory=list)
-    """Number of the run or line that each row is hidden with, or where `across` each column after
-    the first."""
+    """Number of the run or line of each row (of each column after the first if `across`). Hiding the
+    run hides the row."""
     across: bool = False
+    """Whether runs are columns."""
 
     @cached_property
     def numeric(self) -> list[bool]:
@@ -63,16 +69,16 @@ class Table:
 
 
 def heading(name: str) -> str:
-    """Return a column as its heading, with its unit.
+    """Return the heading of a column, with its unit.
 
     >>> heading("slo_attainment"), heading("p99_ttft_ms"), heading("compute_utilisation"), heading("p5_usd_per_hour")
-    ('within SLO [%]', 'TTFT p99 [ms]', 'compute utilisation [%]', 'p5 of cost [USD/h]')
+    ('within SLO [%]', 'TTFT p99 [ms]', 'compute utilisation [%]', 'cost, p5 [USD/h]')
     """
     return _heading(name).text
 
 
 def cell(name: str, value: Any) -> Cell:
-    """Return a value under the heading of its column.
+    """Return the cell of a value, in the unit of its column's heading.
 
     >>> cell("slo_attainment", 0.9214).text, cell("p99_ttft_ms", 10801.66).text, cell("completed", None).text
     ('92.1', '10 802', '–')
@@ -93,7 +99,7 @@ def cell(name: str, value: Any) -> Cell:
 
 
 def _heading(name: str) -> Heading:
-    """Return the heading of a metric, or what the name of another column says."""
+    """Return the heading of a metric; for any other column, a heading from its name."""
     if name in METRICS:
         return METRICS[name].report_heading
     statistic, _, rest = name.partition("_")
@@ -114,14 +120,23 @@ def of_rows(
     columns: Iterable[str] | None = None,
     lines: Sequence[int | None] = (),
 ) -> Table:
-    """Return a table of any rows, headed by the names of columns with units.
+    """Return a table of any rows; headings are the names of columns with their units.
 
     Parameters
     ----------
+    caption
+        Caption of the table.
+    rows
+        Rows, each a mapping by column.
     columns
-        Columns in their order; by default all, in the order in which they come up.
+        Names of the columns in their order. Default: all columns, in the order of the rows.
     lines
-        Number of the run or line that each row is hidden with.
+        Number of the run or line that each row is hidden with. Default: rows are never hidden.
+
+    Examples
+    --------
+    >>> of_rows("Points", [{"p99_ttft_ms": 12.0}]).columns
+    ['TTFT p99 [ms]']
     """
     names = (
         list(columns)

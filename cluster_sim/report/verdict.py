@@ -1,8 +1,7 @@
-"""Sentences of a page about runs: the verdict, and what to be careful with."""
+"""Sentences of a page about runs: verdict and warnings."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,20 +10,26 @@ import numpy as np
 from cluster_sim.figures import style
 from cluster_sim.figures.timeline import peaks
 from cluster_sim.report.charts import View
-from cluster_sim.report.provenance import Used, confidence_counts
+from cluster_sim.report.provenance import Used
 from cluster_sim.results.metrics.slo_percentiles import percentile_key, percentiles_of
 from cluster_sim.results.metrics.verdict_text import percentile_text, slo_line
 from cluster_sim.results.unanswered import Outcome, unanswered
+from cluster_sim.studies.low_confidence import estimate, estimates_line
 
 _NEAR = 0.95
-_FEW = 10  # requests beyond a percentile
+_FEW = 10  # requests above a percentile, below which it is uncertain
 _OBJECTIVES = (("ttft", "TTFT"), ("tpot", "TPOT"), ("e2el", "E2E latency"))
 
 
 def verdict(shown: Sequence[View]) -> list[str]:
-    """Return a sentence about each run, then which does best, what tokens cost, and what fills up.
+    """Return the sentences of the verdict: each run, the best run, costs, fullest resources.
 
-    That about a run says whether it meets its objectives, as the command `run` does.
+    The sentence about a run has the verdict that the command `run` prints.
+
+    Parameters
+    ----------
+    shown
+        Runs of the page.
     """
     sentences = [_of_run(view) for view in shown]
     if (best := _best(shown)) is not None:
@@ -37,26 +42,26 @@ def verdict(shown: Sequence[View]) -> list[str]:
     if costs:
         sentences.append(f"A million output tokens cost {costs}.")
     filled = "; ".join(_fullest(view) for view in shown)
-    return [*sentences, f"What fills up most, in the bin where it is most: {filled}."]
+    return [*sentences, f"Fullest resource (maximum of a bin): {filled}."]
 
 
 def _fullest(view: View) -> str:
     shares = peaks(view.results, view.line)
     fullest = max(shares, key=lambda name: shares[name])
-    return f"{view.label}: {fullest}, {style.percent(min(shares[fullest], 1.0))}"
+    return f"{view.label} {fullest}, {style.percent(min(shares[fullest], 1.0))}"
 
 
 def _of_run(view: View) -> str:
     summary = view.summary
     if "slo_met" in summary:
-        return f"{view.label}: {slo_line(summary)}. {_answers('It', summary)}"
+        return f"{view.label}: {slo_line(summary)}. {_answers('The run', summary)}"
     return _answers(view.label, summary)
 
 
 def _answers(subject: str, summary: Mapping[str, Any]) -> str:
-    """Return what a run answers and how fast, at the percentile of its objectives."""
+    """Return a sentence about throughput and latencies, at the percentile of the SLO."""
     if not summary["completed"]:
-        return f"{subject} answers no request that counts."
+        return f"{subject} answers no counted request."
     percent = next(iter(percentiles_of(summary)), 99.0)
     latencies = ", ".join(
         f"{name} {style.duration(latency_ms / 1e3)}"
@@ -65,12 +70,12 @@ def _answers(subject: str, summary: Mapping[str, Any]) -> str:
     )
     text = f"{subject} answers {summary['request_throughput']:.3g} requests/s"
     if "slo_attainment" in summary:
-        text += f", {style.percent(summary['slo_attainment'])} of all within the SLO"
-    return f"{text}; at {percentile_text(percent)} {latencies}."
+        text += f"; {style.percent(summary['slo_attainment'])} of all requests are within the SLO"
+    return f"{text}. Latencies at {percentile_text(percent)}: {latencies}."
 
 
 def _best(shown: Sequence[View]) -> str | None:
-    """Return the best run: by attainment where all have objectives, else by the p99 of TTFT."""
+    """Return a sentence about the best run: by attainment if all have an SLO, else by TTFT."""
     if len(shown) < 2:
         return None
     if all("slo_attainment" in view.summary for view in shown):
@@ -83,7 +88,7 @@ def _best(shown: Sequence[View]) -> str | None:
     times = second.summary["p99_ttft_ms"] / p99_ms
     return (
         f"{first.label} has the shortest p99 of TTFT, {style.duration(p99_ms / 1e3)}; "
-        f"that of {second.label} is {times:.3g} times as long."
+        f"the next is {second.label} with {times:.3g} times as much."
     )
 
 
@@ -91,24 +96,26 @@ def _best_attainment(shown: Sequence[View]) -> str:
     first, *others = sorted(shown, key=lambda view: -view.summary["slo_attainment"])
     most = first.summary["slo_attainment"]
     if others[0].summary["slo_attainment"] == most:
-        return f"No run has more requests within the SLO than {first.label}, {style.percent(most)}."
+        return f"No run has a larger share of requests within the SLO than {first.label}: {style.percent(most)}."
     beside = ", ".join(
         f"{view.label} {style.percent(view.summary['slo_attainment'])}" for view in others
     )
-    return (
-        f"{first.label} has most requests within the SLO: {style.percent(most)}, against {beside}."
-    )
+    return f"{first.label} has the largest share of requests within the SLO: {style.percent(most)}; {beside}."
 
 
 def warnings(
     shown: Sequence[View], figures_used: Sequence[Used], swings: Sequence[tuple[str, float]] = ()
 ) -> list[str]:
-    """Return what a reader should know before relying on the page.
+    """Return sentences that a reader should know before relying on the page.
 
     Parameters
     ----------
+    shown
+        Runs of the page.
+    figures_used
+        Catalog figures that the runs use.
     swings
-        Figures on which the answer hangs, and by how much of it.
+        Catalog figures of a sensitivity, with their effect as a share of the metric.
     """
     sentences = list(
         dict.fromkeys(warning for view in shown for warning in view.results.scenario.warnings())
@@ -120,54 +127,52 @@ def warnings(
     first = shown[0].results.requests["arrival_s"] if shown else None
     if any(not view.results.requests["arrival_s"].equals(first) for view in shown[1:]):
         sentences.append(
-            "The runs did not see the same arrivals: differences between them are partly those of their traffic."
+            "The runs have different arrivals, so differences between runs are partly due to their traffic."
         )
-    return [*sentences, *_low_confidence(figures_used, swings)]
+    return [*sentences, *_low_confidence(shown, figures_used, swings)]
 
 
 def _low_confidence(
-    figures_used: Sequence[Used], swings: Sequence[tuple[str, float]]
+    shown: Sequence[View], figures_used: Sequence[Used], swings: Sequence[tuple[str, float]]
 ) -> Iterator[str]:
-    """Yield how many figures are estimates of low confidence, where any is."""
-    counts = confidence_counts(figures_used)
-    if not counts["low"]:
+    """Yield the estimates of low confidence that the page rests on, as `run` prints them."""
+    scenarios = {view.label: view.results.scenario for view in shown}
+    estimates = dict.fromkeys(
+        each
+        for used in figures_used
+        for label in used.runs
+        if label not in used.changed
+        and (each := estimate(used.kind, used.entry, used.figure, scenarios[label])) is not None
+    )
+    line = estimates_line(estimates, "cluster-sim sensitivity FILE")
+    if line is None:
         return
-    low = Counter(figure.entry for figure in figures_used if figure.confidence == "low")
-    entries = ", ".join(f"{entry} {count}" for entry, count in low.most_common())
-    hangs = "; ".join(
-        f"{name} moves the outcome by {style.percent(swing)}" for name, swing in swings[:5]
+    effects = "; ".join(
+        f"{name} changes the result by {style.percent(swing)}" for name, swing in swings[:5]
     )
-    more = (
-        f"most hangs on: {hangs}"
-        if hangs
-        else "cluster-sim sensitivity tells which of them the answer hangs on"
-    )
-    yield (
-        f"{counts['low']} of {sum(counts.values())} figures of the catalog are estimates of low "
-        f"confidence ({entries}); {more}."
-    )
+    yield f"The answer {line}." + (f" The largest effects: {effects}." if effects else "")
 
 
 def _of_view(view: View) -> Iterator[str]:
-    """Yield what to be careful with in one run."""
+    """Yield the warnings about one run."""
     summary = view.summary
     yield from view.results.info.notes
     if summary["rejected"]:
         yield (
             f"{summary['rejected']:,} requests were rejected ({_reasons(view, 'rejected')}); "
-            "latencies are of the others."
+            "latencies are of all other requests."
         )
     if summary["failed"]:
-        yield f"{summary['failed']:,} requests failed or had not finished ({_reasons(view, 'failed')}); latencies are of the others, so they look better than they are."
+        yield f"{summary['failed']:,} requests failed or had not finished ({_reasons(view, 'failed')}); latencies are of all other requests, so they look better than they are."
     percent = max(percentiles_of(summary), default=99.0)
     slowest = round(summary["completed"] * (1.0 - percent / 100.0), 9)
     if summary["completed"] and slowest < _FEW:
         yield (
-            f"only {summary['completed']:,} requests count: {percentile_text(percent)} rests on the "
-            f"slowest {max(int(slowest), 1)} of them."
+            f"only {summary['completed']:,} requests count; {percentile_text(percent)} depends on "
+            f"the slowest {max(int(slowest), 1)}."
         )
     if summary["preemptions"]:
-        yield f"{summary['preemptions']:,} preemptions: KV room was spent, and work was done again or pages moved."
+        yield f"{summary['preemptions']:,} preemptions: the KV cache was full, so work was repeated or pages were swapped."
     yield from _full(view)
     yield from _links(view)
 
@@ -182,20 +187,20 @@ def _reasons(view: View, outcome: Outcome) -> str:
 
 
 def _full(view: View) -> Iterator[str]:
-    """Yield what was saturated, and how long."""
+    """Yield the saturated resources with their share of time, and signs of overload."""
     line = view.line
-    per_request = peaks(view.results, line)["batch places"] / max(float(np.max(line.running)), 1e-9)
+    per_request = peaks(view.results, line)["batch slots"] / max(float(np.max(line.running)), 1e-9)
     shares = {
-        "batch places": line.running * per_request,
-        "KV room of a replica": line.kv_fraction_max,
+        "batch slots": line.running * per_request,
+        "KV cache of a replica": line.kv_fraction_max,
         "memory bandwidth": line.bandwidth_utilisation,
         "compute": line.compute_utilisation,
     }
     for name, share in shares.items():
         if (full := float(np.mean(share > _NEAR))) > 0.0:
-            verb = "are" if name.endswith("places") else "is"
+            verb = "are" if name.endswith("slots") else "is"
             yield (
-                f"{name} {verb} saturated, above {100 * _NEAR:.0f} %, for {style.percent(full)} of "
+                f"{name} {verb} saturated (above {100 * _NEAR:.0f} %) for {style.percent(full)} of "
                 "the time."
             )
     arrived = line.arrival_per_s > 0.0
@@ -205,21 +210,21 @@ def _full(view: View) -> Iterator[str]:
             len(view.results.requests),
         )
         if waiting > max(10.0, 0.05 * everyone):
-            yield f"{waiting:.0f} requests were waiting when arrivals stopped: the load may be more than it can carry for long."
+            yield f"{waiting:.0f} requests were waiting when arrivals stopped: the load may exceed the cluster's capacity."
     for name, what in (
-        ("bandwidth_saturated_fraction", "memory bandwidth is what steps waited for,"),
-        ("throttled_fraction", "devices were throttled,"),
+        ("bandwidth_saturated_fraction", "memory bandwidth limited the steps"),
+        ("throttled_fraction", "devices were throttled"),
     ):
         if (share_of := view.summary.get(name)) is not None and share_of > 0.0:
-            yield f"{what} {style.percent(share_of)} of the time."
+            yield f"{what} for {style.percent(share_of)} of the time."
 
 
 def _links(view: View) -> Iterator[str]:
-    """Yield links that were busy nearly all the time."""
+    """Yield warnings about links with a mean utilisation above 80 %."""
     links = view.results.links
     if "utilisation" not in links.column_names:  # a run of an earlier version
         return
     for place in np.flatnonzero(links["utilisation"].to_numpy() > 0.8)[:5].tolist():
         share = style.percent(min(float(links["utilisation"][place].as_py()), 1.0))
         start, end = links["from"][place], links["to"][place]
-        yield f"the link from {start} to {end} is saturated: {share} of what it could carry."
+        yield f"the link from {start} to {end} is saturated: mean utilisation {share}."

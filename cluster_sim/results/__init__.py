@@ -1,1 +1,1 @@
-"""What happened in a run: tables, the metrics that follow from them, and run folders."""
+"""Results of a run: its tables, the metrics computed from them, and run folders."""

@@ -1,4 +1,4 @@
-"""Use of the bandwidth of memories and links over time, by what used it."""
+"""Use of the bandwidth of memories and links over time, by kind of traffic."""
 
 from __future__ import annotations
 
@@ -18,49 +18,57 @@ from cluster_sim.typing import Array
 
 @dataclass(frozen=True)
 class Traffic:
-    """Bytes over the memories, or one kind of link, of a pool's devices.
+    """Traffic of the memories, or of one kind of link, of a pool's devices.
 
     Rates are means over the devices and over equal bins of time.
     """
 
     pool: str
     what: str
-    """`memory`, or the kind of link."""
+    """Resource: `memory`, or the kind of link."""
     capacity_bytes_per_s: float
-    """Bandwidth of one device: reachable bandwidth of its memory, or one direction of a link."""
+    """Bandwidth per device [B/s]: reachable memory bandwidth, or one direction of a link."""
     by_kind: Mapping[str, Array]
-    """Rate of one device in each bin [B/s], of `steps`, `collectives`, `KV in` and `KV out`."""
+    """Rate per device in each bin [B/s], by kind: `steps`, `collectives`, `KV in` and `KV out`."""
 
     @property
     def total(self) -> Array:
-        """Rate of all kinds together [B/s]."""
+        """Rate per device in each bin, summed over all kinds [B/s]."""
         total: Array = np.sum(list(self.by_kind.values()), axis=0)
         return total
 
 
 @dataclass(frozen=True)
 class PoolOverTime:
-    """One pool over time, means over its replicas in equal bins."""
+    """Utilisation of one pool over time, as means over its replicas in equal bins."""
 
     pool: str
     memory: Traffic
     links: tuple[Traffic, ...]
     saturated: Array
-    """Share of the time in which steps wait for memory."""
+    """Share of the time in which steps wait for memory bandwidth."""
     compute: Array
-    """FLOP over what the peak of the devices allows."""
+    """FLOP over the maximum at the peak rate of the devices, from 0 to 1."""
     kv_fraction: Array
-    """Share of the KV cache capacity that is taken."""
+    """KV cache usage, from 0 to 1."""
 
 
 def over_time(run: RunData, points: int = 300) -> tuple[Array, list[PoolOverTime]]:
-    """Return the edges of `points` equal bins [s], and each pool over them."""
+    """Return the edges of `points` equal bins [s], and the course of each pool over the bins.
+
+    Parameters
+    ----------
+    run
+        Tables of a run.
+    points
+        Number of bins.
+    """
     edges_s = np.linspace(0.0, run.info.simulated_s or 1.0, points + 1)
     return edges_s, [_pool(run, deployment, edges_s) for deployment in run.fleet.deployments]
 
 
 def _pool(run: RunData, deployment: Deployment, edges_s: Array) -> PoolOverTime:
-    """Return one pool over the bins between the edges."""
+    """Return the course of one pool over the bins between the edges."""
     pool, device, stretches = deployment.pool, deployment.device, run.stretches
     numbers = run.fleet.numbers(deployment.name)
     rows = np.nonzero(np.isin(stretches["replica"].to_numpy(), numbers))[0]
@@ -101,7 +109,7 @@ def _pool(run: RunData, deployment: Deployment, edges_s: Array) -> PoolOverTime:
 def _kv_traffic(
     run: RunData, numbers: Sequence[int], devices: int, edges_s: Array
 ) -> dict[str, Array]:
-    """Return the KV that comes in and goes out, per device [B/s]; empty where none does."""
+    """Return the rates of KV cache into and out of each device [B/s]; empty without transfers."""
     transfers, kv = run.transfers, {}
     for name, column in (("KV in", "to_replica"), ("KV out", "from_replica")):
         mine = np.isin(transfers[column].to_numpy(), numbers)
@@ -114,7 +122,7 @@ def _kv_traffic(
 
 
 def _token_seconds(run: RunData, rows: Array) -> Array:
-    """Return the tokens in the KV cache during each of these stretches, times its length [s]."""
+    """Return the integral of KV cache tokens over the time of each stretch [token s]."""
     stretches = run.stretches
     began_s, ended_s, kv_tokens, growth = (
         stretches[name].to_numpy()[rows] for name in ("began_s", "ended_s", "kv_tokens", "growth")
@@ -131,7 +139,7 @@ def _token_seconds(run: RunData, rows: Array) -> Array:
 def _exchanged(run: RunData, deployment: Deployment, rows: Array) -> Array:
     """Return the bytes that all-reduces of these stretches send over each device's link.
 
-    That is 2 (n - 1) / n of each tensor in one direction.
+    A ring all-reduce among n devices sends 2 (n - 1) / n of each tensor in one direction.
     """
     table, model, plan = run.stretches, deployment.model, deployment.pool.replica
     ranks = plan.tensor_parallel
@@ -163,9 +171,9 @@ def _collectives(fleet: Fleet, deployment: Deployment, bytes_per_s: Array) -> Tr
 
 
 def _kv_link(run: RunData, numbers: Sequence[int]) -> tuple[str, float]:
-    """Return the narrowest link near a device of the pool on the path of its KV.
+    """Return the narrowest link near a device of the pool on the path of its KV transfers.
 
-    It is given by its kind and the part of its bandwidth that is one device's [B/s].
+    The link is given by its kind and its bandwidth per device [B/s].
     """
     transfers, topology, replicas = run.transfers, run.fleet.topology, run.fleet.replicas
     start, end = transfers["from_replica"].to_numpy(), transfers["to_replica"].to_numpy()
@@ -182,7 +190,7 @@ def _kv_link(run: RunData, numbers: Sequence[int]) -> tuple[str, float]:
 
 
 def _spread(began_s: Array, ended_s: Array, amounts: Array, edges_s: Array) -> Array:
-    """Return amounts, spread evenly over their times, as means per second over bins."""
+    """Return amounts that are spread evenly over their times, as means per second over bins."""
     length_s = np.maximum(ended_s - began_s, 1e-9)
     times_s = np.concatenate([began_s, began_s + length_s])
     order = np.argsort(times_s, kind="stable")

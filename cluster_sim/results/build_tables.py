@@ -1,4 +1,4 @@
-"""Rows of a run that has ended -> the tables of its results."""
+"""Construction of the tables of results from the rows of a run that has ended."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Tables(NamedTuple):
 
 
 class Built(NamedTuple):
-    """Tables of a run, and how long it was."""
+    """Tables of a run, and its simulated time."""
 
     tables: Tables
     simulated_s: float
@@ -55,7 +55,7 @@ def build_tables(
     paths
         Path from the front door to each replica, by number.
     groups
-        Groups of equally warm devices; none where nothing is known of temperatures.
+        Groups of devices with equal temperatures; empty if temperatures are not simulated.
     """
     fleet = resolve(scenario)
     latencies_s = np.array([path.latency_s for path in paths])

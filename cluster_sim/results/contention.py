@@ -1,4 +1,4 @@
-"""Latency of each request that sharing memories and links added."""
+"""Latency that other traffic on memories and links adds to each request."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cluster_sim.results.request_values import request_values
 from cluster_sim.typing import Array
 
 _CLOSE = 1e-12
-"""Relative difference below which two times are one."""
+"""Relative difference below which two times count as equal."""
 
 
 class TransferRow(NamedTuple):
-    """A transfer that has ended; names are those of columns.TRANSFERS."""
+    """A transfer that has ended; fields are those of columns.TRANSFERS."""
 
     kind: str
     from_replica: int
@@ -29,18 +29,18 @@ class TransferRow(NamedTuple):
 
 
 class Contention(NamedTuple):
-    """Seconds that each request lost; NaN for a request that has not finished."""
+    """Time lost by each request to contention [s]; NaN for a request that has not finished."""
 
     bus_s: Array
-    """Seconds lost to memories."""
+    """Time lost on memories [s]."""
     link_s: Array
-    """Seconds lost to links of collectives."""
+    """Time lost on the links of collectives [s]."""
     kv_contention_s: Array
-    """Seconds lost to links of its KV transfer."""
+    """Time lost on the links of the request's KV transfer [s]."""
 
 
 class _Stay(NamedTuple):
-    """A time that each request spends on a replica."""
+    """A span of time that each request spends on one replica."""
 
     replica: Array
     from_s: Array
@@ -50,16 +50,20 @@ class _Stay(NamedTuple):
 def lost_s(
     requests: Sequence[Request], stretches: Mapping[str, Array], transfers: Sequence[TransferRow]
 ) -> Contention:
-    """Return what each request lost by sharing.
+    """Return the time that each request lost to contention.
 
-    A request loses what every step that it takes part in loses, from the first one that prefills
-    its prompt; while it is preempted it goes on losing, with the queue. To its transfer it loses
-    what that took longer than it would have without other transfers.
+    A request loses the time that its replica's steps lose, from the first step that prefills its
+    prompt until its end, including time in which it is preempted. In its KV transfer it loses the
+    difference to the duration without other transfers.
 
     Parameters
     ----------
+    requests
+        All requests of the run.
     stretches
-        Columns `replica`, `began_s`, `ended_s`, `bus_s` and `link_s`, of each replica in order.
+        Columns `replica`, `began_s`, `ended_s`, `bus_s` and `link_s`, in order of time per replica.
+    transfers
+        Transfers that have ended.
     """
     finish_s = request_values(requests, "finish_s")
     lost = Contention(*(np.where(np.isnan(finish_s), np.nan, 0.0) for _ in range(3)))
@@ -78,7 +82,7 @@ def lost_s(
                 of_request_s[mine] += so_far_s[last] - so_far_s[np.minimum(first, last)]
     place = {request.number: index for index, request in enumerate(requests)}
     for transfer in transfers:
-        if transfer.request >= 0:  # of one request alone
+        if transfer.request >= 0:  # the transfer serves a single request
             lost.kv_contention_s[place[transfer.request]] += (
                 transfer.ended_s - transfer.began_s - transfer.alone_s
             )
@@ -86,7 +90,7 @@ def lost_s(
 
 
 def _spans(requests: Sequence[Request], finish_s: Array) -> Iterator[_Stay]:
-    """Yield the time on the replica that decodes, and on another one that prefills."""
+    """Yield the spans of time on the decode replica and on a separate prefill replica."""
     admitted_s, read_s, landed_s = (
         request_values(requests, name) for name in ("admitted_s", "read_s", "landed_s")
     )

@@ -1,4 +1,4 @@
-"""Cost of nodes per hour by what it is spent on, with draws from the ranges of prices."""
+"""Cost of nodes per hour by kind of expense, with samples from the ranges of prices."""
 
 from __future__ import annotations
 
@@ -20,21 +20,31 @@ if TYPE_CHECKING:
     from cluster_sim.scenario.site import Site
 
 Parts = dict[str, Array]
-"""Dollars per hour by what they are spent on: [0] with every price as it is, the rest with draws
+"""Cost per hour [USD/h] by kind of expense: element 0 at the prices as written, the rest at samples
 from their ranges."""
 
 DRAWS = 4096
-"""Number of samples of the prices, always the same ones."""
+"""Number of samples of the prices; every run uses the same samples."""
 INTERVAL = (5.0, 95.0)
-"""Percentiles of the samples between which a cost is said to lie."""
+"""Percentiles of the samples at the ends of a cost's interval."""
 
 
 @lru_cache(maxsize=16)
 def drawn(prices: Prices) -> Mapping[str, Array]:
-    """Return every price of an offer by field: its value, then draws from its range.
+    """Return every price of an offer by field: its value, then samples from its range.
 
-    Draws are from a triangular distribution with the value as its mode. Prices are independent of
-    each other. The same offer gives the same draws wherever it is used.
+    Samples are from a triangular distribution with the value as its mode. Prices are independent
+    of each other. An offer gives the same samples everywhere.
+
+    Parameters
+    ----------
+    prices
+        Offer with the ranges of its prices.
+
+    Returns
+    -------
+    Mapping of str to Array
+        Prices of shape (1 + DRAWS,), by field.
     """
     figures = {}
     for field in type(prices).model_fields:
@@ -48,17 +58,21 @@ def drawn(prices: Prices) -> Mapping[str, Array]:
 
 
 def usd_per_hour(pool: Pool, site: Site | None, power_w: float | None = None) -> Parts | None:
-    """Return the cost of all nodes of a pool, those without a replica included [USD/h].
+    """Return the cost of all nodes of a pool [USD/h], nodes without a replica included.
 
     Parameters
     ----------
+    pool
+        Pool of a scenario.
+    site
+        Site with its PUE and price of electricity; None if the scenario gives none.
     power_w
         Power of the nodes at the site's meter [W]. Default: their rated power times the site's PUE.
 
     Returns
     -------
     Parts or None
-        None where the nodes have no prices.
+        Cost by kind of expense; None if the nodes have no prices.
     """
     prices, nodes = pool.offer, pool.nodes
     if prices is None:
@@ -80,9 +94,19 @@ def usd_per_hour(pool: Pool, site: Site | None, power_w: float | None = None) ->
 
 
 def planned_usd_per_hour(scenario: Scenario, pool: Pool | None = None) -> float | None:
-    """Return the cost of one pool, or of all, with every node at its rated power [USD/h].
+    """Return the cost of one pool, or of all pools, with every node at its rated power [USD/h].
 
-    None where one of them has no prices.
+    Parameters
+    ----------
+    scenario
+        Scenario with prices.
+    pool
+        Pool of the scenario. Default: all pools.
+
+    Returns
+    -------
+    float or None
+        Cost [USD/h]; None if a pool has no prices.
     """
     by_pool = [
         usd_per_hour(chosen, scenario.site)

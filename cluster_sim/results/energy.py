@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PowerOverTime:
-    """Power that is constant in pieces: `watts[i]` from `time_s[i]` until `time_s[i + 1]`.
+    """Piecewise constant power of a node: `watts[i]` from `time_s[i]` until `time_s[i + 1]`.
 
-    There is one time more than pieces.
+    `time_s` has one element more than `watts`.
     """
 
     name: str
     """Name of the node, such as `pool/0`."""
     time_s: Array
     watts: Array
-    """Power at the plug of the node, before the site's PUE [W]."""
+    """Power at the plug of the node, without the site's PUE [W]."""
     devices_w: Array
-    """Part of it that the node's devices draw [W]."""
+    """Power of the node's devices [W], part of `watts`."""
 
     @property
     def energy_j(self) -> float:
@@ -39,12 +39,12 @@ class PowerOverTime:
 
     @property
     def peak_w(self) -> float:
-        """Highest power that is drawn for any time at all [W]."""
+        """Maximum power [W], over intervals of any positive length."""
         return float(np.max(self.watts[np.diff(self.time_s) > 0.0], initial=0.0))
 
 
 class _Pieces(NamedTuple):
-    """Power that is constant in pieces, the last one until the end of the run."""
+    """Piecewise constant power; the last piece lasts until the end of the run."""
 
     from_s: Array
     watts: Array
@@ -58,15 +58,26 @@ class _StretchEnergy(NamedTuple):
     ended_s: Array
     energy_j: Array
     lost_s: dict[int, float]
-    """Time at which heat shut a replica down, by its number [s]."""
+    """Time at which heat shut a replica down [s], by number of the replica."""
 
 
 def nodes(run: RunData, pool: str | None = None) -> list[PowerOverTime] | None:
-    """Return the power of every node of one pool, or of all, over the run.
+    """Return the power of every node of one pool, or of all pools, over the run.
 
-    None where a device does not say what it draws.
-    Within a stretch its mean power is taken, which is exact for the energy of devices. A device
-    that holds no replica idles.
+    Power is constant within a stretch at the stretch's mean, which is exact for energy. A device
+    without a replica draws its idle power.
+
+    Parameters
+    ----------
+    run
+        Tables of a run.
+    pool
+        Name of a pool. Default: all pools.
+
+    Returns
+    -------
+    list of PowerOverTime or None
+        Power by node; None if a device has no power model.
     """
     chosen = [deployment for deployment in run.fleet.deployments if pool in (None, deployment.name)]
     if any(deployment.device.power is None for deployment in chosen):
@@ -80,7 +91,7 @@ def nodes(run: RunData, pool: str | None = None) -> list[PowerOverTime] | None:
 
 
 def together(nodes: Sequence[PowerOverTime]) -> PowerOverTime:
-    """Return the power of several nodes together."""
+    """Return the summed power of several nodes over time."""
     total = _summed([_Pieces(node.time_s[:-1], node.watts) for node in nodes])
     of_devices = _summed([_Pieces(node.time_s[:-1], node.devices_w) for node in nodes])
     end_s = max((float(node.time_s[-1]) for node in nodes), default=0.0)
@@ -122,7 +133,7 @@ def _replicas(run: RunData, deployment: Deployment, stretches: _StretchEnergy) -
 
 def _device(power: Power, began_s: Array, ended_s: Array, energy_j: Array) -> _Pieces:
     """Return the power of one device of a replica that is never lost."""
-    # one ends where the next begins, up to a rounding
+    # a stretch ends when the next begins, up to rounding
     knots_s = np.maximum.accumulate(np.stack([began_s, ended_s], axis=1).ravel())
     length_s = ended_s - began_s
     idle_w = np.full(len(length_s), power.loaded_idle_w)
@@ -134,9 +145,9 @@ def _device(power: Power, began_s: Array, ended_s: Array, energy_j: Array) -> _P
 def _nodes(
     deployment: Deployment, replicas: Sequence[_Pieces], end_s: float
 ) -> Iterator[PowerOverTime]:
-    """Yield the nodes of a deployment, whose replicas fill them one after the other.
+    """Yield the power of each node of a deployment, whose replicas fill its nodes in order.
 
-    replicas: power of one device of each.
+    `replicas` holds the power of one device per replica.
     """
     node, power, size = (
         deployment.pool.node,
@@ -169,7 +180,7 @@ def _nodes(
 
 
 def _summed(powers: Sequence[_Pieces]) -> _Pieces:
-    """Return several powers together, which all begin at time 0."""
+    """Return the sum of several powers, which all begin at time 0."""
     changes = [np.diff(power.watts, prepend=0.0) for power in powers]
     time_s = np.concatenate([power.from_s for power in powers])
     change = np.concatenate(changes)

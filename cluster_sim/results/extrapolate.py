@@ -1,4 +1,4 @@
-"""Summaries of a sample, multiplied back to the whole fleet."""
+"""Summaries of a sample, extrapolated to the whole fleet."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from cluster_sim.results.metrics.table import METRICS
 
 
 def of_fleet(report: dict[str, Any], stands_for: int) -> dict[str, Any]:
-    """Return the summary of a fleet of which a sample was simulated.
+    """Return the summary of a fleet, given the summary of the sample that was simulated.
 
-    Extensive metrics are multiplied, of pools and classes too; all else stays as it is. Peaks are
-    those of the sample: a whole fleet's are smoother, so its own are no higher.
+    Extensive metrics are multiplied, also those of pools and classes; other metrics stay unchanged.
+    Peaks are those of the sample. The load of a whole fleet is smoother, so its peaks are not
+    higher.
 
     Parameters
     ----------
+    report
+        Fields of summary.json of the sample.
     stands_for
         Number of samples in the fleet.
     """

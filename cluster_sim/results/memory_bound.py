@@ -1,4 +1,4 @@
-"""Time in which memories are what steps wait for."""
+"""Time in which steps wait for memory bandwidth."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ _COLUMNS = (
 
 
 def memory_bound_s(run: RunData, deployment: Deployment, rows: Array) -> Array:
-    """Return how long memories are read as fast as kernels can in stretches of a pool [s].
+    """Return the time in which memory bandwidth is saturated, per stretch of a pool [s].
 
-    That is their bytes over what kernels reach alone, see hardware.Efficiency, and over the share
-    of the bandwidth that other traffic left; at most the length of the stretch.
+    The time is the bytes of the stretch over the bandwidth that kernels reach, see
+    hardware.Efficiency, and over the share that other traffic leaves. It is at most the length of
+    the stretch.
 
     Parameters
     ----------
+    run
+        Tables of a run.
+    deployment
+        Deployment of the pool.
     rows
-        Rows of the table of stretches.
+        Indices of the pool's stretches in the table.
     """
     table, device = run.stretches, deployment.device
     column = {name: table[name].to_numpy()[rows] for name in _COLUMNS if name in table.column_names}
@@ -56,7 +61,7 @@ def memory_bound_s(run: RunData, deployment: Deployment, rows: Array) -> Array:
 
 
 def saturated_fraction(run: RunData, pool: str | None = None) -> float:
-    """Return the share of the time in which steps run where they wait for memories."""
+    """Return the share of busy time in which steps wait for memory bandwidth."""
     table, bound_s, running_s = run.stretches, 0.0, 0.0
     replica = table["replica"].to_numpy()
     length_s = table["ended_s"].to_numpy() - table["began_s"].to_numpy()

@@ -1,4 +1,4 @@
-"""Small tables that notebooks show of results."""
+"""Small HTML tables of results for notebooks."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def results_html(title: str, summary: Mapping[str, Any]) -> str:
 
 
 def _whole(value: int) -> str:
-    """Return a count, or a truth in words."""
+    """Return a count as text, or a boolean in words."""
     return ("yes" if value else "no") if isinstance(value, bool) else f"{value:,}"

@@ -1,4 +1,4 @@
-"""Rows of what happened, appended by the processes and made into tables at the end."""
+"""Recorder: rows that the processes append during a run; tables are built from them at the end."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from cluster_sim.topology import ParallelPaths
 PACK_STRETCH = Struct(f"{len(STRETCH_COLUMNS)}d").pack
 
 EventRow = tuple[float, str, int, int, float]
-"""Event; its columns are columns.EVENTS."""
+"""Row of an event; its columns are columns.EVENTS."""
 ThrottleRow = tuple[float, int, float, float, str]
-"""Time [s], number of the group of devices, its clock and its memory bandwidth as shares from then
-on, and why."""
+"""Row of a throttling change: time [s], number of the group of devices, clock and memory bandwidth
+from that time on as shares of their normal values, and cause."""
 
 
 class Recorder:
-    """All requests, and the rows of stretches and events."""
+    """All requests of a run, and the rows of its stretches and events."""
 
     def __init__(self) -> None:
         self.stretches = bytearray()
-        """Row after row of columns.STRETCHES as PACK_STRETCH packs them.
+        """Rows of columns.STRETCHES, packed by PACK_STRETCH.
 
-        NOTE: numpy reads them in place, and they are no objects: half the time of an array's
-        extend, a fifth of the memory of tuples."""
+        NOTE: numpy reads the bytes in place, and no Python objects are kept: half the time of
+        `array.extend`, a fifth of the memory of tuples."""
         self.events: list[EventRow] = []
         """Events in order of time."""
         self.requests: list[Request] = []
-        """Every request that ever arrived, in the order of arrival."""
+        """All requests that have arrived, in the order of arrival."""
         self.rejected: dict[int, str] = {}
         """Reason of each rejection, by number of the request."""
         self.failed: dict[int, str] = {}
@@ -39,16 +39,16 @@ class Recorder:
         self.transfers: list[TransferRow] = []
         """Transfers that have ended."""
         self.bytes_over: dict[tuple[str, ParallelPaths], float] = {}
-        """Bytes that transfers moved, by kind of traffic and paths."""
+        """Bytes that transfers have moved, by kind of traffic and paths."""
         self.full_s: dict[Hashable, float] = {}
-        """Time in which each link held a transfer back [s], of links that did so."""
+        """Time in which each link slowed a transfer down [s]; other links are absent."""
         self.throttles: list[ThrottleRow] = []
-        """Changes of clocks and memory bandwidths by heat."""
+        """Changes of clocks and memory bandwidths that heat caused."""
         self.die_c: dict[str, float] = {}
-        """Temperature of a die when it was last looked at [degC], by name of the device that stands
-        for equally warm ones, where one could reach a limit."""
+        """Temperature of a die at its last evaluation [degC], by name of the device that represents
+        a group with equal temperatures. Groups that can reach no limit are absent."""
         self.left = 0
-        """Number of requests that finished, failed or were rejected."""
+        """Number of requests that have finished, failed or been rejected."""
 
     def moved(self, paths: ParallelPaths, transfer: TransferRow) -> None:
         """Record a transfer that has ended."""
@@ -57,19 +57,19 @@ class Recorder:
         self.bytes_over[key] = self.bytes_over.get(key, 0.0) + transfer.bytes
 
     def cut(self, kind: str, paths: ParallelPaths, moved_bytes: float) -> None:
-        """Record what was moved of transfers that will not end."""
+        """Record the bytes that were moved by transfers that will not end."""
         if moved_bytes:
             key = (kind, paths)
             self.bytes_over[key] = self.bytes_over.get(key, 0.0) + moved_bytes
 
     def rejects(self, request: Request, now_s: float, reason: str) -> None:
-        """Record that a request is turned away at the front door."""
+        """Record that a request is rejected at the front door."""
         self.left += 1
         self.rejected[request.number] = reason
         self.events.append((now_s, "rejected", -1, request.number, float(request.footprint)))
 
     def fails(self, request: Request, now_s: float, reason: str) -> None:
-        """Record that a request was lost with the devices that served it, and is not retried."""
+        """Record that a request was lost with the devices that served it and is not retried."""
         self.left += 1
         self.failed[request.number] = reason
         self.events.append(

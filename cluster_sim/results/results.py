@@ -18,10 +18,39 @@ from cluster_sim.whole_files import TEMPORARY, bring_back
 
 @dataclass(frozen=True)
 class Results(RunData):
-    """Tables and facts of one run, and what follows from them."""
+    """Tables and facts of one run, with its summary.
+
+    Examples
+    --------
+    >>> import cluster_sim
+    >>> results = cluster_sim.load_results("runs/burst-70b")  # doctest: +SKIP
+    >>> results.summary()["p99_ttft_ms"]  # doctest: +SKIP
+    >>> results.requests.to_pandas().describe()  # doctest: +SKIP
+    """
 
     def summary(self) -> dict[str, Any]:
-        """Return the fields of summary.json."""
+        """Return the fields of summary.json.
+
+        Returns
+        -------
+        dict
+            Values by name. A name ends in its unit, such as `p99_ttft_ms` [ms]; the names are those
+            of `vllm bench serve` where it has one. Metrics that the run does not have are absent.
+
+        Raises
+        ------
+        SummaryError
+            The summary cannot be computed.
+
+        Examples
+        --------
+        >>> import cluster_sim
+        >>> few = {"workload.arrivals.concurrency": 2, "workload.arrivals.requests": 4}
+        >>> scenario = cluster_sim.load_scenario("example:chat_closed_loop", "b200", few)
+        >>> summary = cluster_sim.simulate(scenario).summary()
+        >>> summary["completed"], summary["rejected"]
+        (4, 0)
+        """
         return dict(self._summary)
 
     @cached_property
@@ -29,25 +58,35 @@ class Results(RunData):
         return summary(self)
 
     def _repr_html_(self) -> str:
-        """Return what notebooks show."""
+        """Return the results as HTML for notebooks."""
         return results_html(self.scenario.title, self._summary)
 
     def save(self, folder: str | Path) -> Path:
-        """Write the run folder, whole or not at all, in place of one that exists.
+        """Write the run folder, whole or not at all; an existing run folder is replaced.
 
         The tables are written before the summary is computed.
+
+        Parameters
+        ----------
+        folder
+            Path of the run folder.
 
         Returns
         -------
         Path
-            The folder.
+            Path of the run folder.
 
         Raises
         ------
         ScenarioError
-            The folder cannot be written, or a folder that is no run folder is in the way.
+            The folder cannot be written, or another kind of folder exists at the path.
         SummaryError
             The summary cannot be computed; the folder has everything else.
+
+        Examples
+        --------
+        >>> results.save("runs/mine")  # doctest: +SKIP
+        PosixPath('runs/mine')
         """
         return write_run(self, self.summary, Path(folder))
 
@@ -55,22 +94,43 @@ class Results(RunData):
 def load_results(folder: str | Path) -> Results:
     """Return the results in a run folder.
 
+    Parameters
+    ----------
+    folder
+        Path of the run folder, as `Results.save` or `cluster-sim run` writes it.
+
+    Returns
+    -------
+    Results
+        Tables and facts of the run.
+
     Raises
     ------
     ScenarioError
-        There is no run folder, or it is not whole.
+        The folder is not a run folder, or a file of it is missing or damaged.
+
+    Examples
+    --------
+    >>> import cluster_sim
+    >>> results = cluster_sim.load_results("runs/burst-70b")  # doctest: +SKIP
+    >>> results.requests.num_rows  # doctest: +SKIP
     """
     run = read_run(Path(folder))
     return Results(**vars(run))
 
 
 def load_runs(folder: str | Path) -> list[Results]:
-    """Return the run in a folder, or the runs in the folders inside it.
+    """Return the run in a folder, or the runs in its subfolders.
+
+    Parameters
+    ----------
+    folder
+        Path of a run folder, or of a folder that holds run folders.
 
     Raises
     ------
     ScenarioError
-        There is no run folder, or one is not whole.
+        There is no run folder, or a file of one is missing or damaged.
     """
     folder = Path(folder)
     if is_run_folder(folder) or not os.path.isdir(folder):

@@ -1,4 +1,4 @@
-"""RunData: what happened in one run, as tables, with the scenario that it happened in."""
+"""RunData: the tables of one run, with its scenario."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cluster_sim.scenario.scenario import Scenario
 TABLES = ("requests", "stretches", "devices", "links", "events", "transfers", "thermal")
 """Names of the tables of a run folder; results/columns.py describes their columns."""
 LATER_TABLES = frozenset({"transfers", "thermal"})
-"""Tables that run folders of earlier versions lack."""
+"""Tables that run folders of earlier versions do not have."""
 
 
 @dataclass(frozen=True)
@@ -23,23 +23,24 @@ class RunData:
 
     scenario: Scenario
     requests: pa.Table
-    """Requests, one row each; times [s] as seen at the front door."""
+    """Requests, one row per request; times [s] are those at the front door."""
     stretches: pa.Table
-    """Stretches of like engine steps, with FLOP, bytes and joules of all devices of the replica."""
+    """Stretches: runs of consecutive engine steps with the same batch, with FLOP, bytes and energy
+    [J] of all devices of the replica."""
     devices: pa.Table
-    """Devices that hold a replica, one row each: totals over the run."""
+    """Devices that hold a replica, one row per device: totals over the run."""
     links: pa.Table
-    """Links, one row each: totals over the run."""
+    """Links, one row per link: totals over the run."""
     events: pa.Table
     """Rejections, preemptions, resumptions, KV transfers that arrived, shutdowns, retries and
     failures."""
     info: RunInfo
-    """Facts of the run that no table holds."""
+    """Facts of the run that are not in a table."""
     transfers: pa.Table = field(default_factory=lambda: transfers_table(()))
-    """Transfers between replicas that have ended, one row each."""
+    """Transfers between replicas that have ended, one row per transfer."""
     thermal: pa.Table = field(default_factory=lambda: pa.table({}))
-    """Temperatures, power and clocks of devices over time in bins, where the site's inlet is
-    known."""
+    """Temperatures, power and clocks of devices over time, in bins; empty if the site's inlet
+    temperature is not given."""
 
     @property
     def fleet(self) -> Fleet:

@@ -22,7 +22,7 @@ from cluster_sim.results.run_data import TABLES, RunData
 from cluster_sim.whole_files import TEMPORARY, bring_back, whole_folder
 
 RUN_FORMAT = 1
-"""Version of the form of run folders; manifest.json of earlier ones has none."""
+"""Version of the format of run folders; manifest.json of the first version does not give it."""
 
 
 class RunFolderWarning(UserWarning):
@@ -30,17 +30,26 @@ class RunFolderWarning(UserWarning):
 
 
 def write_run(run: RunData, summarise: Callable[[], Mapping[str, Any]], folder: Path) -> Path:
-    """Write a run folder, whole or not at all, in place of one that exists; return its path.
+    """Write a run folder, whole or not at all, and return its path.
 
-    The tables are written before the summary is computed. Where that fails, the folder has no
-    summary.json, and its manifest.json says why.
+    An existing run folder is replaced. The tables are written before the summary is computed. If
+    the summary fails, the folder has no summary.json, and its manifest.json gives the reason.
+
+    Parameters
+    ----------
+    run
+        Run that is saved.
+    summarise
+        Function that returns the fields of summary.json.
+    folder
+        Path of the run folder.
 
     Raises
     ------
     ScenarioError
-        A folder that is no run folder is in the way.
+        Another kind of folder exists at the path.
     OutputError
-        The folder cannot be written, as on a full disk; what was there is as it was.
+        The folder cannot be written, as on a full disk; an existing folder stays unchanged.
     SummaryError
         The summary cannot be computed; everything else is written.
     """
@@ -57,19 +66,19 @@ def write_run(run: RunData, summarise: Callable[[], Mapping[str, Any]], folder: 
         raise SummaryError(
             f"{folder}: all tables are saved, but the summary failed: {_text(failure)}"
         ) from failure
-    if failure is not None:  # Ctrl-C; the note is what the command then says
+    if failure is not None:  # Ctrl-C; the command then prints the note
         failure.add_note(f"saved: {folder}, without its summary")
         raise failure
     return folder
 
 
 def check_place(folder: Path) -> None:
-    """Check before a run that its folder can be written; a folder of an earlier run may be there.
+    """Check before a run that its folder can be written; an earlier run folder may exist there.
 
     Raises
     ------
     ScenarioError
-        A folder that is no run folder is in the way, or the place cannot be written to.
+        Another kind of folder exists at the path, or the path cannot be written to.
     """
     try:
         bring_back(folder)
@@ -79,12 +88,12 @@ def check_place(folder: Path) -> None:
             is_in_the_way = folder.exists()
         if is_in_the_way:
             raise ScenarioError.at(
-                str(folder), "is there already and is no run folder; expected another --out"
+                str(folder), "already exists and is not a run folder; choose another --out"
             )
         if inside := sorted(path.parent.name for path in folder.glob("*/manifest.json")):
             raise ScenarioError.at(
                 str(folder),
-                f"holds other run folders, {', '.join(inside[:3])}, which would be lost with it; expected another --out",
+                f"holds other run folders ({', '.join(inside[:3])}), which would be lost; choose another --out",
             )
         parents = Path(os.path.realpath(folder)).parents
         parent = next(parent for parent in parents if os.path.lexists(parent))
@@ -94,7 +103,7 @@ def check_place(folder: Path) -> None:
 
 
 def _is_of_a_run(folder: Path) -> bool:
-    """Return whether a folder's manifest.json is that of a run: web pages have such files too."""
+    """Return whether a folder's manifest.json describes a run: web pages have such files too."""
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -103,7 +112,7 @@ def _is_of_a_run(folder: Path) -> bool:
 
 
 def _keep_others(folder: Path, making: Path) -> None:
-    """Copy what users and other commands have put into a run folder into the one that replaces it."""
+    """Copy files that users and other commands added to a run folder into the new run folder."""
     own = {f"{name}.parquet" for name in TABLES} | {
         "scenario.yaml",
         "summary.json",
@@ -118,7 +127,7 @@ def _keep_others(folder: Path, making: Path) -> None:
     if others:
         names = ", ".join(path.name for path in others[:3])
         warnings.warn(
-            f"{folder}: {names} of the run before {'is' if len(others) == 1 else 'are'} kept as they were",
+            f"{folder}: {names} of the previous run {'is' if len(others) == 1 else 'are'} kept unchanged",
             RunFolderWarning,
             stacklevel=2,
         )
@@ -134,7 +143,7 @@ def _write_tables(run: RunData, folder: Path) -> None:
 def _write_summary(
     run: RunData, summarise: Callable[[], Mapping[str, Any]], folder: Path
 ) -> BaseException | None:
-    """Write the summary and the manifest into the folder of a run; return why there is no summary."""
+    """Write the summary and the manifest of a run; return the failure of the summary, if any."""
     failure: BaseException | None = None
     summary: Mapping[str, Any] | None = None
     try:
@@ -148,7 +157,7 @@ def _write_summary(
 
 
 def _manifest(run: RunData, failure: BaseException | None) -> dict[str, Any]:
-    """Return the fields of manifest.json; failure: why there is no summary."""
+    """Return the fields of manifest.json; `failure` is the reason for a missing summary."""
     text = run.scenario.as_yaml()
     packages = ("simpy", "numpy", "networkx", "pyarrow")
     wanted = objectives(run.scenario)
@@ -178,7 +187,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def package_version(package: str) -> str:
-    """Return the version of a package that is installed, or `unknown`."""
+    """Return the version of an installed package, or `unknown`."""
     try:
         return version(package)
     except PackageNotFoundError:

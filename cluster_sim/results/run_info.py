@@ -1,4 +1,4 @@
-"""Facts of a run that no table holds: how long it was, what it took, what was left out."""
+"""Facts of a run that are not in a table: simulated time, wall time, notes on omitted traffic."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _KINDS: Mapping[str, tuple[type | tuple[type, ...], str]] = MappingProxyType(
         "stopped": (str, "text"),
     }
 )
-"""Type of each fact in manifest.json, and what a message calls it."""
+"""Type of each fact in manifest.json, and its name in messages."""
 
 
 class MissingFact(ScenarioError):
-    """A run folder lacks a fact that every run has."""
+    """Absence of a fact in a run folder that every run has."""
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """Facts of one run. Names are those of manifest.json."""
+    """Facts of one run; fields have the names of manifest.json."""
 
     wall_s: float
     """Wall time that the run took [s]."""
@@ -38,16 +38,16 @@ class RunInfo:
     simulated_s: float
     """Simulated time from 0 until the last step ends, request arrives or replica shuts down [s]."""
     notes: tuple[str, ...] = ()
-    """Sentences about what of the traffic was left out."""
+    """Sentences about traffic that was omitted."""
     sessions: int | None = None
-    """Number of sessions that ended; None where the workload has no sessions."""
+    """Number of sessions that ended; None if the workload has no sessions."""
     question: str | None = None
-    """Question that the scenario's file asks; None where it asks none."""
+    """Question of the scenario file; None if the file has none."""
     stopped: str | None = None
-    """Sentence that says what ended the run early; None where it came to its end."""
+    """Reason why the run stopped early, as a sentence; None if the run was complete."""
 
     def manifest(self) -> dict[str, Any]:
-        """Return the facts as manifest.json has them, in its order and without absent ones."""
+        """Return the facts as fields of manifest.json, in its order; absent facts are omitted."""
         facts: dict[str, Any] = {"wall_s": self.wall_s, "events": self.events}
         if self.notes:
             facts["notes"] = list(self.notes)
@@ -62,14 +62,21 @@ class RunInfo:
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any], place: str) -> RunInfo:
-        """Return the facts of a manifest.json that lies at `place`.
+        """Return the facts of a manifest.json.
+
+        Parameters
+        ----------
+        manifest
+            Content of the file.
+        place
+            Path of the file, for messages.
 
         Raises
         ------
         MissingFact
-            The manifest lacks a fact that every run has.
+            The manifest does not have a fact that every run has.
         ScenarioError
-            A fact is of another kind.
+            A fact has the wrong type.
         """
         facts = {
             field.name: manifest[field.name] for field in fields(cls) if field.name in manifest

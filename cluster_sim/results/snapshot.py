@@ -1,4 +1,4 @@
-"""A run while it goes on, summed up from what has been recorded so far."""
+"""State of a run in progress, summed up from its recorded rows."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.typing import Array
 
-_WINDOW = 10  # snapshots over which a rate is taken
+_WINDOW = 10  # number of snapshots over which a rate is taken
 _COLUMN = {name: place for place, name in enumerate(STRETCH_COLUMNS)}
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run at one moment, as far as it is recorded: a replica is as its last stretch began."""
+    """State of a run at one moment; the state of a replica is that at its last stretch's start."""
 
     now_s: float
     """Simulated time [s]."""
     arrived: int
     """Number of requests that have arrived."""
     left: int
-    """Number of requests that have finished, rejected ones aside."""
+    """Number of requests that have finished; rejected requests are not included."""
     rejected: int
     """Number of requests that were rejected."""
     waiting: int
@@ -32,16 +32,16 @@ class Snapshot:
     running: int
     """Number of requests in batches."""
     output_tokens: float
-    """Output tokens so far, those of the warm-up included."""
+    """Number of output tokens so far, warm-up included."""
     sequences: dict[int, tuple[int, int, float]]
     """Running requests, waiting requests and tokens in the KV cache, by replica."""
     hottest: tuple[str, float] | None = None
-    """Device with the hottest die among those that could ever reach a limit, and its temperature
-    [degC]; None where none could."""
+    """Device with the hottest die among those that can reach a temperature limit, and its
+    temperature [degC]; None if no device can."""
 
 
 class SnapshotReader:
-    """Reader of what has been recorded since it last looked."""
+    """Reader of the rows that were recorded since its last reading."""
 
     def __init__(self) -> None:
         self._rows_read = 0
@@ -49,8 +49,8 @@ class SnapshotReader:
         self._replicas: dict[int, tuple[int, int, float]] = {}
 
     def read(self, now_s: float, recorder: Recorder) -> Snapshot:
-        """Return the run as of `now_s` [s]."""
-        # a copy, since a view would hinder what records
+        """Return the state of the run at time `now_s` [s]."""
+        # a copy, since a bytearray with a view on it cannot grow
         written = bytes(recorder.stretches[self._rows_read :])
         rows = np.frombuffer(written).reshape(-1, len(STRETCH_COLUMNS))
         self._rows_read = len(recorder.stretches)
@@ -80,23 +80,23 @@ class SnapshotReader:
 
 
 def _output_tokens(rows: Array) -> float:
-    """Return the output tokens of stretches."""
+    """Return the number of output tokens of stretches."""
     steps, batch, growth, sampled, running = (
         rows[:, _COLUMN[name]] for name in ("steps", "batch", "growth", "sampled", "running")
     )
-    # slots of a static batch whose answers have ended go on without making tokens
+    # slots of a static batch whose answers have ended stay in the batch without generating tokens
     alive = np.divide(np.minimum(running, batch), batch, out=np.zeros(len(rows)), where=batch > 0)
     return float(np.sum(steps * (growth * alive + sampled - batch)))
 
 
 class OutputRate:
-    """Output tokens per simulated second, over the last snapshots."""
+    """Rate of output tokens per simulated second, over the last snapshots."""
 
     def __init__(self) -> None:
         self._past: deque[tuple[float, float]] = deque([(0.0, 0.0)], maxlen=_WINDOW)
 
     def after(self, snapshot: Snapshot) -> float:
-        """Return the rate [1/s] with one more snapshot."""
+        """Return the rate [tokens/s] after one more snapshot."""
         self._past.append((snapshot.now_s, snapshot.output_tokens))
         (from_s, before), (to_s, after) = self._past[0], self._past[-1]
         return (after - before) / (to_s - from_s) if to_s > from_s else 0.0

@@ -1,4 +1,4 @@
-"""Run folders as they are opened: checked first, those of earlier versions with what they have."""
+"""Reading of run folders: files are checked first; folders of earlier versions may lack tables."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from cluster_sim.results.run_data import LATER_TABLES, TABLES, RunData
 from cluster_sim.results.run_folder import RUN_FORMAT, RunFolderWarning
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.results.table_files import read_table
+from cluster_sim.scenario.renamed_keys import NEW_NAMES
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.schema import describe, parse_yaml, read_text
+from cluster_sim.schema import describe, parse_yaml, read_text, with_new_names
 from cluster_sim.whole_files import bring_back
 
 
@@ -26,7 +27,7 @@ def read_run(folder: Path) -> RunData:
     Raises
     ------
     ScenarioError
-        There is none, or a file of it is missing or damaged; every such file is named.
+        The folder is not a run folder, or files are missing or damaged; the message names each.
     """
     scenario, manifest = about_run(folder)
     info = RunInfo.from_manifest(manifest, str(folder / "manifest.json"))
@@ -46,13 +47,13 @@ def read_run(folder: Path) -> RunData:
 
 
 def _check_rows(name: str, path: Path, table: pa.Table, manifest: dict[str, Any]) -> None:
-    """Raise ScenarioError where a table has not the rows that were saved."""
+    """Raise ScenarioError if a table does not have the number of rows that were saved."""
     rows = manifest.get("rows")
     saved = rows.get(name) if isinstance(rows, dict) else None
     if saved is not None and saved != table.num_rows:
         raise ScenarioError.at(
             str(path),
-            f"is damaged: got {table.num_rows:,} rows; expected {shown(saved)}, as manifest.json says",
+            f"is damaged: got {table.num_rows:,} rows; expected {shown(saved)} as in manifest.json",
         )
 
 
@@ -62,10 +63,10 @@ def about_run(folder: Path) -> tuple[Scenario, dict[str, Any]]:
     Raises
     ------
     ScenarioError
-        There is no run folder, it is of a later version, or its scenario cannot be read.
+        The folder is not a run folder, a later version wrote it, or its scenario cannot be read.
     """
     if not is_run_folder(folder):
-        raise ScenarioError.at(str(folder), "is no run folder (no manifest.json in it)")
+        raise ScenarioError.at(str(folder), "is not a run folder: it has no manifest.json")
     manifest = read_json(folder / "manifest.json")
     _check_format(folder / "manifest.json", manifest)
     path = folder / "scenario.yaml"
@@ -73,48 +74,49 @@ def about_run(folder: Path) -> tuple[Scenario, dict[str, Any]]:
     is_edited = _is_edited(text, manifest)
     if is_edited:
         warnings.warn(
-            f"{path}: was edited after the run (its SHA-256 is not that of manifest.json); the tables are those of the scenario before",
+            f"{path}: was edited after the run (its SHA-256 differs from that in manifest.json); the tables belong to the original scenario",
             RunFolderWarning,
             stacklevel=2,
         )
     try:
-        return describe(Scenario, parse_yaml(text, str(path))), manifest
+        document = with_new_names(parse_yaml(text, str(path)), NEW_NAMES, is_quiet=True)
+        return describe(Scenario, document), manifest
     except ScenarioError as error:
         if is_edited:
             raise
-        reason = "was written by another version, whose scenario this one cannot read; its tables are plain Parquet files"
+        reason = "was written by another version, and this version cannot read its scenario; its tables are plain Parquet files"
         raise ScenarioError([Fault(str(folder), reason), *error.faults]) from error
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Return whether there is a run in a folder, one that a killed process had put aside included."""
+    """Return whether a folder holds a run; a run that a killed process moved aside counts too."""
     try:
         bring_back(folder)
         return (folder / "manifest.json").is_file()
-    except (OSError, ValueError):  # a name that is too long, or none
+    except (OSError, ValueError):  # a name that is too long or empty
         return False
 
 
 def _check_format(path: Path, manifest: dict[str, Any]) -> None:
-    """Raise ScenarioError where a run folder has a form that this version does not know."""
+    """Raise ScenarioError if a run folder has a format that this version does not know."""
     form = manifest.get("format", 0)
     if not isinstance(form, int) or isinstance(form, bool):
         raise ScenarioError.at(str(path), f"format: got {form!r}; expected a whole number")
     if form > RUN_FORMAT:
         raise ScenarioError.at(
             str(path),
-            f"has format {form}; this version of cluster-sim reads up to {RUN_FORMAT}; a later version wrote it",
+            f"a later version of cluster-sim wrote it, in format {form}; this version reads formats up to {RUN_FORMAT}",
         )
 
 
 def _is_edited(text: str, manifest: dict[str, Any]) -> bool:
-    """Return whether scenario.yaml has another text than when the run was saved."""
+    """Return whether scenario.yaml was changed since the run was saved."""
     known = manifest.get("scenario_sha256")
     return known is not None and known != hashlib.sha256(text.encode()).hexdigest()
 
 
 def summary_totals(folder: Path) -> dict[str, float]:
-    """Return the numbers of a run's summary.json; none where its summary failed."""
+    """Return the numbers in a run's summary.json; empty if its summary failed."""
     path = folder / "summary.json"
     if not path.exists() and "summary_failed" in read_json(folder / "manifest.json"):
         return {}
@@ -131,7 +133,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises
     ------
     ScenarioError
-        The file is missing, cut, or holds no object.
+        The file is missing, truncated, or does not hold a JSON object.
     """
     try:
         content = json.loads(read_text(path))
@@ -140,5 +142,5 @@ def read_json(path: Path) -> dict[str, Any]:
             raise
         raise ScenarioError.at(str(path), f"is damaged: {fault}") from fault
     if not isinstance(content, dict):
-        raise ScenarioError.at(str(path), "is damaged: it holds no JSON object")
+        raise ScenarioError.at(str(path), "is damaged: it does not hold a JSON object")
     return content

@@ -1,4 +1,4 @@
-"""The fields of summary.json: the table of metrics, computed of a run, its pools and classes."""
+"""The fields of summary.json: all metrics, computed for a run, its pools and its classes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from cluster_sim.results.run_data import RunData
 def summary(run: RunData) -> dict[str, Any]:
     """Return the fields of summary.json.
 
-    Names are those of `vllm bench serve` where it has one. Latencies are in ms, rates are over the
-    time from the first counted arrival to the last answer. Fields of what is not simulated are
-    absent. A run of a sample stands for its fleet.
+    Names are those of `vllm bench serve` if it has such a field. Latencies are in ms. Rates are
+    over the time from the first counted arrival to the last answer. Fields of features that are
+    not simulated are absent. The summary of a sample is extrapolated to its fleet.
     """
     whole = Selection(run)
     report: dict[str, Any] = {"name": run.scenario.title} | fields(whole, Scope.RUN)

@@ -1,4 +1,4 @@
-"""Tables of a run folder as they are read: their columns checked, later ones filled in."""
+"""Reading of the tables of a run folder, with a check of their columns."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ DESCRIBED: Mapping[str, tuple[Column, ...]] = MappingProxyType(
         "thermal": columns.THERMAL,
     }
 )
-"""Columns of each table. A table may have more, and an empty one that describes nothing has none."""
+"""Columns of each table. A table may have further columns; an empty table may have none."""
 
 
 _MAX_SECONDS = 2**63 / 1e9
-"""Times from which nanoseconds do not fit into 64 bits [s]: 292 years."""
+"""Time from which nanoseconds do not fit into 64 bits [s]: 292 years."""
 _SLOPES = ("slope_s",)
-"""Columns of seconds that may be negative."""
+"""Columns in seconds that may be negative."""
 
 
 def read_table(name: str, path: Path) -> pa.Table:
-    """Return a table of a run folder, with neutral values in columns that earlier versions lack.
+    """Return a table of a run folder, with neutral values in columns that its version lacks.
 
     Raises
     ------
@@ -52,12 +52,12 @@ def read_table(name: str, path: Path) -> pa.Table:
 
 
 def check_values(name: str, path: Path, table: pa.Table) -> None:
-    """Raise ScenarioError where a column lacks values, or holds what is no time of a run.
+    """Raise ScenarioError if a column lacks values, or has a time that no run can have.
 
     Parameters
     ----------
     table
-        Rows of the table called `name`, with all of its columns or some.
+        Rows of the table `name`, with all or some of its columns.
     """
     for column in DESCRIBED[name]:
         if column.name not in table.column_names:
@@ -74,7 +74,7 @@ def check_values(name: str, path: Path, table: pa.Table) -> None:
 
 
 def _check_seconds(path: Path, column: str, values: pa.ChunkedArray) -> None:
-    """Raise ScenarioError where a column of seconds holds what is no time of a run."""
+    """Raise ScenarioError if a column in seconds has a time that no run can have."""
     if not pa.types.is_floating(values.type) or not len(values):
         return
     least = -_MAX_SECONDS if column in _SLOPES else 0.0
@@ -82,12 +82,12 @@ def _check_seconds(path: Path, column: str, values: pa.ChunkedArray) -> None:
         if value is not None and not least <= value < _MAX_SECONDS:
             raise ScenarioError.at(
                 str(path),
-                f"column {column}: got {value:g} s; expected a time from 0 on whose nanoseconds fit into 64 bits",
+                f"column {column}: got {value:g} s; expected a time of at least 0 whose nanoseconds fit into 64 bits",
             )
 
 
 def opened(name: str, path: Path) -> pq.ParquetFile:
-    """Return the open file of a table, its columns checked.
+    """Open the file of a table, check its columns and return it.
 
     Raises
     ------
@@ -106,8 +106,8 @@ def opened(name: str, path: Path) -> pq.ParquetFile:
 
 
 def _faults(name: str, schema: pa.Schema) -> Iterator[str]:
-    """Yield what is wrong with the columns of a table."""
-    if name == "thermal" and not schema.names:  # nothing was known of temperatures
+    """Yield the faults of the columns of a table."""
+    if name == "thermal" and not schema.names:  # temperatures were not simulated
         return
     lacking = [
         column.name
@@ -119,13 +119,13 @@ def _faults(name: str, schema: pa.Schema) -> Iterator[str]:
     for column in DESCRIBED[name]:
         places = schema.get_all_field_indices(column.name)
         if len(places) > 1:
-            yield f"has {len(places)} columns {column.name}"
+            yield f"has {len(places)} columns named {column.name}; expected one"
         elif places and not _holds(schema.field(places[0]).type, column.holds):
             yield f"column {column.name}: got {schema.field(places[0]).type}; expected {column.holds}"
 
 
 def _holds(kind: pa.DataType, what: Holds) -> bool:
-    """Return whether a column of this type holds numbers, texts or truths."""
+    """Return whether a column of this type holds the expected kind of values."""
     types = pa.types
     if types.is_null(kind):
         return True
@@ -140,7 +140,7 @@ def _holds(kind: pa.DataType, what: Holds) -> bool:
 
 
 def _type_of(column: Column) -> pa.DataType:
-    """Return the type of a column that is filled in."""
+    """Return the type of a column that is added with neutral values."""
     if column.holds == "texts":
         return pa.string()
     return pa.int64() if isinstance(column.neutral, int) else pa.float64()
@@ -149,12 +149,14 @@ def _type_of(column: Column) -> pa.DataType:
 def with_neutral_columns(
     name: str, table: pa.Table, wanted: Sequence[str] | None = None
 ) -> pa.Table:
-    """Return a table with columns that earlier versions lack, of values that change nothing.
+    """Return a table with the columns that earlier versions lack, filled with neutral values.
 
     Parameters
     ----------
+    table
+        Table as read.
     wanted
-        Columns that are asked for. Default: all.
+        Names of the columns to add. Default: all.
     """
     if name == "thermal" and not table.column_names:
         return table

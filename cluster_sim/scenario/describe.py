@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def described(
     scenario: Scenario, devices_per_replica: Mapping[str, int] | None = None
 ) -> dict[str, str]:
-    """Return what a scenario simulates, line by line: heading and sentence.
+    """Return what a scenario simulates: heading -> sentence.
 
-    `devices_per_replica` gives the devices of a replica by the name of its pool; where it is left
-    out, those that the weights decide are not told.
+    `devices_per_replica` gives the number of devices of a replica by the name of its pool. Without
+    it, numbers that depend on the weights are omitted.
     """
     workload, model = scenario.workload, scenario.model
     lines = {"model": model.name}
@@ -62,7 +62,7 @@ def scenario_html(scenario: Scenario) -> str:
 
 
 def as_html(text: str) -> str:
-    r"""Return a text as it stands in HTML, between tags and in quotes alike.
+    r"""Return a text as HTML, safe between tags and in quotes.
 
     >>> as_html("<b> & \"\x1b\"")
     '&lt;b&gt; &amp; &quot;\\x1b&quot;'
@@ -103,9 +103,9 @@ def _pool(pool: Pool, model: Model, devices_per_replica: int) -> str:
 
 
 def _parts(description: Description) -> str:
-    """Return keys and values as a scenario file has them, defaults left out.
+    """Return keys and values as a scenario file writes them, without defaults.
 
-    The kind stands first where there is one.
+    The kind is first if there is one.
     """
     written = description.model_dump(
         mode="json", by_alias=True, exclude_none=True, exclude_defaults=True

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from cluster_sim.economics.prices import Prices
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.physics.wafer_placement import WaferLayout
-from cluster_sim.schema import Description, named
+from cluster_sim.schema import Description, Named
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.kv_cache.offload import Tier
@@ -22,7 +21,7 @@ from cluster_sim.units import Bytes, BytesPerSecond, Watts
 
 
 class ReplicaPlan(Description):
-    """How one copy of the model lies on devices."""
+    """Plan of one replica: how one copy of the model is placed on devices and served."""
 
     tensor_parallel: ClusterCount = 1
     """Number of devices over which each layer is split."""
@@ -57,21 +56,19 @@ class ReplicaPlan(Description):
     """Precision of the weights. Default: the precision in which the model is published."""
     kv_cache: Precision = "bf16"
     """Precision of the KV cache."""
-    engine: Annotated[
-        Engine, BeforeValidator(partial(named, "engines"), json_schema_input_type=str | Engine)
-    ] = Field(default="vllm", validate_default=True)
+    engine: Annotated[Engine, Named("engines")] = Field(default="vllm", validate_default=True)
     """Serving engine: a catalog name or the path of an engine file. It gives the limits and
     reserves that the scenario omits."""
     role: Role = "both"
     """Phases of a request that are served here. With prefill and decode, two pools share each
-    request: see `hand_over` of the cluster."""
+    request: see `disaggregation` of the cluster."""
     speculation: Speculation | None = None
     """Speculative decoding: tokens that are drafted and verified in each step. Default: no
     drafts."""
 
 
 class Kv(Description):
-    """KV cache of a replica; what is left out is the engine's."""
+    """KV cache of a replica. Omitted keys are those of the engine."""
 
     block_tokens: Count | None = None
     """Number of tokens per block of KV cache. Default: that of the engine."""
@@ -103,18 +100,11 @@ class Pool(Description):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
     """Name of the pool. Tables and events use it in the names of its nodes."""
-    node: Annotated[
-        Node, BeforeValidator(partial(named, "nodes"), json_schema_input_type=str | Node)
-    ]
+    node: Annotated[Node, Named("nodes")]
     """Kind of node: a catalog name, the path of a node file, or a mapping with its keys."""
     nodes: ClusterCount = 1
     """Number of nodes in the pool."""
-    prices: (
-        Annotated[
-            Prices, BeforeValidator(partial(named, "prices"), json_schema_input_type=str | Prices)
-        ]
-        | None
-    ) = None
+    prices: Annotated[Prices, Named("prices")] | None = None
     """Prices of the nodes: a catalog name, the path of a file of prices, or a mapping with its
     keys. Default: the prices in the node's file."""
     replica: ReplicaPlan = Field(default_factory=ReplicaPlan)
@@ -131,12 +121,12 @@ class Pool(Description):
 
     @property
     def offer(self) -> Prices | None:
-        """Prices of the nodes; None where they are not known."""
+        """Prices of the nodes; None if they are unknown."""
         return self.prices or self.node.prices
 
     @property
     def is_wafer(self) -> bool:
-        """Whether replicas lie on wafers."""
+        """Whether replicas are placed on wafers."""
         return self.node.device.wafer is not None
 
     @property
@@ -146,14 +136,14 @@ class Pool(Description):
 
     @property
     def replica_devices(self) -> int:
-        """Number of devices of one replica as its plan gives them; 0 where the weights decide."""
+        """Number of devices of one replica by its plan; 0 if the weights decide."""
         plan = self.replica
         if self.is_wafer:
             return plan.wafers or (1 if self.is_streamed else 0)
         return plan.tensor_parallel * plan.pipeline_parallel * plan.data_parallel
 
     def replica_count(self, devices_per_replica: int) -> int:
-        """Return the number of replicas: as many as the file gives, or as fit."""
+        """Return the number of replicas: the number in the file, or as many as fit."""
         return self.replicas or self.nodes * self.node.devices // devices_per_replica
 
     @property
@@ -164,13 +154,13 @@ class Pool(Description):
 
     @property
     def max_batched_tokens(self) -> int:
-        """Maximum number of tokens of one step of a replica; a static batch has none."""
+        """Maximum number of tokens of one step of a replica. A static batch has no maximum."""
         per_rank = self.batching.step_tokens(self.replica.engine)
         return per_rank * self.replica.data_parallel
 
     @property
     def chunked_prefill(self) -> bool:
-        """Whether prompts may be spread over steps."""
+        """Whether the prefill of a prompt may be split over several steps."""
         return self.batching.is_chunked(self.replica.engine)
 
     @property
@@ -180,5 +170,5 @@ class Pool(Description):
 
     @property
     def watermark(self) -> float:
-        """Share of the KV cache that admission leaves free."""
+        """Share of the KV cache that admission keeps free."""
         return self.replica.engine.watermark if self.kv.watermark is None else self.kv.watermark

@@ -16,7 +16,7 @@ from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.site import Site
 from cluster_sim.scenario.unmeasured import unmeasured_kinds
 from cluster_sim.scenario.workload import Workload
-from cluster_sim.schema import Description, yaml_text
+from cluster_sim.schema import Description, Named, yaml_text
 from cluster_sim.typing import Count
 from cluster_sim.units import PositiveSeconds, Seconds
 from cluster_sim.workload.classes import Slo
@@ -49,7 +49,7 @@ class Scenario(Description):
     name: str
     """Name of the scenario, which is also the name of its run folder."""
     variant: str | None = None
-    """Variant of the file that this scenario is."""
+    """Name of the variant of the file."""
     seed: Annotated[int, Field(ge=0), SEED] = 0
     """Seed of every random choice."""
     duration_s: PositiveSeconds | None = None
@@ -69,7 +69,7 @@ class Scenario(Description):
     stepping: Literal["stretch", "step"] = "stretch"
     """Number of engine steps per event. stretch: many engine steps in one event, in closed form.
     step: each step is an event, which is slower and gives the same results."""
-    model: Annotated[Model, BeforeValidator(read_model, json_schema_input_type=str | Model)]
+    model: Annotated[Model, Named("models", read_model)]
     """Model that is served: a catalog name, the path of a Hugging Face config.json or of a model
     file, or a mapping with its keys."""
     workload: Workload
@@ -90,9 +90,9 @@ class Scenario(Description):
 
     @property
     def slos(self) -> list[Slo]:
-        """Objectives of each class of requests; the scenario's alone where there are no classes.
+        """Objectives of each class of requests; the scenario's objectives if there are no classes.
 
-        A class without a percentile has the scenario's.
+        A class without a percentile has that of the scenario.
         """
         return [
             (each.slo or self.slo).at(self.slo.percentile) for each in self.workload.classes
@@ -100,7 +100,7 @@ class Scenario(Description):
 
     @cached_property
     def requests_wanted(self) -> int | None:
-        """Number of requests after which arrivals stop; None where it is not known."""
+        """Number of requests after which arrivals stop; None if it is unknown."""
         workload = self.workload
         if workload.trace:
             return workload.trace.limit
@@ -108,7 +108,7 @@ class Scenario(Description):
         return source.requests if source else None
 
     def warnings(self) -> Iterator[str]:
-        """Yield what the run rests on that nobody has measured or that a model's file leaves open."""
+        """Yield the unmeasured figures and the gaps in the model's file on which the run depends."""
         drafting = (pool.replica.speculation for pool in self.cluster.pools)
         drafters = (one.draft_model for one in drafting if one is not None)
         for model in (self.model, *(drafter for drafter in drafters if drafter is not None)):
@@ -116,39 +116,41 @@ class Scenario(Description):
                 yield f"{model.name}: {note}"
         for pool in self.cluster.pools:
             device = pool.node.device
-            engine = pool.replica.engine.name
-            nowhere, partly = unmeasured_kinds(self.model, device, pool.replica.kv_cache, engine)
+            engine = pool.replica.engine
+            nowhere, partly = unmeasured_kinds(
+                self.model, device, pool.replica.kv_cache, engine.profile
+            )
             for kinds, kernels in ((nowhere, "no"), (partly, "not all")):
                 if kinds:
                     yield (
-                        f"{device.name}: {kernels} kernels of {' and '.join(kinds)} were measured under {engine}; the step times of {self.model.name} are a roofline there"
+                        f"{device.name}: {kernels} kernels of {' and '.join(kinds)} were measured with {engine.name}; the step times of {self.model.name} are a roofline for them"
                     )
             if not device.measured:
                 yield (
-                    f"{device.name}: no kernels were measured; its step times are a roofline of the data sheet, and the shares of the peaks that are "
-                    "reached, the overheads and the collectives are estimates unless its file says otherwise"
+                    f"{device.name}: no kernels were measured. Its step times are a roofline of the data sheet. The shares of the peaks that kernels "
+                    "reach, the overheads and the collectives are estimates, unless its file says otherwise"
                 )
         yield from self._idle_tiers()
 
     def _idle_tiers(self) -> Iterator[str]:
-        """Yield which pools have tiers that keep nothing."""
+        """Yield a warning for each pool whose tiers keep nothing."""
         if not any(kind.window_values() for kind in self.model.attention):
             return
         for pool in self.cluster.pools:
             if pool.kv.offload and not pool.is_wafer:
-                yield f"pool '{pool.name}': the tiers of kv.offload keep nothing of {self.model.name}: its layers with a window share their blocks with the others, and only the devices' cache is looked at in this version"
+                yield f"pool '{pool.name}': the tiers of kv.offload keep nothing of {self.model.name}, because its layers with a window share their blocks with the other layers. This version searches only the cache of the devices for them"
 
     def as_yaml(self) -> str:
-        """Return the scenario with everything resolved, as the text of a scenario file.
+        """Return the resolved scenario as the text of a scenario file.
 
-        Reading it gives this scenario again.
+        Reading the text gives this scenario again.
         """
         return yaml_text(self.model_dump(mode="json", by_alias=True, exclude_none=True))
 
     def _repr_html_(self) -> str:
-        """Return what notebooks show."""
-        # The one circle of the house: describe.py reads the fields of a Scenario, and notebooks ask
-        # the Scenario itself for its table. It is imported when a notebook asks.
+        """Return the scenario as a table, for notebooks."""
+        # The only circular import of the package: describe.py reads the fields of a Scenario, and
+        # notebooks ask the Scenario for its table. It is imported when a notebook asks.
         from cluster_sim.scenario.describe import scenario_html
 
         return scenario_html(self)

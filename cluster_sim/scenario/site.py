@@ -1,4 +1,4 @@
-"""The site of a cluster: the air or water it supplies, power caps, and failures of cooling."""
+"""The site of a cluster: its supply air or water, power caps, and failures of cooling."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Inlet(Description):
     """Difference between the temperature of the hottest hour and the mean, and between the mean and
     that of the coldest hour [K]. The course is a cosine."""
     peak_hour: Annotated[float, Field(ge=0.0, lt=24.0)] = 15.0
-    """Hour of the day that is hottest."""
+    """Hour of the day with the highest temperature."""
     begins_hour: Annotated[float, Field(ge=0.0, lt=24.0)] = 0.0
     """Hour of the day at time zero."""
     points: Annotated[tuple[tuple[Seconds, Celsius], ...], Field(min_length=1)] | None = None
@@ -48,10 +48,10 @@ class Inlet(Description):
         if self.points is not None:
             if beside := sorted(self.model_fields_set - {"points"}):
                 raise ValueError(
-                    f"'points' stand in place of '{beside[0].removesuffix('_kelvin')}'; expected one of the two"
+                    f"'points' replace '{beside[0].removesuffix('_kelvin')}'; expected only one of them"
                 )
             if any(later <= earlier for (earlier, _), (later, _) in pairwise(self.points)):
-                raise ValueError("points must ascend in time")
+                raise ValueError("expected the times of 'points' in ascending order")
         return self
 
 
@@ -89,11 +89,11 @@ class SiteEvent(Description):
         return self
 
     def hits(self, node: str) -> bool:
-        """Return whether the event happens to the node called `pool/0`."""
+        """Return whether the event affects the node called `pool/0`."""
         return self.where in (None, node, node.rpartition("/")[0])
 
     def lasts(self, time_s: float) -> bool:
-        """Return whether the event is going on at `time_s`."""
+        """Return whether the event lasts at `time_s`."""
         return self.at_s <= time_s < self.at_s + self.lasts_s
 
 

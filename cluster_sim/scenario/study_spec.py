@@ -47,30 +47,30 @@ def _spread(value: Any) -> tuple[Any, ...]:
     if low[1] != high[1]:
         raise ValueError(f"low is in '{low[1]}' and high in '{high[1]}'; expected one unit")
     if isinstance(points, bool) or not isinstance(points, int) or points < 2:
-        raise ValueError(f"got {shown(points)} points; expected a whole number from 2 on")
+        raise ValueError(f"got {shown(points)} points; expected a whole number of at least 2")
     if points > POINTS.most:
         raise ValueError(POINTS.fault(points, "points"))
     if scale not in ("linear", "log"):
         raise ValueError(f"got the scale {shown(scale)}; expected linear or log")
     if scale == "log" and not (low[0] > 0 and high[0] > 0):
-        raise ValueError("a scale of log goes from above 0 to above 0")
+        raise ValueError("a scale of log needs 'low' and 'high' above 0")
     numbers = _values(low[0], high[0], points, is_log=scale == "log")
     return tuple(_written(number, low[1]) for number in numbers)
 
 
 def _magnitude(value: Any) -> tuple[float, str]:
-    """Return (number, unit); the unit of a bare number is ''."""
+    """Return (number, unit). The unit of a bare number is ''."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value, ""
     if isinstance(value, str):
         return number_and_unit(value)
-    raise ValueError(f"got {shown(value)}; expected a number, with its unit where it has one")
+    raise ValueError(f"got {shown(value)}; expected a number, with its unit if it has one")
 
 
 def _values(low: float, high: float, points: int, *, is_log: bool) -> Iterator[float]:
     """Yield evenly spread values.
 
-    They have twelve digits, so that 0.1 to 0.3 in three points holds 0.2 and not 0.2 and a bit.
+    Values are rounded to twelve digits, so that 0.1 to 0.3 in three points contains exactly 0.2.
     """
     for place in range(points):
         share = place / (points - 1)
@@ -85,7 +85,7 @@ def _values(low: float, high: float, points: int, *, is_log: bool) -> Iterator[f
 def _written(value: float, unit: str) -> float | int | str:
     """Return a value as a scenario file writes it.
 
-    It is a whole number where nothing is lost, for keys that want one.
+    It is a whole number if that is exact, for keys that require one.
     """
     number = int(value) if value == int(value) and abs(value) < 1e15 else value
     return f"{number!r} {unit}" if unit else number
@@ -120,9 +120,11 @@ class Sweep(Description):
         keys = {key for axis in self.axes for key in axis} | {"variant"}
         for rule in self.exclude:
             if unknown := [key for key in rule if key not in keys]:
-                raise ValueError(f"exclude names {shown(unknown[0])}, which is no axis")
+                raise ValueError(f"got {shown(unknown[0])} in exclude; expected the key of an axis")
             if not rule:
-                raise ValueError("exclude holds an empty mapping, which leaves out everything")
+                raise ValueError(
+                    "got an empty mapping in exclude, which would leave out every point; expected values to leave out"
+                )
         return self
 
 
@@ -140,7 +142,7 @@ class Capacity(Description):
     searched for each combination."""
     pool: str | None = None
     """Pool whose number of nodes is searched. Default: the first pool."""
-    most_nodes: ClusterCount = 1024
+    max_nodes: ClusterCount = 1024
     """Maximum number of nodes that is tried."""
     tolerance: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.01
     """Relative tolerance of the highest rate."""
@@ -166,10 +168,10 @@ class StudySections(Description):
 
 
 def checked_axes(axes: tuple[dict[str, tuple[Any, ...]], ...], replications: int = 1) -> None:
-    """Raise ValueError where axes make no product.
+    """Raise ValueError if axes do not form a product.
 
-    Keys of one axis may not go together, a key may be in two axes, or there may be more runs than
-    are planned.
+    The reason is one of three: keys of one axis have different numbers of values, a key is in two
+    axes, or there are too many runs.
     """
     seen: set[str] = set()
     points = 1
@@ -177,7 +179,7 @@ def checked_axes(axes: tuple[dict[str, tuple[Any, ...]], ...], replications: int
         lengths = {key: len(values) for key, values in axis.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(
-                f"keys of one axis move together: expected as many values of each, got {', '.join(f'{count} of {key}' for key, count in lengths.items())}"
+                f"keys of one axis change together: expected the same number of values for each, got {', '.join(f'{count} of {key}' for key, count in lengths.items())}"
             )
         if twice := seen & axis.keys():
             raise ValueError(f"{min(twice)} is in two axes")

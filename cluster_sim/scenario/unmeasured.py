@@ -1,4 +1,4 @@
-"""Kinds of layers for which a device with measured kernels has none."""
+"""Kinds of layers for which a device with measured kernels has no measurement."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def unmeasured_kinds(
 ) -> tuple[list[str], list[str]]:
     """Return the kinds of a model's layers whose kernels were not measured on a device.
 
-    The second list has those of which a part was. Both are empty for a device none of whose kernels
-    were measured.
+    The first list has kinds without any measured kernel, the second kinds of which only a part was
+    measured. Both are empty for a device without measured kernels.
     """
     if device.kernels is None:
         return [], []

@@ -1,4 +1,4 @@
-"""What arrives: a process with lengths, a trace, or sessions."""
+"""Traffic: an arrival process with lengths, a trace, or sessions."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from cluster_sim.workload.traces import Trace
 
 
 def _preset_is_a_name(schema: dict[str, Any]) -> None:
-    """Make the preset of a JSON Schema a name.
+    """Describe the preset in the JSON Schema as a name.
 
-    A workload holds what its preset brings, and may change single keys of its arrivals.
+    A workload contains the values of its preset, and may change single keys of the preset's
+    arrivals.
     """
     properties = schema["properties"]
     properties["preset"] = {
@@ -42,7 +43,7 @@ def _preset_is_a_name(schema: dict[str, Any]) -> None:
 
 
 class Workload(Description):
-    """What arrives: a process with lengths, a trace, or sessions."""
+    """Traffic: an arrival process with lengths, a trace, or sessions."""
 
     model_config = ConfigDict(json_schema_extra=_preset_is_a_name)
     keys_beside: ClassVar[tuple[str, ...]] = ("preset",)
@@ -80,13 +81,13 @@ class Workload(Description):
 
     @model_validator(mode="after")
     def _start_texts(self) -> Self:
-        """Give the arrivals to a trace of texts, which has none of its own."""
+        """Give the arrivals to a trace of texts, which has no arrival times."""
         trace, arrivals = self.trace, self.arrivals
         if trace is None or arrivals is None or trace.arrivals is not None:
             return self
         try:
             is_text = trace.is_text
-        except ScenarioError:  # which is said where the trace is read
+        except ScenarioError:  # the fault is reported when the trace is read
             return self
         if not is_text:
             return self
@@ -95,13 +96,13 @@ class Workload(Description):
 
     @property
     def recorded(self) -> Trace | None:
-        """Trace of which requests or sessions are replayed; None where they are drawn."""
+        """Trace whose requests or sessions are replayed; None if requests are drawn."""
         return self.trace or (self.sessions.trace if self.sessions is not None else None)
 
     def lengths(self, seed: int) -> Iterator[tuple[int, int]]:
-        """Return (prompt, output) tokens of one request after the other, indefinitely.
+        """Yield (prompt, output) tokens of one request after the other, indefinitely.
 
-        Traces and sessions have lengths of their own.
+        Traces and sessions have their own lengths.
         """
         if self.classes:
             return lengths_by_class(self.prompt_tokens, self.output_tokens, self.classes, seed)
@@ -109,7 +110,7 @@ class Workload(Description):
         return lengths(self.prompt_tokens, self.output_tokens, seed, self.length_correlation)
 
     def length_pairs(self) -> list[tuple[Lengths | None, Lengths | None]]:
-        """Return the distributions of prompts and outputs, class by class where there are classes."""
+        """Return the distributions of prompts and outputs, for each class if there are classes."""
         if not self.classes:
             return [(self.prompt_tokens, self.output_tokens)]
         return [

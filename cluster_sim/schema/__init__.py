@@ -1,7 +1,7 @@
 """YAML files -> frozen descriptions, with every fault of a file in one message, each with its line.
 
-Knows nothing of the domain: it reads files, merges mappings, keeps track of where each value was
-written, and turns what pydantic finds into sentences.
+The room knows nothing of the domain. It reads files, merges mappings, records the line of each
+value, and turns pydantic's errors into sentences.
 """
 
 from cluster_sim.schema.base import Description, describe
@@ -9,9 +9,11 @@ from cluster_sim.schema.catalog import (
     CATALOG,
     KINDS,
     Figure,
-    FromFile,
+    Named,
     bare,
+    catalog_data,
     catalog_entry,
+    catalog_figures,
     catalog_kinds,
     catalog_names,
     figures,
@@ -19,7 +21,7 @@ from cluster_sim.schema.catalog import (
     looking_in,
     named,
 )
-from cluster_sim.schema.documents import Document, Trail, path_text, under
+from cluster_sim.schema.documents import LIKE, Document, Trail, path_text, under
 from cluster_sim.schema.examples import (
     EXAMPLE,
     example_names,
@@ -29,23 +31,33 @@ from cluster_sim.schema.examples import (
 )
 from cluster_sim.schema.file_names import file_name_fault, folder_name, same_folder
 from cluster_sim.schema.json_files import parse_json, read_json
+from cluster_sim.schema.like import ENTRY_KINDS, FromFile, entry_name, opened
 from cluster_sim.schema.overrides import overridden, override
+from cluster_sim.schema.renamed_keys import NewNames, RenamedKeyWarning, with_new_names
 from cluster_sim.schema.yaml_files import parse_yaml, read_text, read_yaml, yaml_text
 
 __all__ = [
     "CATALOG",
+    "ENTRY_KINDS",
     "EXAMPLE",
     "KINDS",
+    "LIKE",
     "Description",
     "Document",
     "Figure",
     "FromFile",
+    "Named",
+    "NewNames",
+    "RenamedKeyWarning",
     "Trail",
     "bare",
+    "catalog_data",
     "catalog_entry",
+    "catalog_figures",
     "catalog_kinds",
     "catalog_names",
     "describe",
+    "entry_name",
     "example_names",
     "example_path",
     "examples_folder",
@@ -55,6 +67,7 @@ __all__ = [
     "folder_name",
     "looking_in",
     "named",
+    "opened",
     "overridden",
     "override",
     "parse_json",
@@ -66,5 +79,6 @@ __all__ = [
     "same_folder",
     "under",
     "user_file",
+    "with_new_names",
     "yaml_text",
 ]

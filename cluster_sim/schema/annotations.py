@@ -1,4 +1,4 @@
-"""Types of descriptions: what pydantic's locations and choices mean in a file."""
+"""Types of descriptions: the meaning of pydantic's locations and choices in a file."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from cluster_sim.schema.documents import Trail
 
 
 class Located(NamedTuple):
-    """Place of a value in a file."""
+    """Location of a value in a file."""
 
     trail: Trail
-    """Keys of the file."""
+    """Keys in the file."""
     owner: type[BaseModel] | None
-    """Description that holds the last of them; None where none does."""
+    """Description that holds the last key; None if no description does."""
     annotation: Any
     """Type of the value."""
 
 
 def located(kind: type[BaseModel], data: Any, loc: tuple[str | int, ...]) -> Located:
-    """Return where in a file the value at pydantic's `loc` is.
+    """Return the location in a file of the value at pydantic's `loc`.
 
-    A union's tag stands in `loc` between the union's key and the keys of the member; it is left
-    out. So is what lies inside a value that the file writes as a scalar, such as the `tokens` of a
-    length that is a bare number.
+    In `loc` the tag of a union is between the key of the union and the keys of the member; it is
+    omitted here. Steps inside a value that the file writes as a scalar, such as the `tokens` of a
+    length that is a bare number, are omitted too.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def located(kind: type[BaseModel], data: Any, loc: tuple[str | int, ...]) -> Loc
 
 
 def _tagged(annotation: Any, step: str | int) -> type[BaseModel] | None:
-    """Return the member of a union with a tag; None where the step is no tag."""
+    """Return the member of a union with a tag; None if the step is not a tag."""
     known = members(annotation)
     if len(known) < 2:
         return None
@@ -63,17 +63,17 @@ def _tagged(annotation: Any, step: str | int) -> type[BaseModel] | None:
 
 
 def _inside(data: Any, step: str | int) -> Any:
-    """Return what a list or a mapping has at a step; None where it has nothing."""
+    """Return the value of a list or a mapping at a step; None if there is no value."""
     if isinstance(data, list):
         return data[step] if isinstance(step, int) and step < len(data) else None
-    # the keys of a mapping of numbers stand as text in `loc`
+    # the numeric keys of a mapping are texts in `loc`
     return next(
         (value for key, value in data.items() if key == step or str(key) == str(step)), None
     )
 
 
 def _field(model: type[BaseModel], step: str | int) -> Any:
-    """Return the type of the field that a key of a file is; None where it is none."""
+    """Return the type of the field for a key of a file; None if there is no such field."""
     fields = model.model_fields.values()
     return next((info.annotation for info in fields if info.alias == step), None)
 
@@ -83,7 +83,7 @@ def _is_model(member: Any) -> bool:
 
 
 def members(annotation: Any) -> list[Any]:
-    """Return the members of a union, or the one type that it is."""
+    """Return the members of a union, or the single type."""
     if typing.get_origin(annotation) is Annotated:
         return members(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
@@ -101,15 +101,15 @@ def _item(annotation: Any) -> Any:
 
 
 def tuple_length(annotation: Any) -> int:
-    """Return how many items a tuple type such as tuple[str, str] has; 0 for other types."""
+    """Return the number of items of a tuple type such as tuple[str, str]; 0 for other types."""
     tuples = (member for member in members(annotation) if typing.get_origin(member) is tuple)
     return next((len(typing.get_args(member)) for member in tuples), 0)
 
 
 def _tags(member: Any) -> list[str]:
-    """Return what may tag a member in its union.
+    """Return the possible tags of a member of a union.
 
-    It is the value of the first of its fields that has one value only.
+    The tag is the value of the first field that has a single possible value.
     """
     if not _is_model(member):
         return []

@@ -1,4 +1,4 @@
-"""Frozen descriptions: what a file says, checked."""
+"""Frozen descriptions: the checked content of files."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.schema.catalog import FromFile, looking_in
+from cluster_sim.schema.catalog import looking_in
 from cluster_sim.schema.documents import Document
 from cluster_sim.schema.error_messages import faults_in
+from cluster_sim.schema.like import FromFile, with_lines
 from cluster_sim.units import key_of
 
 Made = TypeVar("Made", bound="Description")
 
 
 def _without_truths(schema: Any) -> Any:
-    """Return a core schema whose numbers refuse `true` and `false`, which pydantic takes for 1 and 0."""
+    """Return a core schema whose numbers refuse `true` and `false`, for pydantic 1 and 0."""
     if isinstance(schema, list):
         return [_without_truths(part) for part in schema]
     if not isinstance(schema, dict):
@@ -50,9 +51,9 @@ def _without_truths(schema: Any) -> Any:
 
 
 def _been_through(schema: dict[str, Any]) -> bool:
-    """Return whether the numbers in this part of a schema refuse truths already.
+    """Return whether the numbers in this part of a schema already refuse truth values.
 
-    They do in a description, which has seen to it itself.
+    A description has changed the numbers of its own schema.
     """
     if schema.get("type") not in ("function-before", "function-wrap"):
         return False
@@ -68,9 +69,9 @@ def _no_truth(value: Any) -> Any:
 
 
 class Description(BaseModel):
-    """Base of what a file says: frozen, its fields are the keys of the file.
+    """Base of all descriptions of files. It is frozen, and its fields are the keys of the file.
 
-    A key is the name of a field less its unit. Unknown keys are faults.
+    A key is the name of a field without its unit. Unknown keys are faults.
     """
 
     model_config = ConfigDict(
@@ -78,12 +79,12 @@ class Description(BaseModel):
     )
 
     keys_beside: ClassVar[tuple[str, ...]] = ()
-    """Keys of a file that are not the description's own, but are read before it: known, where one
-    is misspelt."""
+    """Keys of a file that do not belong to the description but are read before it. They are
+    suggested for misspelt keys."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        # around all of the description's own validators, as no model_validator is
+        # around all validators of the description, unlike a model_validator
         return core_schema.no_info_wrap_validator_function(
             cls._read_from_its_file, _without_truths(handler(source))
         )
@@ -92,10 +93,10 @@ class Description(BaseModel):
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Return the JSON Schema, with the sentence under each field in the code as its text.
+        """Return the JSON Schema with the docstring of each field as its description.
 
-        Pydantic can read those sentences itself, but does so when classes are made: a tenth of a
-        second at every start.
+        Pydantic can read the docstrings itself, but when classes are created, which takes a tenth
+        of a second at every start.
         """
         written = handler(schema)
         properties = handler.resolve_ref_schema(written).get("properties", {})
@@ -104,7 +105,7 @@ class Description(BaseModel):
         return written
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy with some fields changed; cached properties are worked out anew."""
+        """Return a copy with changed fields. Cached properties are computed again."""
         copied = super().model_copy(update=update, deep=deep)
         if update:
             for name in copied.__dict__.keys() - type(self).model_fields.keys():
@@ -113,15 +114,15 @@ class Description(BaseModel):
 
     @classmethod
     def _read_from_its_file(cls, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-        """Check what a file of its own says as such.
+        """Check the content of a separate file under the name of that file.
 
-        Its faults name it, and paths in it start from its folder.
+        Faults name the file, and relative paths in it start from its folder.
         """
         if not isinstance(value, FromFile):
             return handler(value)
         with looking_in(Path(value.document.file).parent):
             try:
-                return handler(dict(value))
+                return handler(with_lines(value.document))
             except ValidationError as invalid:
                 raise ScenarioError(faults_in(cls, value.document, invalid)) from invalid
 
@@ -129,16 +130,16 @@ class Description(BaseModel):
 def describe(kind: type[Made], document: Document) -> Made:
     """Return the frozen description that a document holds.
 
-    Raises ScenarioError with every fault in it.
+    Raises ScenarioError with every fault of the document.
     """
     try:
-        return kind.model_validate(document.data)
+        return kind.model_validate(with_lines(document))
     except ValidationError as invalid:
         raise ScenarioError(faults_in(kind, document, invalid)) from invalid
 
 
 def _sentences_under_fields(kind: type[Description]) -> dict[str, str]:
-    """Return the text that follows each field in the source of its class, on one line."""
+    """Return the docstring of each field in the source of its class, on one line."""
     texts: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if issubclass(base, Description) and base is not Description:

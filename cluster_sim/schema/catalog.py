@@ -1,48 +1,45 @@
 """The catalog, and other files that a description names.
 
-Figures stand with their sources.
+Figures are stored together with their sources.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import core_schema
+
 from cluster_sim.errors import did_you_mean, shown
-from cluster_sim.schema.documents import Document, Trail, path_text
+from cluster_sim.schema.documents import LIKE, Document, Trail, path_text
 from cluster_sim.schema.examples import EXAMPLE, user_file
+from cluster_sim.schema.like import ENTRY_KINDS, FromFile, Written, merged_with_entry, reading
 from cluster_sim.schema.yaml_files import read_yaml
 
 CATALOG = Path(__file__).parents[1] / "catalog"
 """Folder of the catalog."""
 _NOUNS = {"links": "network", "prices": "prices"}
-"""Noun for an entry of a folder, where it is not the folder's name."""
+"""Noun for an entry of a folder, if the noun is not the name of the folder."""
 KINDS = ("devices", "nodes", "prices", "links", "models", "engines", "workloads", "traces")
-"""Folders of the catalog, in the order in which they are listed."""
+"""Folders of the catalog, in the order of listing."""
 _PROVENANCE = ("source", "confidence", "note")
 _FIGURE_KEYS = {"value", "range", *_PROVENANCE}
-_RANGED = ("prices",)  # folders whose descriptions read the ranges of figures too
+_RANGED = ("prices",)  # folders whose descriptions also read the ranges of figures
 
-# Folders in which a path written in a file is looked for, beside the working directory.
+# Folders in which a relative path from a file is searched before the working directory.
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
-
-
-class FromFile(dict[str, Any]):
-    """Values of a file that another one names, to be checked under its own name."""
-
-    def __init__(self, document: Document) -> None:
-        super().__init__(document.data)
-        self.document = document
 
 
 @contextmanager
 def looking_in(folder: Path) -> Iterator[None]:
-    """Look for relative paths in descriptions in `folder` first, then in the working directory."""
+    """Search relative paths in descriptions in `folder` first, then in the working directory."""
     token = _folder.set(folder)
     try:
         yield
@@ -51,10 +48,10 @@ def looking_in(folder: Path) -> Iterator[None]:
 
 
 def find(path: str, *, folders: bool = False) -> Path | None:
-    """Return the absolute path of a file that a description names; None where there is none.
+    """Return the absolute path of a file that a description names; None if there is no such file.
 
-    With `folders` a folder will do too. Raises ScenarioError for an `example:NAME` that does not
-    exist.
+    With `folders` a folder is accepted too. Raises ScenarioError for an `example:NAME` that does
+    not exist.
     """
     if path.startswith(EXAMPLE):
         return user_file(path).resolve()
@@ -71,7 +68,7 @@ def find(path: str, *, folders: bool = False) -> Path | None:
             None,
         )
     except (OSError, RuntimeError, ValueError):
-        # a name that is too long, a ~user that is none, a folder that may not be read
+        # a name that is too long, an unknown ~user, a folder without permission to read
         return None
 
 
@@ -81,14 +78,18 @@ def catalog_names(kind: str) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in (CATALOG / kind).glob("*.yaml")))
 
 
-def named(kind: str, value: Any) -> Any:
-    """Return what a catalog name or the path of a YAML file stands for, its figures bare.
+def named(kind: str, value: Any, read: Callable[[str], Any] | None = None) -> Any:
+    """Return the values behind a catalog name or the path of a YAML file, with bare figures.
 
-    A mapping stands for itself. Raises ValueError, so that pydantic files it under the key where
-    the name was written.
+    A mapping stands for itself. With the key `like` it stands for the entry of that name, with the
+    other keys of the mapping over it. `read` returns the values of that entry; by default a name is
+    one of this folder of the catalog, or the path of a YAML file. Raises ValueError, so that
+    pydantic reports it under the key with the name.
     """
+    read = read or partial(named, kind)
+    plain = partial(bare, keeps_ranges=kind in _RANGED)
     if isinstance(value, dict):
-        return value
+        return merged_with_entry(value, read, plain) if LIKE in value else value
     if not isinstance(value, str):
         raise ValueError(
             f"got {shown(value)}; expected a name in the catalog, the path of a file, or a mapping"
@@ -105,25 +106,104 @@ def named(kind: str, value: Any) -> Any:
             f"no {noun} {shown(value)} in the catalog{did_you_mean(value, catalog_names(kind))}"
         )
     document = read_yaml(path)
-    data = bare(document.data, keeps_ranges=kind in _RANGED)
-    return FromFile(Document(data, document.file, document.places))
+    data = _with_whole_paths(plain(document.data), path.parent)
+    document = Document(data, document.file, document.places)
+    if LIKE not in document.data:
+        return FromFile(document)
+    with reading(path), looking_in(path.parent):
+        return merged_with_entry(Written(document), read, plain)
+
+
+@dataclass(frozen=True)
+class Named:
+    """Annotation of a field that holds an entry: a name, the path of a file, or a mapping."""
+
+    kind: str
+    """Folder of the catalog."""
+    read: Callable[[Any], Any] | None = None
+    """Function that returns the values behind a written value. Default: `named`."""
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """Return the schema of the entry's values, which are read before they are checked."""
+        read = self.read or partial(named, self.kind)
+        return core_schema.no_info_before_validator_function(read, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the JSON Schema of a name, of a whole entry, and of a mapping with `like`."""
+        whole = handler(schema)
+        members = [handler.resolve_ref_schema(part) for part in whole.get("oneOf", [whole])]
+        keys: dict[str, Any] = {
+            key: {} for member in members for key in member.get("properties", {})
+        }
+        name = {
+            "type": "string",
+            "description": "Catalog name or path of the entry that gives the values which this mapping omits.",
+        }
+        like = {
+            "type": "object",
+            "properties": {LIKE: name, **keys},
+            "required": [LIKE],
+            "additionalProperties": False,
+        }
+        return {"anyOf": [{"type": "string"}, whole, like]}
+
+
+def _with_whole_paths(data: Any, folder: Path) -> Any:
+    """Return values of a file in `folder` with absolute paths of the entries in that folder.
+
+    Absolute paths stay valid when the values are merged with those of another file.
+    """
+    if not isinstance(data, dict):
+        return data
+    return {
+        key: _whole_path(part, folder, ENTRY_KINDS.get(key))
+        if isinstance(part, str) and (key in ENTRY_KINDS or key == LIKE)
+        else _with_whole_paths(part, folder)
+        for key, part in data.items()
+    }
+
+
+def _whole_path(name: str, folder: Path, kind: str | None) -> str:
+    if name in catalog_kinds(*(() if kind is None else (kind,))):
+        return name
+    with looking_in(folder):
+        path = find(name, folders=True)
+    return name if path is None else str(path)
 
 
 @cache
 def catalog_entry(kind: str, name: str) -> Any:
-    """Return the catalog's file `kind`/`name`.yaml with its figures bare.
+    """Return the catalog's file `kind`/`name`.yaml with bare figures.
+
+    The result is shared and must not be changed.
+    """
+    return bare(catalog_data(kind, name), keeps_ranges=kind in _RANGED)
+
+
+@cache
+def catalog_data(kind: str, name: str) -> Any:
+    """Return the catalog's file `kind`/`name`.yaml as it is written, figures with their sources.
 
     It is shared: never change it.
     """
-    data = read_yaml(CATALOG / kind / f"{name}.yaml").data
-    return bare(data, keeps_ranges=kind in _RANGED)
+    return read_yaml(CATALOG / kind / f"{name}.yaml").data
+
+
+@cache
+def catalog_figures(kind: str, name: str) -> tuple[Figure, ...]:
+    """Return every figure of the catalog's file `kind`/`name`.yaml."""
+    return tuple(figures(catalog_data(kind, name)))
 
 
 def bare(data: Any, *, keeps_ranges: bool = False) -> Any:
-    """Return values with each figure replaced by its value, and provenance left out.
+    """Return values in which each figure is replaced by its value, without provenance.
 
-    A figure is `{value: …, source: …, confidence: …}`. With `keeps_ranges` one that has a range is
-    `{value: …, range: …}`.
+    A figure is `{value: …, source: …, confidence: …}`. With `keeps_ranges` a figure that has a
+    range becomes `{value: …, range: …}`.
     """
     if isinstance(data, dict):
         if "value" in data and data.keys() <= _FIGURE_KEYS:
@@ -141,7 +221,7 @@ def bare(data: Any, *, keeps_ranges: bool = False) -> Any:
 
 
 def catalog_kinds(*kinds: str) -> dict[str, str]:
-    """Return the kind of each entry of the catalog, of all kinds or of these."""
+    """Return the kind of each entry of the catalog, of all kinds or of the given ones."""
     return {name: kind for kind in kinds or KINDS for name in catalog_names(kind)}
 
 
@@ -156,11 +236,11 @@ class Figure:
     source: str
     """Keys of its sources, comma-separated; `est` is an estimate."""
     confidence: str
-    """Confidence: high, medium or low."""
+    """Confidence of the figure: high, medium or low."""
     note: str
-    """What the file says of it."""
+    """Note on the figure in the file."""
     range: tuple[str, str] | None = None
-    """Values between which it may lie; None where the file does not say."""
+    """Lowest and highest possible value; None if the file gives no range."""
 
     @property
     def sources(self) -> list[str]:
@@ -169,7 +249,7 @@ class Figure:
 
     @property
     def is_estimate(self) -> bool:
-        """Whether the value rests on an estimate."""
+        """Whether the value relies on an estimate."""
         return "est" in self.sources
 
 
@@ -178,7 +258,7 @@ def figures(
 ) -> Iterator[Figure]:
     """Yield every figure under `data`.
 
-    A mapping's own source, confidence and note (`about`) hold for the bare values inside it.
+    Source, confidence and note (`about`) of a mapping also hold for the bare values inside it.
     """
     if isinstance(data, dict):
         source, confidence, note = (

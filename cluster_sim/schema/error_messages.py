@@ -1,15 +1,16 @@
-"""What pydantic found wrong, as sentences with the place in the file."""
+"""Pydantic's errors as sentences, with the location in the file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
 from cluster_sim.errors import Fault, ScenarioError, did_you_mean, shown
 from cluster_sim.schema.annotations import Located, choices, located, tags_of, tuple_length
-from cluster_sim.schema.documents import Document, Trail, under
+from cluster_sim.schema.documents import LIKE, Document, Trail, under
+from cluster_sim.schema.like import ENTRY_KINDS
 from cluster_sim.units import KINDS, Quantity
 
 # Words for what each type of pydantic error expected; the context of the error fills in `{…}`.
@@ -25,7 +26,7 @@ _EXPECTED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
     "string_type": "text",
-    "string_pattern_mismatch": "letters, digits, '_', '.' and '-' only",  # the one pattern there is
+    "string_pattern_mismatch": "letters, digits, '_', '.' and '-' only",  # the only pattern in descriptions
     "list_type": "a list",
     "tuple_type": "a list",
     "dict_type": "a mapping",
@@ -44,13 +45,13 @@ class _Problem(NamedTuple):
     """One error of pydantic."""
 
     kind: type[BaseModel]
-    """Description that the file was read as."""
+    """Description as which the file was read."""
     data: Any
     """Values of the file."""
     error: Mapping[str, Any]
-    """Error, as pydantic has it."""
+    """Error as pydantic reports it."""
     place: Located
-    """Where in the file it is."""
+    """Location in the file."""
 
     @property
     def value(self) -> Any:
@@ -59,37 +60,37 @@ class _Problem(NamedTuple):
 
     @property
     def context(self) -> Mapping[str, Any]:
-        """What the error says beside its type."""
+        """Context of the error in addition to its type."""
         context: Mapping[str, Any] = self.error.get("ctx", {})
         return context
 
     @property
     def length(self) -> int | None:
-        """Length of a list; None for what is none."""
+        """Length of a list; None for other values."""
         return len(self.value) if isinstance(self.value, (list, tuple)) else None
 
 
 class _Message(NamedTuple):
-    """Sentence about a problem."""
+    """Sentence about an error."""
 
     at: Trail
-    """Keys that the message points at."""
+    """Keys at which the message points."""
     what: str
-    """The sentence."""
+    """Sentence of the message."""
     under: Trail | None = None
-    """Keys that it begins with; those that it points at by default."""
+    """Keys with which the message begins. Default: the keys at which it points."""
 
 
 def faults_in(kind: type[BaseModel], document: Document, invalid: ValidationError) -> list[Fault]:
-    """Return what pydantic found wrong with a document that was read as `kind`."""
+    """Return the faults in a document that pydantic reported when it was read as `kind`."""
     faults: list[Fault] = []
     for error in invalid.errors(include_url=False):
         inner = error.get("ctx", {}).get("error")
-        if isinstance(inner, ScenarioError):  # of a file that this one names
+        if isinstance(inner, ScenarioError):  # of a file that this file names
             faults += inner.faults
         elif error["type"] != "too_short" or len(error["input"]) < error["ctx"]["min_length"]:
             faults.append(_fault(kind, document, error))
-        # else its items are at fault, and have faults of their own
+        # otherwise the items are at fault, and have their own faults
     return faults
 
 
@@ -98,8 +99,10 @@ def _fault(kind: type[BaseModel], document: Document, error: Mapping[str, Any]) 
     message = _SENTENCES.get(error["type"], _unexpected)(
         _Problem(kind, document.data, error, place)
     )
-    beginning = under(message.at if message.under is None else message.under)
-    return Fault(document.place(message.at), f"{beginning}{message.what}")
+    beginning = message.at if message.under is None else message.under
+    return Fault(
+        document.place(message.at), f"{under((*document.trail, *beginning))}{message.what}"
+    )
 
 
 def _missing(problem: _Problem) -> _Message:
@@ -114,7 +117,7 @@ def _missing(problem: _Problem) -> _Message:
 
 
 def _example(owner: type[BaseModel] | None, key: str) -> str:
-    """Return `; expected a rate such as '5 /s'` where a missing field is a quantity."""
+    """Return `; expected a rate such as '5 /s'` if a missing field is a quantity."""
     for info in owner.model_fields.values() if owner is not None else ():
         for note in info.metadata if info.alias == key else ():
             if isinstance(note, Quantity):
@@ -126,15 +129,24 @@ def _unknown_key(problem: _Problem) -> _Message:
     trail, owner, _ = problem.place
     beside = keys_beside(owner)
     if trail[-1] in beside:
-        return _Message(trail, f"'{trail[-1]}' stands at the top of a file only", under=())
+        return _Message(
+            trail, f"'{trail[-1]}' is allowed only at the top level of a file", under=()
+        )
     fields = owner.model_fields.items() if owner is not None else ()
     known = sorted([*(info.alias or name for name, info in fields), *beside])
-    hint = did_you_mean(trail[-1], known)
+    hint = _like_hint(known) if trail[-1] == LIKE else did_you_mean(trail[-1], known)
     return _Message(trail, f"unknown key '{trail[-1]}'{hint}", under=trail[:-1])
 
 
+def _like_hint(known: Sequence[str]) -> str:
+    """Return where `like` may stand, for a mapping with the keys `known` that has none."""
+    if "preset" in known:
+        return "; expected 'preset: NAME', beside which other keys hold"
+    return f"; expected it in a mapping for {', '.join(ENTRY_KINDS)}"
+
+
 def keys_beside(kind: type[BaseModel] | None) -> tuple[str, ...]:
-    """Return keys of a file that are not the description's own, but are read before it."""
+    """Return keys of a file that do not belong to the description but are read before it."""
     return getattr(kind, "keys_beside", ())
 
 
@@ -160,7 +172,7 @@ def _tag_not_found(problem: _Problem) -> _Message:
 
 
 def _tag(problem: _Problem) -> str:
-    """Return the key that tells the members of a union apart."""
+    """Return the key that distinguishes the members of a union."""
     return str(problem.context["discriminator"]).strip("'")
 
 
@@ -209,4 +221,4 @@ _SENTENCES: dict[str, Callable[[_Problem], _Message]] = {
     "quantity": _as_raised,
     "limit": _as_raised,
 }
-"""Function for each type of error; `_unexpected` for those that are not here."""
+"""Function for each type of error. `_unexpected` handles types without an entry."""

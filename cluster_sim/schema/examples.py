@@ -1,4 +1,4 @@
-"""Scenarios that ship with the package, and the name `example:NAME` that stands for one of them."""
+"""Scenarios that ship with the package, and their names `example:NAME`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from pathlib import Path
 from cluster_sim.errors import ScenarioError, did_you_mean, shown
 
 EXAMPLE = "example:"
-"""Beginning of the name of a scenario that ships with the package."""
+"""Prefix of the name of a scenario that ships with the package."""
 _PACKAGE = Path(__file__).parents[1]
 
 
 def examples_folder() -> Path:
     """Return the folder of the scenarios that ship with the package.
 
-    An installed package has them in itself. A checkout has them in `scenarios/`, beside the
-    package.
+    An installed package contains them. A checkout has them in `scenarios/`, beside the package.
     """
     shipped = _PACKAGE / "examples"
     return shipped if shipped.is_dir() else _PACKAGE.parent / "scenarios"

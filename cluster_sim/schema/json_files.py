@@ -13,22 +13,22 @@ from cluster_sim.schema.yaml_files import read_text
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file that a user named.
 
-    Raises ScenarioError where it cannot be read, or is no JSON.
+    Raises ScenarioError if it cannot be read, or is not valid JSON.
     """
     # files of some editors begin with a byte order mark
     return parse_json(read_text(path).removeprefix("\ufeff"), str(path))
 
 
 def parse_json(text: str, file: str) -> Any:
-    """Return the value in a text of JSON; `file` names it in messages.
+    """Return the value in a text of JSON. `file` names it in messages.
 
-    Raises ScenarioError for what is no JSON, is nested too deeply, or holds a number of thousands
-    of digits.
+    Raises ScenarioError for invalid JSON, for too deep nesting, and for a number of thousands of
+    digits.
     """
     try:
         return json.loads(text)
     except json.JSONDecodeError as fault:
-        what = f"is no JSON: {fault.msg[0].lower()}{fault.msg[1:]}"
+        what = f"is not valid JSON: {fault.msg[0].lower()}{fault.msg[1:]}"
         raise ScenarioError.at(f"{file}:{fault.lineno}", what) from fault
     except RecursionError as fault:
         raise ScenarioError.at(file, "is nested too deeply") from fault

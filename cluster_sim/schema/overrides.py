@@ -7,30 +7,41 @@ from dataclasses import dataclass
 from typing import Any
 
 from cluster_sim.errors import ScenarioError, shown
-from cluster_sim.schema.catalog import bare, catalog_entry, catalog_kinds, find
-from cluster_sim.schema.documents import Document, Trail, forget, path_text
+from cluster_sim.schema.catalog import (
+    bare,
+    catalog_entry,
+    catalog_kinds,
+    catalog_names,
+    find,
+    named,
+)
+from cluster_sim.schema.documents import LIKE, Document, Trail, forget, inside, path_text
+from cluster_sim.schema.like import ENTRY_KINDS, Written
+from cluster_sim.schema.renamed_keys import NewNames, with_new_name
 from cluster_sim.schema.yaml_files import parse_value, read_yaml
 
 _DOTTED = re.compile(r"[\w-]+(\[\d+\]|\.[\w-]+)*")  # cluster.pools[0].nodes
 
 
-def override(document: Document, assignment: str) -> Document:
+def override(document: Document, assignment: str, names: NewNames | None = None) -> Document:
     """Return a document with one `key.of[0].value=VALUE` of the command line applied.
 
-    VALUE is read as YAML.
+    VALUE is read as YAML; `names` are the new names of keys.
     """
     where = f"--set {assignment}"
     dotted, equals, text = assignment.partition("=")
     if not equals or not dotted.strip():
         raise ScenarioError.at(where, "expected key=value, such as --set cluster.pools[0].nodes=2")
-    return overridden(document, dotted.strip(), parse_value(text, where), where)
+    return overridden(document, dotted.strip(), parse_value(text, where), where, names)
 
 
-def overridden(document: Document, dotted: str, value: Any, where: str) -> Document:
+def overridden(
+    document: Document, dotted: str, value: Any, where: str, names: NewNames | None = None
+) -> Document:
     """Return a document with one value replaced.
 
-    Below a name of the catalog, or the path of a YAML file, what it stands for is written out first
-    and the value set in that.
+    If the key goes through a catalog name, the path of a YAML file or a mapping with `like`, the
+    values behind it are written out first, and the value is set in them.
 
     Parameters
     ----------
@@ -42,18 +53,21 @@ def overridden(document: Document, dotted: str, value: Any, where: str) -> Docum
         New value; None takes the key away.
     where
         Who asked for it, for messages.
+    names
+        New names of keys: an old one in `dotted` is replaced, with a warning.
 
     Raises
     ------
     ScenarioError
-        The key is none, or an index is beyond its list.
+        The key is invalid, or an index is beyond its list.
     """
     if not _DOTTED.fullmatch(dotted):
         raise ScenarioError.at(
-            where, f"{shown(dotted)} is no key; expected one such as cluster.pools[0].nodes"
+            where, f"{shown(dotted)} is not a key; expected one such as cluster.pools[0].nodes"
         )
     keys = dotted.replace("[", ".").replace("]", "").split(".")
-    steps = tuple(int(key) if key.isdecimal() else key for key in keys)
+    steps: Trail = tuple(int(key) if key.isdecimal() else key for key in keys)
+    steps = with_new_name(steps, names or {}, where)
     places = dict(document.places)
     data = _Override(value, where, places).of(document.data, (), steps)
     return Document(data, document.file, places)
@@ -61,14 +75,14 @@ def overridden(document: Document, dotted: str, value: Any, where: str) -> Docum
 
 @dataclass(frozen=True)
 class _Override:
-    """Setting of one value; `places` become those of the outcome."""
+    """Setting of one value. `places` become those of the result."""
 
     value: Any
     where: str
     places: dict[Trail, str]
 
     def of(self, tree: Any, trail: Trail, steps: Trail) -> Any:
-        """Return the values at `trail` with the value set `steps` further down."""
+        """Return the values at `trail`, with the value set `steps` further down."""
         if not steps:
             forget(self.places, trail)
             self.places[trail] = self.where
@@ -81,15 +95,38 @@ class _Override:
                 for index, item in enumerate(tree)
             ]
         if not isinstance(tree, dict):
-            # what a scalar stands for gives way to the mapping that the rest of the key asks for
+            # the scalar is replaced by the mapping that the rest of the key requires
             self.places[trail] = self.where
-            tree = _behind(tree)
+            tree = {} if key == LIKE else _behind(tree)
+        elif LIKE in tree and key != LIKE:
+            tree = self._written_out(tree, trail)
         if self.value is None and not rest:
-            return {name: item for name, item in tree.items() if name != key}
+            kept = {name: item for name, item in tree.items() if name != key}
+            return kept | {key: None} if LIKE in tree else kept
         return {**tree, key: self.of(tree.get(key), (*trail, key), rest)}
 
+    def _written_out(self, tree: dict[str, Any], trail: Trail) -> dict[str, Any]:
+        """Return the values behind a mapping with `like`; the mapping if the entry is unknown.
+
+        An unknown entry is a fault of the file, which is reported together with the other faults.
+        """
+        kind, name = ENTRY_KINDS.get(str(trail[-1]) if trail else ""), tree[LIKE]
+        # files of models may have other formats, which lower rooms read
+        if kind is None or (kind == "models" and name not in catalog_names(kind)):
+            return tree
+        within = inside(self.places, trail)
+        places = {known[len(trail) :]: where for known, where in within.items()}
+        try:
+            entry = named(kind, Written(Document(tree, self.where, places, trail)))
+        except ValueError:
+            return tree
+        self.places.update(
+            {(*trail, *inner): where for inner, where in entry.document.places.items()}
+        )
+        return dict(entry)
+
     def _check_index(self, items: list[Any], trail: Trail, key: str | int) -> None:
-        """Raise ScenarioError for what is no index of a list."""
+        """Raise ScenarioError for an invalid index of a list."""
         if isinstance(key, int) and key < len(items):
             return
         expected = (
@@ -104,10 +141,7 @@ class _Override:
 
 
 def _behind(value: Any) -> dict[str, Any]:
-    """Return the mapping that a name of the catalog or the path of a YAML file stands for.
-
-    It is empty where there is none.
-    """
+    """Return the mapping behind a catalog name or the path of a YAML file; empty if there is none."""
     if not isinstance(value, str):
         return {}
     kind = catalog_kinds().get(value)

@@ -1,4 +1,4 @@
-"""Scalars of YAML: what a piece of text in a file stands for."""
+"""Scalars of YAML: the value of a piece of text in a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 def scalar(kind: str, text: str) -> Any:
     """Return the value of a YAML scalar.
 
-    What is none of its kind stays text, and is refused where a number is wanted.
+    A text that is not of its kind stays text, and is refused if a number is expected.
     """
     if kind not in ("null", "bool", "int", "float"):
         return text
@@ -30,9 +30,9 @@ def scalar(kind: str, text: str) -> Any:
 
 
 def whole(text: str) -> str:
-    r"""Return a text with the characters that JSON writes as two escapes made one.
+    r"""Return a text in which characters that JSON writes as two escapes are one character.
 
-    Raises UnicodeDecodeError where it has half of such a character, which no file can hold.
+    Raises UnicodeDecodeError for half of such a character, which no file can hold.
 
     >>> whole("\ud83d\ude00")
     '😀'

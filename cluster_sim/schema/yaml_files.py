@@ -13,13 +13,13 @@ from cluster_sim.schema.documents import Document, Trail, inside
 from cluster_sim.schema.scalars import scalar, whole
 
 _TAGS = ("map", "seq", "str", "null", "bool", "int", "float", "timestamp", "merge", "value")
-"""Tags of YAML that are read; a date is text here."""
+"""Tags of YAML that are read. A date stays text."""
 
 
 def read_yaml(path: Path) -> Document:
     """Return the mapping in the YAML 1.2 file at `path`.
 
-    Raises ScenarioError for what is no readable mapping.
+    Raises ScenarioError if the file is not a readable mapping.
     """
     return parse_yaml(read_text(path), str(path))
 
@@ -27,7 +27,7 @@ def read_yaml(path: Path) -> Document:
 def read_text(path: Path) -> str:
     """Return the text of a file that a user named.
 
-    Raises ScenarioError where it cannot be read as UTF-8.
+    Raises ScenarioError if the file cannot be read as UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -43,16 +43,16 @@ def read_text(path: Path) -> str:
 
 
 def parse_value(text: str, where: str) -> Any:
-    """Return the value that a piece of YAML stands for; `where` names it in messages."""
+    """Return the value of a piece of YAML. `where` names it in messages."""
     value = Document(None, where)
     _YamlReader(value, where=where).read(text)
     return value.data
 
 
 def parse_yaml(text: str, file: str) -> Document:
-    """Return the mapping in a text of YAML 1.2; `file` names it in messages.
+    """Return the mapping in a text of YAML 1.2. `file` names it in messages.
 
-    Raises ScenarioError for what is no mapping.
+    Raises ScenarioError if the text is not a mapping.
     """
     document = Document(None, file)
     _YamlReader(document).read(text)
@@ -64,27 +64,27 @@ def parse_yaml(text: str, file: str) -> Document:
 
 
 _SLIPS = (ValueError, TypeError, AttributeError, LookupError)
-"""Errors that the YAML library raises by mistake on odd directives and tags."""
+"""Errors that the YAML library raises by mistake for unusual directives and tags."""
 
 
 class _YamlReader:
-    """Reader of YAML into plain dicts, lists and scalars, which notes the line of each.
+    """Reader of YAML into plain dicts, lists and scalars, which records the line of each.
 
-    From the tree of nodes rather than through the library's own constructor: that one forgets the
-    lines of merged keys, loses anchors that contain themselves, makes dates of names, and fails
-    without a line on a number that is none.
+    It reads the tree of nodes instead of using the library's constructor. The constructor forgets
+    the lines of merged keys, loses anchors that contain themselves, turns names into dates, and
+    fails without a line on invalid numbers.
     """
 
     def __init__(self, document: Document, *, where: str | None = None) -> None:
         self._document, self._where = document, where
         self._count = 0
-        # the mappings and lists being read, to notice those that contain themselves
+        # the mappings and lists that are being read, to detect those that contain themselves
         self._inside: set[int] = set()
 
     def read(self, text: str) -> None:
         """Fill in the document.
 
-        Raises ScenarioError for text that is no YAML, and for anchors used as a bomb.
+        Raises ScenarioError for invalid YAML, and for anchors that are used as a bomb.
         """
         from ruamel.yaml import YAML
         from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -93,22 +93,24 @@ class _YamlReader:
         file = self._where or self._document.file
         try:
             with warnings.catch_warnings():
-                # of an anchor's name that is used again, as YAML allows
+                # warnings about the repeated name of an anchor, which YAML allows
                 warnings.simplefilter("ignore")
                 node = YAML(typ="safe", pure=True).compose(text)
             self._document.data = None if node is None else self._plain(node, ())
         except MarkedYAMLError as fault:
             mark = fault.problem_mark or fault.context_mark
             raise ScenarioError.at(
-                self._at(mark.line if mark else 0), f"is no YAML: {_problem(fault)}"
+                self._at(mark.line if mark else 0), f"is not valid YAML: {_problem(fault)}"
             ) from fault
         except ReaderError as fault:
-            what = f"is no YAML: the character U+{ord(text[fault.position]):04X} is not allowed"
+            what = (
+                f"is not valid YAML: the character U+{ord(text[fault.position]):04X} is not allowed"
+            )
             raise ScenarioError.at(self._at(text[: fault.position].count("\n")), what) from fault
         except ScenarioError:
             raise
         except (*_SLIPS, YAMLError) as fault:
-            raise ScenarioError.at(file, "is no YAML") from fault
+            raise ScenarioError.at(file, "is not valid YAML") from fault
         except RecursionError as fault:
             raise ScenarioError.at(file, "is nested too deeply") from fault
 
@@ -122,12 +124,12 @@ class _YamlReader:
         if self._count > VALUES.most:
             raise ScenarioError.at(
                 self._where or self._document.file,
-                f"holds more than {VALUES.most:,} values, what its anchors expand to included",
+                f"holds more than {VALUES.most:,} values after its anchors are expanded",
             )
         if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
             tag = shown(node.tag.replace("tag:yaml.org,2002:", "!!"))
             raise ScenarioError.at(
-                self._at(line), f"the tag {tag} means nothing here; expected the value alone"
+                self._at(line), f"the tag {tag} is not supported; expected the value without a tag"
             )
         if isinstance(node.value, str):
             return scalar(node.tag.rpartition(":")[2], self._whole(node.value, line))
@@ -143,7 +145,7 @@ class _YamlReader:
             return whole(text)
         except UnicodeDecodeError as fault:
             raise ScenarioError.at(
-                self._at(line), f"{shown(text)} has half of a character written as two escapes"
+                self._at(line), f"{shown(text)} has half of a surrogate pair"
             ) from fault
 
     def _list(self, node: Any, trail: Trail) -> list[Any]:
@@ -163,12 +165,12 @@ class _YamlReader:
             name = scalar("int", name) if key.tag.endswith(":int") else name
             self._document.places[(*trail, name)] = self._at(line)
             plain[name] = self._plain(value, (*trail, name))
-        for mapping in merged:  # what is written here, or merged earlier, wins
+        for mapping in merged:  # values that are written here, or merged earlier, have priority
             plain = {**self._inherited(mapping, trail, plain), **plain}
         return plain
 
     def _check_key(self, key: Any, lines: dict[str, int]) -> None:
-        """Raise ScenarioError for a key that is no scalar, or written twice."""
+        """Raise ScenarioError for a key that is not a scalar, or is written twice."""
         where = self._at(key.start_mark.line)
         if key.id != "scalar":
             raise ScenarioError.at(where, f"got a {key.id} as a key; expected a word or a number")
@@ -181,9 +183,9 @@ class _YamlReader:
     def _inherited(
         self, node: Any, trail: Trail, known: dict[str | int, Any]
     ) -> dict[str | int, Any]:
-        """Return a mapping that is merged into the one at `trail`, and note where it was written.
+        """Return a mapping that is merged into the one at `trail`, and record its lines.
 
-        Places are noted of the keys alone that are not `known`.
+        Lines are recorded only for keys that are not `known`.
         """
         outer, own = self._document, Document(None, self._document.file)
         self._document = own
@@ -213,7 +215,7 @@ _JARGON = {
 
 
 def _problem(fault: Any) -> str:
-    """Return the problem of the YAML library, less its jargon."""
+    """Return the problem that the YAML library reports, without its jargon."""
     problem, start = str(fault.problem or fault.context), fault.context_mark
     if "'\\t'" in problem:
         return "got a tab; expected spaces"
@@ -222,7 +224,7 @@ def _problem(fault: Any) -> str:
     for jargon, words in _JARGON.items():
         problem = re.sub(jargon, words, problem)
     began = (
-        f", in what begins on line {start.line + 1}"
+        f", in the part that begins on line {start.line + 1}"
         if start is not None and fault.problem_mark and start.line != fault.problem_mark.line
         else ""
     )

@@ -1,1 +1,1 @@
-"""What a serving engine decides: schedulers, KV cache, routing, admission, speculation."""
+"""Serving engine: schedulers, KV cache, routing, admission and speculative decoding."""

@@ -1,4 +1,4 @@
-"""Disaggregated prefill: how requests go from replicas that prefill to those that decode."""
+"""Disaggregated prefill: the path of requests from prefill replicas to decode replicas."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SomeLoad = TypeVar("SomeLoad", bound=Load)
 
 
 class Chooser(Protocol):
-    """Chooses the replica that decodes a request."""
+    """Function that chooses the decode replica of a request."""
 
     def __call__(self, loads: Sequence[SomeLoad]) -> SomeLoad:
-        """Return one of the replicas that could take the request, in order of their numbers."""
+        """Return one of the replicas that can take the request; they are in order of number."""
         ...
 
 
@@ -43,7 +43,7 @@ class Disaggregation(Description):
     off: the transfer takes no time."""
 
     def chooser(self) -> Chooser:
-        """Return the policy at work in one run; it takes the first of equals."""
+        """Return the policy with its state for one run; ties go to the first replica."""
         if self.policy == "least_kv":
             return _Least(lambda load: load.kv_share)
         if self.policy == "least_requests":
@@ -52,7 +52,7 @@ class Disaggregation(Description):
 
 
 class _Least:
-    """Chooses the replica with the lowest value of a figure."""
+    """Choice of the replica with the lowest value of a figure."""
 
     def __init__(self, figure: Callable[[Load], float]) -> None:
         self._figure = figure
@@ -62,7 +62,7 @@ class _Least:
 
 
 class _InTurn:
-    """Chooses the replica with the next higher number than the last one, or the lowest."""
+    """Choice of the replicas in turn, by number."""
 
     def __init__(self) -> None:
         self._last = -1

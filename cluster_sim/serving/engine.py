@@ -1,4 +1,4 @@
-"""Profiles of serving engines: limits and reserves for what a scenario leaves out."""
+"""Profiles of serving engines: defaults for limits and reserves that a scenario omits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from cluster_sim.physics.activation_memory import ExpertRows
-from cluster_sim.schema import Description
+from cluster_sim.schema import Description, entry_name
 from cluster_sim.typing import Count, CountOrZero, Share
 from cluster_sim.units import Bytes
 
@@ -52,3 +52,8 @@ class Engine(Description):
     expert_rows: ExpertRows = "in_place"
     """Order of the rows of tokens in expert kernels: `in_place`, or `sorted` by expert and padded
     to blocks, as DeepGEMM needs them."""
+
+    @property
+    def profile(self) -> str:
+        """Name under which devices list overheads and kernels measured with the engine."""
+        return entry_name(self.name)

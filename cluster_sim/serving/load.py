@@ -1,4 +1,4 @@
-"""Load: what routers, admission and disaggregation see of a replica."""
+"""Load: figures of a replica for routing, admission and disaggregation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 
 class Load(Protocol):
-    """Figures of one replica, as of this moment; a policy may decide by any of them.
+    """Current figures of one replica; a policy may use any of them.
 
     Requests on their way to the replica are included.
     """
@@ -23,7 +23,7 @@ class Load(Protocol):
 
     @property
     def waiting(self) -> int:
-        """Number of requests that are in no batch: on their way, queued or preempted."""
+        """Number of requests outside the batch: on their way, queued or preempted."""
         ...
 
     @property
@@ -43,19 +43,19 @@ class Load(Protocol):
 
     @property
     def kv_share(self) -> float:
-        """Share of the KV cache that is taken or promised."""
+        """KV cache usage, promised blocks included, from 0 to 1."""
         ...
 
 
 class ReportedLoad(NamedTuple):
-    """Load of a replica at the moment of a report."""
+    """Load of a replica at the time of a report."""
 
     number: int
     """Number of the replica among all replicas."""
     requests: int
     """Number of requests on their way, waiting or running."""
     waiting: int
-    """Number of requests that are in no batch."""
+    """Number of requests outside the batch."""
     running: int
     """Number of requests in the batch."""
     pending_tokens: int
@@ -63,9 +63,9 @@ class ReportedLoad(NamedTuple):
     pending_prompt_tokens: int
     """Number of tokens still to be prefilled."""
     kv_share: float
-    """Share of the KV cache that is taken or promised."""
+    """KV cache usage, promised blocks included, from 0 to 1."""
 
 
 def report(load: Load) -> ReportedLoad:
-    """Return the load of a replica as it is now."""
+    """Return a copy of the current load of a replica."""
     return ReportedLoad(*(getattr(load, name) for name in ReportedLoad._fields))

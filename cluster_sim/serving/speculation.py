@@ -1,4 +1,4 @@
-"""Speculative decoding: how many tokens are drafted, and how many of them the model keeps."""
+"""Speculative decoding: number of drafted tokens, and their acceptance by the model."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from math import sqrt
 from typing import Annotated
 
 import numpy as np
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from cluster_sim.limits import DRAFT, LAYERS
 from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.model import Model
-from cluster_sim.schema import Description
+from cluster_sim.schema import Description, Named
 
 ShareOrZero = Annotated[float, Field(ge=0.0, le=1.0)]
-"""A share from 0 to 1, in a description."""
+"""Share from 0 to 1, in a description."""
 
 Streams = Callable[[int, int], np.random.Generator]
-"""Random generator of a request by its number and the number of times it was preempted."""
+"""Function that returns the random generator of a request, given its number and its number of
+preemptions."""
 
 
 class Speculation(Description):
@@ -38,9 +39,7 @@ class Speculation(Description):
     acceptance_length: Annotated[float, Field(ge=1.0)] | None = None
     """Mean number of tokens per sequence and step, including the one that the model generates
     itself. Either `acceptance` or `acceptance_length` is required."""
-    draft_model: (
-        Annotated[Model, BeforeValidator(read_model, json_schema_input_type=str | Model)] | None
-    ) = None
+    draft_model: Annotated[Model, Named("models", read_model)] | None = None
     """Draft model, which drafts token by token on the same devices. Default: drafts cost
     `draft_cost`."""
     draft_cost: ShareOrZero | None = None
@@ -57,7 +56,7 @@ class Speculation(Description):
             raise ValueError("expected either 'acceptance' or 'acceptance_length'")
         if self.acceptance_length is not None and self.acceptance_length > self.draft_tokens + 1:
             raise ValueError(
-                f"acceptance_length of {self.acceptance_length:g} is more than draft_tokens and one: {self.draft_tokens + 1}"
+                f"acceptance_length: got {self.acceptance_length:g}; expected at most draft_tokens + 1 = {self.draft_tokens + 1}"
             )
         drafters = (self.draft_model, self.draft_cost, self.mtp_layers)
         if sum(drafter is not None for drafter in drafters) > 1:
@@ -66,9 +65,9 @@ class Speculation(Description):
 
     @cached_property
     def probability(self) -> float:
-        """Probability that a drafted token is kept where all before it were.
+        """Probability that a drafted token is accepted if all tokens before it were.
 
-        It is solved for where the mean length is given.
+        If the mean acceptance length is given, the probability is solved for.
         """
         if self.acceptance is not None:
             return self.acceptance
@@ -85,13 +84,21 @@ class Speculation(Description):
 
     @property
     def tokens_per_step(self) -> float:
-        """Mean number of tokens that a step makes per sequence."""
+        """Mean number of tokens generated per sequence and step."""
         return mean_tokens(self.probability, self.draft_tokens)
 
     def steps(self, tokens: int, rng: np.random.Generator) -> int:
-        """Return a random number of steps until `tokens` tokens are made.
+        """Return a random number of steps until `tokens` tokens are generated.
 
-        Each step makes one and those kept of its draft: a geometric number cut at the draft.
+        Each step generates one token plus the accepted tokens of its draft. Their number has a
+        geometric distribution, truncated at the length of the draft.
+
+        Parameters
+        ----------
+        tokens
+            Number of tokens to generate.
+        rng
+            Random generator of the request.
         """
         if not tokens or not self.probability:
             return tokens
@@ -109,8 +116,19 @@ class Speculation(Description):
 
 
 def mean_tokens(probability: float, draft_tokens: int) -> float:
-    """Return the mean number of tokens that a step makes: 1 + p + p² + … + pᵏ.
+    """Return the mean number of tokens per sequence and step: 1 + p + p² + … + pᵏ.
 
+    Source: Leviathan, Kalman, Matias, ICML 2023, arXiv 2211.17192.
+
+    Parameters
+    ----------
+    probability
+        Probability p that a drafted token is accepted, from 0 to 1.
+    draft_tokens
+        Number k of drafted tokens per step.
+
+    Examples
+    --------
     >>> mean_tokens(0.5, 2), mean_tokens(1.0, 3)
     (1.75, 4.0)
     """

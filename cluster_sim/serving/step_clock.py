@@ -1,4 +1,4 @@
-"""StepClock: a scheduler's count of engine steps, and when its requests finish by it."""
+"""StepClock: a scheduler's count of engine steps, with the steps at which requests finish."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from heapq import heappop, heappush
 from cluster_sim.request import Request
 
 NO_TICKET = -1
-"""Ticket of a request that is on no clock."""
+"""Ticket of a request that is not on a clock."""
 
 
 class StepClock:
-    """Steps so far, and the steps at which the requests that decode finish.
+    """Number of steps so far, and the steps at which decoding requests finish.
 
-    A request that leaves before it has finished keeps its entry in the heap; the entry is void
-    since its ticket is not the request's any more. So no step and no preemption costs time that
-    grows with the number of requests.
+    A request that leaves before it has finished keeps its entry in the heap; the entry is void,
+    since the request has a new ticket. The cost of a step or a preemption therefore does not grow
+    with the number of requests.
     """
 
     __slots__ = ("_finishing", "_tickets", "now")
@@ -23,7 +23,7 @@ class StepClock:
     def __init__(self) -> None:
         self.now = 0
         """Number of steps that have ended."""
-        self._finishing: list[tuple[int, int, Request]] = []  # (step, ticket, request), a heap
+        self._finishing: list[tuple[int, int, Request]] = []  # heap of (step, ticket, request)
         self._tickets = 0
 
     def start(self, request: Request, steps: int) -> None:
@@ -33,15 +33,15 @@ class StepClock:
         heappush(self._finishing, (finish, ticket, request))
 
     def stop(self, request: Request) -> None:
-        """Take a request off the clock before it has finished."""
+        """Remove a request from the clock before it has finished."""
         request.ticket = NO_TICKET
 
     def steps_left(self, request: Request) -> int:
-        """Return the steps until a request finishes."""
+        """Return the number of steps until a request finishes."""
         return request.finish_clock - self.now
 
     def steps_until_finish(self) -> int:
-        """Return the steps until the next of the requests finishes; there must be one."""
+        """Return the number of steps until the next request finishes; there must be one."""
         finishing, now = self._finishing, self.now
         step, ticket, request = finishing[0]
         while step <= now or request.ticket != ticket:
@@ -50,9 +50,9 @@ class StepClock:
         return step - now
 
     def tick(self, steps: int) -> list[Request] | None:
-        """Move on by `steps` steps, and take the requests off the clock that finish with them.
+        """Advance by `steps` steps; remove and return the requests that finish.
 
-        Returns them, or None where no entry of the heap is due, not even a void one.
+        The result is None if no entry of the heap is due, not even a void entry.
         """
         now = self.now = self.now + steps
         finishing = self._finishing

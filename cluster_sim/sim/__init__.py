@@ -1,1 +1,1 @@
-"""The only place where time passes: processes that wait. SimPy is imported nowhere else."""
+"""Simulation processes. This is the only room in which simulated time passes and SimPy is used."""

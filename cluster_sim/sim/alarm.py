@@ -1,4 +1,4 @@
-"""A sleeper's clock that somebody else may set to an earlier hour."""
+"""Alarm: a process's wake-up time, which others may move to an earlier time."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from simpy import Environment, Event, Timeout
 
 
 class Alarm:
-    """What one process sleeps on: `yield alarm.after(seconds)`.
+    """Wake-up time of one process, which sleeps by `yield alarm.after(seconds)`.
 
-    Others call `sooner` to have it wake at an earlier time.
-    SimPy's own way is to interrupt the sleeper (3.8 µs: an event, an exception, and a second sleep
-    until its step has ended). Here the sleeper's callbacks move to a new timeout at the right time,
-    for the price of that timeout; the old one stays in SimPy's queue and wakes nobody.
+    Other processes call `sooner` to wake it at an earlier time. SimPy's method is to interrupt the
+    process (3.8 µs: an event, an exception, and a second sleep until its step has ended). Here the
+    callbacks of the process move to a new timeout at the right time, which costs only that timeout.
+    The old timeout stays in SimPy's queue without callbacks.
     """
 
     __slots__ = ("_env", "_event")
@@ -21,17 +21,17 @@ class Alarm:
         self._event = Event(env)
 
     def after(self, delay_s: float) -> Event:
-        """Return an event `delay_s` from now."""
+        """Return an event that occurs after `delay_s` [s]."""
         event = self._event = Timeout(self._env, delay_s)
         return event
 
     def when_called(self) -> Event:
-        """Return an event that never comes by itself: it waits for `sooner`."""
+        """Return an event that occurs only after a call of `sooner`."""
         event = self._event = Event(self._env)
         return event
 
     def sooner(self, delay_s: float) -> None:
-        """Wake the sleeper `delay_s` from now, not when it was going to wake."""
+        """Wake the process after `delay_s` [s] instead of at its planned time."""
         asleep = self._event
         event = self._event = Timeout(self._env, delay_s)
         event.callbacks, asleep.callbacks = asleep.callbacks, []

@@ -1,4 +1,4 @@
-"""Wiring of a run: all processes of a scenario, each with what it needs."""
+"""Wiring of a run: all processes of a scenario with their parts."""
 
 from __future__ import annotations
 
@@ -49,20 +49,20 @@ class Simulation:
     env: CountingEnvironment
     recorder: Recorder
     replicas: Sequence[Replica[Any]]
-    """All replicas by number."""
+    """All replicas, in order of number."""
     fabric: Fabric | None
-    """Fabric on which KV moves; None where none does."""
+    """Fabric for transfers of KV cache; None if there are no transfers."""
     paths: Sequence[Route]
     """Path from the front door to each replica, by number."""
     groups: Sequence[ThermalGroup]
-    """Groups of equally warm devices; none where temperatures are not simulated."""
+    """Groups of devices with equal temperatures; empty if temperatures are not simulated."""
     closed_loop: ClosedLoop | None
-    """Clients that wait for answers; None where requests come by a timetable."""
+    """Clients that wait for answers; None if requests arrive at given times."""
     tally: Tally
-    """What of a trace was left out."""
+    """Counts of the rows of a trace that were omitted."""
 
     def stop(self) -> None:
-        """End the run: record what is under way."""
+        """End the run: record the work in progress."""
         for replica in self.replicas:
             replica.stop(self.env.now)
         if self.fabric is not None:
@@ -70,14 +70,22 @@ class Simulation:
 
 
 def build(scenario: Scenario, fleet: Fleet) -> Simulation:
-    """Return the processes of a run."""
+    """Return the processes of a run, wired and not yet started.
+
+    Parameters
+    ----------
+    scenario
+        Scenario of the run.
+    fleet
+        Deployments of the scenario and their replicas.
+    """
     env, recorder, tally = CountingEnvironment(), Recorder(), Tally()
     network = KvNetwork(env, fleet, recorder) if needs_kv_network(fleet) else None
     replicas = _build_replicas(env, scenario, fleet, recorder, network)
     if network is not None:
         network.join(replicas.everyone)
         if replicas.decoding:
-            plan = scenario.cluster.hand_over or Disaggregation()
+            plan = scenario.cluster.disaggregation or Disaggregation()
             network.connect(replicas.prefilling, replicas.decoding, replicas.capacity, plan)
     groups = thermal_groups(scenario)
     thermal_governors(env, fleet, groups, replicas.everyone, recorder)
@@ -106,13 +114,13 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
 
 
 class _Replicas(NamedTuple):
-    """All replicas by number, and those of two roles."""
+    """All replicas in order of number, and the replicas of the roles `prefill` and `decode`."""
 
     everyone: list[Replica[Any]]
     prefilling: list[PrefillReplica]
     decoding: list[DecodeReplica]
     capacity: DecodeCapacity
-    """What those could hold."""
+    """Capacity of the decode replicas for single requests."""
 
 
 def _build_replicas(
@@ -168,11 +176,11 @@ def _build_replicas(
 
 
 def _max_steps(scenario: Scenario, spec: ReplicaSpec) -> int:
-    """Return the steps that a replica may run in one sleep.
+    """Return the maximum number of steps that a replica runs in one sleep.
 
-    It is one where KV is sent layer by layer, for each step to be told of as it begins.
+    It is 1 if the KV cache is sent layer by layer, since listeners need the start of each step.
     """
-    plan = scenario.cluster.hand_over or Disaggregation()
+    plan = scenario.cluster.disaggregation or Disaggregation()
     by_layer = spec.role == "prefill" and plan.kv_transfer == "layers"
     return 1 if by_layer or scenario.stepping == "step" else ALL_STEPS
 
@@ -200,7 +208,7 @@ def _build_router(
 def _gate(
     scenario: Scenario, specs: Sequence[ReplicaSpec], delays_s: Sequence[float]
 ) -> Gate | None:
-    """Return what the admission policy lets in; None where it lets in everybody."""
+    """Return the gate of the admission policy; None if it admits every request."""
     admission = scenario.cluster.admission
     if admission.refuses_nobody:
         return None

@@ -1,4 +1,4 @@
-"""Wiring of the traffic: a timetable, clients or sessions, and what requests are given on the way."""
+"""Wiring of the traffic: arrival times, clients or sessions, and labels of requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ClosedLoop = ClosedLoopClients | ClosedLoopSessions
 def label_requests(
     scenario: Scenario, route: Callable[[Request], None]
 ) -> Callable[[Request], None]:
-    """Return `route` for requests that are given their class and their system prompt first."""
+    """Return `route`, preceded by the assignment of a class and a system prompt to each request."""
     workload = scenario.workload
     if workload.classes:
         route = labelled(route, workload.classes, scenario.seed)
@@ -45,9 +45,9 @@ def _until_s(scenario: Scenario) -> float:
 def build_closed_loop(
     env: CountingEnvironment, scenario: Scenario, front_door: FrontDoorPath, tally: Tally
 ) -> ClosedLoop | None:
-    """Return the clients that wait for answers; None where requests come by a timetable.
+    """Return the clients that wait for answers; None if requests arrive at given times.
 
-    `tally` counts what of a trace is left out.
+    `tally` counts the rows of a trace that are omitted.
     """
     workload, until_s, warmup_s = scenario.workload, _until_s(scenario), scenario.warmup_s
     if (trace := workload.trace) is not None and trace.replays_sessions:

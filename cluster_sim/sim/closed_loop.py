@@ -1,4 +1,4 @@
-"""Closed-loop traffic: clients and sessions that wait for answers before they send again."""
+"""Closed-loop traffic: clients and sessions that wait for an answer before they send again."""
 
 from __future__ import annotations
 
@@ -17,12 +17,20 @@ _FIRST_BACKOFF_S, _BACKOFF_FACTOR, _MAX_BACKOFF_S = 1.0, 2.0, 60.0
 
 
 def backoff_s(failures: int) -> float:
-    """Return how long a client waits after so many refusals in a row before it sends again [s].
+    """Return the time that a client waits after consecutive rejections before it sends again [s].
 
-    It is the exponential back-off of HTTP and gRPC clients, without their jitter: 1, 2, 4 … 60 s.
-    The figures are an assumption; gRPC's are 1 s, a factor of 1.6 and 120 s ("gRPC connection
-    backoff protocol").
+    The back-off is exponential as in HTTP and gRPC clients, without jitter: 1, 2, 4 … 60 s. The
+    values are an assumption; gRPC uses 1 s, a factor of 1.6 and 120 s.
 
+    Source: "gRPC connection backoff protocol".
+
+    Parameters
+    ----------
+    failures
+        Number of consecutive rejections.
+
+    Examples
+    --------
     >>> [backoff_s(failures) for failures in (0, 1, 2, 3, 7, 2000)]
     [0.0, 1.0, 2.0, 4.0, 60.0, 60.0]
     """
@@ -32,33 +40,33 @@ def backoff_s(failures: int) -> float:
 
 
 class TrafficLimits(NamedTuple):
-    """When arrivals stop, and which of them count."""
+    """Limits of the traffic: end of arrivals, and requests that count."""
 
     until_s: float
-    """Time after which nothing arrives [s]."""
+    """Time after which no request arrives [s]."""
     warmup_s: float
-    """Time before which requests are left out of the statistics [s]."""
+    """Time before which requests are omitted from the statistics [s]."""
     requests: int | None
-    """Number of requests after which nothing arrives; None where time decides."""
+    """Number of requests after which no request arrives; None if only time limits arrivals."""
 
 
 class FrontDoorPath(NamedTuple):
-    """The path between clients and replicas."""
+    """Path between clients and replicas."""
 
     send: Callable[[Request], None]
-    """Sends a request to the front door."""
+    """Function that sends a request to the front door."""
     answer_s: Sequence[float]
-    """Latency of an answer by the number of its replica [s]; the last is for -1, no replica."""
+    """Latency of an answer [s] by number of the replica; the last element is for -1, no replica."""
 
 
 class ClosedLoopClients(ReplicaEvents, RouterEvents):
-    """Clients that send a request, wait for the answer, think, and send the next.
+    """Clients that send a request, wait for the answer, think, and send the next request.
 
-    A client that is refused backs off before that, longer from refusal to refusal.
+    After a rejection a client also backs off, longer after each consecutive rejection.
     """
 
     sessions_ended: int | None = None
-    """None: these clients hold no sessions."""
+    """Number of sessions that ended; None, since these clients have no sessions."""
 
     def __init__(
         self,
@@ -72,19 +80,20 @@ class ClosedLoopClients(ReplicaEvents, RouterEvents):
         self._think_s = clients.think_time_s
         self._sent = 0
         self._failures: dict[int, int] = {}
-        """Number of refusals in a row of the client of an open request, where there are any."""
+        """Number of consecutive rejections of a client, by number of its open request; 0 is
+        absent."""
         for _ in range(clients.number):
             Timeout(env, 0.0, 0).callbacks.append(self._send)
 
     def finished(self, request: Request) -> None:
-        """Let the client of an answer go on when that has reached it."""
+        """Let a client continue when its answer has reached it."""
         if self._failures:
             self._failures.pop(request.number, None)
         answer_s = self._front_door.answer_s[request.replica]
         Timeout(self._env, answer_s + self._think_s, 0).callbacks.append(self._send)
 
     def refused(self, request: Request) -> None:
-        """Let the client of a refusal go on when that has reached it and it has backed off."""
+        """Let a client continue when a rejection has reached it and its back-off is over."""
         failures = self._failures.pop(request.number, 0) + 1
         pause_s = self._front_door.answer_s[request.replica] + self._think_s + backoff_s(failures)
         Timeout(self._env, pause_s, failures).callbacks.append(self._send)
@@ -102,28 +111,28 @@ class ClosedLoopClients(ReplicaEvents, RouterEvents):
 
 
 class SessionStarts(NamedTuple):
-    """How sessions start: at given times, or one where another has ended."""
+    """Starts of sessions: at given times, or one session after another."""
 
     times_s: Iterator[float] | None
-    """Times at which sessions start [s]; None where they follow each other."""
+    """Times at which sessions start [s]; None if sessions follow each other."""
     concurrency: int
-    """Number of sessions at a time, where they follow each other."""
+    """Number of concurrent sessions, if sessions follow each other."""
 
 
 class _OpenSession(NamedTuple):
-    """A session that is under way."""
+    """Session in progress."""
 
     turns: Iterator[Turn]
-    """Its turns that are still to come."""
+    """Remaining turns of the session."""
     start_s: float
-    """Time at which it started [s]."""
+    """Time at which the session started [s]."""
 
 
 class ClosedLoopSessions(ReplicaEvents, RouterEvents):
-    """Sessions whose turns wait for the answer before.
+    """Sessions whose turns wait for the answer to the previous turn.
 
-    A turn that waits is one timeout; sessions are data, not processes. A session ends with a turn
-    that is refused; where sessions follow each other, the next one begins after a back-off.
+    A waiting turn is one timeout; sessions are data, not processes. A rejected turn ends its
+    session. If sessions follow each other, the next session then begins after a back-off.
     """
 
     def __init__(
@@ -140,9 +149,9 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
         self.sessions_ended = 0
         """Number of sessions whose last turn was answered."""
         self._open: dict[int, _OpenSession] = {}
-        """Sessions by the number of the request that is being answered."""
+        """Sessions, by number of the request that is being answered."""
         self._failures: dict[int, int] = {}
-        """Number of sessions in a row that were refused before an open request, where any were."""
+        """Number of consecutive rejected sessions, by number of the open request; 0 is absent."""
         if starts.times_s is None:
             for _ in range(starts.concurrency):
                 Timeout(env, 0.0, 0).callbacks.append(self._begin)
@@ -150,7 +159,7 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
             env.process(self._start(starts.times_s))
 
     def finished(self, request: Request) -> None:
-        """Let a session go on, a gap after the answer has reached it."""
+        """Let a session continue, a gap after the answer has reached the client."""
         session = self._close(request)
         if self._failures:
             self._failures.pop(request.number, None)
@@ -170,7 +179,7 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
             Timeout(self._env, answer_s, 0).callbacks.append(self._begin)
 
     def refused(self, request: Request) -> None:
-        """End the session of a request that nobody will answer."""
+        """End the session of a request that will not be answered."""
         self._close(request)
         failures = self._failures.pop(request.number, 0) + 1
         if self._refill:
@@ -178,7 +187,7 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
             Timeout(self._env, pause_s, failures).callbacks.append(self._begin)
 
     def _close(self, request: Request) -> _OpenSession:
-        request.pieces = ()  # of a long context they are large, and nobody asks for them again
+        request.pieces = ()  # large for a long context, and not needed any more
         return self._open.pop(request.number)
 
     def _start(self, starts_s: Iterator[float]) -> Generator[Event, Any, None]:

@@ -1,4 +1,4 @@
-"""DecodeCapacity: which requests the decode replicas could hold, those that are up."""
+"""DecodeCapacity: longest request that the available decode replicas can hold."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from cluster_sim.sim.replica_events import ReplicaEvents
 
 
 class DecodeCapacity(ReplicaEvents):
-    """Says whether a request that is prefilled could be decoded anywhere."""
+    """Capacity of the decode replicas for single requests."""
 
     def __init__(self, longest: Mapping[int, int]) -> None:
-        """Take the tokens of the largest request that each decode replica could serve, by number."""
+        """Take the number of tokens of the longest request per decode replica, by number."""
         self._longest = dict(longest)
         self.longest = self.longest_of_all = max(longest.values(), default=0)
-        """Number of tokens of the largest request that a replica that is up could decode, and that
-        any could, were it up."""
+        """Number of tokens of the longest request that an available decode replica can serve. The
+        second attribute also includes replicas whose devices are lost."""
 
     def holds(self, request: Request) -> bool:
-        """Return whether a replica that is up could hold all of a request."""
+        """Return whether an available replica can hold a whole request."""
         return request.footprint <= self.longest
 
     def devices_lost(self, number: int) -> None:
-        """Leave a replica out."""
+        """Exclude a replica whose devices are lost."""
         if self._longest.pop(number, None) is not None:
             self.longest = max(self._longest.values(), default=0)

@@ -1,4 +1,4 @@
-"""A replica that decodes what others have prefilled."""
+"""Replica that decodes requests which other replicas have prefilled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cluster_sim.sim.replica_options import PLAIN, ReplicaOptions
 
 
 class DecodeReplica(Replica[DecodeScheduler]):
-    """Decodes requests that were prefilled elsewhere."""
+    """Replica of the role `decode`."""
 
     is_entry = False
 
@@ -33,9 +33,14 @@ class DecodeReplica(Replica[DecodeScheduler]):
         self._asleep = False
 
     def can_take(self, request: Request, tokens: int) -> bool:
-        """Return whether there is KV cache and a batch slot for a request, as of this moment.
+        """Return whether there are KV cache blocks and a batch slot for a request now.
 
-        tokens: number of tokens whose KV is going to be sent.
+        Parameters
+        ----------
+        request
+            Request that was, or is being, prefilled.
+        tokens
+            Number of tokens whose KV cache will be sent.
         """
         return (
             not self.down
@@ -44,7 +49,7 @@ class DecodeReplica(Replica[DecodeScheduler]):
         )
 
     def promise(self, request: Request, tokens: int) -> None:
-        """Keep KV cache and a batch slot for a request whose KV is going to be sent here."""
+        """Reserve blocks and a batch slot for a request whose KV cache will be sent here."""
         request.replica = self.number
         self.requests += 1
         if self.requests == 1:
@@ -55,9 +60,9 @@ class DecodeReplica(Replica[DecodeScheduler]):
             self._stretch.end_with_this_step(self._env.now, self._alarm)
 
     def withdraw(self, request: Request, tokens: int) -> None:
-        """Take a promise back: the KV of the request does not come.
+        """Cancel a promise: the KV cache of the request will not arrive.
 
-        One that was preempted here may have waited for that capacity.
+        A preempted request may be waiting for that capacity.
         """
         if self.down:
             return
@@ -67,7 +72,7 @@ class DecodeReplica(Replica[DecodeScheduler]):
             self._schedule_soon()
 
     def land(self, request: Request) -> None:
-        """Take over a request, whose KV has arrived."""
+        """Accept a request whose KV cache has arrived."""
         self._scheduler.land(request)
         self._schedule_soon()
 

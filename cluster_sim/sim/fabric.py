@@ -1,6 +1,6 @@
-"""The fabric: transfers under way, and the replicas whose memories and links they cross.
+"""Fabric: transfers in progress, and the replicas whose memories and links they cross.
 
-It is one process, with one event for what comes next.
+The fabric is one process, with one event for the next change.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from cluster_sim.sim.tenants import Home, Tenant
 from cluster_sim.sim.transfer import Channel, Parties, Transfer
 from cluster_sim.topology import ParallelPaths
 
-_MANY = 64  # streams: more are not held to share a memory
+_MANY = 64  # maximum number of streams that share a memory
 
 
 class Fabric(ReplicaEvents):
-    """Moves bytes over paths, on which everything is shared max-min fairly.
+    """Fabric on which transfers share memories and links max-min fairly.
 
-    Rates are worked out again when a transfer begins, ends, or waits for bytes to become available,
-    and then only those that this reaches. Replicas are no transfers: one whose memory nobody else
-    uses is not looked at. While somebody does, its engine has a fair part of that memory for as
-    long as it runs, transfers have the rest, and the replica is told what they leave.
+    Rates are computed again when a transfer begins, ends, or waits for bytes to become available;
+    only affected rates are computed. The traffic of a replica's engine takes part only while a
+    transfer crosses the replica's memory: the running engine then gets a fair share of the memory
+    bandwidth, transfers get the rest, and the replica is informed of the shares that they leave.
     """
 
     def __init__(
@@ -60,18 +60,18 @@ class Fabric(ReplicaEvents):
     def join(
         self, tenant: Tenant, memory: Resource, links: Iterable[Resource] = (), brought: float = inf
     ) -> None:
-        """Take a replica into account.
+        """Add a replica to the fabric.
 
         Parameters
         ----------
         memory
-            Memory of its first device.
-        links
-            Links that its collectives cross.
-        brought
-            Bandwidth of all links of that device together [B/s]. Where it is no more than half of
-            the memory's, the memory never holds transfers back: the engine is left what they do not
-            take, and need not be shared out.
+            Memory of the replica's first device.
+            links
+            Links that the replica's collectives cross.
+            brought
+            Bandwidth of all links of that device together [B/s]. If it is at most half of the
+            memory bandwidth, the memory never limits transfers: the engine gets the bandwidth that
+            they leave, and does not take part in the sharing.
         """
         bus = self._buses[memory]
         is_narrow = brought > 0.5 * bus.capacity(_MANY)
@@ -82,14 +82,14 @@ class Fabric(ReplicaEvents):
     def begin(
         self, kind: str, paths: ParallelPaths, parties: Parties, on_sent: Callable[[], None]
     ) -> Transfer:
-        """Begin a transfer, of whose bytes `supply` will tell.
+        """Begin a transfer; `supply` reports its available bytes later.
 
-        `on_sent` is called when the last byte has left.
+        `on_sent` is called when the last byte has been sent.
         """
         return Transfer(self._channel(kind, paths), parties, on_sent, self._env.now)
 
     def share(self, paths: ParallelPaths) -> float:
-        """Return about what share a transfer over these paths gets of what it would get alone."""
+        """Return the approximate share of its undisturbed rate that a transfer here would get."""
         level = inf
         for resource, used in paths.uses.items():
             rates = [
@@ -103,14 +103,23 @@ class Fabric(ReplicaEvents):
     def supply(
         self, transfer: Transfer, total: float, arriving: float = 0.0, *, is_whole: bool = True
     ) -> None:
-        """Note that `total` bytes of a transfer are available, and `arriving` more per second.
+        """Record the available bytes of a transfer.
 
-        is_whole: whether these are all.
+        Parameters
+        ----------
+        transfer
+            Transfer in progress.
+        total
+            Number of bytes that are available [B].
+        arriving
+            Rate at which further bytes become available [B/s].
+        is_whole
+            Whether all bytes of the transfer are available.
         """
         channel = transfer.channel
         channel.settle(self._env.now, channel.rate)
         channel.supply(transfer, total, arriving, is_whole=is_whole)
-        if channel.is_behind:  # what was planned for this very moment did not know of these bytes
+        if channel.is_behind:  # the event planned for this moment did not include these bytes
             self._agenda.plan(channel, inf)
         self._want(channel)
         self._call()
@@ -125,7 +134,7 @@ class Fabric(ReplicaEvents):
         return channel
 
     def devices_lost(self, number: int) -> None:
-        """End all transfers from and to a replica: nothing of them arrives any more."""
+        """End all transfers from and to a replica; their bytes do not arrive."""
         for channel in self._channels.values():
             if any(home.tenant.number == number for home in self._ends(channel)):
                 channel.settle(self._env.now, channel.rate)
@@ -135,7 +144,7 @@ class Fabric(ReplicaEvents):
                 self._call()
 
     def stop(self) -> None:
-        """End the run: record how long links were full."""
+        """End the run: record the time for which links were saturated."""
         self._full.stop()
 
     def _capacity(self, resource: Resource, flows: int) -> float:
@@ -148,9 +157,9 @@ class Fabric(ReplicaEvents):
         return known
 
     def _want(self, channel: Channel) -> None:
-        """Let a channel take part while it has something to move.
+        """Include a channel in the sharing while it has bytes to move.
 
-        It wants all that it can get, or as much as becomes available.
+        Its demand is unlimited, or the rate at which bytes become available.
         """
         wanted = inf if channel.is_behind else channel.arriving / channel.paths.count
         self._stirred[channel] = None
@@ -166,7 +175,7 @@ class Fabric(ReplicaEvents):
             self._cross(channel, -1)
 
     def _cross(self, channel: Channel, more: int) -> None:
-        """Note that a channel begins or ceases to use the memories of replicas."""
+        """Record that a channel begins or ceases to use the memories of replicas."""
         for home in self._ends(channel):
             self._to_tell[home] = None
             if more > 0 and home.enter(partial(self._turn, home)):
@@ -175,19 +184,19 @@ class Fabric(ReplicaEvents):
                 self._sharing.remove(home.engine)
 
     def _ends(self, channel: Channel) -> Iterable[Home]:
-        """Return the replicas at the ends of a channel, each once."""
+        """Return the distinct replicas at the ends of a channel."""
         homes = (self._homes.get(end) for end in channel.paths.ends)
         return dict.fromkeys(home for home in homes if home is not None)
 
-    def _turn(self, home: Home, is_running: bool) -> None:  # noqa: FBT001 - what replicas call
-        """Note that a replica whose memory others use begins or ceases to run steps."""
+    def _turn(self, home: Home, is_running: bool) -> None:  # noqa: FBT001 - a callback
+        """Record that a replica with a shared memory begins or ceases to run steps."""
         if home.turn(is_running=is_running):
             (self._sharing.add if is_running else self._sharing.remove)(home.engine)
             self._to_tell[home] = None
             self._call()
 
     def _call(self) -> None:
-        """Work out rates again when everything of this moment has happened."""
+        """Compute rates again after all events of this moment."""
         if not self._is_awake:
             self._is_awake = True
             self._alarm.sooner(0.0)
@@ -201,7 +210,7 @@ class Fabric(ReplicaEvents):
             self._settle()
 
     def _foresee_s(self) -> float:
-        """Work out the rates anew; return how long they will last [s]."""
+        """Compute the rates again; return the time for which they hold [s]."""
         now_s = self._env.now
         for flow, before in self._sharing.rebalance():
             if isinstance(flow, Channel):
@@ -225,7 +234,8 @@ class Fabric(ReplicaEvents):
     def _settle(self) -> None:
         """End transfers whose bytes have all been moved.
 
-        Channels that have moved all go on as fast as more becomes available.
+        A channel that has moved all available bytes continues at the rate at which bytes become
+        available.
         """
         now_s = self._env.now
         for channel in self._agenda.due(now_s):

@@ -1,4 +1,4 @@
-"""The path between a replica's devices and their host, where other traffic uses it as well."""
+"""Path between a replica's devices and their host, shared with other traffic."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cluster_sim.topology import ParallelPaths
 
 @dataclass(frozen=True)
 class SharedHostPath:
-    """The path of blocks that are swapped out and in, or fetched from tiers.
+    """Path of blocks that are swapped out and in, or fetched from offload tiers.
 
-    The step that waits for them takes as long as the path's share says at its beginning; for other
-    traffic they are a transfer.
+    The time that a step waits for blocks follows from the path's share of bandwidth at the start of
+    the step. For other traffic the blocks are a transfer.
     """
 
     fabric: Fabric
@@ -24,10 +24,10 @@ class SharedHostPath:
     replica: int
     """Number of the replica."""
     bytes_per_s: float
-    """Bandwidth over all devices with no other traffic [B/s]."""
+    """Bandwidth over all devices without other traffic [B/s]."""
 
     def moved_s(self, alone_s: float) -> float:
-        """Return how long blocks move from now on that would take `alone_s` alone [s]."""
+        """Return the time to move blocks now [s]; `alone_s`: time without other traffic [s]."""
         share = self.fabric.share(self.paths)
         parties = Parties(self.replica, -1, -1)
         transfer = self.fabric.begin(self.kind, self.paths, parties, _nobody_waits)
@@ -36,4 +36,4 @@ class SharedHostPath:
 
 
 def _nobody_waits() -> None:
-    """Do nothing: the step was foreseen to last as long as the transfer."""
+    """Do nothing: the step already includes the duration of the transfer."""

@@ -23,7 +23,7 @@ from cluster_sim.topology import MEMORY, Topology, parallel_paths_between
 
 
 class KvNetwork:
-    """The fabric on which KV moves between replicas, and between devices and their hosts."""
+    """Fabric for KV cache transfers between replicas, and between devices and their hosts."""
 
     def __init__(self, env: Environment, fleet: Fleet, recorder: Recorder) -> None:
         self._env, self._recorder = env, recorder
@@ -42,7 +42,7 @@ class KvNetwork:
         self.fabric = Fabric(env, self._topology.capacity, buses, recorder)  # type: ignore[arg-type]  # resources are edges
 
     def host_path(self, spec: ReplicaSpec) -> SharedHostPath | None:
-        """Return the path between a replica's devices and their host; None where no KV takes it."""
+        """Return the path between a replica's devices and their host; None if it is not used."""
         deployment = spec.deployment
         host = self._topology.host(spec.server) if deployment.keeps_kv_on_host else None
         bandwidth = deployment.swap_bandwidth_bytes_per_s
@@ -56,7 +56,7 @@ class KvNetwork:
         return SharedHostPath(self.fabric, paths, kind, spec.number, size * bandwidth)
 
     def join(self, replicas: Sequence[Replica[Any]]) -> None:
-        """Let the fabric see all replicas, whose memories and links its transfers cross."""
+        """Add all replicas to the fabric, with their memories and links."""
         for replica, spec, memory in zip(replicas, self._specs, self._buses, strict=True):
             links = _collective_links(self._topology, spec.rank_devices)
             self.fabric.join(replica, memory, links, _brought(self._topology, spec.server))
@@ -69,7 +69,7 @@ class KvNetwork:
         capacity: DecodeCapacity,
         plan: Disaggregation,
     ) -> None:
-        """Have requests moved from the replicas that prefill to those that decode."""
+        """Connect prefill replicas with decode replicas by KV transfers."""
         transfers = KvTransfers(
             self._env,
             decoding,
@@ -95,7 +95,7 @@ class KvNetwork:
 
 
 def needs_kv_network(fleet: Fleet) -> bool:
-    """Return whether any KV moves between replicas, or between devices and their hosts."""
+    """Return whether KV cache moves between replicas, or between devices and their hosts."""
     return any(
         deployment.role == "decode" or deployment.keeps_kv_on_host
         for deployment in fleet.deployments
@@ -103,7 +103,7 @@ def needs_kv_network(fleet: Fleet) -> bool:
 
 
 def _host_memory(topology: Topology, host: str) -> str:
-    """Return the host's memory, or the host where its node's file does not say how to reach it."""
+    """Return the host's memory; the host itself if its node's file gives no link to the memory."""
     dram = f"{topology.node(host)}/dram"
     return dram if dram in topology else host
 
@@ -115,7 +115,10 @@ def _bus(deployment: Deployment) -> MemoryBus:
 
 
 def _brought(topology: Topology, device: str) -> float:
-    """Return the bandwidth of all links of a device but its memory's, both directions [B/s]."""
+    """Return the bandwidth of all links of a device, except that of its memory [B/s].
+
+    Both directions are counted.
+    """
     return sum(
         2.0 * topology.capacity((device, other))
         for other in topology.neighbours(device)
@@ -126,7 +129,7 @@ def _brought(topology: Topology, device: str) -> float:
 def _collective_links(topology: Topology, places: list[str]) -> list[Hashable]:
     """Return the links of a replica's first device that its collectives cross, one per direction.
 
-    There are none where the device is alone.
+    The result is empty if the replica has a single device.
     """
     if len(places) == 1:
         return []

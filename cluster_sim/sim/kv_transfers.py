@@ -1,25 +1,24 @@
-"""KV on its way from the replicas that prefill to those that decode.
+"""KV transfers from prefill replicas to decode replicas.
 
-What happens to a request when the devices of a replica are lost:
+Effect on a request when the devices of a replica are lost:
 
-| state of the request | lost: where it is prefilled | lost: where it decodes |
+| state of the request | loss of its prefill replica | loss of its decode replica |
 |---|---|---|
-| queued | begins anew elsewhere | |
-| prefilling | begins anew elsewhere | |
-| prefilling, KV being sent (`layers`) | transfer and promise end; begins anew elsewhere | transfer ends; its KV so far is sent to another one |
-| prefilled, waits for a decode replica | begins anew elsewhere | |
-| transferring, until the last byte has arrived | transfer and promise end; begins anew elsewhere | transfer ends; its KV is sent to another one |
-| decoding | | begins anew elsewhere |
-| finished | | |
+| queued | restart | |
+| in prefill | restart | |
+| in prefill, KV being sent (`layers`) | restart; transfer and promise end | KV so far sent to
+another | | prefilled, waits for a decode replica | restart | | | KV being sent, last byte not
+arrived | restart; transfer and promise end | KV sent to another | | decoding | | restart | |
+finished | | |
 
-Where both are lost, it begins anew elsewhere. "Anew" means that its prompt and its answer so far are
-prefilled by a replica that the router picks; the tokens that its client has are not made again. NVIDIA Dynamo
-does so where its frontend allows it (its documentation, Request Migration). A request fails where no replica that
-is up could serve it: the router finds that out when it begins anew, the transfers when its KV is
-complete and no decode replica that is up could ever hold it.
+A request also restarts if both replicas are lost. A restart means that a replica picked by the
+router prefills the prompt and the answer so far. Tokens that the client has are not generated
+again. NVIDIA Dynamo does the same if its frontend allows it (its documentation, Request Migration).
+A request fails if no available replica can serve it. The router detects this at a restart. The
+transfers detect it when the KV cache is complete and no available decode replica can ever hold it.
 
-A promise of KV cache ends with the transfer that it was made for. What was lost may come back: then
-it is a replica as any other, with an empty KV cache.
+A promise of KV cache blocks ends with its transfer. A replica that comes back after a loss is like
+any other replica, with an empty KV cache.
 """
 
 from __future__ import annotations
@@ -43,34 +42,36 @@ from cluster_sim.topology import ParallelPaths
 
 @dataclass(frozen=True)
 class KvPaths:
-    """How KV gets from one replica to another."""
+    """Paths and sizes of KV transfers between replicas."""
 
     between: Callable[[int, int], ParallelPaths]
-    """Paths between two replicas, by their numbers."""
+    """Function that returns the paths between two replicas, given their numbers."""
     kv_bytes: Callable[[int, int], float]
-    """KV of so many tokens over all devices of the replica with this number [B]."""
+    """Function of a replica's number and a number of tokens that returns the size of their KV cache
+    over all devices [B]."""
     layers: Callable[[int], int]
-    """Number of layers of the model that the replica with this number serves."""
+    """Function that returns the number of layers of a replica's model, given its number."""
 
 
 @dataclass(frozen=True)
 class TransferPolicy:
-    """Which replica decodes a request, and when its KV is sent."""
+    """Policy for the choice of a decode replica, and for the start of KV transfers."""
 
     choose: Callable[[Sequence[DecodeReplica]], DecodeReplica]
-    """Picks one of the replicas that could take a request."""
+    """Function that picks one of the replicas that can take a request."""
     kv_transfer: str
-    """`layers`, `whole` or `off`; see serving.disaggregation."""
+    """Start of the transfer: `layers`, `whole` or `off`; see serving.disaggregation."""
 
 
 class KvTransfers(ReplicaEvents):
-    """Gives requests to replicas that decode, and has their KV moved there.
+    """Assignment of prefilled requests to decode replicas, with the transfer of their KV cache.
 
-    They are given in order, each as soon as one of the replicas has capacity. With `layers` a
-    request is given away when its prefill begins, or later where nobody has capacity, and the KV of
-    each layer of a step is sent while the next one is computed: evenly from when the first is
-    ready, all but the last by the end of the step. Otherwise it is given away when its prefill is
-    over. The prefill replica keeps its KV until that has arrived.
+    Requests are assigned in order, as soon as a decode replica has capacity. With `layers`, a
+    request is assigned when its prefill begins, or later if no replica has capacity. The KV cache
+    of each layer of a step is sent while the next layer is computed: evenly from the time at which
+    the first layer is ready; all layers but the last are sent by the end of the step. Otherwise a
+    request is assigned when its prefill is over. The prefill replica keeps the KV cache until it
+    has arrived.
     """
 
     def __init__(  # noqa: PLR0913 - wires replicas of two roles to the fabric
@@ -92,7 +93,7 @@ class KvTransfers(ReplicaEvents):
     def step_began(
         self, source: PromptSource, chunks: Sequence[tuple[Request, int]], step_s: float
     ) -> None:
-        """Let the KV of a step's layers be sent while the step runs."""
+        """Send the KV cache of a step's layers while the step runs."""
         if self._policy.kv_transfer != "layers":
             return
         parts = []
@@ -109,25 +110,25 @@ class KvTransfers(ReplicaEvents):
         self.capacity_freed()
 
     def _first_layer(self, event: Event) -> None:
-        """Begin to send what a step prefills: its first layer is ready."""
+        """Begin to send the KV cache of a step, whose first layer is ready."""
         parts, step_s = event.value  # type: ignore[misc]  # SimPy says Any or None
         for prefilled, tokens in parts:
             if self._is_here(prefilled):
                 self._make_ready(prefilled, prefilled.tokens, tokens / step_s)
 
     def _is_here(self, prefilled: PrefilledRequest) -> bool:
-        """Return whether the KV of a request is still where it was prefilled."""
+        """Return whether the KV cache of a request is still at its prefill replica."""
         return self._prefilled.get(prefilled.request.number) is prefilled
 
     def _make_ready(self, prefilled: PrefilledRequest, tokens: float, tokens_per_s: float) -> None:
-        """Note that the KV of so many tokens could be sent by now, and how fast more could."""
+        """Record the tokens whose KV cache can be sent now, and the rate of further tokens."""
         prefilled.tokens, prefilled.tokens_per_s = tokens, tokens_per_s
         prefilled.since_s = self._env.now
         if prefilled.target is not None:
             self._supply(prefilled)
 
     def prefilled(self, request: Request, source: PromptSource) -> None:
-        """Give away a request whose prefill is over."""
+        """Assign a request whose prefill is over to a decode replica."""
         request.read_s = now_s = self._env.now
         prefilled = self._prefilled.get(request.number)
         if prefilled is None:
@@ -147,7 +148,7 @@ class KvTransfers(ReplicaEvents):
         return prefilled
 
     def capacity_freed(self) -> None:
-        """Give away those that wait, in order, for as long as somebody can take the first."""
+        """Assign waiting requests in order, as long as a replica can take the first of them."""
         while self._waiting:
             prefilled = self._waiting[0]
             request, tokens = prefilled.request, prefilled.total_tokens
@@ -167,7 +168,7 @@ class KvTransfers(ReplicaEvents):
                 self._supply(prefilled)
 
     def devices_lost(self, number: int) -> None:
-        """End the transfers from and to a replica; send again what has lost its target."""
+        """End the transfers from and to a replica; send KV cache again whose target is lost."""
         again = []
         for prefilled in list(self._prefilled.values()):
             target = prefilled.target
@@ -185,9 +186,9 @@ class KvTransfers(ReplicaEvents):
         self.capacity_freed()
 
     def _queue(self, prefilled: PrefilledRequest) -> None:
-        """Let a request wait for a decode replica, unless none that is up could ever hold it.
+        """Let a request wait for a decode replica, if an available replica can ever hold it.
 
-        Then it is lost, as soon as its prefill is over.
+        Otherwise the request is lost as soon as its prefill is over.
         """
         request = prefilled.request
         prefilled.is_hopeless = not self._capacity.holds(request)
@@ -198,7 +199,7 @@ class KvTransfers(ReplicaEvents):
             prefilled.source.give_up(request)
 
     def _supply(self, prefilled: PrefilledRequest) -> None:
-        """Tell the fabric what of a request's KV can be sent to its target."""
+        """Report the part of a request's KV cache that can be sent to the fabric."""
         target = prefilled.target
         assert target is not None
         if self._policy.kv_transfer == "off":
@@ -227,12 +228,12 @@ class KvTransfers(ReplicaEvents):
         return self._fabric.begin("kv", paths, parties, lambda: self._sent(prefilled, latency_s))
 
     def _sent(self, prefilled: PrefilledRequest, latency_s: float) -> None:
-        """Let the last byte, which has left, arrive a latency later."""
+        """Let the last byte, which was sent, arrive after the latency."""
         arrival = Timeout(self._env, latency_s, (prefilled, prefilled.attempt))
         arrival.callbacks.append(self._arrived)
 
     def _arrived(self, event: Event) -> None:
-        """Let a request decode, unless source or target was lost in the meantime."""
+        """Let a request decode, unless its source or target was lost during the transfer."""
         prefilled, attempt = event.value  # type: ignore[misc]  # SimPy says Any or None
         if not self._is_here(prefilled) or prefilled.attempt != attempt:
             return

@@ -1,4 +1,4 @@
-"""Limits of a run: wall time and memory after which it ends early, with what it has."""
+"""Limits of a run: wall time and memory after which it stops early and keeps its results."""
 
 from __future__ import annotations
 
@@ -13,23 +13,29 @@ _STATM = Path("/proc/self/statm")
 
 @dataclass(frozen=True)
 class RunLimits:
-    """Limits of one run. A run that exceeds one ends early; its tables hold what happened so far."""
+    """Limits of one run. A run that exceeds a limit stops early; its tables are kept.
+
+    Examples
+    --------
+    >>> RunLimits(time_s=600.0, memory_bytes=8e9).time_s
+    600.0
+    """
 
     time_s: float = inf
-    """Wall time for which simulated time may pass [s]."""
+    """Maximum wall time of the simulation, without preparation and tables [s]."""
     memory_bytes: float = inf
-    """Memory that the whole process holds while simulated time passes [B]. The tables that are made
-    of it afterwards take up to as much again."""
+    """Maximum memory of the process during the simulation [B]. The tables that are built afterwards
+    take up to the same amount again."""
 
 
 NO_LIMITS = RunLimits()
 
 
 def memory_in_use_bytes() -> float:
-    """Return the memory that this process holds [B].
+    """Return the memory of this process [B].
 
-    Linux says what it holds now; elsewhere it is the most that it has held so far, and 0 where the
-    system does not say.
+    On Linux it is the present amount; on other systems it is the maximum so far, or 0 if the system
+    does not report it.
     """
     if _STATM.is_file():
         return float(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""The operating point that a replica runs at, and what it follows from."""
+"""Operating point of a replica, and its causes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cluster_sim.physics.step_times import StepTimes
 
 
 class OperatingState:
-    """The operating point of a replica's devices, and the step times there."""
+    """Operating point of a replica's devices, with the step times at this point."""
 
     __slots__ = ("_refresh", "_shares", "_throttle", "_times_at", "point", "times")
 
@@ -18,11 +18,11 @@ class OperatingState:
         self.point = FULL_SPEED
         """Operating point from the next step on."""
         self.times = times_at(FULL_SPEED)
-        """Step times at that point."""
+        """Step times at the operating point."""
         self._shares, self._throttle, self._refresh = (1.0, 1.0), 1.0, 1.0
 
     def set_shares(self, memory: float, links: float) -> bool:
-        """Set what other traffic leaves of the bandwidth of memories and links.
+        """Set the shares of the memory and link bandwidth that other traffic leaves.
 
         Returns whether the operating point has changed.
         """
@@ -30,7 +30,7 @@ class OperatingState:
         return self._follow()
 
     def set_throttle(self, clock: float, refresh: float) -> bool:
-        """Set what temperatures leave of the clock and of the memories' bandwidth.
+        """Set the shares of the clock and the memory bandwidth that throttling leaves.
 
         Returns whether the operating point has changed.
         """
@@ -42,7 +42,7 @@ class OperatingState:
         return self.move_to(OperatingPoint(self._throttle, memory * self._refresh, links))
 
     def move_to(self, point: OperatingPoint) -> bool:
-        """Move to an operating point; return whether it is another one."""
+        """Move to an operating point; return whether it differs from the present one."""
         if point == self.point:
             return False
         self.point, self.times = point, self._times_at(point)
@@ -53,5 +53,5 @@ class OperatingState:
         return self._times_at(point)
 
     def with_own_memory(self, point: OperatingPoint) -> OperatingPoint:
-        """Return `point` as it were if no other traffic used the memories."""
+        """Return `point` without the effect of other traffic on the memories."""
         return OperatingPoint(point.clock, self._refresh, point.links)

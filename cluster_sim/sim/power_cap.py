@@ -1,6 +1,6 @@
-"""A power cap below the board's own limit.
+"""Power cap below the limit of the board.
 
-Each stretch runs at the highest clock at which no step of it draws more.
+Each stretch runs at the highest clock at which no step exceeds the cap.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_power import step_w
 from cluster_sim.serving.scheduler import Scheduler
 
-_STEP, _FLOOR = 0.01, 0.1  # shares of the clock, of devices whose file has no governor
+_STEP, _FLOOR = 0.01, 0.1  # shares of the clock, for devices whose file has no governor
 
 
 class CappedClock:
     """Power cap of each device of a replica.
 
-    The power loop settles within milliseconds, so the clock is solved for, not stepped to
-    (quasi-steady), in the steps in which boards change it. Power over a stretch is a ratio of two
-    straight lines, so it only rises or only falls, and where the clock has to change is found by
+    The power control loop settles within milliseconds, so the clock is computed as a steady state
+    (quasi-steady), on the grid of clock steps of the board. Power over a stretch is a ratio of two
+    linear functions and therefore monotonic; the step at which the clock must change is computed by
     bisection.
     """
 
@@ -39,15 +39,15 @@ class CappedClock:
         point: OperatingPoint,
         ramp_at: Callable[[OperatingPoint], Ramp],
     ) -> tuple[OperatingPoint, Ramp]:
-        """Return the operating point of the scheduled steps, and their lengths there.
+        """Return the operating point of the scheduled steps, and their durations at this point.
 
         Parameters
         ----------
         point
-            Operating point that the clock is lowered from.
+            Operating point without the cap.
         ramp_at
-            Gives the lengths of the scheduled steps at an operating point. The result holds for as
-            many of `steps` as keep the cap at one clock.
+            Function that returns the durations of the scheduled steps at an operating point. The
+            result holds for as many of `steps` as meet the cap at one clock.
         """
         work = work_of(self._deployment, scheduler.work, 1)
         levels = max(int((point.clock - self._floor) / self._step + 1e-9), 0)
@@ -84,16 +84,16 @@ class CappedClock:
 
 
 def clock_steps(governor: GovernorSpec | None) -> tuple[float, float]:
-    """Return (step, floor) of a device's clock, as shares of the highest."""
+    """Return (step, floor) of a device's clock, as shares of the highest clock."""
     if governor is None:
         return _STEP, _FLOOR
     return governor.step_hz / governor.clock_hz, governor.floor_hz / governor.clock_hz
 
 
 def _first(holds: Callable[[int], bool], last: int) -> int:
-    """Return the first number from 0 on for which `holds`; `last` where none before it does.
+    """Return the first number from 0 on for which `holds`; `last` if there is none before it.
 
-    It must hold for all numbers that follow the first.
+    `holds` must be true for all numbers after the first.
     """
     low, high = 0, last
     while low < high:

@@ -1,4 +1,4 @@
-"""What the devices of replicas have drawn so far, step by step."""
+"""PowerMeter: power of the devices of replicas so far, step by step."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ from cluster_sim.typing import Array
 
 
 class MeteredReplica(Protocol):
-    """What the meter sees of a replica."""
+    """Interface of a replica to the power meter."""
 
     @property
     def down(self) -> bool:
-        """Whether its devices are lost."""
+        """Whether the devices are lost."""
         ...
 
     def under_way(self) -> bytes:
-        """Return the row of the stretch under way; empty where there is none."""
+        """Return the row of the stretch in progress; empty if there is none."""
         ...
 
 
 class _StepUnderWay(NamedTuple):
-    """The engine step that a replica is in, which is always finished."""
+    """Engine step in progress of a replica, which always runs to its end."""
 
     ended_s: float
     watts: Array
-    """Power of one device [W], an array of one."""
+    """Power of one device [W], an array with one element."""
     memory_w: Array
-    """Power of its memory [W]."""
+    """Power of the device's memory [W]."""
 
 
 class PowerMeter:
     """Power of the devices of watched replicas, step by step.
 
-    It is worked out from the rows that are recorded and from the stretch under way.
+    It is computed from the recorded rows and from the stretch in progress.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class PowerMeter:
     ) -> None:
         self._specs, self._replicas, self._recorder = specs, replicas, recorder
         self._rows: dict[int, list[Array]] = {number: [] for number in watched}
-        self._step: dict[int, _StepUnderWay] = {}  # at the time of the last reading
-        self._read = 0  # bytes of the recorder
+        self._step: dict[int, _StepUnderWay] = {}  # step in progress at the last reading
+        self._read = 0  # number of bytes read from the recorder
 
     def read(self, number: int, since_s: float, now_s: float) -> DrawnPower:
-        """Return what each device of a replica drew since the last reading, at `since_s`."""
+        """Return the power of each device of a replica since the last reading, at `since_s`."""
         replica, deployment = self._replicas[number], self._specs[number].deployment
         step = self._step.get(number)
         if step is not None and now_s <= step.ended_s and not replica.down:
@@ -86,7 +86,7 @@ class PowerMeter:
         steps = _powered_steps(deployment, rows)
         drawn = _drawn_in(deployment, steps, since_s, now_s)
         if under_way:
-            # the last piece but one is the last step; after it comes what is drawn between steps
+            # the second-last piece is the last step; the last piece is the power between steps
             self._step[number] = _StepUnderWay(
                 float(steps.ended_s[-1]), drawn.watts[-2:-1], drawn.memory_w[-2:-1]
             )
@@ -105,9 +105,9 @@ class PowerMeter:
 
 
 def _powered_steps(deployment: Deployment, rows: Array) -> PoweredSteps:
-    """Return what one device draws in each step of these stretches.
+    """Return the power of one device in each step of these stretches.
 
-    How steps are gathered into stretches then makes no difference.
+    The result does not depend on the grouping of steps into stretches.
     """
     power = deployment.device.power
     assert power is not None
@@ -130,7 +130,7 @@ def _powered_steps(deployment: Deployment, rows: Array) -> PoweredSteps:
 def _drawn_in(
     deployment: Deployment, steps: PoweredSteps, since_s: float, now_s: float
 ) -> DrawnPower:
-    """Return what one device draws in a while, of whose steps these are the last."""
+    """Return the power of one device in a span of time that ends with these steps."""
     power = deployment.device.power
     assert power is not None
     late = steps.ended_s > since_s

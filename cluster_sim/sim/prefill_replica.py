@@ -1,4 +1,4 @@
-"""A replica that prefills requests for others to decode."""
+"""Replica that prefills requests, which other replicas decode."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cluster_sim.sim.replica_options import PLAIN, ReplicaOptions
 
 
 class PrefillReplica(Replica[PrefillScheduler]):
-    """Prefills prompts, makes first tokens, and offers the requests to be decoded elsewhere."""
+    """Replica of the role `prefill`: it generates first tokens and passes requests on."""
 
     def __init__(  # noqa: PLR0913 - wires one process to its parts
         self,
@@ -35,7 +35,7 @@ class PrefillReplica(Replica[PrefillScheduler]):
         self.longest = min(self.longest, decoding.longest)
 
     def holds(self, request: Request) -> bool:
-        """Return whether a request could be prefilled here, and decoded by a replica that is up."""
+        """Return whether a request fits here for prefill, and in an available decode replica."""
         return self._holds(request, self._decoding.longest)
 
     def would_hold(self, request: Request) -> bool:
@@ -43,20 +43,20 @@ class PrefillReplica(Replica[PrefillScheduler]):
         return self._holds(request, self._decoding.longest_of_all)
 
     def _holds(self, request: Request, longest_decoded: int) -> bool:
-        """Return whether it could be prefilled here, with its answer so far, and decoded there."""
+        """Return whether a request, its answer so far included, fits here and for decode."""
         return request.known_tokens <= self._longest_prompt and (
             request.generated + 1 >= request.output_tokens or request.footprint <= longest_decoded
         )
 
     def release(self, request: Request) -> None:
-        """Free the KV cache of a request, which has been sent away."""
+        """Free the KV cache of a request after its transfer."""
         self.requests -= 1
         self._scheduler.release(request)
         if self._idle and self._scheduler.waiting:
             self._schedule_soon()
 
     def give_up(self, request: Request) -> None:
-        """Free the KV cache of a request that nobody can decode, and tell that it is lost."""
+        """Free the KV cache of a request that no replica can decode; report the request as lost."""
         self.release(request)
         request.begin_anew(request.read_s)
         self.lose(request)

@@ -1,4 +1,4 @@
-"""PrefilledRequest: a request between the replicas that prefill and decode it."""
+"""PrefilledRequest: a request between its prefill replica and its decode replica."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from cluster_sim.sim.transfer import Transfer
 
 @dataclass(slots=True, eq=False)
 class PrefilledRequest:
-    """A request from the beginning of its prefill until its KV is where it decodes."""
+    """Request from the start of its prefill until its KV cache is at its decode replica."""
 
     request: Request
     source: PromptSource
     total_tokens: int
-    """Number of tokens whose KV is sent: its prompt and its answer before this prefill."""
+    """Number of tokens whose KV cache is sent: the prompt, and the answer before this prefill."""
     tokens: float = 0.0
-    """Number of tokens whose KV could be sent at the time `since_s`."""
+    """Number of tokens whose KV cache can be sent at the time `since_s`."""
     tokens_per_s: float = 0.0
     """Rate at which further tokens become transferable [tokens/s]."""
     since_s: float = 0.0
@@ -28,13 +28,13 @@ class PrefilledRequest:
     target: DecodeReplica | None = None
     transfer: Transfer | None = None
     kv_bytes: float = 0.0
-    """KV of all its tokens [B]."""
+    """Size of the KV cache of all tokens [B]."""
     is_hopeless: bool = False
-    """Whether no decode replica that is up could hold it, as of when it began to wait."""
+    """Whether no available decode replica could hold the request when it began to wait."""
     attempt: int = 0
-    """Number of targets that were lost before its KV had arrived."""
+    """Number of decode replicas that were lost before the KV cache had arrived."""
 
     def lose_target(self) -> None:
-        """Note that the devices are lost to which its KV was being sent."""
+        """Record the loss of the decode replica to which the KV cache was being sent."""
         self.target = self.transfer = None
         self.attempt += 1

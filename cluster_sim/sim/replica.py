@@ -1,4 +1,4 @@
-"""One replica: a process that runs engine steps, many of them in one sleep where they are alike."""
+"""Replica: a process that runs engine steps; a run of equal steps is a single sleep."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ SomeScheduler = TypeVar("SomeScheduler", bound=Scheduler)
 
 
 class Replica(Generic[SomeScheduler]):
-    """Runs the steps that its scheduler decides on. The router sees it as a Load."""
+    """Process that runs the steps of a scheduler. The router uses it as a Load."""
 
     is_entry = True
-    """Whether the router sends requests here."""
+    """Whether the router sends requests to this replica."""
 
     def __init__(  # noqa: PLR0913 - wires one process to its parts
         self,
@@ -40,11 +40,11 @@ class Replica(Generic[SomeScheduler]):
         options: ReplicaOptions = PLAIN,
     ) -> None:
         self.number = number
-        """Number among all replicas."""
+        """Number of the replica among all replicas."""
         self.requests = 0
         """Number of requests that are here or on their way here."""
         self.longest = scheduler.longest
-        """Number of tokens of the largest request that could be served here."""
+        """Number of tokens of the longest request that can be served here."""
         self.down = False
         """Whether the devices are lost."""
         self._env, self._scheduler, self._recorder = env, scheduler, recorder
@@ -58,38 +58,42 @@ class Replica(Generic[SomeScheduler]):
         env.process(self._run())
 
     def subscribe(self, listener: ReplicaEvents) -> None:
-        """Tell `listener` from now on what happens here."""
+        """Report events of this replica to `listener` from now on."""
         self._listeners.add(listener)
 
     def share_memory(self, on_turn: Callable[[bool], None] | None) -> None:
-        """Other traffic begins to use this replica's memory; None: it ceases to.
+        """Record that other traffic begins or ceases to use this replica's memory.
 
-        Before each stretch `on_turn` is then told whether there is anything to run.
+        Parameters
+        ----------
+        on_turn
+            Function that is called before each stretch with whether there are steps to run; None if
+            other traffic ceases.
         """
         self._on_turn = on_turn
 
-    # What routers and admission ask
+    # Figures for routing and admission
 
     def holds(self, request: Request) -> bool:
-        """Return whether the request could ever be served here, by what is up elsewhere."""
+        """Return whether the request can ever be served here, given the available replicas."""
         return request.footprint <= self.longest
 
     def would_hold(self, request: Request) -> bool:
-        """Return whether the request could be served here if no devices were lost anywhere."""
+        """Return whether the request could be served here if no devices were lost."""
         return self.holds(request)
 
     @property
     def pending_tokens(self) -> int:
-        """Number of tokens still to process, as of this moment.
+        """Number of tokens still to process now.
 
-        Steps of the stretch under way that have ended are taken off.
+        Steps of the stretch in progress that have ended are subtracted.
         """
         scheduler = self._scheduler
         return scheduler.pending_tokens - self._steps_ended() * scheduler.tokens_per_step
 
     @property
     def pending_prompt_tokens(self) -> int:
-        """Number of prompt tokens still to be prefilled, as of this moment."""
+        """Number of prompt tokens still to be prefilled now."""
         scheduler = self._scheduler
         ended = self._steps_ended() * scheduler.work.prompt_tokens
         return scheduler.pending_prompt_tokens - ended
@@ -111,22 +115,22 @@ class Replica(Generic[SomeScheduler]):
 
     @property
     def kv_share(self) -> float:
-        """Share of the KV cache that is taken or promised, as of this moment."""
+        """Present KV cache usage, promised blocks included, from 0 to 1."""
         return self._scheduler.kv_share(self._steps_ended())
 
     @property
     def is_running(self) -> bool:
-        """Whether a step is under way."""
+        """Whether a step is in progress."""
         return self._stretch.steps > 0
 
     def _steps_ended(self) -> int:
-        """Return the steps of the stretch under way that the scheduler does not know to be over."""
+        """Return the number of ended steps that the scheduler does not know of yet."""
         return self._stretch.steps_ended(self._env.now) if self._stretch.steps > 1 else 0
 
-    # Requests come
+    # Arrival of requests
 
     def expect(self, request: Request) -> None:
-        """Expect a request that the router has sent here, when the network has brought it."""
+        """Expect a request that the router has sent here; the network delivers it later."""
         request.replica = self.number
         self._scheduler.expect(request)
         self.requests += 1
@@ -138,7 +142,7 @@ class Replica(Generic[SomeScheduler]):
             tell()
 
     def receive(self, delivery: Event) -> None:
-        """Take the request that `delivery` carries; the network has brought it."""
+        """Accept the request in `delivery`, which the network has delivered."""
         request: Request = delivery.value  # type: ignore[assignment]  # SimPy says Any or None
         if self.down:
             self.lose(request)
@@ -146,27 +150,27 @@ class Replica(Generic[SomeScheduler]):
             self._schedule_soon()
 
     def _schedule_soon(self) -> None:
-        """Schedule what is new: now, or when the step under way has ended."""
+        """Schedule new requests: now, or when the step in progress has ended."""
         if self._idle:
             self._idle = False
             self._alarm.sooner(0.0)
         elif self._stretch.steps > 1:
             self._stretch.end_with_this_step(self._env.now, self._alarm)
 
-    # What others change
+    # Changes from outside
 
     def set_shares(self, memory: float, links: float) -> None:
-        """Set what other traffic leaves of the bandwidth of memories and links.
+        """Set the shares of the memory and link bandwidth that other traffic leaves.
 
-        It holds from the next step on.
+        The shares hold from the next step on.
         """
         if self._state.set_shares(memory, links):
             self._point_changed()
 
     def set_throttle(self, clock: float, refresh: float) -> None:
-        """Set what temperatures leave of the clock and of the memories' bandwidth.
+        """Set the shares of the clock and the memory bandwidth that throttling leaves.
 
-        It holds from the next step on.
+        The shares hold from the next step on.
         """
         if self._state.set_throttle(clock, refresh):
             self._point_changed()
@@ -181,9 +185,9 @@ class Replica(Generic[SomeScheduler]):
             self._stretch.end_with_this_step(self._env.now, self._alarm)
 
     def fail(self) -> None:
-        """Lose the devices, with them the step under way and every request.
+        """Lose the devices, the step in progress and every request.
 
-        Who listens hears of the devices first: what they were sending to others ends.
+        Listeners are told of the devices first, so that their transfers end.
         """
         last_token_s = self._stretch.last_end_s(self._env.now)
         self.stop(self._env.now)
@@ -197,19 +201,19 @@ class Replica(Generic[SomeScheduler]):
             self.lose(request)
 
     def lose(self, request: Request) -> None:
-        """Tell that a request, and its KV cache, are lost."""
+        """Report that a request and its KV cache are lost."""
         for tell in self._listeners.lost:
             tell(request, self.number)
 
     def under_way(self) -> bytes:
-        """Return the row of the stretch under way up to the end of the step under way.
+        """Return the row of the stretch in progress up to the end of its present step.
 
-        It is empty where there is no stretch.
+        The row is empty if there is no stretch.
         """
         return self._row(self._steps_ended() + 1) if self._stretch.steps else b""
 
     def stop(self, now_s: float) -> None:
-        """End the run: record the steps of the stretch under way that have ended."""
+        """End the run: record the ended steps of the stretch in progress."""
         if self._stretch.steps:
             self._stretch.steps = self._stretch.steps_ended(now_s)
             self._settle()
@@ -226,7 +230,7 @@ class Replica(Generic[SomeScheduler]):
             self._settle()
 
     def _foresee_s(self) -> float:
-        """Begin the next stretch; return its length [s], or 0 where there is nothing to do."""
+        """Begin the next stretch; return its length [s], or 0 if there is no work."""
         if self.down:
             return 0.0
         scheduler, stretch, now_s = self._scheduler, self._stretch, self._env.now
@@ -258,17 +262,17 @@ class Replica(Generic[SomeScheduler]):
         return stretch.begin(steps, now_s, ramp, point)
 
     def _swapped_s(self, alone_s: float) -> float:
-        """Return how long blocks move that are swapped or fetched before the first step [s]."""
+        """Return the time to move swapped or fetched blocks before the first step [s]."""
         path = self._options.host_path
         return alone_s if path is None else path.moved_s(alone_s)
 
     def _ramp_at(self, point: OperatingPoint) -> Ramp:
-        """Return how long the scheduled steps would take at an operating point."""
+        """Return the durations of the scheduled steps at an operating point."""
         ramp, swap_s = self._state.times_at(point).ramp(self._scheduler.work), self._stretch.swap_s
         return ramp.delayed(swap_s) if swap_s else ramp
 
     def _row(self, steps: int) -> bytes:
-        """Return the row of so many steps of the stretch, as results.STRETCH_COLUMNS."""
+        """Return the row of the first `steps` steps of the stretch, as results.STRETCH_COLUMNS."""
         stretch, scheduler = self._stretch, self._scheduler
         work, (first_s, slope_s, _) = scheduler.work, stretch.ramp
         lost_s = _NOTHING_LOST if stretch.own_memory is None else stretch.lost_s(steps)
@@ -279,7 +283,7 @@ class Replica(Generic[SomeScheduler]):
         )  # fmt: skip
 
     def _settle(self) -> None:
-        """Record the stretch, as far as it was run, and move the scheduler on."""
+        """Record the part of the stretch that was run, and advance the scheduler."""
         stretch = self._stretch
         steps = stretch.steps
         if not steps:

@@ -1,4 +1,4 @@
-"""What replicas and the router tell to those who listen."""
+"""Events of replicas and the router, and their listeners."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from cluster_sim.request import Request
 
 
 class PromptSource(Protocol):
-    """What a listener sees of the replica that prefills a request."""
+    """Interface of a prefill replica to the listeners of its requests."""
 
     number: int
 
     def release(self, request: Request) -> None:
-        """Free the KV cache of a request, which has been sent away."""
+        """Free the KV cache of a request after its transfer."""
         ...
 
     def give_up(self, request: Request) -> None:
-        """Free the KV cache of a request that nobody can decode, and tell that it is lost."""
+        """Free the KV cache of a request that no replica can decode; report the request as lost."""
         ...
 
 
@@ -26,30 +26,30 @@ StepBegan = Callable[[PromptSource, Sequence[tuple[Request, int]], float], None]
 
 
 class ReplicaEvents:
-    """What happens at a replica. Listeners override the methods they care about."""
+    """Events of a replica. Listeners override the methods of the events that they need."""
 
     def became_busy(self) -> None:
-        """Note that the replica had no requests and got one."""
+        """Handle the arrival of a request at an idle replica."""
 
     def finished(self, request: Request) -> None:
-        """Note that the replica has made the last token of a request."""
+        """Handle the last token of a request."""
 
     def devices_lost(self, number: int) -> None:
-        """Note that the replica with this number has lost its devices, before `lost` is told."""
+        """Handle the loss of the devices of the replica with this number, before `lost`."""
 
     def lost(self, request: Request, number: int) -> None:
-        """Note that the replica with this number has lost a request, and its KV cache."""
+        """Handle the loss of a request and its KV cache at the replica with this number."""
 
     def step_began(
         self, source: PromptSource, chunks: Sequence[tuple[Request, int]], step_s: float
     ) -> None:
-        """Note that a replica has begun a step that prefills these tokens of these requests."""
+        """Handle the start of a step that prefills these tokens of these requests."""
 
     def prefilled(self, request: Request, source: PromptSource) -> None:
-        """Note that a replica has prefilled a request which another one is to decode."""
+        """Handle the end of the prefill of a request that another replica decodes."""
 
     def capacity_freed(self) -> None:
-        """Note that the replica may be able to take more requests than before."""
+        """Handle freed capacity: the replica may be able to take more requests."""
 
 
 _EVENTS = (
@@ -64,7 +64,7 @@ _EVENTS = (
 
 
 class Listeners:
-    """Those who listen to one replica, event by event.
+    """Listeners of one replica, by event.
 
     NOTE: only listeners that override an event are kept for it: 0.05 us per request and listener.
     """
@@ -81,14 +81,14 @@ class Listeners:
         self.capacity_freed: list[Callable[[], None]] = []
 
     def add(self, listener: ReplicaEvents) -> None:
-        """Tell `listener` from now on of the events that it overrides."""
+        """Report the events that `listener` overrides to it from now on."""
         for event in _EVENTS:
             if getattr(type(listener), event) is not getattr(ReplicaEvents, event):
                 getattr(self, event).append(getattr(listener, event))
 
 
 class RouterEvents:
-    """What happens at the router. Listeners override the methods they care about."""
+    """Events of the router. Listeners override the methods of the events that they need."""
 
     def refused(self, request: Request) -> None:
-        """Note that nobody will answer a request: it was rejected, or has failed."""
+        """Handle a request that will not be answered: it was rejected, or has failed."""

@@ -1,4 +1,4 @@
-"""What a replica may have beyond a scheduler and step times."""
+"""Optional parts of a replica."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from cluster_sim.physics.ramp import Ramp
 from cluster_sim.serving.scheduler import Scheduler
 
 ALL_STEPS = 1 << 62
-"""Number of steps that stands for "as many as are alike"."""
+"""Number of steps that stands for no limit."""
 
 
 class PowerCap(Protocol):
-    """What keeps a replica's devices below a power limit: sim.power_cap.CappedClock."""
+    """Interface of the power cap of a replica's devices: sim.power_cap.CappedClock."""
 
     def slowed(
         self,
@@ -23,30 +23,31 @@ class PowerCap(Protocol):
         point: OperatingPoint,
         ramp_at: Callable[[OperatingPoint], Ramp],
     ) -> tuple[OperatingPoint, Ramp]:
-        """Return the operating point of the scheduled steps, and their lengths there."""
+        """Return the operating point of the scheduled steps, and their durations at this point."""
         ...
 
 
 class HostPath(Protocol):
-    """The path between a replica's devices and their host: sim.host_path.SharedHostPath."""
+    """Interface of the path between devices and their host: sim.host_path.SharedHostPath."""
 
     def moved_s(self, alone_s: float) -> float:
-        """Return how long blocks move from now on that would take `alone_s` alone [s]."""
+        """Return the time to move blocks now [s]; `alone_s`: time without other traffic [s]."""
         ...
 
 
 class ReplicaOptions(NamedTuple):
-    """What a replica may have beyond a scheduler and step times."""
+    """Optional parts of a replica."""
 
     max_steps: int = ALL_STEPS
-    """Maximum number of steps in one sleep; 1 makes each step an event of its own."""
+    """Maximum number of steps in one sleep; with 1, each step is a separate event."""
     ready_s: float = 0.0
-    """Time at which the weights are loaded [s]; the replica takes requests before."""
+    """Time at which the weights are loaded [s]; the replica accepts requests before this time."""
     power_cap: PowerCap | None = None
-    """Power cap below the devices' own limit; None where they have none."""
+    """Power cap below the limit of the devices; None if there is no cap."""
     host_path: HostPath | None = None
-    """Path on which swapped and fetched blocks meet other traffic; None where they move alone."""
+    """Path that swapped and fetched blocks share with other traffic; None if they do not share
+    it."""
 
 
 PLAIN = ReplicaOptions()
-"""Options of a replica that has none of these."""
+"""Options of a replica without optional parts."""

@@ -1,4 +1,4 @@
-"""The front door: picks a replica for each request and sends it there."""
+"""Router: the front door, which picks a replica for each request."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ from cluster_sim.sim.replica_events import ReplicaEvents, RouterEvents
 
 
 class Entry(Load, Protocol):
-    """What the router sees of a replica that it sends requests to."""
+    """Interface of a replica to the router."""
 
     longest: int
     down: bool
 
     def holds(self, request: Request) -> bool:
-        """Return whether the request could ever be served here, by what is up elsewhere."""
+        """Return whether the request can ever be served here, given the available replicas."""
         ...
 
     def would_hold(self, request: Request) -> bool:
-        """Return whether the request could be served here if no devices were lost anywhere."""
+        """Return whether the request could be served here if no devices were lost."""
         ...
 
     def expect(self, request: Request) -> None:
-        """Expect a request that the router has sent here, when the network has brought it."""
+        """Expect a request that the router has sent here; the network delivers it later."""
         ...
 
     def receive(self, delivery: Event) -> None:
-        """Take the request that `delivery` carries."""
+        """Accept the request in `delivery`."""
         ...
 
 
 class Router(ReplicaEvents):
-    """Sends each request to the replica that the policy picks among those that could serve it.
+    """Router, which sends each request to the replica that its policy picks.
 
-    The gate may reject requests before that.
+    The policy picks among the replicas that can serve the request. The gate may reject a request
+    before.
     """
 
     def __init__(  # noqa: PLR0913 - wires the front door to the replicas
@@ -60,13 +61,13 @@ class Router(ReplicaEvents):
         self._listeners: list[RouterEvents] = []
 
     def subscribe(self, listener: RouterEvents) -> None:
-        """Tell `listener` from now on what happens here."""
+        """Report events of the router to `listener` from now on."""
         self._listeners.append(listener)
 
     def route(self, request: Request) -> None:
         """Send a request that has just arrived to a replica.
 
-        One that no replica can hold, or that the gate refuses, is rejected.
+        The request is rejected if no replica can hold it, or if the gate refuses it.
         """
         self._recorder.requests.append(request)
         index = self._pick(request, self._replicas)
@@ -87,11 +88,11 @@ class Router(ReplicaEvents):
         self._send(request, index)
 
     def devices_lost(self, number: int) -> None:
-        """Ask every replica from now on whether it could serve a request."""
+        """Check from now on whether each replica can serve a request."""
         self._surely_held = 0
 
     def lost(self, request: Request, number: int) -> None:
-        """Send a request whose KV cache is lost to another replica; else it has failed."""
+        """Send a request whose KV cache is lost to another replica; if there is none, it fails."""
         request.replica = number
         request.forget_transfer()
         index = self._other(request)
@@ -105,7 +106,7 @@ class Router(ReplicaEvents):
         self._send(request, index)
 
     def _other(self, request: Request) -> int | None:
-        """Return the pick among the replicas that are up and could serve a request, if any."""
+        """Return the pick among the available replicas that can serve a request, if any."""
         able = [
             number
             for number, replica in enumerate(self._replicas)
@@ -116,7 +117,7 @@ class Router(ReplicaEvents):
         )
 
     def _why_nobody(self, request: Request) -> str:
-        """Return why no replica that is up could serve a request, see columns.EVENT_REASON."""
+        """Return why no available replica can serve a request, see columns.EVENT_REASON."""
         held = any(replica.would_hold(request) for replica in self._replicas)
         return "all_down" if held else "too_long"
 

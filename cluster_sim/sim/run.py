@@ -1,4 +1,4 @@
-"""The run itself: time passes until nothing is left to happen, while others may look on."""
+"""Event loop of a run, with regular calls of observers."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ from cluster_sim.sim.limits import NO_LIMITS, RunLimits
 from cluster_sim.sim.run_guard import RunGuard
 
 Progress = Callable[[float, int], None]
-"""Gets the simulated seconds and the number of requests that have left, about ten times per second
-of wall time."""
+"""Function that is called with the simulated time [s] and the number of requests that have left,
+about ten times per second of wall time."""
 
 Watch = Callable[[float, Recorder], None]
-"""Gets the simulated seconds and the rows recorded so far as often; it must not change them."""
+"""Function that is called with the simulated time [s] and the rows recorded so far, about ten times
+per second of wall time; it must not change the rows."""
 
 _REPORT_EVERY_S = 0.1
 _EVENTS_PER_PIECE = 1000
-"""Number of events after which those who look on, and the guard, have their turn: 5 ms or so."""
+"""Number of events between two calls of observers and guard: about 5 ms."""
 
 
 class Onlookers:
-    """Those to whom a run is shown, about every `_REPORT_EVERY_S` of wall time."""
+    """Observers of a run, which are called about every `_REPORT_EVERY_S` of wall time."""
 
     def __init__(self, progress: Progress | None = None, watch: Watch | None = None) -> None:
         self._progress, self._watch = progress, watch
         self._shown_s = -inf
 
     def look(self, now_s: float, recorder: Recorder) -> None:
-        """Show the run as it is at the simulated time `now_s`, where it is time to."""
+        """Call the observers at the simulated time `now_s`, if a call is due."""
         clock_s = time.perf_counter()
         if clock_s - self._shown_s < _REPORT_EVERY_S:
             return
@@ -45,7 +46,7 @@ class Onlookers:
         self.show(now_s, recorder)
 
     def show(self, now_s: float, recorder: Recorder) -> None:
-        """Show the run as it is at the simulated time `now_s`."""
+        """Call the observers at the simulated time `now_s`."""
         if self._progress is not None:
             self._progress(now_s, recorder.left)
         if self._watch is not None:
@@ -53,24 +54,24 @@ class Onlookers:
 
 
 class RunEnd(NamedTuple):
-    """How a run ended."""
+    """End of a run."""
 
     events: int
-    """Number of events that were scheduled."""
+    """Number of events scheduled during the run."""
     stopped: str | None
-    """Sentence that says what ended it early; None where it came to its end."""
+    """Reason why the run stopped early, as a sentence; None if it was complete."""
 
 
 class _IsOver(Exception):
-    """The time after arrivals is over."""
+    """End of the drain time after arrivals."""
 
 
 def run(
     simulation: Simulation, onlookers: Onlookers | None = None, limits: RunLimits = NO_LIMITS
 ) -> RunEnd:
-    """Let time pass until nothing is left to happen, or the drain after arrivals is over.
+    """Run the event loop until there are no events, or the drain time after arrivals is over.
 
-    It ends early where it exceeds a limit, or where simulated time stands still.
+    The run stops early if it exceeds a limit, or if simulated time stands still.
     """
     scenario, env, recorder = simulation.scenario, simulation.env, simulation.recorder
     if scenario.duration_s is not None:
@@ -102,10 +103,11 @@ def _end(_: Event) -> None:
 def no_cycle_collection() -> Iterator[None]:
     """Suspend the collection of reference cycles.
 
-    Neither the loop nor the tables of its rows make any, but there are millions of rows, which the
-    collector would look through again and again.
+    Neither the event loop nor the tables create cycles, but the collector would scan millions of
+    rows repeatedly.
 
-    NOTE: at 100,000 requests it took a tenth of the time, all of it while tables were built.
+    NOTE: with 100,000 requests, collection took a tenth of the time, all during the construction of
+    tables.
     """
     enabled = gc.isenabled()
     gc.disable()

@@ -1,4 +1,4 @@
-"""The simulator: a scenario in, the results of its run out."""
+"""Simulator: from a scenario to the results of its run."""
 
 from __future__ import annotations
 
@@ -22,25 +22,43 @@ def simulate(
     watch: Watch | None = None,
     limits: RunLimits = NO_LIMITS,
 ) -> Results:
-    """Run `scenario` to its end, or the sample of it that it asks for.
-
-    `info.notes` of the results holds what commands print on stderr: how a trace was read, and what
-    of it was left out.
+    """Simulate a scenario to its end, or the sample of it that it asks for.
 
     Parameters
     ----------
+    scenario
+        Scenario, as `load_scenario` returns it.
     progress
-        Gets the simulated seconds and the number of requests that have left, from time to time.
+        Function that is called from time to time with the simulated time [s] and the number of
+        requests that have left.
     watch
-        Gets the simulated seconds and the rows recorded so far, from time to time.
+        Function that is called from time to time with the simulated time [s] and the rows recorded
+        so far.
     limits
-        Wall time and memory after which the run ends early; its results hold what happened so far,
-        and `info.stopped` says why.
+        Limits of wall time and memory. A run that exceeds a limit ends early. Its results hold what
+        happened so far, and `info.stopped` says why.
+
+    Returns
+    -------
+    Results
+        Tables of the run. `info.notes` holds what commands print on stderr: how a trace was read,
+        and which rows of it were omitted.
 
     Raises
     ------
     ScenarioError
-        A trace turns out to be malformed on the way.
+        A trace turns out to be malformed during the run.
+    SimulationError
+        The simulation fails: an invariant of the program does not hold.
+
+    Examples
+    --------
+    >>> import cluster_sim
+    >>> few = {"workload.arrivals.concurrency": 2, "workload.arrivals.requests": 4}
+    >>> scenario = cluster_sim.load_scenario("example:chat_closed_loop", "b200", few)
+    >>> results = cluster_sim.simulate(scenario)
+    >>> results.summary()["completed"], results.requests.num_rows
+    (4, 4)
     """
     began_s, scenario = time.perf_counter(), sampled(scenario)
     fleet = resolve(scenario)
@@ -55,10 +73,12 @@ def gather(simulation: Simulation, end: RunEnd, wall_s: float) -> Results:
 
     Parameters
     ----------
+    simulation
+        Processes of the run.
     end
-        How it ended.
+        End of the run.
     wall_s
-        Wall time that it took [s].
+        Wall time of the run [s].
     """
     closed_loop = simulation.closed_loop
     tables, simulated_s = build_tables(
@@ -76,10 +96,10 @@ def gather(simulation: Simulation, end: RunEnd, wall_s: float) -> Results:
 
 
 def _uncounted(scenario: Scenario, tables: Tables) -> Iterator[str]:
-    """Yield a sentence where the warm-up leaves no request to count."""
+    """Yield a sentence if all requests arrive in the warm-up."""
     requests = tables.requests
     if scenario.warmup_s and requests.num_rows and not requests["counted"].to_numpy().any():
         yield (
             f"all {requests.num_rows:,} requests arrive in the warm-up of {scenario.warmup_s:g} s, so "
-            "that none counts for the statistics; expected a shorter warm-up or later requests"
+            "the statistics are empty; shorten `warmup` or extend `duration`"
         )

@@ -1,4 +1,4 @@
-"""Replicas as the fabric sees them: whose memory and links transfers cross, and what is left."""
+"""Replicas in the fabric: memories and links that transfers cross, and the shares they leave."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from cluster_sim.sim.memory_bus import MemoryBus
 from cluster_sim.sim.transfer import Channel
 
 _PARTS = 64
-"""Parts of one that shares are rounded to, so that replicas run at few operating points: the step
-times there are kept, and found again."""
+"""Number of equal parts of 1 to which shares are rounded. Replicas then run at few operating
+points, whose step times are cached."""
 
 
 class Tenant(Protocol):
-    """What the fabric sees of a replica."""
+    """Interface of a replica to the fabric."""
 
     number: int
 
     @property
     def is_running(self) -> bool:
-        """Whether a step is under way."""
+        """Whether a step is in progress."""
         ...
 
     def share_memory(self, on_turn: Callable[[bool], None] | None) -> None:
-        """Tell `on_turn` before each stretch whether there is anything to run; None: no more."""
+        """Call `on_turn` before each stretch with whether there are steps to run; None to stop."""
         ...
 
     def set_shares(self, memory: float, links: float) -> None:
-        """Set what others leave of the bandwidth of its memories and links."""
+        """Set the shares of the memory and link bandwidth that other traffic leaves."""
         ...
 
 
 class Home:
-    """A replica, with the memory and links of its first device, which stand for the others'."""
+    """Replica with the memory and links of its first device, which represent all devices."""
 
     __slots__ = (
         "bus",
@@ -59,21 +59,21 @@ class Home:
     ) -> None:
         self.tenant, self.memory, self.bus, self.links = tenant, memory, bus, links
         self.is_narrow = is_narrow
-        """Whether transfers could take so much that the memory holds them back."""
+        """Whether the memory can limit transfers."""
         self.engine = Flow({memory: 1})
-        """Traffic of the steps, which takes all of the memory's bandwidth that it can get."""
+        """Traffic of the engine's steps, with unlimited demand for memory bandwidth."""
         self.crossing = 0
         """Number of channels that cross the memory."""
         self.is_running = False
-        """Whether steps run, as far as the fabric knows: while others use the memory."""
+        """Whether steps run; the fabric knows this only while other traffic uses the memory."""
 
     @property
     def is_shared_out(self) -> bool:
-        """Whether the engine takes part in the sharing of the memory."""
+        """Whether the engine takes part in the sharing of the memory bandwidth."""
         return self.is_running and self.is_narrow
 
     def enter(self, on_turn: Callable[[bool], None]) -> bool:
-        """Note that a channel begins to cross the memory.
+        """Record that a channel begins to cross the memory.
 
         Returns whether the engine begins to take part in the sharing.
         """
@@ -85,7 +85,7 @@ class Home:
         return self.is_shared_out
 
     def leave(self) -> bool:
-        """Note that a channel ceases to cross the memory.
+        """Record that a channel ceases to cross the memory.
 
         Returns whether the engine ceases to take part in the sharing.
         """
@@ -96,7 +96,7 @@ class Home:
         return self.is_shared_out
 
     def turn(self, *, is_running: bool) -> bool:
-        """Note that steps begin or cease to run; return whether that changes the sharing."""
+        """Record that steps begin or cease to run; return whether this changes the sharing."""
         if is_running == self.is_running:
             return False
         self.is_running = is_running
@@ -105,7 +105,7 @@ class Home:
     def shares(
         self, sharing: Sharing, capacity: Callable[[Resource, int], float]
     ) -> tuple[float, float]:
-        """Return the shares of memory and links that transfers leave to the replica."""
+        """Return the shares of memory and link bandwidth that transfers leave to the replica."""
         if not self.crossing:
             return 1.0, 1.0
         rates, writing = _transfers_on(self.memory, sharing)
@@ -126,7 +126,7 @@ class Home:
 
 
 def _transfers_on(resource: Resource, sharing: Sharing) -> tuple[list[float], float]:
-    """Return the rates of the transfers on a resource, and what they write to it together."""
+    """Return the rates of transfers on a resource, and their total rate of writes to it [B/s]."""
     rates, writing = [], 0.0
     for flow, times in sharing.flows_on(resource).items():
         if isinstance(flow, Channel):

@@ -1,4 +1,4 @@
-"""How soon the temperatures of a thermal group could reach a threshold."""
+"""ThermalForesight: time until the temperatures of a thermal group can reach a threshold."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from cluster_sim.physics.thermal import Heat
 from cluster_sim.typing import Array
 
 AT_K = 1e-6
-"""Difference below which a temperature counts as being at its threshold [K]."""
+"""Difference below which a temperature counts as equal to its threshold [K]."""
 _DOUBLINGS = 18
 
 Threshold = tuple[int, float]
-"""Place in a state, and temperature [degC]."""
+"""Index in a state, and temperature [degC]."""
 
 
 class ThermalForesight:
-    """Temperatures that bound those of a group after one period, two, four and so on."""
+    """Bounds of the temperatures of a group after 1, 2, 4, … control periods."""
 
     def __init__(self, group: ThermalGroup, period_s: float) -> None:
         self._group = group
         self._times_s = np.ldexp(period_s, np.arange(_DOUBLINGS))
         self._fading: dict[float, Array] = {}
-        """What is left of a state's distance from the steady one after each of these times, by
-        flow."""
+        """Remaining fraction of a state's distance from the steady state after each of these times,
+        by flow."""
 
     def quiet_s(
         self,
@@ -37,16 +37,16 @@ class ThermalForesight:
         heats: Sequence[Heat],
         happens: Callable[[Array], Array],
     ) -> float:
-        """Return the longest of the times after which nothing has happened under any heat [s].
+        """Return the longest of the times within which nothing can happen under any heat [s].
 
-        inf means that it never happens.
+        The result is inf if nothing can ever happen.
 
         Parameters
         ----------
         state
-            Temperatures now [degC].
+            Present temperatures [degC].
         happens
-            For each state of an array, whether it makes something happen.
+            Function that returns, for each state of an array, whether it causes an action.
         """
         network = self._group.network(around.flow)
         if (fading := self._fading.get(around.flow)) is None:
@@ -61,7 +61,7 @@ class ThermalForesight:
 
 
 def is_at_any(states: Array, thresholds: Sequence[Threshold]) -> Array:
-    """Return whether each state is at any of the thresholds or above it."""
+    """Return whether each state is at or above any of the thresholds."""
     reached: Array = np.any(
         [states[:, place] >= limit_c - AT_K for place, limit_c in thresholds], axis=0
     )

@@ -1,10 +1,10 @@
-"""The processes that watch temperatures: clocks fall and rise, replicas that grow too hot are lost.
+"""ThermalGovernor: process that lowers and raises clocks by temperature, and shuts replicas down.
 
-A governor watches the devices of nodes that share replicas. What they have drawn is in the rows of
-their stretches, so their temperatures now are known in closed form; and however hard they may work,
-it is known how soon a limit could be reached at the earliest. It sleeps that long, a control period
-at least, and indefinitely while nobody works. Devices that could reach no limit even if all of them
-drew their most have no governor.
+A governor watches the devices of nodes that share replicas. The power of the devices is in the rows
+of their stretches, so their present temperatures are known in closed form. The earliest time at
+which a limit can be reached under any load is known too. The governor sleeps until that time, at
+least for one control period, and indefinitely while all devices are idle. Devices that cannot reach
+a limit at their maximum power have no governor.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from cluster_sim.sim.thermal_guard import ThermalGuard
 
 
 class ThermalGovernor(ReplicaEvents):
-    """The process that watches the thermal groups of nodes that share replicas."""
+    """Process that watches the thermal groups of nodes that share replicas."""
 
     def __init__(
         self,
@@ -46,14 +46,14 @@ class ThermalGovernor(ReplicaEvents):
         env.process(self._run())
 
     def became_busy(self) -> None:
-        """Look again when it is time, now that somebody works."""
+        """Resume the checks, since a device is busy now."""
         if self._asleep:
             self._asleep = False
             self._alarm.sooner(max(self._next_s - self._env.now, 0.0))
 
     def _run(self) -> Generator[Event, Any, None]:
         while True:
-            # what fell due while nobody worked happens now, at the times at which it did
+            # actions that became due while all devices were idle are done now, with their own times
             while self._next_s <= self._env.now:
                 self._settle(self._next_s)
             self._asleep = not any(replica.requests for replica in self._replicas.values())
@@ -64,7 +64,7 @@ class ThermalGovernor(ReplicaEvents):
             )
 
     def _settle(self, now_s: float) -> None:
-        """Find the temperatures as of `now_s`, what follows from them, and when to look again."""
+        """Compute the temperatures at `now_s`, act on them, and set the time of the next check."""
         self._warm(now_s)
         for number, guard in self._guards:
             guard.act(now_s)
@@ -77,7 +77,7 @@ class ThermalGovernor(ReplicaEvents):
         self._next_s = now_s + min(guard.safe_s(now_s) for _, guard in self._guards)
 
     def _throttle(self, replica: Replica[Any], now_s: float) -> None:
-        """Let a replica run as its hottest devices do; where any are lost, it is lost."""
+        """Throttle a replica as its hottest devices; fail it if any of its devices is lost."""
         guards = [guard for _, guard in self._guards if guard.group.replica == replica.number]
         replica.set_throttle(
             min(guard.clock for guard in guards), min(guard.refresh for guard in guards)
@@ -88,7 +88,7 @@ class ThermalGovernor(ReplicaEvents):
             replica.fail()
 
     def _warm(self, now_s: float) -> None:
-        """Move the temperatures of all groups on to `now_s`."""
+        """Advance the temperatures of all groups to `now_s`."""
         if now_s > self._now_s:
             by_replica = {
                 number: self._meter.read(number, self._now_s, now_s) for number in self._replicas
@@ -111,7 +111,7 @@ def thermal_governors(
     replicas: Sequence[Replica[Any]],
     recorder: Recorder,
 ) -> list[ThermalGovernor]:
-    """Return a governor for each set of nodes that share replicas and could reach a limit."""
+    """Return a governor for each set of nodes that share replicas and can reach a limit."""
     hot = {
         group.node for group in groups if group.replica is not None and group.could_reach_a_limit()
     }
@@ -135,7 +135,7 @@ def thermal_governors(
 
 
 def _sharing(groups: Sequence[ThermalGroup]) -> list[tuple[set[str], set[int]]]:
-    """Return (nodes, numbers of replicas) of sets of nodes that share no replica."""
+    """Return (nodes, numbers of replicas) per set of nodes; no replica spans two sets."""
     sets: list[tuple[set[str], set[int]]] = []
     for group in groups:
         nodes, numbers = {group.node}, _numbers(group)
@@ -150,5 +150,5 @@ def _sharing(groups: Sequence[ThermalGroup]) -> list[tuple[set[str], set[int]]]:
 
 
 def _numbers(group: ThermalGroup) -> set[int]:
-    """Return the replicas on the devices of a group and on those in front of them."""
+    """Return the numbers of replicas on the devices of a group and on those upstream of them."""
     return {number for number in (group.replica, group.upstream) if number is not None}

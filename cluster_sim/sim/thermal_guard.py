@@ -1,4 +1,4 @@
-"""How the devices of one thermal group protect themselves from heat."""
+"""ThermalGuard: protection of the devices of one thermal group against heat."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ from cluster_sim.sim.thermal_foresight import (
 )
 from cluster_sim.typing import Array
 
-_PERIOD_S, _RISE_S, _HYSTERESIS_K = 0.05, 0.1, 3.0  # of devices whose file has no governor
+_PERIOD_S, _RISE_S, _HYSTERESIS_K = 0.05, 0.1, 3.0  # for devices whose file has no governor
 _AT_S = 1e-9
 """Difference below which a time counts as due [s]."""
 
 
 @dataclass(frozen=True)
 class ThrottleRules:
-    """What a device does at which temperatures."""
+    """Throttling rules of a device."""
 
     limits: Limits | None
     governor: GovernorSpec | None
     refresh: Refresh | None
     clock_step: float
-    """Step of the clock, as a share of the highest."""
+    """Step of the clock, as a share of the highest clock."""
     max_steps_down: int
-    """Number of steps by which software lowers the clock at most."""
+    """Maximum number of steps by which software lowers the clock."""
     fall_s: float
-    """Shortest time between two steps down, and the control period [s]."""
+    """Minimum time between two steps down, and control period [s]."""
     rise_s: float
-    """Shortest time between two steps up [s]."""
+    """Minimum time between two steps up [s]."""
     band_k: float
-    """Hysteresis: cooling below a limit after which it no longer holds [K]."""
+    """Hysteresis: distance below a limit at which the limit is released [K]."""
 
     @classmethod
     def of(cls, device: Device) -> ThrottleRules:
-        """Return the rules of a device; of one without a governor, the periods are assumed."""
+        """Return the rules of a device; its periods are assumed if its file has no governor."""
         governor = device.governor
         step, floor = clock_steps(governor)
         fall_s, rise_s, band_k = _PERIOD_S, _RISE_S, _HYSTERESIS_K
@@ -63,42 +63,43 @@ class ThrottleRules:
 
 
 class ThermalGuard:
-    """What the devices of one thermal group do about their temperatures.
+    """State machine of the devices of one thermal group, which reacts to their temperatures.
 
-    It knows no time but the one it is told, and remembers what it has done.
+    It has no clock: the caller passes the time.
     """
 
     def __init__(self, group: ThermalGroup, state: Array) -> None:
         self.group = group
         self.state = state
-        """Temperatures [degC]."""
+        """Present temperatures [degC]."""
         self.name = group.devices()[0]
-        """Name of its first device."""
+        """Name of the first device of the group."""
         self.steps_down = 0
         """Number of steps by which software has lowered the clock."""
         self.slowing = False
-        """Whether the clock may not rise: from the operating limit until the hysteresis is over."""
+        """Whether the clock must not rise: from the operating limit until the end of the
+        hysteresis."""
         self.halved = False
-        """Whether hardware has lowered the clock, from the slowdown limit on."""
+        """Whether hardware has lowered the clock, above the slowdown limit."""
         self.lost = False
         """Whether the devices have shut down."""
         self.refresh = 1.0
-        """Share of the memory's bandwidth that refreshing leaves."""
+        """Share of the memory bandwidth that refresh leaves."""
         self._rules = ThrottleRules.of(group.pool.node.device)
         self._foresight = ThermalForesight(group, self._rules.fall_s)
-        self._changed_s = self._halved_s = -inf  # of software's last step, and of hardware
+        self._changed_s = self._halved_s = -inf  # last steps by software and hardware
         self._told = (1.0, 1.0, "")
 
     @property
     def clock(self) -> float:
-        """Share of the highest clock that is left."""
+        """Present clock, as a share of the highest clock."""
         governor = self._rules.governor
         factor = governor.slowdown_factor if self.halved and governor is not None else 1.0
         return factor * (1.0 - self.steps_down * self._rules.clock_step)
 
     @property
     def reason(self) -> str:
-        """Why the clock is lower, as NVML calls it; empty where it is not."""
+        """Reason for a lowered clock, in NVML's terms; empty if it is not lowered."""
         if self.lost:
             return "lost"
         if self.halved:
@@ -106,7 +107,7 @@ class ThermalGuard:
         return "sw_thermal_slowdown" if self.steps_down else ""
 
     def change(self) -> tuple[float, float, str] | None:
-        """Return (clock, refresh, reason) where they have changed since the last call, else None."""
+        """Return (clock, refresh, reason) if they have changed since the last call, else None."""
         now = (self.clock, self.refresh, self.reason)
         if now == self._told:
             return None
@@ -114,7 +115,7 @@ class ThermalGuard:
         return now
 
     def _over_k(self, below_k: float = 0.0) -> float:
-        """Return how far a temperature is above the nearest operating limit less `below_k` [K]."""
+        """Return the excess of temperatures over their operating limits minus `below_k` [K]."""
         limits = self._rules.limits
         assert limits is not None
         over_k = float(self.state[DIE]) - limits.operating_c
@@ -123,11 +124,11 @@ class ThermalGuard:
         return over_k + below_k
 
     def warm(self, own: DrawnPower, front: DrawnPower | None) -> None:
-        """Move the temperatures on over what the devices and those in front of them drew."""
+        """Advance the temperatures, given the power of the devices and of those upstream."""
         self.state = last_temperatures(self.group, self.state, own, front)
 
     def act(self, now_s: float) -> None:
-        """Do what the temperatures call for."""
+        """Act on the present temperatures."""
         if self.lost:
             return
         rules = self._rules
@@ -135,7 +136,7 @@ class ThermalGuard:
             self._act_on_limits(rules.limits, now_s)
         if rules.refresh is not None and len(self.state) > 3:
             memory_c = float(self.state[MEMORY])
-            # warmer at once, cooler only after the hysteresis
+            # higher refresh rate immediately, lower only after the hysteresis
             least = bandwidth_left(rules.refresh, memory_c + rules.band_k - AT_K)
             most = bandwidth_left(rules.refresh, memory_c + AT_K)
             self.refresh = min(max(self.refresh, least), most)
@@ -169,9 +170,9 @@ class ThermalGuard:
             self.steps_down, self._changed_s = down, now_s
 
     def safe_s(self, now_s: float) -> float:
-        """Return how long there certainly is nothing to do [s]; the control period at least.
+        """Return the time for which no action can be needed [s]; at least the control period.
 
-        It holds whatever the devices and those in front of them run.
+        The time is valid for any load of the devices and of those upstream of them.
         """
         if self.lost:
             return inf
@@ -190,7 +191,7 @@ class ThermalGuard:
         return max(due_s, period_s)
 
     def _timers_s(self, now_s: float) -> float:
-        """Return the time until the next change at the temperatures of now [s]."""
+        """Return the time until the next change at the present temperatures [s]."""
         rules, due_s = self._rules, inf
         if rules.limits is not None and rules.governor is not None:
             if self._over_k() + AT_K >= 0.0 and self.steps_down < rules.max_steps_down:
@@ -208,7 +209,7 @@ class ThermalGuard:
         return thresholds
 
     def _thresholds_above(self) -> list[Threshold]:
-        """Return the thresholds of which a rise to any would mean something to do."""
+        """Return the thresholds at which a rise causes an action."""
         rules, above = self._rules, list[Threshold]()
         if rules.limits is not None:
             above.append((DIE, rules.limits.shutdown_c))
@@ -224,7 +225,7 @@ class ThermalGuard:
         return above
 
     def _thresholds_below(self) -> list[list[Threshold]]:
-        """Return groups of thresholds; a fall below all of a group would mean something to do."""
+        """Return groups of thresholds; a fall below all thresholds of a group causes an action."""
         rules, below = self._rules, list[list[Threshold]]()
         if (
             rules.limits is not None

@@ -1,4 +1,4 @@
-"""Open-loop traffic: requests that arrive at their times, whatever becomes of the others."""
+"""Open-loop traffic: requests arrive at given times, independent of other requests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def timetable(
     """Send each request at its arrival time."""
     last_s = 0.0
     for request in requests:
-        # Those of one time come together: the clock, a sum of delays, may be a rounding before it.
+        # Requests of one time arrive together; the clock is a sum of delays and may be slightly
+        # early.
         if request.arrival_s != last_s:
             last_s = request.arrival_s
             if (delay_s := last_s - env.now) > 0:

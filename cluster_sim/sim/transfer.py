@@ -1,4 +1,4 @@
-"""Transfers under way, and the channels that carry them one after the other."""
+"""Transfers in progress, and the channels that carry them one after another."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import NamedTuple
 from cluster_sim.physics.max_min_fairness import Flow
 from cluster_sim.topology import ParallelPaths
 
-_NOTHING = 1e-11  # of a channel's bytes: less is a rounding
+_NOTHING = 1e-11  # share of a channel's bytes below which a rest counts as rounding
 
 
 class Parties(NamedTuple):
-    """Whom a transfer is between; -1 where there is none."""
+    """Ends of a transfer; -1 if an end is not a replica."""
 
     source: int
     """Number of the replica that sends."""
     target: int
     """Number of the replica that receives."""
     request: int
-    """Number of the request whose KV it is; -1 where it is of several."""
+    """Number of the request whose KV cache is sent; -1 if it belongs to several requests."""
 
 
 class Transfer:
-    """Bytes on their way; they may become available while it is under way."""
+    """Transfer of bytes, which may become available during the transfer."""
 
     __slots__ = (
         "_alone_left",
@@ -45,13 +45,13 @@ class Transfer:
         self.channel, self.parties, self.on_sent = channel, parties, on_sent
         self.began_s = self.since_s = now_s
         self.alone_ends_s = now_s
-        """Time at which all that is available would have left with no other traffic [s]."""
+        """Time at which all available bytes would have been sent without other traffic [s]."""
         self.supplied = self.arriving = self._alone_left = 0.0
 
     def supply(self, total: float, arriving: float, now_s: float) -> float:
-        """Note that `total` bytes are available, and that `arriving` more per second will be.
+        """Record that `total` bytes are available, and that `arriving` more per second will be.
 
-        Returns by how many bytes that is more than was known.
+        Returns the number of bytes that are newly available.
         """
         elapsed_s, alone = now_s - self.since_s, self.channel.alone
         more = total - (self.supplied + self.arriving * elapsed_s)
@@ -62,9 +62,9 @@ class Transfer:
 
 
 class Channel(Flow):
-    """All transfers of a kind over the same parallel paths, one after the other.
+    """Channel for all transfers of a kind over the same parallel paths, one after another.
 
-    Bytes leave in the order in which they become available.
+    Bytes are sent in the order in which they become available.
     """
 
     __slots__ = (
@@ -85,28 +85,28 @@ class Channel(Flow):
         super().__init__(paths.uses)
         self.kind, self.paths = kind, paths
         self.alone = alone
-        """Bandwidth of all paths with no other traffic [B/s]."""
+        """Bandwidth of all paths without other traffic [B/s]."""
         self.supplied = self.moved = self.arriving = self.since_s = 0.0
         self.ended = 0.0
-        """Number of the moved bytes whose transfers have ended."""
+        """Number of moved bytes of transfers that have ended."""
         self.opened = 0
         """Number of transfers whose bytes are still becoming available."""
         self.marks: deque[tuple[float, Transfer]] = deque()
-        """Transfers, with the bytes that have been moved when they end."""
+        """Transfers, with the channel's number of moved bytes at their end."""
         self.is_sharing = False
-        """Whether it shares what it crosses with others."""
+        """Whether the channel shares its resources with other traffic."""
 
     def join(self, limit: float) -> None:
-        """Begin to share what it crosses, at `limit` per path at most."""
+        """Begin to share the channel's resources, at most at rate `limit` per path [B/s]."""
         self.is_sharing, self.limit = True, limit
 
     def leave(self) -> None:
-        """Cease to share what it crosses."""
+        """Cease to share the channel's resources."""
         self.is_sharing, self.rate = False, 0.0
 
     @property
     def left(self) -> float:
-        """Number of bytes that are available and have not been moved."""
+        """Number of available bytes that have not been moved."""
         return self.supplied - self.moved
 
     @property
@@ -120,7 +120,7 @@ class Channel(Flow):
         return self.paths.count * self.rate
 
     def settle(self, now_s: float, rate: float) -> None:
-        """Note that each path has moved `rate` bytes per second until now."""
+        """Record that each path has moved `rate` bytes per second until now."""
         elapsed_s = now_s - self.since_s
         self.since_s = now_s
         if elapsed_s:
@@ -128,9 +128,18 @@ class Channel(Flow):
             self.moved = min(self.moved + self.paths.count * rate * elapsed_s, self.supplied)
 
     def supply(self, transfer: Transfer, total: float, arriving: float, *, is_whole: bool) -> None:
-        """Note that `total` bytes of a transfer are available, and how fast more will be.
+        """Record the available bytes of a transfer.
 
-        is_whole: whether these are all.
+        Parameters
+        ----------
+        transfer
+            Transfer of this channel.
+        total
+            Number of bytes that are available [B].
+        arriving
+            Rate at which further bytes become available [B/s].
+        is_whole
+            Whether all bytes of the transfer are available.
         """
         if not (self.is_behind or self.opened or self.marks):
             self.supplied = self.moved = self.arriving = self.ended = 0.0
@@ -142,7 +151,7 @@ class Channel(Flow):
             self.marks.append((self.supplied, transfer))
 
     def ahead_s(self) -> float:
-        """Return the time until a transfer ends or all that is available has been moved [s]."""
+        """Return the time until a transfer ends or all available bytes have been moved [s]."""
         if not self.is_behind:
             return 0.0 if self.marks else inf
         rate = self.bytes_per_s
@@ -150,10 +159,10 @@ class Channel(Flow):
         return min(to_mark_s, self.left / (rate - self.arriving) if rate > self.arriving else inf)
 
     def arrive(self) -> list[Transfer]:
-        """Move on to the time that `ahead_s` foresaw; return the transfers that have ended.
+        """Advance to the time that `ahead_s` predicted; return the transfers that have ended.
 
-        A mark is reached before all that is available has been moved. What was moved by now is not
-        asked: in a rounding of the clock thousands of bytes pass.
+        A mark is reached before all available bytes have been moved. The number of moved bytes is
+        not used here: thousands of bytes correspond to a rounding error of the clock.
         """
         self.moved = self.marks[0][0] if self.marks else self.supplied
         ended = []
@@ -163,7 +172,7 @@ class Channel(Flow):
         return ended
 
     def cut(self) -> float:
-        """Drop all transfers; return the bytes that were moved of them [B]."""
+        """Drop all transfers; return the number of their bytes that were moved [B]."""
         moved = max(self.moved - self.ended, 0.0)
         self.supplied = self.moved = self.arriving = self.ended = 0.0
         self.opened = 0

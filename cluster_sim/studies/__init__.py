@@ -1,1 +1,1 @@
-"""Many simulations for one answer: sweeps, fair comparisons, capacity."""
+"""Studies: many simulations for one answer, such as sweeps, paired comparisons and capacity."""

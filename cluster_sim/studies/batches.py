@@ -1,4 +1,4 @@
-"""What one run alone can tell: means of equal batches of its requests, as if each were a run."""
+"""Batch means: equal batches of the requests of one run, treated as independent runs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from cluster_sim.studies.comparison import Replication
 from cluster_sim.studies.statistics import BATCHES, autocorrelation
 
 METRICS = ("mean_ttft_ms", "mean_tpot_ms", "mean_e2el_ms", "mean_queue_ms")
-"""Means that batches have. A batch holds too few requests for its percentiles."""
-_FEWEST = 5  # requests of a batch
+"""Means that are computed per batch. A batch holds too few requests for percentiles."""
+_FEWEST = 5  # minimum number of requests per batch
 
 
 def of_batches(results: Results) -> dict[str, list[float]]:
     """Return means of equal batches of the requests that count, in order of arrival.
 
-    Batches hold the same requests in all variants. Raises ScenarioError where they hold too few.
+    Batches hold the same requests in all variants.
+
+    Raises
+    ------
+    ScenarioError
+        The batches hold too few requests.
     """
     table = results.requests
     counted, request = table["counted"].to_numpy(), table["request"].to_numpy()
@@ -39,7 +44,7 @@ def of_batches(results: Results) -> dict[str, list[float]]:
     if len(order) < _FEWEST * BATCHES:
         raise ScenarioError.at(
             results.scenario.title,
-            f"has {len(order)} requests that count, too few to tell from one run; expected --replications",
+            f"has {len(order)} requests that count, too few for intervals from one run; use --replications",
         )
     parts = np.array_split(order, BATCHES)
     return {
@@ -49,7 +54,7 @@ def of_batches(results: Results) -> dict[str, list[float]]:
 
 
 def as_replications(replication: Replication) -> list[Replication]:
-    """Return the batches of one run as if each were a replication."""
+    """Return the batches of one run as replications."""
     return [
         [
             {name: values[place] for name, values in summary["batches"].items()}
@@ -60,7 +65,7 @@ def as_replications(replication: Replication) -> list[Replication]:
 
 
 def dependent(replication: Replication) -> Iterator[str]:
-    """Yield metrics whose batches still depend on each other in some variant, sorted."""
+    """Yield the metrics whose batches are correlated in some variant, sorted by name."""
     names = {
         name
         for summary in replication

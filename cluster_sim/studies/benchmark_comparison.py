@@ -1,4 +1,4 @@
-"""A real benchmark beside the simulation of it, both as the client that measured it measures."""
+"""Comparison of a real benchmark with its simulation, in the metrics of the benchmark client."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _STATISTICS = ("avg", "p50", "p90", "p95", "p99")
 
 @dataclass(frozen=True)
 class Beside:
-    """One metric of a benchmark and of the simulations of it."""
+    """Values of one metric, measured and simulated."""
 
     metric: str
-    """Name of the metric, as the client has it."""
+    """Name of the metric in the client's results."""
     measured: float
-    """Value that was measured."""
+    """Measured value."""
     simulated: tuple[float, ...]
-    """Values of the simulations."""
+    """Simulated values, one per simulation."""
 
     @property
     def errors(self) -> tuple[float, ...]:
-        """Simulated less measured values, as shares of what was measured.
+        """Simulated minus measured values, as shares of the measured value.
 
-        NaN where 0 was measured and something else was simulated.
+        An error is NaN if the measured value is 0 and the simulated value is not.
         """
         return tuple(self._error(value) for value in self.simulated)
 
@@ -45,16 +45,16 @@ class Beside:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Outcome of `beside`."""
+    """Result of `beside`."""
 
     benchmark: Benchmark
     """Benchmark that was measured."""
     names: tuple[str, ...]
-    """Names of the simulations."""
+    """Names of the simulations, in order."""
     rows: tuple[Beside, ...]
-    """Metrics, in the order of the benchmark."""
+    """Metrics with their values, in the order of the benchmark."""
     without: tuple[str, ...]
-    """Metrics of the benchmark that a simulation does not have."""
+    """Names of metrics of the benchmark that a simulation does not have."""
 
     @property
     def table(self) -> pa.Table:
@@ -71,22 +71,22 @@ class Measurement:
 def beside(
     benchmark: Benchmark, runs: Sequence[Results], metrics: Sequence[str] = ()
 ) -> Measurement:
-    """Return each metric of a benchmark and what its client would have measured of each run.
+    """Return each metric of a benchmark, with the value that its client would measure of each run.
 
     Parameters
     ----------
     benchmark
         Benchmark that was measured.
     runs
-        Simulations of it.
+        Simulations of the benchmark.
     metrics
-        Names as in `Benchmark.values`. Default: all, of AIPerf's distributions the mean and four
-        percentiles.
+        Names as in `Benchmark.values`. Default: all metrics; of AIPerf's distributions only the
+        mean and four percentiles.
 
     Raises
     ------
     ScenarioError
-        The benchmark has no such metric.
+        The benchmark does not have one of the metrics.
     """
     for metric in metrics:
         if metric not in benchmark.values:
@@ -121,9 +121,12 @@ def _usual_metrics(benchmark: Benchmark) -> list[str]:
 def runs_of(
     path: Path, variants: Sequence[str] = (), sets: Sequence[str] = (), seed: int | None = None
 ) -> Iterator[Results]:
-    """Yield the run in a folder, or every variant of a scenario file, simulated.
+    """Yield the run in a folder, or simulate and yield every variant of a scenario file.
 
-    Raises ScenarioError for neither.
+    Raises
+    ------
+    ScenarioError
+        The path is neither a run folder nor a scenario file.
     """
     if path.is_dir():
         from cluster_sim.results.results import load_results
@@ -131,7 +134,7 @@ def runs_of(
         if variants or sets or seed is not None:
             raise ScenarioError.at(
                 str(path),
-                "is a run folder, which --variant, --set and --seed cannot change; expected a scenario file",
+                "got a run folder; expected a scenario file, since --variant, --set and --seed cannot change a run",
             )
         yield load_results(path)
         return

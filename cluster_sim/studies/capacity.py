@@ -1,4 +1,4 @@
-"""How much a cluster carries within the SLO, and how small a cluster carries what is asked."""
+"""Capacity: the highest rate that meets the SLO, or the smallest cluster for a rate."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def capacity(  # noqa: PLR0913 - public API: every parameter is an option of its
 ) -> Answer:
     """Return the highest rate within the SLO, or the fewest nodes for a rate, of each option.
 
-    The file's section `capacity` says what is asked. Every variant and combination of its axes is
-    searched in a process of its own. Every trial sees the same traffic but for its rate (common
-    random numbers), so that one that is larger or less loaded does better but for the chance that
-    is left in queues.
+    The file's section `capacity` defines the search. Every variant and every combination of its
+    axes is an option, which is searched in a separate process. All trials see the same traffic,
+    scaled to their rate (common random numbers). A trial with more nodes or a lower rate is
+    therefore better, except for the randomness that remains in queues.
 
     Parameters
     ----------
@@ -41,14 +41,14 @@ def capacity(  # noqa: PLR0913 - public API: every parameter is an option of its
     sets
         `key=value` texts applied to the file.
     variants
-        Names of the variants. Default: all.
+        Names of the variants. Default: all variants.
     workers
-        Number of processes. Default: one per core; 0: this one alone.
+        Number of processes. Default: one per core; 0: run everything in this process.
     progress
-        Listener that is given how many options are done, and of how many.
+        Function that is called with the number of options done and the number of all options.
     limits
-        Wall time and memory of each simulation; a trial that exceeds one has failed, and counts as
-        beyond the SLO.
+        Limits of wall time and memory of each simulation. A trial that exceeds a limit fails and
+        counts as missing the SLO.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def capacity(  # noqa: PLR0913 - public API: every parameter is an option of its
     Raises
     ------
     ScenarioError
-        The file has faults, its traffic has no rate or its requests have no SLO.
+        The file has faults, its traffic has no rate, or its requests have no SLO.
 
     Examples
     --------
@@ -91,9 +91,12 @@ def capacity(  # noqa: PLR0913 - public API: every parameter is an option of its
 
 
 def _options(calls: Mapping[int, Call], runner: Runner) -> list[Option]:
-    """Return what became of each search; one whose process died has that as its fault.
+    """Return the option of each search; the death of a process is the fault of its option.
 
-    Raises ProcessDied where all of them did.
+    Raises
+    ------
+    ProcessDied
+        The processes of all searches died.
     """
     outcomes = runner.outcomes_or_deaths(calls)
     deaths = {name: found for name, found in outcomes.items() if isinstance(found, ProcessDied)}
@@ -109,7 +112,7 @@ def _options(calls: Mapping[int, Call], runner: Runner) -> list[Option]:
 def searched(
     file: ScenarioFile, asked: Capacity, values: Mapping[str, Any], limits: RunLimits
 ) -> Option:
-    """Return one option with its answer, or with its fault."""
+    """Search one option; return it with its answer or its fault."""
     try:
         search = Search(file, asked, values, limits)
         if asked.rate_per_s is None:
@@ -120,5 +123,17 @@ def searched(
 
 
 def tried(file: ScenarioFile, asked: Capacity, values: Mapping[str, Any], trial: Trial) -> Scenario:
-    """Return what was simulated in a trial of the option with these values, on its first seed."""
+    """Return the scenario of a trial of the option with these values, on the first seed.
+
+    Parameters
+    ----------
+    file
+        Scenario file.
+    asked
+        Section `capacity` of the file.
+    values
+        Values of the axes, by key.
+    trial
+        Trial of the option.
+    """
     return Search(file, asked, values).scenario(trial.nodes, trial.rate_per_s)

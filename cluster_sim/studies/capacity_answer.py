@@ -1,4 +1,4 @@
-"""Outcome of a search for capacity: trials, options and the answer."""
+"""Result of a search for capacity: trials, options and the answer."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trial:
-    """A cluster under a load, simulated."""
+    """Simulation of a cluster under a load."""
 
     nodes: int
-    """Number of nodes of the pool that is counted."""
+    """Number of nodes of the counted pool."""
     replicas: int
-    """Number of replicas of that pool."""
+    """Number of replicas of the counted pool."""
     rate_per_s: float
     """Mean rate of requests [1/s]."""
     latencies_s: Mapping[str, float]
-    """Percentile that is judged [s], by objective (ttft, tpot, e2el; CLASS.ttft where classes have
-    their own); infinite where too few finish."""
+    """Value of the latency at the judged percentile [s], by objective (ttft, tpot or e2el;
+    CLASS.ttft if classes have objectives); infinite if too few requests finish."""
     margins: Mapping[str, float]
-    """Share of its limit that is left, by objective; negative beyond it."""
+    """Limit minus value, as a share of the limit, by objective; negative if the objective is
+    missed."""
     usd_per_hour: float | None
-    """Cost of the cluster [USD/h]; None where a pool has no prices."""
+    """Cost of the cluster [USD/h]; None if a pool has no prices."""
     fault: str = ""
-    """Why it failed; a trial that failed counts as beyond the SLO."""
+    """Reason of the failure; empty if the trial did not fail. A failed trial counts as missing the
+    SLO."""
 
     @property
     def good(self) -> bool:
@@ -45,34 +47,34 @@ class Trial:
 
     @property
     def cost(self) -> float:
-        """Dollars per hour, or nodes where there are no prices, for each request per second."""
+        """Cost per rate: USD per hour, or nodes if there are no prices, per request per second."""
         return (self.nodes if self.usd_per_hour is None else self.usd_per_hour) / self.rate_per_s
 
 
 @dataclass(frozen=True)
 class Option:
-    """One build of the cluster, and what was found of it."""
+    """One build of the cluster, with the result of its search."""
 
     values: Mapping[str, Any]
-    """Values of the axes by key; `variant` is among them where the file has variants."""
+    """Values of the axes, by key; the key `variant` exists if the file has variants."""
     answer: Trial | None
-    """Smallest cluster, or highest rate, within the SLO; None where there is none."""
+    """Smallest cluster, or highest rate, that meets the SLO; None if no trial meets it."""
     smaller: Trial | None
-    """The next smaller cluster, or the next lower rate that was tried."""
+    """Next smaller cluster, or next lower rate, that was tried."""
     bigger: Trial | None
-    """The next bigger cluster, or the next higher rate that was tried."""
+    """Next larger cluster, or next higher rate, that was tried."""
     trials: tuple[Trial, ...]
-    """All trials, by nodes and rate."""
+    """All trials, in order of nodes and rate."""
     fault: str = ""
-    """Why it is no option at all."""
+    """Reason why the build cannot be searched; empty if it can."""
     objectives: tuple[Objective, ...] = ()
-    """Objectives that it was held to; none where it is no option."""
+    """Objectives by which trials are judged; empty if the build cannot be searched."""
     faults: tuple[Fault, ...] = ()
-    """Faults of the input that are why it is no option."""
+    """Faults of the input because of which the build cannot be searched."""
 
     @property
     def title(self) -> str:
-        """Values that tell it from the others."""
+        """Title of the option, made of its values."""
         texts = [
             str(value) if key == "variant" else f"{key.rpartition('.')[2]} {value}"
             for key, value in self.values.items()
@@ -80,7 +82,7 @@ class Option:
         return ", ".join(texts) or "as written"
 
     def unpriced(self) -> Option:
-        """Return the option without dollars, so that nodes are counted instead."""
+        """Return the option without costs, so that nodes are compared instead."""
         bare = {id(trial): replace(trial, usd_per_hour=None) for trial in self.trials}
         answer, smaller, bigger = (
             bare.get(id(trial)) for trial in (self.answer, self.smaller, self.bigger)
@@ -92,36 +94,36 @@ class Option:
 
 @dataclass(frozen=True)
 class Answer:
-    """Outcome of `capacity`."""
+    """Result of `capacity`."""
 
     name: str
     """Name of the scenario."""
     rate_per_s: float | None
-    """Rate that was to be carried [1/s]; None where the highest was looked for."""
+    """Required rate [1/s]; None if the highest rate was searched."""
     percentile: float | None
-    """Percentile at which objectives are judged; None where options or classes differ in it."""
+    """Percentile at which objectives are judged; None if options or classes differ in it."""
     options: tuple[Option, ...]
     """Builds of the cluster, in the order of the axes."""
     notes: tuple[str, ...] = ()
-    """Sentences about what the answer rests on."""
+    """Sentences about the assumptions of the answer."""
 
     @property
     def objectives(self) -> list[str]:
-        """Names of all objectives that some trial was judged by."""
+        """Names of all objectives by which trials were judged."""
         trials = (trial for option in self.options for trial in option.trials)
         return list(dict.fromkeys(name for trial in trials for name in trial.margins))
 
     @property
     def counts_nodes_alike(self) -> bool:
-        """Whether nodes of several kinds were compared by their number, for want of prices."""
+        """Whether nodes of several kinds are compared by number, because prices are missing."""
         variants = {option.values.get("variant") for option in self.options}
         return len(variants) > 1 and not any(trial.usd_per_hour for _, trial in self.front)
 
     @property
     def front(self) -> list[tuple[Option, Trial]]:
-        """Pareto front: trials within the SLO that no other beats in cost and latencies at once.
+        """Pareto front: trials within the SLO that no trial beats in both cost and latencies.
 
-        The cheapest comes first.
+        The cheapest trial comes first.
         """
         good = [
             (option, trial, (trial.cost, *trial.latencies_s.values()))
@@ -138,7 +140,7 @@ class Answer:
 
     @property
     def table(self) -> pa.Table:
-        """One row per trial of every option, with `answer` and `front` as marks."""
+        """Table with one row per trial of every option; `answer` and `front` mark rows."""
         from cluster_sim.studies.store import table
 
         front = [id(trial) for _, trial in self.front]
@@ -163,14 +165,14 @@ class Answer:
 
 
 def _beats(figures: Sequence[float], others: Sequence[float]) -> bool:
-    """Return whether no figure is larger than the other's, and some is smaller."""
+    """Return whether no figure is larger than its counterpart, and at least one is smaller."""
     return figures != others and all(
         figure <= other for figure, other in zip(figures, others, strict=True)
     )
 
 
 def comparable(options: Sequence[Option]) -> tuple[Option, ...]:
-    """Return the options, without dollars unless all trials have them: nodes are no dollars."""
+    """Return the options, without costs unless all trials have a cost."""
     if all(trial.usd_per_hour is not None for option in options for trial in option.trials):
         return tuple(options)
     return tuple(option.unpriced() for option in options)

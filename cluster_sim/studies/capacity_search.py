@@ -20,13 +20,13 @@ from cluster_sim.studies.capacity_answer import Option, Trial
 from cluster_sim.studies.objectives import judged, objectives
 from cluster_sim.studies.runner import reseeded
 
-_STEP = 1.3  # by which a search goes on until it has one trial within the SLO and one beyond
-_MOST_TRIALS = 15  # before a search has both
-_GUESS = 0.8  # of the highest rate by arithmetic, at which a search begins
+_STEP = 1.3  # factor between rates until one trial meets the SLO and one misses it
+_MOST_TRIALS = 15  # maximum number of trials before both exist
+_GUESS = 0.8  # first rate of a search, as a share of the highest rate by arithmetic
 
 
 class Search:
-    """Trials of one option; each is simulated once."""
+    """Search among trials of one option; each trial is simulated once."""
 
     def __init__(
         self,
@@ -43,33 +43,33 @@ class Search:
         if self.base.workload.trace is not None:
             raise ScenarioError.at(
                 file.place("workload"),
-                "replays a trace, which has one rate; workload.trace.speedup changes it: a sweep over that key, such as sweep: {axes: [{workload.trace.speedup: [1, 1.5, 2]}]}, shows up to which the SLO is met",
+                "replays a trace, which has a fixed rate; sweep over its speed instead, such as sweep: {axes: [{workload.trace.speedup: [1, 1.5, 2]}]}",
             )
         if not offered_per_s(self.base):
             raise ScenarioError.at(
                 file.place("workload"),
-                "has no rate that can be searched; expected arrivals such as {process: poisson, rate: 5 /s}",
+                "got arrivals without a rate; expected arrivals such as {process: poisson, rate: 5 /s}",
             )
         self.objectives = objectives(self.base, asked)
         if not self.objectives:
             raise ScenarioError.at(
                 file.place(),
-                "'slo' is missing; expected what must be met, such as slo: {ttft: 500 ms, tpot: 25 ms}",
+                "'slo' is missing; expected the objectives, such as slo: {ttft: 500 ms, tpot: 25 ms}",
             )
         self.trials: dict[tuple[int, float], Trial] = {}
 
     @property
     def deployment(self) -> Deployment:
-        """Deployment whose nodes are counted, as the file has it."""
+        """Deployment whose nodes are counted, as written in the file."""
         return resolve(self.base).deployments[self.place]
 
     @property
     def nodes(self) -> int:
-        """Number of its nodes, as the file has it."""
+        """Number of nodes of the counted pool, as written in the file."""
         return self.base.cluster.pools[self.place].nodes
 
     def scenario(self, nodes: int, rate_per_s: float) -> Scenario:
-        """Return the scenario with so many nodes, all its traffic scaled to this mean rate [1/s]."""
+        """Return the scenario with this number of nodes and this mean rate of traffic [1/s]."""
         changes: dict[str, Any] = dict(self.overrides)
         if nodes != self.nodes:
             changes[f"cluster.pools[{self.place}].nodes"] = nodes
@@ -77,7 +77,7 @@ class Search:
         return at_offered_rate(scenario, rate_per_s)
 
     def trial(self, nodes: int, rate_per_s: float) -> Trial:
-        """Return the trial of so many nodes at this rate [1/s], simulated on each seed."""
+        """Return the trial of this number of nodes at this rate [1/s], simulated on each seed."""
         if (nodes, rate_per_s) not in self.trials:
             scenario = self.scenario(nodes, rate_per_s)
             latencies_s, margins, fault = self._judged(scenario)
@@ -89,16 +89,19 @@ class Search:
         return self.trials[nodes, rate_per_s]
 
     def _judged(self, scenario: Scenario) -> tuple[dict[str, float], dict[str, float], str]:
-        """Return latencies [s] and margins by objective, and why the simulation failed, if it did.
+        """Return latencies [s] and margins by objective, and the reason of a failed simulation.
 
-        Raises ScenarioError where the input is at fault.
+        Raises
+        ------
+        ScenarioError
+            The input is at fault.
         """
         seeds = [reseeded(scenario, number) for number in range(self.asked.replications)]
         try:
             outcomes = judged(seeds, self.objectives, self.limits).outcomes
         except ScenarioError:
             raise
-        except Exception as error:  # a failure of one trial is one of its outcomes
+        except Exception as error:  # a failure of one trial does not end the search
             names = [objective.name for objective in self.objectives]
             kind = "" if isinstance(error, SimulationError) else f"{type(error).__name__}: "
             return dict.fromkeys(names, inf), dict.fromkeys(names, -inf), f"{kind}{error}"
@@ -106,7 +109,7 @@ class Search:
         return latencies_s, {outcome.objective.name: outcome.margin for outcome in outcomes}, ""
 
     def _usd_per_hour(self, scenario: Scenario) -> float | None:
-        """Return the cost of a cluster, by the prices that were asked for or those of its pools."""
+        """Return the cost of a cluster [USD/h], at the prices of the search or of its pools."""
         prices = self.asked.usd_per_node_hour
         if not prices:
             return planned_usd_per_hour(scenario)
@@ -119,7 +122,7 @@ class Search:
         )
 
     def highest_rate(self) -> Option:
-        """Return the highest rate of the nodes that the file gives."""
+        """Return the option with the highest rate of the nodes that the file gives."""
         nodes = self.nodes
         guess_per_s = _GUESS * sum(pool.requests_per_s for pool in explain(self.base))
         good, bad = _bracket(lambda rate_per_s: self.trial(nodes, rate_per_s), guess_per_s)
@@ -142,10 +145,13 @@ class Search:
         return self._option(good, slower, bad)
 
     def fewest_nodes(self, rate_per_s: float) -> Option:
-        """Return the fewest nodes that carry a rate [1/s]: whole replicas on whole nodes."""
+        """Return the option with the fewest nodes that carry a rate [1/s].
+
+        Nodes and replicas are whole numbers.
+        """
         needed = self.deployment.devices_per_replica
         unit = needed // gcd(needed, self.deployment.node.devices)
-        most = self.asked.most_nodes // unit
+        most = self.asked.max_nodes // unit
 
         def at(units: int) -> Trial:
             return self.trial(units * unit, rate_per_s)
@@ -163,19 +169,19 @@ class Search:
 
 
 def _bracket(at: Callable[[float], Trial], rate_per_s: float) -> tuple[Trial | None, Trial | None]:
-    """Return a trial within the SLO and one beyond it, next to each other in the steps made.
+    """Return a trial that meets the SLO and one that misses it, one step apart.
 
     Parameters
     ----------
     at
-        Trial at a rate.
-    rate_per_s
+        Function that returns the trial at a rate [1/s].
+        rate_per_s
         Rate [1/s] at which the search begins.
 
     Returns
     -------
     tuple[Trial | None, Trial | None]
-        Trial within the SLO and trial beyond it; None for one that was not met.
+        Trial that meets the SLO and trial that misses it; None for one that was not found.
     """
     good, bad = None, None
     for _ in range(_MOST_TRIALS):
@@ -188,9 +194,9 @@ def _bracket(at: Callable[[float], Trial], rate_per_s: float) -> tuple[Trial | N
 
 
 def _integer_bracket(at: Callable[[int], Trial], guess: int, most: int) -> tuple[int, int | None]:
-    """Return units that are too few and units that are enough, in steps from `guess` on.
+    """Return a number of units that is too small and one that is enough, in steps from `guess`.
 
-    0 is always too few. Units that are enough are None where `most` is not.
+    0 units are always too few. The second number is None if even `most` units are not enough.
     """
     bad, good = 0, None
     while good is None or (good - bad > 1 and bad == 0):
@@ -208,7 +214,7 @@ def _integer_bracket(at: Callable[[int], Trial], guess: int, most: int) -> tuple
 
 
 def _pool_place(scenario: Scenario, name: str | None, file: ScenarioFile) -> int:
-    """Return which pool is counted; the first by default."""
+    """Return the index of the counted pool; the first pool by default."""
     names = [pool.name for pool in scenario.cluster.pools]
     if name is not None and name not in names:
         raise ScenarioError.at(

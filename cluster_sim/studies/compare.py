@@ -1,4 +1,4 @@
-"""Variants of a scenario on the same traffic, and how surely they differ."""
+"""Comparison of variants of a scenario on the same traffic, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ METRICS = (
     "slo_attainment",
     "slo_met",
 )
-_PILOTS = 10  # runs in which warm-up is looked for
-_FEWEST = 3  # replications from which a precision is told
+_PILOTS = 10  # number of runs from which the warm-up is estimated
+_FEWEST = 3  # minimum number of replications for a precision
 
 
 @dataclass(frozen=True)
 class _Options:
-    """How variants are compared; see `compare`."""
+    """Options of a comparison; see `compare`."""
 
     replications: int
     metrics: tuple[str, ...]
@@ -65,22 +65,23 @@ def compare(  # noqa: PLR0913 - public API: every parameter is an option of its 
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
-    """Compare every variant of a file with its first, on seeds that all share.
+    """Compare every variant of a file with the first variant, on shared seeds.
 
-    All variants see the same traffic (common random numbers), so that far fewer replications tell
-    them apart.
+    All variants see the same traffic (common random numbers), so far fewer replications are needed
+    to distinguish them.
 
     Parameters
     ----------
     path
         Scenario file with two variants or more.
     replications
-        Number of seeds; with 1 the error bars come from batches of the requests of one run.
+        Number of seeds; with 1, the error bars are computed from batches of the requests of one
+        run.
     metrics
         Fields of the summary. Default: times to first token, times per output token, end-to-end
         latencies, throughput and SLO attainment.
     variants
-        Names of the variants, the one to compare with first. Default: all.
+        Names of the variants; the others are compared with the first. Default: all variants.
     sets
         `key=value` texts applied to the file.
     seed
@@ -88,17 +89,17 @@ def compare(  # noqa: PLR0913 - public API: every parameter is an option of its 
     confidence
         Confidence of the intervals, from 0 to 1.
     precision
-        Share of the first variant's mean that no interval may reach beyond: replications go on
-        until none does.
+        Maximum half-width of an interval, as a share of the first variant's mean; replications
+        continue until all intervals are that narrow.
     most
-        Number of replications after which `precision` gives up.
+        Maximum number of replications for `precision`.
     find_warmup
-        Whether to find the warm-up where the file gives none: by MSER-5 in the times to first
-        token, the longest of all variants.
+        Whether to estimate the warm-up if the file gives none: by MSER-5 on the times to first
+        token; the longest warm-up of all variants is used.
     workers
-        Number of processes. Default: one per core; 0: this one alone.
+        Number of processes. Default: one per core; 0: run everything in this process.
     progress
-        Listener that is given how many replications are done, and of how many.
+        Function that is called with the number of replications done and the number of all.
 
     Returns
     -------
@@ -108,7 +109,7 @@ def compare(  # noqa: PLR0913 - public API: every parameter is an option of its 
     Raises
     ------
     ScenarioError
-        The file has faults or fewer than two variants, or there is no such metric.
+        The file has faults or fewer than two variants, or a metric does not exist.
 
     Examples
     --------
@@ -118,7 +119,9 @@ def compare(  # noqa: PLR0913 - public API: every parameter is an option of its 
     """
     scenarios = load_variants(path, variants, sets, seed)
     if len(scenarios) < 2:
-        raise ScenarioError.at(str(path), "has nothing to compare; expected at least two variants")
+        raise ScenarioError.at(
+            str(path), "got one variant; expected at least two variants to compare"
+        )
     is_in_batches = replications == 1 and precision is None
     names = tuple(metrics) or (batches.METRICS if is_in_batches else METRICS)
     options = _Options(replications, names, confidence, precision, most)
@@ -132,7 +135,7 @@ def compare(  # noqa: PLR0913 - public API: every parameter is an option of its 
 
 @dataclass(frozen=True)
 class _Comparing:
-    """Rounds of replications, until the differences are known as precisely as was asked."""
+    """Rounds of replications, until the differences have the required precision."""
 
     path: str
     scenarios: Sequence[Scenario]
@@ -140,7 +143,7 @@ class _Comparing:
     runner: Runner
 
     def comparison(self, warmup_s: float | None) -> Comparison:
-        """Simulate, and return how the variants differ."""
+        """Simulate the variants and return their differences."""
         runs: list[Replication] = []
         target = self.options.target
         while True:
@@ -192,7 +195,7 @@ class _Comparing:
         )
 
     def _check_metrics(self, runs: list[Replication]) -> None:
-        """Raise ScenarioError for a metric that no summary has."""
+        """Raise ScenarioError if no summary has a metric."""
         known = sorted(
             {
                 key
@@ -223,10 +226,10 @@ def replicated_in_batches(scenarios: Sequence[Scenario]) -> Replication:
 
 
 def _notes(runs: Sequence[Replication], warmup_s: float | None, first: Scenario) -> Iterator[str]:
-    """Yield what makes the error bars doubtful."""
+    """Yield a sentence per reason to doubt the error bars."""
     if all(are_one_run(summaries) for summaries in zip(*runs, strict=True)):
         yield same_runs_sentence(first)
     if warmup_s is None:
-        yield "no steady state showed, so no warm-up was left out; longer runs, or less load, would tell more"
+        yield "no steady state was detected, so no warm-up was omitted; longer runs or a lower load may help"
     if len(runs) == 1 and (names := ", ".join(batches.dependent(runs[0]))):
-        yield f"batches of one run still depend on each other ({names}): intervals are too narrow; expected a longer run, or --replications"
+        yield f"batches of one run are correlated ({names}), so intervals are too narrow; use a longer run or --replications"

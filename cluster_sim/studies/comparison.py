@@ -20,40 +20,39 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Replication = list[dict[str, Any]]
-"""A summary for each variant, of one seed."""
+"""Summaries of all variants on one seed."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric of one variant, less that of the first."""
+    """Difference of one metric between a variant and the first variant."""
 
     variant: str
     """Name of the variant."""
     metric: str
     """Field of the summary."""
     first_mean: float
-    """Mean of the first variant."""
+    """Mean of the metric in the first variant."""
     mean: float
-    """Mean of this variant."""
+    """Mean of the metric in this variant."""
     difference: float
     """Mean of the paired differences."""
     t: Interval
-    """Interval of the difference by Student's t."""
+    """Confidence interval of the difference by Student's t."""
     bootstrap: Interval
-    """Interval of the difference by the bootstrap."""
+    """Confidence interval of the difference by the bootstrap."""
     chance: float
-    """How often such a difference comes up where there is none: the p-value of the paired t
-    test."""
+    """P-value of the paired t test: the probability of such a difference if there is none."""
     significant: bool
-    """Whether the t interval leaves out zero. Each line is judged alone: of twenty without a
-    difference, one will look like one."""
+    """Whether the t interval excludes zero. Each metric is tested alone: of twenty metrics without
+    a difference, one appears significant."""
     saved: float
-    """How many times as many replications would give the same interval if the variants saw traffic
-    of their own; infinite for a copy."""
+    """Factor on the number of replications that independent traffic would need for the same
+    interval; infinite if the variants are identical."""
 
     @property
     def verdict(self) -> str:
-        """Which way the variant differs, in words."""
+        """Direction of the difference, in words."""
         if self.t.low == self.t.high == 0.0:
             return "identical"
         if not self.significant:
@@ -63,32 +62,32 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Outcome of `compare`."""
+    """Result of `compare`."""
 
     name: str
     """Name of the scenario."""
     variants: tuple[str, ...]
-    """Names of the variants, the one that the others are compared with first."""
+    """Names of the variants; the others are compared with the first."""
     differences: tuple[Difference, ...]
     """Differences by variant and metric."""
     replications: int
-    """Number of seeds; with 1 error bars are from batches of that run's requests."""
+    """Number of seeds; with 1, error bars are computed from batches of that run's requests."""
     warmup_s: float | None
-    """Warm-up that was left out [s]; None where no steady state showed, and nothing was left
-    out."""
+    """Warm-up that was omitted [s]; None if no steady state was detected and nothing was
+    omitted."""
     notes: tuple[str, ...]
-    """Sentences about what makes the error bars doubtful."""
+    """Sentences with reasons to doubt the error bars."""
 
     @property
     def table(self) -> pa.Table:
-        """One row per difference."""
+        """Table with one row per difference."""
         from cluster_sim.studies.store import table
 
         return table(_row(difference) for difference in self.differences)
 
 
 def _row(difference: Difference) -> dict[str, Any]:
-    """Return a difference with the ends of its intervals as columns, behind all else."""
+    """Return a difference as a row; the ends of its intervals are the last columns."""
     fields = asdict(difference)
     intervals = {name: fields.pop(name) for name in ("t", "bootstrap")}
     return fields | {
@@ -102,7 +101,7 @@ def differences(
     metrics: Sequence[str],
     confidence: float,
 ) -> Iterator[Difference]:
-    """Yield each metric of each variant less that of the first.
+    """Yield the difference of each metric between each variant and the first variant.
 
     Parameters
     ----------
@@ -111,7 +110,7 @@ def differences(
     replications
         Summaries of all variants, seed by seed.
     metrics
-        Fields of the summaries; replications that lack one are left out.
+        Fields of the summaries; replications without a field are omitted for that field.
     confidence
         Confidence of the intervals, from 0 to 1.
     """
@@ -147,7 +146,7 @@ def _difference(
 
 
 def _saved(first: Array, second: Array) -> float:
-    """Return the variance of the difference of independent runs over that of paired ones.
+    """Return the variance of the difference of independent runs over that of paired runs.
 
     Source: Law, Simulation Modeling and Analysis, 5th ed., 11.2.
     """

@@ -1,4 +1,4 @@
-"""Indices of functions over the unit cube, by SALib: Morris and Sobol."""
+"""Sensitivity indices of functions over the unit cube by Morris and Sobol, computed by SALib."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.typing import Array
 
 Outcomes = Callable[[Array], Array]
-"""Function from samples (n, figures), each a share from 0 to 1, to n outcomes."""
+"""Function from samples of shape (n, figures), each from 0 to 1, to n outcomes."""
 
 
 def morris(figures: int, outcomes: Outcomes, trajectories: int, seed: int = 0) -> dict[str, Array]:
-    """Return elementary effects over the unit cube: mu* with half its 95 % interval, and sigma.
+    """Return Morris indices over the unit cube: mu* with half its 95 % interval, and sigma.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def morris(figures: int, outcomes: Outcomes, trajectories: int, seed: int = 0) -
 
 
 def sobol(figures: int, outcomes: Outcomes, samples: int, seed: int = 0) -> dict[str, Array]:
-    """Return first-order and total indices over the unit cube with half their 95 % intervals.
+    """Return first-order and total Sobol indices over the unit cube and half their 95 % intervals.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ def sobol(figures: int, outcomes: Outcomes, samples: int, seed: int = 0) -> dict
     outcomes
         Function that is analysed.
     samples
-        Number of base samples, rounded up to a power of two, as Sobol's sequence is even over the
-        cube only then; each is `figures` + 2 samples.
+        Number of base samples, each of `figures` + 2 samples. It is rounded up to a power of two,
+        for which Sobol's sequence covers the cube evenly.
     seed
         Seed of the samples and of the intervals.
 
@@ -117,23 +117,23 @@ METHODS = {
     "morris": Method(
         morris,
         "mu*",
-        "mu*: mean of what a figure's whole range does, either way, in the unit of the metric; sigma: how much that depends on the others and on where it is",
+        "mu*: mean absolute effect of a figure's whole range, in the unit of the metric; sigma: standard deviation of that effect over the values of all figures",
     ),
     "sobol": Method(
         sobol,
         "total",
-        "first: share of the outcome's variance by the figure alone; total: with all that it does together with others",
+        "first: share of the outcome's variance due to the figure alone; total: due to the figure and its interactions with other figures",
     ),
 }
 """Methods by name."""
 
 
 def require_salib() -> None:
-    """Raise ScenarioError where SALib is not installed."""
+    """Raise ScenarioError if SALib is not installed."""
     try:
-        import SALib  # noqa: F401 - only whether it is there
+        import SALib  # noqa: F401 - only to check that it is installed
     except ImportError as fault:
         raise ScenarioError.at(
             "--method",
-            "needs SALib, which is not installed; pip install 'cluster-sim[sensitivity]' brings it",
+            "needs the package SALib; install it with pip install 'cluster-sim[sensitivity]'",
         ) from fault

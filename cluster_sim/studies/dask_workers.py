@@ -1,4 +1,4 @@
-"""Many calls at once on a Dask cluster."""
+"""Concurrent calls on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from cluster_sim.studies.workers import Done, Name, ProcessDied, Work
 
 
 def on_dask(work: Work[Name], address: str) -> Done[Name]:
-    """Yield the outcomes of calls on a Dask cluster that somebody has started.
+    """Yield the outcomes of calls on a running Dask cluster.
 
-    Dask gives the work of workers that die to others.
+    Dask moves the calls of a worker that dies to other workers.
 
-    Raises ScenarioError where Dask is not installed or nobody answers at the address.
+    Raises
+    ------
+    ScenarioError
+        Dask is not installed, or no scheduler answers at the address.
     """
     try:
         from dask.distributed import Client, KilledWorker, as_completed
     except ImportError as fault:
         raise ScenarioError.at(
-            "--dask", "needs the package dask; expected pip install 'cluster-sim[dask]'"
+            "--dask", "needs the package dask; install it with pip install 'cluster-sim[dask]'"
         ) from fault
     try:
         client = Client(address, timeout="15s", set_as_default=False)
@@ -36,8 +39,8 @@ def on_dask(work: Work[Name], address: str) -> Done[Name]:
             running.add(future)
             return True
 
-        # twice as many as there are threads, so that none waits for the network; more, as workers
-        # may join later
+        # twice as many calls as threads, so that no thread waits for the network; more later, as
+        # workers may join
         while len(names) < max(2 * sum(client.nthreads().values()), 64) and start_next():
             pass
         for future in running:
@@ -45,7 +48,7 @@ def on_dask(work: Work[Name], address: str) -> Done[Name]:
             try:
                 outcome = future.result()
             except KilledWorker:
-                outcome = ProcessDied("the processes that ran it died")
+                outcome = ProcessDied("the processes that ran the call died")
             except Exception as error:
                 outcome = error
             yield names.pop(future), outcome

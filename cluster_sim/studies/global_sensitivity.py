@@ -1,4 +1,4 @@
-"""Which uncertain figures an outcome hangs on when all move at once: Morris and Sobol indices."""
+"""Global sensitivity of an outcome to uncertain figures that all vary: Morris and Sobol indices."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _INSIDE = (0.0, 0.381966, 1.0)
-"""Where a figure must be able to be: what must be whole is whole at none or few of these."""
+"""Shares of a range at which a figure must be valid; a whole number is not whole at all of them."""
 
 
 @dataclass(frozen=True)
 class Indices:
-    """Outcome of `indices`."""
+    """Result of `indices`."""
 
     title: str
-    """Name of the scenario and its variant."""
+    """Name of the scenario and of its variant."""
     metric: str
     """Field of the summary."""
     method: str
     """Name of the method: morris or sobol."""
     base: float
-    """Metric with the catalog as it is."""
+    """Value of the metric with the catalog's figures."""
     runs: int
-    """Number of runs, those of figures alone left out."""
+    """Number of runs, without those that vary one figure alone."""
     columns: tuple[str, ...]
     """Names of the indices."""
     ranked: tuple[tuple[Uncertain, tuple[float, ...]], ...]
-    """Figures with their indices, the one on which most hangs first."""
+    """Figures with their indices, the most influential figure first."""
     left_out: tuple[str, ...]
-    """Names of figures that move the outcome but may not be anywhere in their ranges, such as whole
-    numbers."""
+    """Names of omitted figures: they change the outcome but are not valid at every value in their
+    range, such as whole numbers."""
 
     @property
     def meaning(self) -> str:
@@ -57,7 +57,7 @@ class Indices:
 
     @property
     def table(self) -> pa.Table:
-        """One row per figure."""
+        """Table with one row per figure."""
         from cluster_sim.studies.store import table
 
         return table(
@@ -82,9 +82,10 @@ def indices(  # noqa: PLR0913 - public API: every parameter is an option of its 
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Indices:
-    """Return indices of a metric to the uncertain figures of the catalog, all moving at once.
+    """Return sensitivity indices of a metric to the uncertain figures of the catalog.
 
-    A figure that does nothing when it moves alone is not looked at. All runs see the same traffic.
+    All figures vary together. A figure that has no effect alone is omitted. All runs see the same
+    traffic.
 
     Parameters
     ----------
@@ -93,29 +94,35 @@ def indices(  # noqa: PLR0913 - public API: every parameter is an option of its 
     method
         Name of the method: morris or sobol.
     variant
-        Name of the variant. Default: the only one.
+        Name of the variant. Default: the only variant.
     metric
         Field of the summary.
     confidence
-        Confidence up to which figures are moved: low, medium or high.
+        Highest confidence of figures that are varied: low, medium or high.
     spread
-        Share of a figure by which it may be off to either side, where the catalog gives no range.
+        Relative uncertainty in either direction of a figure for which the catalog gives no range.
     samples
-        Number of trajectories of morris, each as many runs as figures and one more; number of base
-        samples of sobol, rounded up to a power of two, each as many runs as figures and two more.
+        Number of trajectories of morris, each of figures + 1 runs; or number of base samples of
+        sobol, rounded up to a power of two, each of figures + 2 runs.
     replications
-        Number of seeds, of which the mean is taken.
+        Number of seeds over which the metric is averaged.
     sets
         `key=value` texts applied to the file.
     workers
-        Number of processes. Default: one per core; 0: this one alone.
+        Number of processes. Default: one per core; 0: run everything in this process.
     progress
-        Listener that is given how many runs are done, and of how many.
+        Function that is called with the number of runs done and the number of all runs.
 
     Raises
     ------
     ScenarioError
-        The file has faults, SALib is not installed, or no figure moves the outcome.
+        The file has faults, SALib is not installed, or no figure changes the outcome.
+
+    Examples
+    --------
+    >>> from cluster_sim.studies.global_sensitivity import indices
+    >>> outcome = indices("chat.yaml", method="morris")  # doctest: +SKIP
+    >>> outcome.table.to_pandas()  # doctest: +SKIP
     """
     require_salib()
     file = open_scenarios(path, sets)
@@ -130,7 +137,7 @@ def indices(  # noqa: PLR0913 - public API: every parameter is an option of its 
 
 @dataclass(frozen=True)
 class _Study:
-    """Figures of one variant, moved together."""
+    """Study of the figures of one variant, which vary together."""
 
     file: ScenarioFile
     variant: str | None
@@ -148,7 +155,7 @@ class _Study:
         if not figures:
             raise ScenarioError.at(
                 self.file.place(),
-                f"no figure of {self.options.confidence} confidence or below moves {self.options.metric} and may be anywhere in its range",
+                f"no figure of {self.options.confidence} confidence or below changes {self.options.metric} and is valid in its whole range",
             )
         runs = 0
 
@@ -177,7 +184,7 @@ class _Study:
         )
 
     def _scenario(self, figures: Sequence[Uncertain], shares: Sequence[float]) -> Scenario:
-        """Return the scenario with each figure this share of the path through its range."""
+        """Return the scenario with each figure at a share of its range."""
         overrides = {
             key: figure.at(share)
             for figure, share in zip(figures, shares, strict=True)

@@ -1,4 +1,4 @@
-"""Points of a study: combinations of axes, each one scenario with a key of its own."""
+"""Points of a study: combinations of axes, each a scenario with a unique key."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Description
 from cluster_sim.studies.runner import reseeded
 
-# What is in these rooms draws or asks, and changes no outcome.
+# Code in these rooms draws figures or parses commands; it changes no outcome.
 _ROOMS_BESIDE = ("figures", "report", "studies", "cli", "validation")
 
 
@@ -27,27 +27,27 @@ class Point:
     """One simulation of a study."""
 
     values: Mapping[str, Any]
-    """Values by key of the axes, as the file writes them; `variant` is among them where the file
-    has variants."""
+    """Values of the axes by key, as written in the file; the key `variant` exists if the file has
+    variants."""
     replication: int
-    """Number of the replication, from 0 on."""
+    """Number of the replication, starting at 0."""
     scenario: Scenario | None
-    """Scenario of the point; None where the values make none."""
+    """Scenario of the point; None if the values give no valid scenario."""
     fault: str
-    """Why they make none."""
+    """Reason why the values give no valid scenario; empty if they do."""
     key: str
-    """Hash of the resolved scenario, of the files it reads and of the program's version."""
+    """Hash of the resolved scenario, of the files that it reads and of the program's version."""
 
     @property
     def text(self) -> str:
-        """Values as one line of JSON."""
+        """Values of the axes as one line of JSON."""
         return json.dumps(dict(self.values))
 
 
 def combinations(axes: Sequence[Mapping[str, Sequence[Any]]]) -> Iterator[dict[str, Any]]:
-    """Yield the values by key of each combination of the axes, the last axis fastest.
+    """Yield the values by key of each combination of the axes; the last axis varies fastest.
 
-    Keys of one axis move together.
+    The keys of one axis vary together.
 
     >>> list(combinations([{"a": [1, 2]}, {"b": [3, 4], "c": [5, 6]}]))[:2]
     [{'a': 1, 'b': 3, 'c': 5}, {'a': 1, 'b': 4, 'c': 6}]
@@ -62,9 +62,12 @@ def combinations(axes: Sequence[Mapping[str, Sequence[Any]]]) -> Iterator[dict[s
 
 
 def swept(file: ScenarioFile) -> Iterator[Point]:
-    """Yield the points of the file's sweep, in order, each resolved when its turn comes.
+    """Yield the points of the file's sweep in order; each is resolved when it is requested.
 
-    Raises ScenarioError where the file has no sweep.
+    Raises
+    ------
+    ScenarioError
+        The file has no sweep.
     """
     for values, replication in choices(file):
         yield point(file, values, replication)
@@ -73,7 +76,10 @@ def swept(file: ScenarioFile) -> Iterator[Point]:
 def choices(file: ScenarioFile) -> Iterator[tuple[dict[str, Any], int]]:
     """Yield the values and the replication of each point of the file's sweep, in order.
 
-    Raises ScenarioError where the file has no sweep.
+    Raises
+    ------
+    ScenarioError
+        The file has no sweep.
     """
     if file.sweep is None:
         raise ScenarioError.at(
@@ -97,7 +103,17 @@ def _matches(rule: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
 
 
 def point(file: ScenarioFile, values: Mapping[str, Any], replication: int = 0) -> Point:
-    """Return the point with these values, its seed moved on by `replication`."""
+    """Return the point with these values; `replication` is added to its seed.
+
+    Parameters
+    ----------
+    file
+        Scenario file.
+    values
+        Values of the axes, by key.
+    replication
+        Number of the replication, starting at 0.
+    """
     rest = {key: value for key, value in values.items() if key != "variant"}
     variant = str(values["variant"]) if "variant" in values else None
     try:
@@ -111,7 +127,7 @@ def point(file: ScenarioFile, values: Mapping[str, Any], replication: int = 0) -
 
 
 def key_of(scenario: Scenario) -> str:
-    """Return a hash of the resolved scenario, of the files it reads and of the program's version."""
+    """Return a hash of the resolved scenario, its input files and the program's version."""
     text = scenario.model_dump_json(by_alias=True, exclude_none=True)
     return _hash(text, *(_file_hash(path, *_stamp(path)) for path in _paths(json.loads(text))))
 
@@ -121,7 +137,7 @@ def _hash(*texts: str) -> str:
 
 
 def _paths(data: Any) -> Iterator[str]:
-    """Yield what stands under `path` anywhere in a scenario: files that are read when it runs."""
+    """Yield every value of a key `path` in a scenario: files that are read when it runs."""
     if isinstance(data, dict):
         if isinstance(data.get("path"), str):
             yield data["path"]
@@ -135,7 +151,7 @@ def _paths(data: Any) -> Iterator[str]:
 def _stamp(path: str) -> tuple[int, int]:
     try:
         stat = Path(path).stat()
-    except OSError:  # no longer there: the run will say so
+    except OSError:  # the file is gone; the run reports it
         return 0, 0
     return stat.st_size, stat.st_mtime_ns
 
@@ -148,9 +164,9 @@ def _file_hash(path: str, size: int, changed_ns: int) -> str:
 
 @cache
 def program_version() -> str:
-    """Return the version of the program, and a hash of its code that outcomes depend on.
+    """Return the version of the program, and a hash of the code that outcomes depend on.
 
-    Results of other code are not the same point.
+    Results of different code belong to different points.
     """
     package = Path(__file__).parents[1]
     code = hashlib.sha256()
@@ -161,9 +177,10 @@ def program_version() -> str:
 
 
 def resolved(scenario: Scenario, dotted: str, written: Any) -> tuple[str, Any]:
-    """Return a dotted key with its unit, and its value as a number or text, in a resolved scenario.
+    """Return a dotted key with its unit, and its value in a resolved scenario.
 
-    Where it stands for more than a value, the key is as it came and the value as `written`.
+    The value is a number or text. If the key holds a mapping or a list, the key is returned
+    unchanged, with the value as `written`.
     """
     place: Any = scenario
     *parents, last = dotted.replace("[", ".").replace("]", "").split(".")
@@ -177,9 +194,9 @@ def resolved(scenario: Scenario, dotted: str, written: Any) -> tuple[str, Any]:
 
 
 def _inside(place: Any, step: str) -> tuple[Any, str]:
-    """Return what a description or a list has under a key of a file, and the key with its unit.
+    """Return the value of a description or a list under a key, and the key with its unit.
 
-    None where it has nothing there.
+    The value is None if there is none.
     """
     if isinstance(place, Description):
         for field, info in type(place).model_fields.items():

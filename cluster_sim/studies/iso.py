@@ -1,4 +1,4 @@
-"""Variants made equal in what they cost, draw, make or carry, by copies of their clusters."""
+"""Comparison at equal cost, power, throughput or rate, by copies of each variant's cluster."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FIELDS = (
     "p95_tpot_ms",
     "slo_attainment",
 )
-"""Fields of the summary that are kept of each cluster."""
+"""Fields of the summary that are kept for each cluster."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,16 @@ class _Cluster:
     name: str
     scenario: Scenario
     rate_per_s: float | None = None
-    """Highest rate within the SLO [1/s], by the search for its capacity."""
+    """Highest rate that meets the SLO [1/s], from the search for capacity."""
 
     def amount(self, summary: Mapping[str, float], basis: Basis) -> float:
-        """Return how much one copy has. Raises ScenarioError where it has nothing."""
+        """Return the amount of one copy.
+
+        Raises
+        ------
+        ScenarioError
+            The cluster has no such amount.
+        """
         if self.rate_per_s is not None:
             return self.rate_per_s
         if not (amount := summary.get(basis.field, 0.0)):
@@ -59,7 +65,7 @@ class _Cluster:
         return amount
 
     def scaled(self, summary: Mapping[str, float], copies: float, basis: Basis) -> Scaled:
-        """Return so many copies."""
+        """Return the cluster scaled to this number of copies."""
         users = _users(self.scenario)
         nodes = sum(pool.nodes for pool in self.scenario.cluster.pools)
         return Scaled(
@@ -87,39 +93,38 @@ def iso(  # noqa: PLR0913 - public API: every parameter is an option of its user
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Iso:
-    """Copy the cluster of each variant so often that all are equal in cost, power, output or rate.
+    """Scale the cluster of each variant until all have equal cost, power, output or rate.
 
-    Copies share nothing: each serves the traffic that was simulated, so that latencies are those of
-    one.
+    Copies share nothing. Each copy serves the simulated traffic, so latencies are those of one
+    copy.
 
     Parameters
     ----------
     path
         Scenario file.
     basis
-        What is made equal: `cost` [USD/h], `power` (the mean at the site's meter), `throughput`
-        (output tokens per second) or `slo` (requests per second that keep the objectives, by a
-        search as `capacity` makes it and the file's section of that name asks).
+        Quantity that is made equal: `cost` [USD/h], `power` (mean at the site's meter [W]),
+        `throughput` (output tokens per second) or `slo` (requests per second within the SLO, from
+        the search that the file's section `capacity` defines).
     at
-        Amount with its unit, such as "1000 USD/h". Default: what the first variant has.
+        Amount with its unit, such as "1000 USD/h". Default: the amount of the first variant.
     replications
-        Number of seeds, of which means are taken.
+        Number of seeds over which fields are averaged.
     variants
-        Names of the variants. Default: all.
+        Names of the variants. Default: all variants.
     sets
         `key=value` texts applied to the file.
     seed
         Seed in place of the file's.
     workers
-        Number of processes. Default: one per core; 0: this one alone.
+        Number of processes. Default: one per core; 0: run everything in this process.
     progress
-        Listener that is given how many runs are done, and of how many.
+        Function that is called with the number of runs done and the number of all runs.
 
     Raises
     ------
     ScenarioError
-        The file has faults, there is no such basis, or a variant has no prices or does not say
-        what it draws.
+        The file has faults, the basis does not exist, or a variant has no prices or no power model.
     """
     if basis not in BASES:
         raise ScenarioError.at("--iso", f"no basis '{basis}'{did_you_mean(basis, list(BASES))}")
@@ -151,27 +156,36 @@ def iso(  # noqa: PLR0913 - public API: every parameter is an option of its user
 
 
 def _level(at: str, unit: str) -> float:
-    """Return the amount that was asked for, in `unit`. Raises ScenarioError where it is none."""
+    """Return the amount that the user gives, in `unit`.
+
+    Raises
+    ------
+    ScenarioError
+        The text is not a positive amount in this unit.
+    """
     try:
         level = parse(at, unit)
     except ValueError as fault:
         raise ScenarioError.at(
-            "--at", f"{fault}; expected something such as '1000 {unit}'"
+            "--at", f"{fault}; expected an amount such as '1000 {unit}'"
         ) from fault
     if not 0.0 < level < float("inf"):
-        raise ScenarioError.at("--at", f"got {at}; expected more than nothing")
+        raise ScenarioError.at("--at", f"got {at}; expected a positive amount")
     return level
 
 
 def _within_slo(file: ScenarioFile, answer: Answer) -> Iterator[_Cluster]:
-    """Yield each option of the file's capacity at its answer.
+    """Yield the cluster of each option of the file's section `capacity`, at its answer.
 
-    Raises ScenarioError where one has no answer.
+    Raises
+    ------
+    ScenarioError
+        An option has no answer.
     """
     asked = file.capacity or Capacity()
     for option in answer.options:
         if option.answer is None:
-            what = option.fault or "meets the SLO at no rate that was tried"
+            what = option.fault or "misses the SLO at every rate that was tried"
             raise ScenarioError.at(file.place(), f"{option.title}: {what}")
         scenario = tried(file, asked, option.values, option.answer)
         yield _Cluster(option.title, scenario, option.answer.rate_per_s)
@@ -180,7 +194,7 @@ def _within_slo(file: ScenarioFile, answer: Answer) -> Iterator[_Cluster]:
 def _means(
     scenarios: Sequence[Scenario], replications: int, runner: Runner
 ) -> list[dict[str, float]]:
-    """Return the numbers of each scenario's summary, means over the seeds from its own on."""
+    """Return the numbers of each scenario's summary as means over seeds, from its own seed on."""
     return [
         {
             key: float(np.mean([summary[key] for summary in summaries]))
@@ -192,7 +206,7 @@ def _means(
 
 
 def _users(scenario: Scenario) -> int | None:
-    """Return the clients or sessions that are served at once; None where there are none."""
+    """Return the number of concurrent clients or sessions; None if the workload has none."""
     workload = scenario.workload
     if workload.sessions is not None:
         return workload.sessions.concurrency
@@ -201,9 +215,9 @@ def _users(scenario: Scenario) -> int | None:
 
 
 def _notes(scaled: Sequence[Scaled], basis: Basis) -> Iterator[str]:
-    """Yield what copies mean, and which of them are no whole number."""
-    yield "each cluster is copied, every copy under the traffic that was simulated; latencies are those of one copy"
+    """Yield sentences about the meaning of copies, and about fractional numbers of copies."""
+    yield "each cluster is copied, and every copy serves the simulated traffic; latencies are those of one copy"
     for variant in scaled:
         if abs(variant.copies - variant.whole) > 0.01 * variant.copies:
             rounded = "down" if basis.is_budget else "up"
-            yield f"{variant.name}: {variant.copies:,.4g} copies are no whole number; {variant.whole:,} where that is rounded {rounded}"
+            yield f"{variant.name}: {variant.copies:,.4g} copies are not a whole number; rounded {rounded} to {variant.whole:,}"

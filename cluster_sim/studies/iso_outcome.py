@@ -1,4 +1,4 @@
-"""Clusters that were made equal: bases, copies and the outcome of `iso`."""
+"""Result of `iso`: bases, copies and scaled variants."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Basis:
-    """What is made equal."""
+    """Quantity that is made equal."""
 
     unit: str
     """Unit of the amount."""
     field: str
-    """Field of the summary that is made equal; empty for the answer of `capacity`."""
+    """Field of the summary that holds the amount; empty for the answer of `capacity`."""
     lacking: str
-    """What a cluster without an amount has, in words."""
+    """Words for a cluster without an amount, after "has"."""
     is_budget: bool
-    """Whether the amount may not be exceeded, so that copies are rounded down to whole clusters;
-    else it must be reached, and they are rounded up."""
+    """Whether the amount is an upper limit, so that copies are rounded down to whole clusters;
+    otherwise it is a lower limit, and copies are rounded up."""
 
 
 BASES = {
     "cost": Basis(
         "USD/h",
         "usd_per_hour",
-        "no prices: say what its nodes cost by cluster.pools[0].prices",
+        "no prices; give the prices of its nodes in cluster.pools[0].prices",
         is_budget=True,
     ),
-    "power": Basis("W", "mean_power_w", "a device that does not say what it draws", is_budget=True),
+    "power": Basis("W", "mean_power_w", "a device without a power model", is_budget=True),
     "throughput": Basis("/s", "output_throughput", "no output", is_budget=False),
     "slo": Basis("/s", "", "no output", is_budget=False),
 }
@@ -41,44 +41,44 @@ BASES = {
 
 @dataclass(frozen=True)
 class Scaled:
-    """One variant, taken so often that it is equal to the others."""
+    """One variant, scaled to the common amount."""
 
     name: str
     """Name of the variant."""
     copies: float
-    """Number of copies of the cluster as the file, or the search for its capacity, has it; seldom a
-    whole number."""
+    """Number of copies of the cluster in the file or in the answer of the search for capacity;
+    usually not a whole number."""
     whole: int
-    """Number of whole copies: rounded down under a budget of cost or power, up where something must
-    be carried."""
+    """Number of whole copies: rounded down for cost and power, rounded up for throughput and
+    rate."""
     nodes: float
-    """Number of nodes of all pools, in so many copies."""
+    """Number of nodes of all pools, in all copies."""
     users: float | None
-    """Number of clients or sessions that are served at once; None where the workload has none."""
+    """Number of concurrent clients or sessions; None if the workload has none."""
     fields: Mapping[str, float]
-    """Fields of the summary, those that grow with the number of copies multiplied by it."""
+    """Fields of the summary; extensive fields are multiplied by the number of copies."""
 
 
 @dataclass(frozen=True)
 class Iso:
-    """Outcome of `iso`."""
+    """Result of `iso`."""
 
     name: str
     """Name of the scenario."""
     basis: str
-    """Name of what is equal: cost, power, throughput or slo."""
+    """Name of the equal quantity: cost, power, throughput or slo."""
     level: float
-    """Amount that all of them have, in `unit`."""
+    """Amount that all variants have, in `unit`."""
     unit: str
     """Unit of the amount."""
     scaled: tuple[Scaled, ...]
-    """Variants, each in so many copies."""
+    """Variants, scaled to the common amount."""
     notes: tuple[str, ...]
-    """Sentences about what copies mean."""
+    """Sentences about the meaning of copies."""
 
     @property
     def table(self) -> pa.Table:
-        """One row per variant."""
+        """Table with one row per variant."""
         from cluster_sim.studies.store import table
 
         rows = [asdict(variant) for variant in self.scaled]

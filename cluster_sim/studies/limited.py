@@ -1,4 +1,4 @@
-"""One simulation after the other in a process, each within limits."""
+"""Consecutive simulations in one process, each within limits of wall time and memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ from cluster_sim.sim.limits import RunLimits
 
 
 def simulated_within(scenario: Scenario, limits: RunLimits) -> Results:
-    """Return the results of a run; `info.stopped` says which limit it exceeded, if any.
+    """Return the results of a run; `info.stopped` gives the limit that the run exceeded, if any.
 
-    Where memory is limited, what earlier simulations left behind is freed first: their processes
-    and events refer to each other, and go only when Python looks for such circles.
+    If memory is limited, the memory of earlier simulations is freed first: their processes and
+    events are cyclic references, which only the garbage collector frees.
+
+    Parameters
+    ----------
+    scenario
+        Scenario to simulate.
+    limits
+        Limits of wall time and memory.
     """
     from cluster_sim.sim.simulate import simulate
 

@@ -1,4 +1,4 @@
-"""Objectives that the search for capacity holds clusters to, by the verdict of every command."""
+"""Objectives by which the search for capacity judges clusters."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ from cluster_sim.sim.limits import NO_LIMITS, RunLimits
 from cluster_sim.studies.limited import simulated_within
 
 _DEFAULT = 95.0
-"""Percentile of a search where the file writes none."""
+"""Percentile of a search if the file gives none."""
 
 
 def objectives(scenario: Scenario, asked: Capacity) -> tuple[Objective, ...]:
-    """Return the objectives of all classes, at the percentile that is asked for or the SLO's."""
+    """Return the objectives of all classes, at the percentile of `capacity` or of the SLO."""
     return verdict.objectives(scenario, asked.percentile, _DEFAULT)
 
 
 def judged(
     scenarios: Sequence[Scenario], wanted: Sequence[Objective], limits: RunLimits = NO_LIMITS
 ) -> Verdict:
-    """Simulate scenarios that differ in their seed; return the verdict on all runs together.
+    """Simulate scenarios that differ only in their seed; return the verdict on all runs together.
 
-    Raises SimulationError where a run ended early.
+    Raises
+    ------
+    SimulationError
+        A run stopped early.
     """
     runs = []
     for scenario in scenarios:
@@ -37,9 +40,9 @@ def judged(
 
 
 def notes(wanted: Sequence[Objective]) -> Iterator[str]:
-    """Yield where a search judges by another percentile than a run of the same file."""
+    """Yield a sentence if a search judges by another percentile than a run of the same file."""
     if not all(objective.is_percentile_written for objective in wanted):
         yield (
-            f"the file writes no percentile: capacity judges at p{_DEFAULT:g}, `run` at "
+            f"the file gives no percentile: capacity judges at p{_DEFAULT:g}, `run` at "
             f"p{DEFAULT_PERCENTILE:g}; slo.percentile sets both"
         )

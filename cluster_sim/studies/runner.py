@@ -1,4 +1,4 @@
-"""Simulations of a study in the processes of this machine, with progress."""
+"""Simulations of a study in processes of this machine, with progress."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from cluster_sim.studies.workers import Call, ProcessDied, called
 
 Name = TypeVar("Name")
 Progress = Callable[[int, int], None]
-"""Listener that is given (how many are done, of how many)."""
+"""Function that is called with the number of calls done and the number of all calls."""
 
 
 @dataclass(frozen=True)
 class Runner:
-    """How the simulations of a study are made."""
+    """Runner of the simulations of a study."""
 
     workers: int | None = None
-    """Number of processes; None for one per core, 0 for this one alone."""
+    """Number of processes; None for one per core, 0 for this process alone."""
     progress: Progress | None = None
-    """Listener; None where nobody listens."""
+    """Function that is called with the progress; None for no progress."""
 
     def outcomes(self, calls: Mapping[Name, Call]) -> dict[Name, Any]:
-        """Return the outcome of each call under its name, in the order of the calls.
+        """Return the outcome of each call by name, in the order of the calls.
 
-        Raises the first exception that a call raises.
+        The first exception of a call is raised.
         """
         outcomes: dict[Name, Any] = {}
         for name, outcome in self._ended(calls):
@@ -36,9 +36,9 @@ class Runner:
         return {name: outcomes[name] for name in calls}
 
     def outcomes_or_deaths(self, calls: Mapping[Name, Call]) -> dict[Name, Any]:
-        """Return the outcome of each call, or the death of the process that ran it.
+        """Return the outcome of each call by name, or the death of the process that ran the call.
 
-        Raises the first other exception that a call raises.
+        The first other exception of a call is raised.
         """
         outcomes: dict[Name, Any] = {}
         for name, outcome in self._ended(calls):
@@ -48,7 +48,7 @@ class Runner:
         return {name: outcomes[name] for name in calls}
 
     def _ended(self, calls: Mapping[Name, Call]) -> Iterator[tuple[Name, Any]]:
-        """Yield calls as they end, with progress."""
+        """Yield the outcome of each call as it ends, and report progress."""
         for number, (name, outcome) in enumerate(called(calls.items(), self.workers), start=1):
             yield name, outcome
             if self.progress is not None:
@@ -60,9 +60,18 @@ class Runner:
         scenarios: Sequence[Scenario],
         replications: int,
     ) -> list[list[Any]]:
-        """Return what `function` gives of each scenario: a list of one outcome per seed.
+        """Return the outcomes of `function` for each scenario: a list with one outcome per seed.
 
-        Seeds go up from the scenario's own. Raises the first exception that a call raises.
+        Seeds count up from the scenario's own seed. The first exception of a call is raised.
+
+        Parameters
+        ----------
+        function
+            Function of a scenario; it must be picklable.
+        scenarios
+            Scenarios.
+        replications
+            Number of seeds.
         """
         outcomes = self.outcomes(
             {
@@ -76,17 +85,17 @@ class Runner:
 
 
 def reseeded(scenario: Scenario, number: int) -> Scenario:
-    """Return a scenario on the seed of a replication; replication 0 is on its own."""
+    """Return a scenario with the seed of a replication; replication 0 keeps the scenario's seed."""
     return scenario.model_copy(update={"seed": scenario.seed + number}) if number else scenario
 
 
 def all_reseeded(scenarios: Iterable[Scenario], number: int) -> list[Scenario]:
-    """Return scenarios on the seeds of one replication."""
+    """Return scenarios with the seeds of one replication."""
     return [reseeded(scenario, number) for scenario in scenarios]
 
 
 def summary_of(scenario: Scenario) -> dict[str, Any]:
-    """Return the summary of one run."""
+    """Simulate a scenario and return its summary."""
     from cluster_sim.sim.simulate import simulate
 
     return simulate(scenario).summary()

@@ -1,4 +1,4 @@
-"""Replications that are one run, since nothing in the scenario is drawn by chance."""
+"""Detection of identical replications: nothing in the scenario is random."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from cluster_sim.scenario.scenario import Scenario
 
 _OF_THE_MACHINE = ("wall_s",)
-"""Fields of a summary that differ between two runs of one scenario."""
+"""Fields of a summary that differ between two runs of the same scenario."""
 
 
 def are_one_run(summaries: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether there are several summaries, and all are of the same run."""
+    """Return whether there are several summaries and all are identical."""
     runs = {
         json.dumps({key: value for key, value in each.items() if key not in _OF_THE_MACHINE})
         for each in summaries
@@ -22,8 +22,8 @@ def are_one_run(summaries: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def sentence(scenario: Scenario) -> str:
-    """Return what is to be said of a scenario whose replications are one run."""
-    nothing = "all replications are one and the same run, so that intervals have no width: "
+    """Return a warning for a scenario whose replications are identical."""
+    nothing = "all replications are identical, so intervals have no width: "
     if scenario.workload.recorded is None:
-        return f"{nothing}nothing in the scenario is drawn by chance"
-    return f"{nothing}a trace is the same on every seed, and nothing else is drawn by chance; trace.sample draws another share of it on every seed, and `compare --replications 1` takes intervals from one run"
+        return f"{nothing}nothing in the scenario is random"
+    return f"{nothing}the trace is the same on every seed, and nothing else is random; trace.sample draws a different part of the trace per seed, and `compare --replications 1` computes intervals from one run"

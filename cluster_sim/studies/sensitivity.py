@@ -1,4 +1,4 @@
-"""How much an outcome hangs on each uncertain figure of the catalog alone."""
+"""Sensitivity of an outcome to each uncertain figure of the catalog alone."""
 
 from __future__ import annotations
 
@@ -29,47 +29,47 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Effect:
-    """Outcome at the ends of a figure's range; NaN at an end that the figure may not be at."""
+    """Outcome at the ends of a figure's range; NaN at an end that is not a valid value."""
 
     figure: Uncertain
-    """Figure that is moved."""
+    """Figure that is varied."""
     at_low: float
     """Outcome at the low end."""
     at_high: float
     """Outcome at the high end."""
     base: float
-    """Outcome with the catalog as it is."""
+    """Outcome with the catalog's figures."""
 
     @property
     def swing(self) -> float:
-        """Distance from the least to the greatest outcome."""
+        """Difference between the largest and the smallest outcome."""
         reached = np.array([self.at_low, self.at_high, self.base])
         return float(np.nanmax(reached) - np.nanmin(reached))
 
     @property
     def is_between_ends(self) -> bool:
-        """Whether the figure may be at both ends of its range."""
+        """Whether both ends of the range are valid values."""
         return not np.isnan([self.at_low, self.at_high]).any()
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Outcome of `sensitivity`."""
+    """Result of `sensitivity`."""
 
     title: str
-    """Name of the scenario and its variant."""
+    """Name of the scenario and of its variant."""
     metric: str
     """Field of the summary."""
     base: float
-    """Metric with the catalog as it is."""
+    """Value of the metric with the catalog's figures."""
     effects: tuple[Effect, ...]
-    """Effects of the figures that have any, the largest swing first."""
+    """Effects of the figures that change the metric, the largest swing first."""
     without: int
-    """Number of figures that change nothing."""
+    """Number of figures that do not change the metric."""
 
     @property
     def table(self) -> pa.Table:
-        """One row per figure, the largest swing first."""
+        """Table with one row per figure, the largest swing first."""
         from cluster_sim.studies.store import table
 
         return table(
@@ -93,16 +93,16 @@ def figure_columns(figure: Uncertain) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class FigureOptions:
-    """Which figures are moved, how far, and what is looked at."""
+    """Options: figures that are varied, their uncertainty, and the metric."""
 
     metric: str
     """Field of the summary."""
     confidence: str
-    """Confidence up to which figures are moved: low, medium or high."""
+    """Highest confidence of figures that are varied: low, medium or high."""
     spread: float
-    """Share of a figure without a range by which it may be off to either side."""
+    """Relative uncertainty in either direction of a figure without a range."""
     replications: int
-    """Number of seeds, of which the mean is taken."""
+    """Number of seeds over which the metric is averaged."""
 
 
 def sensitivity(  # noqa: PLR0913 - public API: every parameter is an option of its users
@@ -117,31 +117,31 @@ def sensitivity(  # noqa: PLR0913 - public API: every parameter is an option of 
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Sensitivity:
-    """Return a metric with each uncertain figure at either end of its range: a tornado's bars.
+    """Return a metric with each uncertain figure at either end of its range (tornado chart).
 
-    The other figures are as the catalog has them. All runs see the same traffic. One figure is
-    moved at a time: what two do together beyond the sum of what each does is not seen.
+    All runs see the same traffic. One figure varies per run, and the others keep the catalog's
+    value, so interactions between figures are not captured.
 
     Parameters
     ----------
     path
         Scenario file.
     variant
-        Name of the variant. Default: the only one.
+        Name of the variant. Default: the only variant.
     metric
         Field of the summary.
     confidence
-        Confidence up to which figures are moved: low, medium or high.
+        Highest confidence of figures that are varied: low, medium or high.
     spread
-        Share of a figure by which it may be off to either side, where the catalog gives no range.
+        Relative uncertainty in either direction of a figure for which the catalog gives no range.
     replications
-        Number of seeds, of which the mean is taken.
+        Number of seeds over which the metric is averaged.
     sets
         `key=value` texts applied to the file.
     workers
-        Number of processes. Default: one per core; 0: this one alone.
+        Number of processes. Default: one per core; 0: run everything in this process.
     progress
-        Listener that is given how many runs are done, and of how many.
+        Function that is called with the number of runs done and the number of all runs.
 
     Returns
     -------
@@ -151,7 +151,7 @@ def sensitivity(  # noqa: PLR0913 - public API: every parameter is an option of 
     Raises
     ------
     ScenarioError
-        The file has faults, or there is no such metric.
+        The file has faults, or the metric does not exist.
 
     Examples
     --------
@@ -172,13 +172,15 @@ def sensitivity_of(
     confidences = CONFIDENCES[: CONFIDENCES.index(options.confidence) + 1]
     figures = list(uncertain_figures(file, variant, confidences, options.spread))
     if not figures:
-        raise ScenarioError.at(file.place(), f"uses no figure of {options.confidence} confidence")
+        raise ScenarioError.at(
+            file.place(), f"uses no catalog figure of {options.confidence} confidence or below"
+        )
     scenarios: dict[tuple[int, str], Scenario] = {(-1, "base"): base}
     for number, figure in enumerate(figures):
         for end, value in (("low", figure.low), ("high", figure.high)):
             try:
                 moved = file.scenario(variant, dict.fromkeys(figure.keys, value))
-            except ScenarioError:  # an efficiency above 1, half a processor
+            except ScenarioError:  # not a valid value: an efficiency above 1, half a processor
                 continue
             scenarios[number, end] = moved
     outcomes = mean_outcomes(
@@ -204,9 +206,12 @@ def sensitivity_of(
 
 
 def measured(metric: str, scenario: Scenario) -> float:
-    """Return one field of the summary of one run.
+    """Simulate a scenario and return one field of its summary.
 
-    Raises ScenarioError where the summary has no such field.
+    Raises
+    ------
+    ScenarioError
+        The summary does not have this field.
     """
     summary: Mapping[str, Any] = summary_of(scenario)
     if not isinstance(value := summary.get(metric), (int, float)):
@@ -218,9 +223,12 @@ def measured(metric: str, scenario: Scenario) -> float:
 def mean_outcomes(
     scenarios: Sequence[Scenario], metric: str, replications: int, runner: Runner
 ) -> Array:
-    """Return the metric of each scenario, a mean over the seeds from its own on.
+    """Return the metric of each scenario, averaged over seeds from its own seed on.
 
-    Raises ScenarioError where a summary has no such field.
+    Raises
+    ------
+    ScenarioError
+        A summary does not have this field.
     """
     values = runner.on_seeds(partial(measured, metric), scenarios, replications)
     means: Array = np.array(values, dtype=float).mean(axis=1)

@@ -1,4 +1,4 @@
-"""Error bars: intervals of means, warm-up, and means of batches of values that are dependent."""
+"""Error bars: intervals of means, detection of warm-up, and batch means of dependent values."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cluster_sim.typing import Array
 Values = npt.ArrayLike
 
 BATCHES = 20
-"""Number of batches of one run: 10 to 30 make good intervals whatever the length (Schmeiser,
-Operations Research 30(3), 1982)."""
+"""Number of batches per run. 10 to 30 batches give good intervals for any length of the run
+(Schmeiser, Operations Research 30(3), 1982)."""
 _RESAMPLES = 4_000
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Interval in which a mean lies, with the confidence asked for."""
+    """Confidence interval of a mean."""
 
     low: float
     """Low end."""
@@ -29,7 +29,7 @@ class Interval:
 
     @property
     def half_width(self) -> float:
-        """Distance from the middle to either end."""
+        """Half of the width of the interval."""
         return (self.high - self.low) / 2
 
     def __contains__(self, value: float) -> bool:
@@ -37,9 +37,22 @@ class Interval:
 
 
 def t_interval(values: Values, confidence: float = 0.95) -> Interval:
-    """Return Student's interval of the mean of independent values that are near enough normal.
+    """Return Student's t interval of the mean of independent, nearly normal values.
 
-    It is infinite for fewer than two values. Source: Biometrika 6, 1908.
+    The interval is infinite for fewer than two values. Source: Student, Biometrika 6, 1908.
+
+    Parameters
+    ----------
+    values
+        Independent values.
+    confidence
+        Confidence, from 0 to 1.
+
+    Examples
+    --------
+    >>> interval = t_interval([1.0, 2.0, 3.0])
+    >>> round(interval.low, 2), round(interval.high, 2)
+    (-0.48, 4.48)
     """
     from scipy.stats import t
 
@@ -54,9 +67,17 @@ def t_interval(values: Values, confidence: float = 0.95) -> Interval:
 def bootstrap_interval(values: Values, confidence: float = 0.95, seed: int = 0) -> Interval:
     """Return the bias-corrected and accelerated bootstrap interval of the mean of values.
 
-    Values are independent, of any distribution. The interval is drawn with a generator of its own,
-    so that the same values give the same interval. It is narrow for fewer than ten values, as every
-    bootstrap is. Source: Efron, JASA 82, 1987.
+    Values are independent, of any distribution. The interval depends only on values and seed. It
+    is too narrow for fewer than ten values, like every bootstrap. Source: Efron, JASA 82, 1987.
+
+    Parameters
+    ----------
+    values
+        Independent values.
+    confidence
+        Confidence, from 0 to 1.
+    seed
+        Seed of the resampling.
     """
     from scipy.stats import bootstrap
 
@@ -78,9 +99,9 @@ def bootstrap_interval(values: Values, confidence: float = 0.95, seed: int = 0) 
 
 
 def chance_of_none(values: Values) -> float:
-    """Return the p-value of a mean of zero: how often one as far from it comes up by chance.
+    """Return the p-value of the hypothesis that the mean is zero, by Student's t test.
 
-    It is 1 where all values are zero.
+    It is 1 if all values are zero.
     """
     from scipy.stats import ttest_1samp
 
@@ -91,12 +112,14 @@ def chance_of_none(values: Values) -> float:
 
 
 def mser5(series: Values) -> int | None:
-    """Return how many values at the beginning are warm-up; None where no steady state shows.
+    """Return the number of warm-up values at the beginning; None without a steady state.
 
-    MSER-5 leaves out so many means of five that the standard error of the mean of the rest is
-    least. A least beyond the middle says that the series is too short. Source: White, Cobb, Spratt,
-    Winter Simulation Conference 2000.
+    MSER-5 averages groups of five values. It omits as many groups at the beginning as minimise the
+    standard error of the mean of the rest. A minimum beyond the middle means that the series is
+    too short. Source: White, Cobb, Spratt, Winter Simulation Conference 2000.
 
+    Examples
+    --------
     >>> mser5([90.0] * 10 + [1.0, 2.0, 3.0, 2.0, 2.0, 3.0, 2.0, 1.0, 2.0, 2.0] * 10)
     10
     """
@@ -104,19 +127,24 @@ def mser5(series: Values) -> int | None:
     means = np.mean(sample[: len(sample) // 5 * 5].reshape(-1, 5), axis=1)
     if len(means) < 4:
         return None
-    means = means - np.mean(means)  # so that little cancels below
+    means = means - np.mean(means)  # to limit cancellation below
     left = np.arange(len(means), 0, -1)
     total, squares = np.cumsum(means[::-1])[::-1], np.cumsum(means[::-1] ** 2)[::-1]
-    # the last ones are of too few to tell
+    # the last values rest on too few groups
     errors = (squares - total**2 / left)[:-2] / left[:-2] ** 2
     cut = int(np.argmin(errors))
     return 5 * cut if cut <= len(means) // 2 else None
 
 
 def batch_means(series: Values, batches: int = BATCHES) -> Array:
-    """Return means of equal parts of a series; a rest at the beginning is left out.
+    """Return means of equal parts of a series; a remainder at the beginning is omitted.
 
-    They depend on each other far less than the values do.
+    The means are far less correlated than the values.
+
+    Examples
+    --------
+    >>> batch_means([9.0, 1.0, 3.0, 5.0, 7.0], batches=2).tolist()
+    [2.0, 6.0]
     """
     sample = np.asarray(series, dtype=float)
     size = len(sample) // batches
@@ -125,7 +153,7 @@ def batch_means(series: Values, batches: int = BATCHES) -> Array:
 
 
 def autocorrelation(values: Values) -> float:
-    """Return the correlation of neighbours, from -1 to 1; 0 where all values are equal."""
+    """Return the correlation of neighbouring values, from -1 to 1; 0 if all values are equal."""
     sample = np.asarray(values, dtype=float)
     off: Any = sample - np.mean(sample)
     square = float(np.sum(off**2))

@@ -1,13 +1,13 @@
-"""A folder that a sweep fills: safe against ends at any moment, and against other sweeps in it.
+"""Folder of a sweep: safe against interruption at any moment, and against concurrent sweeps.
 
-    points/KEY.json   one simulated point each, written whole or not at all, never simulated again
-    plans/NAME.json   which points a sweep has, with the values of its axes
-    runs/KEY/         run folders, where the sweep keeps them
-    sweep.parquet     one row per point of every plan, made from the above
+points/KEY.json   one simulated point per file, written whole or not at all, never repeated
+plans/NAME.json   points of a sweep, with the values of its axes
+runs/KEY/         run folders, if the sweep keeps them
+sweep.parquet     one row per point of every plan, computed from the files above
 
-Times that depend on the machine stay in points/, so that the table is the same however often a
-sweep was stopped on its way. A point or plan that is empty, cut or of something else is renamed to
-NAME.damaged: a point is then simulated again, a plan is written again by its own sweep.
+Times that depend on the machine stay in points/, so the table does not depend on interruptions
+of the sweep. A point or plan that is empty, truncated or has other content is renamed to
+NAME.damaged. Such a point is simulated again, and such a plan is written again by its sweep.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ from cluster_sim.whole_files import whole_file, write_whole
 TABLE = "sweep.parquet"
 
 Record = Mapping[str, Any]
-"""Outcome of a point: status (done or failed), reason, summary and wall_s."""
+"""Outcome of a point: status (done or failed), reason, summary and wall_s [s]."""
 Plan = Mapping[str, Any]
-"""Plan of a sweep: its name, its rows, and the scenario as it was written."""
+"""Plan of a sweep: its name, its rows, and the scenario as written."""
 Row = Mapping[str, Any]
-"""Row of a plan: key of the point, and its columns."""
+"""Row of a plan: the key of the point and its columns."""
 Warned = Callable[[str], None]
-"""Listener that is given a sentence about a file that was set aside."""
+"""Function that is called with a sentence about each damaged file that was renamed."""
 
 _KEY = re.compile(r"[0-9a-f]{32}")
 
 
 class SweepFolder:
-    """Folder of a sweep; made where there is none.
+    """Folder of a sweep, created if it does not exist.
 
-    Its methods raise ScenarioError where the folder cannot be written to, as on a full disk; it is
-    then as it was before.
+    Methods raise ScenarioError if the folder cannot be written to, as on a full disk; the folder
+    then stays unchanged.
     """
 
     def __init__(self, path: str | Path, warned: Warned) -> None:
@@ -59,15 +59,15 @@ class SweepFolder:
 
     @property
     def runs(self) -> Path:
-        """Folder of run folders."""
+        """Path of the folder that holds run folders."""
         return self.path / "runs"
 
     def plan_path(self, name: str) -> Path:
-        """Return the file of a sweep's plan."""
+        """Return the path of a sweep's plan."""
         return self.path / "plans" / f"{name}.json"
 
     def record(self, key: str) -> Record | None:
-        """Return what is known of a point; None where it must be simulated."""
+        """Return the stored outcome of a point; None if the point must be simulated."""
         if key not in self._known:
             path = self.path / "points" / f"{key}.json"
             record = self._read(path, lambda content: _fault_of_record(content, key))
@@ -76,23 +76,23 @@ class SweepFolder:
         return self._known.get(key)
 
     def add(self, key: str, record: Record) -> None:
-        """Keep the outcome of a point."""
+        """Store the outcome of a point."""
         kept = {**record, "key": key}
         with self._writing():
             write_whole(self.path / "points" / f"{key}.json", json.dumps(kept).encode())
         self._known[key] = kept
 
     def plan(self, name: str) -> Plan | None:
-        """Return the plan that a sweep had when it was last started; None where there is none."""
+        """Return the plan of a sweep's last start; None if there is none."""
         return self._read(self.plan_path(name), _fault_of_plan)
 
     def keep_plan(self, name: str, plan: Plan) -> None:
-        """Keep the plan of a sweep, in place of the one that it had when it was last started."""
+        """Store the plan of a sweep; the plan of its last start is replaced."""
         with self._writing():
             write_whole(self.plan_path(name), json.dumps(plan).encode())
 
     def publish(self) -> pa.Table:
-        """Write the table anew, from all points of all plans that are there by now; return it."""
+        """Write the table again, from all stored points of all plans, and return it."""
         with self._writing(), _locked(self.path / ".lock"):
             points = table(self._rows())
             with whole_file(self.path / TABLE) as making:
@@ -114,9 +114,9 @@ class SweepFolder:
                     yield columns | flat(record["summary"])
 
     def _read(self, path: Path, fault_of: Callable[[Any], str]) -> Mapping[str, Any] | None:
-        """Return the JSON object in a file; None where there is none, or where it was set aside.
+        """Return the JSON object in a file; None if the file does not exist or was renamed.
 
-        `fault_of` says what is wrong with the content; nothing where nothing is.
+        `fault_of` returns the fault of the content; an empty text if there is none.
         """
         try:
             content = json.loads(path.read_bytes())
@@ -125,7 +125,7 @@ class SweepFolder:
         except IsADirectoryError:
             fault = "is a folder"
         except (ValueError, RecursionError):
-            fault = "is empty, cut or damaged"
+            fault = "is empty, truncated or damaged"
         except OSError as error:
             raise ScenarioError.at(str(path), f"cannot be read: {error.strerror}") from error
         else:
@@ -137,24 +137,24 @@ class SweepFolder:
         return None
 
     def _set_aside(self, path: Path, fault: str) -> None:
-        """Rename a file that is not what it should be, and tell of it."""
+        """Rename a damaged file and report it."""
         names = (f"{path.name}.damaged{number if number > 1 else ''}" for number in count(1))
         aside = next(path.with_name(name) for name in names if not path.with_name(name).exists())
-        with self._writing(), suppress(FileNotFoundError):  # another sweep may have been quicker
+        with self._writing(), suppress(FileNotFoundError):  # another sweep may be quicker
             os.replace(path, aside)
-        again = "is simulated again" if path.parent.name == "points" else "is left out"
-        self.warned(f"{path}: {fault}; it is kept as {aside.name}, and {again}")
+        again = "is simulated again" if path.parent.name == "points" else "is omitted"
+        self.warned(f"{path}: {fault}; the file is kept as {aside.name}, and {again}")
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:
             yield
         except OSError as fault:
-            raise cannot_write(self.path, fault, "; points that were done are kept") from fault
+            raise cannot_write(self.path, fault, "; finished points are kept") from fault
 
 
 def _fault_of_record(content: Any, key: str) -> str:
-    """Return why this is no outcome of the point with this key; nothing where it is."""
+    """Return why this is not an outcome of the point with this key; an empty text if it is."""
     if not (
         isinstance(content, dict)
         and content.get("status") in ("done", "failed")
@@ -162,19 +162,19 @@ def _fault_of_record(content: Any, key: str) -> str:
         and isinstance(content.get("summary"), dict)
         and bool(content["summary"]) == (content["status"] == "done")
     ):
-        return "is no outcome of a point"
+        return "is not an outcome of a point"
     try:
         flat(content["summary"])
         _check_plain(content)
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
-        return "is no outcome of a point"
+        return "is not an outcome of a point"
     if content["status"] == "failed" and not content["reason"]:
-        return "is no outcome of a point"
+        return "is not an outcome of a point"
     return "" if content.get("key", key) == key else f"belongs to the point {content['key']}"
 
 
 def _fault_of_plan(content: Any) -> str:
-    """Return why this is no plan of a sweep; nothing where it is one."""
+    """Return why this is not a plan of a sweep; an empty text if it is."""
     is_plan = (
         isinstance(content, dict)
         and isinstance(content.get("name"), str)
@@ -191,13 +191,13 @@ def _fault_of_plan(content: Any) -> str:
         _check_plain(content)
     except (ValueError, OverflowError):
         is_plan = False
-    return "" if is_plan else "is no plan of a sweep"
+    return "" if is_plan else "is not a plan of a sweep"
 
 
 def _check_plain(content: Any) -> None:
-    """Raise ValueError or OverflowError where a table cannot hold what a JSON file says.
+    """Raise ValueError or OverflowError if a table cannot hold a value of a JSON file.
 
-    Such are NaN, numbers beyond 64 bits and half surrogates.
+    Such values are NaN, numbers beyond 64 bits and lone surrogates.
     """
     json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
     left = [content]
@@ -213,21 +213,26 @@ def _check_plain(content: Any) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Keep other processes that ask out; the lock goes with the process, however it ends."""
+    """Hold a lock against other processes; it is released when the process ends in any way."""
     with open(path, "a") as file:
         try:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX)
-        except ImportError:  # no POSIX system: the last to write wins, and a table is whole anyway
+        except ImportError:  # not a POSIX system: the last writer wins, and a table is still whole
             pass
         yield
 
 
 def flat(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a summary's fields that depend on the scenario alone, those of classes beside them.
+    """Return the fields of a summary that depend only on the scenario, with those of classes.
 
-    Pools are left to run folders. Objectives that are missed are in words.
+    Fields of pools are omitted; run folders have them. Missed objectives are given in words.
+
+    Parameters
+    ----------
+    summary
+        Fields of summary.json.
     """
     fields = {
         key: missed_text(value) if key == "slo_missed" else value
@@ -240,9 +245,9 @@ def flat(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def table(rows: Iterable[Row]) -> pa.Table:
-    """Return rows as an Arrow table with all of their columns, in the order they come up in.
+    """Return rows as an Arrow table with the columns of all rows, in order of first appearance.
 
-    What a row lacks is null.
+    A missing value is null.
     """
     rows = list(rows)
     names = dict.fromkeys(name for row in rows for name in row)
@@ -250,7 +255,13 @@ def table(rows: Iterable[Row]) -> pa.Table:
 
 
 def write_table(rows: pa.Table, path: Path) -> None:
-    """Write a table as a Parquet file. Raises ScenarioError where it cannot be written."""
+    """Write a table as a Parquet file.
+
+    Raises
+    ------
+    ScenarioError
+        The file cannot be written.
+    """
     try:
         with whole_file(path) as making:
             pq.write_table(rows, making, compression="zstd")
@@ -259,7 +270,7 @@ def write_table(rows: pa.Table, path: Path) -> None:
 
 
 def _column(values: list[Any]) -> pa.Array:
-    """Return values as a column: numbers where all are numbers, else text."""
+    """Return values as a column: numbers if all values are numbers, otherwise text."""
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError):

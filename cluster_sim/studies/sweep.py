@@ -1,4 +1,4 @@
-"""A sweep: every point of a scenario file's axes, simulated once in its life."""
+"""Sweep: every point of a scenario file's axes, simulated once."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 _PUBLISH_EVERY_S = 60.0
 _HANGS_FACTOR, _HANGS_S = 3.0, 60.0
-"""Multiple of the time limit, and time beyond it [s], after which the process of a point is killed:
-what comes before and after the simulation takes time too."""
+"""Factor on the time limit and additional time [s] after which the process of a point is killed:
+preparation and storage of a simulation take time too."""
 
 
 SweepProgress = Callable[[SweepCount], None]
-"""Listener that is given how many points are done."""
+"""Function that is called with the number of points done."""
 Ended = Callable[[str, Record], None]
-"""Listener that is given each point, in words, and its outcome."""
+"""Function that is called with each point, in words, and its outcome."""
 
 
 def sweep(  # noqa: PLR0913 - public API: every parameter is an option of its users
@@ -52,10 +52,10 @@ def sweep(  # noqa: PLR0913 - public API: every parameter is an option of its us
     ended: Ended | None = None,
     warned: Warned = warnings.warn,
 ) -> pa.Table:
-    """Simulate the points of the file's `sweep` that a folder does not hold yet.
+    """Simulate the points of the file's `sweep` that are not in its folder yet.
 
-    May be killed at any moment and called again. KeyboardInterrupt carries a note that says how many
-    points are kept.
+    The process may be killed at any moment; the next call continues. A KeyboardInterrupt carries a
+    note with the number of points that are kept.
 
     Parameters
     ----------
@@ -66,32 +66,33 @@ def sweep(  # noqa: PLR0913 - public API: every parameter is an option of its us
     sets
         `key=value` texts applied to the file.
     workers
-        Number of processes on this machine. Default: one per core; 0: this one alone.
+        Number of processes on this machine. Default: one per core; 0: run everything in this
+        process.
     dask
-        Address of a Dask scheduler in their place; it must run the same version.
+        Address of a Dask scheduler that replaces the processes; it must run the same version.
     retry_failed
-        Whether to simulate points again that failed before.
+        Whether to repeat points that failed before.
     limits
-        Wall time and memory of each point; a point that exceeds one has failed.
+        Limits of wall time and memory of each point; a point that exceeds a limit fails.
     progress
-        Listener that is given how many points are done.
+        Function that is called with the number of points done.
     ended
-        Listener that is given each point, in words, and its outcome.
+        Function that is called with each point, in words, and its outcome.
     warned
-        Listener that is given a sentence about each damaged file that was set aside, and each
-        sentence on how a trace was read.
+        Function that is called with a sentence about each damaged file that was renamed, and with
+        each sentence about the reading of a trace.
 
     Returns
     -------
     pyarrow.Table
-        What is then in `out`/sweep.parquet, one row per point; `status` is done, or failed with a
+        Content of `out`/sweep.parquet, one row per point; `status` is done, or failed with a
         `reason`.
 
     Raises
     ------
     ScenarioError
-        No point makes a scenario, the folder holds the plan of another sweep with this name, or it
-        cannot be written to.
+        No point gives a valid scenario, the folder holds the plan of another sweep with this name,
+        or the folder cannot be written to.
 
     Examples
     --------
@@ -108,14 +109,14 @@ def sweep(  # noqa: PLR0913 - public API: every parameter is an option of its us
 
 
 class _Listeners(NamedTuple):
-    """Who is told of a sweep."""
+    """Functions that are called with the progress of a sweep."""
 
     progress: SweepProgress
     ended: Ended | None
 
 
 class _Sweep:
-    """A sweep under way."""
+    """Sweep in progress."""
 
     def __init__(
         self,
@@ -137,7 +138,7 @@ class _Sweep:
         self.count = SweepCount()
 
     def run(self, workers: int | None, dask: str | None) -> pa.Table:
-        """Simulate what must be simulated; return the table."""
+        """Simulate the missing points and return the table."""
         published_s = time.monotonic()
         hangs_s = _HANGS_FACTOR * self.limits.time_s + _HANGS_S
         try:
@@ -151,14 +152,14 @@ class _Sweep:
                 self.folder.publish()
             kept = sum(self.folder.record(row["key"]) is not None for row in self.rows)
             interrupt.add_note(
-                f"{kept:,} points are kept in {self.folder.path}; the same command goes on from there"
+                f"{kept:,} points are kept in {self.folder.path}; run the same command again to continue"
             )
             raise
         self._say_same_runs()
         return self.folder.publish()
 
     def _say_same_runs(self) -> None:
-        """Say where the replications of every point are one run."""
+        """Warn if the replications of every point are identical."""
         points: dict[str, list[Mapping[str, Any]]] = {}
         for row in self.rows:
             if (record := self.folder.record(row["key"])) and record["status"] == "done":
@@ -168,13 +169,13 @@ class _Sweep:
 
     @property
     def _is_planned(self) -> bool:
-        """Whether all points have been looked at, and the plan is written."""
+        """Whether all points have been resolved and the plan is written."""
         return self.count.total is not None
 
     def work(self) -> Iterator[tuple[str, Call]]:
         """Yield the points that must be simulated.
 
-        The plan is written when all points have been looked at, which workers need not wait for.
+        The plan is written when all points have been resolved; workers need not wait for it.
         """
         runs = self.folder.runs if self.file.sweep and self.file.sweep.keep == "runs" else None
         faults: list[str] = []
@@ -200,19 +201,21 @@ class _Sweep:
         self.count = replace(self.count, total=len(self.rows))
 
     def _must_simulate(self, key: str) -> bool:
-        """Return whether a point is neither known nor under way."""
+        """Return whether a point is neither stored nor in progress."""
         if key in self.started:
             return False
         record = self.folder.record(key)
         return record is None or (self.retry_failed and record["status"] == "failed")
 
     def _check_points(self, faults: Sequence[str]) -> None:
-        """Raise ScenarioError where no point makes a scenario."""
+        """Raise ScenarioError if no point gives a valid scenario."""
         where = self.file.place("sweep")
         if not self.rows:
-            raise ScenarioError.at(where, "'exclude' leaves out every point")
+            raise ScenarioError.at(where, "'exclude' removes every point")
         if len(faults) == len(self.rows):
-            raise ScenarioError.at(where, f"no point makes a scenario; the first: {faults[0]}")
+            raise ScenarioError.at(
+                where, f"no point gives a valid scenario; the first: {faults[0]}"
+            )
 
     def _row(self, point: Point) -> dict[str, Any]:
         """Return a point as a row of the plan."""
@@ -225,14 +228,14 @@ class _Sweep:
         return {"key": point.key, "columns": columns | {"replication": point.replication}}
 
     def keep(self, key: str, outcome: Any) -> None:
-        """Keep the outcome of a point. Raises what stands in the way of all points."""
+        """Store the outcome of a point; raise an exception that concerns all points."""
         if isinstance(outcome, ProcessDied):
             outcome = failed(str(outcome))
         elif isinstance(outcome, Exception):
             raise outcome
         elif outcome.pop("version") != program_version():
             raise SimulationError(
-                f"a worker runs another version than this one, {program_version()}"
+                f"a worker runs another version than this process ({program_version()}); install the same version on all workers"
             )
         for note in outcome.pop("notes", ()):
             if note not in self.noted:
@@ -254,9 +257,12 @@ class _Sweep:
 
 
 def folder_of(file: ScenarioFile) -> Path:
-    """Return the folder of the results of a file's sweep, where none is named.
+    """Return the default folder for the results of a file's sweep.
 
-    Raises ScenarioError where the name of the scenario cannot be the name of a folder.
+    Raises
+    ------
+    ScenarioError
+        The name of the scenario cannot be the name of a folder.
     """
     if faults := list(name_faults(file.document)):
         raise ScenarioError(faults)
@@ -264,6 +270,6 @@ def folder_of(file: ScenarioFile) -> Path:
 
 
 def _name(file: ScenarioFile) -> str:
-    """Return the name of a sweep as part of a path; it tells apart what was set from outside."""
+    """Return the name of a sweep as part of a path; it depends on the overrides of `--set`."""
     plain = re.sub(r"[^A-Za-z0-9_.-]", "_", str(file.document.data.get("name", "sweep")))
     return f"{plain}-{crc32(' '.join(file.sets).encode()):08x}" if file.sets else plain

@@ -1,4 +1,4 @@
-"""How far a sweep is."""
+"""Progress of a sweep."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SweepCount:
-    """How many points of a sweep are done."""
+    """Counts of the points of a sweep."""
 
     known: int = 0
-    """Number of points that were done or had failed before it was started."""
+    """Number of points that were done or had failed before the start."""
     done: int = 0
-    """Number of points that it has simulated."""
+    """Number of points that were simulated since the start."""
     failed: int = 0
-    """Number of points that failed, simulated or not."""
+    """Number of points that failed, with or without simulation."""
     total: int | None = None
-    """Number of all points; None until all have been looked at."""
+    """Number of all points; None until all points have been resolved."""
 
     @property
     def ended(self) -> int:
-        """Number of points that it has simulated, or that failed."""
+        """Number of points that were simulated or failed since the start."""
         return self.done + self.failed
 
     def per_s(self, passed_s: float) -> float:
-        """Return the points that ended per second, `passed_s` [s] after the start [1/s]."""
+        """Return the rate at which points end [1/s], `passed_s` [s] after the start."""
         return self.ended / max(passed_s, 1e-9)
 
     def left_s(self, passed_s: float) -> float | None:
-        """Return the time until the end [s], `passed_s` [s] after the start.
+        """Return the remaining time [s], `passed_s` [s] after the start.
 
-        None where it cannot be told yet.
+        The result is None if it cannot be estimated yet.
         """
         if self.total is None or not self.ended:
             return None

@@ -1,4 +1,4 @@
-"""The plan of a sweep: which points it has, and whether a folder holds that of another sweep."""
+"""Plan of a sweep: its points, and a check that a folder holds no plan of another sweep."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cluster_sim.loading.files import ScenarioFile
 from cluster_sim.studies.grid import choices
 from cluster_sim.studies.store import Plan, SweepFolder
 
-_MOST_SHOWN = 5  # differences, and values of an axis
+_MOST_SHOWN = 5  # maximum number of differences, and of values of an axis, in a message
 
 Choice = tuple[str, int]
-"""Values of a point as one line of JSON, and its replication."""
+"""Values of a point as one line of JSON, and the number of its replication."""
 
 
 def plan_of(file: ScenarioFile, name: str, rows: Iterable[Mapping[str, Any]]) -> Plan:
@@ -23,21 +23,21 @@ def plan_of(file: ScenarioFile, name: str, rows: Iterable[Mapping[str, Any]]) ->
 
 
 def refuse_another_sweep(file: ScenarioFile, folder: SweepFolder, name: str) -> None:
-    """Raise ScenarioError where the plan of this name in a folder is that of another sweep."""
+    """Raise ScenarioError if the plan of this name in a folder belongs to another sweep."""
     plan = folder.plan(name)
     if plan is not None and (told := differences(file, plan)):
         raise ScenarioError.at(
             str(folder.plan_path(name)),
-            f"is the plan of another sweep than {file.document.file}: {told}; expected another --out, "
-            "or this plan removed, which keeps the points that are done",
+            f"is not the plan of the sweep in {file.document.file}: {told}; choose another --out, or "
+            "remove this plan (finished points are kept)",
         )
 
 
 def differences(file: ScenarioFile, plan: Plan) -> str:
-    """Return how a file differs from the sweep of a plan; nothing where it is the same sweep.
+    """Return the differences of a file's sweep from a plan; an empty text for the same sweep.
 
-    It is the same where the scenario is and no point is missing: a sweep may have more points and
-    more variants than before. Plans of earlier versions do not tell the scenario.
+    The sweep is the same if the scenario is the same and no point is missing. A sweep may have more
+    points and more variants than before. Plans of earlier versions do not contain the scenario.
     """
     here = [(json.dumps(values), number) for values, number in choices(file)]
     before = [
@@ -54,12 +54,12 @@ def differences(file: ScenarioFile, plan: Plan) -> str:
 
 
 def _written(file: ScenarioFile) -> Any:
-    """Return the scenario as the file writes it, in what JSON can keep."""
+    """Return the scenario as written in the file, in types that JSON supports."""
     return json.loads(json.dumps(file.document.data, default=str))
 
 
 def _of_scenarios(before: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each key of a scenario that differs; new variants are none."""
+    """Return a sentence per key of a scenario that differs; new variants do not count."""
     known = before.get("variants") or {}
     variants = here.get("variants")
     if isinstance(known, dict) and isinstance(variants, dict):
@@ -67,14 +67,14 @@ def _of_scenarios(before: Mapping[str, Any], here: Mapping[str, Any]) -> list[st
         here = {**here, "variants": kept}
     old, new = dict(_leaves(before)), dict(_leaves(here))
     return [
-        f"{key} is {_value(old, key)} there and {_value(new, key)} here"
+        f"{key} is {_value(old, key)} in the plan and {_value(new, key)} in the file"
         for key in dict.fromkeys([*old, *new])
         if old.get(key) != new.get(key) or (key in old) != (key in new)
     ]
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each value below with its dotted key."""
+    """Yield each value inside a mapping or list, with its dotted key."""
     if isinstance(value, dict) and value:
         for name, inner in value.items():
             yield from _leaves(inner, f"{key}.{name}" if key else str(name))
@@ -90,22 +90,22 @@ def _value(leaves: Mapping[str, Any], key: str) -> str:
 
 
 def _of_points(before: list[Choice], here: list[Choice]) -> list[str]:
-    """Return a sentence for each axis that lacks values of the other side."""
+    """Return a sentence per axis that lacks values of the plan."""
     old, new = _axes(before), _axes(here)
     told = []
     for key in dict.fromkeys([*old, *new]):
         if key not in new:
-            told.append(f"axis {key} is there only")
+            told.append(f"axis {key} is only in the plan")
         elif key not in old:
-            told.append(f"axis {key} is here only")
+            told.append(f"axis {key} is only in the file")
         elif gone := [value for value in old[key] if value not in new[key]]:
             values = ", ".join(gone[:_MOST_SHOWN]) + (" …" if len(gone) > _MOST_SHOWN else "")
-            told.append(f"axis {key} has {values} there only")
-    return told or ["points of that sweep are excluded here"]
+            told.append(f"axis {key} has {values} only in the plan")
+    return told or ["points of the plan are excluded in the file"]
 
 
 def _axes(chosen: list[Choice]) -> dict[str, dict[str, None]]:
-    """Return the values of each axis as JSON, in order; replications are an axis too."""
+    """Return the values of each axis as JSON, in order; replications count as an axis."""
     axes: dict[str, dict[str, None]] = {}
     for text, replication in chosen:
         for key, value in {**_values(text), "replication": replication}.items():
@@ -114,7 +114,7 @@ def _axes(chosen: list[Choice]) -> dict[str, dict[str, None]]:
 
 
 def _values(text: str) -> dict[str, Any]:
-    """Return the values of a point; none where the plan has no such text."""
+    """Return the values of a point; empty if the plan has no such text."""
     try:
         values = json.loads(text)
     except ValueError:

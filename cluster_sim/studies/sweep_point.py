@@ -1,4 +1,4 @@
-"""One point of a sweep, simulated in whatever process it comes to."""
+"""Simulation of one point of a sweep, in any process."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ from cluster_sim.studies.store import Record
 
 
 def simulated(scenario: Scenario, folder: str | None, limits: RunLimits) -> dict[str, Any]:
-    """Return the outcome of a point, and by which version; a failure of its own is an outcome too.
+    """Simulate a point; return its outcome, which may be a failure, with the program's version.
 
-    A run that ended early has failed; its folder is kept, as is that of a run whose summary fails.
-    Raises ScenarioError where the run folder cannot be written, which is no fault of the point.
+    A run that stopped early counts as failed. Its run folder is kept, and so is that of a run whose
+    summary fails.
+
+    Raises
+    ------
+    ScenarioError
+        The run folder cannot be written, which is not a failure of the point.
     """
     began_s = time.perf_counter()
     try:
@@ -47,7 +52,7 @@ def simulated(scenario: Scenario, folder: str | None, limits: RunLimits) -> dict
 
 
 def notes_of(results: Results) -> list[str]:
-    """Return what is to be said of the trace of a run; nothing where it replays none."""
+    """Return sentences about the trace of a run; empty if the run replays no trace."""
     trace = results.scenario.workload.recorded
     return [] if trace is None else [f"{trace.path}: {note}" for note in results.info.notes]
 

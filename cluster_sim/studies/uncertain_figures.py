@@ -1,57 +1,67 @@
-"""Figures of the catalog that a scenario uses, and how far off they may be."""
+"""Figures of the catalog that a scenario uses, with their uncertainty."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import ScenarioFile
-from cluster_sim.schema import CATALOG, Figure, Trail, catalog_names, figures, path_text, read_yaml
+from cluster_sim.schema import (
+    ENTRY_KINDS,
+    LIKE,
+    Figure,
+    Trail,
+    catalog_data,
+    catalog_figures,
+    catalog_names,
+    opened,
+    path_text,
+)
 from cluster_sim.units import number_and_unit
 
 CONFIDENCES = ("low", "medium", "high")
-"""Confidences of figures, the least first."""
-_KINDS = {
-    "model": "models",
-    "node": "nodes",
-    "device": "devices",
-    "engine": "engines",
-    "network": "links",
-    "prices": "prices",
-}
-"""Folder of the catalog, by the key under which a file names an entry of it."""
+"""Confidences of figures, the lowest first."""
 
 
 @dataclass(frozen=True)
 class Uncertain:
-    """Figure of the catalog that a scenario uses, and how far off it may be."""
+    """Figure of the catalog that a scenario uses, with its range."""
 
     name: str
-    """Name of the entry and path of the figure in it."""
+    """Name of the catalog entry, and path of the figure in the entry."""
     keys: tuple[str, ...]
-    """Dotted keys of the scenario; more than one where two pools share a device."""
+    """Dotted keys of the scenario; several keys if pools share a device."""
     value: str
-    """Value as the catalog writes it."""
+    """Value as written in the catalog."""
     low: str | float
-    """Low end of its range."""
+    """Low end of the range."""
     high: str | float
-    """High end of its range."""
+    """High end of the range."""
     confidence: str
     """Confidence of the figure: low, medium or high."""
     note: str
-    """What the catalog says of it."""
+    """Note of the catalog on the figure."""
 
     def at(self, share: float) -> str | float:
-        """Return the value at a share of the range, as a file writes it.
+        """Return the value at a share of the range, in the form that a file uses.
 
-        Raises ScenarioError where the ends are in two units.
+        Parameters
+        ----------
+        share
+            Position in the range: 0 for the low end, 1 for the high end.
+
+        Raises
+        ------
+        ScenarioError
+            The ends have different units.
         """
         (low, unit), (high, other_unit) = map(_number_and_unit, (self.low, self.high))
         if unit != other_unit:
             raise ScenarioError.at(
-                self.name, f"has a range from {self.low} to {self.high}; expected one unit"
+                self.name,
+                f"got a range from {self.low} to {self.high}; expected one unit for both ends",
             )
         value = float(f"{low + share * (high - low):.12g}")
         return f"{value!r} {unit}" if unit else value
@@ -64,29 +74,34 @@ def _number_and_unit(end: str | float) -> tuple[float, str]:
 def uncertain_figures(
     file: ScenarioFile, variant: str | None, confidences: Sequence[str], spread: float
 ) -> Iterator[Uncertain]:
-    """Yield the figures that a variant uses and that may be off.
+    """Yield the uncertain figures that a variant uses.
 
     Parameters
     ----------
     file
         Scenario file.
     variant
-        Name of the variant; None where the file has none.
+        Name of the variant; None if the file has no variants.
     confidences
         Confidences of the figures.
     spread
-        Share of a figure without a range by which it may be off to either side.
+        Relative uncertainty in either direction of a figure without a range.
     """
-    places: dict[tuple[str, str], list[str]] = {}
-    for trail, kind, name in _entries(file.written(variant)):
-        places.setdefault((kind, name), []).append(path_text(trail))
-    for (kind, name), keys in places.items():
-        for figure in figures(read_yaml(CATALOG / kind / f"{name}.yaml").data):
+    places: dict[tuple[str, str], list[NamedEntry]] = {}
+    for entry in named_entries(file.written(variant)):
+        places.setdefault((entry.kind, entry.name), []).append(entry)
+    for (kind, name), entries in places.items():
+        for figure in catalog_figures(kind, name):
             ends = ends_of(figure, spread) if figure.confidence in confidences else None
-            if ends is not None:
+            keys = tuple(
+                f"{path_text(entry.trail)}.{figure.path}"
+                for entry in entries
+                if not entry.has_another(figure)
+            )
+            if ends is not None and keys:
                 yield Uncertain(
                     name=f"{name}: {figure.path}",
-                    keys=tuple(f"{key}.{figure.path}" for key in keys),
+                    keys=keys,
                     value=figure.value,
                     low=ends[0],
                     high=ends[1],
@@ -95,33 +110,79 @@ def uncertain_figures(
                 )
 
 
-def _entries(written: Any, trail: Trail = ()) -> Iterator[tuple[Trail, str, str]]:
-    """Yield (where, kind, name) of each entry of the catalog that a file names.
+@dataclass(frozen=True)
+class NamedEntry:
+    """Catalog entry that a file names, directly or by `like`."""
+
+    trail: Trail
+    """Keys of the entry in the scenario."""
+    kind: str
+    """Folder of the catalog."""
+    name: str
+    """Name in the catalog."""
+    changed: tuple[str, ...] = ()
+    """Paths within the entry at which the file has other values."""
+
+    def has_another(self, figure: Figure) -> bool:
+        """Return whether the file replaces the value of a figure."""
+        return any(
+            figure.path == path or figure.path.startswith((f"{path}.", f"{path}["))
+            for path in self.changed
+        )
+
+
+def named_entries(
+    written: Any, kinds: Mapping[str, str] = ENTRY_KINDS, trail: Trail = ()
+) -> Iterator[NamedEntry]:
+    """Yield each entry of the catalog that a file names, by itself or by `like`.
 
     Entries that are named in those entries are among them.
+
+    Parameters
+    ----------
+    written
+        Content of the file.
+    kinds
+        Folder of the catalog, by the key under which a file names an entry of the folder.
+    trail
+        Keys that lead to the content.
     """
     if isinstance(written, dict):
         for key, value in written.items():
-            inner, kind = (*trail, key), _KINDS.get(str(key))
-            if kind is not None and isinstance(value, str) and value in catalog_names(kind):
-                yield inner, kind, value
-                yield from _entries(read_yaml(CATALOG / kind / f"{value}.yaml").data, inner)
+            inner, kind = (*trail, key), kinds.get(str(key))
+            changes = value if isinstance(value, dict) else {LIKE: value}
+            name = changes.get(LIKE)
+            if kind is not None and isinstance(name, str) and name in catalog_names(kind):
+                changes = {part: changes[part] for part in changes if part != LIKE}
+                yield NamedEntry(inner, kind, name, tuple(map(path_text, _leaves(changes))))
+                entry = catalog_data(kind, name)
+                if kind != "workloads":  # whose arrivals name a preset, often themselves
+                    yield from named_entries({**entry, **opened(entry, changes)}, kinds, inner)
             else:
-                yield from _entries(value, inner)
+                yield from named_entries(value, kinds, inner)
     elif isinstance(written, list):
         for index, value in enumerate(written):
-            yield from _entries(value, (*trail, index))
+            yield from named_entries(value, kinds, (*trail, index))
+
+
+def _leaves(changes: Any, trail: Trail = ()) -> Iterator[Trail]:
+    """Yield the path of each value that is not a mapping."""
+    if not isinstance(changes, dict):
+        yield trail
+        return
+    for key, value in changes.items():
+        yield from _leaves(value, (*trail, key))
 
 
 def ends_of(figure: Figure, spread: float) -> tuple[str | float, str | float] | None:
-    """Return the ends of a figure's range; None for what is no number other than zero.
+    """Return the ends of a figure's range; None if the figure is zero or not a number.
 
     Parameters
     ----------
     figure
         Figure of the catalog.
     spread
-        Share of a figure without a range by which it may be off to either side.
+        Relative uncertainty in either direction of a figure without a range.
     """
     if figure.range is not None:
         low, high = map(_plain, figure.range)
@@ -137,7 +198,7 @@ def ends_of(figure: Figure, spread: float) -> tuple[str | float, str | float] | 
 
 
 def _plain(text: str) -> str | float:
-    """Return a bare number as a number, and a quantity as it is written."""
+    """Return a bare number as a number, and a quantity as written."""
     try:
         return float(text)
     except ValueError:
@@ -145,12 +206,16 @@ def _plain(text: str) -> str | float:
 
 
 def chosen_variant(file: ScenarioFile, name: str | None) -> str | None:
-    """Return a variant by name, or the only one of a file; None where the file has none.
+    """Return a variant by name, or the only variant of a file; None if the file has none.
 
-    Raises ScenarioError where the file has several and none is named.
+    Raises
+    ------
+    ScenarioError
+        The file has several variants, and none is named.
     """
     if name is None and len(file.variants) > 1:
         raise ScenarioError.at(
-            file.place("variants"), f"has the variants {', '.join(file.variants)}; name one"
+            file.place("variants"),
+            f"has the variants {', '.join(file.variants)}; choose one with --variant",
         )
     return name if name is not None or not file.variants else file.variants[0]

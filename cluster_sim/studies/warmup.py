@@ -1,4 +1,4 @@
-"""When runs have settled, so that what came before can be left out of their statistics."""
+"""Detection of the warm-up of runs, which their statistics omit."""
 
 from __future__ import annotations
 
@@ -13,13 +13,22 @@ from cluster_sim.studies.statistics import mser5
 from cluster_sim.typing import Array
 
 Waits = tuple[Array, Array]
-"""(arrival, time to first token) [s] of finished requests, in order of arrival."""
+"""Arrival times and times to first token of finished requests [s], in order of arrival."""
 
 
 def settled_s(scenarios: Sequence[Scenario], pilots: int, workers: int | None) -> float | None:
-    """Return when all scenarios have settled [s]; None where one has not.
+    """Return the time at which all scenarios are in steady state [s]; None if one is not.
 
-    Takes `pilots` runs of each, before those that count.
+    The time is estimated from separate pilot runs.
+
+    Parameters
+    ----------
+    scenarios
+        Scenarios.
+    pilots
+        Number of pilot runs per scenario.
+    workers
+        Number of processes; None for one per core, 0 for this process alone.
     """
     calls = {number: (waits, (all_reseeded(scenarios, number),)) for number in range(pilots)}
     runs = Runner(workers).outcomes(calls).values()
@@ -29,7 +38,7 @@ def settled_s(scenarios: Sequence[Scenario], pilots: int, workers: int | None) -
 
 
 def waits(scenarios: Sequence[Scenario]) -> list[Waits]:
-    """Simulate each scenario; return arrivals and times to first token of its finished requests."""
+    """Simulate each scenario; return arrival times and times to first token of its requests."""
     from cluster_sim.sim.simulate import simulate
 
     runs = []
@@ -41,20 +50,19 @@ def waits(scenarios: Sequence[Scenario]) -> list[Waits]:
 
 
 def warmup_s(runs: Sequence[Waits]) -> float | None:
-    """Return when runs of one scenario on several seeds have settled, by MSER-5 on their mean.
+    """Return the end of the warm-up of runs on several seeds, by MSER-5 on their mean.
 
-    A cut of each run for itself would follow its chance peaks and make the mean of the rest too
-    low.
+    A separate end per run would follow random peaks and bias the mean of the rest.
 
     Parameters
     ----------
     runs
-        (arrival, time to first token) [s] of each run.
+        Arrival times and times to first token [s] of each run of the same scenario.
 
     Returns
     -------
     float | None
-        End of the warm-up [s]; None where no steady state shows.
+        End of the warm-up [s]; None if no steady state is detected.
     """
     shortest = min(len(arrival_s) for arrival_s, _ in runs)
     cut = mser5(np.mean([ttft_s[:shortest] for _, ttft_s in runs], axis=0))
@@ -64,9 +72,9 @@ def warmup_s(runs: Sequence[Waits]) -> float | None:
 
 
 def ends_by_itself(scenario: Scenario) -> bool:
-    """Return whether the beginning is part of the question.
+    """Return whether the beginning of a run is part of the question.
 
-    It is for work that is all there at time zero, and for a recorded day.
+    It is if all work arrives at time zero, and if the run replays a trace.
     """
     workload = scenario.workload
     if workload.trace is not None:

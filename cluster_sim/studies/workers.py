@@ -1,6 +1,6 @@
-"""Many calls at once, in processes of this machine or on a Dask cluster.
+"""Concurrent calls, in processes of this machine or on a Dask cluster.
 
-A process may die without harm to the others.
+The death of one process does not affect the others.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from cluster_sim.errors import SimulationError
 Name = TypeVar("Name")
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 Work = Iterable[tuple[Name, Call]]
-"""Calls by name, read as workers become free."""
+"""Pairs of name and call, consumed as workers become free."""
 Done = Iterator[tuple[Name, Any]]
-"""(name, what the call returned or the exception it raised), in the order in which calls end."""
+"""Pairs of name and result, or raised exception, of each call, in the order in which calls end."""
 
-_STARTS = 2  # of a call whose process dies: a machine may have been short of memory for a moment
+_STARTS = 2  # starts of a call whose process dies: memory may have been short for a moment
 
 
 class ProcessDied(SimulationError):
@@ -34,7 +34,7 @@ class ProcessDied(SimulationError):
 
     @classmethod
     def with_code(cls, code: int | None) -> ProcessDied:
-        """Return the death of a process with this exit code; it is -N for signal N.
+        """Return the death of a process with this exit code, which is -N for signal N.
 
         >>> print(ProcessDied.with_code(-9))
         the process that ran it was killed by SIGKILL, as systems do when memory runs out
@@ -54,18 +54,18 @@ class ProcessDied(SimulationError):
 def called(
     work: Work[Name], workers: int | None = None, dask: str | None = None, hangs_s: float = inf
 ) -> Done[Name]:
-    """Yield each call's outcome, in the order in which calls end.
+    """Yield the outcome of each call, in the order in which calls end.
 
     Parameters
     ----------
     work
         Calls by name.
     workers
-        Number of processes of this machine; None for one per core, 0 for none but this one.
+        Number of processes of this machine; None for one per core, 0 for this process alone.
     dask
-        Address of a Dask scheduler that takes their place.
+        Address of a Dask scheduler that replaces the processes; None for no scheduler.
     hangs_s
-        Time after which a process of this machine is killed that has not ended its call [s].
+        Time after which a process of this machine is killed if its call has not ended [s].
     """
     if dask is not None:
         from cluster_sim.studies.dask_workers import on_dask
@@ -77,7 +77,7 @@ def called(
 
 
 def cores() -> int:
-    """Return the number of cores of this machine that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -92,21 +92,21 @@ def _here(work: Work[Name]) -> Done[Name]:
 
 @dataclass
 class _Job:
-    """Call under way."""
+    """Call in progress."""
 
     name: Any
     call: Call
     starts: int = 0
-    """Number of processes that it was given to."""
+    """Number of processes that have started the call."""
     began_s: float = 0.0
-    """Time of the monotonic clock at which the last of them began [s]."""
+    """Time of the monotonic clock at the last start of the call [s]."""
 
 
 class _Worker:
-    """Fresh process that makes one call after the other until its pipe closes."""
+    """New process that runs calls one after another until its pipe closes."""
 
     def __init__(self) -> None:
-        # not forked, as threads of numpy's and pyarrow's may hold locks that a fork would copy
+        # not forked: threads of numpy and pyarrow may hold locks, which a fork would copy
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
@@ -117,31 +117,31 @@ class _Worker:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a call is under way."""
+        """Whether a call is in progress."""
         return self._job is not None
 
     def start(self, job: _Job) -> None:
-        """Give the process a call to make."""
+        """Send a call to the process."""
         job.starts += 1
         job.began_s = time.monotonic()
         self._job = job
-        with suppress(BrokenPipeError):  # it died while idle: its answer will say so
+        with suppress(BrokenPipeError):  # the process died while idle; its answer reports it
             self.pipe.send(job.call)
 
     def left_s(self, hangs_s: float) -> float:
-        """Return how long the call under way may still take of `hangs_s` [s]."""
+        """Return the remaining part of `hangs_s` for the call in progress [s]."""
         assert self._job is not None
         return self._job.began_s + hangs_s - time.monotonic()
 
     def give_up(self, hangs_s: float) -> tuple[_Job, ProcessDied]:
-        """Kill the process, whose call has taken longer than `hangs_s` [s]; return its job."""
+        """Kill the process after a call longer than `hangs_s` [s]; return its job and outcome."""
         assert self._job is not None
         job, self._job = self._job, None
         job.starts = _STARTS
         return job, ProcessDied(f"the process that ran it was killed after {hangs_s:g} s")
 
     def finish(self) -> tuple[_Job, Any]:
-        """Return the job that has ended and its outcome: ProcessDied where the process has ended."""
+        """Return the job that has ended and its outcome: ProcessDied if the process has died."""
         assert self._job is not None
         job, self._job = self._job, None
         try:
@@ -159,11 +159,11 @@ class _Worker:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Hold Ctrl-C back; processes that are started meanwhile never get it.
+    """Block Ctrl-C; processes that are started in this context ignore it.
 
-    It is for the process that gives the work out.
+    Only the process that distributes the work reacts to Ctrl-C.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # no POSIX system
+    if not hasattr(signal, "pthread_sigmask"):  # not a POSIX system
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -175,7 +175,7 @@ def _interrupts_held_back() -> Iterator[None]:
 
 def _serve(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with suppress(EOFError, ConnectionError):  # it is gone
+    with suppress(EOFError, ConnectionError):  # the other side has closed the pipe
         while True:
             function, arguments = pipe.recv()
             try:
@@ -186,7 +186,7 @@ def _serve(pipe: Connection) -> None:
 
 
 def _send(pipe: Connection, outcome: Any) -> None:
-    """Send an outcome, or why it cannot be sent."""
+    """Send an outcome, or the reason why it cannot be sent."""
     try:
         pipe.send(outcome)
     except (TypeError, ValueError, AttributeError, PicklingError) as error:
@@ -194,9 +194,10 @@ def _send(pipe: Connection, outcome: Any) -> None:
 
 
 class _Crew:
-    """Processes of this machine that share calls.
+    """Pool of processes of this machine that share calls.
 
-    A call whose process dies is made once more; when it dies again, its outcome is ProcessDied.
+    A call whose process dies is started once more. If that process dies too, the outcome of the
+    call is ProcessDied.
     """
 
     def __init__(self, work: Work[Any], workers: int, hangs_s: float) -> None:
@@ -207,7 +208,7 @@ class _Crew:
         self._workers: list[_Worker] = []
 
     def outcomes(self) -> Done[Any]:
-        """Yield the outcomes of all calls; end the processes when nobody wants more."""
+        """Yield the outcomes of all calls; end the processes when the generator is closed."""
         try:
             while busy := self._start():
                 for pipe in wait(list(busy), self._patience_s(busy.values())):
@@ -221,7 +222,7 @@ class _Crew:
                 worker.end()
 
     def _start(self) -> dict[Connection, _Worker]:
-        """Give calls to idle processes; return those that are busy then, by their pipe."""
+        """Send calls to idle processes; return the busy processes, by pipe."""
         for slot in range(self._most):
             if slot < len(self._workers) and self._workers[slot].is_busy:
                 continue
@@ -234,13 +235,13 @@ class _Crew:
         return {worker.pipe: worker for worker in self._workers if worker.is_busy}
 
     def _patience_s(self, busy: Iterable[_Worker]) -> float | None:
-        """Return how long to wait for an answer [s]; None for as long as it takes."""
+        """Return the maximum time to wait for an answer [s]; None for no limit."""
         if self._hangs_s == inf:
             return None
         return max(min(worker.left_s(self._hangs_s) for worker in busy), 0.0)
 
     def _settled(self, worker: _Worker, job: _Job, outcome: Any) -> Done[Any]:
-        """Yield the outcome of a process's call; nothing where the call is made once more."""
+        """Yield the outcome of a call; yield nothing if the call is started once more."""
         if isinstance(outcome, ProcessDied):
             worker.end()
             self._workers[self._workers.index(worker)] = _Worker()

@@ -1,6 +1,6 @@
-"""Places of a cluster, the links between them, and the routes of bytes.
+"""Vertices of a cluster, the links between them, and the routes of bytes.
 
-This room alone imports networkx.
+Only this room imports networkx.
 """
 
 from cluster_sim.topology.graph import Topology, host_bandwidth_bytes_per_s

@@ -1,8 +1,8 @@
-"""Two tiers of switches, as many as the nodes need: leaves of NICs, and cables to spines.
+"""Two tiers of switches, as many as the nodes need: leaves for NICs, and cables to spines.
 
-A folded Clos network after Clos, Bell System Technical Journal 32(2), 1953, and Leiserson's fat
-trees, IEEE Transactions on Computers 34(10), 1985; rails as in the reference architecture of
-NVIDIA's DGX SuperPOD.
+The fabric is a folded Clos network after Clos, Bell System Technical Journal 32(2), 1953, and
+Leiserson's fat trees, IEEE Transactions on Computers 34(10), 1985. Rails follow the reference
+architecture of NVIDIA's DGX SuperPOD.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from math import ceil
 from cluster_sim.hardware.network import FabricSpec, Link
 
 Cable = tuple[str, str, Link]
-"""A link between two places: (from, to, link)."""
+"""A link between two vertices: (from, to, link)."""
 
 
 @dataclass(frozen=True)
 class SwitchTiers:
-    """Numbers of switches, and how they are joined."""
+    """Numbers of switches, and their connections."""
 
     leaf_of: tuple[tuple[int, ...], ...]
     """Leaf of each NIC of each node."""
@@ -33,11 +33,12 @@ class SwitchTiers:
 
 
 def switch_tiers(fabric: FabricSpec, nics: Sequence[int]) -> SwitchTiers:
-    """Return the fewest switches for nodes with so many NICs each.
+    """Return the smallest number of switches for nodes with the given numbers of NICs.
 
     A leaf gives `down` of its ports to NICs and keeps `up` = down / oversubscription, rounded up,
-    for spines; where it is not full it needs fewer. There are as few spines as have the ports, and
-    as take an equal number of each leaf's cables. The front door's ports are not counted.
+    for spines. A leaf that is not full needs fewer. The number of spines is the smallest one that
+    has enough ports and takes an equal number of each leaf's cables. The ports of the front door
+    are not counted.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def switch_tiers(fabric: FabricSpec, nics: Sequence[int]) -> SwitchTiers:
 
     Examples
     --------
-    128 NICs are on 4 leaves of 32; their 128 cables go up to two spines of 64 ports.
+    128 NICs are on 4 leaves of 32; their 128 cables lead to two spines of 64 ports.
 
     >>> from cluster_sim.hardware.network import FabricSpec
     >>> ports = {"radix": 64, "bandwidth": "50 GB/s"}
@@ -69,7 +70,7 @@ def switch_tiers(fabric: FabricSpec, nics: Sequence[int]) -> SwitchTiers:
         if port == 1 or port + ceil(port / fabric.oversubscription) <= fabric.radix
     )
     if sum(nics) <= fabric.radix and (fabric.shape == "fat_tree" or max(nics) == 1):
-        down = fabric.radix  # one leaf that needs no spine
+        down = fabric.radix  # a single leaf needs no spine
     leaf_of = _rails(nics, down) if fabric.shape == "rail_optimised" else _in_order(nics, down)
     numbers = {
         leaf: number
@@ -89,7 +90,7 @@ def switch_tiers(fabric: FabricSpec, nics: Sequence[int]) -> SwitchTiers:
     spines = next(wide_enough, None)
     if spines is None:
         raise ValueError(
-            f"{sum(nics)} NICs need {leaves} leaves with {up} cables to spines each, more than two tiers of switches with {fabric.radix} ports hold; "
+            f"{sum(nics)} NICs need {leaves} leaves with {up} cables to spines each, which is more than two tiers of switches with {fabric.radix} ports have; "
             "expected fewer nodes, a larger radix or more oversubscription"
         )
     return SwitchTiers(placed, leaves, spines, up // spines)
@@ -98,7 +99,7 @@ def switch_tiers(fabric: FabricSpec, nics: Sequence[int]) -> SwitchTiers:
 def cables(
     fabric: FabricSpec, nics: Sequence[Sequence[str]], name: str, front_door: str
 ) -> Iterator[Cable]:
-    """Yield all links of the fabric called `name`, whose nodes have these NICs."""
+    """Yield all links of the fabric called `name`, whose nodes have the given NICs."""
     tiers = switch_tiers(fabric, [len(node) for node in nics])
     port = Link.model_construct(
         between=("node", "leaf"),
@@ -130,7 +131,7 @@ def _rails(nics: Sequence[int], down: int) -> list[list[tuple[int, int]]]:
 
 
 def _in_order(nics: Sequence[int], down: int) -> list[list[tuple[int, int]]]:
-    """Fill leaf after leaf; a node that fits on one leaf is not spread over two."""
+    """Fill leaf after leaf. A node that fits on one leaf is not spread over two."""
     leaf, taken, placed = 0, 0, []
     for count in nics:
         if taken + count > down and count <= down:

@@ -1,4 +1,4 @@
-"""All places of a cluster and the links between them, with what each is and carries."""
+"""All vertices of a cluster and the links between them, with their kinds and capacities."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from cluster_sim.topology.routes import Edge, Route, Routes
 
 
 class Topology:
-    """All places of a cluster and the links between them.
+    """All vertices of a cluster and the links between them.
 
-    A node called `pool/0` is its host, the place of its processors; `pool/0/device0` and so on are
-    inside, each with its memory, `pool/0/device0/memory`, as is every other name of the node's
-    file, such as `pool/0/switch` or `pool/0/nic3`. Where a node has several hosts they are
-    `pool/0/host0` and so on. Names of a network's own, such as a spine, are shared by its nodes.
+    A vertex is a host, a device, a memory, a NIC, a switch or the front door. A node called
+    `pool/0` is its host, the vertex of its processors. `pool/0/device0` and so on are inside the
+    node, each with its memory, `pool/0/device0/memory`. Other names of the node's file are inside
+    too, such as `pool/0/switch` or `pool/0/nic3`. Several hosts of a node are `pool/0/host0` and so
+    on. Names that a network defines, such as a spine, are shared by its nodes.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ class Topology:
     """
 
     def __init__(self, nodes: Mapping[str, Node], network: NetworkSpec | None = None) -> None:
-        of_kind: dict[int, NodeGraph] = {}  # nodes of a pool are one object
+        of_kind: dict[int, NodeGraph] = {}  # all nodes of a pool are one object
         self._nodes: dict[str, NodeGraph] = {}
         members: dict[NetworkSpec, list[str]] = {}
         for name, node in nodes.items():
@@ -53,11 +54,11 @@ class Topology:
         self._shared_as: dict[Edge, tuple[Hashable, bool]] = {}
         self._routes = Routes(self._nodes, self._outside, self.node, self.link)
 
-    # Places
+    # Vertices
 
     @cached_property
     def graph(self) -> nx.Graph:
-        """Graph of all places with `role` and `node`, and of all edges with `link`."""
+        """Graph of all vertices with `role` and `node`, and of all edges with `link`."""
         whole = nx.Graph()
         whole.add_nodes_from(
             (place, {"role": self.role(place), "node": self.node(place)}) for place in self.places()
@@ -71,7 +72,7 @@ class Topology:
         return whole
 
     def places(self) -> Iterator[str]:
-        """Yield the names of all places: the front door first, then networks, then nodes."""
+        """Yield the names of all vertices: the front door, then networks, then nodes."""
         yield from (place for place in self._outside if self.node(place) is None)
         for name, inside in self._nodes.items():
             yield from (name + place for place in inside.graph)
@@ -85,10 +86,10 @@ class Topology:
         )
 
     def role(self, place: str) -> str:
-        """Return what a place is.
+        """Return the role of a vertex.
 
-        It is front_door, host, device, wafer, memory, leaf, spine, or a name of a file's own
-        without its number.
+        It is front_door, host, device, wafer, memory, leaf, spine, or a name from a file without
+        its number.
         """
         node = self.node(place)
         return (
@@ -98,20 +99,20 @@ class Topology:
         )
 
     def node(self, place: str) -> str | None:
-        """Return the node that a place is inside of; None for places of a network."""
+        """Return the node that contains a vertex; None for vertices of a network."""
         pool, slash, rest = place.partition("/")
         name = f"{pool}/{rest.partition('/')[0]}" if slash else pool
         return name if name in self._nodes else None
 
     def neighbours(self, place: str) -> Iterator[str]:
-        """Yield the places that are one link away."""
+        """Yield the vertices that are one link away."""
         if place in self._outside:
             yield from self._outside[place]
         if (node := self.node(place)) is not None:
             yield from (node + near for near in self._nodes[node].graph[place[len(node) :]])
 
     def host(self, device: str) -> str | None:
-        """Return the nearest host in a device's node; None where no link leads to one."""
+        """Return the nearest host in a device's node; None if no link leads to one."""
         node = self.node(device)
         if node is None:
             return None
@@ -124,7 +125,7 @@ class Topology:
         return node + min(hosts, key=lambda host: host[0])[1] if hosts else None
 
     def unreachable(self, names: list[str]) -> list[str]:
-        """Return those of `names` that the front door cannot reach."""
+        """Return the names in `names` that the front door cannot reach."""
         joined = self._outside.copy()
         for name, inside in self._nodes.items():
             joined.add_edges_from(
@@ -141,10 +142,10 @@ class Topology:
     # Routes
 
     def route(self, start: str, end: str, flow: int = 0) -> Route:
-        """Return the route of a flow: the fewest hops, then the widest, then the quickest.
+        """Return the route of a flow: fewest hops, then highest bandwidth, then lowest latency.
 
-        The flow's hash picks one of equally good routes, the same one in every run. Devices pass on
-        nothing but what goes to or from their own memory.
+        The hash of the flow picks one of equally good routes, identical in every run. Devices
+        forward only what goes to or from their own memory.
 
         Raises
         ------
@@ -154,7 +155,7 @@ class Topology:
         return self._routes.route(start, end, flow)
 
     def choices(self, start: str, end: str) -> int:
-        """Return the number of equally good routes that a flow's hash picks from.
+        """Return the number of equally good routes from which the hash of a flow picks.
 
         Raises
         ------
@@ -166,7 +167,7 @@ class Topology:
     # Edges
 
     def link(self, edge: Edge) -> Link:
-        """Return the link that joins two neighbours. Raise KeyError where there is none."""
+        """Return the link that joins two neighbours. Raise KeyError if there is none."""
         link = self._links.get(edge)
         if link is None:
             link = self._links[edge] = self._data(edge)["link"]
@@ -177,21 +178,22 @@ class Topology:
         return self.link(edge).bandwidth_bytes_per_s
 
     def kind(self, edge: Edge) -> str:
-        """Return the kind of link that an edge is, such as nvlink5 or memory."""
+        """Return the kind of link of an edge, such as nvlink5 or memory."""
         return self.link(edge).kind
 
     def resource(self, edge: Edge) -> Hashable:
-        """Return what flows over an edge share.
+        """Return the resource that flows over an edge share.
 
-        It is that direction of the edge, or both where it is half duplex, as a memory's bus is.
+        It is one direction of the edge, or both directions if the edge is half duplex, like the bus
+        of a memory.
         """
         return edge if self.link(edge).duplex == "full" else min(edge, edge[::-1])
 
     def shared_as(self, edge: Edge) -> tuple[Hashable, bool]:
         """Return the edge's `resource`, and whether it belongs to one device.
 
-        Edges that belong to one device are in or at a node and on no other device's route, so that
-        those of all devices are alike.
+        An edge that belongs to one device is in or at a node and on no other device's route, so
+        that the edges of all devices are equal.
         """
         known = self._shared_as.get(edge)
         if known is None:
@@ -202,7 +204,7 @@ class Topology:
     def part(self, edge: Edge) -> float:
         """Return the part of an edge in or at a node that belongs to one device.
 
-        Where there are fewer such edges than devices the devices have even parts.
+        If there are fewer such edges than devices, the devices have equal parts.
         """
         start, end = edge
         node = self.node(start) or self.node(end)

@@ -12,7 +12,7 @@ from cluster_sim.topology.routes import Edge, Route
 
 @dataclass(frozen=True)
 class GroupPath:
-    """Bandwidth from one group of devices to another, each device on a path of its own."""
+    """Bandwidth from one group of devices to another, with a separate path per device."""
 
     route: Route
     """Route from the first device of one group to the first of the other."""
@@ -27,8 +27,8 @@ class GroupPath:
 def group_path(topology: Topology, starts: Sequence[str], ends: Sequence[str]) -> GroupPath:
     """Return the bandwidth from the devices `starts` to the devices `ends`.
 
-    The i-th device sends to the i-th, over and over where one group is larger. A device has its own
-    edges for itself and an even part of those that it shares with the other devices of its node
+    The i-th device sends to the i-th device; the smaller group is repeated. A device has its own
+    edges for itself, and an equal part of edges that it shares with other devices of its node
     (rails). Edges outside of nodes are not divided.
 
     Raises
@@ -44,10 +44,12 @@ def group_path(topology: Topology, starts: Sequence[str], ends: Sequence[str]) -
         for number, (first, last) in enumerate(pairs)
     ]
     parts = [_parts(topology, route) for route in routes]
-    # The paths of one device follow each other by turns: the first ones are one of each device.
+    # The paths of all devices alternate: the first ones are one path per device.
     leaving = _width(topology, [out for out, _, _ in parts[: len(starts)]])
     entering = _width(topology, [into[::-1] for _, _, into in parts[: len(ends)]])
-    leaving = entering if leaving == inf else leaving  # a link from device to device is both
+    leaving = (
+        entering if leaving == inf else leaving
+    )  # a link from device to device belongs to both ends
     between = min(
         (
             sum(map(topology.capacity, set(level)))
@@ -59,7 +61,7 @@ def group_path(topology: Topology, starts: Sequence[str], ends: Sequence[str]) -
 
 
 def _parts(topology: Topology, route: Route) -> tuple[list[Edge], list[Edge], list[Edge]]:
-    """Return the edges of the first device and its node, of neither, and of the last device."""
+    """Return the edges of the first device and its node, of no node, and of the last device."""
     first, last = route.places[0], route.places[-1]
     out: list[Edge] = []
     between: list[Edge] = []
@@ -76,7 +78,7 @@ def _parts(topology: Topology, route: Route) -> tuple[list[Edge], list[Edge], li
 
 
 def _width(topology: Topology, paths: list[list[Edge]]) -> float:
-    """Return the bandwidth of the devices' paths together, each device with its part of an edge."""
+    """Return the bandwidth of all devices' paths together; each device has its part of an edge."""
     return min(
         (
             sum(topology.part(edge) * topology.capacity(edge) for edge in level)
@@ -87,5 +89,5 @@ def _width(topology: Topology, paths: list[list[Edge]]) -> float:
 
 
 def _levels(paths: list[list[Edge]]) -> Iterator[list[Edge]]:
-    """Return the edges of the paths hop by hop, as far as every path goes."""
+    """Return the edges of the paths hop by hop, up to the length of the shortest path."""
     return ([path[hop] for path in paths] for hop in range(min(map(len, paths))))

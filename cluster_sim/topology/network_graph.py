@@ -1,4 +1,4 @@
-"""Places and links between nodes: the front door, switches, and the ports of nodes."""
+"""Vertices and links between nodes: the front door, switches, and the ports of nodes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from cluster_sim.topology.clos import cables
 from cluster_sim.topology.node_graph import matched
 
 FRONT_DOOR = "front_door"
-"""Place where requests enter and answers leave."""
+"""Vertex at which requests enter and answers leave."""
 
 
 def network_graph(
     ports: Mapping[str, list[str]], members: Mapping[NetworkSpec, list[str]]
 ) -> nx.Graph:
-    """Return the graph of everything outside of nodes; its edges have a `link`.
+    """Return the graph of everything outside of nodes. Its edges have a `link`.
 
     Parameters
     ----------

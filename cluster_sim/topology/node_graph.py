@@ -1,4 +1,4 @@
-"""Places and links inside one kind of node."""
+"""Vertices and links inside one kind of node."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from cluster_sim.hardware.node import Node
 from cluster_sim.topology.shortest_paths import ShortestPaths
 
 MEMORY = "memory"
-"""Kind of the edge between a device and its memory, and name of the memory's place."""
+"""Kind of the edge between a device and its memory, and name of the memory's vertex."""
 
 
 class NodeGraph:
-    """Places and links inside one kind of node, the same for all nodes of that kind.
+    """Vertices and links inside one kind of node, which all nodes of that kind share.
 
-    A place is named by what follows the node's name: nothing for its host, /device0,
-    /device0/memory. An edge of the graph has a `link`, and a `share`: the part of it that belongs
-    to one device where there are fewer edges than devices.
+    The name of a vertex is the part after the node's name: nothing for its host, /device0,
+    /device0/memory. An edge of the graph has a `link` and a `share`: the part of it that belongs to
+    one device if there are fewer edges than devices.
     """
 
     def __init__(self, node: Node) -> None:
@@ -46,7 +46,7 @@ class NodeGraph:
         self.hosts = places(node, "host")
         has_nics = any("nic" in link.between for link in node.links)
         self.ports = places(node, "nic") if has_nics else self.hosts
-        """Places where networks meet the node: its NICs, or its hosts where it has none."""
+        """Vertices at which networks meet the node: its NICs, or its hosts if it has no NIC."""
         self.paths = ShortestPaths(self.graph, set(places(node, "device")))
         self._component = {
             place: number
@@ -55,12 +55,12 @@ class NodeGraph:
         }
 
     def component(self, place: str) -> int | None:
-        """Return the number that connected places share; None for a name that is no place."""
+        """Return the number that connected vertices share; None for an unknown name."""
         return self._component.get(place)
 
 
 def places(node: Node, end: str) -> list[str]:
-    """Return the places that an end of the node's links stands for."""
+    """Return the vertices for an end of the node's links."""
     count = node.devices if end == "device" else node.places.get(end)
     if count is None:
         return ["" if end == "host" else f"/{end}"]
@@ -68,10 +68,10 @@ def places(node: Node, end: str) -> list[str]:
 
 
 def matched(starts: Sequence[str], ends: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield the pairs of places that a link joins.
+    """Yield the pairs of vertices that a link joins.
 
-    One place is joined with all, several with several in order, and each with each where both ends
-    are the same.
+    One vertex is joined with all, several are joined with several in order, and all pairs are
+    joined if both ends are the same.
 
     >>> list(matched(["a"], ["x", "y"])), list(matched(["a", "b"], ["x", "y"]))
     ([('a', 'x'), ('a', 'y')], [('a', 'x'), ('b', 'y')])

@@ -1,4 +1,4 @@
-"""Parallel paths between two groups of devices, and what bytes over all of them at once cross."""
+"""Parallel paths between two groups of devices, and the edges that the bytes on all paths cross."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cluster_sim.topology.routes import Edge, Route
 
 
 class ParallelPaths:
-    """Routes that carry equal parts of the bytes at the same speed.
+    """Routes that carry equal parts of the bytes at equal speed.
 
     Parameters
     ----------
@@ -40,15 +40,15 @@ class ParallelPaths:
         return {edge: count / self.count for edge, count in paths.items()}
 
     def stands_for(self, topology: Topology) -> Mapping[Edge, Hashable]:
-        """Return, for each edge, the resource of `uses` that tells how full it is."""
+        """Return, for each edge, the resource in `uses` that represents its load."""
         resources = {}
         first = self.routes[0].edges
         for route in self.routes:
             for hop, edge in enumerate(route.edges):
                 resource, _ = topology.shared_as(edge)
                 if resource not in self.uses:
-                    # a device's own: its like on the first path is as far from the same end, which
-                    # may be a shorter one
+                    # an edge of one device: the corresponding edge on the first path has the same
+                    # distance to the same end, which may be the nearer one
                     is_near = (
                         topology.node(route.places[0])
                         in (topology.node(edge[0]), topology.node(edge[1]))
@@ -67,9 +67,9 @@ class ParallelPaths:
 def parallel_paths_between(
     topology: Topology, starts: Sequence[str], ends: Sequence[str]
 ) -> ParallelPaths:
-    """Return the paths from each of the places `starts` to one of `ends`.
+    """Return the paths from each of the vertices `starts` to one of `ends`.
 
-    The i-th place sends to the i-th, over and over where one group is larger.
+    The i-th vertex sends to the i-th vertex; the smaller group is repeated.
 
     Raises
     ------

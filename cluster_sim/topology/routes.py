@@ -1,8 +1,8 @@
-"""Routes of flows: one of the best paths, picked by the flow's hash.
+"""Routes of flows: one of the best paths, picked by the hash of the flow.
 
-The pick is equal-cost multi-path routing (ECMP; Hopps, RFC 2992). A route is put together from a
-path inside of the first node, a path between the nodes, and a path inside of the last node. Many
-pairs of places have these parts in common, and each part is searched once.
+The pick is equal-cost multi-path routing (ECMP; Hopps, RFC 2992). A route consists of a path inside
+the first node, a path between the nodes, and a path inside the last node. Many pairs of vertices
+share these parts, and each part is searched once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from cluster_sim.topology.shortest_paths import EqualPaths, ShortestPaths
 Edge = tuple[str, str]
 """A link in one direction: (from, to)."""
 _Part = tuple[tuple[str, ...], ...]
-"""Equally good paths along a part of a route."""
+"""Equally good paths along one part of a route."""
 
 
 @dataclass(frozen=True)
@@ -31,24 +31,25 @@ class Route:
 
     places: tuple[str, ...]
     edges: tuple[Edge, ...]
-    """Edges from each place to the next."""
+    """Edges from each vertex to the next."""
     latency_s: float
     bottleneck_bytes_per_s: float
     """Bandwidth of the narrowest edge [B/s]; infinite without edges."""
 
     @property
     def hops(self) -> int:
-        """Number of links of the route."""
+        """Number of links on the route."""
         return len(self.edges)
 
 
 @dataclass(slots=True)
 class _EqualRoutes:
-    """All equally good routes from one place to another."""
+    """All equally good routes from one vertex to another."""
 
     seed: int
     legs: list[tuple[_Part, ...]]
-    """Sets of routes; a route of a leg takes a path of its first part, one of its second, …"""
+    """Sets of routes. A route of a leg takes one path of its first part, one of its second part,
+    and so on."""
     counts: list[int] = field(init=False)
     routes: dict[int, Route] = field(default_factory=dict)
 
@@ -56,7 +57,7 @@ class _EqualRoutes:
         self.counts = [prod(map(len, parts)) for parts in self.legs]
 
     def places(self, number: int) -> tuple[str, ...]:
-        """Return the places of the route with this number; each part begins where one ends."""
+        """Return the vertices of the route with this number, part by part."""
         leg = 0
         while number >= self.counts[leg]:
             number -= self.counts[leg]
@@ -98,7 +99,7 @@ class Routes:
         self._known_exits: dict[str, list[EqualPaths]] = {}
 
     def route(self, start: str, end: str, flow: int) -> Route:
-        """Return the route of this flow. Raise LookupError where there is none."""
+        """Return the route of this flow. Raise LookupError if there is none."""
         equal = self._known.get((start, end)) or self._search(start, end)
         number = _hash(equal.seed, flow) % total if (total := sum(equal.counts)) > 1 else 0
         route = equal.routes.get(number)
@@ -107,13 +108,13 @@ class Routes:
         return route
 
     def choices(self, start: str, end: str) -> int:
-        """Return the number of equally good routes. Raise LookupError where there is none."""
+        """Return the number of equally good routes. Raise LookupError if there is none."""
         return sum((self._known.get((start, end)) or self._search(start, end)).counts)
 
     def _is_leaf(self, place: str) -> bool:
-        """Return whether no other place's route goes through this one.
+        """Return whether the routes of other vertices never go through this one.
 
-        That is a place of a node with one link to the outside, to a place of no node.
+        Such a vertex belongs to a node and has one link to the outside, to a vertex of no node.
         """
         near = self._outside[place]
         return (
@@ -135,12 +136,12 @@ class Routes:
     def _search(self, start: str, end: str) -> _EqualRoutes:
         legs = self._inside(start, end) or self._outward(self._exits(start), self._exits(end))
         if not legs:
-            raise LookupError(f"no way leads from {start} to {end}")
+            raise LookupError(f"no route leads from {start} to {end}")
         equal = self._known[start, end] = _EqualRoutes(crc32(f"{start} {end}".encode()), legs)
         return equal
 
     def _inside(self, start: str, end: str) -> list[tuple[_Part, ...]]:
-        """Return the legs within one node; a route that can stay inside does not leave it."""
+        """Return the legs within one node. A route that can stay inside does not leave the node."""
         node = self._node_of(start)
         if node is None or node != self._node_of(end):
             return []
@@ -174,7 +175,7 @@ class Routes:
         return legs
 
     def _exits(self, place: str) -> list[EqualPaths]:
-        """Return the paths from a place to where routes of other nodes may pass, shortest first."""
+        """Return the paths from a vertex to the possible exits of its node, shortest first."""
         known = self._known_exits.get(place)
         if known is None:
             known = self._known_exits[place] = sorted(
@@ -202,7 +203,7 @@ class Routes:
 
 
 def _in(node: str, paths: _Part) -> _Part:
-    """Return the same paths with the name of the node in front of each place."""
+    """Return the paths with the name of the node in front of each vertex."""
     return tuple(tuple(node + place for place in path) for path in paths)
 
 

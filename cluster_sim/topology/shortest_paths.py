@@ -1,4 +1,4 @@
-"""Best paths between two places of a graph: fewest hops, then the widest, then the quickest."""
+"""Best paths between two vertices: fewest hops, then highest bandwidth, then lowest latency."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ import networkx as nx
 from cluster_sim.hardware.network import Link
 
 _MOST = 256
-"""Number of equally good paths that are kept: more than any switch has ports to the next tier."""
+"""Maximum number of equally good paths that are kept, which is more than any switch has ports to
+the next tier."""
 _PER_S = 1e12
-"""Latencies are compared in whole picoseconds, so that sums in another order are equal."""
+"""Resolution of latencies. They are compared in whole picoseconds, so that the order of a sum does
+not matter."""
 
 _Quality = tuple[float, int]
-"""Bandwidth of the narrowest link, negative, and latency [ps]; a smaller one is better."""
+"""Negative bandwidth of the narrowest link, and latency [ps]. A smaller quality is better."""
 
 
 @dataclass(frozen=True, slots=True)
 class EqualPaths:
-    """Equally good paths between two places."""
+    """Equally good paths between two vertices."""
 
     hops: int
     bytes_per_s: float
     """Bandwidth of the narrowest link [B/s]; infinite without one."""
     latency_ps: int
     paths: tuple[tuple[str, ...], ...]
-    """Places of each path, both ends included."""
+    """Vertices of each path, both ends included."""
 
     def then(self, link: Link, place: str) -> EqualPaths:
-        """Return all paths one link longer, to `place`."""
+        """Return all paths, one link longer, to `place`."""
         paths = tuple((*path, place) for path in self.paths)
         return EqualPaths(
             self.hops + 1,
@@ -44,7 +46,7 @@ class EqualPaths:
 
 
 class ShortestPaths:
-    """Best paths of a graph whose edges have a `link`; each pair of places is searched once.
+    """Best paths of a graph whose edges have a `link`. Each pair of vertices is searched once.
 
     Parameters
     ----------
@@ -65,7 +67,7 @@ class ShortestPaths:
         self._known_depths: dict[str, dict[str, int]] = {}
 
     def between(self, start: str, end: str) -> EqualPaths | None:
-        """Return the best paths, 256 at most; None where there is none."""
+        """Return the best paths, at most 256; None if there is no path."""
         try:
             return self._known[start, end]
         except KeyError:
@@ -78,7 +80,7 @@ class ShortestPaths:
         depth, hops = self._depths(start), 0
         if end in depth:
             hops = depth[end]
-        elif (only := self._only(end)) in depth:  # a device passes on what goes to its memory
+        elif (only := self._only(end)) in depth:  # a device forwards the traffic of its memory
             hops = depth[only] + 1
         else:
             return None
@@ -89,12 +91,12 @@ class ShortestPaths:
         return EqualPaths(hops, -narrow, latency_ps, paths)
 
     def _only(self, place: str) -> str:
-        """Return the only neighbour of a place, or else the place itself."""
+        """Return the only neighbour of a vertex, or else the vertex itself."""
         near = self._near[place]
         return near[0] if len(near) == 1 else place
 
     def _depths(self, start: str) -> dict[str, int]:
-        """Return the hops from `start` to every place that no device would have to pass on to."""
+        """Return the hops from `start` to every vertex that is reachable without forwarding devices."""
         known = self._known_depths.get(start)
         if known is not None:
             return known
@@ -116,11 +118,11 @@ class ShortestPaths:
     ) -> tuple[dict[str, list[str]], _Quality]:
         """Walk back from `end` over shortest paths, level by level.
 
-        Return the next places on the best paths from each place, and the quality of the best paths
-        from `start`.
+        Return the next vertices on the best paths from each vertex, and the quality of the best
+        paths from `start`.
         """
         depth = self._depths(start)
-        best: dict[str, _Quality] = {end: (-inf, 0)}  # from each place to `end`
+        best: dict[str, _Quality] = {end: (-inf, 0)}  # from each vertex to `end`
         following: dict[str, list[str]] = {}
         level = [end]
         for hop in range(hops - 1, -1, -1):

@@ -24,7 +24,20 @@ def lengths(
 ) -> Iterator[tuple[int, int]]:
     """Yield (prompt, output) tokens of each request, indefinitely.
 
-    `spearman` is the rank correlation of prompt and output; None if they are independent.
+    Parameters
+    ----------
+    prompt, output
+        Distributions of the lengths [tokens].
+    seed
+        Seed of the scenario.
+    spearman
+        Rank correlation of prompt and output; None if they are independent.
+
+    Examples
+    --------
+    >>> from cluster_sim.workload.lengths import Fixed
+    >>> next(lengths(Fixed(tokens=100), Fixed(tokens=20), seed=1))
+    (100, 20)
     """
     return chain.from_iterable(
         zip(*(column.tolist() for column in columns), strict=True)
@@ -35,7 +48,10 @@ def lengths(
 def length_pieces(
     prompt: Lengths, output: Lengths, seed: int, spearman: float | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield columns of prompt and output tokens, `AT_A_TIME` rows each, indefinitely."""
+    """Yield columns of prompt and output tokens, `AT_A_TIME` rows each, indefinitely.
+
+    The rows and the parameters are those of `lengths`.
+    """
     prompt_rng, output_rng, order_rng = (
         stream(seed, name) for name in ("prompt_tokens", "output_tokens", "length_correlation")
     )
@@ -53,8 +69,17 @@ def lengths_by_class(
 ) -> Iterator[tuple[int, int]]:
     """Yield (prompt, output) tokens of each request if classes may define lengths.
 
-    A class that defines no lengths uses `prompt` or `output`. Every class with lengths has its own
-    random stream. Each request also consumes a number of the common stream, whatever its class.
+    Every class with lengths has its own random stream. Each request also consumes a number of the
+    common stream, whatever its class.
+
+    Parameters
+    ----------
+    prompt, output
+        Distributions for classes that define no lengths [tokens]; None if every class defines them.
+    classes
+        Classes of the traffic.
+    seed
+        Seed of the scenario.
     """
     numbers = class_numbers(classes, seed)
 
@@ -92,9 +117,25 @@ def drawn(
     until_s: float,
     warmup_s: float,
 ) -> Iterator[Request]:
-    """Yield requests of an arrival process with these lengths.
+    """Yield the requests of an arrival process, in order of arrival.
 
-    The requests end at `until_s` [s], or when the process has sent its number of `requests`.
+    Parameters
+    ----------
+    arrivals
+        Arrival process; it may limit the number of requests.
+    pairs
+        Tokens of prompt and answer of each request, see `lengths`.
+    seed
+        Seed of the scenario.
+    until_s
+        Time at which the requests end [s].
+    warmup_s
+        Time before which requests do not count for the statistics [s].
+
+    Raises
+    ------
+    TypeError
+        If arrivals depend on the answers, so that only a run determines their times.
     """
     times = arrivals.times(stream(seed, "arrivals"))
     if arrivals.requests is None:
@@ -112,7 +153,26 @@ def drawn(
 def replayed(
     trace: Trace, seed: int, until_s: float, warmup_s: float, tally: Tally
 ) -> Iterator[Request]:
-    """Yield the requests of a trace until `until_s` [s]; `tally` counts the omitted rows."""
+    """Yield the requests of a trace, in order of arrival.
+
+    Parameters
+    ----------
+    trace
+        Recorded trace.
+    seed
+        Seed of the scenario, for sampling and dejittering.
+    until_s
+        Time at which the requests end [s].
+    warmup_s
+        Time before which requests do not count for the statistics [s].
+    tally
+        Counts of omitted rows, which are updated while reading.
+
+    Raises
+    ------
+    ScenarioError
+        With the line of a row that is malformed or too late, or for a trace without requests.
+    """
     for number, (arrival_s, prompt_tokens, output_tokens, pieces) in enumerate(
         trace.rows(seed, tally)
     ):

@@ -67,7 +67,21 @@ def with_preset(value: Any) -> Any:
 
     If `arrivals` names no process, or the preset's process, it changes single keys of the preset's
     arrivals; otherwise it replaces them.
-    Raises ValueError if the catalog has no such preset.
+
+    Parameters
+    ----------
+    value
+        Value of `workload` in a scenario; anything but a mapping with `preset` is returned unchanged.
+
+    Returns
+    -------
+    Any
+        Mapping without the key `preset`.
+
+    Raises
+    ------
+    ValueError
+        If the catalog has no such preset.
     """
     if not isinstance(value, dict) or "preset" not in value:
         return value

@@ -17,19 +17,47 @@ same numbers."""
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
-    """Return the generator of the stream `name`.
+    """Return the random generator of a named stream.
 
-    The generator depends on seed and name only, not on the other streams or their order.
+    The generator depends on seed and name only, not on other streams or the order of calls.
+
+    Parameters
+    ----------
+    seed
+        Seed of the scenario.
+    name
+        Name of the stream, such as "arrivals".
+
+    Examples
+    --------
+    >>> stream(7, "arrivals").random() == stream(7, "arrivals").random()
+    True
     """
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(crc32(name.encode()),)))
 
 
 def numbered(seed: int, name: str) -> Callable[[int, int], np.random.Generator]:
-    """Return a function of two numbers that returns their generator of the stream `name`.
+    """Return a function that returns the random generator of two numbers, such as a request's.
 
-    The order of calls does not matter. All calls share one generator, which is repositioned by key
-    and counter (Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011): a generator
-    must not be used any more after the next call.
+    The order of calls does not matter. All calls share one generator, which is repositioned: a
+    generator must not be used any more after the next call.
+
+    Parameters
+    ----------
+    seed
+        Seed of the scenario.
+    name
+        Name of the stream.
+
+    Source: Salmon et al., Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011 (key and counter of
+    Philox).
+
+    Examples
+    --------
+    >>> at = numbered(7, "example")
+    >>> first = at(3, 0).random()
+    >>> at(4, 0).random() == first, at(3, 0).random() == first
+    (False, True)
     """
     key = np.random.SeedSequence(seed, spawn_key=(crc32(name.encode()),)).generate_state(
         1, np.uint64

@@ -127,7 +127,7 @@ class ArrivalStatistics:
     """Rate, burstiness and peaks of arrivals; a value is None if there are too few arrivals."""
 
     requests: int
-    """Number of requests, all of which are sent at time zero."""
+    """Number of requests."""
     span_s: float
     """Time from the first to the last arrival [s]."""
     rate_per_s: float | None
@@ -176,7 +176,11 @@ class LengthStatistics:
 
 
 def of_lengths(tokens: np.ndarray) -> LengthStatistics:
-    """Return the statistics of a column of lengths [tokens], which has at least one row."""
+    """Return the statistics of a column of lengths [tokens], which has at least one row.
+
+    >>> of_lengths(np.array([10, 20, 60])).quantiles[0.5]
+    20.0
+    """
     return LengthStatistics(
         float(np.mean(tokens)),
         int(np.max(tokens)),
@@ -185,10 +189,20 @@ def of_lengths(tokens: np.ndarray) -> LengthStatistics:
 
 
 def rank_correlation(prompts: np.ndarray, outputs: np.ndarray) -> float | None:
-    """Return Spearman's rank correlation of prompt and output lengths [tokens].
+    """Return Spearman's rank correlation of prompt and output lengths.
 
-    Equal values share their mean rank. The result is None if a column is constant.
+    Parameters
+    ----------
+    prompts, outputs
+        Lengths of the prompts and answers, one row per request [tokens].
 
+    Returns
+    -------
+    float or None
+        Correlation from -1 to 1; equal values share their mean rank. None if a column is constant.
+
+    Examples
+    --------
     >>> round(rank_correlation(np.array([10, 20, 30]), np.array([5, 6, 100])), 9)
     1.0
     """
@@ -243,10 +257,21 @@ class PrefixReuse:
 
 
 def reuse(prompts: Iterable[AskedPrompt]) -> PrefixReuse:
-    """Return the reuse of prompts, in the order in which they arrive.
+    """Return the share of prompts that a prefix cache of unlimited capacity would reuse.
 
-    A later prompt may contain an earlier answer, which counts as a piece of the earlier request.
+    Parameters
+    ----------
+    prompts
+        Prompts in order of arrival. A later prompt may contain an earlier answer, which counts as a
+        piece of the earlier request.
 
+    Returns
+    -------
+    PrefixReuse
+        Numbers of pieces and tokens, in total and reused.
+
+    Examples
+    --------
     >>> first = AskedPrompt(100, ((1, 64), (2, 36)), None)
     >>> second = AskedPrompt(100, ((1, 64), (3, 36)), None)
     >>> reuse([first, second]).seen_tokens

@@ -226,7 +226,7 @@ def test_check_says_so_once_for_each_variant_and_reads_the_trace_once(
     code, out, err = call(capsys, "check", path)
     assert (code, out) == (0, f"{path}: OK (small, large)\n")
     assert [line for line in err.splitlines() if "no kernels were measured" not in line] == [
-        f"warning: {tmp_path}/t.jsonl: 1 of 9 rows have no prompt or no answer and are left out",
+        f"warning: {tmp_path}/t.jsonl: 1 of 9 rows are omitted: they have no prompt or no answer",
         "warning: t/small: trace: 2 of 8 requests (25.00 %) exceed the context of tiny, 4,096 tokens and 4 of 8 "
         "requests (50.00 %) exceed the KV cache capacity of every replica, 368 tokens; they are rejected; "
         "the longest has 5,000 prompt and 5 output tokens",

@@ -200,7 +200,7 @@ def test_notes_on_a_file_appear_once(tmp_path: Path, capsys: pytest.CaptureFixtu
     for command in (["workload", "show"], ["check"], ["run", "--out", str(tmp_path / "out")]):
         code, _, err = call(capsys, *command, path)
         assert code == 0, err
-        assert err.count("1 of 7 rows have no prompt or no answer and are left out") == 1
+        assert err.count("1 of 7 rows are omitted: they have no prompt or no answer") == 1
 
 
 def test_a_fit_of_sessions_says_what_it_leaves_out(

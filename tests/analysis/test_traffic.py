@@ -107,7 +107,7 @@ def test_clients_that_wait_ask_again_when_an_assumed_answer_has_come(tmp_path: P
     }
     traffic = of_scenario(scenario(tmp_path, closed, duration="7 s"), 5.0)
     assert traffic.arrival_s.tolist() == [0.0, 0.0, 3.0, 3.0, 6.0, 6.0]
-    assert traffic.notes == ["requests wait for answers: 5 tokens a second are assumed"]
+    assert traffic.notes == ["requests wait for answers: 5 tokens per second are assumed"]
 
 
 def test_sessions_ask_again_when_an_assumed_answer_has_come(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_sessions_ask_again_when_an_assumed_answer_has_come(tmp_path: Path) -> N
 def test_classes_have_no_correlation(tmp_path: Path) -> None:
     with pytest.raises(
         ScenarioError,
-        match=r"workload\.length_correlation: lengths of classes are drawn independently; expected either this or 'classes'",
+        match=r"workload\.length_correlation: lengths of classes are drawn independently; expected either 'length_correlation' or 'classes'",
     ):
         scenario(tmp_path, OPEN | {"classes": CLASSES})
 
@@ -252,11 +252,11 @@ def test_a_table_with_an_empty_piece_is_refused(tmp_path: Path) -> None:
 
 def test_what_a_file_does_not_hold_is_said(tmp_path: Path) -> None:
     lines, table = tmp_path / "x.jsonl", tmp_path / "x.parquet"
-    assert "nothing below 512 tokens" in "".join(losses(shared(300, prompt=700), lines))
+    assert "no part below 512 tokens" in "".join(losses(shared(300, prompt=700), lines))
     assert not list(losses(shared(300, prompt=700), table))
     assert not list(losses(shared(512, 512, 9, prompt=1033), lines))
     talks = of_scenario(scenario(tmp_path, {"sessions": PLAIN}), 5.0)
-    assert "wait for answers is not kept" in "".join(losses(talks, table))
+    assert "turns of sessions wait for answers" in "".join(losses(talks, table))
 
 
 # --- fitted
@@ -323,7 +323,7 @@ def test_what_is_proposed_is_a_workload_with_the_lengths_of_the_trace() -> None:
 def test_there_is_nothing_to_fit_in_a_few_requests() -> None:
     with pytest.raises(
         ScenarioError,
-        match=r"drawn: has \d requests over .* s; expected at least 50, not all at once",
+        match=r"drawn: has \d requests over .* s; expected at least 50 requests at different times",
     ):
         propose(drawn(Poisson.model_validate({"rate": "1 /s"}), 5.0))
     with pytest.raises(ScenarioError, match="has 99 requests over 0 s"):
@@ -363,7 +363,7 @@ def test_the_command_tells_the_statistics_of_a_trace(
     assert told["cv"] == approx(
         gap_cv(of_trace(Trace.model_validate({"path": str(trace)}), "t").arrival_s)
     )
-    assert "t.csv: 1 of" in err and "rows have no prompt or no answer and are left out" in err
+    assert "t.csv: 1 of" in err and "rows are omitted: they have no prompt or no answer" in err
     assert "dispersion at 10 s" in call(capsys, "workload", trace)[1]
 
 
@@ -374,7 +374,7 @@ def test_the_command_draws_and_writes(trace: Path, capsys: pytest.CaptureFixture
     assert Path("r.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads(Path("r.jsonl").read_text().splitlines()[0])["input_length"] > 0
     assert call(capsys, "workload", trace, "--out", "r.txt")[2].endswith(
-        "r.txt: '.txt' is no format of requests; expected .parquet or .jsonl\n"
+        "r.txt: '.txt' is not a format of requests; expected .parquet or .jsonl\n"
     )
 
 
@@ -404,7 +404,7 @@ def test_the_command_proposes_a_workload_that_a_scenario_can_take(
     [
         ("nowhere.csv", "cannot be read: no such file or folder"),
         ("fit", "fit: expected a trace, or a scenario file, for which"),
-        ("odd.csv", ":1: is of no known format"),
+        ("odd.csv", ":1: has no known format"),
     ],
 )
 def test_what_is_no_trace_is_told(

@@ -92,7 +92,7 @@ def test_known_constants_are_found_again_and_the_file_is_a_device(
 @pytest.mark.parametrize(
     ("text", "arguments", "said"),
     [
-        ("", ["--device", "b200-sxm"], "is no table of kernels"),
+        ("", ["--device", "b200-sxm"], "is not a table of kernels"),
         ("m,n\n1,2\n", ["--device", "b200-sxm"], "has no column op, batch_size"),
         (
             "op,ranks,size_bytes\nall_reduce,2,1\n",
@@ -112,7 +112,7 @@ def test_known_constants_are_found_again_and_the_file_is_a_device(
         (
             "gemm_dtype,m,n,k,latency_ms\nfp8,1,2,3,0.0\n",
             ["--device", "b200-sxm"],
-            "holds no kernels with a time above 0",
+            "got no kernels with a time above 0",
         ),
         (
             "gemm_dtype,m,n,k,latency_ms\nfp8,1,2,3,0.5\n",
@@ -132,7 +132,7 @@ def test_known_constants_are_found_again_and_the_file_is_a_device(
         (
             "gemm_dtype,m,n,k,latency_ms,system\nfp8,1,2,3,0.5,a\nfp8,1,2,3,0.5,b\n",
             ["--device", "b200-sxm"],
-            "holds kernels of a, b; name one with --system",
+            "has kernels of a, b; choose one with --system",
         ),
         (
             "gemm_dtype,m,n,k,latency_ms\nfp8,1,2,3,0.5\n",

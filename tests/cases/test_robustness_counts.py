@@ -7,7 +7,7 @@ import pytest
 from tests.cases import robustness_case
 from tests.commands import call
 
-WHY = "expected at most 200,000: each device has states, routes and rows of its own in memory"
+WHY = "expected at most 200,000: each device has its own states, routes and rows in memory"
 
 
 def test_22_billion_wafers_of_a_replica_are_refused(capsys: pytest.CaptureFixture[str]):

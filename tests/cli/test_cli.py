@@ -198,7 +198,7 @@ def test_rows_of_a_trace_that_are_left_out_are_counted_by_check_and_by_run(
         code, _, err = call(capsys, command, scenario)
         assert code == 0
         # once for both variants, which replay the same file
-        assert err.count("1 of 3 rows have no prompt or no answer and are left out") == 1
+        assert err.count("1 of 3 rows are omitted: they have no prompt or no answer") == 1
 
 
 def test_a_trace_with_a_bad_row_exits_2_with_its_line_from_check_and_from_run(
@@ -250,7 +250,7 @@ def test_a_folder_that_is_no_run_folder_is_never_overwritten(
     (precious / "thesis.txt").write_text("years of work")
     code, _, err = call(capsys, "run", scenario, "--out", "precious")
     assert code == 2
-    assert "precious/b200: is there already and is no run folder" in err
+    assert "precious/b200: already exists and is not a run folder" in err
     assert (precious / "thesis.txt").read_text() == "years of work"
 
 
@@ -321,7 +321,7 @@ def test_explain_prints_the_usual_paths_and_any_other_hop_by_hop(
     code, _, err = call(
         capsys, "explain", scenario, "--variant", "b200", "--path", "front_dor", "b200/0/device1"
     )
-    assert (code, err) == (2, "--path: no place 'front_dor'; did you mean 'front_door'?\n")
+    assert (code, err) == (2, "--path: got 'front_dor'; did you mean 'front_door'?\n")
 
 
 @pytest.mark.slow
@@ -345,7 +345,7 @@ def test_plot_draws_every_figure_and_names_them(
             "plot: no figure 'latency_cfd'; did you mean 'latency_cdf'?",
         ),
         (["plot", "timeline"], "plot: expected at least one run folder"),
-        (["plot", "timeline", "nowhere"], "nowhere: is no run folder (no manifest.json in it)"),
+        (["plot", "timeline", "nowhere"], "nowhere: is not a run folder: it has no manifest.json"),
         (["catalog", "dgx-b20"], "catalog: no entry 'dgx-b20'; did you mean 'dgx-b200'?"),
         (
             ["run", "small.yaml", "--variant", "cs4"],
@@ -410,7 +410,7 @@ def test_estimates_in_place_of_measured_kernels_are_warned_of(
     assert code == 0
     assert (
         err.count(
-            "warning: AMD MI300X: no kernels were measured; its step times are a roofline of the data sheet"
+            "warning: AMD MI300X: no kernels were measured. Its step times are a roofline of the data sheet"
         )
         == 1
     )

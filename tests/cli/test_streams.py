@@ -168,7 +168,7 @@ class CtrlC:
         ("capacity {file} --workers 0", "interrupted: nothing was saved"),
         (
             "sweep {file} --workers 0 --out out",
-            "interrupted: 1 points are kept in out; the same command goes on from there",
+            "interrupted: 1 points are kept in out; run the same command again to continue",
         ),
     ],
 )

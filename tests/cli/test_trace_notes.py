@@ -14,7 +14,7 @@ from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 
 NOTES = (
     "burst.csv: not used: Model, Total tokens, Log Type",
-    "burst.csv: 4 of 40 rows are failures (no answer) and left out",
+    "burst.csv: 4 of 40 rows are omitted: they are failures without an answer",
 )
 
 
@@ -67,7 +67,7 @@ def test_a_sweep_says_once_how_it_reads_a_trace(
     code, _, err = call(capsys, "sweep", path, "--out", tmp_path / "out", "--workers", 0)
     assert code == 0, err
     assert [err.count(note) for note in NOTES] == [1, 1]
-    assert "one and the same run" not in err
+    assert "all replications are identical" not in err
 
 
 def test_claims_say_how_a_trace_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,7 +102,7 @@ def test_replications_of_a_trace_are_said_to_be_one_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Half of the rows, drawn anew on every seed, make runs that differ."""
-    same = "all replications are one and the same run, so that intervals have no width: a trace is the same on every seed"
+    same = "all replications are identical, so intervals have no width: the trace is the same on every seed"
     path = study(tmp_path, sweep={"axes": [{"workload.trace.speedup": [1]}], "replications": 2})
     for number, settings in enumerate(([], ["--set", "workload.trace.sample=0.5"])):
         compared = ("compare", path, "--replications", 2, "--workers", 0, *settings)
@@ -117,7 +117,7 @@ def test_capacity_says_how_to_ask_a_trace(
     code, _, err = call(capsys, "capacity", study(tmp_path), "--workers", 0)
     assert code == 2
     assert err.count("noted.yaml") == 1
-    assert "replays a trace, which has one rate; workload.trace.speedup changes it" in err
+    assert "replays a trace, which has a fixed rate; sweep over its speed instead" in err
 
 
 def test_check_takes_other_values_and_variants_as_run_does(
@@ -165,7 +165,7 @@ def test_a_sample_that_leaves_nothing_is_refused_in_one_line(
     assert code == 2, err
     noun = "sessions" if session and command != "workload show" else "requests"
     *notes, last = err.splitlines()
-    assert "few.csv: got sample: 1e-06, which leaves none of its" in last
+    assert "few.csv: got sample: 1e-06, which keeps no" in last
     assert last.endswith(f"{noun}; expected a larger share")
     assert all(note.startswith("warning: ") for note in notes)
 

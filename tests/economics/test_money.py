@@ -379,9 +379,12 @@ def test_sessions_that_have_ended_share_the_cost(tmp_path: Path) -> None:
         ),
         (
             PLAIN | {"support": {"value": 0.2, "range": [0.01, 0.1]}},
-            "cluster.pools[0].prices.support: got 0.2; expected it within its range, 0.01 to 0.1",
+            "cluster.pools[0].prices.support: got 0.2; expected a value within the range, 0.01 to 0.1",
         ),
-        (PLAIN | {"support": {"low": 0.2}}, "expected a figure, or {value: …, range: [low, high]}"),
+        (
+            PLAIN | {"support": {"low": 0.2}},
+            "expected a figure, or a mapping {value: …, range: [low, high]}",
+        ),
         (
             PLAIN | {"basis": "leased"},
             "cluster.pools[0].prices.basis: no basis 'leased'; known: committed, owned, rented",

@@ -793,16 +793,16 @@ def test_a_measured_file_brings_its_own_metrics_and_percentiles(
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "m.json:1: is no JSON: expecting value"),
-        ('{"a": 1,\n"b"}', "m.json:2: is no JSON: "),
-        ("[1]", "m.json: is no JSON object"),
+        ("", "m.json:1: is not valid JSON: expecting value"),
+        ('{"a": 1,\n"b"}', "m.json:2: is not valid JSON: "),
+        ("[1]", "m.json: is not a JSON object"),
         ("[" * 100_000, "m.json: is nested too deeply"),
         ('{"a": ' + "9" * 5000 + "}", "m.json: holds a number that is too long"),
         (
             '{"a": 1}',
-            "m.json: is neither a result of vllm bench serve nor a profile_export_aiperf.json",
+            "m.json: is not a known result; expected a result of vllm bench serve, or profile_export_aiperf.json",
         ),
-        ('{"a": 1}\n{"a": 2}\n', "m.json: holds 2 results; expected a file of one"),
+        ('{"a": 1}\n{"a": 2}\n', "m.json: has 2 results; expected one result: split the file"),
     ],
 )
 def test_a_file_that_is_none_of_a_clients_is_told_so(
@@ -877,12 +877,12 @@ def test_faults_of_exports_are_told_in_a_sentence(
     scenario: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, _, err = call(capsys, "run", scenario, "--export", "vlm")
-    assert (code, err) == (2, "vlm: is no format of a benchmark client; did you mean 'vllm'?\n")
+    assert (code, err) == (2, "vlm: is not a format of a benchmark client; did you mean 'vllm'?\n")
     assert not Path("runs").exists()
     assert call(capsys, "export", "none", "--format", "vllm") == (
         2,
         "",
-        "none: is no run folder (no manifest.json in it)\n",
+        "none: is not a run folder: it has no manifest.json\n",
     )
     assert call(capsys, "run", scenario, "--variant", "b200", "--out", "out")[0] == 0
     Path("taken").write_text("")

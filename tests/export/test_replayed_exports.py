@@ -138,7 +138,7 @@ def test_logs_of_mlperf_are_refused_by_name(light: Results, tmp_path: Path) -> N
         with pytest.raises(ScenarioError) as told:
             find_trace(path)
         assert str(told.value) == (
-            f"{path}: is a log of MLPerf's LoadGen, which holds figures of the whole run and no single requests; expected an export of vllm, aiperf or guidellm"
+            f"{path}: is a log of MLPerf's LoadGen, which has figures of the whole run but no single requests; expected an export of vllm, aiperf or guidellm"
         )
 
 
@@ -147,7 +147,7 @@ def test_a_summary_of_aiperf_points_to_its_records(
     name: str, light: Results, tmp_path: Path
 ) -> None:
     clients.export(light, "aiperf", tmp_path)
-    with pytest.raises(ScenarioError, match=r"expected profile_export\.jsonl beside it"):
+    with pytest.raises(ScenarioError, match=r"expected profile_export\.jsonl in the same folder"):
         find_trace(tmp_path / name)
 
 

@@ -228,7 +228,7 @@ def test_kv_on_its_way_is_a_slice_for_each_hand_over_and_fills_its_links(tmp_pat
     results = saved(asked, tmp_path / "run")
     drawn = read(trace.write(tmp_path / "run", tmp_path / "x"))
     sent = drawn.of("transfer")
-    handed_over = [one for one in drawn.of("event") if one.name == "handed over"]
+    handed_over = [one for one in drawn.of("event") if one.name == "KV arrived"]
     assert (
         len(sent) == len(handed_over) == results.events["what"].to_pylist().count("handed_over") > 0
     )
@@ -383,7 +383,7 @@ def test_faults_of_a_trace_are_told_in_a_sentence(
     assert call(capsys, "trace", "out") == (
         2,
         "",
-        "out: is no run folder (no manifest.json in it)\n",
+        "out: is not a run folder: it has no manifest.json\n",
     )
     code, _, err = call(capsys, "trace", "out/b200", "-o", "none/x")
     assert code == 2 and err == "none/x: cannot be written: No such file or directory\n"
@@ -415,7 +415,7 @@ def test_a_run_without_requests_has_a_trace(tmp_path: Path) -> None:
 
 
 def test_an_error_names_what_is_wrong_with_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match="is no run folder"):
+    with pytest.raises(ScenarioError, match="is not a run folder"):
         trace.write(tmp_path, tmp_path / "x")
 
 

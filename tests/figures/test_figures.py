@@ -210,7 +210,7 @@ def test_a_topology_is_coloured_by_the_links_table_and_names_the_busiest_link(
 def test_a_topology_in_which_nothing_moved_shows_what_links_can_carry(both: list[Results]) -> None:
     still = replace(both[0], devices=both[0].devices.slice(0, 0))
     figure = figures.draw("topology", still)
-    assert "nothing has moved" in figure.get_suptitle()
+    assert "no bytes moved" in figure.get_suptitle()
     assert "[GB/s]" in figure.axes[-1].get_xlabel()
 
 
@@ -330,7 +330,7 @@ def test_rates_of_every_scale_add_up_to_the_requests_and_poisson_has_dispersion_
 
 def test_traffic_that_is_all_at_once_is_drawn() -> None:
     figure = of_traffic({"offline": np.zeros(100), "none": np.zeros(0)})
-    assert "all requests arrive at once" in texts(figure)
+    assert "all requests arrive at the same time" in texts(figure)
     assert "no requests" in texts(of_traffic({"none": np.zeros(0)}))
 
 
@@ -510,7 +510,7 @@ def test_many_nodes_are_stacked_by_pool_and_unknown_power_is_said(both: list[Res
     silent = pool.model_copy(update={"node": pool.node.model_copy(update={"device": device})})
     cluster = cluster.model_copy(update={"pools": (silent,)})
     unknown = replace(both[0], scenario=both[0].scenario.model_copy(update={"cluster": cluster}))
-    assert "do not say what they draw" in texts(figures.draw("power", unknown))
+    assert "power of this run's devices is not known" in texts(figures.draw("power", unknown))
 
 
 @pytest.fixture(scope="module")
@@ -589,12 +589,12 @@ def test_the_figures_of_heat_show_the_hottest_device_and_where_it_stands(
     """Of runs that say nothing of the inlet they say so; of one in hot air they show what
     throttled.
     """
-    assert "nothing is said of the site's inlet" in texts(figures.draw("throttle_map", both))
-    assert "nothing is said of the site's inlet" in texts(figures.draw("thermal", both))
+    assert "temperatures are not simulated" in texts(figures.draw("throttle_map", both))
+    assert "temperatures are not simulated" in texts(figures.draw("thermal", both))
     site = Site.model_validate({"inlet": "25 degC"})
     warm = simulate(both[0].scenario.model_copy(update={"site": site}))
     figure = figures.draw("thermal", warm)
-    assert "Hottest device: h100 0/device" in texts(figure)
+    assert "Hottest device, highest die temperature: h100 0/device" in texts(figure)
     highest_c = max(float(np.max(die_c)) for _, die_c in curves(figure.axes[0]))
     assert highest_c == pytest.approx(warm.summary()["max_die_c"])
     assert "of 2 devices throttled" in texts(figures.draw("throttle_map", warm))

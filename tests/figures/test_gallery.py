@@ -197,7 +197,7 @@ def test_each_replica_has_its_line_of_kv_and_each_preemption_its_mark(
         deployment.replica_count * deployment.kv_tokens
         for deployment in runs["tight"].fleet.deployments
     )
-    assert f"room for {room:,} tokens".replace(",", " ") in second.get_title("left")
+    assert f"capacity {room:,} tokens".replace(",", " ") in second.get_title("left")
 
 
 def test_a_kv_cache_of_many_replicas_is_a_band(runs: dict[str, Results]) -> None:

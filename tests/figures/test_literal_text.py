@@ -8,6 +8,7 @@ from xml.dom import minidom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
@@ -52,6 +53,21 @@ def test_any_text_is_drawn_without_being_read(text: str) -> None:
     assert shown.count(visible(text)) >= 4 and f"x{visible(text)}" in shown
     with all_letters(figure):
         figure.canvas.draw()
+
+
+def test_ticks_of_logarithmic_axes_are_plain_numbers() -> None:
+    """Matplotlib writes them as formulas, which would be shown with their dollar signs."""
+    figure = Figure(figsize=(4, 3))
+    panel = figure.subplots()
+    panel.plot([1, 1000], [1, 1000])
+    panel.set_xscale("log")
+    image = panel.imshow([[1, 1000]], norm=LogNorm(1, 1000))
+    bar = figure.colorbar(image)
+    draw_literally(figure)
+    figure.canvas.draw()
+    ticks = [text.get_text() for text in (*panel.get_xticklabels(), *bar.ax.get_yticklabels())]
+    assert "100" in ticks
+    assert not any("$" in text for text in ticks)
 
 
 @pytest.mark.slow

@@ -87,9 +87,9 @@ def test_each_variant_has_a_line_of_means_and_a_band_over_replications(tmp_path:
         "TPOT p99 [ms]",
     )
     said = " ".join(texts(figure).split())
-    assert "slow doubles beyond 2; fast doubles beyond 2" in said
+    assert "slow doubles beyond 2 /s; fast doubles beyond 2 /s" in said
     assert "slow never doubles" in said
-    assert "means of 3 replications, bands from the least to the greatest" in said
+    assert "means of 3 replications, bands from minimum to maximum" in said
 
 
 def test_other_axes_have_a_row_of_panels_each_and_where_leaves_one(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_points_that_failed_or_finished_nothing_leave_a_gap(tmp_path: Path) -> N
     rows = [row | {"p99_ttft_ms": None} if row["variant"] == "slow" else row for row in rows]
     figure = figures.draw_study("rate_latency", folder(tmp_path, rows))
     assert [list(line.get_xdata()) for line in figure.axes[0].lines] == [[1.0, 2.0, 4.0]]
-    assert "slow: nothing finished" in texts(figure)
+    assert "slow: no request finished" in texts(figure)
 
 
 def test_a_heatmap_has_the_mean_in_each_cell_and_none_where_nothing_is_known(
@@ -212,7 +212,7 @@ def test_the_widest_bar_of_a_tornado_is_on_top_and_an_end_out_of_reach_has_none(
     ]
     assert panel.get_ylim() == (1.5, -0.5)
     assert panel.get_xlabel() == "TTFT p95 [ms]"
-    assert "TTFT p95 is 100 ms; it hangs most on a, which moves it by 30 %" in texts(figure)
+    assert "TTFT p95 is 100 ms; largest effect: a, which changes it by 30 %" in texts(figure)
 
 
 def trial(
@@ -233,12 +233,14 @@ def trial(
         "good": margin >= 0,
         "answer": front,
         "front": front,
+        "status": "done",
+        "reason": "",
     }
 
 
 @pytest.mark.parametrize(
     ("usd", "label", "cost"),
-    [(None, "nodes for each request/s", 0.2), (98.0, "cost [USD/h for each request/s]", 9.8)],
+    [(None, "nodes per request/s", 0.2), (98.0, "cost [USD/h per request/s]", 9.8)],
 )
 def test_the_front_is_ringed_and_costs_are_dollars_where_they_are_known(
     tmp_path: Path, usd: float | None, label: str, cost: float
@@ -257,8 +259,9 @@ def test_the_front_is_ringed_and_costs_are_dollars_where_they_are_known(
     assert ring.get_xydata().tolist() == [approx([cost, 200.0])]  # type: ignore[union-attr]
     assert list(limit.get_ydata()) == approx([500.0, 500.0])
     assert (panel.get_xlabel(), panel.get_ylabel()) == (label, "TTFT [ms]")
+    assert str(panel.lines[0].get_label()) == "a"  # named by its options alone
     for text in (
-        "3 trials; 1 more answer too few; SLO 500 ms",
+        "3 trials; 1 more leave too many requests unanswered; SLO 500 ms",
         "The cheapest within the SLO is a",
         "with TTFT 200 ms",
     ):
@@ -281,7 +284,7 @@ def test_the_front_is_ringed_and_costs_are_dollars_where_they_are_known(
         (["rate_latency", ".", "--where", "variant"], "--where variant: expected COLUMN=VALUE"),
         (
             ["rate_latency", ".", "--where", "variant=quick"],
-            "--where: leaves no row; the table has variant: slow, fast",
+            "--where: no row matches; the table has variant: slow, fast",
         ),
         (
             ["rate_latency", ".", "--where", "workload.arrivals.rate_per_s=1"],
@@ -294,7 +297,7 @@ def test_the_front_is_ringed_and_costs_are_dollars_where_they_are_known(
         (["heatmap", ".", "--x", "seed"], "'seed' is no axis that varies"),
         (
             ["timeline", "x", "--where", "variant=slow"],
-            "timeline is drawn from runs; --metric, --x, --y and --where are for",
+            "timeline is drawn from runs; --metric, --x, --y and --where are only for",
         ),
     ],
 )
@@ -380,8 +383,8 @@ def test_the_break_even_map_names_the_cheapest_that_keeps_the_limit_and_by_what_
         (round(text.get_position()[0]), round(text.get_position()[1])): text.get_text()
         for text in top.texts
     }
-    assert [cells.get((0, up)) for up in range(5)] == ["alone", "alone", "x 1.5", "x 1.5", "x 3"]
-    assert [cells.get((1, up)) for up in range(5)] == [None, "alone", "alone", "alone", "alone"]
+    assert [cells.get((0, up)) for up in range(5)] == ["only", "only", "x 1.5", "x 1.5", "x 3"]
+    assert [cells.get((1, up)) for up in range(5)] == [None, "only", "only", "only", "only"]
     winners = top.images[0].get_array()
     assert winners is not None and winners[:, 0].tolist() == [1.0, 1.0, 0.0, 0.0, 0.0]
     assert [list(line.get_ydata()) for line in bottom.lines] == [[1.0], [3.0, 1.5]]

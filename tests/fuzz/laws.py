@@ -56,9 +56,9 @@ def breaches_of_a_command(code: int, errors: str, files: Sequence[str]) -> Itera
 
 
 _OF_A_WHOLE_FILE = re.compile(
-    r"cannot be read|is empty|holds (no|texts)\b|got [\d,]+ MB out of|is (a|an|packed|encrypted|Parquet|gzip|zstd|xz|bz2|zip)\b|"
-    r"is a zip of|has no (column|list|start_times|header|chunk)|holds \d+ (results|benchmarks|tables)|has (lists|errors)|"
-    r"has \d+ columns|is no (report|trace|JSON object)|got a start|is of no known format|without|nothing of which|unpack"
+    r"cannot be read|is empty|has (no requests|texts)\b|got [\d,]+ MB out of|is (a|an|packed|encrypted|Parquet|gzip|zstd|xz|bz2|zip)\b|"
+    r"is a zip of|has no (column|list|start_times|header|chunk)|has (\d+|a) (results|benchmarks|tables?)|has (lists|errors)|"
+    r"has \d+ columns|is not a (report|trace|JSON object)|got a start|has format \w+|has no known format|without|nothing of which|unpack"
 )
 """What a refusal says where no line of a trace is at fault."""
 

@@ -191,7 +191,7 @@ def test_turns_follow_as_they_were_written(tmp_path: Path, form: TalkForm) -> No
         path.write_bytes(content)
         if form.has_parents and _parent_is_late(turns):
             with pytest.raises(
-                ScenarioError, match=r":\d+: is chat \d+, which a row above follows"
+                ScenarioError, match=r":\d+: chat \d+ stands below a row that follows it"
             ):
                 talks_of(path, form)
             continue

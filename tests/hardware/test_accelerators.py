@@ -113,9 +113,9 @@ def test_a_device_without_measured_kernels_is_warned_of_and_others_are_not(tmp_p
     for name, node in NODES.items():
         warnings = list(common(tmp_path, name).warnings())
         expected = [
-            f"{node.device.name}: no kernels were measured; its step times are a roofline of the data sheet"
+            f"{node.device.name}: no kernels were measured. Its step times are a roofline of the data sheet"
         ]
-        assert [warning.partition(", and")[0] for warning in warnings] == (
+        assert [warning.partition(". The")[0] for warning in warnings] == (
             [] if node.device.measured else expected
         )
 
@@ -190,7 +190,7 @@ def test_70b_lies_on_576_lpus_in_8_bit_and_not_in_16(
     else:
         with pytest.raises(
             cluster_sim.ScenarioError,
-            match=r"0\.245 GB on each of 576 devices of 0\.230 GB, 0\.0 GB left for KV",
+            match=r"0\.245 GB on each of 576 devices of 0\.230 GB, 0\.0 GB left for the KV cache",
         ):
             common(tmp_path, "groq-rack", **data)
 
@@ -209,7 +209,7 @@ SRAM = {"capacity": "1 GB", "bandwidth": "100 GB/s"}
         (
             "8 MB",
             "32 GB",
-            "no room for KV: a device has 0.008 GB beside its memory for weights, 0.010 GB of it reserved",
+            "no memory is left for the KV cache: a device has 0.008 GB beside its memory for weights, 0.010 GB of it reserved",
         ),
     ],
 )

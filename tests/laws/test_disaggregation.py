@@ -85,7 +85,7 @@ def handed(
     **changes: Any,
 ) -> cluster_sim.Results:  # fmt: skip
     cluster = {"pools": pools(machine, feature, link), "router": {"policy": "least_work"}} | (
-        {"hand_over": plan} if plan else {}
+        {"disaggregation": plan} if plan else {}
     )
     workload = {
         "arrivals": laws.ARRIVALS[arrivals],
@@ -212,8 +212,8 @@ def no_replica_idles_while_a_request_waits(results: cluster_sim.Results) -> None
 
 def no_link_carries_more_than_it_can(results: cluster_sim.Results) -> None:
     if (
-        results.scenario.cluster.hand_over is not None
-        and results.scenario.cluster.hand_over.kv_transfer == "off"
+        results.scenario.cluster.disaggregation is not None
+        and results.scenario.cluster.disaggregation.kv_transfer == "off"
     ):
         assert not np.any(results.links["kv_bytes"].to_numpy())
         return

@@ -114,7 +114,7 @@ def test_run_report_sweep_and_capacity_agree(
         path = tmp_path / f"{number}.yaml"
         path.write_text(json.dumps(keys))
         rate_per_s = offered_per_s(cluster_sim.load_scenario(path))
-        asked = {"rate": f"{rate_per_s!r} /s", "most_nodes": 1}
+        asked = {"rate": f"{rate_per_s!r} /s", "max_nodes": 1}
         path.write_text(json.dumps(keys | {"capacity": asked}))
 
         run, first_line = of_run(path, tmp_path / f"run{number}", capsys)

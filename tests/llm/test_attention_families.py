@@ -202,7 +202,7 @@ def test_spellings_of_sparse_and_windowed_layers_are_the_same_model():
         ("deepseek_v4", {"o_groups": 5}, "o_groups: got 5; expected a divisor of 16 heads"),
         ("gemma4_text", {"num_kv_shared_layers": 2}, "num_kv_shared_layers: got 2, layers that share a KV cache"),
         ("gemma4_text", {"hidden_size_per_layer_input": 256}, "hidden_size_per_layer_input: got 256"),
-        ("gemma4_text", {"use_bidirectional_attention": "all"}, "use_bidirectional_attention: got 'all'; expected a model that decodes"),
+        ("gemma4_text", {"use_bidirectional_attention": "all"}, "use_bidirectional_attention: got 'all'; expected a model that generates tokens"),
         ("gemma4_text", {"num_experts": 8, "top_k_experts": 2, "moe_intermediate_size": 512}, "num_experts: got experts without enable_moe_block"),
     ],
 )  # fmt: skip
@@ -216,7 +216,7 @@ def test_layers_for_images_are_idle_and_the_model_says_so():
     assert [(part.layers, part.is_idle) for part in made.dense_parts] == [(4, False), (2, True)]
     assert made.idle_blocks == 4
     (note,) = made.notes or ()
-    assert note.startswith("cross_attention_layers: 2 layers attend to images alone")
+    assert note.startswith("cross_attention_layers: 2 layers only attend to images")
     changed = deepcopy(CONFIGS["mllama"])
     changed["text_config"]["cross_attention_layers"] = [1, 9]
     assert fault(changed) == "cross_attention_layers: got 9; expected layers from 0 to 5, each once"

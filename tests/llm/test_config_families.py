@@ -223,23 +223,23 @@ def test_heads_of_keys_and_values_are_those_of_the_family():
         ({"model_type": "zamba2"}, "model_type: got 'zamba2', layers with a state (Mamba, RWKV, convolutions); not simulated yet"),
         ({"model_type": "rwkv5"}, "model_type: got 'rwkv5', layers with a state (Mamba, RWKV, convolutions); not simulated yet"),
         ({"model_type": "qwen3_6"}, "model_type: got 'qwen3_6', layers of linear attention; not simulated yet"),
-        ({"model_type": "gemma3n_text"}, "model_type: got 'gemma3n_text', layers of several kinds with inputs, heads or experts of their own; not simulated yet"),
+        ({"model_type": "gemma3n_text"}, "model_type: got 'gemma3n_text', layers of several kinds that differ in inputs, heads or experts; not simulated yet"),
         ({"model_type": "longcat_flash_ngram"}, "model_type: got 'longcat_flash_ngram', two attentions per layer and experts that compute nothing; not simulated yet"),
         ({"mamba_d_state": 16, "mamba_d_conv": 4}, "mamba_d_state, mamba_d_conv: got 16, layers with a state (Mamba, RWKV, convolutions); not simulated yet"),
         ({"index_topk": 2048}, "index_topk: got 2048, sparse attention; not simulated yet"),
         ({"attention_chunk_size": 8192}, "attention_chunk_size: got 8192, attention to chunks of the context; not simulated yet"),
-        ({"num_kv_shared_layers": 20}, "num_kv_shared_layers: got 20, layers that share a KV cache or have inputs of their own; not simulated yet"),
+        ({"num_kv_shared_layers": 20}, "num_kv_shared_layers: got 20, layers that share a KV cache or have additional inputs; not simulated yet"),
         ({"attn_type_list": [0, 1] * 16}, "attn_type_list: got a list, layers of linear attention; not simulated yet"),
         ({"model_type": "kin", "v_head_dim": 64, "head_dim": 128}, "v_head_dim: got 64; expected the width of keys, 128: values of another width are not simulated yet"),
-        ({"model_type": "kin", "num_key_value_heads": [8, 4] * 16}, "num_key_value_heads: got a list of different values; expected one value: layers with widths of their own are not simulated yet"),
+        ({"model_type": "kin", "num_key_value_heads": [8, 4] * 16}, "num_key_value_heads: got a list of different values; expected one value: layers of different widths are not simulated yet"),
         ({"model_type": "kin", "num_experts": 8}, "num_experts_per_tok: is missing; expected a whole number"),
-        ({"num_experts_per_tok": 8}, "num_experts_per_tok: got 8; expected keys that are known: what these change is not simulated yet"),
-        ({"num_memory_blocks": 3}, "num_memory_blocks: got 3; expected keys that are known: what these change is not simulated yet"),
-        ({"model_type": "x", "layer_mixers": ["a"], "expert_rank": 4}, "layer_mixers, expert_rank: got a list; expected keys that are known: what these change is not simulated yet"),
-        ({"model_type": "x", "architectures": ["X"], "hidden_act": "relu2"}, "hidden_act: got 'relu2' in an unknown architecture; expected silu or a known model_type: feed-forward parts of other activations have two matrices or three"),
+        ({"num_experts_per_tok": 8}, "num_experts_per_tok: got 8; expected known keys: the effect of these is not simulated yet"),
+        ({"num_memory_blocks": 3}, "num_memory_blocks: got 3; expected known keys: the effect of these is not simulated yet"),
+        ({"model_type": "x", "layer_mixers": ["a"], "expert_rank": 4}, "layer_mixers, expert_rank: got a list; expected known keys: the effect of these is not simulated yet"),
+        ({"model_type": "x", "architectures": ["X"], "hidden_act": "relu2"}, "hidden_act: got 'relu2' in an unknown architecture; expected silu or a known model_type: with other activations a feed-forward part may have two or three matrices"),
         ({"model_type": "kin", "num_experts": 8, "num_local_experts": 16, "num_experts_per_tok": 2}, "num_local_experts and num_experts: got 16 and 8; expected one value"),
         ({"model_type": "kin", "layer_types": ["full_attention"] * 3}, "layer_types: got a list of 3; expected 32 entries, one per layer"),
-        ({"model_type": "kin", "sliding_window": 512}, "sliding_window: got 512; expected layer_types or sliding_window_pattern beside it, which say the layers that have it"),
+        ({"model_type": "kin", "sliding_window": 512}, "sliding_window: got 512; expected layer_types or sliding_window_pattern in addition, to know which layers have the window"),
         ({"torch_dtype": "float8_e4m3fn"}, "dtype: got 'float8_e4m3fn'; expected bfloat16, float16 or float32, with quantization_config for narrower weights"),
     ],
 )  # fmt: skip
@@ -261,8 +261,8 @@ def test_an_unknown_architecture_with_known_keys_is_read_with_a_warning():
     made = model(LLAMA | {"model_type": "alpaca", "architectures": ["AlpacaForCausalLM"]})
     assert made.model_copy(update={"notes": None}) == model(LLAMA)
     assert made.notes == (
-        "model_type: got 'alpaca', which is not known; the file is read as a model like Llama, since all its keys are known; "
-        "head_dim is missing and taken as hidden_size over the number of heads",
+        "model_type: got 'alpaca', which is not known; the file is read as a model like Llama, because all of its keys are known; "
+        "head_dim is missing; hidden_size divided by the number of heads is used",
     )
 
 
@@ -326,7 +326,7 @@ def test_a_model_and_the_language_model_inside_agree_on_tied_embeddings():
     with pytest.raises(ValueError, match=r".") as told:
         from_hugging_face(inside, "x")
     assert str(told.value) == (
-        "tie_word_embeddings: got true around the language model and false in it; expected one value"
+        "tie_word_embeddings: got true outside and false inside the language model; expected one value"
     )
     for nothing in ({"tie_word_embeddings": None}, {}):
         text = {key: value for key, value in LLAMA.items() if key != "tie_word_embeddings"}

@@ -137,7 +137,7 @@ def test_every_part_has_bytes_of_its_own():
     ("quantisation", "message"),
     [
         ({"quant_method": "aqlm"}, "quant_method: got 'aqlm'; expected one of auto-round, awq"),
-        ({"quant_method": "gptq", "bits": 3}, "got weights of 3 bit; expected 4 or 8"),
+        ({"quant_method": "gptq", "bits": 3}, "got weights of 3 bits; expected 4 or 8"),
         ({"quant_method": "gptq", "bits": 4, "group_size": 0}, "group_size: got 0; expected a whole number"),
         ({"quant_method": "gptq", "bits": 4, "lm_head": True}, "lm_head: got true; expected false"),
         ({"quant_method": "gptq", "bits": 4, "dynamic": {"+:.*down.*": {"bits": 8}}}, "dynamic: got a mapping"),
@@ -151,14 +151,14 @@ def test_every_part_has_bytes_of_its_own():
             "split parts of the model",
         ),
         ({"quant_method": "compressed-tensors"}, "config_groups: is missing"),
-        (groups(num_bits=4, type="float", group_size=64), "got floating-point weights of 4 bit in groups of 64"),
+        (groups(num_bits=4, type="float", group_size=64), "got floating-point weights of 4 bits in groups of 64"),
         (groups(num_bits=8, type="float") | {"sparsity_config": {"format": "sparse-24-bitmask"}}, "sparsity_config: got 'sparse-24-bitmask'; expected dense"),
         (groups(num_bits=8, type="float") | {"ignore": "lm_head"}, "ignore: got 'lm_head'; expected a list of module names"),
         (groups(num_bits=8, type="float") | {"ignore": ["re:("]}, "got '('; expected a regular expression"),
         (groups(num_bits=8, type="float") | {"ignore": ["model.layers.3.mlp.experts.7.up_proj"]}, "single experts"),
         ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp6"}}}, "dtype: got 'fp6'"),
         ({"quant_method": "quark", "layer_quant_config": {"*lm_head": {}}}, "layer_quant_config: got '*lm_head'; expected names inside layers"),
-        ({"quant_method": "torchao", "quant_type": {"default": {}, "model.x": {}}}, "expected default alone"),
+        ({"quant_method": "torchao", "quant_type": {"default": {}, "model.x": {}}}, "expected only default"),
         ({"quant_method": "torchao", "quant_type": "uintx_weight_only"}, "quant_type: got 'uintx_weight_only'"),
         ({"quant_method": "hqq", "quant_config": {"self_attn.q_proj": {}}}, "got no weight_quant_params.nbits"),
         ({"quant_method": "bitsandbytes"}, "got neither load_in_4bit nor load_in_8bit"),
@@ -184,7 +184,7 @@ def test_a_list_that_splits_a_part_is_refused_where_it_counts():
     exact = 4096 * 14336 * (2 - 4.125 / 8)
     off = exact / (made.weight_bytes("fp4") + exact)
     assert made.notes == (
-        f"quantization_config: each part is taken in one precision as a whole; weights are {100 * off:.1f} % too small",
+        f"quantization_config: one precision per part is simulated; weights are {100 * off:.1f} % too small",
     )
 
 
@@ -277,7 +277,7 @@ def test_the_file_beside_says_the_precision():
     cache_only = model(LLAMA, **{"hf_quant_config.json": none})
     assert cache_only.native == "bf16"
     assert cache_only.notes == (
-        "the checkpoint was made for a KV cache of fp8; the run takes the precision in kv_cache of its replica",
+        "the checkpoint was made for a KV cache of fp8; the run uses `kv_cache` of the replica",
     )
 
 
@@ -310,7 +310,9 @@ def test_what_is_no_config_is_refused_with_what_to_do(tmp_path: Path):
         ValueError, match=r"hf download meta-llama/Llama-3\.1-8B config\.json --local-dir FOLDER"
     ):
         read_model("meta-llama/Llama-3.1-8B")
-    with pytest.raises(ValueError, match=r"got no config\.json in it; expected a config\.json"):
+    with pytest.raises(
+        ValueError, match=r"got no config\.json in it; expected a config\.json or params\.json"
+    ):
         read_model(str(tmp_path))
 
 

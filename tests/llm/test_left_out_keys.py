@@ -102,13 +102,13 @@ def test_an_unknown_model_with_experts_must_say_all_that_a_class_may_say(key: st
 def test_a_class_of_another_name_has_defaults_that_nobody_knows(key: str):
     assert "'coder', which is not known" in model(CODER).notes[0]
     text = refusal({name: value for name, value in CODER.items() if name != key})
-    assert text == f"{key}: is missing; expected it in a file of coder"
+    assert text == f"{key}: is missing; files of coder must have this key"
 
 
 def test_a_width_of_heads_that_is_assumed_is_noted():
     notes = model({name: value for name, value in CODER.items() if name != "head_dim"}).notes
     assert notes[0].endswith(
-        "head_dim is missing and taken as hidden_size over the number of heads"
+        "head_dim is missing; hidden_size divided by the number of heads is used"
     )
 
 

@@ -62,7 +62,7 @@ def test_a_router_of_its_own_precision_does_not_matter():
         ),
         (
             {"quantization": {"bits": 4, "group_size": 64, "lm_head": {"bits": 8}}},
-            "quantization: lm_head: got a precision of its own",
+            "quantization: lm_head: got a separate precision",
         ),
         ({"quantization_bit": 4}, "quantization_bit: got 4; expected the precision"),
         ({"quant_method": "gptq"}, "quant_method: got 'gptq'; expected the precision"),

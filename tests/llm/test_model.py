@@ -292,7 +292,7 @@ def test_layers_without_experts_are_counted_wherever_they_are():
         ),
         (
             {"num_experts": 8, "num_experts_per_tok": 2, "num_hidden_layers": 10**9},
-            "num_hidden_layers: got 1000000000; expected at most 1,000: where layers lie on wafers is found by trying all cuts",
+            "num_hidden_layers: got 1000000000; expected at most 1,000: the placement of layers on wafers tries all cuts",
         ),
         (
             {
@@ -311,7 +311,7 @@ def test_layers_without_experts_are_counted_wherever_they_are():
         ({"layer_types": 5}, "layer_types: got 5; expected a list"),
         (
             {"layer_types": ["linear_attention", "full_attention"] * 16},
-            "layer_types: got 'linear_attention'; expected full_attention and sliding_attention: other layers are not simulated yet",
+            "layer_types: got 'linear_attention'; expected full_attention and sliding_attention: other kinds of layers are not simulated yet",
         ),
         ({"quantization_config": "fp8"}, "quantization_config: got 'fp8'; expected a mapping"),
         (
@@ -334,8 +334,8 @@ def test_all_that_is_wrong_in_a_config_comes_together():
     with pytest.raises(ValueError, match=r".") as told:
         from_hugging_face({"hidden_size": "x"}, "x")
     assert str(told.value).splitlines() == [
-        "hidden_act: is missing; expected it in a file of an unknown architecture",
-        "tie_word_embeddings: is missing; expected it in a file of an unknown architecture",
+        "hidden_act: is missing; files of an unknown architecture must have this key",
+        "tie_word_embeddings: is missing; files of an unknown architecture must have this key",
         "num_hidden_layers: is missing; expected a whole number",
         "hidden_size: got 'x'; expected a whole number of at least 1",
         "num_attention_heads: is missing; expected a whole number",
@@ -366,8 +366,8 @@ def test_all_that_is_wrong_in_a_config_comes_together():
             ": vocab_size: got 10000000000; expected at most 1,000,000,000: the product of two counts stays exact in 64 bits",
         ),
         ("[]", ": got an empty list; expected a mapping, as a Hugging Face config.json holds"),
-        ("", ":1: is no JSON: expecting value"),
-        ('{\n"a": }', ":2: is no JSON: expecting value"),
+        ("", ":1: is not valid JSON: expecting value"),
+        ('{\n"a": }', ":2: is not valid JSON: expecting value"),
         ("[" * 100_000, ": is nested too deeply"),
         ('{"a": ' + "9" * 5000 + "}", ": holds a number that is too long"),
         (b"\xff", ": is not UTF-8 text (byte 0)"),

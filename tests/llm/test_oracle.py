@@ -2,7 +2,7 @@
 
 The figures are those of `oracle/table.csv`, which `benchmarks/count_parameters.py` writes. A
 configuration is read with these figures, or refused by its key. The parameters may differ by 1 %:
-biases are left out.
+biases are not simulated.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def test_bursts_are_thinned_too(tmp_path: Path) -> None:
     [
         (
             {"sample": "1/3"},
-            "cluster.pools[0].nodes: 8 cannot be sampled 1/3; expected a multiple of 3",
+            "cluster.pools[0].nodes: got 8 with a sample of 1/3; expected a multiple of 3",
         ),
         ({"sample": "a few"}, "sample: got 'a few'; expected a share such as 1/250"),
         ({"sample": "2/4"}, "sample: got '2/4'; expected a share such as 1/250"),
@@ -130,18 +130,18 @@ def test_bursts_are_thinned_too(tmp_path: Path) -> None:
                 "workload": BASE["workload"]
                 | {"arrivals": {"process": "gamma", "rate": "8 /s", "cv": 3}}
             },
-            "this traffic would be of another kind",
+            "`sample` supports poisson, diurnal, burst and closed_loop arrivals; got gamma",
         ),
         (
             {
                 "workload": BASE["workload"]
                 | {"arrivals": {"process": "closed_loop", "concurrency": 6}}
             },
-            "concurrency: 6 cannot be sampled 1/4",
+            "concurrency: got 6 with a sample of 1/4",
         ),
         (
             {"site": {"rack_power_cap": "40 kW"}},
-            "site.rack_power_cap: what is shared by nodes of a whole fleet cannot be sampled",
+            "site.rack_power_cap: `sample` does not support a limit that is shared by nodes of a whole fleet",
         ),
         (
             {"cluster": BASE["cluster"] | {"admission": {"policy": "queue_limit", "waiting": 10}}},

@@ -419,7 +419,7 @@ def test_models_from_100b_dense_to_a_trillion_weights_run_at_some_hundred_tokens
     [
         (
             "{name: p, node: cs-3, replica: {reserved_rows: 1172}}",
-            "replica.reserved_rows: 1172 leave none of the 1172 rows of Cerebras WSE-3",
+            "replica.reserved_rows: got 1172; expected fewer than the 1172 rows of Cerebras WSE-3",
         ),
         (
             "{name: p, node: cs-3, replica: {wafers: 1, reserved_rows: 900}}",
@@ -427,7 +427,7 @@ def test_models_from_100b_dense_to_a_trillion_weights_run_at_some_hundred_tokens
         ),
         (
             "{name: p, node: dgx-h100, replicas: 1, kv: {prefix_caching: true, offload: [{tier: memoryx, capacity: 1 TB, bandwidth: 1 GB/s}]}}",
-            "kv.offload[0].tier: memoryx stands behind wafers; NVIDIA H100 SXM is none",
+            "kv.offload[0].tier: got memoryx, which is for wafers only; NVIDIA H100 SXM is not a wafer",
         ),
     ],
 )

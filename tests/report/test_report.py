@@ -119,17 +119,17 @@ def test_the_verdict_has_the_numbers_of_the_summaries_and_names_the_better(
     shown = charts.views([runs["a100"], runs["h100"]])
     first, second, best, cost, fills = words.verdict(shown)
     summary = runs["a100"].summary()
-    answers = f"It answers {summary['request_throughput']:.3g} requests/s, {100 * summary['slo_attainment']:.0f} % of all within the SLO"
+    answers = f"The run answers {summary['request_throughput']:.3g} requests/s; {100 * summary['slo_attainment']:.0f} % of all requests are within the SLO"
     assert first.startswith(f"a100: {slo_line(summary)}. {answers}")
     assert "SLO at p99: missed (TTFT" in first
     assert f"; TPOT {summary['p99_tpot_ms']:.3g} ms > 15 ms)" in first
-    assert f"at p99 TTFT {summary['p99_ttft_ms']:.3g} ms" in first
+    assert f"p99: TTFT {summary['p99_ttft_ms']:.3g} ms" in first
     assert second.startswith("h100: SLO at p99: ")
     assert cost.startswith(
         f"A million output tokens cost {summary['usd_per_million_output_tokens']:,.3g} USD on a100, "
     )
-    assert best.startswith("h100 has most requests within the SLO")
-    assert fills.startswith("What fills up most")
+    assert best.startswith("h100 has the largest share of requests within the SLO")
+    assert fills.startswith("Fullest resource")
 
 
 def test_without_objectives_the_shorter_wait_is_better(runs: dict[str, Results]) -> None:
@@ -139,7 +139,7 @@ def test_without_objectives_the_shorter_wait_is_better(runs: dict[str, Results])
     ]
     said = words.verdict(charts.views(without))
     times = runs["a100"].summary()["p99_ttft_ms"] / runs["h100"].summary()["p99_ttft_ms"]
-    assert f"that of a100 is {times:.3g} times as long." in said[2]
+    assert f"the next is a100 with {times:.3g} times as much." in said[2]
     assert not any("objective" in sentence for sentence in said)
 
 
@@ -158,15 +158,18 @@ def test_warnings_tell_of_rejections_preemptions_full_resources_and_estimates(
         for one in said
     )
     assert any(f"{summary['preemptions']:,} preemptions" in one for one in said)
-    assert any("KV room of a replica is saturated, above 95 %" in one for one in said)
-    assert any("only" in one and "requests count: p99 rests on" in one for one in said)
+    assert any("KV cache of a replica is saturated (above 95 %)" in one for one in said)
+    assert any("only" in one and "requests count; p99 depends on" in one for one in said)
     (estimates,) = (one for one in said if "low confidence" in one)
-    assert estimates.endswith("most hangs on: h100-sxm: peak.bf16 moves the outcome by 25 %.")
+    assert estimates.startswith("The answer rests on ")
+    assert estimates.endswith(
+        " The largest effects: h100-sxm: peak.bf16 changes the result by 25 %."
+    )
 
 
 def test_runs_with_other_arrivals_are_told_apart(runs: dict[str, Results]) -> None:
     fewer = replace(runs["a100"], requests=runs["a100"].requests.slice(0, 100))
-    told = "The runs did not see the same arrivals"
+    told = "The runs have different arrivals"
     assert any(
         one.startswith(told) for one in words.warnings(charts.views([runs["h100"], fewer]), [])
     )
@@ -301,7 +304,7 @@ def test_a_run_in_which_nothing_was_answered_has_a_page(runs: dict[str, Results]
         stretches=runs["h100"].stretches.slice(0, 0),
     )
     text = page([nothing, runs["a100"]])
-    assert "answers no request that counts" in text
+    assert "answers no counted request" in text
     assert page([nothing])
 
 
@@ -362,7 +365,7 @@ def test_a_sweep_has_a_page_with_its_figures_and_its_points(tmp_path: Path) -> N
         "1000",
         "1001",
     }
-    assert "4 points, 4 of them done" in text
+    assert "4 points, 4 done" in text
 
 
 def test_points_of_a_sweep_are_means_over_replications_in_the_order_of_their_rates(
@@ -374,7 +377,7 @@ def test_points_of_a_sweep_are_means_over_replications_in_the_order_of_their_rat
     found = studies.read(folder(tmp_path, rows), place=1)
     assert [line.number for line in found.lines] == [2000, 2001]
     first = found.charts[0]
-    assert first.title == "workload.prompt_tokens 500: TTFT p99 against arrivals.rate"
+    assert first.title == "workload.prompt_tokens 500: TTFT p99 over arrivals.rate"
     assert (first.series[0].label, first.series[0].x, first.series[0].values) == (
         "slow",
         [1, 2, 4, 8],
@@ -428,7 +431,7 @@ def test_a_sensitivity_says_on_which_estimates_the_answer_hangs(
     found = studies.read(tmp_path / "tornado.parquet")
     assert found.swings == (("h100-sxm: peak", 0.4),)
     assert len(found.pictures) == 1
-    assert "h100-sxm: peak moves the outcome by 40 %" in page([runs["h100"]], [found])
+    assert "h100-sxm: peak changes the result by 40 %" in page([runs["h100"]], [found])
 
 
 def test_faults_of_a_report_say_what_was_wanted(tmp_path: Path, runs: dict[str, Results]) -> None:
@@ -492,7 +495,7 @@ def test_the_command_line_keeps_the_question_and_says_what_is_wanted(
         == "A test"
     )
     code, _, said = call(capsys, "report", tmp_path / "nowhere")
-    assert (code, "is no run folder (no manifest.json in it)" in said) == (2, True)
+    assert (code, "is not a run folder: it has no manifest.json" in said) == (2, True)
     code, _, said = call(capsys, "plot", "queue", tmp_path / "out", "--style", "poster")
     assert (code, "poster: is no style; known: readme, paper, slide" in said) == (2, True)
     assert (

@@ -174,7 +174,7 @@ def test_hovering_tells_the_values_and_a_table_has_them_for_those_who_do_not_see
     page.locator(f"{FIRST} summary").click()
     page.locator(f"{FIRST} details th[scope=col]").first.wait_for()  # it is made as it opens
     heads = page.locator(f"{FIRST} details th[scope=col]").all_text_contents()
-    assert heads == ["TTFT [ms]", "h100: answered within [%]", "a100: answered within [%]"]
+    assert heads == ["TTFT [ms]", "h100: within this latency [%]", "a100: within this latency [%]"]
     last = page.locator(f"{FIRST} details tbody tr").last.locator("td").all_text_contents()
     assert last == ["100", "100"]
 

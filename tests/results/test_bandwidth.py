@@ -74,7 +74,7 @@ def test_parts_of_a_latency_add_up_to_it(results: cluster_sim.Results) -> None:
 def test_the_figure_names_what_took_the_bandwidth(results: cluster_sim.Results) -> None:
     figure = figures.draw("bandwidth", results)
     labels = {text for panel in figure.axes for text in panel.get_legend_handles_labels()[1]}
-    assert {"steps", "KV in", "KV out", "collectives", "memory is waited for"} <= labels
+    assert {"steps", "KV in", "KV out", "collectives", "time limited by memory"} <= labels
 
 
 def test_a_run_folder_of_an_earlier_version_has_no_transfers(
@@ -88,7 +88,7 @@ def test_a_run_folder_of_an_earlier_version_has_no_transfers(
 
 def test_without_transfers_nothing_is_shared(results: cluster_sim.Results, tmp_path: Path) -> None:
     path = tmp_path / "off.yaml"
-    path.write_text(SCENARIO + "  hand_over: {kv_transfer: off}\n")
+    path.write_text(SCENARIO + "  disaggregation: {kv_transfer: off}\n")
     off = cluster_sim.simulate(cluster_sim.load_scenario(path))
     assert off.transfers.num_rows == 0 and "mean_bus_ms" not in off.summary()
     assert (

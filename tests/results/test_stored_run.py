@@ -161,7 +161,7 @@ def test_a_table_that_has_lost_rows_is_told(folder: Path) -> None:
         load_results(folder)
     assert str(error.value) == (
         f"{folder}/requests.parquet: is damaged: got 2 rows; "
-        f"expected {table.num_rows}, as manifest.json says"
+        f"expected {table.num_rows} as in manifest.json"
     )
 
 
@@ -199,7 +199,7 @@ def test_another_column_is_no_fault(folder: Path) -> None:
     ("text", "message"),
     [
         ("", "manifest.json: is damaged: "),
-        ("[]", "manifest.json: is damaged: it holds no JSON object"),
+        ("[]", "manifest.json: is damaged: it does not hold a JSON object"),
         ('{"wall_s": 1', "manifest.json: is damaged: "),
         ("[" * 100_000, "manifest.json: is damaged: "),
         ('{"format": "x"}', "manifest.json: format: got 'x'; expected a whole number"),
@@ -213,7 +213,7 @@ def test_a_damaged_manifest_is_named(folder: Path, text: str, message: str) -> N
 
 def test_a_folder_of_a_later_form_is_refused(folder: Path) -> None:
     change_manifest(folder, format=RUN_FORMAT + 1)
-    with pytest.raises(ScenarioError, match=r"manifest.json: has format \d; .*a later version"):
+    with pytest.raises(ScenarioError, match=r"manifest.json: a later version .* in format \d;"):
         load_results(folder)
 
 
@@ -263,7 +263,7 @@ def test_what_is_no_run_folder_is_said_to_be_none(
     for load in (load_results, load_runs):
         if name or load is load_results:
             with pytest.raises(
-                ScenarioError, match=r"is no run folder \(no manifest\.json in it\)"
+                ScenarioError, match=r"is not a run folder: it has no manifest\.json"
             ):
                 load(name)
     assert len(load_runs("")) == 1

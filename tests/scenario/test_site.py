@@ -27,15 +27,18 @@ site: SITE
             "{inlet: {mean: 25 degC, points: [[0 s, 20 degC]]}}",
             "expected a temperature such as '25 degC', a 'mean' with a 'swing', or 'points'",
         ),
-        ("{inlet: {points: [[1 s, 20 degC], [1 s, 30 degC]]}}", "points must ascend in time"),
+        (
+            "{inlet: {points: [[1 s, 20 degC], [1 s, 30 degC]]}}",
+            "expected the times of 'points' in ascending order",
+        ),
         (
             "{inlet: {swing: 3 K, points: [[1 s, 20 degC]]}}",
-            "'points' stand in place of 'swing'; expected one of the two",
+            "'points' replace 'swing'; expected only one of them",
         ),
         # 2 · (8 · 115 W + 2200 W + 870 W · (920/5600)²) = 6287 W
         (
             "{rack_power_cap: 4 kW}",
-            "site.rack_power_cap: is 2287 W less than what its nodes draw idle",
+            "site.rack_power_cap: is 2287 W below the idle power of its nodes",
         ),
         (
             "{events: [{at: 1 s, lasts: 1 s, what: fan_failure, where: b, factor: 0.5}]}",
@@ -43,7 +46,7 @@ site: SITE
         ),
         (
             "{events: [{at: 1 s, lasts: 1 s, what: pump_failure, factor: 0.5}]}",
-            "pump_failure happens to no node that is cooled by liquid; expected fan_failure",
+            "pump_failure affects no node, since none is cooled by liquid; expected fan_failure",
         ),
         (
             "{events: [{at: 1 s, lasts: 1 s, what: fan_failure}]}",
@@ -73,7 +76,10 @@ def test_a_pool_s_limit_below_what_its_devices_draw_whatever_they_run_is_refused
     path.write_text(
         FILE.replace("SITE", "{}").replace("nodes: 2}", "nodes: 2, power_limit: 100 W}")
     )
-    with pytest.raises(ScenarioError, match="100 W; NVIDIA H100 SXM draws 129 W whatever it runs"):
+    with pytest.raises(
+        ScenarioError,
+        match="got 100 W; expected more than the 129 W that NVIDIA H100 SXM always draws under load",
+    ):
         cluster_sim.load_scenario(path)
 
 

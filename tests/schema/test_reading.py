@@ -173,7 +173,7 @@ def test_one_variant_is_taken_without_being_named_and_several_are_not(tmp_path: 
     (tmp_path / "x.yaml").write_text(SCENARIO)
     with pytest.raises(ScenarioError) as told:
         cluster_sim.load_scenario(tmp_path / "x.yaml")
-    assert str(told.value) == f"{tmp_path}/x.yaml:16: has the variants gpu, wafer; name one"
+    assert str(told.value) == f"{tmp_path}/x.yaml:16: got no variant; expected one of gpu, wafer"
     scenario = cluster_sim.load_scenario(
         tmp_path / "x.yaml", variant="wafer", overrides={"cluster.pools[0].nodes": 3}, seed=9
     )

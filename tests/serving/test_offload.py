@@ -227,15 +227,15 @@ def test_a_block_is_counted_over_all_devices_and_a_tier_that_is_slower_than_read
     [
         (
             {"offload": [{}]},
-            r"kv.offload: without prefix caching no block is ever found again; expected prefix_caching: true",
+            r"kv.offload: got tiers without prefix caching, so that no block is ever reused; expected prefix_caching: true",
         ),
         (
             {"prefix_caching": True, "offload": [{}, {}]},
-            r"kv.offload\[1\].tier: two tiers are called 'host'",
+            r"kv.offload\[1\].tier: got 'host' twice; expected different tiers",
         ),
         (
             {"prefix_caching": True, "offload": [{"capacity": "4 kB"}]},
-            r"kv.offload\[0\].capacity: 4000 B is less than a block of 4096 B",
+            r"kv.offload\[0\].capacity: got 4000 B; expected at least one block of 4096 B",
         ),
         (
             {"prefix_caching": True, "offload": [{"bandwidth": "0 B/s"}]},

@@ -256,7 +256,8 @@ def test_blocks_move_over_the_link_between_each_device_and_its_host(tmp_path: Pa
     pool["node"]["links"] = [narrow]
     path.write_text(json.dumps(text))
     with pytest.raises(
-        ScenarioError, match="test node has no way between host and device; expected swap_bandwidth"
+        ScenarioError,
+        match="test node has no path between host and device; expected swap_bandwidth",
     ):
         cluster_sim.load_scenario(path)
 
@@ -266,15 +267,15 @@ def test_blocks_move_over_the_link_between_each_device_and_its_host(tmp_path: Pa
     [
         (
             {"kv": {"prefix_caching": True}},
-            "kv.prefix_caching: static batching goes without; expected the policy 'continuous'",
+            "kv.prefix_caching: static batching does not support this; expected the policy 'continuous'",
         ),
         (
             {"kv": {"watermark": 0.1}},
-            "kv.watermark: static batching goes without; expected the policy 'continuous'",
+            "kv.watermark: static batching does not support this; expected the policy 'continuous'",
         ),
         (
             {"replica": {"speculation": {"draft_tokens": 2, "acceptance": 0.5}}},
-            "replica.speculation: static batching goes without",
+            "replica.speculation: static batching does not support this",
         ),
     ],
 )

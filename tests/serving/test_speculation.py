@@ -250,7 +250,7 @@ def test_a_drafter_takes_room_from_the_cache(tmp_path: Path) -> None:
         ),
         (
             {"draft_tokens": 3, "acceptance_length": 4.5},
-            "acceptance_length of 4.5 is more than draft_tokens and one: 4",
+            "acceptance_length: got 4.5; expected at most draft_tokens + 1 = 4",
         ),
         (
             {"draft_tokens": 3, "acceptance": 0.5, "draft_cost": 0.1, "mtp_layers": 1},
@@ -258,7 +258,7 @@ def test_a_drafter_takes_room_from_the_cache(tmp_path: Path) -> None:
         ),
         (
             {"draft_tokens": 9, "acceptance": 0.5},
-            "max_sequences of 64 with 10 tokens each is more than max_batched_tokens of 600",
+            "got max_sequences of 64 with 10 tokens each; expected at most max_batched_tokens of 600 together",
         ),
     ],
 )
@@ -271,7 +271,8 @@ def test_a_plan_that_cannot_be_says_why(tmp_path: Path, plan: dict[str, Any], me
 
 def test_a_model_with_windows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        ScenarioError, match="tiny has layers with a window; speculation is not simulated with them"
+        ScenarioError,
+        match="tiny has layers with a window; this version does not simulate speculation with them",
     ):
         scenario(
             tmp_path,

@@ -48,13 +48,13 @@ def served(
     requests: int = 1,
     prompt: Any = 300,
     output: Any = 50,
-    hand_over: Any = None,
+    disaggregation: Any = None,
     **changes: Any,
 ) -> cluster_sim.Results:
     scenario = {
         "name": "hand", "model": TINY_MODEL,
         "workload": {"arrivals": {"process": "at_once", "requests": requests}, "prompt_tokens": prompt, "output_tokens": output},
-        "cluster": {"pools": pools} | ({"hand_over": hand_over} if hand_over else {}),
+        "cluster": {"pools": pools} | ({"disaggregation": disaggregation} if disaggregation else {}),
     } | changes  # fmt: skip
     path = tmp_path / "hand.yaml"
     path.write_text(json.dumps(scenario))
@@ -109,7 +109,7 @@ def test_a_link_that_does_not_keep_up_exposes_what_reading_does_not_hide(tmp_pat
         results = served(
             tmp_path,
             [pool("prefill", "300 kB/s"), pool("decode", "8 MB/s")],
-            hand_over={"kv_transfer": transfer},
+            disaggregation={"kv_transfer": transfer},
         )
         first_s, _, moving_s, finish_s = times_of(results)
         transfer_s = 300 * KV_TOKEN_BYTES / 300e3 - hidden_s if hidden_s is not None else 0.0
@@ -120,7 +120,9 @@ def test_a_link_that_does_not_keep_up_exposes_what_reading_does_not_hide(tmp_pat
 
 
 def test_an_instant_hand_over_of_a_lone_request_is_no_hand_over(tmp_path: Path) -> None:
-    apart = served(tmp_path, [pool("prefill"), pool("decode")], hand_over={"kv_transfer": "off"})
+    apart = served(
+        tmp_path, [pool("prefill"), pool("decode")], disaggregation={"kv_transfer": "off"}
+    )
     together = served(tmp_path, [pool("both")])
     for name in ("first_token_s", "finish_s"):
         assert apart.requests[name].to_pylist() == approx(
@@ -148,7 +150,7 @@ def test_transfers_share_the_end_of_the_path_that_they_have_in_common(tmp_path: 
         tmp_path,
         [readers, pool("decode", "1 MB/s")],
         requests=2,
-        hand_over={"kv_transfer": "whole"},
+        disaggregation={"kv_transfer": "whole"},
     )
     one_s = 300 * KV_TOKEN_BYTES / 1e6
     assert sorted(times_of(results, request)[2] for request in range(2)) == [
@@ -160,7 +162,7 @@ def test_transfers_share_the_end_of_the_path_that_they_have_in_common(tmp_path: 
         tmp_path,
         [readers, pool("decode", "1 MB/s", nodes=2)],
         requests=2,
-        hand_over={"kv_transfer": "whole", "policy": "round_robin"},
+        disaggregation={"kv_transfer": "whole", "policy": "round_robin"},
     )
     assert [times_of(results, request)[2] for request in range(2)] == [approx(one_s), approx(one_s)]
 
@@ -217,7 +219,7 @@ def test_without_room_for_decoding_prompts_wait_in_the_room_where_they_were_read
         pool("decode", capacity=with_room(352), bandwidth="30 MB/s"),
     ]
     results = served(
-        tmp_path, pools, requests=4, prompt=300, output=50, hand_over={"kv_transfer": "off"}
+        tmp_path, pools, requests=4, prompt=300, output=50, disaggregation={"kv_transfer": "off"}
     )
     rows = results.requests.to_pylist()
     read_s, decode_s = by_hand(decoding_bandwidth="30 MB/s")
@@ -262,7 +264,7 @@ def test_each_policy_chooses_as_its_name_says(
         tmp_path,
         pools,
         workload={"trace": {"format": "azure", "path": str(tmp_path / "trace.csv")}},
-        hand_over={"policy": policy},
+        disaggregation={"policy": policy},
     )
     assert results.requests["replica"].to_pylist() == targets
 

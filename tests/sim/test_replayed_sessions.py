@@ -125,7 +125,7 @@ def test_a_second_turn_after_one_answer_and_one_without_a_parent_start_sessions(
     assert [arrival_s for arrival_s, _ in times(results)] == [0.0, 0.5, 3.0, 4.0]
     assert results.info.sessions == 3
     said = " ".join(results.info.notes)
-    assert "1 turns follow a turn that the file does not hold" in said
+    assert "1 turns follow a turn that the file does not have" in said
     assert "1 turns follow an answer that another turn follows too" in said
 
 
@@ -147,7 +147,7 @@ def test_a_turn_of_burstgpt_comes_as_long_after_the_answer_as_was_recorded(tmp_p
     assert times(results) == [(0.0, 0.5), (2.5, 2.8), (2.8, 2.9), (20.0, 20.1)]
     notes = " ".join(results.info.notes)
     assert "not used: Model, Total tokens, Log Type" in notes
-    assert "1 of 5 rows are failures" in notes
+    assert "1 of 5 rows are omitted: they are failures" in notes
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_every_law_holds_and_a_stretch_equals_its_steps(
 
 def test_a_session_whose_first_turn_has_no_time_is_refused_with_its_line(tmp_path: Path) -> None:
     rows = [AIPERF[0], {"session_id": "b", "delay": 5, "input_length": 1, "output_length": 1}]
-    with pytest.raises(ValueError, match=r"a\.jsonl:2: has a delay and no timestamp"):
+    with pytest.raises(ValueError, match=r"a\.jsonl:2: has a delay but no timestamp"):
         replayed(tmp_path / "a.jsonl", lines(rows))
 
 
@@ -199,7 +199,10 @@ def test_a_start_leaves_out_sessions_that_begin_before_it(tmp_path: Path) -> Non
     """Session b starts 0.7 s after a; nothing starts 0.8 s after it."""
     results = replayed(tmp_path / "a.jsonl", lines(AIPERF), start="0.7 s")
     assert times(results) == [(0.0, 0.2)]
-    with pytest.raises(ValueError, match=r"got a start of 0\.8 s; the last request comes 0\.7 s"):
+    with pytest.raises(
+        ValueError,
+        match=r"got a start of 0\.8 s; expected a time before the last request, which is 0\.7 s",
+    ):
         replayed(tmp_path / "a.jsonl", lines(AIPERF), start="0.8 s")
 
 
@@ -208,7 +211,7 @@ def test_turns_after_the_start_of_sessions_before_it_are_counted(tmp_path: Path)
     path = tmp_path / "b.jsonl"
     results = replayed(path, lines(BAILIAN), start="0.1 s")
     assert [arrival_s for arrival_s, _ in times(results)] == [8.9]
-    note = "2 requests after the start belong to sessions that began before it and are left out; replay: timestamps keeps"
+    note = "2 requests after the start are omitted: their sessions began before it; replay: timestamps keeps"
     assert note in " ".join(results.info.notes)
     kept = replayed(path, lines(BAILIAN), start="0.1 s", replay="timestamps")
     assert [arrival_s for arrival_s, _ in times(kept)] == [0.1, 4.9, 8.9]
@@ -230,7 +233,7 @@ def test_a_timestamp_beside_a_delay_decides(tmp_path: Path) -> None:
     rows = [AIPERF[0], AIPERF[1] | {"timestamp": 4000, "delay": 100}]
     results = replayed(tmp_path / "a.jsonl", lines(rows))
     assert times(results) == [(0.0, 0.5), (3.0, 3.3)]
-    assert "the timestamp decides, as in AIPerf" in " ".join(results.info.notes)
+    assert "the timestamp is used, as in AIPerf" in " ".join(results.info.notes)
 
 
 TOOLS = {

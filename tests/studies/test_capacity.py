@@ -152,7 +152,7 @@ def test_nodes_are_added_by_whole_replicas(tmp_path: Path) -> None:
 def test_what_cannot_be_met_has_no_answer_and_the_best_trial_beside_it(tmp_path: Path) -> None:
     each_s = service_s(tmp_path)
     (option,) = capacity(
-        write(tmp_path, {"rate": "10 /s", "most_nodes": 3}, {"ttft": f"{each_s / 2} s"}), workers=0
+        write(tmp_path, {"rate": "10 /s", "max_nodes": 3}, {"ttft": f"{each_s / 2} s"}), workers=0
     ).options
     assert option.answer is None
     assert option.smaller is not None
@@ -186,7 +186,7 @@ def test_each_class_is_held_to_its_own_objectives(tmp_path: Path) -> None:
 
 def test_the_percentile_is_that_of_capacity_else_that_of_the_slo_else_95(tmp_path: Path) -> None:
     """The last judges otherwise than `run`, and says so."""
-    asked = {"rate": "20 /s", "most_nodes": 1}
+    asked = {"rate": "20 /s", "max_nodes": 1}
     slo: dict[str, Any] = {"ttft": "1 s"}
     few = {"workload": BASE["workload"] | {"arrivals": ARRIVALS | {"requests": 50}}}
     both = write(tmp_path, asked | {"percentile": 80}, slo | {"percentile": 90}, **few)
@@ -198,7 +198,7 @@ def test_the_percentile_is_that_of_capacity_else_that_of_the_slo_else_95(tmp_pat
     neither = write(tmp_path, asked, slo, **few)
     assert (answer := capacity(neither, workers=0)).percentile == 95.0
     assert answer.notes == (
-        "the file writes no percentile: capacity judges at p95, `run` at p99; slo.percentile sets both",
+        "the file gives no percentile: capacity judges at p95, `run` at p99; slo.percentile sets both",
     )
 
 
@@ -212,7 +212,7 @@ def test_without_a_percentile_every_trial_is_as_with_95_and_a_warning_says_so(
         trials = tmp_path / f"{number}.parquet"
         _, out, err = call(capsys, "capacity", path, "--workers", 0, "--out", trials)
         tables.append((out, pq.read_table(trials)))
-        assert ("warning: the file writes no percentile" in err) == (number == 0)
+        assert ("warning: the file gives no percentile" in err) == (number == 0)
     assert tables[0] == tables[1]
 
 
@@ -261,7 +261,7 @@ def test_options_that_do_not_fit_are_told_with_their_reason(tmp_path: Path) -> N
     [
         (
             {"slo": {}},
-            "queue.yaml:1: 'slo' is missing; expected what must be met, such as slo: {ttft: 500 ms, tpot: 25 ms}",
+            "queue.yaml:1: 'slo' is missing; expected the objectives, such as slo: {ttft: 500 ms, tpot: 25 ms}",
         ),
         ({"asked": {"pool": "q"}}, "capacity.pool: no pool 'q'; known: p"),
         (
@@ -270,7 +270,7 @@ def test_options_that_do_not_fit_are_told_with_their_reason(tmp_path: Path) -> N
         ),
         (
             {"workload": BASE["workload"] | {"arrivals": {"process": "at_once", "requests": 5}}},
-            "has no rate that can be searched; expected arrivals such as {process: poisson, rate: 5 /s}",
+            "got arrivals without a rate; expected arrivals such as {process: poisson, rate: 5 /s}",
         ),
     ],
 )

@@ -116,5 +116,5 @@ def test_processes_of_several_rates_are_searched(tmp_path: Path) -> None:
 
 def test_a_run_that_ends_before_its_first_arrival_has_no_rate_to_search(tmp_path: Path) -> None:
     late = {"process": "diurnal", "points": [["100 s", "0 /s"], ["200 s", "8 /s"]]}
-    with pytest.raises(cluster_sim.ScenarioError, match="has no rate that can be searched"):
+    with pytest.raises(cluster_sim.ScenarioError, match="got arrivals without a rate"):
         capacity(write(tmp_path, late), workers=0)

@@ -272,7 +272,7 @@ def test_a_queue_without_a_steady_state_is_said_to_have_none(tmp_path: Path) -> 
     found = compare(
         write(tmp_path, {"one": {}, "copy": {}}, workload=BUSY), replications=2, workers=0
     )
-    assert "no steady state showed" in found.notes[0]
+    assert "no steady state was detected" in found.notes[0]
 
 
 BUSY = {
@@ -288,7 +288,7 @@ BUSY = {
         (
             {"one": {}},
             "mean_ttft_ms",
-            "queue.yaml: has nothing to compare; expected at least two variants",
+            "queue.yaml: got one variant; expected at least two variants to compare",
         ),
         (
             {"one": {}, "two": {}},

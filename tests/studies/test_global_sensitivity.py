@@ -85,7 +85,7 @@ def test_a_figure_that_cannot_be_at_both_ends_is_not_looked_at(tmp_path: Path) -
     pool = {"name": "cs3", "node": "cs-3", "replica": {"wafers": 1, "engine": "cerebras"}}
     with pytest.raises(
         ScenarioError,
-        match="no figure of low confidence or below moves kv_capacity_tokens and may be anywhere in its range",
+        match="no figure of low confidence or below changes kv_capacity_tokens and is valid in its whole range",
     ):
         indices(
             write(tmp_path, cluster={"pools": [pool]}),
@@ -99,7 +99,7 @@ def test_a_figure_that_cannot_be_at_both_ends_is_not_looked_at(tmp_path: Path) -
 def test_a_share_of_a_range_is_written_with_its_unit() -> None:
     assert Uncertain("x", (), "3 us", "2 us", "6 us", "low", "").at(0.25) == "3.0 us"
     assert Uncertain("x", (), "0.5", 0.4, 0.6, "low", "").at(0.5) == 0.5
-    with pytest.raises(ScenarioError, match="x: has a range from 2 us to 1 ms; expected one unit"):
+    with pytest.raises(ScenarioError, match="x: got a range from 2 us to 1 ms; expected one unit"):
         Uncertain("x", (), "3 us", "2 us", "1 ms", "low", "").at(0.5)
 
 
@@ -110,7 +110,7 @@ def test_without_salib_the_command_says_what_brings_it(
     code, _, err = call(capsys, "sensitivity", write(tmp_path), "--method", "sobol")
     assert (code, err) == (
         2,
-        "--method: needs SALib, which is not installed; pip install 'cluster-sim[sensitivity]' brings it\n",
+        "--method: needs the package SALib; install it with pip install 'cluster-sim[sensitivity]'\n",
     )
 
 

@@ -85,7 +85,7 @@ def test_for_the_cost_of_one_cheap_machine_there_is_a_third_of_one_that_costs_th
     )
     assert dear.whole == 0
     assert any(
-        "dear: 0.3333 copies are no whole number; 0 where that is rounded down" in note
+        "dear: 0.3333 copies are not a whole number; rounded down to 0" in note
         for note in found.notes
     )
 
@@ -168,14 +168,14 @@ def test_capacity_counts_dollars_only_where_all_options_have_prices(tmp_path: Pa
             "cost",
             "5 kW",
             None,
-            "--at: 'kW' is a power, not a running cost; expected something such as '1000 USD/h'",
+            "--at: 'kW' is a power, not a running cost; expected an amount such as '1000 USD/h'",
         ),
-        ("cost", "0 USD/h", None, "--at: got 0 USD/h; expected more than nothing"),
+        ("cost", "0 USD/h", None, "--at: got 0 USD/h; expected a positive amount"),
         (
             "cost",
             None,
             {"bare": pools(None)},
-            "bare: has no prices: say what its nodes cost by cluster.pools[0].prices",
+            "bare: has no prices; give the prices of its nodes in cluster.pools[0].prices",
         ),
     ],
 )

@@ -102,7 +102,7 @@ def test_what_cannot_be_told_says_so(tmp_path: Path, capsys: pytest.CaptureFixtu
         ScenarioError, match="no metric 'mean_tfft_ms'; did you mean 'mean_ttft_ms'"
     ):
         cluster_sim.sensitivity(write(tmp_path), metric="mean_tfft_ms", workers=0)
-    with pytest.raises(ScenarioError, match="has the variants a, b; name one"):
+    with pytest.raises(ScenarioError, match="has the variants a, b; choose one with --variant"):
         cluster_sim.sensitivity(write(tmp_path, variants={"a": {}, "b": {}}), workers=0)
     code, _, err = call(capsys, "sensitivity", write(tmp_path), "--confidence", "lo")
     assert (code, err) == (2, "--confidence: no confidence 'lo'; did you mean 'low'?\n")

@@ -209,22 +209,25 @@ def test_points_that_fail_are_recorded_with_their_reasons_and_stop_nothing(
     [
         (
             {"axes": [{"workload.arrivals.rate": ["1 kg"]}]},
-            "no point makes a scenario; the first: axis: workload.arrivals.rate",
+            "no point gives a valid scenario; the first: axis: workload.arrivals.rate",
         ),
         (
             {"axes": AXES[:1], "exclude": [{"workload.arrivals.rate": ["1 /s", "2 /s"]}]},
-            "'exclude' leaves out every point",
+            "'exclude' removes every point",
         ),
         (
             {"axes": [{"seed": [1], "duration": ["1 s", "2 s"]}]},
-            "keys of one axis move together: expected as many values of each, got 1 of seed, 2 of duration",
+            "keys of one axis change together: expected the same number of values for each, got 1 of seed, 2 of duration",
         ),
         ({"axes": [{"seed": [1]}, {"seed": [2]}]}, "seed is in two axes"),
         (
             {"axes": [{"seed": {"low": "1 s", "high": "2 min", "points": 3}}]},
             "sweep.axes[0].seed: low is in 's' and high in 'min'; expected one unit",
         ),
-        ({"axes": AXES, "exclude": [{"seed": 1}]}, "exclude names 'seed', which is no axis"),
+        (
+            {"axes": AXES, "exclude": [{"seed": 1}]},
+            "got 'seed' in exclude; expected the key of an axis",
+        ),
     ],
 )
 def test_a_sweep_that_makes_no_sense_says_so(
@@ -292,7 +295,7 @@ def test_a_full_disk_stops_the_sweep_with_a_reason_and_loses_nothing(
     monkeypatch.setattr(sweeps.SweepFolder, "add", full_after_two)
     with pytest.raises(
         ScenarioError,
-        match="out: cannot be written: File too large; points that were done are kept",
+        match="out: cannot be written: File too large; finished points are kept",
     ):
         sweep(path, out, workers=0)
     assert len(list((out / "points").iterdir())) == 2  # and nothing half-written beside them
@@ -366,7 +369,7 @@ def test_workers_of_another_version_are_refused(
         "called",
         lambda work, *_: ((key, {"status": "done", "version": "old"}) for key, _ in work),
     )
-    with pytest.raises(Exception, match="a worker runs another version than this one"):
+    with pytest.raises(Exception, match="a worker runs another version than this process"):
         sweep(write(tmp_path, {"axes": AXES}), tmp_path / "out")
 
 

@@ -32,21 +32,24 @@ def swept_once(tmp_path: Path) -> tuple[Path, Path, bytes]:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"", "is empty, cut or damaged"),
-        (b'{"status": "done", "rea', "is empty, cut or damaged"),
-        (b"\xff\xfe\x00", "is empty, cut or damaged"),
-        (b"[" * 100_000, "is empty, cut or damaged"),
+        (b"", "is empty, truncated or damaged"),
+        (b'{"status": "done", "rea', "is empty, truncated or damaged"),
+        (b"\xff\xfe\x00", "is empty, truncated or damaged"),
+        (b"[" * 100_000, "is empty, truncated or damaged"),
         (
             b'{"status": "done", "reason": "", "summary": {"completed": 1%d}}' % 10**40,
-            "is no outcome",
+            "is not an outcome",
         ),
-        (b'{"status": "done", "reason": "", "summary": {"completed": NaN}}', "is no outcome"),
-        (b'{"status": "done", "reason": "\\ud800", "summary": {"completed": 1}}', "is no outcome"),
-        (b'{"status": "failed", "reason": "", "summary": {}}', "is no outcome"),
-        (b"[]", "is no outcome of a point"),
-        (b'{"status": "done", "reason": "", "summary": {}}', "is no outcome of a point"),
-        (b'{"status": "done", "reason": "", "summary": {"classes": 3}}', "is no outcome"),
-        (b'{"status": "maybe", "reason": "", "summary": {}}', "is no outcome of a point"),
+        (b'{"status": "done", "reason": "", "summary": {"completed": NaN}}', "is not an outcome"),
+        (
+            b'{"status": "done", "reason": "\\ud800", "summary": {"completed": 1}}',
+            "is not an outcome",
+        ),
+        (b'{"status": "failed", "reason": "", "summary": {}}', "is not an outcome"),
+        (b"[]", "is not an outcome of a point"),
+        (b'{"status": "done", "reason": "", "summary": {}}', "is not an outcome of a point"),
+        (b'{"status": "done", "reason": "", "summary": {"classes": 3}}', "is not an outcome"),
+        (b'{"status": "maybe", "reason": "", "summary": {}}', "is not an outcome of a point"),
         (
             b'{"status": "failed", "reason": "why", "summary": {}, "key": "other"}',
             "belongs to the point other",
@@ -63,7 +66,7 @@ def test_a_damaged_point_is_kept_under_another_name_and_simulated_again(
     assert again == table
     assert len(warnings) == 1
     assert warnings[0].startswith(f"{damaged}: {fault}")
-    assert f"it is kept as {damaged.name}.damaged, and is simulated again" in warnings[0]
+    assert f"the file is kept as {damaged.name}.damaged, and is simulated again" in warnings[0]
     assert damaged.with_name(f"{damaged.name}.damaged").read_bytes() == content
     assert swept(path, out) == ([], table)
 
@@ -79,7 +82,7 @@ def test_a_point_that_is_damaged_twice_keeps_both_and_so_does_a_folder_in_its_pl
     point.mkdir()
     warnings, again = swept(path, out)
     assert again == table
-    assert "is a folder; it is kept as" in warnings[0]
+    assert "is a folder; the file is kept as" in warnings[0]
     assert point.with_name(f"{point.name}.damaged").read_text() == "one"
     assert point.with_name(f"{point.name}.damaged2").is_dir()
 
@@ -119,20 +122,20 @@ def other(changes: dict[str, Any], asked: dict[str, Any] | None = None) -> dict[
 @pytest.mark.parametrize(
     ("file", "told"),
     [
-        (other({"duration": "30 s"}), "duration is '60 s' there and '30 s' here"),
-        (other({"drain": "1 s"}), "drain is missing there and '1 s' here"),
+        (other({"duration": "30 s"}), "duration is '60 s' in the plan and '30 s' in the file"),
+        (other({"drain": "1 s"}), "drain is missing in the plan and '1 s' in the file"),
         (
             other({}, {"axes": [{"workload.arrivals.rate": ["1 /s", "3 /s"]}, AXES[1]]}),
-            'axis workload.arrivals.rate has "2 /s" there only',
+            'axis workload.arrivals.rate has "2 /s" only in the plan',
         ),
         (
             other({}, {"axes": [AXES[0], {"seed": [1, 2]}]}),
-            "axis workload.prompt_tokens is there only; axis workload.output_tokens is there only; "
-            "axis seed is here only",
+            "axis workload.prompt_tokens is only in the plan; axis workload.output_tokens is only in the plan; "
+            "axis seed is only in the file",
         ),
         (
             other({}, {"axes": AXES, "exclude": [{k: v[0] for a in AXES for k, v in a.items()}]}),
-            "points of that sweep are excluded here",
+            "points of the plan are excluded in the file",
         ),
     ],
 )
@@ -145,8 +148,8 @@ def test_a_sweep_of_another_file_is_refused_with_what_differs(
     with pytest.raises(ScenarioError) as caught:
         sweep(path, out, workers=0)
     assert told in str(caught.value)
-    assert str(caught.value).startswith(f"{out / 'plans' / 'small.json'}: is the plan of another")
-    assert "expected another --out" in str(caught.value)
+    assert str(caught.value).startswith(f"{out / 'plans' / 'small.json'}: is not the plan of")
+    assert "choose another --out" in str(caught.value)
     assert (out / "sweep.parquet").read_bytes() == table
     (out / "plans" / "small.json").unlink()
     assert swept(path, out)[0] == []

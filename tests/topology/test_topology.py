@@ -230,7 +230,7 @@ def test_no_switch_has_more_cables_than_ports_and_no_leaf_is_shorter_than_asked(
 def test_a_fabric_without_ports_enough_says_so():
     with pytest.raises(
         ValueError,
-        match="2056 NICs need 65 leaves with 32 cables to spines each, more than two tiers of switches with 64 ports hold",
+        match="2056 NICs need 65 leaves with 32 cables to spines each, which is more than two tiers of switches with 64 ports have",
     ):
         topology("dgx-b200", 257, network())
 
@@ -337,7 +337,7 @@ def test_devices_pass_nothing_on():
         "p/0/device2",
     )
     machine = topology(node(SMALL_GPU, 2) | {"links": wires("device device", "host nic")})
-    with pytest.raises(LookupError, match="no way leads from front_door to p/0/device0"):
+    with pytest.raises(LookupError, match="no route leads from front_door to p/0/device0"):
         machine.route("front_door", "p/0/device0")
     assert machine.unreachable(["p/0/device0", "p/0", "p/0/nic"]) == ["p/0/device0"]
 
@@ -421,8 +421,8 @@ def test_the_usual_paths_are_those_to_within_and_between_nodes():
     assert found == {
         "front door to p": (5, 46e9),
         "device to device in a node of p": (2, 900e9),
-        "device to the same of another node of p": (6, 46e9),
-        "device to another of another node of p": (8, 46e9),
+        "device to the corresponding device of another node of p": (6, 46e9),
+        "device to a different device of another node of p": (8, 46e9),
         "device to host of p": (2, 64e9),
     }
 
@@ -430,12 +430,12 @@ def test_the_usual_paths_are_those_to_within_and_between_nodes():
 def test_a_place_that_is_not_there_is_told_with_the_nearest():
     machine = topology("dgx-b200")
     with pytest.raises(
-        ScenarioError, match=r"--path: no place 'p/0/devcie3'; did you mean 'p/0/device3'\?"
+        ScenarioError, match=r"--path: got 'p/0/devcie3'; did you mean 'p/0/device3'\?"
     ):
         path(machine, "front_door", "p/0/devcie3")
     with pytest.raises(
         ScenarioError,
-        match="--path: no place 'xyz'; places are called front_door, p/0, p/0/device0 and so on",
+        match="--path: got 'xyz'; expected a name such as front_door, p/0 or p/0/device0",
     ):
         path(machine, "xyz", "front_door")
 

@@ -312,16 +312,19 @@ def test_a_rate_curve_bends_the_time_of_any_process_and_leaves_its_order() -> No
     [
         (
             {"points": [["0 s", "1 /s"]], "rate": "5 /s"},
-            "expected either 'rate' with the day's curve, or 'points'",
+            "expected exactly one of 'rate', with the daily curve, and 'points'",
         ),
-        ({}, "expected either 'rate' with the day's curve, or 'points'"),
-        ({"points": [["5 s", "1 /s"], ["5 s", "2 /s"]]}, "points must ascend in time"),
+        ({}, "expected exactly one of 'rate', with the daily curve, and 'points'"),
+        (
+            {"points": [["5 s", "1 /s"], ["5 s", "2 /s"]]},
+            "expected the times of 'points' in ascending order",
+        ),
         (
             {"points": [["5 s", "1 /s"], ["9 s", "2 /s"]], "period": "8 s"},
-            "the last point, at 9 s, is beyond the period of 8 s",
+            "got a last point at 9 s and a period of 8 s; expected all points within the period",
         ),
-        ({"points": [["5 s", "1 /s"]], "weekend": 0.5}, "'points' stand in place of 'weekend'"),
-        ({"points": [["0 s", "0 /s"]], "period": "8 s"}, "points are all zero"),
+        ({"points": [["5 s", "1 /s"]], "weekend": 0.5}, "'points' replace 'weekend'"),
+        ({"points": [["0 s", "0 /s"]], "period": "8 s"}, "got points that are all zero"),
         ({"points": [["0 s", "1 /s"], ["1 s", "0 /s"]]}, "the last point holds indefinitely"),
         ({"rate": "1 /s", "period": "8 s"}, "'period' is the time after which 'points' repeat"),
     ],

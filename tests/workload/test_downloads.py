@@ -85,7 +85,7 @@ def test_what_comes_from_the_host_that_was_asked_is_kept(
         ("/to-a-file", {}, "leads to 'file:///etc/passwd'; expected https"),
         ("/in-circles", {}, "redirects more than 5 times"),
         ("/huge", {}, "has 1,000,000,000,000 bytes; expected at most 4,000,000,000"),
-        ("/plain", {"bytes": 3}, f"has {len(BODY)} bytes; expected 3, as was published"),
+        ("/plain", {"bytes": 3}, f"has {len(BODY)} bytes; expected 3, the published size"),
         ("/unsaid", {"bytes": 3}, "sends more than 3 bytes"),
         (
             "/unsaid",
@@ -131,10 +131,10 @@ def special(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ("../outside.csv", "(../outside.csv): leaves the folder of the archive"),
-        ("top/data/../../../outside.csv", "outside.csv): leaves the folder of the archive"),
-        ("/outside.csv", "(/outside.csv): leaves the folder of the archive"),
-        ("top\\..\\outside.csv", "outside.csv): leaves the folder of the archive"),
+        ("../outside.csv", "(../outside.csv): lies outside the folder of the archive"),
+        ("top/data/../../../outside.csv", "outside.csv): lies outside the folder of the archive"),
+        ("/outside.csv", "(/outside.csv): lies outside the folder of the archive"),
+        ("top\\..\\outside.csv", "outside.csv): lies outside the folder of the archive"),
         (special("top/data/link", tarfile.SYMTYPE, "/etc/passwd"), "(top/data/link): is a link"),
         (special("top/data/link", tarfile.SYMTYPE, "a.csv"), "(top/data/link): is a link"),
         (special("top/data/link", tarfile.LNKTYPE, "top/data/a.csv"), "is a link"),

@@ -12,7 +12,7 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces import Tally, Trace
 
 COLUMNS = {"arrival": "at", "prompt": "p", "output": "o", "session": "chat"}
-NO_PREFIXES = "prompts share no prefixes: the file does not say which text they have in common"
+NO_PREFIXES = "prompts share no prefixes: the file does not say which text they share"
 
 
 def turns(path: Path, **keys: Any) -> tuple[list[int], str]:
@@ -100,7 +100,7 @@ def test_rows_of_aiperf_whose_first_has_no_session_are_lone_and_the_way_out_is_s
     row = {"timestamp": 0, "input_length": 9, "output_length": 9}
     path = lines(tmp_path / "a.jsonl", [row, row | {"session_id": "a"}, row | {"session_id": "a"}])
     assert [note for note in Trace(path=str(path)).check().notes if "AIPerf" in note] == [
-        "rows have session_id, as AIPerf's do, and are read as lone requests; for conversations, write format: aiperf"
+        "rows have session_id, like AIPerf's, and are read as single requests; for conversations, write format: aiperf"
     ]
     assert sorted(turns(path, format="aiperf")[0]) == [1, 2]
 
@@ -112,7 +112,9 @@ def chat(number: Any, parent: Any, at_s: float) -> dict[str, Any]:
 
 def test_a_chat_that_comes_twice_is_refused_with_its_line(tmp_path: Path) -> None:
     path = lines(tmp_path / "b.jsonl", [chat(1, -1, 0), chat(2, 1, 1), chat(1, -1, 2)])
-    with pytest.raises(ScenarioError, match=r"b\.jsonl:3: is chat 1, as a row above is; expected"):
+    with pytest.raises(
+        ScenarioError, match=r"b\.jsonl:3: chat 1 stands in a row above too; expected"
+    ):
         turns(path)
     assert len(list(Trace.model_validate({"path": str(path), "replay": "timestamps"}).rows())) == 3
 
@@ -121,7 +123,7 @@ def test_chats_without_a_name_are_followed_by_none(tmp_path: Path) -> None:
     path = lines(tmp_path / "b.jsonl", [chat("null", None, 0), chat("null", "null", 1)])
     counts, notes = turns(path)
     assert counts == [1, 1]
-    assert "2 rows have no chat_id, so no turn follows them" in notes
+    assert "2 rows have no chat_id, so no turn can follow them" in notes
 
 
 def test_conversations_without_identities_share_no_prefixes_and_that_is_said(

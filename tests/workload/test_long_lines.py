@@ -32,7 +32,7 @@ def test_a_line_far_beyond_the_limit_is_refused_and_not_read(
     most_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert str(caught.value) == (
-        f"{path}:3: has more than 16 MB in one line; expected a line for each request"
+        f"{path}:3: has more than 16 MB in one line; expected one line per request"
     )
     assert most_bytes < 2.5 * line_guard.MAX_LINE_BYTES
     code, _, err = call(capsys, "workload", path)
@@ -49,7 +49,7 @@ def test_a_file_that_was_laid_out_and_never_written_is_refused_at_its_first_zero
     with pytest.raises(ScenarioError) as caught:
         Trace(path=str(path)).check()
     assert str(caught.value) == (
-        f"{path}:3: holds a NUL byte, as no text does; expected CSV or JSON"
+        f"{path}:3: has a NUL byte, which texts never have; expected CSV or JSON"
     )
 
 

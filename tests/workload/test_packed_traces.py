@@ -146,7 +146,9 @@ def test_latin_1_in_a_column_that_is_not_used_is_no_fault(tmp_path: Path) -> Non
 def test_a_zero_byte_is_refused_with_its_line(tmp_path: Path, packing: str, end: str) -> None:
     content = JSONL.replace("102,", "1\x0002,").replace("\n", end).encode()
     path = written(tmp_path, PACKINGS[packing](content))
-    assert refused(path) == (f"{path}:3: holds a NUL byte, as no text does; expected CSV or JSON")
+    assert refused(path) == (
+        f"{path}:3: has a NUL byte, which texts never have; expected CSV or JSON"
+    )
 
 
 @pytest.mark.parametrize(("encoding", "unit"), [("utf-16-le", 2), ("utf-32-be", 4)])
@@ -156,7 +158,7 @@ def test_wide_text_that_was_cut_off_within_a_character_is_refused_with_its_line(
     content = ("\ufeff" + CSV).encode(encoding)
     heading = (1 + len(CSV.splitlines()[0]) + 1) * unit
     path = written(tmp_path, content[: heading + 2 * unit + 1])
-    assert refused(path).startswith(f"{path}:2: is no {encoding.upper()} to its end: ")
+    assert refused(path).startswith(f"{path}:2: is damaged {encoding.upper()} text: ")
 
 
 BOMB_ROW = b'{"timestamp": 0, "input_length": 10, "output_length": 2}\n'
@@ -271,7 +273,7 @@ def test_parquet_that_was_packed_again_is_refused_by_name(tmp_path: Path, packin
     pq.write_table(pa.table({"timestamp": [0], "input_length": [1], "output_length": [1]}), table)
     path = written(tmp_path, PACKINGS[packing](table.getvalue()))
     assert (
-        f": is Parquet inside {packing}; expected Parquet as it is, which packs its columns: "
+        f": is Parquet inside {packing}; expected plain Parquet, which is packed already: "
         in refused(path)
     )
 
@@ -415,7 +417,7 @@ def test_an_archive_of_one_table_is_read_as_that_file(tmp_path: Path, kind: str)
 def test_an_archive_of_several_tables_names_them(tmp_path: Path, kind: str) -> None:
     path = archive_of(tmp_path, kind, {"b.csv": TABLE, "a.jsonl": LINES})
     assert refused(path) == (
-        f"{path}: holds 2 tables: a.jsonl, b.csv; expected one file: unpack it and name one of them"
+        f"{path}: has 2 tables: a.jsonl, b.csv; expected one file: unpack it and name one of them"
     )
 
 

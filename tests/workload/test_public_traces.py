@@ -83,7 +83,7 @@ def test_what_is_not_as_published_is_not_kept(origin: Origin, tmp_path: Path) ->
     origin.body = CSV.replace(b"20", b"21")
     with pytest.raises(
         ScenarioError,
-        match=rf"trace\.csv: is not what was published; expected the SHA-256 {trace.sha256}",
+        match=rf"trace\.csv: is not the published file; expected the SHA-256 {trace.sha256}",
     ):
         fetch(trace, tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -125,12 +125,12 @@ def test_an_origin_that_has_it_no_more_or_is_not_there_is_told(
 def test_without_a_checksum_rows_are_counted(origin: Origin, tmp_path: Path) -> None:
     assert fetch(origin.trace(rows=2), tmp_path).read_bytes() == CSV
     with pytest.raises(
-        ScenarioError, match=r"/deep/trace\.csv: holds 2 rows; expected 3, as published"
+        ScenarioError, match=r"/deep/trace\.csv: has 2 rows; expected 3, as published"
     ):
         fetch(origin.trace(rows=3), tmp_path)
     assert list(tmp_path.iterdir()) == []
     origin.body = b"<html>sign in</html>"
-    with pytest.raises(ScenarioError, match=r"trace\.csv:1: is of no known format"):
+    with pytest.raises(ScenarioError, match=r"trace\.csv:1: has no known format"):
         fetch(origin.trace(rows=2), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -155,7 +155,7 @@ def test_of_an_archive_one_folder_is_unpacked_and_its_files_are_counted(
     assert fetch(origin.trace(files=2, **keys), tmp_path) == folder
     assert len(origin.asked) == 1
     with pytest.raises(
-        ScenarioError, match=r"1234\.tar\.gz: holds 2 files; expected 3, as published"
+        ScenarioError, match=r"1234\.tar\.gz: has 2 files; expected 3, as published"
     ):
         fetch(origin.trace(files=3, **keys), tmp_path)
     assert (
@@ -163,7 +163,7 @@ def test_of_an_archive_one_folder_is_unpacked_and_its_files_are_counted(
         == "other"
     )
     origin.body = b"no archive"
-    with pytest.raises(ScenarioError, match=r"1234\.tar\.gz: is no tar archive"):
+    with pytest.raises(ScenarioError, match=r"1234\.tar\.gz: is not a tar archive"):
         fetch(origin.trace(files=1, **keys), tmp_path / "elsewhere")
     assert list((tmp_path / "elsewhere").iterdir()) == []
 

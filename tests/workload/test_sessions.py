@@ -385,25 +385,25 @@ def test_a_run_finds_in_its_cache_what_the_traffic_alone_says_could_be_found(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"concurrency": None}, "expected either 'arrivals' of sessions or a 'concurrency'"),
+        ({"concurrency": None}, "expected exactly one of 'arrivals' and 'concurrency'"),
         (
             {"arrivals": {"process": "poisson", "rate": "1 /s"}},
-            "expected either 'arrivals' of sessions or a 'concurrency'",
+            "expected exactly one of 'arrivals' and 'concurrency'",
         ),
         (
             {"concurrency": None, "arrivals": {"process": "closed_loop", "concurrency": 4}},
-            "sessions wait for their answers already",
+            "sessions always wait for answers",
         ),
-        ({"turns": None}, "'turns' is missing; expected it, a 'preset' or a 'trace'"),
+        ({"turns": None}, "'turns' is missing; write it, or a 'preset' or a 'trace'"),
         (
             {"turns": {"none": 0.1, "median": 2, "sigma": 0, "max": 9}},
-            "a session has one turn at least; expected 'turns' without 'none'",
+            "a session has at least one turn; expected 'turns' without 'none'",
         ),
-        ({"tool_gap": None}, "'tool_steps' want 'tool_tokens' and a 'tool_gap'"),
+        ({"tool_gap": None}, "'tool_steps' needs 'tool_tokens' and 'tool_gap'"),
         ({"preset": "coding-agnt"}, "no session preset 'coding-agnt'; did you mean 'coding-agent'"),
         (
             {"user_gap": {"distribution": "spans", "spans": [{"weight": 1, "low": "1 s"}]}},
-            "expected either 'high', or 'mean' for a tail",
+            "expected exactly one of 'high' and, for a Pareto tail, 'mean'",
         ),
         (
             {
@@ -412,7 +412,7 @@ def test_a_run_finds_in_its_cache_what_the_traffic_alone_says_could_be_found(
                     "spans": [{"weight": 1, "low": "2 s", "high": "1 s"}],
                 }
             },
-            "high must be above low",
+            "expected 'high' above 'low'",
         ),
     ],
 )
@@ -424,7 +424,7 @@ def test_sessions_that_are_none_are_refused(changes: dict[str, Any], said: str) 
 def test_a_scenario_of_sessions_is_checked_as_a_whole(tmp_path: Path) -> None:
     with pytest.raises(
         ScenarioError,
-        match=r"sessions\.yaml:1: workload\.arrivals: sessions bring their own; expected either this or 'sessions'",
+        match=r"sessions\.yaml:1: workload\.arrivals: sessions bring their own 'arrivals'; expected either 'arrivals' or 'sessions'",
     ):
         run(
             tmp_path,
@@ -434,7 +434,7 @@ def test_a_scenario_of_sessions_is_checked_as_a_whole(tmp_path: Path) -> None:
     parts = [{"name": "a", "share": 1, "prompt_tokens": 5}]
     with pytest.raises(
         ScenarioError,
-        match=r"workload\.classes\[0\]\.prompt_tokens: sessions bring their own; expected either this or 'sessions'",
+        match=r"workload\.classes\[0\]\.prompt_tokens: sessions bring their own 'prompt_tokens'; expected either 'prompt_tokens' or 'sessions'",
     ):
         run(tmp_path, PLAIN, workload={"sessions": PLAIN, "classes": parts})
     with pytest.raises(
@@ -444,7 +444,7 @@ def test_a_scenario_of_sessions_is_checked_as_a_whole(tmp_path: Path) -> None:
         run(tmp_path, PLAIN, duration=None)
     with pytest.raises(
         ScenarioError,
-        match="the longest request, 9000 tokens, is beyond the context of tiny, 4096 tokens",
+        match="the longest request, 9000 tokens, exceeds the context of tiny, 4096 tokens",
     ):
         run(tmp_path, PLAIN | {"window_tokens": 9000})
 
@@ -538,10 +538,10 @@ def test_a_recorded_trace_without_sessions_is_refused_not_read_for_ever(tmp_path
     with tarfile.open(tmp_path / "empty.tar", "w"):
         pass
     trace = Trace.model_validate({"path": str(tmp_path / "empty.tar"), "format": "weka"})
-    with pytest.raises(ScenarioError, match=r"empty\.tar: holds no requests"):
+    with pytest.raises(ScenarioError, match=r"empty\.tar: has no requests"):
         trace.check(as_sessions=True)
     sessions = Sessions.model_validate({"concurrency": 1, "trace": trace})
-    with pytest.raises(ScenarioError, match="holds no requests"):
+    with pytest.raises(ScenarioError, match="has no requests"):
         next(scripts(sessions, seed=1))
 
 

@@ -170,11 +170,11 @@ def test_sessions_of_llmservingsim_wait_for_answers_and_tools(tmp_path: Path) ->
     assert [step[:3] for step in session.steps] == [(0.0, 50, 5), (3.0, 90, 9)]
     with pytest.raises(
         ScenarioError,
-        match=":1: is a session, whose requests wait for answers; expected replay: sessions",
+        match=":1: is a session with requests that wait for answers; expected replay: sessions",
     ):
         list(trace.rows())
     with pytest.raises(
-        ScenarioError, match="is a vidur trace that does not say which requests follow which"
+        ScenarioError, match="has format vidur and does not link the requests of conversations"
     ):
         list(Trace.model_validate({"path": write(tmp_path, VIDUR)}).sessions())
 
@@ -244,7 +244,7 @@ def test_parts_of_a_multimodal_prompt_are_added(tmp_path: Path) -> None:
         (
             "0,1.0,1.0,Gamma,1.0,1.0\n",
             {},
-            "has no chunk-0-dataset.json for the lengths of that client",
+            "has no chunk-0-dataset.json with the lengths of that client",
         ),
         (
             "0,1.0,1.0,Gamma,1.0,1.0\n600,x,1.0,Gamma,1.0,1.0\n",
@@ -298,7 +298,7 @@ def test_failures_and_empty_rows_are_left_out_and_counted(tmp_path: Path) -> Non
     assert (tally.rows, tally.failed, tally.empty) == (3, 1, 0)
     assert list(tally.said()) == [
         "not used: Model, Total tokens, Log Type",
-        "1 of 3 rows are failures (no answer) and left out",
+        "1 of 3 rows are omitted: they are failures without an answer",
     ]
     tally = tallied(
         write(
@@ -307,14 +307,14 @@ def test_failures_and_empty_rows_are_left_out_and_counted(tmp_path: Path) -> Non
         )
     )
     assert (tally.rows, tally.failed, tally.empty) == (3, 0, 2)
-    assert list(tally.said()) == ["2 of 3 rows have no prompt or no answer and are left out"]
+    assert list(tally.said()) == ["2 of 3 rows are omitted: they have no prompt or no answer"]
 
 
 def test_rows_that_are_late_are_put_in_their_place_and_counted(tmp_path: Path) -> None:
     path = write(tmp_path, seconds(3.0, 1.0, 2.0, 4.0))
     assert rows(path) == [(0.0, 2, 2), (1.0, 3, 2), (2.0, 1, 2), (3.0, 4, 2)]
     assert list(tallied(path).said()) == [
-        "2 of 4 rows are earlier than a row above and put in their place"
+        "2 of 4 rows are earlier than a row above and were sorted"
     ]
 
 
@@ -334,7 +334,7 @@ def test_a_row_that_is_very_late_is_a_fault_with_its_line(tmp_path: Path) -> Non
         (range(30_000)[::-1], r"got rows newest first; .*\| tac\) > sorted\.csv"),
         (
             np.random.default_rng(1).permutation(30_000),
-            r"got rows in no order; .*\| sort -t, -k1,1g\) > sorted\.csv",
+            r"got rows that are not sorted; .*\| sort -t, -k1,1g\) > sorted\.csv",
         ),
     ],
     ids=["newest first", "shuffled"],
@@ -385,7 +385,10 @@ def test_start_leaves_out_what_is_before_it(tmp_path: Path) -> None:
 
 def test_a_start_behind_the_last_request_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, seconds(0.0, 5.0, 10.0))
-    with pytest.raises(ScenarioError, match="got a start of 11 s; the last request comes 10 s"):
+    with pytest.raises(
+        ScenarioError,
+        match="got a start of 11 s; expected a time before the last request, which is 10 s",
+    ):
         rows(path, start="11 s")
 
 
@@ -453,7 +456,7 @@ def test_memory_does_not_grow_with_the_length_of_a_trace(tmp_path: Path) -> None
 
 
 NO_FORMAT = (
-    ":1: is of no known format: got {}; expected columns: {{arrival: …, prompt: …, output: …}}, or a format that is known ("
+    ":1: has no known format: got {}; expected columns: {{arrival: …, prompt: …, output: …}}, or a known format ("
     + ", ".join(name for name in FORMATS if name != "table")
     + ")"
 )
@@ -463,9 +466,9 @@ NO_FORMAT = (
     ("text", "said"),
     [
         ("", "is empty; expected a trace with a heading and rows"),
-        (HEADING, "holds no requests"),
+        (HEADING, "has no requests"),
         (HEADING + "2024-01-01 00:00:01,5,6\nyesterday,5,6\n", ":3: got 'yesterday,5,6'; expected TIMESTAMP,ContextTokens,GeneratedTokens"),
-        (HEADING + "2024-01-01 00:00:01,5\n", ":2: got '2024-01-01 00:00:01,5'; expected TIMESTAMP,ContextTokens,GeneratedTokens (2 fields, where the heading has 3)"),
+        (HEADING + "2024-01-01 00:00:01,5\n", ":2: got '2024-01-01 00:00:01,5'; expected TIMESTAMP,ContextTokens,GeneratedTokens (2 fields, but the heading has 3)"),
         (HEADING + "2024-01-01 00:00:01,5,six\n", ":2: got '2024-01-01 00:00:01,5,six'; expected TIMESTAMP,ContextTokens,GeneratedTokens (GeneratedTokens is 'six': not a number)"),
         (HEADING + "\n2024-01-01 00:00:01,-5,3\n", ":3: got '2024-01-01 00:00:01,-5,3'; expected TIMESTAMP,ContextTokens,GeneratedTokens (ContextTokens is '-5': negative)"),
         ("a,b\n1,2\n", NO_FORMAT.format("columns a, b")),
@@ -473,7 +476,7 @@ NO_FORMAT = (
         (BURSTGPT + "x,GPT-4,1,1,2,API log\n", ":5: got 'x,GPT-4,1,1,2,API log'; expected Timestamp,Request tokens,Response tokens"),
         (VIDUR + "inf,1,1\n", ":4: got 'inf,1,1'; expected arrived_at,num_prefill_tokens,num_decode_tokens"),
         (MOONCAKE + "{}\n", """:3: got '{}'; expected {"timestamp": ms, "input_length": tokens, "output_length": tokens, "hash_ids": [numbers]}"""),
-        (MOONCAKE + MOONCAKE.splitlines()[0].replace("1100", "400"), ":3: 3 blocks do not hold 400 tokens; expected blocks of 512, or another block_tokens"),
+        (MOONCAKE + MOONCAKE.splitlines()[0].replace("1100", "400"), ":3: got 3 blocks for 400 tokens; expected blocks of 512 tokens, or another block_tokens"),
         (LLMSERVINGSIM + "[]\n", """:3: got '[]'; expected {"arrival_time_ns": ns, "input_toks": tokens, "output_toks": tokens}"""),
         ('{"requests": [{"t": 0, "in": "x", "out": 1}]}', ':1: got \'{"requests": [{"t": 0, "in": "x", "out": 1}]}\'; expected {"requests": [{"t": s, "in": tokens, "out": tokens, "hash_ids": [numbers]}], "block_size": tokens}'),
     ],
@@ -503,4 +506,4 @@ def test_years_without_a_request_are_said(tmp_path: Path, replay: str) -> None:
     for gap_s, is_said in ((2 * year_s, True), (86_400, False)):
         path = write(tmp_path, row.format(1, 0) + row.format(2, 1) + row.format(3, 1 + gap_s))
         said = " ".join(Trace.model_validate({"path": path, "replay": replay}).check().said())
-        assert ("no request comes for 730 days within the trace" in said) == is_said
+        assert ("the trace has a gap of 730 days without a request" in said) == is_said

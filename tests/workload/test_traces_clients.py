@@ -95,7 +95,7 @@ def test_warm_up_failures_and_cancelled_requests_of_aiperf_are_counted(tmp_path:
     tally = Tally()
     assert rows(path, tally) == [(0.0, 7, 5)]
     assert (tally.warmup, tally.failed, tally.rows) == (1, 2, 4)
-    assert "1 of 4 rows are the client's warm-up and left out" in list(tally.said())
+    assert "1 of 4 rows are omitted: they are the client's warm-up" in list(tally.said())
 
 
 def test_older_records_of_aiperf_call_the_answer_output_token_count(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_detailed_result_of_vllm_is_replayed_without_its_failures(tmp_path: Pa
     assert rows(path, tally) == [(0.0, 20, 2), (0.5, 10, 1)]
     assert (tally.failed, tally.rows) == (1, 3)
     assert tally.unused == ["ttfts"]
-    assert "at most 8 requests were under way at once" in tally.notes[0]
+    assert "at most 8 requests ran concurrently" in tally.notes[0]
 
 
 def test_a_result_of_vllm_without_lists_says_how_to_get_them(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_lists_of_vllm_that_differ_in_length_are_refused(tmp_path: Path) -> None
 
 def test_several_results_of_vllm_are_refused(tmp_path: Path) -> None:
     path = written(tmp_path, result(), result())
-    assert "holds 2 results (--append-result); expected one: split the file" in fault(path)
+    assert "has 2 results (--append-result); expected one: split the file" in fault(path)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,9 @@ def test_lists_of_vllm_that_are_no_requests_are_refused_at_the_first_that_is_non
 def test_errors_of_vllm_that_are_no_list_are_refused(tmp_path: Path) -> None:
     """A text in their place would let failures be replayed."""
     path = written(tmp_path, result(errors="timeout"))
-    assert fault(path) == (f"{path}: has errors that are no list; expected one entry per request")
+    assert fault(path) == (
+        f"{path}: has errors that are not a list; expected one entry per request"
+    )
 
 
 def test_records_of_a_phase_of_aiperf_that_is_not_known_are_replayed_with_a_note(
@@ -216,7 +218,10 @@ def test_records_of_a_phase_of_aiperf_that_is_not_known_are_replayed_with_a_note
     records = [record(n, n + 1, 10, 1, benchmark_phase=phase) for n, phase in enumerate(("profiling", "cooldown"), 1)]  # fmt: skip
     tally = Trace(path=written(tmp_path, *records)).check()
     assert tally.rows == 2
-    assert "records of benchmark_phase 'cooldown' are replayed as those of profiling" in tally.notes
+    assert (
+        "records of the unknown benchmark_phase 'cooldown' are replayed like those of profiling"
+        in tally.notes
+    )
 
 
 # GuideLLM
@@ -275,7 +280,7 @@ def test_a_sweep_of_guidellm_is_refused_with_its_rates(tmp_path: Path) -> None:
     rate = {"metrics": {"requests_per_second": {"successful": {"mean": 2.5}}}}
     document = report(generated(1.0, 2.0, 1, 1))
     document["benchmarks"] = [document["benchmarks"][0], document["benchmarks"][0] | rate]
-    assert "holds 2 benchmarks (rate unknown, 2.5 requests/s); expected one" in fault(
+    assert "has 2 benchmarks (rate unknown, 2.5 requests/s); expected one" in fault(
         written(tmp_path, document)
     )
 
@@ -312,12 +317,12 @@ def test_requests_of_inference_perf_are_read_in_both_spellings(tmp_path: Path) -
 
 def test_a_summary_of_inference_perf_points_to_its_requests(tmp_path: Path) -> None:
     path = written(tmp_path, {"load_summary": {}, "successes": {}, "failures": {}})
-    assert "per_request_lifecycle_metrics.json beside it" in fault(path)
+    assert "per_request_lifecycle_metrics.json in the same folder" in fault(path)
 
 
 def test_a_profile_of_perf_analyzer_points_to_aiperf(tmp_path: Path) -> None:
     path = written(tmp_path, {"service_kind": "openai", "experiments": []})
-    assert "which counts no tokens; expected profile_export.jsonl of AIPerf" in fault(path)
+    assert "which does not count tokens; expected profile_export.jsonl of AIPerf" in fault(path)
 
 
 # ShareGPT
@@ -344,9 +349,9 @@ def test_words_become_tokens_and_turns_add_to_their_conversation(tmp_path: Path)
     contexts = [turn.prompt_tokens for script in replayed_scripts(iter([only])) for turn in script]
     assert contexts == [9, 9 + 3 + 2]
     assert tally.notes == [
-        "1 messages of users have no answer behind them and are left out",
-        "1 answers have no question before them and are left out",
-        "the file has no pauses: a later turn of a conversation comes with the answer before it",
+        "1 messages of users without an answer are omitted",
+        "1 answers without a question are omitted",
+        "the file has no pauses: a later turn of a conversation starts when the previous answer ends",
     ]
 
 
@@ -367,7 +372,7 @@ def test_texts_at_timestamps_are_requests_of_their_own(tmp_path: Path) -> None:
     tally = Tally()
     found = rows(path, tally, arrivals=POISSON, tokens_per_word=1)
     assert [row[1:] for row in found] == [(6, 2), (1, 3)]
-    assert any("without its conversation's history" in note for note in tally.notes)
+    assert any("without the history of its conversation" in note for note in tally.notes)
     assert 0.0 < found[0][0] < found[1][0]
 
 
@@ -379,13 +384,13 @@ def test_conversations_start_by_the_seed_until_arrivals_end(tmp_path: Path) -> N
     assert len(starts_s) == 2
     assert starts_s == [session.start_s for session in trace.replayed_sessions(1)]
     assert starts_s != [session.start_s for session in trace.replayed_sessions(2)]
-    assert "1 conversations are not sent: arrivals end before" in tally.notes
+    assert "1 conversations are not sent: the arrivals end before them" in tally.notes
 
 
 def test_texts_without_arrivals_and_tokens_say_what_is_missing(tmp_path: Path) -> None:
     path = written(tmp_path, [{"conversations": TALK}], name="talk.json")
     assert fault(path) == (
-        f"{path}: holds texts without times and numbers of tokens; expected in a scenario workload: {{trace: {{path: talk.json, arrivals: {{process: poisson, rate: 2 /s}}, tokens_per_word: 1.3}}}}"
+        f"{path}: has texts without times and numbers of tokens; expected in a scenario workload: {{trace: {{path: talk.json, arrivals: {{process: poisson, rate: 2 /s}}, tokens_per_word: 1.3}}}}"
     )
     assert "without times;" in fault(path, tokens_per_word=1.3)
     assert "without numbers of tokens;" in fault(path, arrivals=POISSON)
@@ -395,7 +400,7 @@ def test_texts_without_arrivals_and_tokens_say_what_is_missing(tmp_path: Path) -
 
 def test_a_trace_with_times_takes_no_arrivals(tmp_path: Path) -> None:
     path = written(tmp_path, record(1, 2, 7, 5))
-    assert "with times and numbers of tokens of its own; got arrivals and tokens_per_word" in fault(
+    assert "which has times and numbers of tokens; got arrivals and tokens_per_word" in fault(
         path, arrivals=POISSON, tokens_per_word=1.3
     )
 
@@ -490,8 +495,8 @@ PREFIXED = (
 @pytest.mark.parametrize(
     ("header", "keys", "more", "said"),
     [
-        ("mode: real\n", {}, 0, "input_tokens is taken to hold the prefix"),
-        ("mode: generated\n", {}, 64, "so BLIS writes what it simulates"),
+        ("mode: real\n", {}, 0, "input_tokens is read as including the prefix"),
+        ("mode: generated\n", {}, 64, "BLIS writes simulated requests in this way"),
         ("mode: real\n", {"prefix": "in_front"}, 64, "the scenario says so"),
         ("mode: generated\n", {"prefix": "included"}, 0, "the scenario says so"),
     ],
@@ -572,13 +577,13 @@ def test_a_request_of_blis_comes_when_it_was_sent(tmp_path: Path) -> None:
         "2,,0,,0,200,6,4000,0,6000,ok",
     )
     assert [row[0] for row in rows(path, tally)] == pytest.approx([0.0, 0.002, 0.003], abs=1e-9)
-    assert "requests come when they were sent (send_time_us)" in tally.notes
+    assert "requests arrive when they were sent (send_time_us)" in tally.notes
 
 
 def test_without_its_header_microseconds_are_taken(tmp_path: Path) -> None:
     tally = Tally()
     rows(blis(tmp_path, "0,,0,,0,100,5,1000,1000,5000,ok", header=None), tally)
-    assert tally.notes[0].startswith("no header trace.yaml beside the table: times are taken for")
+    assert tally.notes[0].startswith("the table has no header file trace.yaml: times are read as")
 
 
 @pytest.mark.parametrize(

@@ -93,17 +93,17 @@ def test_decimal_commas_are_said_and_none_stand_in_comma_files(tmp_path: Path) -
     ("rows", "line", "text", "why"),
     [
         (["1,3,4", "", "2,x,6"], 4, "2,x,6", " (asked is 'x': not a number)"),
-        (["1,3,4", '2,"5\n\n",6', "3,,6"], 6, "3,,6", " (asked is blank; remove the row, or write 0 to leave it out)"),
-        (["1,3,4", "3,5,NULL"], 3, "3,5,NULL", " (said is 'NULL': not a number; remove the row, or write 0 to leave it out)"),
+        (["1,3,4", '2,"5\n\n",6', "3,,6"], 6, "3,,6", " (asked is blank; remove the row, or write 0 to omit it)"),
+        (["1,3,4", "3,5,NULL"], 3, "3,5,NULL", " (said is 'NULL': not a number; remove the row, or write 0 to omit it)"),
         (["1,3,4", '2,"\n5.5",6'], 3, '2," 5.5",6', " (asked is '5.5': not whole)"),
-        (["1,3,4", "2,5"], 3, "2,5", " (2 fields, where the heading has 3)"),
-        (["1,3,4", "end"], 3, "end", " (1 field, where the heading has 3)"),
-        (["1,3,4", "2,5,6,7"], 3, "2,5,6,7", " (4 fields, where the heading has 3)"),
+        (["1,3,4", "2,5"], 3, "2,5", " (2 fields, but the heading has 3)"),
+        (["1,3,4", "end"], 3, "end", " (1 field, but the heading has 3)"),
+        (["1,3,4", "2,5,6,7"], 3, "2,5,6,7", " (4 fields, but the heading has 3)"),
         (["1,3,4", "2,1.5,6"], 3, "2,1.5,6", " (asked is '1.5': not whole)"),
         (["1,3,4", "2,-1,6"], 3, "2,-1,6", " (asked is '-1': negative)"),
         (["1,3,4", "nan,1,6"], 3, "nan,1,6", " (when is 'nan': not a time; remove the row)"),
         (["1,3,4", ",1,6"], 3, ",1,6", " (when is blank; remove the row)"),
-        (["1,3,4", "Total,1,6"], 3, "Total,1,6", " (when is 'Total': a line of totals is no request; remove it)"),
+        (["1,3,4", "Total,1,6"], 3, "Total,1,6", " (when is 'Total': a line of totals is not a request; remove it)"),
         (["1,3,4", "1e300,1,6"], 3, "1e300,1,6", ""),
         (["1,3,4", "2,1e400,6"], 3, "2,1e400,6", " (asked is '1e400': more than 1,000,000,000)"),
         (["1,3,4", "2,2000000000,6"], 3, "2,2000000000,6", " (asked is '2000000000': more than 1,000,000,000)"),
@@ -126,14 +126,14 @@ def test_a_row_that_is_wrong_is_named_by_its_line_its_field_and_why(
 def test_a_heading_that_stands_there_again_is_said(tmp_path: Path) -> None:
     path = write(tmp_path, named("1,3,4", "when,asked,said", "2,3,4"))
     assert fault(path, columns=NAMES) == (
-        ":3: holds the heading again; expected one heading: remove the line"
+        ":3: repeats the heading; expected one heading: remove the line"
     )
 
 
 def test_a_quote_that_does_not_end_is_named_by_the_line_of_its_row(tmp_path: Path) -> None:
     path = write(tmp_path, named("1,3,4", '2,"5,6', *["3,3,3"] * 50_000))
     assert fault(path, columns=NAMES) == (
-        ":3: has a field of more than 131,072 characters; expected quotes that end"
+        ":3: has a field of more than 131,072 characters; expected a closing quote"
     )
 
 
@@ -162,9 +162,9 @@ def test_two_columns_that_are_alike_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "time_stamp,Timestamp,input_tokens,output_tokens\n1,2,3,4\n")
     columns = {"arrival": "timestamp", "prompt": "input_tokens", "output": "output_tokens"}
     assert fault(path, columns=columns) == (
-        ":1: has 2 columns that are alike, time_stamp, Timestamp; expected one of them (case and signs do not tell names apart)"
+        ":1: has 2 columns with similar names, time_stamp, Timestamp; expected one of them (case and punctuation do not distinguish names)"
     )
-    assert "since time_stamp and Timestamp may both hold the arrival" in fault(path)
+    assert "since time_stamp and Timestamp may both be the arrival" in fault(path)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_two_columns_that_are_alike_are_refused(tmp_path: Path) -> None:
 def test_points_and_commas_that_may_stand_between_thousands_are_refused(
     tmp_path: Path, row: str, name: str, text: str, readings: str
 ) -> None:
-    why = "(points and commas may stand between thousands)"
+    why = "(points and commas may separate thousands)"
     said = f"got '{text}' in {name}; expected {readings} {why}"
     path = write(tmp_path, named("0,5;3;4", row, heading="when;asked;said"))
     assert fault(path, columns=NAMES, time_unit="s") == f":3: {said}"
@@ -190,14 +190,14 @@ def test_a_key_that_a_row_lacks_is_named(tmp_path: Path) -> None:
         tmp_path, '{"when": 0, "asked": 2, "said": 1}\n{"when": 1, "said": 1}\n', "t.jsonl"
     )
     assert fault(path, columns=NAMES) == (
-        """:2: got '{"when": 1, "said": 1}'; expected {"when": time, "asked": tokens, "said": tokens} (asked is blank; remove the row, or write 0 to leave it out)"""
+        """:2: got '{"when": 1, "said": 1}'; expected {"when": time, "asked": tokens, "said": tokens} (asked is blank; remove the row, or write 0 to omit it)"""
     )
 
 
 def test_a_table_of_one_column_says_what_stands_between_columns(tmp_path: Path) -> None:
     path = write(tmp_path, "timestamp~prompt_tokens~output_tokens\n0.5~3~4\n1.5~5~6\n")
     assert fault(path) == (
-        ":1: is of no known format: got one column, timestamp~prompt_tokens~output_tokens; expected names with , ; tab or | between them, or a line such as sep=: above that names another"
+        ":1: has no known format: got one column, timestamp~prompt_tokens~output_tokens; expected names separated by , ; tab or |, or a first line such as sep=: with another delimiter"
     )
     text = Path(path).read_text(encoding="utf-8")
     assert len(read(write(tmp_path, f"sep=~\n{text}"))[0]) == 2
@@ -255,7 +255,7 @@ def test_offsets_that_some_times_lack_are_counted(tmp_path: Path) -> None:
     rows = ["2026-10-25 00:00:00,3,4", "2026-10-25 02:00:01+02:00,3,4", "2026-10-25 00:00:02,3,4"]
     seconds, notes = read(write(tmp_path, named(*rows)), columns=NAMES)
     assert [row[0] for row in seconds] == [0.0, 1.0, 2.0]
-    assert notes == ["2 of 3 times have no offset from UTC and are taken as UTC"]
+    assert notes == ["2 of 3 times have no offset from UTC and are read as UTC"]
     rows[-1] = rows[-1].replace(",4", ', "4"')  # which Arrow does not take
     assert read(write(tmp_path, named(*rows)), columns=NAMES)[1] == notes
 
@@ -292,29 +292,29 @@ def test_a_unit_that_is_given_decides(tmp_path: Path, unit: str, per_s: float) -
         ("startSeconds", [0, 1000], "s", None),
         ("Time (us)", [0, 1000], "us", None),
         ("nanos", [0, 10**6], "ns", None),
-        ("time", [1700000011, 1700000012], "s", "its stamps have the size of seconds since 1970"),
-        ("time", [1.7e12, 1.7e12 + 5], "ms", "its stamps have the size of milliseconds since 1970"),
-        ("time", [1700000011054100, 1700000012554100], "us", "its stamps have the size of microseconds since 1970"),
-        ("time", [1700000011054100123], "ns", "its stamps have the size of nanoseconds since 1970"),
+        ("time", [1700000011, 1700000012], "s", "its timestamps have the size of seconds since 1970"),
+        ("time", [1.7e12, 1.7e12 + 5], "ms", "its timestamps have the size of milliseconds since 1970"),
+        ("time", [1700000011054100, 1700000012554100], "us", "its timestamps have the size of microseconds since 1970"),
+        ("time", [1700000011054100123], "ns", "its timestamps have the size of nanoseconds since 1970"),
         # 1 in 1.5 s; 2 in 3000.5 s; 1 in 1500.5 s is too rare, so milliseconds: 1 in 1.5 s
-        ("time", [0.5, 2.0], "s", "its stamps have fractions, which gives 0.667 requests/s"),
-        ("time", [0.5, 10.0, 501.0], "s", "its stamps have fractions, which gives 0.004 requests/s"),
-        ("time", [0.5, 1501.0], "ms", "its stamps have fractions, which gives 0.666 requests/s"),
+        ("time", [0.5, 2.0], "s", "its timestamps have fractions, which gives 0.667 requests/s"),
+        ("time", [0.5, 10.0, 501.0], "s", "its timestamps have fractions, which gives 0.004 requests/s"),
+        ("time", [0.5, 1501.0], "ms", "its timestamps have fractions, which gives 0.666 requests/s"),
         # 1/20 s is common enough, 1/25 s is not
-        ("time", [0, 20], "s", "its stamps are whole numbers, which gives 0.05 requests/s"),
-        ("time", [0, 25], "ms", "its stamps are whole numbers, which gives 40 requests/s"),
-        ("time", [0, 25_000], "us", "its stamps are whole numbers, which gives 40 requests/s"),
-        ("time", [0, 40_000], "us", "its stamps are whole numbers, which gives 25 requests/s"),
-        ("time", [0, 25_000_000], "ns", "its stamps are whole numbers, which gives 40 requests/s"),
-        ("time", [5, 5], "s", "its first rows have one time only"),
-        ("t_s", [1.7e12, 1.7e12 + 5], "ms", "its stamps have the size of milliseconds since 1970, and as seconds are far in the future"),
-        ("t_ms", [1.7e9, 1.7e9 + 5], "ms", "the name says so, though its stamps have the size of seconds since 1970"),
-        ("t_ms", [1.7e9, 1.7e9 + 0.5], "s", "its stamps have the size of seconds since 1970, and as milliseconds give 2,000 requests/s"),
+        ("time", [0, 20], "s", "its timestamps are whole numbers, which gives 0.05 requests/s"),
+        ("time", [0, 25], "ms", "its timestamps are whole numbers, which gives 40 requests/s"),
+        ("time", [0, 25_000], "us", "its timestamps are whole numbers, which gives 40 requests/s"),
+        ("time", [0, 40_000], "us", "its timestamps are whole numbers, which gives 25 requests/s"),
+        ("time", [0, 25_000_000], "ns", "its timestamps are whole numbers, which gives 40 requests/s"),
+        ("time", [5, 5], "s", "its first rows have only one time"),
+        ("t_s", [1.7e12, 1.7e12 + 5], "ms", "its timestamps have the size of milliseconds since 1970, and as seconds are far in the future"),
+        ("t_ms", [1.7e9, 1.7e9 + 5], "ms", "the name says so, though its timestamps have the size of seconds since 1970"),
+        ("t_ms", [1.7e9, 1.7e9 + 0.5], "s", "its timestamps have the size of seconds since 1970, and as milliseconds give 2,000 requests/s"),
         ("t_ns", [1e9, 2e9, 3e9], "ns", None),
-        ("t_s", [0, 2000], "s", "the name says so, though that gives 0.0005 requests/s (it would be 0.5 as milliseconds or 500 as microseconds)"),
-        ("t_ns", [0, 2000], "ns", "the name says so, though that gives 5e+05 requests/s (it would be 0.5 as milliseconds or 500 as microseconds)"),
+        ("t_s", [0, 2000], "s", "the name says so, though that gives 0.0005 requests/s (the rate would be 0.5 as milliseconds or 500 as microseconds)"),
+        ("t_ns", [0, 2000], "ns", "the name says so, though that gives 5e+05 requests/s (the rate would be 0.5 as milliseconds or 500 as microseconds)"),
         # a written point says fractions: 1 in 37 s
-        ("time", [0.0, 37.0, 74.0], "s", "its stamps have fractions, which gives 0.027 requests/s"),
+        ("time", [0.0, 37.0, 74.0], "s", "its timestamps have fractions, which gives 0.027 requests/s"),
     ],
 )  # fmt: skip
 def test_the_name_the_size_or_the_rate_decides_on_the_unit(
@@ -334,7 +334,7 @@ def test_a_unit_that_the_data_decided_is_said_with_the_other_choice(tmp_path: Pa
     rows, notes = read(path, columns=NAMES)
     assert [row[0] for row in rows] == [0.0, 0.025]
     assert notes == [
-        "when is read as milliseconds: its stamps are whole numbers, which gives 40 requests/s; for another unit, write time_unit: s, us or ns"
+        "when is read as milliseconds: its timestamps are whole numbers, which gives 40 requests/s; for another unit, write time_unit: s, us or ns"
     ]
 
 
@@ -351,7 +351,7 @@ def test_long_rows_decide_together(tmp_path: Path) -> None:
     stamps = [0, 25, *range(26, 226)]
     text = "".join(f"{at},1,1,{'x' * 40_000}\n" for at in stamps)
     _, notes = read(write(tmp_path, "when,asked,said,text\n" + text), columns=NAMES)
-    assert notes[0].startswith("when is read as seconds: its stamps are whole numbers")
+    assert notes[0].startswith("when is read as seconds: its timestamps are whole numbers")
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,11 @@ def test_long_rows_decide_together(tmp_path: Path) -> None:
         ([0, 5], "ms", "milliseconds give 200 requests/s, seconds 0.2"),
         ([0.0, 0.5], "s", "milliseconds give 2,000 requests/s, seconds 2"),
         ([0, 0.5, 5.5], "s", "milliseconds give 364 requests/s, seconds 0.364"),
-        ([0, 2_000_000], "ms", "0.0005 requests/s (it would be 0.5 as microseconds or 500 as"),
+        (
+            [0, 2_000_000],
+            "ms",
+            "0.0005 requests/s (the rate would be 0.5 as microseconds or 500 as",
+        ),
         ([1.7e9, 1.7e9 + 20], "s", "since 1970"),
     ],
 )
@@ -424,7 +428,7 @@ def test_a_row_of_parquet_that_is_wrong_is_named_by_its_number(tmp_path: Path) -
     prompts = [*range(1, 6001), None]
     path = parquet(tmp_path, when=[0.5] * 6001, asked=prompts, said=[1] * 6001)
     assert fault(path, columns=NAMES, time_unit="s") == (
-        ", row 6001: got '0.5,None,1'; expected when,asked,said, with times in s (asked is blank; remove the row, or write 0 to leave it out)"
+        ", row 6001: got '0.5,None,1'; expected when,asked,said, with times in s (asked is blank; remove the row, or write 0 to omit it)"
     )
     path = parquet(tmp_path, when=[True], asked=[1], said=[1])
     assert fault(path, columns=NAMES).startswith(", row 1: got 'True,1,1'")
@@ -450,7 +454,7 @@ def test_keys_of_json_reach_into_objects_in_lines_and_arrays(tmp_path: Path) -> 
         tmp_path, lines + '\n{"t": {"Start": 3}, "usage": {"in": null, "out": 1}}', "t.json"
     )
     assert fault(path, columns=columns) == (
-        """:4: got '{"t": {"Start": 3}, "usage": {"in": null, "out": 1}}'; expected {"t.Start": time, "usage.in": tokens, "usage.out": tokens} (usage.in is blank; remove the row, or write 0 to leave it out)"""
+        """:4: got '{"t": {"Start": 3}, "usage": {"in": null, "out": 1}}'; expected {"t.Start": time, "usage.in": tokens, "usage.out": tokens} (usage.in is blank; remove the row, or write 0 to omit it)"""
     )
 
 
@@ -491,8 +495,8 @@ def test_well_known_names_need_no_columns(tmp_path: Path) -> None:
     rows, notes = read(write(tmp_path, text))
     assert rows == ROWS
     assert notes == [
-        "columns are known by their names: Arrival-Time holds arrivals, num_prompt_tokens prompt tokens, OSL output tokens; for others, write columns: {arrival: Arrival-Time, prompt: num_prompt_tokens, output: OSL} with their names",
-        "Arrival-Time is read as seconds: its stamps have fractions, which gives 0.667 requests/s; for another unit, write time_unit: ms, us or ns",
+        "columns are recognised by their names: Arrival-Time has arrivals, num_prompt_tokens prompt tokens, OSL output tokens; for other columns, write columns: {arrival: Arrival-Time, prompt: num_prompt_tokens, output: OSL} with their names",
+        "Arrival-Time is read as seconds: its timestamps have fractions, which gives 0.667 requests/s; for another unit, write time_unit: ms, us or ns",
         "not used: user",
     ]
 
@@ -502,15 +506,15 @@ def test_well_known_names_need_no_columns(tmp_path: Path) -> None:
     [
         (
             "user,arrived_s,prompt_len,completion_len",
-            "is of no known format: got columns user, arrived_s, prompt_len, completion_len; expected columns: {arrival: arrived_s, prompt: prompt_len, output: completion_len}, or a format that is known (azure, ",
+            "has no known format: got columns user, arrived_s, prompt_len, completion_len; expected columns: {arrival: arrived_s, prompt: prompt_len, output: completion_len}, or a known format (azure, ",
         ),
         (
             "arrived_at,num_prefill,num_decode_tokens",
-            "expected columns: {arrival: arrived_at, prompt: num_prefill, output: num_decode_tokens}, or those of vidur, the nearest format (arrived_at, num_prefill_tokens, num_decode_tokens)",
+            "expected columns: {arrival: arrived_at, prompt: num_prefill, output: num_decode_tokens}, or the names of vidur, the most similar format (arrived_at, num_prefill_tokens, num_decode_tokens)",
         ),
         (
             "timestamp,start_time,input_tokens,output_tokens",
-            "is of no known format, since timestamp and start_time may both hold the arrival: got",
+            "has no known format, since timestamp and start_time may both be the arrival: got",
         ),
         ("input_time,x,begin", "columns: {arrival: input_time, prompt: …, output: …}"),
         ("Start: s,#in,context", "columns: {arrival: 'Start: s', prompt: context, output: …}"),
@@ -538,7 +542,7 @@ def test_keys_and_parquet_columns_are_refused_alike(tmp_path: Path) -> None:
         ":1: has no key when, asked, said; got keys arrived, prompt_len, out; expected columns: {arrival: arrived, prompt: prompt_len, output: …}"
     )
     path = parquet(tmp_path, begin=[1], prompt_len=[2], n=[3])
-    assert "is of no known format: got columns begin, prompt_len, n; expected" in fault(path)
+    assert "has no known format: got columns begin, prompt_len, n; expected" in fault(path)
     assert fault(path, format="vidur").startswith(
         ": has no column arrived_at, num_prefill_tokens, num_decode_tokens; got columns begin"
     )
@@ -549,14 +553,14 @@ def test_a_format_that_a_file_does_not_have_is_refused_with_what_was_found(tmp_p
     assert fault(path, format="mooncake") == (
         ":1: has no key timestamp, input_length, output_length; got keys begun, prompt_len; expected timestamp,input_length,output_length, or no format and columns: {arrival: …, prompt: prompt_len, output: …}"
     )
-    assert fault(path, format="table").startswith(":1: is of no known format: got keys begun")
+    assert fault(path, format="table").startswith(":1: has no known format: got keys begun")
 
 
 def test_columns_belong_to_tables_alone(tmp_path: Path) -> None:
     path = write(tmp_path, named("0.5,3,4", "2.0,5,6"))
     with pytest.raises(
         ValidationError,
-        match="got columns beside format: azure, which knows its own; expected columns",
+        match="got columns and format: azure, which has fixed columns; expected only columns",
     ):
         Trace.model_validate({"path": path, "format": "azure", "columns": NAMES})
     assert read(path, format="table", columns=NAMES)[0] == ROWS
@@ -565,11 +569,11 @@ def test_columns_belong_to_tables_alone(tmp_path: Path) -> None:
 def test_a_unit_is_refused_where_the_format_has_its_own(tmp_path: Path) -> None:
     row = '{"requests": [{"t": 0.0, "in": 10, "out": 2, "hash_ids": [1]}], "block_size": 64}\n'
     assert fault(write(tmp_path, row), time_unit="iso") == (
-        ": is a weka trace; got time_unit: iso; expected s, ms, us, ns"
+        ": has format weka; got time_unit: iso; expected s, ms, us, ns"
     )
     row = '{"timestamp": 0, "input_length": 10, "output_length": 2}\n'
     assert fault(write(tmp_path, row), time_unit="iso") == (
-        ": is a mooncake trace; got time_unit: iso; expected s, ms, us, ns"
+        ": has format mooncake; got time_unit: iso; expected s, ms, us, ns"
     )
 
 
@@ -723,7 +727,7 @@ def test_keys_inside_objects_are_proposed_and_read(tmp_path: Path, outside: str)
     ("name", "words"),
     [
         ("cache_read_input_tokens", "is not added to input_tokens: prompts may be longer by these"),
-        ("http_status", "is not used: requests that failed, if there are any, are replayed too"),
+        ("http_status", "is not used: failed requests, if there are any, are replayed too"),
         ("requests", "is not used: each row is replayed as one request"),
         ("model", None),
     ],
@@ -741,7 +745,7 @@ def test_a_column_that_may_change_what_rows_mean_has_a_note_of_its_own(
 def test_times_that_may_be_latencies_are_said(tmp_path: Path) -> None:
     heading = "time,input_tokens,output_tokens"
     rows = [f"{time},1,1" for time in (0.5, 1.2, 0.8, 3.5, 0.1, 2.5, 0.7)]
-    words = "time goes up and down and stays below 100 s"
+    words = "time is not sorted and stays below 100 s"
     for own, is_said in ((rows, True), (sorted(rows), False), (sorted(rows)[::-1], False)):
         notes = read(write(tmp_path, named(*own, heading=heading)))[1]
         assert any(note.startswith(words) for note in notes) == is_said

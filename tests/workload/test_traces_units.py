@@ -47,7 +47,7 @@ def test_a_stamp_among_those_since_1970_is_refused_with_its_line(tmp_path: Path,
     stamps[at] = 0
     path = table(tmp_path, *stamps)
     assert fault(path, columns=NAMES) == (
-        f":{at + 2}: when: got 0; expected seconds since 1970, as other rows have; time_unit: s reads all rows as they stand"
+        f":{at + 2}: when: got 0; expected seconds since 1970, as in other rows; to read all rows as they are, write time_unit: s"
     )
     found, _ = times(path, columns=NAMES, time_unit="s")
     assert max(found) - min(found) == max(stamps)
@@ -71,11 +71,13 @@ def test_one_stamp_far_away_does_not_change_the_unit(tmp_path: Path) -> None:
     stamps = [2 * number for number in range(40)]
     stamps[9] = 4 * 10**11
     assert fault(table(tmp_path, *stamps), columns=NAMES).startswith(
-        ":11: when: got 400000000000; expected a time within a year of the other rows; time_unit: s"
+        ":11: when: got 400000000000; expected a time within a year of the other rows; to read all rows as they are, write time_unit: s"
     )
     stamps[9] = 10**6
     _, notes = times(table(tmp_path, *stamps), columns=NAMES)
-    assert notes[0].startswith("when is read as seconds: its stamps are whole numbers, which gives")
+    assert notes[0].startswith(
+        "when is read as seconds: its timestamps are whole numbers, which gives"
+    )
 
 
 def test_a_counter_that_passes_a_thousand_million_is_no_time_since_1970(tmp_path: Path) -> None:
@@ -111,14 +113,14 @@ def test_a_column_of_minutes_hours_or_days_is_refused(tmp_path: Path, name: str,
     path = table(tmp_path, 0.0, 0.5, 1.5, name=name)
     columns = NAMES | {"arrival": name}
     assert fault(path, columns=columns) == (
-        f": {name}: got a column of {unit}, as its name says; expected seconds, ms, us or ns; time_unit: s reads it as seconds"
+        f": {name}: got a column of {unit}, by its name; expected seconds, ms, us or ns; if it has seconds, write time_unit: s"
     )
     assert times(path, columns=columns, time_unit="s") == ([0.0, 0.5, 1.5], [])
 
 
 def test_coarse_stamps_are_said_with_their_tick(tmp_path: Path) -> None:
     path = table(tmp_path, *(3 * (number // 10) for number in range(40)))
-    note = "when is coarse: the first 40 rows have 4 times, mostly 3 s apart; dejitter spreads rows over such a time"
+    note = "when is coarse: the first 40 rows have 4 times, mostly 3 s apart; use dejitter to spread rows over such a time"
     assert times(path, columns=NAMES)[1][1:] == [note]
     assert note not in times(path, columns=NAMES, dejitter="3 s")[1]
     every = table(tmp_path, *(3 * (number // 2) for number in range(40)))
@@ -135,7 +137,7 @@ def test_a_document_yields_to_stamps_of_the_size_of_another_unit_since_1970(
     ]
     found, notes = times(lines(tmp_path, *rows), replay="timestamps")
     assert [time - found[0] for time in found] == [0.0, 2.0, 4.0]
-    assert "timestamp is read as milliseconds: its stamps have the size" in notes[0]
+    assert "timestamp is read as milliseconds: its timestamps have the size" in notes[0]
 
 
 def test_an_implausible_rate_of_a_document_is_said_with_those_of_other_units(
@@ -147,7 +149,7 @@ def test_an_implausible_rate_of_a_document_is_said_with_those_of_other_units(
     found, notes = times(lines(tmp_path, *rows), replay="timestamps")
     assert found[-1] - found[0] == 4000.0
     assert notes[0] == (
-        "timestamp is read as seconds: the format says so, though that gives 0.0005 requests/s (it would be 0.5 as milliseconds or 500 as microseconds); for another unit, write time_unit: ms, us or ns"
+        "timestamp is read as seconds: the format says so, though that gives 0.0005 requests/s (the rate would be 0.5 as milliseconds or 500 as microseconds); for another unit, write time_unit: ms, us or ns"
     )
 
 
@@ -191,7 +193,7 @@ def test_milliseconds_in_a_row_of_nanoseconds_are_said(tmp_path: Path) -> None:
     found, notes = times(path)
     assert found == [0.0, 5e-7, 1e-6]
     assert notes == [
-        "arrival_time_ns is read as nanoseconds: the format says so, though that gives 2e+06 requests/s (it would be 2 as milliseconds or 2e+03 as microseconds); for another unit, write time_unit: s, ms or us"
+        "arrival_time_ns is read as nanoseconds: the format says so, though that gives 2e+06 requests/s (the rate would be 2 as milliseconds or 2e+03 as microseconds); for another unit, write time_unit: s, ms or us"
     ]
     assert times(path, time_unit="ms") == ([0.0, 0.5, 1.0], [])
 
@@ -199,7 +201,9 @@ def test_milliseconds_in_a_row_of_nanoseconds_are_said(tmp_path: Path) -> None:
 def test_seconds_since_1970_in_rows_of_nanoseconds_are_seconds(tmp_path: Path) -> None:
     found, notes = times(toks(tmp_path, SINCE_1970_S, SINCE_1970_S + 2))
     assert found == [0.0, 2.0]
-    assert notes[0].startswith("arrival_time_ns is read as seconds: its stamps have the size of")
+    assert notes[0].startswith(
+        "arrival_time_ns is read as seconds: its timestamps have the size of"
+    )
 
 
 def test_a_unit_that_is_given_holds_for_pauses_of_sessions_too(tmp_path: Path) -> None:
@@ -218,7 +222,9 @@ def test_milliseconds_in_a_table_of_blis_are_said(tmp_path: Path) -> None:
     path.write_text(f"arrival_time_us,input_tokens,output_tokens\n{rows}")
     found, notes = times(str(path))
     assert found[-1] == pytest.approx(15e-6)
-    assert any("though that gives 2e+05 requests/s (it would be 0.2 as" in note for note in notes)
+    assert any(
+        "though that gives 2e+05 requests/s (the rate would be 0.2 as" in note for note in notes
+    )
     assert times(str(path), time_unit="ms")[0][-1] == 0.015
 
 
@@ -240,7 +246,7 @@ def test_milliseconds_in_sessions_of_weka_are_said(tmp_path: Path) -> None:
     (session,) = Trace.model_validate({"path": str(path)}).sessions(tally)
     assert session.steps[1].gap_s == 4000.0
     assert tally.notes[0] == (
-        "t is read as seconds: the format says so, though half of the requests come 5,000 s or more after the one before; for another unit, write time_unit: ms, us or ns"
+        "t is read as seconds: the format says so, though half of the requests arrive 5,000 s or more after the previous request; for another unit, write time_unit: ms, us or ns"
     )
     tally = Tally()
     trace = Trace.model_validate({"path": str(path), "time_unit": "ms"})

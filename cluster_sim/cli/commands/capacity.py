@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster_sim.cli.console import check_folder_of, print_line, stdout, warn, write_table
+from cluster_sim.cli.console import (
+    check_folder_of,
+    print_estimates,
+    print_line,
+    stdout,
+    warn,
+    write_table,
+)
 from cluster_sim.cli.options import (
     File,
     MemoryLimit,
@@ -68,9 +75,24 @@ def capacity(  # noqa: PLR0913 - a parameter is an option of the command
             highlight=False,
             soft_wrap=True,
         )
+    _print_estimates(file, set_ or (), variant or ())
     if out is not None:
         write_table(answer.table, out)
     _end(answer)
+
+
+def _print_estimates(file: Path, sets: Sequence[str], variants: Sequence[str]) -> None:
+    """Print the figures of low confidence that the answer rests on.
+
+    A file whose scenarios are whole only with the values of `capacity.axes` gets no line.
+    """
+    from contextlib import suppress
+
+    from cluster_sim.errors import ScenarioError
+    from cluster_sim.loading.files import load_variants
+
+    with suppress(ScenarioError):
+        print_estimates(file, sets, load_variants(file, variants, sets))
 
 
 def _end(answer: Answer) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from cluster_sim.cli.console import (
     check_folder_of,
+    print_estimates,
     print_line,
     stdout,
     warn,
@@ -168,6 +169,7 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
             warn(note)
         print_beside(measured.name, beside(benchmark, runs, metrics))
     else:
+        from cluster_sim.loading.files import load_variants
         from cluster_sim.studies.compare import compare as run
 
         _warn_of_traces(file, variants, sets)
@@ -187,6 +189,7 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
                 progress=progress,
             )
         _print_comparison(comparison, confidence)
+        print_estimates(file, sets, load_variants(file, variants, sets))
 
 
 def _warn_of_traces(file: Path, variants: Sequence[str], sets: Sequence[str]) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cluster_sim.cli.console import print_line
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -83,7 +85,9 @@ def plot(  # noqa: PLR0913 - a parameter is an option of the command
             help="Set width and text size for this use.",
         ),
     ] = "readme",
-    list_: Annotated[bool, typer.Option("--list", help="Name the figures.")] = False,
+    list_: Annotated[
+        bool, typer.Option("--list", help="List the figures, their purpose and their input.")
+    ] = False,
 ) -> None:
     """Draw one figure from run folders or from the table of a study.
 
@@ -91,11 +95,11 @@ def plot(  # noqa: PLR0913 - a parameter is an option of the command
     """
     from cluster_sim import figures
     from cluster_sim.errors import ScenarioError
-    from cluster_sim.figures import study_table
+    from cluster_sim.figures import purposes, study_table
 
     if list_ or figure is None:
-        for name in (*figures.NAMES, *figures.STUDIES):
-            print(name)
+        for line in purposes.listed():
+            print_line(line)
         return
     if figure in figures.STUDIES:
         columns = study_table.Choice(x, y, tuple(metric or ()))

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cluster_sim.cli.console import complain, print_line, say_wrote, stderr, stdout, warn, warn_of
+from cluster_sim.cli.console import (
+    complain,
+    print_estimates,
+    print_line,
+    say_wrote,
+    stderr,
+    stdout,
+    warn,
+    warn_of,
+)
 from cluster_sim.cli.options import (
     File,
     MemoryLimit,
@@ -107,6 +116,7 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
         print(json.dumps(_document(scenarios[0], summaries), indent=2))
     elif summaries:
         _print_table(scenarios[0], summaries, reasons, ended_early)
+        print_estimates(file, set_ or (), scenarios)
     _fail(failures)
 
 

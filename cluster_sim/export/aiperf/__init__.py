@@ -1,6 +1,6 @@
-"""Files of NVIDIA AIPerf, GenAI-Perf's structure included.
+"""Writer and reader of files of NVIDIA AIPerf; the reader also accepts GenAI-Perf's files.
 
-Source: AIPerf 0.13.0, schema 1.4, which docs/reference/json-export-schema.md describes.
+Source: AIPerf 0.13.0, schema 1.4, docs/reference/json-export-schema.md.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 
 def files(answers: Answers, *, detailed: bool) -> Iterator[ClientFile]:
-    """Yield the files that it saves: figures as JSON and CSV, and one line for each request."""
+    """Yield the client's files: figures as JSON and as CSV, and one record per request."""
     result = document(answers)
     yield ClientFile("profile_export_aiperf.json", [json.dumps(result, indent=2)])
     yield ClientFile("profile_export_aiperf.csv", [table(result)])

@@ -1,4 +1,4 @@
-"""AIPerf's profile_export_aiperf.json and .csv, written from a run and read."""
+"""Writer of AIPerf's profile_export_aiperf.json and .csv, and reader of the JSON file."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from cluster_sim.results.metrics.gaps import Gaps, itl
 from cluster_sim.typing import Array
 
 SCHEMA = "1.4"
-"""Version of the file's structure."""
+"""Version of the schema of the file."""
 
 
 def document(answers: Answers) -> dict[str, Any]:
     """Return the object of profile_export_aiperf.json.
 
-    Percentiles are linear, deviations those of a population. inter_token_latency is a request's
-    mean after its first token, inter_chunk_latency pools the gaps of all requests; both in ms.
-    Metrics without values are absent.
+    Percentiles are interpolated linearly, and standard deviations are those of the population.
+    inter_token_latency is the mean gap of a request after its first token [ms]. inter_chunk_latency
+    pools the gaps of all requests [ms]. Metrics without values are absent.
     """
     scenario = answers.results.scenario
     head: dict[str, Any] = {
@@ -43,7 +43,7 @@ def document(answers: Answers) -> dict[str, Any]:
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """Return profile_export_aiperf.csv: the distributions by tag, an empty line, the totals."""
+    """Return the text of profile_export_aiperf.csv: distributions, an empty line, and totals."""
     text = StringIO()
     lines = csv.writer(text)
     lines.writerow(["Metric", *STATISTICS])
@@ -58,13 +58,13 @@ def table(result: Mapping[str, Any]) -> str:
 
 
 def recognises(result: Mapping[str, Any]) -> bool:
-    """Return whether an object is one of AIPerf's, or of GenAI-Perf's."""
+    """Return whether an object is a result of AIPerf or of GenAI-Perf."""
     latency = result.get("request_latency")
     return isinstance(latency, Mapping) and "unit" in latency
 
 
 def benchmark(result: Mapping[str, Any]) -> Benchmark:
-    """Return the figures of an object: `tag.statistic` for distributions, `tag` for totals."""
+    """Return the figures of a result: `tag.statistic` for distributions, `tag` for totals."""
     values: dict[str, float] = {}
     for tag, block in result.items():
         if isinstance(block, Mapping) and "unit" in block:
@@ -82,12 +82,12 @@ def benchmark(result: Mapping[str, Any]) -> Benchmark:
 
 
 def as_measured(answers: Answers, measured: Benchmark) -> Benchmark:
-    """Return the figures of a simulation, whatever a measured one has."""
+    """Return all figures of a simulation, whatever metrics the measured result has."""
     return benchmark(document(answers))
 
 
 def _about(answers: Answers) -> dict[str, Any]:
-    """Return what was run, when, and what failed."""
+    """Return the description of the run, its start and end, and its failures."""
     scenario = answers.results.scenario
     end_s = float(np.min(answers.arrival_s)) + answers.duration_s if len(answers.done) else 0.0
     begin_s = float(np.min(answers.arrival_s, initial=end_s))
@@ -115,7 +115,7 @@ def _about(answers: Answers) -> dict[str, Any]:
 
 
 def _distributions(answers: Answers) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield tag and statistics of each metric of requests that has values."""
+    """Yield the tag and the statistics of each metric of requests that has values."""
     columns = columns_of_done(answers) | {"error_isl": answers.prompt_tokens[~answers.done]}
     for tag in RECORDS:
         if tag == "inter_chunk_latency":
@@ -126,7 +126,7 @@ def _distributions(answers: Answers) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _of_values(values: Array) -> dict[str, Any]:
-    """Return statistics of values in the unit of their metric; whole numbers stay whole."""
+    """Return the statistics of a metric in its unit; extremes and sums of integers are integers."""
     ends = {
         "avg": float(np.mean(values)),
         "min": np.min(values).item(),
@@ -141,7 +141,7 @@ def _of_values(values: Array) -> dict[str, Any]:
 
 
 def _of_gaps(gaps: Gaps) -> dict[str, Any]:
-    """Return statistics of pooled gaps [ms]."""
+    """Return the statistics of pooled gaps [ms]."""
     least_s, *percentiles_s = gaps.percentiles([0.0, *PERCENTS])
     ends_s = {
         "avg": gaps.mean(),
@@ -155,7 +155,7 @@ def _of_gaps(gaps: Gaps) -> dict[str, Any]:
 
 
 def _totals(answers: Answers) -> Iterator[tuple[str, float]]:
-    """Yield tag and value of each metric of the run."""
+    """Yield the tag and the value of each metric of the run."""
     done = answers.of_done
     prompts, outputs = int(np.sum(done.prompt_tokens)), int(np.sum(done.output_tokens))
     reasoning = None if done.reasoning_tokens is None else int(np.sum(done.reasoning_tokens))

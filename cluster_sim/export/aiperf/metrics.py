@@ -1,4 +1,4 @@
-"""The metrics of AIPerf: their units, and what tables call them."""
+"""Metrics of AIPerf, with their units and their names in tables."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ STATISTICS = ("avg", "min", "max", "sum", *(f"p{percent:g}" for percent in PERCE
 
 @dataclass(frozen=True)
 class Tag:
-    """One metric."""
+    """Unit and name of a metric."""
 
     unit: str
-    """Unit of its values."""
+    """Unit of the values."""
     header: str
-    """Name that tables give it."""
+    """Name of the metric in tables."""
 
 
 RECORDS = {
@@ -35,7 +35,7 @@ RECORDS = {
     "reasoning_token_count": Tag("tokens", "Reasoning Token Count"),
     "error_isl": Tag("tokens", "Error Input Sequence Length"),
 }
-"""Metrics of each request, which are distributions."""
+"""Metrics of requests, which are distributions, by tag."""
 TOTALS = {
     "request_count": Tag("requests", "Request Count"),
     "error_request_count": Tag("requests", "Error Request Count"),
@@ -51,4 +51,4 @@ TOTALS = {
     "total_error_isl": Tag("tokens", "Total Error Input Sequence Length"),
     "benchmark_duration": Tag("sec", "Benchmark Duration"),
 }
-"""Metrics of the run: one number each, under `avg`."""
+"""Metrics of the run, each with one number under `avg`, by tag."""

@@ -1,4 +1,4 @@
-"""AIPerf's profile_export.jsonl: one line for each request."""
+"""Writer of AIPerf's profile_export.jsonl, with one line per request."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from cluster_sim.typing import Array
 
 
 def records(answers: Answers, *, detailed: bool = False) -> Iterator[str]:
-    """Yield the lines, one for each request that was sent.
+    """Yield one line per sent request.
 
-    With `detailed`, they have the gaps between the request's chunks.
+    With `detailed`, a line has the gaps between the chunks of the answer.
     """
     columns = columns_of_done(answers)
     rows = iter(range(len(answers.of_done.arrival_s)))
@@ -57,7 +57,7 @@ def _metadata(answers: Answers, place: int) -> dict[str, Any]:
 
 
 def columns_of_done(answers: Answers) -> dict[str, Array]:
-    """Return the metrics of each request that finished, by tag; NaN where it has none."""
+    """Return the metrics of finished requests as columns by tag; NaN for a missing value."""
     done = answers.of_done
     several = done.output_tokens > 1
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,4 +1,4 @@
-"""Files of GuideLLM. Source: guidellm 0.8.1, its schemas and docs/guides/metrics.md."""
+"""Writer of GuideLLM's report. Source: schemas and docs/guides/metrics.md of guidellm 0.8.1."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ __all__ = ["PERCENTILES", "concurrency", "document", "files", "rates", "summary"
 
 
 def files(answers: Answers, *, detailed: bool) -> Iterator[ClientFile]:
-    """Yield its report, which is the same with and without `detailed`."""
+    """Yield the report, which does not depend on `detailed`."""
     yield ClientFile("benchmarks.json", [json.dumps(document(answers))])

@@ -1,4 +1,4 @@
-"""Requests as GuideLLM counts them: all of them as columns, with their status."""
+"""Columns of all requests with their status in GuideLLM."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from cluster_sim.export.client_view import Answers
 from cluster_sim.typing import Array
 
 STATUSES = ("successful", "incomplete", "errored", "total")
-"""What becomes of a request, and all of them."""
+"""Statuses of a request, and `total` for all requests."""
 
 
 class TimedTokens(NamedTuple):
-    """Times, and how many tokens came at each."""
+    """Numbers of tokens with their times."""
 
     times_s: Array
-    """Times [s]."""
+    """Times at which tokens arrived [s]."""
     tokens: Array
-    """Tokens at each of them."""
+    """Number of tokens at each time; fractions are possible."""
 
 
 class Columns:
-    """Columns of all requests, and which of them have which status.
+    """Columns of all requests, with their status.
 
-    A request that was rejected is errored, one that did not finish is incomplete.
+    A rejected request is errored, an unfinished request is incomplete.
     """
 
     def __init__(self, answers: Answers) -> None:
-        """Take the requests of a run."""
+        """Build the columns of the requests of a run."""
         self.answers = answers
         self.status = np.where(answers.done, 0, np.where(answers.rejected, 2, 1))
         self.start_s, self.end_s = answers.arrival_s, answers.ended_s
         self.began_s = float(np.min(self.start_s, initial=np.inf)) if len(self.start_s) else 0.0
         self.ended_s = float(np.max(self.end_s)) if len(self.end_s) else 0.0
         self.first_s = answers.first_token_s
-        # How far a request that was cut off had come is not kept.
+        # The progress of a request that was cut off is not recorded.
         self.last_s = np.where(answers.done | np.isnan(self.first_s), self.end_s, self.first_s)
         self.output = np.where(answers.done, answers.output_tokens, 0)
         self.chunks = np.zeros(len(self.status), dtype=np.int64)
@@ -47,7 +47,7 @@ class Columns:
             self.first_output_s[answers.done] = answers.of_done.first_output_token_s
 
     def of(self, status: str) -> Array:
-        """Return which requests have this status."""
+        """Return whether each request has this status."""
         if status == "total":
             return np.ones(len(self.status), dtype=bool)
         has_status: Array = self.status == STATUSES.index(status)
@@ -58,20 +58,20 @@ class Columns:
         return {status: int(np.sum(self.of(status))) for status in STATUSES}
 
     def each(self, make: Callable[[Array], dict[str, Any]]) -> dict[str, Any]:
-        """Return what `make` makes of the rows that have each status, by status."""
+        """Return by status the result of `make` for the rows with this status."""
         return {status: make(np.nonzero(self.of(status))[0]) for status in STATUSES}
 
     def first_seen_s(self, rows: Array) -> Array:
-        """Return when the first token of each of these rows came, or it ended without one [s]."""
+        """Return the time of the first token of these rows, or their end without a token [s]."""
         has_first = self.first_s == self.first_s
         seen_s: Array = np.where(has_first[rows], self.first_s[rows], self.end_s[rows])
         return seen_s
 
     def output_tokens(self, rows: Array) -> TimedTokens:
-        """Return when the output tokens of these rows came, and how many.
+        """Return the times of the output tokens of these rows.
 
-        One comes first, then even parts, evenly spaced to the last. All come at the end where none
-        streamed.
+        A streamed answer has one token first, and then equal chunks at equal gaps until its last
+        token. All tokens of an answer without streaming arrive at its end.
         """
         streamed = rows[self.chunks[rows] > 1]
         whole = rows[self.chunks[rows] <= 1]
@@ -95,13 +95,13 @@ class Columns:
         return TimedTokens(times_s, tokens)
 
     def all_tokens(self, rows: Array) -> TimedTokens:
-        """Return when tokens of these rows came, prompts at the time of their first token."""
+        """Return the times of all tokens of these rows; prompts count at their first token."""
         times_s, tokens = self.output_tokens(rows)
         prompts = self.answers.prompt_tokens[rows].astype(float)
         return TimedTokens(np.append(times_s, self.first_seen_s(rows)), np.append(tokens, prompts))
 
     def chunk_sizes(self, rows: Array) -> tuple[Array, Array]:
-        """Return the tokens of each chunk after the first, and how many chunks have so many."""
+        """Return the sizes of chunks after the first [tokens], and the number of such chunks."""
         streamed = rows[self.chunks[rows] > 1]
         later = self.chunks[streamed] - 1
         return (self.output[streamed] - 1.0) / np.maximum(later, 1), later.astype(float)

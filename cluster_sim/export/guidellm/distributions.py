@@ -1,4 +1,4 @@
-"""GuideLLM's distributions: weighted values, rates and concurrency over time."""
+"""Distributions of GuideLLM: weighted values, rates and concurrency over time."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ PERCENTILES = {
 """Percentiles of each distribution, by name."""
 
 _TOGETHER_S = 1e-4
-"""Time within which events count as one [s]."""
+"""Time within which events are merged into one [s]."""
 _MIN_SHARE_S = 1e-6
-"""Least share of time of the last event [s]."""
+"""Minimum time span of the last event [s]."""
 _WITHOUT = {"pdf": None, "mean_ci": None, "percentile_cis": None}
 _MOMENTS = ("mean", "median", "mode", "variance", "std_dev", "min", "max")
 
@@ -35,7 +35,7 @@ _MOMENTS = ("mean", "median", "mode", "variance", "std_dev", "min", "max")
 def summary(
     values: Array, weights: Array | None = None, count: int | None = None
 ) -> dict[str, Any]:
-    """Return a distribution; all zero where it is empty.
+    """Return the statistics of a distribution; all are 0 if it is empty.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def summary(
 def rates(times_s: Array, amounts: Array, began_s: float, ended_s: float) -> dict[str, Any]:
     """Return the distribution of amounts per second over time.
 
-    Each amount is spread over half the time to its neighbours, and weighted by that time.
+    Each amount is spread over half the time to its two neighbours, and weighted by that time.
     """
     inside = (times_s >= began_s) & (times_s <= ended_s)
     times_s = np.append(times_s[inside], [began_s, ended_s])
@@ -95,7 +95,7 @@ def rates(times_s: Array, amounts: Array, began_s: float, ended_s: float) -> dic
 
 
 def concurrency(from_s: Array, to_s: Array, began_s: float, ended_s: float) -> dict[str, Any]:
-    """Return the distribution of how many requests were under way, weighted by time."""
+    """Return the distribution of the number of concurrent requests, weighted by time."""
     inside = (to_s >= began_s) & (from_s <= ended_s)
     from_s, to_s, count = from_s[inside], to_s[inside], int(np.sum(inside))
     if not count:
@@ -111,7 +111,7 @@ def concurrency(from_s: Array, to_s: Array, began_s: float, ended_s: float) -> d
 
 
 def _merged(times_s: Array, amounts: Array) -> tuple[Array, Array]:
-    """Return times in order, where from left to right all that lie close behind one join it."""
+    """Return sorted times, with each time merged into an earlier one within `_TOGETHER_S`."""
     unique_s, place = np.unique(times_s, return_inverse=True)
     summed = np.bincount(place, amounts)
     ends = np.searchsorted(unique_s, unique_s + _TOGETHER_S, side="right").tolist()

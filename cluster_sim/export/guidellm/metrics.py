@@ -1,4 +1,4 @@
-"""GuideLLM's metrics of a benchmark."""
+"""Metrics of a benchmark in GuideLLM's report."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _MEDIA = {
     "audio": ("tokens", "samples", "seconds", "bytes"),
     "tool_call": ("tokens", "mixed_tokens", "count"),
 }
-"""Metrics of media that no request here has."""
+"""Metrics of media, which simulated requests do not have."""
 
 
 def metrics(columns: Columns) -> dict[str, Any]:
-    """Return all metrics, each a distribution by status."""
+    """Return all metrics; most are distributions by status."""
     return {
         "request_totals": columns.counts(),
         **_of_requests(columns),
@@ -38,7 +38,7 @@ def metrics(columns: Columns) -> dict[str, Any]:
 def _of(
     columns: Columns, values: Array, weights: Array | None = None, among: Array | None = None
 ) -> dict[str, Any]:
-    """Return the distribution of `values` by status, of the rows `among` which it is asked."""
+    """Return the distribution of `values` by status, for the rows for which `among` is true."""
 
     def make(rows: Array) -> dict[str, Any]:
         rows = rows if among is None else rows[among[rows]]
@@ -82,7 +82,7 @@ def _of_tokens(columns: Columns) -> dict[str, Any]:
 
 
 def _of_latency(columns: Columns) -> dict[str, Any]:
-    """Return latencies [ms]: of the first token, per token, and of a round trip, which is 0."""
+    """Return the latencies of the first token, per token and of a round trip, which is 0 [ms]."""
     latency_s = columns.end_s - columns.start_s
     has_first = columns.first_s == columns.first_s
     output = columns.output
@@ -120,7 +120,7 @@ def _of_rates(columns: Columns) -> dict[str, Any]:
 
 
 def _of_objectives(columns: Columns) -> dict[str, Any]:
-    """Return the share of requests that meet the objectives, and their rate."""
+    """Return the share and the rate of requests that meet the objectives."""
     good = columns.answers.good
     if good is None:
         return {"slo_attainment": None, "slo_determined_requests": 0, "request_goodput": None}

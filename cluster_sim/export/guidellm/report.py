@@ -1,4 +1,4 @@
-"""GuideLLM's benchmarks.json, report version 2."""
+"""Writer of GuideLLM's benchmarks.json, report version 2."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from cluster_sim.typing import Array
 
 
 def document(answers: Answers) -> dict[str, Any]:
-    """Return the report: one benchmark of the requests that count.
+    """Return the report: one benchmark of the requests outside the warm-up.
 
-    Requests that were rejected are errored, unfinished ones incomplete. Percentiles are the
-    smallest value that has at least that share of the weight up to it. request_latency is in
-    seconds, the others in ms; time_per_output_token_ms is latency over tokens, the first included,
-    weighted by tokens; inter_token_latency_ms leaves the first out, weighted by tokens less one.
-    Rates and concurrency are weighted by time, tokens spread evenly from the first to the last of a
-    request, as GuideLLM takes them. There are no confidence intervals.
+    Rejected requests are errored, unfinished requests are incomplete. A percentile is the smallest
+    value whose cumulative weight reaches the percentage. request_latency is in seconds, all other
+    latencies are in ms. time_per_output_token_ms is latency over tokens, weighted by tokens.
+    inter_token_latency_ms excludes the first token, and is weighted by tokens less one. Rates and
+    concurrency are weighted by time; the tokens of a request are spread evenly from the first to the
+    last, like in GuideLLM. There are no confidence intervals.
     """
     scenario = answers.results.scenario
     chosen = strategy(scenario)
@@ -99,7 +99,7 @@ def _config(answers: Answers, chosen: dict[str, Any]) -> dict[str, Any]:
 
 
 def _slo(answers: Answers) -> dict[str, Any] | None:
-    """Return the objectives [ms]; None where there are none."""
+    """Return the objectives [ms]; None without objectives."""
     slo = answers.results.scenario.slo
     limits_s = {"ttft": slo.ttft_s, "tpot": slo.tpot_s, "e2el": slo.e2el_s}
     if not any(limits_s.values()):

@@ -1,4 +1,4 @@
-"""GuideLLM's statistics of single requests, and of the client's own scheduler."""
+"""Statistics of single requests, and of the client's scheduler, in GuideLLM's report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cluster_sim.export.guidellm.columns import Columns
 from cluster_sim.export.guidellm.distributions import summary
 
 _COMPLETION = {"successful": "completed", "incomplete": "cancelled", "errored": "errored"}
-"""Status of a request in the scheduler's words."""
+"""Status of a request in the client's scheduler, by status in the report."""
 _SENT = (
     "targeted_start",
     "queued",
@@ -19,7 +19,7 @@ _SENT = (
     "resolve_start",
     "request_start",
 )
-"""Times at which a request is sent: a simulated client loses no time."""
+"""Names of times that equal the start of a request, since a simulated client causes no delay."""
 _DELAYS = (
     "queued_time_avg",
     "resolve_start_delay_avg",
@@ -30,11 +30,11 @@ _DELAYS = (
     "finalized_delay_avg",
     "processed_delay_avg",
 )
-"""Delays of the client, which are 0 here."""
+"""Names of delays of the client, which are 0."""
 
 
 def scheduler_state(columns: Columns) -> dict[str, Any]:
-    """Return the counts of the client's scheduler at its end."""
+    """Return the counts of the client's scheduler at the end of the run."""
     counts = columns.counts()
     return {
         "node_id": 0,
@@ -73,7 +73,7 @@ def scheduler_metrics(columns: Columns) -> dict[str, Any]:
 
 
 def requests(columns: Columns, status: str) -> list[dict[str, Any]]:
-    """Return the statistics of each request of this status."""
+    """Return the statistics of each request with this status."""
     rows = np.nonzero(columns.of(status))[0].tolist()
     return [_request(columns, row, status) for row in rows]
 
@@ -112,7 +112,7 @@ def _request(columns: Columns, row: int, status: str) -> dict[str, Any]:
 
 
 def _timings(columns: Columns, row: int) -> dict[str, Any]:
-    """Return when a request was sent, when tokens came, and when it ended [s]."""
+    """Return the times of the start, the tokens and the end of a request [s]."""
     start_s, end_s = float(columns.start_s[row]), float(columns.end_s[row])
     first_s, chunks = _known(columns.first_s[row]), int(columns.chunks[row])
     last_s = None if first_s is None else float(columns.last_s[row])
@@ -132,7 +132,7 @@ def _timings(columns: Columns, row: int) -> dict[str, Any]:
 
 
 def _speeds(columns: Columns, row: int) -> dict[str, Any]:
-    """Return latencies [ms] and rates [1/s] of a request; None where it has none."""
+    """Return latencies [ms] and rates [tokens/s] of a request; None for a missing value."""
     start_s, end_s = float(columns.start_s[row]), float(columns.end_s[row])
     first_s, first_output_s = _known(columns.first_s[row]), float(columns.first_output_s[row])
     prompt, output = int(columns.answers.prompt_tokens[row]), int(columns.output[row])

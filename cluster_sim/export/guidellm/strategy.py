@@ -1,4 +1,4 @@
-"""GuideLLM's strategies: how its client would send the same requests."""
+"""Strategy with which GuideLLM's client would send the requests of a scenario."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from cluster_sim.workload.arrivals import ClientLoad
 
 
 def strategy(scenario: Scenario) -> dict[str, Any]:
-    """Return the nearest of GuideLLM's strategies.
+    """Return the strategy of GuideLLM that corresponds to the arrivals of a scenario.
 
-    They are clients, all at once, and a rate with Poisson or constant gaps. All other traffic is
-    the replay of a trace.
+    Strategies are a number of clients, all requests at the start, and a rate with Poisson or constant
+    gaps. All other traffic is the replay of a trace.
     """
     load = declared_load(scenario) or ClientLoad()
     if load.max_concurrency is not None:
@@ -29,7 +29,7 @@ def strategy(scenario: Scenario) -> dict[str, Any]:
 
 
 def profile(chosen: dict[str, Any]) -> dict[str, Any]:
-    """Return the profile that a user gives to get this strategy."""
+    """Return the profile with which a user selects a strategy."""
     kind = chosen["type_"]
     if kind == "concurrent":
         return {"kind": kind, "streams": [chosen["streams"]]}

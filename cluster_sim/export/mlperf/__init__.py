@@ -1,6 +1,6 @@
-"""The logs of MLPerf's LoadGen.
+"""Writer of the logs of MLPerf's LoadGen.
 
-Source: mlcommons/inference at b66003e; as LoadGen 6.0.17 writes them with token latencies.
+Source: mlcommons/inference at b66003e, LoadGen 6.0.17 with token latencies.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["Queries", "detail", "files", "summary"]
 
 
 def files(answers: Answers, *, detailed: bool) -> Iterator[ClientFile]:
-    """Yield its two logs, which are the same with and without `detailed`."""
+    """Yield the two logs, which do not depend on `detailed`."""
     queries = Queries(answers)
     yield ClientFile("mlperf_log_summary.txt", [summary(queries)])
     yield ClientFile("mlperf_log_detail.txt", [detail(queries)])

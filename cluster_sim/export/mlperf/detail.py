@@ -1,4 +1,4 @@
-"""LoadGen's mlperf_log_detail.txt."""
+"""Writer of LoadGen's mlperf_log_detail.txt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cluster_sim.export.percentiles import ranked
 from cluster_sim.typing import Array
 
 Entry = tuple[str, Any]
-"""Key and value of a line."""
+"""Key and value of a line of the log."""
 
 
 def detail(queries: Queries) -> str:
@@ -97,7 +97,7 @@ def _results(queries: Queries) -> Iterator[Entry]:
 
 
 def _statistics(end: str, percentile: str, values: Array) -> Iterator[Entry]:
-    """Yield least, greatest, mean, and the percentiles; nothing where there are no values."""
+    """Yield minimum, maximum, mean and percentiles; nothing without values."""
     if len(values):
         yield end.format("min"), int(np.min(values))
         yield end.format("max"), int(np.max(values))

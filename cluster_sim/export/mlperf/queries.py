@@ -1,4 +1,4 @@
-"""The queries of a run as LoadGen measures and judges them."""
+"""Queries of a run, measured and judged by the rules of LoadGen."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from cluster_sim.workload.arrivals import ClientLoad
 
 
 class Queries:
-    """Latencies of the requests that count and finished, and the verdict on them.
+    """Latencies of the finished requests outside the warm-up, and the verdict on the run.
 
-    The scenario is Offline where all requests were there at time zero, else Server. Times are whole
-    nanoseconds; a percentile is the value at place floor(n·p) of those in order. Time per output
-    token is (latency - first token)/(tokens - 1), of answers of several tokens. The run is judged
-    by mlperf.conf's least duration and queries, and by the scenario's own objectives.
+    The scenario is Offline if all requests arrive at time zero, else Server. Times are whole
+    nanoseconds. A percentile is the sorted value at the index floor(n·p). Time per output token is
+    (latency - first token)/(tokens - 1), for answers of several tokens. The run is judged by the
+    minimum duration and queries of mlperf.conf, and by the objectives of the scenario.
     """
 
     def __init__(self, answers: Answers) -> None:
-        """Measure the requests of a run."""
+        """Compute the latencies of the requests of a run."""
         done, slo = answers.of_done, answers.results.scenario.slo
         load = declared_load(answers.results.scenario) or ClientLoad()
         self.answers = answers
@@ -50,27 +50,27 @@ class Queries:
 
     @property
     def count(self) -> int:
-        """Number of queries that finished."""
+        """Number of finished queries."""
         return len(self.latency_ns)
 
     @property
     def min_count(self) -> int:
-        """Least number of queries that the scenario asks for."""
+        """Minimum number of queries that the LoadGen scenario requires."""
         return 1 if self.offline else MIN_QUERIES
 
     @property
     def scheduled_per_s(self) -> float:
-        """Queries over the time in which they were sent [1/s]."""
+        """Rate of sent queries over the time in which they were sent [1/s]."""
         return len(self.answers.done) / self.scheduled_s if self.scheduled_s else 0.0
 
     @property
     def completed_per_s(self) -> float:
-        """Queries that finished over the duration [1/s]."""
+        """Rate of finished queries over the duration [1/s]."""
         return self.answers.per_second(self.count)
 
     @property
     def tokens_per_s(self) -> float:
-        """Tokens of the answers over the duration [1/s]."""
+        """Rate of output tokens over the duration [tokens/s]."""
         return self.answers.per_second(self.tokens)
 
     def _verdict(self) -> Verdict:
@@ -96,7 +96,7 @@ def _ns(values_s: Array) -> Array:
 
 
 def stopping_lines(count: int, more: int) -> tuple[str, ...]:
-    """Return LoadGen's words on early stopping after `count` queries, where `more` are missing."""
+    """Return LoadGen's lines on early stopping after `count` queries, if `more` are missing."""
     if not more:
         return (" * Run successful.",)
     return (

@@ -1,4 +1,4 @@
-"""LoadGen's mlperf_log_summary.txt."""
+"""Writer of LoadGen's mlperf_log_summary.txt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cluster_sim.export.percentiles import ranked
 from cluster_sim.typing import Array
 
 PERCENTS = (50.0, 90.0, 95.0, 97.0, 99.0, 99.9)
-"""Percentiles that both logs have."""
+"""Percentiles in both logs."""
 
 _RULE = "=" * 48
 _OF_ACCURACY = (
@@ -25,7 +25,7 @@ _OF_ACCURACY = (
     "performance_issue_same",
     "performance_issue_same_index",
 )
-"""Parameters that are 0 here."""
+"""Names of parameters that are 0 in a simulation."""
 
 
 def summary(queries: Queries) -> str:
@@ -110,7 +110,7 @@ def _yes(*, met: bool) -> str:
 
 
 def _block(first: str, percentile: str, values: Array) -> Iterator[str]:
-    """Yield least, greatest, mean, and the percentiles; nothing where there are no values."""
+    """Yield minimum, maximum, mean and percentiles; nothing without values."""
     if len(values):
         yield f"{first}{np.min(values)}"
         yield f"{first.replace('Min', 'Max', 1)}{np.max(values)}"

@@ -1,42 +1,42 @@
-"""Whether LoadGen would accept a run."""
+"""Verdict on a run by the rules of LoadGen."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 MIN_DURATION_S = 600.0
-"""Least duration of a run, of mlperf.conf [s]."""
+"""Minimum duration of a run in mlperf.conf [s]."""
 MIN_QUERIES = 100
-"""Least number of queries of the Server scenario, of mlperf.conf."""
+"""Minimum number of queries of the Server scenario in mlperf.conf."""
 TARGET_PERCENT = 99.0
-"""Percentile of the Server scenario's limits, of mlperf.conf.
+"""Percentile of the limits of the Server scenario in mlperf.conf.
 
-The confidence that early stopping asks for follows from it."""
+It also gives the confidence that early stopping requires."""
 
 _TOO_LATE = 1.0 - TARGET_PERCENT / 100
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a run would count."""
+    """Conditions that a valid run must meet."""
 
     perf_constraints: bool
-    """Whether p99 of the time to first token and per output token meets the scenario's objectives;
-    those that are not given are always met."""
+    """Whether p99 of the time to first token and of the time per output token meet the objectives of
+    the scenario; objectives that are not given are always met."""
     min_duration: bool
     """Whether the run is long enough."""
     min_queries: bool
-    """Whether it has enough queries."""
+    """Whether the run has enough queries."""
     ttft_more: int
-    """Number of further queries, none of them late, that would make the percentile of the time to
-    first token certain; 0 where early stopping is satisfied."""
+    """Number of further queries within the limit that would confirm the percentile of the time to
+    first token; 0 if early stopping is satisfied."""
     tpot_more: int
-    """Number of further queries that would make the percentile of the time per output token
-    certain."""
+    """Number of further queries within the limit that would confirm the percentile of the time per
+    output token; 0 if early stopping is satisfied."""
 
     @property
     def early_stopping(self) -> bool:
-        """Whether there are enough queries for the percentiles to be trusted."""
+        """Whether there are enough queries to confirm both percentiles."""
         return not self.ttft_more and not self.tpot_more
 
     @property
@@ -48,9 +48,10 @@ class Verdict:
 
 
 def more_queries(queries: int, late: int) -> int:
-    """Return how many more queries, none late, would make it 99 % sure that at most 1 % are.
+    """Return the number of further queries, all within the limit, that early stopping requires.
 
-    The least n with P(at most `late` of n are late) <= 1 % where 1 % are late in truth. Source:
+    They give 99 % confidence that at most 1 % of queries are late: n is the smallest number of queries
+    for which P(at most `late` of n are late) <= 1 % if the true share of late queries is 1 %. Source:
     MLPerf inference rules, early stopping.
 
     >>> more_queries(54, 0), more_queries(459, 0)

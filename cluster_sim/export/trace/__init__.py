@@ -1,4 +1,4 @@
-"""A run as a trace that Perfetto opens: what every replica, transfer and request did, and when."""
+"""Export of a run as a Perfetto trace, with tracks of replicas, KV transfers and requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.whole_files import whole_file
 
 CATEGORIES = ("run", "stretch", "request", "phase", "transfer", "event")
-"""Categories by which SQL finds slices: `select … from slice where category = 'request'`."""
+"""Categories for SQL queries, such as `select … from slice where category = 'request'`."""
 
 _NAMES = (
     *CATEGORIES,
@@ -43,26 +43,34 @@ _NAMES = (
     "value",
     "reason",
 )
-"""Names that come again and again."""
+"""Frequent names, which are written once."""
 
 
 def write(folder: str | Path, path: str | Path) -> Path:
-    """Write the run in `folder` as a Perfetto trace to `path`, whole or not at all.
+    """Write the run in `folder` as a Perfetto trace to `path`, completely or not at all.
 
-    There is a track for each replica (stretches of engine steps; preemptions), with counters of its
-    sequences, queue, KV cache, memory bandwidth and power; one for each path that KV takes from one
-    replica to another; and for each request its phases, on as many lines as there were requests at
-    one time, with an arrow from its arrival over its replicas to its finish. Slices carry their
-    figures as arguments; times are of the simulated clock. Tables are read a piece at a time.
+    Each replica has a track of stretches (sequences of engine steps) and events, with counters of its
+    sequences, queue, KV cache, memory bandwidth and power. Each pair of replicas with KV transfers
+    has a track. Each request has its phases on one of the tracks of requests, of which there are as
+    many as concurrent requests, and an arrow from its arrival over its replicas to its finish.
+    Slices have their figures as arguments. Times are simulated times. Tables are read in parts.
+
+    Parameters
+    ----------
+    folder
+        Folder of a run.
+    path
+        Path of the trace.
 
     Returns
     -------
-    The path.
+    Path
+        Path of the trace.
 
     Raises
     ------
     ScenarioError
-        If there is no run, a table of it is missing, or `path` cannot be written.
+        If `folder` has no run, a table is missing, or `path` cannot be written.
     """
     folder, path = Path(folder), Path(path)
     scenario, manifest = about_run(folder)
@@ -83,7 +91,7 @@ def _write(
     end_ns: int,
     file: IO[bytes],
 ) -> None:
-    """Write one slice over it all, with the totals of its summary, and the tables of the run."""
+    """Write a slice over the whole run with the totals of its summary, and the tables of the run."""
     out = TraceWriter(file, list(dict.fromkeys((*_NAMES, *totals))))
     latencies_s, fleet = answer_latencies_s(scenario).tolist(), resolve(scenario)
     about = f"Simulated: {scenario.model.name}, seed {scenario.seed}"

@@ -1,4 +1,4 @@
-"""Tracks of devices: temperatures, clocks and power."""
+"""Tracks of devices, with counters of temperature, clock and power."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from cluster_sim.export.trace.tables import RunTables, ns
 
 
 class _Counter(NamedTuple):
-    """The counter that a column of the table makes."""
+    """Counter of a column of the table."""
 
     name: str
     unit: str
     factor: float
-    """Number by which the column is multiplied."""
+    """Factor on the values of the column."""
 
 
 _COUNTERS = {
@@ -27,9 +27,9 @@ _COUNTERS = {
 
 
 def write_devices(tables: RunTables, out: TraceWriter) -> None:
-    """Write temperatures, clocks and power of devices, where the site's inlet is known.
+    """Write temperatures, clocks and power of devices, if the run has a thermal model.
 
-    Of devices that are equally warm one stands for all.
+    One device represents all devices with equal temperatures.
     """
     if not tables.has("thermal"):
         return

@@ -1,4 +1,4 @@
-"""Tracks of KV transfers, and counters of the links that they take."""
+"""Tracks of KV transfers, and counters of the links on their paths."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _COLUMNS = (
 
 
 class _Transfer(NamedTuple):
-    """The KV of one request on its way."""
+    """KV transfer of one request."""
 
     began_ns: int
-    """Time at which it begins [ns]."""
+    """Time at which the transfer begins [ns]."""
     ended_ns: int
-    """Time at which it ends [ns]."""
+    """Time at which the transfer ends [ns]."""
     request: int
     """Number of the request."""
     moved_bytes: float
-    """Amount that moves [bytes]."""
+    """Size of the transfer [bytes]."""
 
 
 Loads = dict[tuple[str, str], list[tuple[int, float]]]
@@ -49,9 +49,9 @@ def write_links(
     topology: Topology,
     out: TraceWriter,
 ) -> None:
-    """Write KV transfers, and the links on the path of each pair's first devices.
+    """Write KV transfers, and the load of the links between the first devices of each pair.
 
-    Other parallel paths carry the same.
+    Parallel paths between other devices of the pair have equal loads.
     """
     sent = _transfers(tables, replicas, latencies_s)
     if not sent:
@@ -82,7 +82,7 @@ def write_links(
 def _transfers(
     tables: RunTables, replicas: Sequence[ReplicaTracks], latencies_s: Sequence[float]
 ) -> dict[tuple[int, int], list[_Transfer]]:
-    """Return the KV transfers by the replicas that send and receive."""
+    """Return the KV transfers by numbers of the sending and receiving replica."""
     sent: dict[tuple[int, int], list[_Transfer]] = {}
     for row in tables.rows("requests", _COLUMNS):
         if row["kv_transfer_s"] is not None:

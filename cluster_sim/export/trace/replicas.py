@@ -11,7 +11,9 @@ from cluster_sim.export.trace.tables import RunTables, ns
 
 STRETCHES = ("decode", "prefill", "decode + prefill")
 """Names of stretches of engine steps."""
-EVENTS = ("admitted", "finished", "preempted", "resumed", "handed over", "rejected")
+_KV_ARRIVED = "KV arrived"
+"""Name of the event at the end of a KV transfer, which is `handed_over` in the table of events."""
+EVENTS = ("admitted", "finished", "preempted", "resumed", _KV_ARRIVED, "rejected")
 """Names of events."""
 STRETCH_FIGURES = (
     "steps",
@@ -24,16 +26,16 @@ STRETCH_FIGURES = (
     "bytes",
     "energy_j",
 )
-"""Columns of a stretch that its slice carries."""
+"""Columns of a stretch that are arguments of its slice."""
 _SAME_NS = 2
-"""Time after the last stretch within which the next one follows it [ns]."""
+"""Maximum time between two stretches that follow each other without a pause [ns]."""
 
 
 class ReplicaTracks:
-    """The tracks of one replica, and how far it has come."""
+    """Tracks of one replica."""
 
     def __init__(self, out: TraceWriter, group: int, spec: ReplicaSpec) -> None:
-        """Add the tracks of a replica to those of the group, with its counters at rest."""
+        """Add the tracks of a replica below a group, with the counters of an idle replica."""
         deployment = spec.deployment
         device, power = deployment.device, deployment.device.power
         self.spec = spec
@@ -50,7 +52,7 @@ class ReplicaTracks:
         counters = {
             "queue": "requests",
             "sequences": "",
-            "KV room": "%",
+            "KV cache": "%",
             "memory bandwidth": "GB/s",
         }
         if self._idle_w is not None:
@@ -62,7 +64,7 @@ class ReplicaTracks:
         self._rest()
 
     def queue(self, at_ns: int, change: int) -> None:
-        """Count requests that join the queue or leave it."""
+        """Change the counter of the queue by the requests that join or leave it."""
         self._queued += change
         self._out.value(self._counters["queue"], at_ns, self._queued)
 
@@ -81,7 +83,7 @@ class ReplicaTracks:
         length_s = row["ended_s"] - row["began_s"]
         values = {
             "sequences": row["running"],
-            "KV room": 100.0 * row["kv_tokens"] / self._kv_capacity,
+            "KV cache": 100.0 * row["kv_tokens"] / self._kv_capacity,
         }
         if length_s > 0.0:
             values["memory bandwidth"] = 1e-9 * row["bytes"] / length_s
@@ -91,19 +93,20 @@ class ReplicaTracks:
             self._out.value(self._counters[name], began_ns, value)
 
     def close(self, end_ns: int) -> None:
-        """Write the rest after the last stretch, until the run ends."""
+        """Write the idle time from the last stretch until the end of the run."""
         self._rest()
         if self._idle_w is not None:  # so that the last value has a length
             self._out.value(self._counters["power"], max(end_ns, self._until_ns), self._idle_w)
 
     def _rest(self) -> None:
-        """Set the counters from the end of the last stretch on.
+        """Set the counters to those of an idle replica, from the end of the last stretch on.
 
-        What a replica holds for others that decode is not known then, so that counter stays.
+        The counter of the KV cache of a prefill replica is kept, since the cache may still have KV
+        that waits for a decode replica.
         """
         values = {"sequences": 0.0, "memory bandwidth": 0.0}
         values |= {} if self._idle_w is None else {"power": self._idle_w}
-        values |= {} if self.spec.role == "prefill" else {"KV room": 0.0}
+        values |= {} if self.spec.role == "prefill" else {"KV cache": 0.0}
         for name, value in values.items():
             self._out.value(self._counters[name], self._until_ns, value)
 
@@ -117,13 +120,13 @@ def write_stretches(tables: RunTables, replicas: Sequence[ReplicaTracks], end_ns
 
 
 def write_events(tables: RunTables, replicas: Sequence[ReplicaTracks], out: TraceWriter) -> None:
-    """Write what happened to requests, at their replicas or at the front door."""
+    """Write the events of requests, at their replicas or at the front door."""
     front_door = 0
     for row in tables.rows("events"):
-        what = row["what"].replace("_", " ")
+        what = _KV_ARRIVED if row["what"] == "handed_over" else row["what"].replace("_", " ")
         args = {"request": row["request"], "value": row["value"], "reason": row["reason"]}
         if row["replica"] >= 0:
-            replica, passes = replicas[row["replica"]], what == "handed over"
+            replica, passes = replicas[row["replica"]], what == _KV_ARRIVED
             track = replica.passing if passes else replica.steps
             flow = row["request"] + 1 if passes else 0
             out.instant(track, ns(row["at_s"]), TraceEvent(what, "event", args, flow))

@@ -1,4 +1,4 @@
-"""Tracks of requests: their phases, and how many wait and run."""
+"""Tracks of requests with their phases, and counters of waiting and running requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cluster_sim.export.trace.tables import RunTables, ns
 from cluster_sim.export.trace.track_pool import TrackPool
 
 PHASES = ("queue", "prefill", "wait for a decode replica", "KV transfer", "decode")
-"""Names of a request's phases, in their order."""
+"""Names of the phases of a request, in order of time."""
 REQUEST_FIGURES = (
     "status",
     "class",
@@ -24,24 +24,24 @@ REQUEST_FIGURES = (
     "ttft_ms",
     "e2el_ms",
 )
-"""Figures that a request's slice carries."""
+"""Figures that are arguments of the slice of a request."""
 _NOWHERE = -1
-"""Number in place of a replica's, where a change is none of its queue."""
+"""Number in place of a replica's for a change that concerns no queue of a replica."""
 
 
 class _CountChange(NamedTuple):
-    """A change of how many requests wait and run."""
+    """Change of the numbers of waiting and running requests."""
 
     at_ns: int
     """Time of the change [ns]."""
     finishes: bool
-    """Whether a request finishes, rather than being admitted."""
+    """Whether a request finishes; else it is admitted."""
     replica: int
-    """Number of the replica whose queue it leaves."""
+    """Number of the replica whose queue the request leaves."""
 
 
 class RequestTracks:
-    """The tracks of all requests of a run."""
+    """Tracks of all requests of a run."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class RequestTracks:
         self._ahead: list[_CountChange] = []
 
     def write(self, tables: RunTables) -> None:
-        """Write the requests in order of arrival; what changes later waits on a heap until then."""
+        """Write the requests in order of arrival; later changes wait in a heap."""
         for row in tables.rows("requests"):
             if row["status"] == "rejected":
                 continue
@@ -94,13 +94,13 @@ class RequestTracks:
         self._pass_until(None)
 
     def _pass_until(self, at_ns: int | None) -> None:
-        """Count the changes until then, or all."""
+        """Apply the changes until a time [ns], or all changes."""
         while self._ahead and (at_ns is None or self._ahead[0].at_ns <= at_ns):
             then_ns, finishes, replica = heappop(self._ahead)
             self._count(then_ns, replica, 0 if finishes else -1, -1 if finishes else 1)
 
     def _count(self, at_ns: int, replica: int, waiting: int, running: int) -> None:
-        """Change how many requests wait and run, and the queue of a replica."""
+        """Change the numbers of waiting and running requests, and the queue of a replica."""
         for track, change in ((self._waiting, waiting), (self._running, running)):
             if change:
                 self._counts[track] += change
@@ -109,7 +109,7 @@ class RequestTracks:
             self._replicas[replica].queue(at_ns, waiting)
 
     def _request(self, row: dict[str, Any], entry: int | None) -> None:
-        """Write a request: its phases, and an arrow over its replicas."""
+        """Write the phases of a request, and an arrow over its replicas."""
         out, number = self._out, row["request"]
         arrived_ns, flow = ns(row["arrival_s"]), number + 1
         end_ns = self._end_ns if row["finish_s"] is None else ns(row["finish_s"])
@@ -135,7 +135,7 @@ class RequestTracks:
 
 
 def _figures(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures that a request's slice carries."""
+    """Return the arguments of the slice of a request."""
     figures = {name: row[name] for name in REQUEST_FIGURES if row.get(name) not in (None, "")}
     for name, until in (("ttft_ms", "first_token_s"), ("e2el_ms", "finish_s")):
         if row[until] is not None:
@@ -144,7 +144,7 @@ def _figures(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _phase_ends_ns(row: dict[str, Any], end_ns: int) -> Iterator[int]:
-    """Yield where each phase ends; phases that the request does not have end where they begin."""
+    """Yield the end of each phase [ns]; a phase that the request does not have takes no time."""
     seen_s = row["first_token_s"]
     ends_s = [row["admitted_s"], seen_s, None, None]
     if seen_s is not None and row["hand_over_wait_s"] is not None:
@@ -153,7 +153,7 @@ def _phase_ends_ns(row: dict[str, Any], end_ns: int) -> Iterator[int]:
     at_ns = ns(row["arrival_s"])
     is_cut = False
     for place, until_s in enumerate(ends_s):
-        if until_s is None and place < 2:  # it had not come so far
+        if until_s is None and place < 2:  # the run ended before
             is_cut = True
         if is_cut:
             at_ns = end_ns

@@ -1,4 +1,4 @@
-"""The tables of a run folder, read a piece at a time."""
+"""Reader of the tables of a run folder in parts."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.results.table_files import check_values, opened, with_neutral_columns
 
 ROWS_AT_A_TIME = 1 << 15
-"""Number of rows of a table that are in memory together."""
+"""Number of rows of a table that are held in memory together."""
 
 
 def ns(time_s: float) -> int:
-    """Return a time in whole nanoseconds."""
+    """Return a time [s] in whole nanoseconds [ns]."""
     return round(1e9 * time_s)
 
 
 class RunTables:
-    """The tables of a run folder."""
+    """Tables of a run folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the folder; nothing is read yet."""
+        """Store the folder; nothing is read yet."""
         self._folder = folder
 
     def has(self, name: str) -> bool:
-        """Return whether there is a table of this name; earlier versions wrote fewer."""
+        """Return whether the folder has a table of this name; earlier versions wrote fewer tables."""
         return (self._folder / f"{name}.parquet").is_file()
 
     def rows(self, name: str, columns: tuple[str, ...] | None = None) -> Iterator[dict[str, Any]]:
-        """Yield the rows of a table, with these columns or all.
+        """Yield the rows of a table, with the given columns or all columns.
 
-        Columns that earlier versions lack have neutral values. Raises ScenarioError where the table
-        is missing or damaged.
+        Columns that earlier versions did not write get neutral values. Raises ScenarioError if the
+        table is missing or damaged.
         """
         path = self._folder / f"{name}.parquet"
         with opened(name, path) as table:

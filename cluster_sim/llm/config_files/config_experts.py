@@ -26,15 +26,16 @@ _SHARED_WIDTH = (
     "moe_shared_expert_intermediate_size",
 )
 ACTIVATIONS = ("hidden_act", "hidden_activation", "activation_function", "mlp_hidden_act")
-"""Keys of the activation of feed-forward parts."""
+"""Keys of the activation function of feed-forward parts."""
 _SPARSE = ("sparse", "moe", "hash_moe")
-"""Names of layers with experts; DeepSeek-V4 routes by a table of tokens in its first ones."""
+"""Names of layers with experts. DeepSeek-V4 routes its first layers by a table of tokens
+(hash_moe)."""
 _OF_GATES = re.compile(r"silu|swish|swiglu|swiglu_?oai|gelu_pytorch_tanh|gegelu|geglu")
 
 
 @about("feed_forward")
 def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
-    """Return the dense feed-forward part, and experts where there are some."""
+    """Return the dense feed-forward part, and the experts if the model has some."""
     gate = _gate(reader)
     nested = reader.mapping("ffn_config")  # DBRX
     width = _width(reader, hidden, nested)
@@ -50,7 +51,7 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     top_k = reader.count(*_TOP_K, among=among)
     if top_k > count:
         key, _ = reader.value(*_TOP_K, among=among)
-        reader.fault(f"{key}: got {top_k}; expected the number of experts, {count}, at most")
+        reader.fault(f"{key}: got {top_k}; expected at most the number of experts, {count}")
     _, mixed = reader.value("moe_intermediate_size", among=among)
     expert = (
         width
@@ -59,14 +60,14 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     )
     if reader.model_type == "hunyuan_v1_moe" and expert != width:
         reader.fault(
-            f"moe_intermediate_size: got {expert}; expected intermediate_size, {width}: libraries do not agree on experts of another width"
+            f"moe_intermediate_size: got {expert}; expected intermediate_size, {width}: libraries disagree about experts of another width"
         )
     if not expert and not any("intermediate_size: got" in fault for fault in reader.faults):
-        reader.fault("moe_intermediate_size: is missing; expected the width of an expert")
+        reader.fault("moe_intermediate_size: is missing; expected the width of one expert")
     _says_all(reader, among)
     shared = _shared(reader, expert)
     if reader.given("intermediate_size_mlp"):
-        # Llama 4: a shared expert beside the routed ones
+        # Llama 4: a shared expert in addition to the routed experts
         width, shared = reader.count("intermediate_size_mlp"), {"shared": 1}
     elif (dense_width := reader.count("dense_intermediate_size", default=0, least=0)) > 0:
         width = dense_width
@@ -84,18 +85,18 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
 
 
 def _says_all(reader: ConfigKeys, among: dict[str, Any] | None) -> None:
-    """Note what a file with experts leaves out, where nobody knows the defaults of its class."""
+    """Note keys that a file with experts must have if the defaults of its class are unknown."""
     if reader.family is not None or among is not None:
         return
     widths = ("moe_intermediate_size", "expert_intermediate_size")
-    for keys, what in ((widths, "width of an expert"), (_SHARED + _SHARED_WIDTH, "number of shared experts, or 0")):  # fmt: skip
+    for keys, what in ((widths, "width of one expert"), (_SHARED + _SHARED_WIDTH, "number of shared experts, or 0")):  # fmt: skip
         if not any(key in reader.config for key in keys):
             kind = reader.model_type or "an unknown architecture"
             reader.fault(f"{keys[0]}: is missing; expected the {what} in a file of {kind}")
 
 
 def _wide_enough(reader: ConfigKeys, width: int) -> None:
-    """Note a fault where layers without experts have no width."""
+    """Note a fault if layers without experts have no width."""
     if not width and not any("intermediate_size: got" in fault for fault in reader.faults):
         key, got = reader.value("intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner")
         what = "is missing" if got is None else f"got {shown(got)}"
@@ -103,19 +104,19 @@ def _wide_enough(reader: ConfigKeys, width: int) -> None:
 
 
 def _gate(reader: ConfigKeys) -> dict[str, Any]:
-    """Return whether feed-forward parts have a gate, where they have none."""
+    """Return the key for feed-forward parts without a gate; empty if they have a gate."""
     key, activation = reader.value(*ACTIVATIONS)
     if reader.family is not None:
         return {} if reader.family.gated else {"ffn_gated": False}
     if activation is not None and not _OF_GATES.fullmatch(str(activation)):
         reader.fault(
-            f"{key}: got {shown(activation)} in an unknown architecture; expected silu or a known model_type: feed-forward parts of other activations have two matrices or three"
+            f"{key}: got {shown(activation)} in an unknown architecture; expected silu or a known model_type: with other activations a feed-forward part may have two or three matrices"
         )
     return {}
 
 
 def _width(reader: ConfigKeys, hidden: int, nested: dict[str, Any]) -> int:
-    """Return the width of the dense feed-forward part; 0 where the file does not say."""
+    """Return the width of the dense feed-forward part; 0 if the file does not give it."""
     if "ffn_hidden_size" in nested:
         return reader.count("ffn_hidden_size", among=nested)
     family = reader.family
@@ -124,7 +125,7 @@ def _width(reader: ConfigKeys, hidden: int, nested: dict[str, Any]) -> int:
         ratio = reader.count("expansion_ratio", default=family.ffn_per_hidden)
         if ratio != family.ffn_per_hidden:
             reader.fault(
-                f"expansion_ratio: got {ratio}; expected {family.ffn_per_hidden}: libraries do not agree on other widths"
+                f"expansion_ratio: got {ratio}; expected {family.ffn_per_hidden}: libraries disagree about other widths"
             )
     width = reader.count(
         "intermediate_size", "ffn_dim", "ffn_hidden_size", "n_inner", default=default, least=0
@@ -133,30 +134,33 @@ def _width(reader: ConfigKeys, hidden: int, nested: dict[str, Any]) -> int:
 
 
 def _shared(reader: ConfigKeys, expert: int) -> dict[str, int]:
-    """Return the experts that every token passes.
+    """Return the shared experts, which process every token.
 
-    Some files give the width of all of them together, which may be that of none of the routed ones.
+    Some files give the total width of all shared experts, which may differ from that of a routed
+    one.
     """
     count = reader.count(*_SHARED, default=0, least=0)
     if reader.model_type.startswith("hunyuan"):
         if not reader.truth("use_mixed_mlp_moe", default=False):
             reader.fault(
-                "use_mixed_mlp_moe: expected true: libraries do not agree on experts without a shared one"
+                "use_mixed_mlp_moe: expected true: libraries disagree about experts without a shared expert"
             )
         if count != 1:
             reader.fault(
-                f"num_shared_expert: got {count}; expected 1: libraries do not agree on other numbers"
+                f"num_shared_expert: got {count}; expected 1: libraries disagree about other numbers"
             )
         return {"shared": count}
     if reader.model_type == "hy_v3" and not count:
-        reader.fault("num_shared_experts: got 0; expected at least 1: its class has one anyway")
+        reader.fault(
+            "num_shared_experts: got 0; expected at least 1: the class of this model always has one shared expert"
+        )
     key, width = reader.value(*_SHARED_WIDTH)
     if not width:
         return {"shared": count}
     side = reader.count(key, least=0)
     if count > 1 and side != count * expert:
         reader.fault(
-            f"{key}: got {side} beside {count} shared experts; expected {count * expert}: shared experts of another width are not simulated yet"
+            f"{key}: got {side} for {count} shared experts; expected {count * expert}: shared experts of another width are not simulated yet"
         )
     if expert and side % expert:
         return {"shared": 1, "shared_ffn": side}
@@ -164,29 +168,29 @@ def _shared(reader: ConfigKeys, expert: int) -> dict[str, int]:
 
 
 def _dense_layers(reader: ConfigKeys) -> int:
-    """Return how many layers have no experts, and keep which have."""
+    """Return the number of layers without experts, and keep the list of layers with experts."""
     counted = _counted_layers(reader)
     reader.order.experts = _listed_layers(reader) or counted
     return reader.order.experts.count(False)
 
 
 def _counted_layers(reader: ConfigKeys) -> list[bool]:
-    """Return whether each layer has experts, by numbers.
+    """Return for each layer whether it has experts, from keys that hold numbers.
 
-    Layers without are some at the front, some that are listed, and all but each n-th.
+    Layers without experts are the first ones, those that are listed, and all but each n-th layer.
     """
     layers = reader.layers
     front = reader.count("first_k_dense_replace", "num_dense_layers", default=0, least=0)
     if reader.model_type == "glm4_moe_lite" and front != 1 and not reader.given("mlp_layer_types"):
         reader.fault(
-            f"first_k_dense_replace: got {front}; expected 1, or mlp_layer_types beside it: libraries do not agree on more"
+            f"first_k_dense_replace: got {front}; expected 1, or mlp_layer_types in addition: libraries disagree about other numbers"
         )
     listed = reader.entries("mlp_only_layers")
     # layers n-1, 2n-1, … have experts
     last_of = reader.count(
         "decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval", default=1
     )
-    # and so have layers 0, n, 2n, …
+    # layers 0, n, 2n, … have experts
     _, frequency = reader.value("moe_layer_freq")
     first_of = 1 if isinstance(frequency, list) else reader.count("moe_layer_freq", default=1)
     start = reader.count("moe_layer_start_index", default=0, least=0)
@@ -203,7 +207,7 @@ def _counted_layers(reader: ConfigKeys) -> list[bool]:
 
 
 def _listed_layers(reader: ConfigKeys) -> list[bool]:
-    """Return whether each layer has experts by a list of all layers; nothing without a list."""
+    """Return for each layer whether it has experts, from a list of all layers; else empty."""
     _, frequency = reader.value("moe_layer_freq")
     kinds = reader.one_per_layer("mlp_layer_types")
     numbers = _enumerated(reader)
@@ -211,10 +215,10 @@ def _listed_layers(reader: ConfigKeys) -> list[bool]:
         listed = flags_of(reader, "moe_layer_freq")
         if kinds and listed != [kind != "dense" for kind in kinds]:
             reader.fault(
-                "moe_layer_freq and mlp_layer_types: got different layers; expected the same ones"
+                "moe_layer_freq and mlp_layer_types: got different layers; expected equal layers"
             )
         return listed
-    if reader.given("is_moe_layer"):  # EXAONE, beside a number of layers without experts
+    if reader.given("is_moe_layer"):  # EXAONE, in addition to a number of layers without experts
         reader.value("first_last_k_dense_replace")
         return flags_of(reader, "is_moe_layer")
     if kinds:
@@ -227,9 +231,9 @@ def _listed_layers(reader: ConfigKeys) -> list[bool]:
 
 
 def flags_of(reader: ConfigKeys, key: str, among: dict[str, Any] | None = None) -> list[bool]:
-    """Return the flag of each layer under `key`, which has 0 and 1 or false and true.
+    """Return the flags of all layers under `key`, which holds 0 and 1 or false and true.
 
-    It is empty where there is no list, or one with other entries, which are a fault.
+    The list is empty if the key is missing. Other entries are a fault.
     """
     flags = reader.one_per_layer(key, among)[: reader.layers]
     if strange := [flag for flag in flags if not isinstance(flag, int) or flag not in (0, 1)]:
@@ -239,9 +243,9 @@ def flags_of(reader: ConfigKeys, key: str, among: dict[str, Any] | None = None) 
 
 
 def _enumerated(reader: ConfigKeys) -> set[int] | None:
-    """Return the layers with experts that are listed by number; None without such a list.
+    """Return the numbers of the layers with experts; None without a list of numbers.
 
-    Step's files list them in a text, those of Llama 4 in `moe_layers`.
+    Files of Step hold them in a text, files of Llama 4 in the list `moe_layers`.
     """
     if listed := reader.entries("moe_layers"):
         return layer_numbers(reader, "moe_layers", listed)
@@ -253,7 +257,7 @@ def _enumerated(reader: ConfigKeys) -> set[int] | None:
 
 
 def layer_numbers(reader: ConfigKeys, key: str, numbers: list[Any]) -> set[int]:
-    """Return layers that are listed by number, counted from 0; other entries are a fault."""
+    """Return the layers in a list of numbers, counted from 0; other entries are a fault."""
     strange = [
         one
         for one in numbers

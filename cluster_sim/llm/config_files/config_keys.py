@@ -1,4 +1,4 @@
-"""Keys of a config.json: looked up under all their spellings, each fault noted."""
+"""Look-up of config.json keys under all their spellings; faults are collected."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NEVER_NULL = frozenset(
     ("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval", "moe_layer_freq", "max_window_layers",
      "first_k_dense_replace", "sliding_window_pattern")
 )  # fmt: skip
-"""Keys that no family writes as null: what that would mean is nowhere said."""
+"""Keys that no family writes as null; the meaning of null is not documented for them."""
 
 
 P = ParamSpec("P")
@@ -36,7 +36,7 @@ Reading = Callable[Concatenate["ConfigKeys", P], T]
 
 
 def about(topic: Topic) -> Callable[[Reading[P, T]], Reading[P, T]]:
-    """Return a decorator of functions whose keys say something certain of the model."""
+    """Return a decorator for functions whose keys describe one topic of the model."""
 
     def mark(read: Reading[P, T]) -> Reading[P, T]:
         @wraps(read)
@@ -57,37 +57,38 @@ _NEVER_EMPTY = ("layer_types", "mlp_layer_types")
 
 
 class ConfigKeys:
-    """A config.json, the spellings that were looked up, and the faults.
+    """Content of a config.json, the spellings that were looked up, and the faults.
 
-    A null counts as left out, but gives no default of the family.
+    A null counts as a missing key, but does not take the default of the family.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config, self.own = _unnested(config)
         self.is_nested = self.own is not config
         self.outside = str(config.get("model_type") or "") if self.is_nested else ""
-        """`model_type` of the model that the language model is inside."""
+        """`model_type` of the model that contains the language model; empty without one."""
         self.faults: list[str] = list(_two_values(config))
         self.notes: list[str] = []
         self.looked_up: set[str] = set()
         self.passed_over: set[str] = set()
-        """Keys that the family does not have, though others do."""
+        """Keys that other families have, but this family does not."""
         self.model_type = str(self.config.get("model_type") or "")
         self.family: Family | None = family_of(self.model_type, self.config.get("architectures"))
         self.defaults = _defaults(self.family, self.outside)
-        """Values of keys that the family's files leave out."""
+        """Values of keys that files of the family omit."""
         self.layers = 0
-        """Number of layers, as far as it is read already; lists have one value per layer."""
+        """Number of layers, once it is read; lists have one value per layer."""
         self.order = LayerOrder()
         self.topic: Topic = "attention"
-        """What the keys that are read now say of the model."""
+        """Topic that the keys being read describe."""
         self._used: dict[Topic, dict[str, None]] = {}
 
     def value(self, *keys: str, among: dict[str, Any] | None = None) -> tuple[str, Any]:
-        """Return the first of `keys` that is there and its value, or the first key and None.
+        """Return the first of `keys` that is present and its value, or the first key and None.
 
-        Two spellings that disagree are a fault. Keys that the family does not have are passed
-        over; they are found unknown later on, unless they repeat what is read.
+        Two spellings with different values are a fault. Keys that the family does not have are
+        ignored
+        here. They count as unknown later, unless they repeat a value that was read.
         """
         config = self.config if among is None else among
         there = [
@@ -105,7 +106,7 @@ class ConfigKeys:
             self.use(there[0])
             return there[0], config[there[0]]
         for key in keys if among is None else ():
-            # a null that is written says that there is none
+            # a written null means that the model has no such part
             if key in self.defaults and key not in config:
                 self.use(f"{key} (default of {self.model_type})")
                 return key, self.defaults[key]
@@ -113,15 +114,15 @@ class ConfigKeys:
 
     @property
     def has_class_of_its_own(self) -> bool:
-        """Whether nobody knows what the class of `model_type` takes for granted."""
+        """Whether the defaults of the class of `model_type` are unknown."""
         return self.family is None or bool(self.model_type and self.model_type not in FAMILIES)
 
     def use(self, key: str) -> None:
-        """Note that something of the model came from a key, or from a file beside it."""
+        """Note that a property of the model was read from a key or from a side file."""
         self._used.setdefault(self.topic, {})[key] = None
 
     def read_from(self) -> list[dict[str, Any]]:
-        """Return the keys that were read, by what they say of the model."""
+        """Return the keys that were read, by topic."""
         return [{"topic": topic, "keys": list(keys)} for topic, keys in self._used.items()]
 
     def has(self, key: str) -> bool:
@@ -133,7 +134,7 @@ class ConfigKeys:
         return self.has(key) and self.config.get(key) is not None
 
     def _look_up(self, keys: tuple[str, ...], config: dict[str, Any], value: Any) -> None:
-        """Note the keys that are read or that change nothing."""
+        """Note the keys that were read or that change nothing."""
         for key in keys:
             written = config.get(key)
             if (
@@ -155,9 +156,11 @@ class ConfigKeys:
     ) -> int:
         """Return the whole number under one of `keys`, or else `default`.
 
-        A list of one number per layer counts as that number where all are equal, under keys that
-        some families write so. A missing number
-        without default is a fault, as is a value that is no number.
+        Some families write certain keys as a list with one number per layer. Such a list counts as
+        the
+        number if all entries are equal. A missing number without a default and a value of another
+        type
+        are faults.
         """
         key, value = self.value(*keys, among=among)
         if value is None:
@@ -172,7 +175,7 @@ class ConfigKeys:
         if isinstance(value, list) and value and key in _PER_LAYER:
             if any(one != value[0] for one in value):
                 self.fault(
-                    f"{key}: got a list of different values; expected one value: layers with widths of their own are not simulated yet"
+                    f"{key}: got a list of different values; expected one value: layers of different widths are not simulated yet"
                 )
                 return max(least, 1)
             if len(value) != self.layers:
@@ -189,7 +192,7 @@ class ConfigKeys:
         return value
 
     def truth(self, key: str, *, default: bool, among: dict[str, Any] | None = None) -> bool:
-        """Return the truth value under `key`, or else `default`."""
+        """Return the boolean under `key`, or else `default`."""
         _, value = self.value(key, among=among)
         is_null = among is None and key in self.config and value is None and self.has(key)
         if is_null or (value is not None and not isinstance(value, bool)):
@@ -197,14 +200,14 @@ class ConfigKeys:
         return value if isinstance(value, bool) else default
 
     def entries(self, key: str, among: dict[str, Any] | None = None) -> list[Any]:
-        """Return the list under `key`; an empty one where there is none."""
+        """Return the list under `key`; empty without one."""
         _, value = self.value(key, among=among)
         if value is not None and not isinstance(value, list):
             self.fault(f"{key}: got {shown(value)}; expected a list")
         return value if isinstance(value, list) else []
 
     def one_per_layer(self, key: str, among: dict[str, Any] | None = None) -> list[Any]:
-        """Return the list under `key`, which has one entry per layer; empty where there is none."""
+        """Return the list under `key`, which has one entry per layer; empty without one."""
         entries = self.entries(key, among)
         is_empty = key in _NEVER_EMPTY and self.has(key) and self.config.get(key) == []
         if (entries or is_empty) and len(entries) != self.layers:
@@ -214,44 +217,44 @@ class ConfigKeys:
         return entries
 
     def mapping(self, key: str) -> dict[str, Any]:
-        """Return the mapping under `key`; an empty one where there is none."""
+        """Return the mapping under `key`; empty without one."""
         _, value = self.value(key)
         if value is not None and not isinstance(value, dict):
             self.fault(f"{key}: got {shown(value)}; expected a mapping")
         return value if isinstance(value, dict) else {}
 
     def fault(self, text: str) -> None:
-        """Note a fault, once."""
+        """Add a fault unless it is in the list already."""
         if text not in self.faults:
             self.faults.append(text)
 
 
 def _defaults(family: Family | None, outside: str) -> dict[str, Any]:
-    """Return what files of a family leave out, by the model that the language model is inside."""
+    """Return the values of keys that files of a family omit; `outside` is the outer model."""
     if family is None:
         return {}
     return family.defaults | family.inside if outside in WRAPPERS else family.defaults
 
 
 def _two_values(config: dict[str, Any]) -> Iterator[str]:
-    """Yield a fault where a model and the language model inside do not agree on tied embeddings."""
+    """Yield a fault if a model and the language model inside disagree about tied embeddings."""
     inner = next((config[key] for key in _NESTED if isinstance(config.get(key), dict)), None)
     if inner is None:
         return
     around, inside = config.get(_TIED), inner.get(_TIED)
     if around is not None and inside is not None and around != inside:
-        yield f"{_TIED}: got {shown(around)} around the language model and {shown(inside)} in it; expected one value"
+        yield f"{_TIED}: got {shown(around)} outside and {shown(inside)} inside the language model; expected one value"
     yield from _two_values(inner)
 
 
 def _unnested(config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the keys of the language model over those around it, and its own keys alone."""
+    """Return the keys of the language model merged over the outer keys, and its own keys alone."""
     own, merged = config, dict(config)
     for _ in range(3):
         inner = next((own[key] for key in _NESTED if isinstance(own.get(key), dict)), None)
         if inner is None:
             break
-        if "model_type" in inner:  # what it is called outside is another model
+        if "model_type" in inner:  # the outer name is that of another model
             merged = {key: value for key, value in merged.items() if key != "architectures"}
         tied = merged.get(_TIED)
         own, merged = inner, merged | inner

@@ -28,7 +28,7 @@ SIDE_FILES = {
     "quantize_config.json": "gptq",
     "quant_config.json": "awq",
 }
-"""Files beside a config.json that hold its precision, and the tools that write them."""
+"""Side files of a config.json that hold the precision, and the tools that write them."""
 
 
 _MLX = "quantization"
@@ -43,32 +43,32 @@ class Quantised(NamedTuple):
     """Precision of a quantised checkpoint."""
 
     where: str
-    """Key or file that says it."""
+    """Key or file that gives the precision."""
     groups: Groups
-    """Formats with the patterns of their modules; a module has that of the first that names it."""
+    """Formats with the patterns of their modules; the first group that matches a module counts."""
     ignored: tuple[str, ...]
     """Patterns of modules that stay in 16 bit."""
     experts_only: bool
-    """Whether the method quantises routed experts alone."""
+    """Whether the method quantises only routed experts."""
     has_embedding: bool = False
-    """Whether the method quantises embedding and output head too."""
+    """Whether the method also quantises embedding and output head."""
 
     @property
     def has_lists(self) -> bool:
-        """Whether modules of a layer are told apart."""
+        """Whether modules of one layer may have different precisions."""
         return bool(self.ignored) or any(group.targets for group in self.groups)
 
     @property
     def formats(self) -> tuple[str, ...]:
-        """Names of its formats."""
+        """Names of the formats."""
         return tuple(sorted({group.format.name for group in self.groups}))
 
 
 @about("precision")
 def quantisation_of(reader: ConfigKeys, beside: dict[str, Any]) -> Quantised | None:
-    """Return the precision of quantised weights; None where they are in 16 bit.
+    """Return the precision of quantised weights; None for weights in 16 bit.
 
-    The file's own `quantization_config` is compared with the side file.
+    The precision in `quantization_config` must agree with that in a side file.
     """
     _dtype(reader)
     for key, value in reader.config.items():
@@ -91,16 +91,18 @@ def quantisation_of(reader: ConfigKeys, beside: dict[str, Any]) -> Quantised | N
 
 
 def _with_experts_of_their_own(reader: ConfigKeys, quantised: Quantised | None) -> Quantised | None:
-    """Return the precision with that of experts, where a key gives them one (DeepSeek-V4)."""
+    """Return the precision with that of the experts if a key gives one (DeepSeek-V4)."""
     _, format_ = reader.value("expert_dtype")
     if format_ is None or (format_ == "fp8" and quantised is not None):
         return quantised
     if format_ != "fp4" or quantised is None:
         beside = "" if quantised is not None else " without quantization_config"
-        reader.fault(f"expert_dtype: got {shown(format_)}{beside}; expected fp4 or fp8 beside it")
+        reader.fault(
+            f"expert_dtype: got {shown(format_)}{beside}; expected fp4 or fp8 together with quantization_config"
+        )
         return quantised
     if any(group.format.native == "fp4" for group in quantised.groups):
-        return quantised  # the experts were quantised anew
+        return quantised  # a later quantisation replaced the precision of the experts
     return quantised._replace(groups=[Group(MXFP4, ("experts",)), *quantised.groups])
 
 
@@ -113,7 +115,7 @@ def _dtype(reader: ConfigKeys) -> None:
 
 
 def _sources(reader: ConfigKeys, beside: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Return the places that say a precision, the file's own first."""
+    """Return the keys and side files that give a precision, keys of the config.json first."""
     config = reader.config
     sources = [
         (key, config[key])
@@ -130,7 +132,7 @@ def _sources(reader: ConfigKeys, beside: dict[str, Any]) -> list[tuple[str, Any]
 
 
 def _read(reader: ConfigKeys, where: str, content: Any) -> Quantised | None:
-    """Return what one place says; None where weights stay in 16 bit."""
+    """Return the precision in one key or side file; None for weights in 16 bit."""
     if not isinstance(content, dict):
         reader.fault(f"{where}: got {shown(content)}; expected a mapping")
         return None
@@ -180,17 +182,17 @@ def _ignored(reader: ConfigKeys, where: str, content: dict[str, Any]) -> tuple[s
             reader.use(f"{where}.{key}")
         patterns += value
     dynamic = content.get("dynamic")
-    if isinstance(dynamic, dict):  # GPTQModel: `-:` before what is left out
+    if isinstance(dynamic, dict):  # GPTQModel: `-:` marks modules that stay in 16 bit
         patterns += [f"re:{key[2:]}" for key in dynamic if str(key).startswith("-:")]
     return tuple(patterns)
 
 
 def _note_kv_cache(reader: ConfigKeys, where: str, content: dict[str, Any]) -> None:
-    """Note the precision of the KV cache that the checkpoint was made for."""
+    """Note the precision of the KV cache for which the checkpoint was made."""
     scheme = content.get("kv_cache_scheme")
     bits = scheme.get("num_bits") if isinstance(scheme, dict) else None
     algorithm = content.get("kv_cache_quant_algo") or (f"{bits} bit" if bits else None)
     if algorithm:
-        note = f"the checkpoint was made for a KV cache of {str(algorithm).lower()}; the run takes the precision in kv_cache of its replica"
+        note = f"the checkpoint was made for a KV cache of {str(algorithm).lower()}; the run uses `kv_cache` of the replica"
         if not any("KV cache" in one for one in reader.notes):
             reader.notes.append(note)

@@ -22,13 +22,13 @@ _KV_HEADS = (
 
 
 def shape_of(reader: ConfigKeys) -> dict[str, Any]:
-    """Return the widths and counts that every model has, and latent attention where it has it."""
+    """Return the widths and counts of every model, and latent attention if the model has it."""
     layers = count_layers(reader)
     hidden = _hidden(reader)
     heads = reader.count("num_attention_heads", "n_heads", "n_head")
     _same_width(reader, hidden)
     latent = _latent(reader)
-    # with latent attention a head is as wide as its value; keys have a width of their own
+    # with latent attention a head is as wide as its value; keys have another width
     head_dim = reader.count(*HEAD_WIDTHS, default=max(hidden // heads, 1))
     _fits(reader, hidden, heads, 0 if latent else head_dim)
     if latent:
@@ -67,7 +67,7 @@ def _tied(reader: ConfigKeys) -> bool:
 
 
 def _fits(reader: ConfigKeys, hidden: int, heads: int, head_dim: int) -> None:
-    """Note a fault where heads do not divide what they share, or are of an odd width."""
+    """Note a fault if heads do not divide their width, or have an odd width."""
     if reader.faults:
         return
     key, width = reader.value(*HEAD_WIDTHS)
@@ -75,12 +75,14 @@ def _fits(reader: ConfigKeys, hidden: int, heads: int, head_dim: int) -> None:
         name, _ = reader.value("hidden_size", "d_model", "n_embd", "n_embed")
         reader.fault(f"{name}: got {hidden}; expected a multiple of the number of heads, {heads}")
     elif head_dim % 2 and width is not None:
-        reader.fault(f"{key}: got {head_dim}; expected an even number, which positions need")
+        reader.fault(
+            f"{key}: got {head_dim}; expected an even number, which rotary embedding needs"
+        )
 
 
 @about("layers")
 def count_layers(reader: ConfigKeys) -> int:
-    """Return the number of layers, which lists of the file are compared with from then on."""
+    """Return the number of layers; lists of the file must have one entry per layer."""
     if not reader.layers:
         layers = reader.count("num_hidden_layers", "num_layers", "n_layers", "n_layer")
         if layers > LAYERS.most:
@@ -93,20 +95,20 @@ def count_layers(reader: ConfigKeys) -> int:
 
 
 def _same_width(reader: ConfigKeys, hidden: int) -> None:
-    """Note a fault where the embedding is not as wide as the layers (OPT 350M)."""
+    """Note a fault if the embedding is not as wide as the layers (OPT 350M)."""
     width = reader.count("word_embed_proj_dim", default=hidden)
     if width != hidden:
         reader.fault(
-            f"word_embed_proj_dim: got {width}; expected {hidden}, as hidden_size: embeddings of another width are not simulated yet"
+            f"word_embed_proj_dim: got {width}; expected {hidden}, the hidden_size: embeddings of another width are not simulated yet"
         )
 
 
 def _kv_heads(reader: ConfigKeys, heads: int) -> int:
-    """Return the number of key and value heads, as the family writes it."""
+    """Return the number of key and value heads, from the keys of the family."""
     if reader.model_type == "falcon" and not reader.truth(
         "new_decoder_architecture", default=False
     ):
-        reader.count("num_kv_heads", default=heads)  # not used by this form
+        reader.count("num_kv_heads", default=heads)  # unused in this variant
         return 1 if reader.truth("multi_query", default=True) else heads
     if reader.model_type == "gpt_bigcode":
         return 1 if reader.truth("multi_query", default=True) else heads
@@ -130,7 +132,7 @@ def _kv_heads(reader: ConfigKeys, heads: int) -> int:
 
 @about("vocabulary")
 def _vocabulary(reader: ConfigKeys) -> int:
-    """Return the number of rows of the embedding: chatglm pads the vocabulary."""
+    """Return the number of rows of the embedding; chatglm pads the vocabulary."""
     if reader.given("padded_vocab_size"):
         reader.value("vocab_size")
         return reader.count("padded_vocab_size")
@@ -139,7 +141,7 @@ def _vocabulary(reader: ConfigKeys) -> int:
 
 @about("max_context")
 def _max_context(reader: ConfigKeys) -> int:
-    """Return the longest context. Cohere's files keep it apart from what the model was trained on."""
+    """Return the maximum context. Cohere's files list it apart from the length of the training."""
     longer = "model_max_length"
     first = (longer,) if reader.model_type == "cohere" and reader.config.get(longer) else ()
     for key in (*first, "max_position_embeddings", "max_seq_len", "seq_length", "n_positions"):
@@ -149,7 +151,7 @@ def _max_context(reader: ConfigKeys) -> int:
 
 
 def _positions(reader: ConfigKeys) -> dict[str, int]:
-    """Return the number of learned positions, where there are some."""
+    """Return the number of learned positions; empty for a model without them."""
     kind = reader.family.positions if reader.family is not None else ""
     if not kind:
         return {}
@@ -158,14 +160,14 @@ def _positions(reader: ConfigKeys) -> dict[str, int]:
 
 
 def _latent(reader: ConfigKeys) -> dict[str, Any]:
-    """Return latent attention, where there is some."""
+    """Return latent attention; empty for a model without it."""
     if not reader.given("kv_lora_rank") or not reader.truth("use_mla", default=True):
         if not (reader.family and reader.family.mixed):
             _same_values(reader)
         return {}
     if reader.count("qk_rope_head_dim", least=0) % 2:
-        reader.fault("qk_rope_head_dim: expected an even number, which positions need")
-    # MiniCPM3 alone takes the width of values from that of the hidden states
+        reader.fault("qk_rope_head_dim: expected an even number, which rotary embedding needs")
+    # only MiniCPM3 derives the width of values from that of the hidden states
     values = None
     if reader.model_type == "minicpm3":
         heads = reader.count("num_attention_heads", "n_heads", "n_head")
@@ -182,7 +184,7 @@ def _latent(reader: ConfigKeys) -> dict[str, Any]:
 
 
 def _same_values(reader: ConfigKeys) -> None:
-    """Note a fault where values are not as wide as keys."""
+    """Note a fault if values are not as wide as keys."""
     _, keys = reader.value("head_dim")
     _, values = reader.value("v_head_dim")
     config = reader.config
@@ -193,7 +195,7 @@ def _same_values(reader: ConfigKeys) -> None:
 
 
 def window_of(reader: ConfigKeys, shape: dict[str, Any]) -> dict[str, Any]:
-    """Return layers with a sliding window, where there are some."""
+    """Return the layers with a sliding window; empty for a model without them."""
     layers = reader.layers
     kinds = _kinds(reader)
     tokens = reader.count("sliding_window", "sliding_window_size", default=0, least=0)
@@ -206,7 +208,7 @@ def window_of(reader: ConfigKeys, shape: dict[str, Any]) -> dict[str, Any]:
         count = kinds.count(_WINDOW)
         if count and not tokens:
             reader.fault(
-                "sliding_window: is missing; expected the tokens that layers of sliding_attention see"
+                "sliding_window: is missing; expected the number of tokens in the window of sliding_attention layers"
             )
         return {"window": {"tokens": max(tokens, 1), "layers": count}} if count else {}
     if any(fault.startswith("sliding_window: got") for fault in reader.faults):
@@ -219,7 +221,7 @@ def window_of(reader: ConfigKeys, shape: dict[str, Any]) -> dict[str, Any]:
     )
     if every:
         count = layers - layers // every
-    elif reader.model_type == "qwen2_moe":  # every second of the first max_window_layers
+    elif reader.model_type == "qwen2_moe":  # every second one of the first max_window_layers
         count = (min(last, layers) + 1) // 2
     elif reader.model_type == "smollm3":  # layers without rotary positions
         interval = reader.count("no_rope_layer_interval", default=4)
@@ -232,18 +234,18 @@ def window_of(reader: ConfigKeys, shape: dict[str, Any]) -> dict[str, Any]:
         count = layers
     else:
         reader.fault(
-            f"sliding_window: got {tokens}; expected layer_types or sliding_window_pattern beside it, which say the layers that have it"
+            f"sliding_window: got {tokens}; expected layer_types or sliding_window_pattern in addition, to know which layers have the window"
         )
         count = layers
     return {"window": {"tokens": tokens, "layers": count}} if count else {}
 
 
 def _kinds(reader: ConfigKeys) -> list[str]:
-    """Return the kind of each layer's attention; nothing where the file does not list them."""
+    """Return the kind of attention of each layer; empty if the file does not list it."""
     kinds = [str(kind) for kind in reader.one_per_layer("layer_types")]
     if strange := sorted(set(kinds) - {_FULL, _WINDOW}):
         reader.fault(
-            f"layer_types: got {', '.join(map(shown, strange))}; expected full_attention and sliding_attention: other layers are not simulated yet"
+            f"layer_types: got {', '.join(map(shown, strange))}; expected full_attention and sliding_attention: other kinds of layers are not simulated yet"
         )
     _, pattern = reader.value("sliding_window_pattern")
     if not kinds and isinstance(pattern, str) and pattern and set(pattern) <= {"L", "G"}:

@@ -1,4 +1,4 @@
-"""Keys that libraries save although others say the same: they must agree with these.
+"""Derived keys, which libraries write although other keys determine them; both must agree.
 
 transformers 5 writes the attributes that a configuration class computes into the files it saves.
 """
@@ -11,11 +11,11 @@ from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 
 _KV_HEADS_FOLLOW = ("dbrx", "gpt_bigcode")
-"""Families whose number of key and value heads follows from other keys."""
+"""Families in which other keys determine the number of key and value heads."""
 
 
 def compare_derived_keys(reader: ConfigKeys, shape: dict[str, Any]) -> None:
-    """Note the derived keys of a file as read, and a fault where one differs."""
+    """Note the derived keys of a file as read, and a fault if one differs from the other keys."""
     expected: dict[str, int] = {}
     if latent := shape.get("latent"):
         expected["qk_head_dim"] = latent["nope_dim"] + latent["rope_dim"]

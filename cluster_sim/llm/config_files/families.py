@@ -1,6 +1,6 @@
-"""Families of models: what their configuration classes take for granted.
+"""Families of models: defaults of their configuration classes.
 
-A config.json leaves out what equals the default of its class. The defaults are those of the
+A config.json omits every key that equals the default of its class. The defaults are those of the
 classes `configuration_*.py` of transformers 4.57 to 5.5.
 """
 
@@ -15,14 +15,14 @@ from cluster_sim.llm.config_files.mixed_families import MIXED_FAMILIES
 
 _MHA = Family(kv_as_heads=True)
 _INSIDE = {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32}
-"""Values that libraries leave out of a language model inside another one, as they are the default."""
+"""Defaults that libraries omit for a language model inside another model."""
 WRAPPERS = (
     "llava", "llava_next", "llava_next_video", "llava_onevision", "vipllava", "video_llava", "mistral3", "idefics3", "smolvlm", "internvl",
     "aya_vision", "ovis2", "perception_lm",
 )  # fmt: skip
-"""Models around a language model whose class alone says what is left out (transformers 5.24).
+"""Models around a language model that have no defaults of their own for it (transformers 5.24).
 
-Others, such as voxtral, have defaults of their own for the model inside.
+Others, such as voxtral, have different defaults for the inner model.
 """
 _LLAMA = _INSIDE | {
     "intermediate_size": 11008,
@@ -178,7 +178,7 @@ FAMILIES: dict[str, Family] = {
     "falcon": replace(_GPT, defaults={"max_position_embeddings": 2048, "multi_query": True}),
     "qwen": replace(_MHA, ffn_divisor=2),
 }  # fmt: skip
-"""Families that are read, by `model_type`."""
+"""Families that can be read, by `model_type`."""
 
 _ARCHITECTURES = {
     "LlamaForCausalLM": "llama", "MistralForCausalLM": "mistral", "MixtralForCausalLM": "mixtral",
@@ -192,7 +192,7 @@ _ARCHITECTURES = {
 
 _STATE = "layers with a state (Mamba, RWKV, convolutions)"
 _LINEAR = "layers of linear attention"
-_UNLIKE = "layers with heads or widths of their own"
+_UNLIKE = "layers that differ in heads or widths"
 _ENCODER = "an encoder; it decodes nothing"
 _BOTH = "an encoder and a decoder with cross-attention"
 
@@ -203,20 +203,20 @@ REFUSED_TYPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r".*(bert|roberta|electra|mpnet|ernie_m|xlnet|clip|siglip|dinov2|longformer|bigbird|big_bird|funnel|luke|splinter|canine)(?!.*code).*|bge.*|vit.*|xlm|new|esm", _ENCODER),
         (r".*mamba.*|rwkv.*|jamba|bamba|zamba.*|nemotron_h.*|granitemoehybrid|falcon_h1|lfm2.*|recurrent_gemma|xlstm|retnet|.*hyena.*|plamo2", _STATE),
         (r"qwen3_next.*|qwen3_5.*|qwen3_6.*|qwen4_exp.*|minimax_m1.*|kimi_linear.*|bailing_hybrid|bailing_moe_linear|glm5_next.*|lara_mini", _LINEAR),
-        (r"gemma3n.*|gemma4_.*", "layers of several kinds with inputs, heads or experts of their own"),
+        (r"gemma3n.*|gemma4_.*", "layers of several kinds that differ in inputs, heads or experts"),
         (r"mimo_v2.*|openelm", _UNLIKE),
         (r"beam|muse_(glimmer|spark).*", "a gate of the attention's output"),
         (r"hrm_.*|dory|.*_loop(_text)?", "layers that a token passes several times"),
         (r"jetmoe", "attention with experts"),
-        (r"gpt_neo", "attention to a window in every second layer"),
+        (r"gpt_neo", "a window in every second layer"),
         (r"longcat_flash_.*", "two attentions per layer and experts that compute nothing"),
     )
 )  # fmt: skip
-"""What `model_type` stands for where its layers are not simulated, by pattern."""
+"""Meaning of a `model_type` whose layers are not simulated, by pattern."""
 
 
 def family_of(model_type: str, architectures: Any) -> Family | None:
-    """Return the family that a file names; None for one that is not known."""
+    """Return the family that a file names; None for an unknown family."""
     if model_type in FAMILIES:
         return FAMILIES[model_type]
     names = architectures if isinstance(architectures, list) else []

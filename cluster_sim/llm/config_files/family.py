@@ -1,4 +1,4 @@
-"""Family: what the configuration class of a family of models takes for granted."""
+"""Family: defaults of the configuration class of a family of models."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Family:
-    """What holds for the models of a family where their files do not say."""
+    """Properties of the models of a family that their files omit."""
 
     gated: bool = True
     """Whether feed-forward parts have a gate."""
     tied: bool = False
     """Whether embedding and output head share their weights."""
     positions: Literal["", "learned", "learned_and_two"] = ""
-    """Whether the model has a vector per position; OPT has two more that are not used."""
+    """Whether the model has a learned vector per position; OPT has two more, which are unused."""
     ffn_per_hidden: int = 0
-    """Width of the feed-forward part over that of the hidden states; 0: files say it."""
+    """Width of the feed-forward part divided by that of the hidden states; 0 if files give the
+    width."""
     ffn_divisor: int = 1
-    """Divisor of the width that files give."""
+    """Divisor of the width in files."""
     windows: Literal["all", "off", ""] = ""
-    """Layers that `sliding_window` alone is about; off: `use_sliding_window` turns it on."""
+    """Layers to which `sliding_window` applies by default; with off, `use_sliding_window` turns it
+    on."""
     full_every: int = 0
-    """Distance of layers that see the whole context where others have a window; 0: files say it."""
+    """Distance of layers with full attention among layers with a window; 0 if files give it."""
     kv_as_heads: bool = False
-    """Whether there are as many heads of keys as of queries where the file does not say."""
+    """Whether the default number of key and value heads is the number of query heads."""
     mixed: str = ""
-    """Name of the reader in `mixed`; empty where all layers of a model are alike, or have the whole
-    context or a window."""
+    """Name of the reader in `mixed`; empty if all layers are alike, or differ only by a window."""
     required: tuple[str, ...] = ()
-    """Keys whose defaults would be those of one model; files that leave them out are refused."""
+    """Keys without a common default; files that omit them are refused."""
     defaults: dict[str, Any] = field(default_factory=dict)
-    """Values of keys that files leave out."""
+    """Values of keys that files omit."""
     inside: dict[str, Any] = field(default_factory=dict)
-    """Further values of keys that files leave out where the model is inside one of `WRAPPERS`."""
+    """Values of further keys that files omit if the model is inside one of `WRAPPERS`."""
     unused: tuple[str, ...] = ()
-    """Keys of published files that no library reads."""
+    """Keys of published files that no library uses."""

@@ -1,7 +1,7 @@
-"""Keys about layers that the configuration class of a family has: it passes over all others.
+"""Keys about layers that the configuration class of each family has; the class ignores other keys.
 
-A key of another family changes nothing there; a file that has one is refused, unless its value
-asks for nothing or repeats that of a key that counts. The keys are those of transformers 5.24.
+A key of another family changes nothing there. A file with such a key is refused, unless the value
+requests nothing or repeats the value of a key that counts. The keys are those of transformers 5.24.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ _ALIKE = {
     "mllama mllama_text_model": "-head_dim",
     "bloom": "-intermediate_size -num_key_value_heads -head_dim n_embed n_head n_layer seq_length",
 }  # fmt: skip
-"""Keys beside the common ones by families; a key with a minus is none of the family's."""
+"""Keys of families in addition to the common ones; a minus marks a common key that a family lacks.
+"""
 
 _EVERY_LAYER = frozenset(
     ("moe_layer_freq", "decoder_sparse_step", "moe_layer_interval", "interleave_moe_layer_step")
@@ -129,12 +130,12 @@ _OF_OTHERS = (
     "num_dense_layers moe_layer_freq interleave_moe_layer_step moe_layers_enum multi_query_attention multi_query_group_num "
     "kv_channels num_attention_groups padded_vocab_size sliding_window_size n_embed seq_length max_sequence_length use_mla"
 )
-"""Keys of families that are not listed."""
+"""Keys of families that are not listed above."""
 _ABOUT_LAYERS = frozenset(_OF_OTHERS.split()).union(*_KEYS.values())
 
 
 def has_key(model_type: str, key: str) -> bool:
-    """Return whether the files of a family have a key; a family that is not listed has them all.
+    """Return whether the files of a family have a key; an unlisted family has all keys.
 
     >>> has_key("mistral", "sliding_window"), has_key("llama", "sliding_window")
     (True, False)
@@ -144,7 +145,7 @@ def has_key(model_type: str, key: str) -> bool:
 
 
 def is_for_every_layer(key: str, value: object) -> bool:
-    """Return whether a distance of layers with experts is one layer, which says nothing.
+    """Return whether a key gives experts to every layer, which changes nothing.
 
     >>> is_for_every_layer("moe_layer_freq", 1)
     True

@@ -1,7 +1,7 @@
-"""Formats of quantised weights, and the modules of a checkpoint that have them.
+"""Formats of quantised weights, and the modules of a checkpoint in each format.
 
-A weight of 4 bit with a scale of 16 bit per group of g takes 4 + 16 / g bits; a zero point adds
-its own bits per group.
+A 4-bit weight with a 16-bit scale per group of g weights takes 4 + 16 / g bits. A zero point adds
+its bits per group.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Format(NamedTuple):
     native: Precision
     fp4_format: str = "nvfp4"
     bits: float | None = None
-    """Number of bits per weight, scales included; None: that of the format."""
+    """Number of bits per weight, scales included; None for the usual number of the format."""
 
     @property
     def stored_bits(self) -> float:
@@ -29,15 +29,15 @@ class Format(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Modules of one format."""
+    """Modules in one format."""
 
     format: Format
     targets: tuple[str, ...] = ()
-    """Patterns of the modules; none: all products with weights."""
+    """Patterns of the modules; empty for all products with weights."""
 
 
 Groups = list[Group]
-"""Formats of a checkpoint. A module has that of the first group that names it."""
+"""Formats of a checkpoint. The first group that matches a module gives its format."""
 
 
 BF16 = Format("bf16", "bf16", bits=16.0)
@@ -48,15 +48,15 @@ MXFP8 = Format("mxfp8", "fp8", bits=8.25)
 
 
 def integers(bits: Any, group: Any, zero_bits: float) -> Format:
-    """Return the format of integers of 4 or 8 bit with a scale of 16 bit per group.
+    """Return the format of 4-bit or 8-bit integers with a 16-bit scale per group.
 
-    zero_bits: bits of the zero point of a group.
+    `zero_bits` is the number of bits of the zero point per group.
     """
     if bits not in (4, 8) or isinstance(bits, bool):
-        raise ValueError(f"got weights of {shown(bits)} bit; expected 4 or 8")
+        raise ValueError(f"got weights of {shown(bits)} bits; expected 4 or 8")
     if group is not None and (not isinstance(group, int) or isinstance(group, bool) or group == 0):
         raise ValueError(f"group_size: got {shown(group)}; expected a whole number")
-    # without groups, or with -1, one scale serves a whole column
+    # without groups, or with -1, there is one scale per column
     per_group = (16.0 + zero_bits) / group if group is not None and group > 0 else 0.0
     if bits == 8:
         return Format("int8", "fp8", bits=8.0 + per_group if per_group else None)

@@ -1,4 +1,4 @@
-"""Precisions of a model's parts in a quantised checkpoint, from its lists of modules."""
+"""Precisions of a model's parts in a quantised checkpoint, derived from its lists of modules."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WEIGHT_PARTS, WeightPart
 
 _TOLERANCE = 0.03
-"""Share of all bytes by which whole parts may differ from a list of single modules."""
+"""Maximum error, as a share of all bytes, of one precision per part instead of lists of modules."""
 _NOTED = 0.002
 _PREFIXES = (
     "model.layers.", "language_model.model.layers.", "model.language_model.layers.", "model.language_model.model.layers.",
@@ -28,18 +28,19 @@ _SINGLE_EXPERT = re.compile(r"experts\\?\.(\d+|\(|\[\d)")
 _EXPERT = re.compile(r"(?<=experts\.)\d+")
 
 Weights = dict[WeightPart, Counter[Format]]
-"""Numbers of weights of each part in each format."""
+"""Number of weights of each part in each format."""
 
 
 def with_kept_parts(reader: ConfigKeys, model: Model, quantised: Quantised) -> dict[str, Any]:
-    """Return the keys of a Model for its precisions.
+    """Return the keys of a Model about precision.
 
-    A part has the precision of most of its weights: 16, 8 or 4 bit. Where that is off by more than
-    3 % of all bytes, or where single experts are listed, the reader gets a fault.
+    A part gets the precision of most of its weights: 16, 8 or 4 bit. If that changes the size of
+    all
+    weights by more than 3 %, or if a list names single experts, the reader gets a fault.
     """
     if model.attention_layers is not None and quantised.has_lists and not reader.order.attention:
         reader.fault(
-            f"{quantised.where}: got lists of modules of a model with layers of several kinds; expected one precision: others are not simulated yet"
+            f"{quantised.where}: got lists of modules for a model with layers of several kinds; expected one precision: different precisions of such layers are not simulated yet"
         )
         return {}
     try:
@@ -72,7 +73,7 @@ def with_kept_parts(reader: ConfigKeys, model: Model, quantised: Quantised) -> d
 
 
 def _most_common(formats: Counter[Format], field: str) -> str:
-    """Return the value of a field that most weights have; the first of equal ones."""
+    """Return the value of a field that most weights have; of equal ones the first."""
     by_value: Counter[str] = Counter()
     for format_, weights in formats.items():
         by_value[str(getattr(format_, field))] += weights
@@ -80,7 +81,7 @@ def _most_common(formats: Counter[Format], field: str) -> str:
 
 
 def _keys(weights: Weights, chosen: dict[WeightPart, str]) -> dict[str, Any]:
-    """Return the keys of a Model from the precision of each part; none where all are in 16 bit."""
+    """Return the keys of a Model from the precision of each part; empty if all are in 16 bit."""
     native = next((one for one in ("fp4", "fp8") if one in chosen.values()), None)
     if native is None:
         return {}
@@ -103,7 +104,7 @@ def _keys(weights: Weights, chosen: dict[WeightPart, str]) -> dict[str, Any]:
 
 
 def _check(reader: ConfigKeys, model: Model, weights: Weights, where: str) -> None:
-    """Note how far whole parts are off from the weights by format; a fault where that counts."""
+    """Note the error of one precision per part; a fault if the error is above the tolerance."""
     error_bytes = sum(
         number * (model.bytes_per_parameter(model.native, part) - format_.stored_bits / 8.0)
         for part, formats in weights.items()
@@ -118,19 +119,22 @@ def _check(reader: ConfigKeys, model: Model, weights: Weights, where: str) -> No
         )
     elif abs(share) > _NOTED:
         reader.notes.append(
-            f"{where}: each part is taken in one precision as a whole; weights are {100 * abs(share):.1f} % too {side}"
+            f"{where}: one precision per part is simulated; weights are {100 * abs(share):.1f} % too {side}"
         )
 
 
 def _of_whole_experts(model: Model, quantised: Quantised) -> Quantised:
-    """Return the lists of modules with one expert in place of all. Raises ValueError for a few."""
+    """Return lists of modules with one expert in place of all.
+
+    Raises ValueError for lists of only some experts.
+    """
     count = model.experts.count if model.experts is not None else 0
     groups = [Group(one.format, _first_experts(one.targets, count)) for one in quantised.groups]
     return quantised._replace(groups=groups, ignored=_first_experts(quantised.ignored, count))
 
 
 def _first_experts(patterns: tuple[str, ...], count: int) -> tuple[str, ...]:
-    """Return patterns with the first of `count` experts in place of names of all of them.
+    """Return patterns with the first of `count` experts in place of all of their names.
 
     >>> _first_experts(("a.experts.0.w1", "a.experts.1.w1", "lm_head"), 2)
     ('lm_head', 'a.experts.0.w1')
@@ -146,16 +150,16 @@ def _first_experts(patterns: tuple[str, ...], count: int) -> tuple[str, ...]:
             named[_EXPERT.sub("0", pattern)] += 1
     if any(number != count for number in named.values()):
         raise ValueError(
-            "got a list of modules with single experts; expected whole parts: precisions of single experts are not simulated yet"
+            "got a list of modules that names only some experts; expected all of them or none: precisions of single experts are not simulated yet"
         )
     return (*others, *named)
 
 
 def _weights_by_part(model: Model, quantised: Quantised, reader: ConfigKeys) -> Weights:
-    """Return the weights of each part in each format."""
+    """Return the number of weights of each part in each format."""
     named = (*quantised.ignored, *(one for group in quantised.groups for one in group.targets))
     text = " ".join(named).replace("\\", "")
-    # the usual prefix of layers and those that patterns spell out
+    # the usual prefix of layers, and other prefixes that appear in patterns
     prefixes = _PREFIXES[:1] + tuple(prefix for prefix in _PREFIXES[1:] if prefix in text)
     stored = _Stored(quantised, has_experts=model.experts is not None)
     weights: Weights = {}
@@ -182,7 +186,7 @@ class _Stored:
             self._wide = ("attention", "ffn", "shared") if has_experts else ("attention",)
 
     def format_of(self, module: Module, names: list[str]) -> Format:
-        """Return the format of a module of these names."""
+        """Return the format of a module with these names."""
         if module.part in self._wide or any(map(self._ignored, names)):
             return BF16
         for format_, targets in self._groups:
@@ -192,9 +196,10 @@ class _Stored:
 
 
 class _Matcher:
-    """Test of whether patterns of modules name a module or what it lies in.
+    """Test of whether patterns match the name of a module or of an enclosing module.
 
-    `re:` begins a regular expression; `*` stands for anything; other patterns are parts of a name.
+    `re:` starts a regular expression; `*` matches any text; other patterns match a part of the
+    name.
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
@@ -217,7 +222,7 @@ class _Matcher:
         return self._is_named(name) or any(one.match(name) for one in self._expressions)
 
     def _is_named(self, name: str) -> bool:
-        """Return whether some steps of a name in a row are a plain pattern."""
+        """Return whether consecutive steps of a name equal a plain pattern."""
         if not self._plain:
             return False
         steps = name.split(".")

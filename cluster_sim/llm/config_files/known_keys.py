@@ -1,4 +1,4 @@
-"""Keys of config.json files that change no size: a table of names."""
+"""Table of config.json keys that change no size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SPEAKS = re.compile(
     r"layer|head|expert|attn|attention|mamba|ssm|conv|state|window|rank|lora|latent|index|moe|mlp|ffn|sparse|linear|swa|"
     r"chunk|compress|recurr|rnn|gate|shared|width|dim|kv|block|router|group|stride|depth|branch|loop|reuse|memory|hyper|mixer|hidden_size|_size$|pattern"
 )
-"""Words of keys that may change the architecture."""
+"""Words in keys that may change the architecture."""
 
 _KNOWN = re.compile(
     "|".join(
@@ -39,11 +39,11 @@ _KNOWN = re.compile(
         )
     )
 )
-"""Keys that change no size, or that are about parts beside the language model."""
+"""Keys that change no size, or that describe other parts than the language model."""
 
 
 def speaks_of_architecture(key: str) -> bool:
-    """Return whether a key's name speaks of layers, heads, experts or their like."""
+    """Return whether the name of a key mentions layers, heads, experts or similar parts."""
     return _SPEAKS.search(key.lower()) is not None
 
 
@@ -57,5 +57,5 @@ def is_known(key: str) -> bool:
 
 
 def asks(value: Any) -> bool:
-    """Return whether a value asks for something: it is not null, false, 0 or empty."""
+    """Return whether a value requests something: it is not null, false, 0 or empty."""
     return value is not None and value is not False and value not in (0, "", [], {})

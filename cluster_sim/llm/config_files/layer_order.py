@@ -1,4 +1,4 @@
-"""LayerOrder: which layer of a file has which kind of attention and which feed-forward part."""
+"""LayerOrder: kind of attention and feed-forward part of each layer of a file."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ Keys = dict[str, Any]
 
 
 class LayerOrder:
-    """Kinds of attention and feed-forward parts of a file, layer by layer.
+    """Kind of attention and feed-forward part of each layer of a file.
 
-    A model counts its layers by kind. Lists of modules name layers by number.
+    A Model only counts its layers by kind, but lists of modules name layers by number.
     """
 
     def __init__(self) -> None:
         self.attention: list[int | None] = []
-        """Number of each layer's kind in `Model.attention`; empty: all have the first one's shape."""
+        """Index of each layer's kind in `Model.attention`; empty if all layers have the first kind.
+        """
         self.dense: list[int | None] = []
-        """Number of each layer's part in `Model.dense_parts`; empty: layers without experts have the
-        first one."""
+        """Index of each layer's part in `Model.dense_parts`; empty if all layers without experts
+        have the first
+        part."""
         self.experts: list[bool] = []
-        """Whether each layer has experts; empty: all after `Experts.dense_layers` do."""
+        """Whether each layer has experts; empty if all layers after `Experts.dense_layers` have
+        experts."""
 
     def attending(self, layers: Sequence[Keys | None]) -> list[Keys]:
         """Return `attention_layers` from the keys of each layer's kind, and keep their order.
 
-        A layer of None has neither attention nor a state.
+        None stands for a layer without attention and without state.
         """
         kinds, self.attention = _gathered(layers)
         return kinds
@@ -38,7 +41,7 @@ class LayerOrder:
 
 
 def _gathered(layers: Sequence[Keys | None]) -> tuple[list[Keys], list[int | None]]:
-    """Return the different ones of `layers` with their numbers, and the place of each layer's.
+    """Return the distinct entries of `layers` with their counts, and the index of each layer's entry.
 
     >>> _gathered([{"ffn": 8}, None, {"ffn": 4}, {"ffn": 8}])
     ([{'layers': 2, 'ffn': 8}, {'layers': 1, 'ffn': 4}], [0, None, 1, 0])

@@ -1,4 +1,4 @@
-"""Families whose layers differ from each other, see `mixed`; names that are read alike together."""
+"""Families whose layers differ from each other, see `mixed`; names with one reader share a line."""
 
 from __future__ import annotations
 
@@ -165,4 +165,4 @@ MIXED_FAMILIES: dict[str, Family] = {
     "nemotron-nas": Family(mixed="deci", kv_as_heads=True, required=("block_configs",)),
     "deci": Family(mixed="deci", kv_as_heads=True),
 }  # fmt: skip
-"""Families by their names of `model_type`."""
+"""Families by `model_type`."""

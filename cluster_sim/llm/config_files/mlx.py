@@ -18,9 +18,10 @@ from cluster_sim.llm.config_files.formats import (
 
 
 def mlx(content: dict[str, Any]) -> Groups:
-    """Return the formats of an MLX checkpoint: those of named modules before that of all.
+    """Return the formats of an MLX checkpoint; formats of named modules come first.
 
-    Integers have a scale and a bias of 16 bit per group. Embedding and output head are quantised
+    Integers have a 16-bit scale and a 16-bit bias per group. Embedding and output head are
+    quantised
     too (`mlx_lm/utils.py`, `mlx.nn.quantize`).
     """
     named = [
@@ -31,7 +32,7 @@ def mlx(content: dict[str, Any]) -> Groups:
     for group in named:
         if any(word in group.targets[0] for word in ("embed", "lm_head", "wte")):
             raise ValueError(
-                f"{group.targets[0]}: got a precision of its own; expected names inside layers: an output head of another precision is not simulated yet"
+                f"{group.targets[0]}: got a separate precision; expected names inside layers: an output head of another precision is not simulated yet"
             )
     return [*named, Group(_of_mlx(content))]
 
@@ -50,6 +51,6 @@ def _of_mlx(content: dict[str, Any]) -> Format:
     floats = {"mxfp4": (MXFP4, 4, 32), "nvfp4": (NVFP4, 4, 16), "mxfp8": (MXFP8, 8, 32)}
     if mode not in floats or (bits, group) != floats[mode][1:]:
         raise ValueError(
-            f"mode: got {shown(mode)} of {shown(bits)} bit in groups of {shown(group)}; expected affine, mxfp4, mxfp8 or nvfp4 with its own"
+            f"mode: got {shown(mode)} of {shown(bits)} bits in groups of {shown(group)}; expected affine, or one of mxfp4, mxfp8 and nvfp4 with its bits and groups"
         )
     return floats[mode][0]

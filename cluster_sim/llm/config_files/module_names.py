@@ -1,4 +1,4 @@
-"""Matrices of a layer with the names that families give them in their checkpoints."""
+"""Matrices of a layer, with their names in the checkpoints of each family."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ _EXPERT_OWNERS = (
     "mixer.experts",
 )
 _OWN_EXPERTS = ("experts.0", "experts")
-"""Owners of experts beside a dense feed-forward part, which has the name `mlp` (Gemma 4)."""
+"""Owners of experts in parallel to a dense feed-forward part, which has the name `mlp` (Gemma 4).
+"""
 _SHARED_OWNERS = (
     "mlp.shared_experts",
     "mlp.shared_expert",
@@ -71,13 +72,13 @@ class Module(NamedTuple):
     weights: int
 
     def spelt_in(self, text: str) -> list[str]:
-        """Return the usual names, and those whose owner a text of patterns spells out."""
+        """Return the usual names, and those whose owner appears in a text of patterns."""
         usual = _owner(self.names[0])
         return [name for name in self.names if (owner := _owner(name)) == usual or owner in text]
 
 
 def _owner(name: str) -> str:
-    """Return the last step above a matrix that is no number.
+    """Return the last step above a matrix that is not a number.
 
     >>> _owner("mlp.experts.0.up_proj")
     'experts'
@@ -86,7 +87,7 @@ def _owner(name: str) -> str:
 
 
 def modules_of(model: Model, order: LayerOrder, layer: int) -> Iterator[Module]:
-    """Yield the matrices of a layer, routers and norms left out."""
+    """Yield the matrices of a layer, without routers and norms."""
     attention = order.attention[layer] if order.attention else 0
     if attention is not None:
         yield from _attention(model.attention[attention], model.hidden)
@@ -179,7 +180,7 @@ def _of_state(kind: AttentionLayers, hidden: int) -> Iterator[Module]:
     """Yield the matrices of a layer with a state."""
     owners, names = _STATE_NAMES[getattr(kind, "kind", "")]
     weights = [int(shape.outputs * shape.inputs) for shape in kind.products(hidden, 1)]
-    if isinstance(kind, GatedDeltaNetLayers):  # one product with two matrices
+    if isinstance(kind, GatedDeltaNetLayers):  # one product that consists of two matrices
         mixed = hidden * kind.convolution_channels
         weights[:1] = [mixed, weights[0] - mixed]
     if isinstance(kind, KimiDeltaLayers):  # gates of low rank have two matrices each

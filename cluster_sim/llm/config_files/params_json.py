@@ -1,9 +1,11 @@
-"""Mistral's own format, params.json: its keys as those of a config.json.
+"""Mistral's format, params.json: its keys as keys of a config.json.
 
 Keys and their meaning are those that vLLM reads (vllm/transformers_utils/configs/mistral.py, 2026).
-A mixture with shared experts is DeepSeek's (Mistral Large 3), one without is Mixtral's; else the
-file is a Mistral's. Keys that are not known here are handed on, so that those that speak of the
-architecture are refused by name.
+A
+mixture with shared experts is read as DeepSeek's (Mistral Large 3), one without as Mixtral's, and
+any
+other file as Mistral's. Unknown keys are kept, so that those that describe the architecture are
+refused by name.
 """
 
 from __future__ import annotations
@@ -22,16 +24,16 @@ _EXPERT_KEYS = {
     "routed_scale": "routed_scaling_factor", "num_expert_groups": "n_group", "num_expert_groups_per_tok": "topk_group",
 }  # fmt: skip
 _OF_ROUTING = ("renorm_strategy", "use_load_balancing_bias")
-_CONTEXT = 128_000  # tokens, where a file does not say
+_CONTEXT = 128_000  # tokens, if a file does not give it
 
 
 def config_of_params(params: Any) -> Any:
-    """Return the keys of a config.json that say what a params.json says.
+    """Return the keys of a config.json that correspond to a params.json.
 
     Raises
     ------
     ValueError
-        A key has a value that has no counterpart; one line per fault.
+        A value has no counterpart. The message has one line per fault.
     """
     if not isinstance(params, dict):
         return params
@@ -43,7 +45,7 @@ def config_of_params(params: Any) -> Any:
     faults = [*_with_windows(config), *_with_precision(config), *_with_experts(config)]
     if params.get("model_type", "transformer") != "transformer":
         faults.append(
-            f"model_type: got {shown(params['model_type'])}; expected a transformer: other models of params.json are not simulated yet"
+            f"model_type: got {shown(params['model_type'])}; expected transformer: other models of params.json are not simulated yet"
         )
     if faults:
         raise ValueError("\n".join(faults))
@@ -54,7 +56,7 @@ def config_of_params(params: Any) -> Any:
 
 
 def _with_windows(config: dict[str, Any]) -> list[str]:
-    """Say the layers with a window as a config.json does; return the faults."""
+    """Write the layers with a window as a config.json does; return the faults."""
     window = config.get("sliding_window")
     layers = config.get("num_hidden_layers")
     config.setdefault("sliding_window", None)
@@ -63,7 +65,7 @@ def _with_windows(config: dict[str, Any]) -> list[str]:
     sizes = {size for size in window if size is not None}
     if not window or layers % len(window) or len(sizes) > 1:
         return [
-            f"sliding_window: got {shown(window)}; expected one size, and a pattern that the {layers} layers repeat whole"
+            f"sliding_window: got {shown(window)}; expected one size, and a pattern whose length divides {layers} layers"
         ]
     kinds = ["full_attention" if size is None else "sliding_attention" for size in window]
     config["layer_types"] = kinds * (layers // len(window))
@@ -72,7 +74,7 @@ def _with_windows(config: dict[str, Any]) -> list[str]:
 
 
 def _with_precision(config: dict[str, Any]) -> list[str]:
-    """Say the precision as a config.json does; return the faults."""
+    """Write the precision as a config.json does; return the faults."""
     said = config.pop("quantization", None)
     if not said:
         return []
@@ -89,20 +91,20 @@ def _with_precision(config: dict[str, Any]) -> list[str]:
 
 
 def _with_experts(config: dict[str, Any]) -> list[str]:
-    """Say experts and the family as a config.json does; return the faults."""
+    """Write experts and family as a config.json does; return the faults."""
     moe = config.pop("moe", None)
     is_latent = config.get("kv_lora_rank") is not None
     if not moe:
         config["model_type"] = "ministral" if "layer_types" in config else "mistral"
         if is_latent:
             return [
-                "kv_lora_rank: got latent attention without moe; expected both: not simulated yet"
+                "kv_lora_rank: got latent attention without moe; expected both, because latent attention without experts is not simulated yet"
             ]
         return []
     if not isinstance(moe, dict):
         return [f"moe: got {shown(moe)}; expected a mapping"]
     if unknown := sorted(moe.keys() - _EXPERT_KEYS.keys() - set(_OF_ROUTING)):
-        return [f"moe.{unknown[0]}: got {shown(moe[unknown[0]])}; expected keys that are known"]
+        return [f"moe.{unknown[0]}: got {shown(moe[unknown[0]])}; expected known keys"]
     if moe.get("num_shared_experts"):
         config["model_type"] = "deepseek_v3"
         config |= {_EXPERT_KEYS[key]: value for key, value in moe.items() if key in _EXPERT_KEYS}

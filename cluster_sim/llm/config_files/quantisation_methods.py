@@ -1,4 +1,4 @@
-"""Readers of quantised checkpoints: what each quantisation tool writes into its files."""
+"""Readers of quantised checkpoints, one per quantisation tool."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MODELOPT = {
 
 
 def modelopt(content: dict[str, Any]) -> Groups:
-    """Return the formats of a ModelOpt checkpoint; none where only the KV cache is quantised."""
+    """Return the formats of a ModelOpt checkpoint; empty if only the KV cache is quantised."""
     algorithm = content.get("quant_algo")
     layers = content.get("quantized_layers")
     if algorithm == "MIXED_PRECISION" or layers:
@@ -50,7 +50,7 @@ def _algorithm(algorithm: Any, content: dict[str, Any]) -> Format:
 
 
 def _by_module(layers: Any) -> Groups:
-    """Return the formats of a mixed checkpoint, which lists the modules of each."""
+    """Return the formats of a mixed checkpoint, which lists the modules of each format."""
     if not isinstance(layers, dict) or not layers:
         raise ValueError(
             f"quantized_layers: got {shown(layers)}; expected the format of each module"
@@ -63,7 +63,7 @@ def _by_module(layers: Any) -> Groups:
 
 
 def _groups(content: dict[str, Any]) -> Groups:
-    """Return the formats of a compressed-tensors checkpoint; none without quantised weights."""
+    """Return the formats of a compressed-tensors checkpoint; empty without quantised weights."""
     sparsity = content.get("sparsity_config")
     if isinstance(sparsity, dict) and sparsity.get("format") not in (None, "dense"):
         raise ValueError(
@@ -76,12 +76,12 @@ def _groups(content: dict[str, Any]) -> Groups:
     ]
     if not found and not content.get("kv_cache_scheme"):
         raise ValueError("config_groups: is missing; expected a group with weights")
-    # names count before Linear, which is every product
+    # groups with names precede groups with Linear, which stands for every product
     return sorted(found, key=lambda group: not group.targets)
 
 
 def _targets(group: dict[str, Any]) -> tuple[str, ...]:
-    """Return the patterns of a group's modules; nothing where it has all products."""
+    """Return the patterns of a group's modules; empty if the group has all products."""
     targets = group.get("targets")
     targets = ["Linear"] if targets is None else targets
     if not isinstance(targets, list) or not all(isinstance(one, str) for one in targets):
@@ -103,12 +103,12 @@ def _of_weights(weights: dict[str, Any]) -> Format:
     if bits == 4 and group in (16, 32):
         return NVFP4 if group == 16 else MXFP4
     raise ValueError(
-        f"config_groups: got floating-point weights of {shown(bits)} bit in groups of {shown(group)}; expected 8 bit, or 4 bit in groups of 16 or 32"
+        f"config_groups: got floating-point weights of {shown(bits)} bits in groups of {shown(group)}; expected 8 bits, or 4 bits in groups of 16 or 32"
     )
 
 
 def _quark(content: dict[str, Any]) -> Groups:
-    """Return the formats of an AMD Quark checkpoint: that of named modules before that of all."""
+    """Return the formats of an AMD Quark checkpoint; formats of named modules come first."""
     named = content.get("layer_quant_config") or {}
     groups = []
     for pattern, own in named.items():
@@ -120,7 +120,7 @@ def _quark(content: dict[str, Any]) -> Groups:
         groups.append(Group(_of_quark(weight) if weight else BF16, (str(pattern),)))
     weight = (content.get("global_quant_config") or {}).get("weight")
     if not weight:
-        raise ValueError("global_quant_config: is missing; expected weight in it")
+        raise ValueError("global_quant_config: is missing; expected a mapping with weight")
     return [*groups, Group(_of_quark(weight))]
 
 
@@ -142,12 +142,12 @@ def _of_quark(weight: Any) -> Format:
 
 
 def _torchao(content: dict[str, Any]) -> Format:
-    """Return the format of a torchao checkpoint: the name of its configuration class says it."""
+    """Return the format of a torchao checkpoint, from the name of its configuration class."""
     kind, data = content.get("quant_type"), content.get("quant_type_kwargs") or {}
     if isinstance(kind, dict):
         if set(kind) != {"default"}:
             raise ValueError(
-                f"quant_type: got {shown(kind)}; expected default alone: several precisions in one checkpoint are not simulated yet"
+                f"quant_type: got {shown(kind)}; expected only default: several precisions in one checkpoint are not simulated yet"
             )
         kind, data = kind["default"].get("_type"), kind["default"].get("_data") or {}
     if content.get("include_input_output_embeddings"):
@@ -156,9 +156,9 @@ def _torchao(content: dict[str, Any]) -> Format:
         )
     name = str(kind).lower().replace("_", "")
     if "mixed" in name or "fqn" in name or "uintx" in name:
-        raise ValueError(f"quant_type: got {shown(kind)}; expected one precision of 4 or 8 bit")
+        raise ValueError(f"quant_type: got {shown(kind)}; expected one precision of 4 or 8 bits")
     if name.startswith(("int4", "int8dynamicactivationint4")):
-        # the tile layouts keep scale and zero point in 16 bit each
+        # the tile layouts keep scale and zero point in 16 bits each
         return integers(4, data.get("group_size") or 128, 16.0)
     if name.startswith("int8"):
         return integers(8, data.get("group_size"), 0.0)
@@ -170,17 +170,17 @@ def _torchao(content: dict[str, Any]) -> Format:
 
 
 def _gptq(content: dict[str, Any]) -> Format:
-    """Return the format of a GPTQ or AutoRound checkpoint: a zero point of 4 bit per group."""
+    """Return the format of a GPTQ or AutoRound checkpoint, with a zero point per group."""
     _no_head(content)
     for key in ("modules_in_block_to_quantize", "extra_config"):
         if content.get(key):
             raise ValueError(
-                f"{key}: got {shown(content[key])}; expected none: single modules are not simulated yet"
+                f"{key}: got {shown(content[key])}; expected no such key: precisions of single modules are not simulated yet"
             )
     dynamic = content.get("dynamic") or {}
     if any(not str(key).startswith("-:") for key in dynamic):
         raise ValueError(
-            f"dynamic: got {shown(dynamic)}; expected keys that begin with -: alone: several precisions in one checkpoint are not simulated yet"
+            f"dynamic: got {shown(dynamic)}; expected only keys that begin with -: because several precisions in one checkpoint are not simulated yet"
         )
     bits = content.get("bits")
     return integers(bits, content.get("group_size", 128), float(bits or 0))
@@ -198,7 +198,7 @@ def _bitsandbytes(content: dict[str, Any]) -> Format:
         return Format("int8", "fp8")
     if not content.get("load_in_4bit"):
         raise ValueError("got neither load_in_4bit nor load_in_8bit; expected one of them")
-    # blocks of 64 have a scale of 32 bit, or of 8 bit with one of 32 for each 256 of these
+    # each block of 64 has a 32-bit scale, or an 8-bit scale plus one 32-bit scale per 256 blocks
     doubled = content.get("bnb_4bit_use_double_quant")
     return Format("int4", "fp4", "int4", 4.0 + (8.0 + 32.0 / 256 if doubled else 32.0) / 64)
 
@@ -207,7 +207,9 @@ def _hqq(content: dict[str, Any]) -> Format:
     written = content.get("quant_config") or {}
     weights = written.get("weight_quant_params", written)
     if "nbits" not in weights:
-        raise ValueError("quant_config: got no weight_quant_params.nbits; expected one for all")
+        raise ValueError(
+            "quant_config: got no weight_quant_params.nbits; expected one number of bits for all weights"
+        )
     return integers(weights["nbits"], weights.get("group_size", 64), 16.0)
 
 
@@ -245,4 +247,5 @@ METHODS: dict[str, Callable[[dict[str, Any]], Groups]] = {
     "hqq": _whole(_hqq),
     "mlx": mlx,
 }
-"""Readers of formats by `quant_method`. They raise ValueError for what is not simulated."""
+"""Readers of formats by `quant_method`. They raise ValueError for formats that are not simulated.
+"""

@@ -1,4 +1,4 @@
-"""What a config.json asks for that is not simulated, by name and key."""
+"""Requests of a config.json that are not simulated, by key."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cluster_sim.llm.config_files.families import FAMILIES, REFUSED_TYPES
 from cluster_sim.llm.config_files.known_keys import asks, is_known, speaks_of_architecture
 from cluster_sim.llm.config_files.mixed import mixed_reader
 
-_MOST_NAMED = 4  # keys of one message
+_MOST_NAMED = 4  # maximum number of keys in one message
 _FIRST = (
     "hybrid_override_pattern", "layers_block_type", "attn_layer_period", "full_attention_interval", "index_topk",
     "hybrid_layer_pattern", "compress_ratios", "global_head_dim",
 )  # fmt: skip
-"""Keys that a message names before others."""
+"""Keys that a message names first."""
 
 
 def _any(_: Any) -> bool:
@@ -34,7 +34,7 @@ _REFUSED: tuple[tuple[re.Pattern[str], str, Callable[[Any], bool]], ...] = tuple
         (r"hybrid_override_pattern|layers_block_type|block_types?|mamba_(?!hidden).*|ssm_.*|attn_layer_(period|offset|indices)|expert_layer_(period|offset)|state_size|conv_kernel|conv_L_cache|time_step_rank|attention_hidden_size|rescale_every|lru_width",
          "layers with a state (Mamba, RWKV, convolutions)", _any),
         (r"full_attention_interval", "layers of linear attention", lambda value: value != 1),
-        (r"full_attn_mod", "layers of another attention between full ones", lambda value: value != 1),
+        (r"full_attn_mod", "layers of another kind of attention between layers of full attention", lambda value: value != 1),
         (r"attn_type_list", "layers of linear attention", _not_all_ones),
         (r"linear_attn_config|linear_(conv|key|value|num)_.*|lightning.*|kda_.*|full_attn_(?!(alpha|beta)_factor|mod$).*", "layers of linear attention", _any),
         (r"index_.*|indexer_types|sparse_attention_config|nsa_.*|moba_.*|sparse_config|dsa_.*", "sparse attention", _any),
@@ -42,23 +42,23 @@ _REFUSED: tuple[tuple[re.Pattern[str], str, Callable[[Any], bool]], ...] = tuple
         (r"attention_chunk_size", "attention to chunks of the context", _any),
         (r"cross_attention_layers|cross_attn_.*", "layers that attend to images", _any),
         (r"global_head_dim|num_global_key_value_heads|hybrid_layer_pattern|swa_(num|head|v_head).*|block_configs|attention_other_setting|num_query_heads|intermediate_sizes",
-         "layers with heads or widths of their own", _any),
+         "layers that differ in heads or widths", _any),
         (r"moe_latent_size|routed_expert_hidden_size", "experts in a latent space", _any),
-        (r"enable_moe_block|parallel_attn_mlp_res|moe_residual|use_residual_moe", "a dense feed-forward part beside experts", _any),
+        (r"enable_moe_block|parallel_attn_mlp_res|moe_residual|use_residual_moe", "a dense feed-forward part in parallel to experts", _any),
         (r"hidden_size_per_layer_input|altup_.*|laurel_.*|num_kv_shared_layers|use_double_wide_mlp|cla_share_factor|use_cla",
-         "layers that share a KV cache or have inputs of their own", _any),
+         "layers that share a KV cache or have additional inputs", _any),
         (r"zero_expert_num|zero_expert_type", "experts that compute nothing", _any),
         (r"mlp_type", "feed-forward parts of another kind", lambda value: value != "default"),
-        (r"ffn_(dim_)?multipliers?", "layers with heads or widths of their own", _any),
+        (r"ffn_(dim_)?multipliers?", "layers that differ in heads or widths", _any),
         (r"add_cross_attention|is_encoder_decoder|encoder_layers|decoder_layers|num_decoder_layers|d_kv", "an encoder and a decoder with cross-attention", _any),
     )
 )  # fmt: skip
 
 
 def refusals(reader: ConfigKeys) -> Iterator[str]:
-    """Yield a sentence for each kind of layer of the file that is not simulated.
+    """Yield a message for each kind of layer of the file that is not simulated.
 
-    A key that is null, false, 0 or empty asks for nothing. Each sentence names its first keys.
+    A key that is null, false, 0 or empty requests nothing. Each message names its first keys.
     """
     found = _asked(reader)
     for meaning, keys in found.items():
@@ -74,7 +74,7 @@ def refusals(reader: ConfigKeys) -> Iterator[str]:
 
 
 def _asked(reader: ConfigKeys) -> dict[str, list[str]]:
-    """Return the keys that ask for what is not simulated, by what that is."""
+    """Return the keys that request parts that are not simulated, by the name of the part."""
     found: dict[str, list[str]] = {}
     mixed = mixed_reader(reader)
     for key, value in reader.config.items():
@@ -89,9 +89,9 @@ def _asked(reader: ConfigKeys) -> dict[str, list[str]]:
 
 
 def unknown_keys(reader: ConfigKeys) -> Iterator[str]:
-    """Yield a sentence where keys that nobody knows speak of the architecture.
+    """Yield a message for unknown keys whose names describe the architecture.
 
-    They are of the language model's own mapping; what stands around it is about images and sound.
+    Only keys of the language model count; the keys around it describe images and sound.
     """
     unused = reader.family.unused if reader.family is not None else ()
     keys = [
@@ -106,9 +106,9 @@ def unknown_keys(reader: ConfigKeys) -> Iterator[str]:
     of_others = [key for key in keys if not reader.has(key) and key in reader.passed_over]
     strange = [key for key in keys if key not in of_others]
     if strange:
-        yield f"{_named(strange)}: got {shown(reader.own[strange[0]])}; expected keys that are known: what these change is not simulated yet"
+        yield f"{_named(strange)}: got {shown(reader.own[strange[0]])}; expected known keys: the effect of these is not simulated yet"
     if of_others:
-        yield f"{_named(of_others)}: got {shown(reader.own[of_others[0]])}; expected keys of {reader.model_type}: its configuration class passes over these, which others read"
+        yield f"{_named(of_others)}: got {shown(reader.own[of_others[0]])}; expected keys of {reader.model_type}: its configuration class ignores these keys, which other families read"
 
 
 def _named(keys: list[str]) -> str:

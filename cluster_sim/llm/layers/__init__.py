@@ -1,7 +1,7 @@
 """Kinds of layers: attention, states, feed-forward parts.
 
-A new kind of attention is a file here and a name in the union `Attention`; `AttentionLayers` says
-what it has to tell.
+A new kind of attention is a file here and a name in the union `Attention`. `AttentionLayers` lists
+the properties that it must have.
 """
 
 from typing import Annotated

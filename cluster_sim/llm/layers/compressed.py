@@ -38,26 +38,27 @@ class CompressedLayers(IndexedLayers):
 
     @property
     def summary(self) -> str:
-        """Words for these layers, see `AttentionLayers`."""
+        """Description of these layers, see `AttentionLayers`."""
         window = f"a window of {self.tokens:,}"
         entries = f"an entry per {self.ratio:,} tokens and {window}" if self.ratio else window
         return f"with {entries}{self.choice('entries')}"
 
     @property
     def view_tokens(self) -> int:
-        """Number of tokens whose entries are read with an indexer."""
+        """Number of tokens whose entries a query reads with an indexer; 0 without one."""
         return self.indexer.top_k * self.ratio if self.indexer is not None else 0
 
     @property
     def window_tokens(self) -> int:
-        """Length of the window."""
+        """Length of the window [tokens]."""
         return self.tokens
 
     def products(self, hidden: int, ranks: int) -> list[MatrixShape]:
         """Return the matrices of one device.
 
-        Queries go down and up; one projection makes the window's entry; outputs go down by groups
-        and up; a compressor makes entries and their weights, and one of its own the index keys.
+        They project queries down and up, project the entry of the window, and project outputs down
+        by
+        groups and up. A compressor gives entries and their weights, a second one gives index keys.
         """
         width = self.heads * self.head_dim / ranks
         groups = self.output_groups / ranks
@@ -70,7 +71,7 @@ class CompressedLayers(IndexedLayers):
         ]
 
     def compressing(self, hidden: int) -> list[MatrixShape]:
-        """Return the matrices that every device holds for entries and index keys."""
+        """Return the matrices for entries and index keys, which every device holds."""
         shapes, copies = [], 2 if self.overlap else 1
         if self.ratio:
             shapes.append(MatrixShape(2 * copies * self.head_dim, hidden))
@@ -83,11 +84,11 @@ class CompressedLayers(IndexedLayers):
         return shapes
 
     def fit_name(self, kv_cache: str) -> tuple[str, str] | None:
-        """Return the name of the measured kernels, with an indexer or without."""
+        """Return the name of the measured kernels, with or without an indexer."""
         return "sparse", f"{self.kind}_{kv_cache}"
 
     def fault_of_ranks(self, ranks: int) -> str | None:
-        """Return why the groups of heads cannot be shared, see `AttentionLayers`."""
+        """Return why the groups of heads cannot be shared evenly, see `AttentionLayers`."""
         return heads_fault(ranks, self.output_groups, "groups of heads")
 
     def parameters(self, hidden: int) -> int:
@@ -95,13 +96,13 @@ class CompressedLayers(IndexedLayers):
         return int(sum(shape.outputs * shape.inputs for shape in self.products(hidden, 1)))
 
     def copied_parameters(self, hidden: int) -> int:
-        """Return the projections down, and what makes entries."""
+        """Return the number of weights of the down-projections and of the compressors."""
         shapes = self.compressing(hidden)
         down = hidden * (self.q_rank + self.head_dim)
         return down + int(sum(shape.outputs * shape.inputs for shape in shapes))
 
     def rotary_width(self, ranks: int) -> float:
-        """Return the values of queries and of the entry on one device."""
+        """Return the number of values of queries and of the entry on one device."""
         return self.heads / ranks * self.head_dim + self.head_dim
 
     @property
@@ -110,28 +111,28 @@ class CompressedLayers(IndexedLayers):
         return True
 
     def decode_heads(self, ranks: int) -> HeadShape | None:
-        """Return the heads of one device, which share one entry: key and value at once."""
+        """Return the heads of one device, which share one entry as key and value."""
         return HeadShape(self.heads / ranks, 1.0, self.head_dim // 2)
 
     def growing_values(self, ranks: int = 1) -> float:
-        """Return the values of the compressed entries per token, which every device holds."""
+        """Return the number of values of compressed entries per token, which every device holds."""
         return self.head_dim / self.ratio if self.ratio else 0.0
 
     def index_values(self, ranks: int = 1) -> float:
-        """Return the values of the index keys per token."""
+        """Return the number of values of index keys per token."""
         return self.indexer.key_values / self.ratio if self.indexer is not None else 0.0
 
     def window_values(self, ranks: int = 1) -> float:
-        """Return the values of an entry of the window."""
+        """Return the number of values of one entry of the window."""
         return float(self.head_dim)
 
     def sequence_values(self, ranks: int = 1) -> float:
-        """Return the values of the window, which is taken to be full."""
+        """Return the number of values of a full window."""
         return float(self.head_dim * self.tokens)
 
     @property
     def decode_flop(self) -> PerKey:
-        """Arithmetic of one decoding query with compressed entries [FLOP per token]."""
+        """Arithmetic of one decoding query with compressed entries [FLOP/token of the context]."""
         if not self.ratio:
             return PerKey()
         entry = 4.0 * self.heads * self.head_dim / self.ratio
@@ -141,10 +142,10 @@ class CompressedLayers(IndexedLayers):
 
     @property
     def prefill_flop(self) -> PerKey:
-        """Arithmetic of one pair in prefill, the same as in decoding."""
+        """Arithmetic of one pair in prefill [FLOP]; it equals that of a decoding query."""
         return self.decode_flop
 
     @property
     def token_flop(self) -> float:
-        """Arithmetic of one token with the window, which is taken to be full [FLOP]."""
+        """Arithmetic of one token with a full window [FLOP]."""
         return 4.0 * self.heads * self.head_dim * self.tokens

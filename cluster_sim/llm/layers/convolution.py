@@ -1,4 +1,4 @@
-"""Layers whose only memory is a short convolution."""
+"""Layers that consist of a short convolution."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ConvolutionLayers(StateLayers):
 
     @property
     def state_values(self) -> int:
-        """Number of values of a recurrent state: none."""
+        """Number of values of a recurrent state: 0."""
         return 0
 
     @property
@@ -33,19 +33,19 @@ class ConvolutionLayers(StateLayers):
         return self.channels
 
     def parameters(self, hidden: int) -> int:
-        """Return the number of weights: two gates and the input, convolution, output."""
+        """Return the number of weights of both gates and the input, convolution, and output."""
         return 4 * hidden * self.channels + self.channels * self.convolution
 
     def products(self, hidden: int, ranks: int) -> list[MatrixShape]:
-        """Return the matrices of one device: two gates and the input, output."""
+        """Return the matrices of one device: gates and input in one, output."""
         channels = self.channels / ranks
         return [MatrixShape(3 * channels, hidden), MatrixShape(hidden, channels)]
 
     def rotary_width(self, ranks: int) -> float:
-        """Return the values of both gates and the input of one device."""
+        """Return the number of values of both gates and the input on one device."""
         return 3.0 * self.channels / ranks
 
     @property
     def token_flop(self) -> float:
-        """Arithmetic of one token: product and sum for each token of the span, and both gates."""
+        """Arithmetic of one token [FLOP]: multiply-add per token of the span, and both gates."""
         return self.channels * (2.0 * self.convolution + 2.0)

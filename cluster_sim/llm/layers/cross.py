@@ -1,4 +1,4 @@
-"""Layers that attend to an image or another text alone: text without it passes them by."""
+"""Layers that only attend to an image or to another text; text without it skips them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ class CrossLayers(HeadLayers):
 
     @property
     def summary(self) -> str:
-        """Words for these layers, see `AttentionLayers`."""
-        return "for images alone"
+        """Description of these layers, see `AttentionLayers`."""
+        return "only for images"
 
     @property
     def is_idle(self) -> bool:
-        """Always true: text without images passes the layers by."""
+        """Whether text skips the layers: always true."""
         return True
 
     def products(self, hidden: int, ranks: int) -> list[MatrixShape]:
-        """Return no matrices: text without images is not multiplied with them."""
+        """Return no matrices: text without images skips the layers."""
         return []
 
     def decode_heads(self, ranks: int) -> HeadShape | None:
-        """Return None: text without images passes no such attention."""
+        """Return None: text without images skips the layers."""
         return None
 
     def rotary_width(self, ranks: int) -> float:
-        """Return no values, see `products`."""
+        """Return 0: text without images skips the layers."""
         return 0.0

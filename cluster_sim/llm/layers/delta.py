@@ -10,7 +10,7 @@ from cluster_sim.typing import Count, CountOrZero
 
 
 class DeltaLayers(StateLayers):
-    """Layers whose state is one matrix of key by value width per value head."""
+    """Layers whose state is one matrix of key width by value width per value head."""
 
     key_heads: Count
     """Number of key heads."""
@@ -22,7 +22,7 @@ class DeltaLayers(StateLayers):
     """Width of a value."""
 
     def fault_of_ranks(self, ranks: int) -> str | None:
-        """Return why the heads of keys or of values cannot be shared, see `AttentionLayers`."""
+        """Return why the heads of keys or values cannot be shared evenly, see `AttentionLayers`."""
         return heads_fault(ranks, self.key_heads, "key heads") or super().fault_of_ranks(ranks)
 
     @property
@@ -41,20 +41,21 @@ class DeltaLayers(StateLayers):
         return 2 * self.key_heads * self.key_dim + self.value_heads * self.value_dim
 
     def rotary_width(self, ranks: int) -> float:
-        """Return the values of queries, keys, values and gate of one device."""
+        """Return the number of values of queries, keys, values and gate on one device."""
         return (self.convolution_channels + self.value_heads * self.value_dim) / ranks
 
     @property
     def token_flop(self) -> float:
         """Arithmetic of one token with the state [FLOP].
 
-        Decay, product with the key, update of rank one and product with the query: 1 + 2 + 2 + 2
-        per value of the state (Gated DeltaNet, arXiv 2412.06464, equation 10).
+        Decay, product with the key, update of rank one and product with the query take 1 + 2 + 2 +
+        2
+        FLOP per value of the state. Source: Gated DeltaNet, arXiv 2412.06464, equation 10.
         """
         return 7.0 * self.state_values
 
     def state_shape(self, ranks: int) -> StateShape | None:
-        """Return the matrices of one device, see `AttentionLayers`."""
+        """Return the state of one device, see `AttentionLayers`."""
         return StateShape(
             self.value_heads / ranks,
             self.key_dim,
@@ -78,7 +79,7 @@ class GatedDeltaNetLayers(DeltaLayers):
         return int(sum(shape.outputs * shape.inputs for shape in shapes)) + small
 
     def products(self, hidden: int, ranks: int) -> list[MatrixShape]:
-        """Return the matrices of one device: q, k, v and gate, decay and step size, output."""
+        """Return the matrices of one device: q, k, v and gate; decay and step size; output."""
         values = self.value_heads * self.value_dim / ranks
         inner = 2 * self.key_heads * self.key_dim / ranks + 2 * values
         return [
@@ -122,7 +123,7 @@ class KimiDeltaLayers(DeltaLayers):
 
 
 def _low_rank(rank: int, width: float, hidden: int) -> list[MatrixShape]:
-    """Return a projection to `width`, through `rank` where that is not 0."""
+    """Return the matrices of a projection to `width`, through `rank` unless that is 0."""
     if not rank:
         return [MatrixShape(width, hidden)]
     return [MatrixShape(rank, hidden), MatrixShape(width, rank)]

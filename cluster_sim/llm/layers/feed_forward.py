@@ -1,4 +1,4 @@
-"""Feed-forward parts: dense ones and mixtures of experts."""
+"""Feed-forward parts: dense parts and mixtures of experts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Experts(Description):
     layers: Count | None = None
     """Number of layers with experts. Default: all but `dense_layers`."""
     shared_ffn: Count | None = None
-    """Width of a shared expert. Default: `ffn`."""
+    """Width of one shared expert. Default: `ffn`."""
     latent: CountOrZero | None = None
     """Width of the vectors that routed experts process. Every token is projected to this width and
     back (LatentMoE, NVIDIA Nemotron 3, 2025). Default: the width of the hidden states."""

@@ -1,4 +1,4 @@
-"""Attention whose heads have keys and values of their own or of their group (arXiv 2305.13245)."""
+"""Attention in which each head, or group of heads, has its keys and values (arXiv 2305.13245)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cluster_sim.typing import Count, CountOrZero
 
 
 class HeadLayers(AttentionLayers):
-    """Attention with heads, over whatever part of the context."""
+    """Attention with heads, over any part of the context."""
 
     heads: Count
     """Number of query heads per layer."""
@@ -39,11 +39,11 @@ class HeadLayers(AttentionLayers):
 
     @property
     def kv_width(self) -> int:
-        """Widths of a head's key and value together."""
+        """Sum of the widths of a head's key and value."""
         return self.head_dim + self.value_width
 
     def fault_of_ranks(self, ranks: int) -> str | None:
-        """Return why the heads cannot be shared, see `AttentionLayers`."""
+        """Return why the heads cannot be shared evenly, see `AttentionLayers`."""
         if fault := heads_fault(ranks, self.heads):
             return fault
         if self.kv_heads % ranks and ranks % self.kv_heads:
@@ -68,7 +68,7 @@ class HeadLayers(AttentionLayers):
         ]
 
     def rotary_width(self, ranks: int) -> float:
-        """Return the values of queries, keys and values, see `AttentionLayers`."""
+        """Return the number of values of queries, keys and values on one device."""
         return self.heads / ranks * self.head_dim + split(self.kv_heads, ranks) * self.kv_width
 
     def decode_heads(self, ranks: int) -> HeadShape | None:
@@ -81,7 +81,7 @@ class HeadLayers(AttentionLayers):
         return 2.0 * self.heads * self.kv_width
 
     def cached_values(self, ranks: int) -> float:
-        """Return the values of a token's keys and values on one device."""
+        """Return the number of values of a token's keys and values on one device."""
         return split(self.kv_heads, ranks) * self.kv_width
 
 
@@ -96,22 +96,23 @@ class FullLayers(HeadLayers, IndexedLayers):
 
     @property
     def summary(self) -> str:
-        """Words for these layers, see `AttentionLayers`."""
+        """Description of these layers, see `AttentionLayers`."""
         return f"full{self.choice()}"
 
     def parameters(self, hidden: int) -> int:
-        """Return the number of weights, those of the indexer included."""
+        """Return the number of weights, including the indexer."""
         index = self.indexer.parameters(hidden, hidden) if self.indexer is not None else 0
         return super().parameters(hidden) + index
 
     def copied_parameters(self, hidden: int) -> int:
-        """Return the weights of the indexer, which every device holds."""
+        """Return the number of weights of the indexer, which every device holds."""
         return self.indexer.parameters(hidden, hidden) if self.indexer is not None else 0
 
     def products(self, hidden: int, ranks: int) -> list[MatrixShape]:
         """Return the matrices of one device.
 
-        The indexer's have the same inputs as queries, keys and values, and are multiplied at once.
+        The matrices of the indexer have the same inputs as queries, keys and values, so one product
+        covers all of them.
         """
         index = self.indexer.shapes(hidden, hidden) if self.indexer is not None else []
         first, *rest = super().products(hidden, ranks)
@@ -119,19 +120,19 @@ class FullLayers(HeadLayers, IndexedLayers):
         return [MatrixShape(width, hidden), *rest]
 
     def growing_values(self, ranks: int = 1) -> float:
-        """Return the values per token of the whole context, see `AttentionLayers`."""
+        """Return the number of cached values per token of the whole context."""
         return self.cached_values(ranks)
 
     @property
     def decode_flop(self) -> PerKey:
-        """Arithmetic of one decoding query, see `AttentionLayers`."""
+        """Arithmetic of one decoding query per key [FLOP]."""
         if self.indexer is None:
             return PerKey(self.key_flop)
         return PerKey(self.indexer.key_flop, self.key_flop)
 
     @property
     def prefill_flop(self) -> PerKey:
-        """Arithmetic of one pair in prefill, the same as in decoding."""
+        """Arithmetic of one pair in prefill [FLOP]; it equals that of a decoding query."""
         return self.decode_flop
 
 
@@ -145,35 +146,35 @@ class WindowLayers(HeadLayers):
 
     @property
     def summary(self) -> str:
-        """Words for these layers, see `AttentionLayers`."""
+        """Description of these layers, see `AttentionLayers`."""
         return f"with {'chunks' if self.is_chunked else 'a window'} of {self.tokens:,}"
 
     @property
     def view_tokens(self) -> int:
-        """Length of the window."""
+        """Length of the window [tokens]."""
         return self.tokens
 
     @property
     def window_tokens(self) -> int:
-        """Length of the window."""
+        """Length of the window [tokens]."""
         return self.tokens
 
     def window_values(self, ranks: int = 1) -> float:
-        """Return the values per token of the window, see `AttentionLayers`."""
+        """Return the number of cached values per token of the window."""
         return self.cached_values(ranks)
 
     def read_values(self, ranks: int = 1) -> PerKey:
-        """Return the cached values that a decoding query reads, see `AttentionLayers`."""
+        """Return the number of cached values that a decoding query reads per key."""
         return PerKey(limited=self.cached_values(ranks))
 
     @property
     def decode_flop(self) -> PerKey:
-        """Arithmetic of one decoding query, see `AttentionLayers`."""
+        """Arithmetic of one decoding query per key [FLOP]."""
         return PerKey(limited=self.key_flop)
 
     @property
     def prefill_flop(self) -> PerKey:
-        """Arithmetic of one pair in prefill, the same as in decoding."""
+        """Arithmetic of one pair in prefill [FLOP]; it equals that of a decoding query."""
         return self.decode_flop
 
 
@@ -185,5 +186,5 @@ class ChunkedLayers(WindowLayers):
 
     @property
     def is_chunked(self) -> bool:
-        """Always true."""
+        """Whether the limited view restarts with each chunk: always true."""
         return True

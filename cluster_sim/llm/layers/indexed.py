@@ -1,4 +1,4 @@
-"""IndexedLayers: attention that may read chosen tokens of the context alone."""
+"""IndexedLayers: attention that may read only chosen tokens of the context."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class IndexedLayers(AttentionLayers):
 
     @property
     def is_chosen(self) -> bool:
-        """Whether there is an indexer."""
+        """Whether the layers have an indexer or use the one of an earlier layer."""
         return self.indexer is not None
 
     def choice(self, what: str = "tokens") -> str:
-        """Return what an indexer does; nothing where there is none."""
+        """Return a description of the choice of the indexer; empty without one."""
         if self.indexer is None:
             return ""
         who = "an earlier layer" if self.indexer.is_shared else "an indexer"
@@ -26,14 +26,14 @@ class IndexedLayers(AttentionLayers):
 
     @property
     def view_tokens(self) -> int:
-        """Most tokens that a query reads, see `AttentionLayers`."""
+        """Maximum number of tokens that a query reads, see `AttentionLayers`."""
         return self.indexer.top_k if self.indexer is not None else 0
 
     def index_values(self, ranks: int = 1) -> float:
-        """Return the values of a token's index key, which every device holds."""
+        """Return the number of values of a token's index key, which every device holds."""
         return float(self.indexer.key_values) if self.indexer is not None else 0.0
 
     def read_values(self, ranks: int = 1) -> PerKey:
-        """Return the cached values that a decoding query reads, see `AttentionLayers`."""
+        """Return the number of cached values that a decoding query reads per key."""
         values = self.growing_values(ranks)
         return PerKey(values) if self.indexer is None else PerKey(limited=values)

@@ -1,4 +1,4 @@
-"""Indexer: which tokens of the context a query of sparse attention reads."""
+"""Indexer: choice of the tokens that a query of sparse attention reads."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ class Indexer(Description):
 
     @property
     def is_shared(self) -> bool:
-        """Whether an earlier layer chooses for this one, which has no index keys then."""
+        """Whether an earlier layer chooses the tokens; these layers then have no index keys."""
         return not self.heads
 
     def shapes(self, hidden: int, query_width: int) -> list[MatrixShape]:
         """Return the matrices of index queries, index keys and weights of heads.
 
-        Every tensor-parallel device holds them all. `query_width` is the width of what the index
-        queries are projected from.
+        Every tensor-parallel device holds all of them. `query_width` is the width of the vector
+        from
+        which index queries are projected.
         """
         if self.is_shared:
             return []
@@ -45,7 +46,7 @@ class Indexer(Description):
         return [*shapes, MatrixShape(self.heads, hidden)] if self.head_weights else shapes
 
     def parameters(self, hidden: int, query_width: int) -> int:
-        """Return the number of weights of those matrices."""
+        """Return the number of weights of the matrices in `shapes`."""
         return int(sum(shape.outputs * shape.inputs for shape in self.shapes(hidden, query_width)))
 
     @property

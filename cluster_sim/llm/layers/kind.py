@@ -1,4 +1,4 @@
-"""AttentionLayers: what every kind of attention or state layer tells of its cost."""
+"""AttentionLayers: costs of a kind of attention or state layers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from cluster_sim.typing import Count
 
 
 class PerKey(NamedTuple):
-    """An amount per key that a query meets: FLOP, or values that are read."""
+    """Amount per key that a query sees: FLOP, or values that it reads."""
 
     context: float = 0.0
     """Amount per key of the whole context."""
     limited: float = 0.0
-    """Amount per key of the limited view, which is the window, the chunk or the chosen tokens."""
+    """Amount per key of the limited view: the window, the chunk or the chosen tokens."""
 
 
 class HeadShape(NamedTuple):
@@ -33,35 +33,36 @@ class StateShape(NamedTuple):
     """State of one layer on one device."""
 
     heads: float
-    """Number of heads, each with a matrix of its own."""
+    """Number of heads; each head has one matrix."""
     key_dim: int
-    """Width of a key; of Mamba-2, the state per channel."""
+    """Width of a key; for Mamba-2, the size of the state per channel."""
     value_dim: int
-    """Width of a value; of Mamba-2, the width of a head."""
+    """Width of a value; for Mamba-2, the width of a head."""
     channels: float
     """Number of channels of the convolution."""
     value_bytes: int
-    """Size of one value [B]."""
+    """Size of one value of the state [B]."""
     is_delta: bool
     """Whether the state follows the delta rule."""
 
 
 class MatrixShape(NamedTuple):
-    """Weights of one product."""
+    """Shape of the weights of one product."""
 
     outputs: float
     inputs: float
 
 
 class AttentionLayers(Description):
-    """Layers of one kind. Every figure is that of one of them.
+    """Layers of one kind. Every property describes one of the layers.
 
-    `ranks` is the number of devices that share the layer (tensor parallelism). Figures that take it
-    are those of one device.
+    `ranks` is the number of devices that share a layer (tensor parallelism). Results of methods
+    with
+    this parameter are those of one device.
     """
 
     words: ClassVar[str]
-    """What the kind is called in tables and messages."""
+    """Name of the kind in tables and messages."""
 
     kind: str
     """Kind of the layers."""
@@ -70,93 +71,93 @@ class AttentionLayers(Description):
 
     @property
     def view_tokens(self) -> int:
-        """Most tokens that a query reads in its limited view; 0 where it has none."""
+        """Maximum number of tokens in the limited view of a query; 0 without a limited view."""
         return 0
 
     @property
     def is_chunked(self) -> bool:
-        """Whether the limited view begins anew with each chunk instead of moving along."""
+        """Whether the limited view restarts with each chunk instead of moving along."""
         return False
 
     @property
     def window_tokens(self) -> int:
-        """Number of latest tokens whose window cache is kept; 0 where there is no such cache."""
+        """Number of latest tokens in the window cache; 0 without such a cache."""
         return 0
 
     @property
     def is_idle(self) -> bool:
-        """Whether text passes the layers by."""
+        """Whether text skips the layers."""
         return False
 
     def fault_of_ranks(self, ranks: int) -> str | None:
-        """Return why `ranks` devices cannot share a layer, with a place for the model's name."""
+        """Return why `ranks` devices cannot share a layer; {} stands for the model's name."""
         return None
 
     @property
     def is_chosen(self) -> bool:
-        """Whether an indexer chooses what a query reads, its own or that of an earlier layer."""
+        """Whether an indexer of this or an earlier layer chooses the tokens that a query reads."""
         return False
 
     # Weights
 
     @abstractmethod
     def parameters(self, hidden: int) -> int:
-        """Return the number of weights beside a hidden state of this width, biases left out."""
+        """Return the number of weights, without biases, for a hidden state of width `hidden`."""
 
     def copied_parameters(self, hidden: int) -> int:
-        """Return the number of those weights that every tensor-parallel device holds."""
+        """Return the number of weights that every tensor-parallel device holds."""
         return 0
 
     @abstractmethod
     def products(self, hidden: int, ranks: int) -> list[MatrixShape]:
-        """Return the matrices that every token is multiplied with on one device."""
+        """Return the matrices with which every token is multiplied on one device."""
 
     @abstractmethod
     def rotary_width(self, ranks: int) -> float:
-        """Return the number of values of a token that element-wise operations pass."""
+        """Return the number of values of a token that pass element-wise operations."""
 
     # Cache
 
     def growing_values(self, ranks: int = 1) -> float:
-        """Return the values per token of the cache that holds the whole context."""
+        """Return the number of values per token in the cache of the whole context."""
         return 0.0
 
     def index_values(self, ranks: int = 1) -> float:
-        """Return the values per token of the index keys, which hold the whole context too."""
+        """Return the number of values of index keys per token of the whole context."""
         return 0.0
 
     def window_values(self, ranks: int = 1) -> float:
-        """Return the values per token of the cache that holds the last `window_tokens` only."""
+        """Return the number of values per token in the cache of the last `window_tokens`."""
         return 0.0
 
     def state_bytes(self, ranks: int = 1) -> float:
-        """Return the state of a sequence, which does not grow with its length [B]."""
+        """Return the size of the state of one sequence, which does not grow with its length [B]."""
         return 0.0
 
     def read_values(self, ranks: int = 1) -> PerKey:
-        """Return the cached values that a decoding query reads, index keys left out."""
+        """Return the number of cached values that a query reads per key, without index keys."""
         return PerKey()
 
     def sequence_values(self, ranks: int = 1) -> float:
-        """Return the cached values that a decoding sequence reads whatever its length."""
+        """Return the number of cached values that a query reads independently of the context."""
         return 0.0
 
     # Kernels
 
     @property
     def label(self) -> str:
-        """Words for the kind of layers in tables and messages."""
+        """Name of the kind of layers in tables and messages."""
         return f"sparse {self.words}" if self.is_chosen else self.words
 
     @property
     def summary(self) -> str:
-        """Words for these layers behind their number, with their sizes."""
+        """Description of these layers with their sizes, to follow their number."""
         return self.words
 
     def fit_name(self, kv_cache: str) -> tuple[str, str] | None:
-        """Return (table, name) of the measured kernels that these layers need beside plain ones.
+        """Return (table, name) of the special measured kernels that these layers need.
 
-        It is None where the kernels of plain attention do; `kv_cache` is the precision of the KV
+        It is None if kernels of plain attention are enough. `kv_cache` is the precision of the KV
         cache.
         """
         return ("sparse", f"{self.kind}_{kv_cache}") if self.is_chosen else None
@@ -175,39 +176,39 @@ class AttentionLayers(Description):
         return self.decode_heads(ranks)
 
     def state_shape(self, ranks: int) -> StateShape | None:
-        """Return the state whose prompts are scanned by chunks; None where there is none."""
+        """Return the state, whose prompts are scanned in chunks; None without such a state."""
         return None
 
     # Arithmetic over all heads, on all devices
 
     @property
     def decode_flop(self) -> PerKey:
-        """Arithmetic of one decoding query [FLOP per key]."""
+        """Arithmetic of one decoding query per key [FLOP]."""
         return PerKey()
 
     @property
     def prefill_flop(self) -> PerKey:
-        """Arithmetic of one pair of query and key in prefill [FLOP per pair]."""
+        """Arithmetic of one (query, key) pair in prefill [FLOP]."""
         return PerKey()
 
     @property
     def dense_flop(self) -> float:
-        """Arithmetic of one pair in prefill where all keys are read in place of chosen ones [FLOP]."""
+        """Arithmetic of one pair in prefill that reads all keys instead of chosen ones [FLOP]."""
         return self.prefill_flop.limited
 
     @property
     def token_flop(self) -> float:
-        """Arithmetic of one token beside its products, whatever the length [FLOP]."""
+        """Arithmetic per token in addition to products, independent of the context [FLOP]."""
         return 0.0
 
 
 def heads_fault(ranks: int, heads: int, what: str = "heads") -> str | None:
-    """Return the fault where `ranks` devices do not share heads evenly."""
+    """Return the fault if `ranks` devices cannot share the heads evenly; None otherwise."""
     return f"{ranks} does not divide the {heads} {what} of {{}}" if heads % ranks else None
 
 
 def split(heads: int, ranks: int) -> float:
-    """Return the heads of one of `ranks` devices; heads are copied where there are too few.
+    """Return the number of heads per device; devices replicate heads if there are too few.
 
     >>> split(8, 4), split(2, 8)
     (2.0, 1.0)

@@ -40,20 +40,20 @@ class LatentLayers(LatentAttention, IndexedLayers):
 
     @property
     def summary(self) -> str:
-        """Words for these layers, see `AttentionLayers`."""
+        """Description of these layers, see `AttentionLayers`."""
         return f"latent{self.choice()}"
 
     @property
     def down_width(self) -> int:
-        """Width of the latent vector of keys and values with its rotary part: what is cached."""
+        """Width of the cached vector: the latent vector of keys and values, and the rotary part."""
         return self.kv_rank + self.rope_dim
 
     def fault_of_ranks(self, ranks: int) -> str | None:
-        """Return why the heads cannot be shared, see `AttentionLayers`."""
+        """Return why the heads cannot be shared evenly, see `AttentionLayers`."""
         return heads_fault(ranks, self.heads)
 
     def parameters(self, hidden: int) -> int:
-        """Return the number of weights, those of the indexer included."""
+        """Return the number of weights, including the indexer."""
         q_heads = self.heads * (self.nope_dim + self.rope_dim)
         query = hidden * self.q_rank + self.q_rank * q_heads if self.q_rank else hidden * q_heads
         down = hidden * self.down_width
@@ -63,7 +63,7 @@ class LatentLayers(LatentAttention, IndexedLayers):
         return query + down + up + out + gate + self._index_parameters(hidden)
 
     def copied_parameters(self, hidden: int) -> int:
-        """Return the projections down to latent vectors and the indexer."""
+        """Return the number of weights of the down-projections and of the indexer."""
         return hidden * (self.q_rank + self.down_width) + self._index_parameters(hidden)
 
     def _index_parameters(self, hidden: int) -> int:
@@ -74,9 +74,13 @@ class LatentLayers(LatentAttention, IndexedLayers):
     def products(self, hidden: int, ranks: int) -> list[MatrixShape]:
         """Return the matrices of one device (section 2.1 of the paper).
 
-        They go down to the latent vectors of queries, keys and values, at once and on every device;
-        up to the queries; up to keys and values, which decoding applies to queries and sums in
-        place of the keys and values, head by head and with as many FLOP; and out.
+        * One matrix projects down to the latent vectors of queries, keys and values, on every
+          device.
+        * One matrix projects up to the queries.
+        * Two matrices per head project up to keys and values. Decode applies them to queries and
+          sums
+          instead, head by head and with the same FLOP.
+        * One matrix projects the output.
         """
         heads = self.heads / ranks
         up, down = heads * (self.nope_dim + self.rope_dim), self.down_width
@@ -95,39 +99,40 @@ class LatentLayers(LatentAttention, IndexedLayers):
         return [*queries, keys, values, out, *gate, *index]
 
     def rotary_width(self, ranks: int) -> float:
-        """Return the values of queries, keys and values as if they were spelled out per head."""
+        """Return the number of values of queries, keys and values, expanded per head."""
         return 3.0 * self.heads / ranks * self.v_dim
 
     @property
     def is_latent(self) -> bool:
-        """Always true."""
+        """Whether all heads share the latent vector of a token: always true."""
         return True
 
     def decode_heads(self, ranks: int) -> HeadShape | None:
-        """Return the heads of one device, which share one latent vector: key and value at once."""
+        """Return the heads of one device, which share one latent vector as key and value."""
         return HeadShape(self.heads / ranks, 1.0, self.down_width // 2)
 
     def prefill_heads(self, ranks: int) -> HeadShape | None:
-        """Return the heads of one device, each with keys and values spelled out."""
+        """Return the heads of one device, each with expanded keys and values."""
         heads = self.heads / ranks
         return HeadShape(heads, heads, (self.nope_dim + self.rope_dim + self.v_dim) // 2)
 
     def growing_values(self, ranks: int = 1) -> float:
-        """Return the values of a token's latent vector, which every device holds."""
+        """Return the number of values of a token's latent vector, which every device holds."""
         return float(self.down_width)
 
     @property
     def decode_flop(self) -> PerKey:
-        """Arithmetic of one decoding query [FLOP per key].
+        """Arithmetic of one decoding query per key [FLOP].
 
-        It decodes in the latent space (its up-projections are absorbed): scores over rank + rope,
-        sum over rank.
+        Decode runs in the latent space, with absorbed up-projections: scores over rank + rope, sum
+        over
+        rank.
         """
         return self._per_key(2.0 * self.heads * (2 * self.kv_rank + self.rope_dim))
 
     @property
     def prefill_flop(self) -> PerKey:
-        """Arithmetic of one pair in prefill, where keys and values are spelled out per head.
+        """Arithmetic of one pair in prefill with keys and values expanded per head [FLOP].
 
         Sparse attention reads latent vectors in prefill too.
         """
@@ -135,7 +140,7 @@ class LatentLayers(LatentAttention, IndexedLayers):
 
     @property
     def dense_flop(self) -> float:
-        """Arithmetic of one pair in prefill with keys and values spelled out per head [FLOP]."""
+        """Arithmetic of one pair in prefill with keys and values expanded per head [FLOP]."""
         return 2.0 * self.heads * (self.nope_dim + self.rope_dim + self.v_dim)
 
     def _per_key(self, flop: float) -> PerKey:

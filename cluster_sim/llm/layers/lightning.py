@@ -34,7 +34,7 @@ class LightningLayers(StateLayers):
 
     @property
     def convolution_channels(self) -> int:
-        """Number of channels of the convolution: none."""
+        """Number of channels of the convolution: 0."""
         return 0
 
     def parameters(self, hidden: int) -> int:
@@ -42,7 +42,7 @@ class LightningLayers(StateLayers):
         return 5 * hidden * self.heads * self.head_dim
 
     def products(self, hidden: int, ranks: int) -> list[MatrixShape]:
-        """Return the matrices of one device: q, k and v, gate, output."""
+        """Return the matrices of one device: q, k and v; gate; output."""
         width = self.heads * self.head_dim / ranks
         return [
             MatrixShape(3 * width, hidden),
@@ -51,11 +51,11 @@ class LightningLayers(StateLayers):
         ]
 
     def rotary_width(self, ranks: int) -> float:
-        """Return the values of queries, keys, values and gate of one device."""
+        """Return the number of values of queries, keys, values and gate on one device."""
         return 4.0 * self.heads * self.head_dim / ranks
 
     def state_shape(self, ranks: int) -> StateShape | None:
-        """Return the matrices of one device, see `AttentionLayers`."""
+        """Return the state of one device, see `AttentionLayers`."""
         return StateShape(
             self.heads / ranks,
             self.head_dim,
@@ -67,5 +67,8 @@ class LightningLayers(StateLayers):
 
     @property
     def token_flop(self) -> float:
-        """Arithmetic of one token with the state: decay and update 1 + 2, product 2 per value."""
+        """Arithmetic of one token with the state [FLOP]: 1 + 2 + 2 per value.
+
+        Decay and update take 1 + 2, the product with the query takes 2.
+        """
         return 5.0 * self.state_values

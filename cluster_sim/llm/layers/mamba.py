@@ -25,7 +25,7 @@ class Mamba2Layers(StateLayers):
 
     @property
     def inner(self) -> int:
-        """Width of all heads together."""
+        """Sum of the widths of all heads."""
         return self.heads * self.head_dim
 
     @property
@@ -50,13 +50,13 @@ class Mamba2Layers(StateLayers):
         return hidden * (into + self.inner) + small
 
     def products(self, hidden: int, ranks: int) -> list[MatrixShape]:
-        """Return the matrices of one device; groups are copied where there are too few."""
+        """Return the matrices of one device; devices replicate groups if there are too few."""
         inner, groups = self.inner / ranks, max(self.groups / ranks, 1.0)
         into = 2 * inner + 2 * groups * self.state + self.heads / ranks
         return [MatrixShape(into, hidden), MatrixShape(hidden, inner)]
 
     def rotary_width(self, ranks: int) -> float:
-        """Return the values of x, B, C and gate of one device."""
+        """Return the number of values of x, B, C and gate on one device."""
         return (self.convolution_channels + self.inner) / ranks
 
     def state_shape(self, ranks: int) -> StateShape | None:
@@ -74,7 +74,8 @@ class Mamba2Layers(StateLayers):
     def token_flop(self) -> float:
         """Arithmetic of one token with the state [FLOP].
 
-        Decay and input, then the sum with C: 2 + 2 + 1 per value (arXiv 2405.21060, section 2).
+        Decay, input, and the sum with C take 2 + 2 + 1 FLOP per value (arXiv 2405.21060, section
+        2).
         """
         return 5.0 * self.state_values
 
@@ -113,7 +114,7 @@ class MambaLayers(StateLayers):
         return int(sum(shape.outputs * shape.inputs for shape in shapes)) + small
 
     def products(self, hidden: int, ranks: int) -> list[MatrixShape]:
-        """Return the matrices of one device: into, to step, B and C, to the step, out."""
+        """Return the matrices of one device: input; step, B and C; step size; output."""
         inner = self.inner / ranks
         return [
             MatrixShape(2 * inner, hidden),
@@ -123,14 +124,15 @@ class MambaLayers(StateLayers):
         ]
 
     def rotary_width(self, ranks: int) -> float:
-        """Return the values of x and gate of one device."""
+        """Return the number of values of x and gate on one device."""
         return 2.0 * self.inner / ranks
 
     @property
     def token_flop(self) -> float:
         """Arithmetic of one token with the state [FLOP].
 
-        Discretisation of A and B, decay, input and the sum with C: 9 per value (arXiv 2312.00752,
+        Discretisation of A and B, decay, input and the sum with C take 9 FLOP per value (arXiv
+        2312.00752,
         section 3.3 and appendix C).
         """
         return 9.0 * self.state_values

@@ -1,4 +1,4 @@
-"""Layers that keep a state of fixed size per sequence in place of keys and values."""
+"""Layers that keep a state of fixed size per sequence instead of keys and values."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from cluster_sim.typing import CountOrZero
 STATE_BYTES = {"fp32": 4, "bf16": 2}
 """Size of one value of a recurrent state [B]."""
 CONVOLUTION_BYTES = 2
-"""Size of one value of a convolution's state [B]: engines keep it in 16 bit."""
+"""Size of one value of a convolution's state [B]; engines use 16 bit."""
 
 
 class StateLayers(AttentionLayers):
     """Layers with a recurrent state, and a short convolution before it.
 
-    A decoding token reads and writes the whole state. A prompt passes in chunks, and writes the
-    state once per chunk of the engine.
+    A decoding token reads and writes the whole state. Prefill runs in chunks and writes the state
+    once
+    per chunk of the engine.
     """
 
     state_precision: Literal["fp32", "bf16"] = "fp32"
@@ -38,23 +39,23 @@ class StateLayers(AttentionLayers):
 
     @property
     def convolution_values(self) -> int:
-        """Number of values that the convolution keeps of one sequence."""
+        """Number of values that the convolution keeps per sequence."""
         return self.convolution_channels * max(self.convolution - 1, 0)
 
     @property
     @abstractmethod
     def state_heads(self) -> int:
-        """Number of heads, or channels, that tensor-parallel devices share the state by."""
+        """Number of heads or channels by which tensor-parallel devices share the state."""
 
     def fit_name(self, kv_cache: str) -> tuple[str, str] | None:
-        """Return the name of the measured kernels, that of the kind."""
+        """Return the name of the measured kernels, which is the kind."""
         return "linear", self.kind
 
     def fault_of_ranks(self, ranks: int) -> str | None:
-        """Return why the heads of the state cannot be shared, see `AttentionLayers`."""
+        """Return why the heads of the state cannot be shared evenly, see `AttentionLayers`."""
         return heads_fault(ranks, self.state_heads, "state heads")
 
     def state_bytes(self, ranks: int = 1) -> float:
-        """Return the recurrent state and the convolution's of one sequence [B]."""
+        """Return the size of the recurrent and the convolution's state per sequence [B]."""
         size = self.state_values * STATE_BYTES[self.state_precision]
         return (size + self.convolution_values * CONVOLUTION_BYTES) / ranks

@@ -1,1 +1,1 @@
-"""Checks of a scenario as a whole: what can be wrong although each of its parts is right."""
+"""Checks of a scenario as a whole, whose parts are valid each by itself."""

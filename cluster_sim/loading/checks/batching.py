@@ -1,4 +1,4 @@
-"""Checks of batching and speculation: options that do not go together."""
+"""Checks of batching and speculation: options that do not fit together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cluster_sim.schema import Trail
 
 
 def batching_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
-    """Yield options that static batching goes without."""
+    """Yield options that static batching does not support."""
     if pool.batching.is_continuous:
         return
     options = {}
@@ -23,12 +23,12 @@ def batching_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
     for section, option in options.items():
         yield (
             (*trail, section, option),
-            "static batching goes without; expected the policy 'continuous'",
+            "static batching does not support this; expected the policy 'continuous'",
         )
 
 
 def speculation_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
-    """Yield drafts that do not fit the model, its drafter or the limits of a step."""
+    """Yield drafts that do not fit the model, the draft model or the limits of a step."""
     model, pool = deployment.model, deployment.pool
     speculation = pool.replica.speculation
     if speculation is None:
@@ -47,15 +47,17 @@ def speculation_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
     if pool.max_sequences * tokens > pool.max_batched_tokens:
         yield (
             (*at, "draft_tokens"),
-            f"max_sequences of {pool.max_sequences} with {tokens} tokens each is more than max_batched_tokens of {pool.max_batched_tokens}",
+            f"got max_sequences of {pool.max_sequences} with {tokens} tokens each; expected at most max_batched_tokens of {pool.max_batched_tokens} together",
         )
 
 
 def _is_verified(model: Model) -> bool:
-    """Return whether steps that check drafts are simulated: all layers see the whole context."""
+    """Return whether steps that verify drafts are simulated: all layers see the whole context."""
     return not model.view_tokens and not model.has_states
 
 
 def _no_windows(model: Model) -> str:
     what = "a window" if model.window else "a limited view of the context or a state"
-    return f"{model.name} has layers with {what}; speculation is not simulated with them by this version"
+    return (
+        f"{model.name} has layers with {what}; this version does not simulate speculation with them"
+    )

@@ -1,4 +1,4 @@
-"""Checks of counts that are more than can be simulated only when they are taken together."""
+"""Checks of counts that exceed what can be simulated only in combination."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from cluster_sim.workload.arrivals import Arrivals
 
 
 def count_faults(scenario: Scenario) -> Iterator[Finding]:
-    """Yield nodes and requests that are more than the simulator can hold.
+    """Yield counts of nodes and requests that the simulator cannot hold.
 
-    Whoever walks over nodes or requests asks this first.
+    This check runs before any code that visits all nodes or requests.
     """
     pools = scenario.cluster.pools
     devices = sum(pool.nodes * pool.node.devices for pool in pools)
@@ -23,28 +23,28 @@ def count_faults(scenario: Scenario) -> Iterator[Finding]:
     if devices > DEVICES.most:
         yield ("cluster", "pools"), DEVICES.fault(devices, "devices")
     elif places > PLACES.most:
-        yield ("cluster", "pools"), PLACES.fault(places, "places of all nodes")
+        yield ("cluster", "pools"), PLACES.fault(places, "link ends of all nodes")
     yield from _time_faults(scenario)
     yield from _request_faults(scenario)
 
 
 def _time_faults(scenario: Scenario) -> Iterator[Finding]:
-    """Yield a run so long that its times cannot be told apart."""
+    """Yield a run that is so long that its times cannot be distinguished."""
     for key, value_s in (("duration", scenario.duration_s or 0.0), ("drain", scenario.drain_s)):
         if value_s > MAX_SECONDS:
             yield (
                 (key,),
-                f"got {value_s:g} s; expected at most {MAX_SECONDS:g} s: later times are not told apart to a tenth of a microsecond",
+                f"got {value_s:g} s; expected at most {MAX_SECONDS:g} s: later times have no resolution of a tenth of a microsecond",
             )
 
 
 def _places(pool: Pool) -> int:
-    """Return the places of one node: its devices, their memories, and other ends of its links."""
+    """Return the number of link ends of one node: devices, memories and others."""
     return 2 * pool.node.devices + sum(pool.node.places.values())
 
 
 def _request_faults(scenario: Scenario) -> Iterator[Finding]:
-    """Yield arrivals that bring more requests or sessions over the run than there is room for."""
+    """Yield arrivals that bring more requests or sessions over the run than memory can hold."""
     workload, sessions = scenario.workload, scenario.workload.sessions
     sources: dict[Trail, Arrivals | None] = {
         ("workload", "arrivals"): workload.arrivals,

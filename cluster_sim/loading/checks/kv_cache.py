@@ -1,4 +1,4 @@
-"""Checks of memory: weights that do not fit, requests that never could, tiers that hold nothing."""
+"""Checks of memory: weights that do not fit, requests that never fit, tiers that hold nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cluster_sim.schema import Trail
 
 
 def state_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
-    """Yield what is not simulated with models that keep states, or states alone and no token."""
+    """Yield options that are not simulated with models that keep states, or states and no tokens."""
     model, pool = deployment.model, deployment.pool
     if not model.has_states:
         return
@@ -23,48 +23,51 @@ def state_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     if pool.is_wafer and pool.kv.prefix_caching:
         yield (
             (*trail, "kv", "prefix_caching"),
-            f"got true; expected false: {model.name} has layers with a state, which is not found again on wafers in this version",
+            f"got true; expected false: {model.name} has layers with a state, which this version does not reuse on wafers",
         )
     if model.caches_tokens:
         return
     if pool.is_wafer:
         yield (
             (*trail, "node"),
-            f"got a wafer; expected GPUs: the layers of {model.name} keep states alone, which is not simulated on wafers by this version",
+            f"got a wafer; expected GPUs: the layers of {model.name} keep states only, which this version does not simulate on wafers",
         )
     elif pool.kv.prefix_caching:
         yield (
             (*trail, "kv", "prefix_caching"),
-            f"got true; expected false: the layers of {model.name} keep states alone, of which no prefix is found by this version",
+            f"got true; expected false: the layers of {model.name} keep states only, of which this version reuses no prefix",
         )
 
 
 def offload_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
-    """Yield tiers that nothing falls into, or that are too small."""
+    """Yield tiers that never receive a block, or that are too small."""
     pool = deployment.pool
     tiers = pool.kv.offload
     if tiers and not pool.kv.prefix_caching:
         yield (
             (*at, "offload"),
-            "without prefix caching no block is ever found again; expected prefix_caching: true",
+            "got tiers without prefix caching, so that no block is ever reused; expected prefix_caching: true",
         )
     for index, tier in enumerate(tiers):
         if tier.tier in [other.tier for other in tiers[:index]]:
-            yield (*at, "offload", index, "tier"), f"two tiers are called '{tier.tier}'"
+            yield (
+                (*at, "offload", index, "tier"),
+                f"got '{tier.tier}' twice; expected different tiers",
+            )
         if tier.tier == "memoryx" and not pool.is_wafer:
             yield (
                 (*at, "offload", index, "tier"),
-                f"memoryx stands behind wafers; {pool.node.device.name} is none",
+                f"got memoryx, which is for wafers only; {pool.node.device.name} is not a wafer",
             )
         if tier.capacity_bytes < (block_bytes := deployment.block_bytes):
             yield (
                 (*at, "offload", index, "capacity"),
-                f"{tier.capacity_bytes:g} B is less than a block of {block_bytes:g} B",
+                f"got {tier.capacity_bytes:g} B; expected at least one block of {block_bytes:g} B",
             )
 
 
 def capacity_faults(scenario: Scenario, deployment: Deployment, trail: Trail) -> Iterator[Finding]:
-    """Yield weights that do not fit, and requests that never could be admitted."""
+    """Yield weights that do not fit, and requests that can never be admitted."""
     pool, model = deployment.pool, deployment.model
     if deployment.placement.kv_tokens < pool.block_tokens:
         yield (*trail, "replica"), _no_room(deployment)
@@ -75,22 +78,22 @@ def capacity_faults(scenario: Scenario, deployment: Deployment, trail: Trail) ->
     if longest > model.max_context:
         yield (
             ("workload",),
-            f"the longest request, {longest} tokens, is beyond the context of {model.name}, {model.max_context} tokens",
+            f"the longest request, {longest} tokens, exceeds the context of {model.name}, {model.max_context} tokens",
         )
     elif longest - 1 > (held := deployment.kv_cache.longest(pool.max_batched_tokens)):
         yield (
             ("workload",),
-            f"the longest request, {longest} tokens, can never be admitted: a replica of pool '{pool.name}' has room for {held} tokens of KV",
+            f"the longest request, {longest} tokens, can never be admitted: the KV cache capacity of a replica of pool '{pool.name}' is {held} tokens",
         )
     elif not pool.chunked_prefill and longest - 1 > pool.max_batched_tokens:
         yield (
             (*trail, "batching"),
-            f"without chunked_prefill the longest request, {longest} tokens, never fits a step of max_batched_tokens {pool.max_batched_tokens}",
+            f"without chunked_prefill the longest request, {longest} tokens, never fits into a step of max_batched_tokens {pool.max_batched_tokens}",
         )
 
 
 def _longest_request(scenario: Scenario, deployment: Deployment) -> int | None:
-    """Return the tokens of the longest request that a pool may get; None where a trace decides."""
+    """Return the tokens of the longest request that a pool may get; None if a trace decides."""
     workload = scenario.workload
     if workload.trace is not None:
         return None
@@ -107,7 +110,7 @@ def _longest_request(scenario: Scenario, deployment: Deployment) -> int | None:
 
 
 def _no_room(deployment: Deployment) -> str:
-    """Return a sentence that says which memory has no room for what."""
+    """Return a sentence that names the memory that is too small, and for what."""
     pool, placement, device = deployment.pool, deployment.placement, deployment.device
     devices = placement.devices
     noun = f"each of {devices} devices" if devices > 1 else "a device"
@@ -123,18 +126,18 @@ def _no_room(deployment: Deployment) -> str:
             activations = f" beside {_gigabytes(placement.activation_bytes)} that experts and the sampler need in a step of {pool.max_batched_tokens:,} tokens and {pool.max_sequences:,} sequences"
         if pool.is_wafer and (fixed_bytes := _fixed_bytes(deployment)):
             activations = f" beside {_gigabytes(fixed_bytes)} for windows and states of {pool.max_sequences:,} sequences (max_sequences)"
-        return f"{weights} do not fit: {_gigabytes(placement.weight_bytes)} on {noun} of {_gigabytes(memory_bytes)}{activations}, {_gigabytes(left_bytes)} left for KV"
+        return f"{weights} do not fit: {_gigabytes(placement.weight_bytes)} on {noun} of {_gigabytes(memory_bytes)}{activations}, {_gigabytes(left_bytes)} left for the KV cache"
     if placement.weight_free_bytes is not None and placement.weight_free_bytes < 0.0:
         return f"{weights} do not fit: {_gigabytes(placement.weight_bytes)} on {noun}, whose memory for weights is {_gigabytes(weight_memory.capacity_bytes)}"
-    return f"no room for KV: {noun} has {_gigabytes(memory_bytes)} beside its memory for weights, {_gigabytes(placement.reserved_bytes)} of it reserved"
+    return f"no memory is left for the KV cache: {noun} has {_gigabytes(memory_bytes)} beside its memory for weights, {_gigabytes(placement.reserved_bytes)} of it reserved"
 
 
 def _fixed_bytes(deployment: Deployment) -> float:
-    """Return what windows and states of all sequences take on the wafers of one replica [B]."""
+    """Return the size of windows and states of all sequences on the wafers of one replica [B]."""
     parts = (part for region in deployment.regions for part in region.parts)
     return sum(part.fixed_bytes for part in parts)
 
 
 def _gigabytes(size: float) -> str:
-    """Return a size with one decimal, or with three where it is less than one gigabyte."""
+    """Return a size with one decimal, or with three if it is below one gigabyte."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 or not size else f"{size / 1e9:.3f} GB"

@@ -1,4 +1,4 @@
-"""Checks of a pool's plan: parallelism that fits neither the model, nor the devices, nor the nodes."""
+"""Checks of a pool's plan: parallelism that does not fit the model, the devices or the nodes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Trail
 
 _GPU_KEYS = ("tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel")
-"""Keys of a plan that only GPUs have; all of them are 1 by default."""
+"""Keys of a plan that only GPUs have. All are 1 by default."""
 _WAFER_KEYS = (
     ("layout", "regions"),
     ("reserved_rows", 0),
@@ -24,7 +24,7 @@ _WAFER_KEYS = (
 
 
 def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
-    """Yield what does not fit together in the plan of a pool, which stands at `trail`."""
+    """Yield faults of the combination of options in the plan of a pool, which is at `trail`."""
     pool, at = deployment.pool, (*trail, "replica")
     if pool.is_wafer:
         yield from _wafer_faults(pool, at)
@@ -33,14 +33,14 @@ def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     yield from batching_faults(pool, trail)
     of_counts = [*_count_faults(deployment, trail), *state_faults(deployment, trail)]
     yield from of_counts
-    if not of_counts:  # what follows asks where the model lies on the devices
+    if not of_counts:  # the following checks need the placement of the model on the devices
         yield from offload_faults(deployment, (*trail, "kv"))
         yield from _host_link_faults(deployment, trail)
     yield from speculation_faults(deployment, (*at, "speculation"))
     if pool.replica.speculation is None and pool.max_sequences > pool.max_batched_tokens:
         yield (
             (*trail, "batching"),
-            f"max_sequences of {pool.max_sequences} is more than max_batched_tokens of {pool.max_batched_tokens}: not all could take a step",
+            f"got max_sequences of {pool.max_sequences}; expected at most max_batched_tokens of {pool.max_batched_tokens}, so that all sequences fit into a step",
         )
 
 
@@ -50,12 +50,12 @@ def _wafer_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
         if (value := getattr(plan, key)) != 1:
             yield (
                 (*at, key),
-                f"got {value}; {device.name} is a wafer, whose layers are spread by 'wafers'",
+                f"got {value}; {device.name} is a wafer, for which 'wafers' spreads the layers",
             )
     if device.wafer is not None and plan.reserved_rows >= device.wafer.rows:
         yield (
             (*at, "reserved_rows"),
-            f"{plan.reserved_rows} leave none of the {device.wafer.rows} rows of {device.name}",
+            f"got {plan.reserved_rows}; expected fewer than the {device.wafer.rows} rows of {device.name}",
         )
 
 
@@ -65,18 +65,18 @@ def _gpu_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
     if plan.wafers is not None:
         yield (
             (*at, "wafers"),
-            f"{device.name} is no wafer; expected tensor_parallel and pipeline_parallel",
+            f"{device.name} is not a wafer; expected tensor_parallel and pipeline_parallel",
         )
     for key, default in _WAFER_KEYS:
         if (value := getattr(plan, key)) != default:
-            yield (*at, key), f"got {value}; {device.name} is no wafer"
+            yield (*at, key), f"got {value}; {device.name} is not a wafer"
     yield from _head_faults(model, plan.tensor_parallel, (*at, "tensor_parallel"))
     yield from _expert_faults(model, pool, at)
     yield from _group_faults(pool, at)
     if plan.pipeline_parallel > model.layers:
         yield (
             (*at, "pipeline_parallel"),
-            f"{plan.pipeline_parallel} stages are more than the {model.layers} layers of {model.name}",
+            f"got {plan.pipeline_parallel} stages; expected at most the {model.layers} layers of {model.name}",
         )
 
 
@@ -88,22 +88,22 @@ def _head_faults(model: Model, ranks: int, at: Trail) -> Iterator[Finding]:
 
 
 def _group_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
-    """Yield a stage that spans nodes, and collectives that the device has no figures for."""
+    """Yield a stage that spans nodes, and collectives for which the device has no figures."""
     plan, device, per_node = pool.replica, pool.node.device, pool.node.devices
     if (group := plan.tensor_parallel * plan.data_parallel) > per_node:
         yield (
             (*at, "tensor_parallel" if plan.data_parallel == 1 else "data_parallel"),
-            f"{group} is more than the {per_node} devices of {pool.node.name}; groups across nodes are not simulated by this version",
+            f"got groups of {group} devices; expected at most the {per_node} devices of {pool.node.name}, since this version does not simulate groups across nodes",
         )
     elif plan.tensor_parallel > 1 and device.collectives.all_reduce is None:
         yield (
             (*at, "tensor_parallel"),
-            f"{device.name} has no figures for all_reduce; expected 1, or collectives.all_reduce in its file",
+            f"{device.name} has no figures for all_reduce; expected 1, or collectives.all_reduce in the device's file",
         )
 
 
 def _expert_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
-    """Yield data and expert parallelism that fit neither the experts nor the device's figures."""
+    """Yield data and expert parallelism that do not fit the experts or the device's figures."""
     plan, collectives = pool.replica, pool.node.device.collectives
     data, groups = plan.data_parallel, plan.expert_parallel
     if model.experts is None:
@@ -111,7 +111,7 @@ def _expert_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
             if value != 1:
                 yield (
                     (*at, key),
-                    f"got {value}; {model.name} has no experts to share"
+                    f"got {value}; {model.name} has no experts to distribute"
                     + ("; expected more replicas" if key == "data_parallel" else ""),
                 )
         return
@@ -119,22 +119,22 @@ def _expert_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
     if devices % groups:
         yield (
             (*at, "expert_parallel"),
-            f"{groups} does not divide the {devices} devices of a stage, tensor_parallel x data_parallel",
+            f"got {groups}; expected a divisor of the {devices} devices of a stage, tensor_parallel x data_parallel",
         )
     if model.experts.count % groups:
         yield (
             (*at, "expert_parallel"),
-            f"{groups} does not divide the {model.experts.count} experts of {model.name}",
+            f"got {groups}; expected a divisor of the {model.experts.count} experts of {model.name}",
         )
     if data > 1 and (collectives.all_gather is None or collectives.reduce_scatter is None):
         yield (
             (*at, "data_parallel"),
-            f"{pool.node.device.name} has no figures for all_gather and reduce_scatter; expected 1, or them in its file",
+            f"{pool.node.device.name} has no figures for all_gather and reduce_scatter; expected 1, or both collectives in the device's file",
         )
 
 
 def _host_link_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
-    """Yield a cold start and swapping where no link to the host is known."""
+    """Yield a cold start and swapping if no link to the host is known."""
     pool = deployment.pool
     if pool.replica.start == "cold" and deployment.load_s is None:
         yield (
@@ -144,7 +144,7 @@ def _host_link_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]
     if pool.kv.preemption == "swap" and deployment.swap_bandwidth_bytes_per_s is None:
         yield (
             (*trail, "kv", "preemption"),
-            f"{pool.node.name} has no way between host and device; expected swap_bandwidth",
+            f"{pool.node.name} has no path between host and device; expected swap_bandwidth",
         )
 
 
@@ -160,5 +160,5 @@ def _count_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     elif pool.replicas is None and devices % each:
         yield (
             trail,
-            f"{hold}, which replicas of {each} do not divide; expected a multiple, or 'replicas: {devices // each}'",
+            f"{hold}, which is not divisible by replicas of {each}; expected a multiple, or 'replicas: {devices // each}'",
         )

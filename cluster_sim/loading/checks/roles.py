@@ -1,4 +1,4 @@
-"""Checks of disaggregated prefill: pools that have nobody to share requests with."""
+"""Checks of disaggregated prefill: pools that have no partner to share requests with."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from cluster_sim.schema import Trail
 
 
 def role_faults(scenario: Scenario) -> Iterator[Finding]:
-    """Yield pools whose role no other pool complements, or that cannot play it."""
+    """Yield pools whose role has no partner pool, or that cannot fill their role."""
     cluster = scenario.cluster
     by_role = {
         role: [pool for pool in cluster.pools if pool.replica.role == role]
         for role in ("prefill", "decode")
     }
-    if cluster.hand_over is not None and not (by_role["prefill"] or by_role["decode"]):
+    if cluster.disaggregation is not None and not (by_role["prefill"] or by_role["decode"]):
         yield (
-            ("cluster", "hand_over"),
-            "no pool hands over; expected pools with replica.role prefill and decode",
+            ("cluster", "disaggregation"),
+            "got disaggregated prefill without pools for it; expected pools with replica.role prefill and decode",
         )
     for index, pool in enumerate(cluster.pools):
         if pool.replica.role != "both":
@@ -33,7 +33,7 @@ def _of_pool(pool: Pool, at: Trail, by_role: dict[str, list[Pool]]) -> Iterator[
     if not by_role[other]:
         yield (
             (*at, "replica", "role"),
-            f"got {role}; no pool has the role {other} to hand over {'to' if role == 'prefill' else 'from'}",
+            f"got {role}; expected another pool with the role {other}",
         )
     if not pool.batching.is_continuous:
         yield (
@@ -43,12 +43,12 @@ def _of_pool(pool: Pool, at: Trail, by_role: dict[str, list[Pool]]) -> Iterator[
     if role == "prefill" and pool.replica.speculation is not None:
         yield (
             (*at, "replica", "speculation"),
-            "a pool of the role prefill decodes nothing; expected it where the role is decode",
+            "a pool of the role prefill decodes nothing; expected speculation in the pool of the role decode",
         )
     if role == "decode":
         for source in by_role["prefill"]:
             if source.replica.kv_cache != pool.replica.kv_cache:
                 yield (
                     (*at, "replica", "kv_cache"),
-                    f"got {pool.replica.kv_cache}; pool '{source.name}' hands over {source.replica.kv_cache}, and KV is moved as it is",
+                    f"got {pool.replica.kv_cache}; expected {source.replica.kv_cache}, which pool '{source.name}' sends: a KV transfer does not convert",
                 )

@@ -1,4 +1,4 @@
-"""All checks of a scenario whose parts are each right."""
+"""All checks of a scenario whose parts are valid each by itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cluster_sim.topology import FRONT_DOOR
 
 
 def faults_of(scenario: Scenario) -> Iterator[Finding]:
-    """Yield all that is wrong with a scenario as a whole: where, and a sentence."""
+    """Yield all faults of a scenario as a whole, each with its location and a sentence."""
     of_counts = list(count_faults(scenario))
     yield from of_counts
     if of_counts:
@@ -40,7 +40,10 @@ def _pool_faults(scenario: Scenario, fleet: Fleet) -> Iterator[Finding]:
     for index, deployment in enumerate(fleet.deployments):
         trail: Trail = ("cluster", "pools", index)
         if deployment.name in names[:index]:
-            yield (*trail, "name"), f"two pools are called '{deployment.name}'"
+            yield (
+                (*trail, "name"),
+                f"got '{deployment.name}' twice; expected different names of pools",
+            )
         of_plan = list(plan_faults(deployment, trail))
         yield from of_plan
         if not of_plan:
@@ -48,11 +51,11 @@ def _pool_faults(scenario: Scenario, fleet: Fleet) -> Iterator[Finding]:
 
 
 def _network_faults(fleet: Fleet) -> Iterator[Finding]:
-    """Yield a network that has no room for the nodes, and devices that it does not reach."""
+    """Yield a network with too few ports for the nodes, and devices that it does not reach."""
     pools = fleet.cluster.pools
     try:
         topology = fleet.topology
-    except ValueError as fault:  # a generated fabric has no room
+    except ValueError as fault:  # a generated fabric has too few ports
         yield ("cluster", "network"), str(fault)
         return
     for index, pool in enumerate(pools):
@@ -66,6 +69,6 @@ def _network_faults(fleet: Fleet) -> Iterator[Finding]:
             where: Trail = ("cluster", "network") if fleet.cluster.network else of_node
             yield (
                 where,
-                f"no way leads from {FRONT_DOOR} to {lost[0]}"
+                f"no route leads from {FRONT_DOOR} to {lost[0]}"
                 + (f" and {len(lost) - 1} more" if len(lost) > 1 else ""),
             )

@@ -1,4 +1,4 @@
-"""Checks of power and cooling: caps that nothing could keep, events that happen nowhere."""
+"""Checks of power and cooling: caps that cannot be kept, events that affect nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cluster_sim.schema import Trail
 
 
 def site_faults(scenario: Scenario) -> Iterator[Finding]:
-    """Yield power caps that nothing could keep, and events that happen nowhere or to nobody."""
+    """Yield power caps that cannot be kept, and events that affect no node."""
     for index, pool in enumerate(scenario.cluster.pools):
         yield from _power_limit_faults(pool, ("cluster", "pools", index, "power_limit"))
     if scenario.site is not None:
@@ -28,16 +28,19 @@ def _power_limit_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
     if pool.power_limit_w is None:
         return
     if power is None:
-        yield at, f"{pool.node.device.name} does not say what it draws; expected power in its file"
+        yield (
+            at,
+            f"{pool.node.device.name} has no power model; expected 'power' in the device's file",
+        )
     elif pool.power_limit_w <= power.busy_w:
         yield (
             at,
-            f"{pool.power_limit_w:g} W; {pool.node.device.name} draws {power.busy_w:g} W whatever it runs",
+            f"got {pool.power_limit_w:g} W; expected more than the {power.busy_w:g} W that {pool.node.device.name} always draws under load",
         )
 
 
 def _cap_faults(scenario: Scenario) -> Iterator[Finding]:
-    """Yield caps of racks and of the row that are below what their nodes draw idle."""
+    """Yield caps of racks and of the row that are below the idle power of their nodes."""
     draws = node_draws(scenario)
     for key in ("rack_power_cap", "row_power_cap"):
         missing_w = max(
@@ -49,7 +52,7 @@ def _cap_faults(scenario: Scenario) -> Iterator[Finding]:
             default=-1.0,
         )
         if missing_w >= 0.0:
-            yield ("site", key), f"is {missing_w:.0f} W less than what its nodes draw idle"
+            yield ("site", key), f"is {missing_w:.0f} W below the idle power of its nodes"
 
 
 def _event_faults(site: Site, pools: tuple[Pool, ...]) -> Iterator[Finding]:
@@ -66,12 +69,12 @@ def _event_faults(site: Site, pools: tuple[Pool, ...]) -> Iterator[Finding]:
 
 
 def _medium_faults(event: SiteEvent, hit: list[Pool], at: Trail) -> Iterator[Finding]:
-    """Yield a failure of fans or pumps that happens to no node cooled by their medium."""
+    """Yield a failure of fans or pumps that affects no node with this cooling medium."""
     medium = {"fan_failure": "air", "pump_failure": "liquid"}.get(event.what)
     coolings = [pool.node.cooling for pool in hit]
     if medium and all(cooling is None or cooling.medium != medium for cooling in coolings):
         other = "fan" if medium == "liquid" else "pump"
         yield (
             (*at, "what"),
-            f"{event.what} happens to no node that is cooled by {medium}; expected {other}_failure",
+            f"{event.what} affects no node, since none is cooled by {medium}; expected {other}_failure",
         )

@@ -1,4 +1,4 @@
-"""Checks of the traffic: what arrives, for how long, and who is let in."""
+"""Checks of the traffic: arrivals, duration, classes and admission."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from cluster_sim.schema import Trail
 from cluster_sim.workload.sessions import scripts
 
 _SESSIONS = 1024
-"""Number of sessions that are drawn to see whether any sends a request."""
+"""Number of sessions that are drawn to check whether any of them sends a request."""
 _OWN_KEYS = ("arrivals", "prompt_tokens", "output_tokens", "length_correlation")
-"""Keys that a trace and sessions stand in place of."""
+"""Keys that a trace and sessions replace."""
 
 
 def traffic_faults(scenario: Scenario) -> Iterator[Finding]:
@@ -33,13 +33,16 @@ def _doubled_sources(workload: Workload) -> Iterator[Finding]:
     what, which = _brings(workload)
     for key in _OWN_KEYS:
         if getattr(workload, key) is not None:
-            yield ("workload", key), f"{what} own; expected either this or '{which}'"
+            yield ("workload", key), f"{what} own '{key}'; expected either '{key}' or '{which}'"
     if workload.trace is not None and workload.sessions is not None:
-        yield ("workload", "sessions"), "a trace brings its own; expected either this or 'trace'"
+        yield (
+            ("workload", "sessions"),
+            "a trace brings its own 'sessions'; expected either 'sessions' or 'trace'",
+        )
 
 
 def _brings(workload: Workload) -> tuple[str, str]:
-    """Return what brings arrivals and lengths of its own, in a sentence, and its key."""
+    """Return the beginning of a sentence about the source of traffic, and the key of the source."""
     if workload.trace is not None:
         return "a trace brings its", "trace"
     return "sessions bring their", "sessions"
@@ -60,7 +63,7 @@ def _missing_keys(workload: Workload) -> Iterator[Finding]:
 def _session_faults(workload: Workload) -> Iterator[Finding]:
     """Yield a window so short that sessions end before their first request.
 
-    They would start one after another at the same moment, indefinitely.
+    Such sessions would start one after another at the same moment, indefinitely.
     """
     sessions = workload.sessions
     if sessions is None or sessions.trace is not None or sessions.window_tokens is None:
@@ -69,34 +72,37 @@ def _session_faults(workload: Workload) -> Iterator[Finding]:
     if all(next(turns, None) is None for turns in drawn):
         yield (
             ("workload", "sessions", "window_tokens"),
-            f"got {sessions.window_tokens}; none of {_SESSIONS:,} sessions has a first prompt and an answer that fit: expected more tokens",
+            f"got {sessions.window_tokens}, into which no first prompt with its answer fits in {_SESSIONS:,} sessions; expected more tokens",
         )
 
 
 def _class_faults(workload: Workload) -> Iterator[Finding]:
-    """Yield classes that do not make up one traffic."""
+    """Yield classes that do not form one traffic."""
     names = [each.name for each in workload.classes]
     for index, traffic_class in enumerate(workload.classes):
         at: Trail = ("workload", "classes", index)
         if traffic_class.name in names[:index]:
-            yield (*at, "name"), f"two classes are called '{traffic_class.name}'"
+            yield (
+                (*at, "name"),
+                f"got '{traffic_class.name}' twice; expected different names of classes",
+            )
         for key in ("prompt_tokens", "output_tokens"):
             has_own = getattr(traffic_class, key) is not None
             if (workload.trace or workload.sessions) is not None and has_own:
                 what, which = _brings(workload)
-                yield (*at, key), f"{what} own; expected either this or '{which}'"
+                yield (*at, key), f"{what} own '{key}'; expected either '{key}' or '{which}'"
     if workload.classes and workload.length_correlation is not None:
         yield (
             ("workload", "length_correlation"),
-            "lengths of classes are drawn independently; expected either this or 'classes'",
+            "lengths of classes are drawn independently; expected either 'length_correlation' or 'classes'",
         )
     total = sum(each.share for each in workload.classes)
     if workload.classes and abs(total - 1.0) > 1e-6:
-        yield ("workload", "classes"), f"the shares add up to {total:g}; expected 1"
+        yield ("workload", "classes"), f"got shares that add up to {total:g}; expected 1"
 
 
 def _length_faults(scenario: Scenario) -> Iterator[Finding]:
-    """Yield a run that never ends, and a warm-up that leaves nothing of it."""
+    """Yield a run that never ends, and a warm-up that leaves nothing of the run."""
     workload = scenario.workload
     starts = workload.sessions.arrivals if workload.sessions is not None else None
     is_counted = scenario.requests_wanted is not None or (
@@ -111,13 +117,13 @@ def _length_faults(scenario: Scenario) -> Iterator[Finding]:
     if scenario.duration_s is not None and scenario.warmup_s >= scenario.duration_s:
         yield (
             ("warmup",),
-            f"{scenario.warmup_s:g} s leave nothing of a duration of {scenario.duration_s:g} s",
+            f"got {scenario.warmup_s:g} s; expected less than the duration of {scenario.duration_s:g} s",
         )
 
 
 def objective_faults(scenario: Scenario) -> Iterator[Finding]:
-    """Yield percentiles that no objective is judged at."""
-    expected = "judges no objective; expected ttft, tpot or e2el beside it"
+    """Yield percentiles at which no objective is judged."""
+    expected = "has no objective to judge; expected ttft, tpot or e2el beside it"
     if scenario.slo.percentile is not None and not any(slo.limits_s for slo in scenario.slos):
         yield ("slo", "percentile"), expected
     for index, class_ in enumerate(scenario.workload.classes):

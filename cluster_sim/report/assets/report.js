@@ -26,7 +26,7 @@
     return Math.abs(xs[high] - x) < Math.abs(xs[low] - x) ? high : low;
   };
 
-  // Ticks of a logarithmic axis: 1, 2 and 5 where they fit, powers of ten where there are many, evenly spaced ones in less than a decade.
+  // Ticks of a logarithmic axis: 1, 2 and 5; only powers of ten over many decades; evenly spaced ticks within less than a decade.
   function logTicks(low, high) {
     const tens = (factors) => {
       const found = [];
@@ -44,7 +44,7 @@
     return even;
   }
 
-  // One chart: its spec from the page, the plot, and what keyboards and screen readers need around it.
+  // One chart: its data from the page, the plot, and elements for keyboards and screen readers.
   function draw(figure) {
     const spec = data[figure.dataset.group][figure.dataset.chart];
     const stacked = spec.series.some((one) => one.kind === "area");
@@ -102,7 +102,7 @@
     };
 
     const readout = make("p", {className: "readout"});
-    const tell = (x) => {  // a legend, and with a place in the chart the values there
+    const tell = (x) => {  // a legend; with the values at x, if it is given
       const parts = spec.series.filter((one) => !hidden.has(one.run) && xsOf(one).length).map((one) => {
         const key = make("span", {className: "key"});
         key.style.background = one.colour;
@@ -114,7 +114,7 @@
     target.setAttribute("role", "application");
     target.setAttribute("aria-roledescription", "chart");
     target.setAttribute("aria-labelledby", `${figure.dataset.group}-${figure.dataset.chart}`);
-    target.title = "Drag to zoom, double-click for all. Keys: arrows read values, + and - zoom, 0 shows all.";
+    target.title = "Drag to zoom, double-click to show all. Keys: arrows read values, + and - zoom, 0 shows all.";
     figure.append(target, readout);
 
     const one = {};
@@ -137,7 +137,7 @@
       },
     }, aligned, target);
     Object.assign(one, {spec, plot, target, figure, tell});
-    one.zoom = (low, high, leads = true) => {  // charts over the same time show the same part of it
+    one.zoom = (low, high, leads = true) => {  // charts over simulated time zoom together
       const [from, to] = [Math.max(low, one.whole[0]), Math.min(high, one.whole[1])];
       plot.zoomed = to > from && (from > one.whole[0] || to < one.whole[1]);
       target.dataset.zoomed = plot.zoomed ? "yes" : "no";
@@ -193,7 +193,7 @@
     ]));
   }
 
-  // Some forty places along the chart, for those who do not see it.
+  // Values at about forty positions of the chart, for readers who do not see it.
   function valuesOf(one, title) {
     const {spec} = one, shown = spec.series.filter((each) => !hidden.has(each.run));
     const longest = shown.reduce((most, each) => (each.x || spec.x).length > most.length ? each.x || spec.x : most, []);

@@ -1,4 +1,4 @@
-"""The charts of a page: few enough points to be looked at, whatever the run."""
+"""Charts of a page about runs, with a limited number of points for runs of any size."""
 
 from __future__ import annotations
 
@@ -28,45 +28,46 @@ __all__ = [
 
 
 def groups(shown: Sequence[View]) -> list[ChartGroup]:
-    """Return all charts of these runs, heading by heading; what no run knows of is left out."""
+    """Return all charts of some runs, by heading; headings without charts are omitted."""
     every = [
         ChartGroup(
             "latency",
             "Latency",
-            "Share of requests answered within a time, and of those that take longer, down to one "
+            "Share of requests within a time, and share of requests that take longer, down to one "
             "in ten thousand.",
             latency_charts(shown),
         ),
         ChartGroup(
             "over-time",
             "Over time",
-            "Means over equal bins of simulated time, warm-up included. Charts are zoomed "
+            "Means over equal bins of simulated time, including the warm-up. All charts zoom "
             "together.",
             over_time_charts(shown),
         ),
         ChartGroup(
             "requests",
             "Requests",
-            "Each point is a request; of very many some are drawn, the slowest always.",
+            "Each point is a request. With very many requests a part is drawn, including the "
+            "slowest.",
             request_charts(shown),
         ),
         ChartGroup(
             "goodput",
             "Goodput",
-            "Requests within the SLO; those that were rejected or not finished are never within "
-            "it.",
+            "Requests within the SLO. Requests that were rejected or did not finish are never "
+            "within the SLO.",
             goodput_charts(shown),
         ),
         ChartGroup(
             "tokens",
-            "Gaps between tokens",
-            "Counted exactly, from the runs of like steps.",
+            "Inter-token latency",
+            "Gaps between the tokens of each request. All gaps are counted exactly.",
             token_charts(shown),
         ),
         ChartGroup(
             "phases",
-            "Where the time goes",
-            "Mean time by phase, of requests from the quickest to the slowest.",
+            "Phases of requests",
+            "Mean time per phase, for requests in the order of end-to-end latency.",
             phase_charts(shown),
         ),
     ]

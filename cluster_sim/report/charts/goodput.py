@@ -1,4 +1,4 @@
-"""Charts of requests within their SLO."""
+"""Charts of requests within the SLO."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from cluster_sim.results import metrics
 from cluster_sim.typing import Array
 
 _Judged = Sequence[tuple[View, Array]]
-"""Runs that have objectives, and the factor on them with which each request would meet them."""
+"""Runs with an SLO, and per request the smallest factor on all limits that it would meet."""
 
 
 def goodput_charts(shown: Sequence[View]) -> list[Chart]:
-    """Return good requests over time, and how strict the SLO may be; none without an SLO."""
+    """Return the charts of requests within the SLO over time, and with scaled limits.
+
+    There are no charts if no run has an SLO.
+    """
     judged = [
         (view, factors)
         for view in shown
@@ -39,9 +42,9 @@ def _over_time(shown: Sequence[View], judged: _Judged) -> Chart:
         good.append(view.series(per_bin / (edges_s[1] - edges_s[0]), "steps"))
         texts.append(f"{view.label} {view.summary['request_goodput']:.3g}/s")
     return Chart(
-        f"Requests within the SLO, by their arrival: {', '.join(texts)}",
+        f"Requests within the SLO by arrival, mean: {', '.join(texts)}",
         f"arrival, simulated time [{unit}]",
-        "good requests [1/s]",
+        "requests within SLO [1/s]",
         good,
         plain(edges_s[:-1] / second),
         sync=TIME,
@@ -54,7 +57,7 @@ def _strictness(judged: _Judged) -> Chart:
         f"{view.label} {style.percent(float(np.mean(factors <= 1.0)))}" for view, factors in judged
     )
     return Chart(
-        f"Within the SLO were all of its limits multiplied by a factor; by 1: {within}",
+        f"Share within the SLO if all limits were multiplied by a factor; factor 1: {within}",
         "factor on all limits [-]",
         "within the SLO [%]",
         [

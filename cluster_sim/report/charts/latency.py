@@ -1,4 +1,4 @@
-"""Charts of how many requests are answered within which time."""
+"""Charts of latency distributions."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from cluster_sim.report.charts.view import View, limits
 from cluster_sim.typing import Array
 
 _MOST_CURVE = 240
-"""Number of points of a curve of one run."""
+"""Maximum number of points of the curve of one run."""
 _LEAST = 1e-4
 
 
 def latency_charts(shown: Sequence[View]) -> list[Chart]:
-    """Return two charts for each latency that some run has."""
+    """Return two charts for each kind of latency that some run has."""
     return [chart for kind in KINDS for chart in _of_kind(shown, kind)]
 
 
 def _of_kind(shown: Sequence[View], kind: LatencyKind) -> Iterator[Chart]:
-    """Yield the share of requests within a time, and of those that take longer."""
+    """Yield the charts of the share of requests within a time, and of the tail."""
     columns = [latencies(view.results, kind.key) for view in shown]
     scale, unit = style.latency_unit(*(values_s for values_s, _ in columns))
     if not any(len(values_s) for values_s, _ in columns):
@@ -44,7 +44,7 @@ def _of_kind(shown: Sequence[View], kind: LatencyKind) -> Iterator[Chart]:
     yield Chart(
         f"{kind.short}, p99: {slowest}",
         label,
-        "answered within [%]",
+        "within this latency [%]",
         [view.series(100.0 * share, "steps") for view, share in zip(shown, within, strict=True)],
         x,
         x_log=True,
@@ -52,7 +52,7 @@ def _of_kind(shown: Sequence[View], kind: LatencyKind) -> Iterator[Chart]:
         limits=objectives,
     )
     yield Chart(
-        f"{kind.short}: requests that take longer",
+        f"{kind.short}: share of requests that take longer",
         label,
         "take longer [share]",
         [

@@ -1,4 +1,4 @@
-"""Charts over simulated time, zoomed together."""
+"""Charts over simulated time; they zoom together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cluster_sim.typing import Array
 
 
 class _Column(NamedTuple):
-    """A column of a run over time, and how its chart is named."""
+    """Quantity of a run over time, with the title and label of its chart."""
 
     name: str
     label: str
@@ -27,26 +27,28 @@ class _Column(NamedTuple):
 
 _COLUMNS = (
     _Column("Arrivals", "arrivals [1/s]", lambda line: line.arrival_per_s),
-    _Column("Waiting", "waiting [requests]", lambda line: line.waiting),
-    _Column("Running", "running [requests]", lambda line: line.running),
+    _Column("Requests waiting", "waiting [requests]", lambda line: line.waiting),
+    _Column("Requests running", "running [requests]", lambda line: line.running),
     _Column(
-        "KV room used, fullest replica",
-        "KV room used [%]",
+        "KV cache used, fullest replica",
+        "KV cache used [%]",
         lambda line: line.kv_fraction_max,
         is_share=True,
     ),
     _Column(
-        "Memory bandwidth",
+        "Memory bandwidth used",
         "bandwidth used [%]",
         lambda line: line.bandwidth_utilisation,
         is_share=True,
     ),
-    _Column("Compute", "compute used [%]", lambda line: line.compute_utilisation, is_share=True),
+    _Column(
+        "Compute used", "compute used [%]", lambda line: line.compute_utilisation, is_share=True
+    ),
 )
 
 
 def over_time_charts(shown: Sequence[View]) -> list[Chart]:
-    """Return a chart for each column of a run over time, and one of power where it is known."""
+    """Return a chart for each quantity over time, and a chart of power if it is known."""
     second, unit = time_unit([view.line for view in shown])
     label = f"simulated time [{unit}]"
     charts = [_chart(shown, column, second, label) for column in _COLUMNS]
@@ -62,12 +64,12 @@ def _chart(shown: Sequence[View], column: _Column, second: float, label: str) ->
         texts.append(f"{view.label} {text}")
         scale = 100.0 if column.is_share else 1.0
         drawn.append(view.series(scale * values, "steps", x=view.bins(second)))
-    title = f"{column.name}, most in a bin: {', '.join(texts)}"
+    title = f"{column.name}, maximum of a bin: {', '.join(texts)}"
     return Chart(title, label, column.label, drawn, sync=TIME)
 
 
 def _power(shown: Sequence[View], second: float, label: str) -> Iterator[Chart]:
-    """Yield the chart of power, where some run knows of it."""
+    """Yield the chart of power if it is known for some run."""
     drawn, texts = [], []
     for view in shown:
         if nodes := energy.nodes(view.results):
@@ -79,5 +81,5 @@ def _power(shown: Sequence[View], second: float, label: str) -> Iterator[Chart]:
             drawn.append(view.series(kilowatts, "steps", x=view.bins(second)))
             texts.append(f"{view.label} {total.energy_j / 3.6e6:.3g} kWh")
     if drawn:
-        title = f"Power of the nodes: {', '.join(texts)}"
+        title = f"Power of the nodes; energy: {', '.join(texts)}"
         yield Chart(title, label, "power [kW]", drawn, sync=TIME)

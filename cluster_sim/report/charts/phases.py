@@ -1,4 +1,4 @@
-"""Charts of where requests' time goes."""
+"""Charts of the phases of requests."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _GROUPS = 50
 
 
 def phase_charts(shown: Sequence[View]) -> list[Chart]:
-    """Return a chart for each run in which requests finished."""
+    """Return a chart for each run with finished requests."""
     charts = (_chart(view) for view in shown)
     return [chart for chart in charts if chart is not None]
 
 
 def _chart(view: View) -> Chart | None:
-    """Return the mean time by phase of a run; None where no request finished."""
+    """Return the chart of the mean time per phase of a run; None if no request finished."""
     phases = metrics.phases(view.results)
     if not len(phases["queue"]):
         return None
@@ -34,7 +34,7 @@ def _chart(view: View) -> Chart | None:
     )
     return Chart(
         f"{view.label}: {shares}",
-        "requests by E2E latency, the slowest right [%]",
+        "requests in the order of E2E latency, slowest right [%]",
         "time [s]",
         [
             Series(name, view.number, style.PHASES[name], plain(mean_s), "area")

@@ -1,4 +1,4 @@
-"""Charts in which each point is a request."""
+"""Charts with one point per request."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from cluster_sim.report.charts.chart import Chart, plain
 from cluster_sim.report.charts.view import View, limits
 
 _MOST_POINTS = 6000
-"""Number of points of a cloud, all runs together."""
+"""Maximum number of points of a chart, of all runs together."""
 
 
 def request_charts(shown: Sequence[View]) -> list[Chart]:
-    """Return TTFT over arrival, and TTFT against TPOT; none where no request finished."""
+    """Return the charts of TTFT over arrival and of TTFT over TPOT.
+
+    There are no charts if no request finished.
+    """
     answered = [view for view in shown if len(view.done.arrival_s)]
     if not answered:
         return []
@@ -27,7 +30,7 @@ def request_charts(shown: Sequence[View]) -> list[Chart]:
 
 
 def _late(shown: Sequence[View], answered: Sequence[View], most: int) -> Chart:
-    """Return TTFT of requests at the time when they arrived."""
+    """Return the chart of TTFT over the time of arrival."""
     second, unit = time_unit([view.line for view in shown])
     scale, of = style.latency_unit(*(view.done.ttft_s for view in answered))
     series, texts = [], []
@@ -49,7 +52,7 @@ def _late(shown: Sequence[View], answered: Sequence[View], most: int) -> Chart:
 
 
 def _pairs(shown: Sequence[View], answered: Sequence[View], most: int) -> Iterator[Chart]:
-    """Yield TTFT against TPOT, where some requests have both."""
+    """Yield the chart of TTFT over TPOT if some requests have both."""
     series, texts = [], []
     for view in answered:
         done = view.done
@@ -63,7 +66,7 @@ def _pairs(shown: Sequence[View], answered: Sequence[View], most: int) -> Iterat
             texts.append(f"{view.label} {correlation:.2f}")
     if series:
         yield Chart(
-            f"Late first tokens and slow answers, rank correlation: {', '.join(texts)}",
+            f"Rank correlation of TTFT and TPOT: {', '.join(texts)}",
             "TPOT [ms]",
             "TTFT [ms]",
             series,

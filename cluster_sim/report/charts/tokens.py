@@ -1,4 +1,4 @@
-"""Charts of the gaps between tokens."""
+"""Charts of inter-token latency."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _X = "inter-token latency [ms]"
 
 
 def token_charts(shown: Sequence[View]) -> list[Chart]:
-    """Return gaps by their length, and the share of longer ones; none where there is no gap."""
+    """Return the charts of the distribution of gaps and of its tail; no charts without gaps."""
     known = [view for view in shown if view.gaps.count]
     edges_s = bins([view.gaps for view in known])
     if edges_s is None:
@@ -28,7 +28,7 @@ def token_charts(shown: Sequence[View]) -> list[Chart]:
     )
     return [
         Chart(
-            f"Gap between two tokens, p99: {slowest}",
+            f"Inter-token latency, p99: {slowest}",
             _X,
             "share of gaps [%]",
             [view.series(100.0 * np.diff(share), "steps") for view, share in so_far],
@@ -36,7 +36,7 @@ def token_charts(shown: Sequence[View]) -> list[Chart]:
             x_log=True,
         ),
         Chart(
-            "Gaps that are longer",
+            "Share of gaps that are longer",
             _X,
             "longer gaps [share]",
             [

@@ -1,4 +1,4 @@
-"""Views: the runs of a page, and what its charts look at."""
+"""Views: the runs of a page with the data of their charts."""
 
 from __future__ import annotations
 
@@ -18,13 +18,18 @@ from cluster_sim.typing import Array
 
 @dataclass(frozen=True)
 class View:
-    """One run and what the charts look at, each worked out once."""
+    """Run of a page, with the data of its charts; each is computed once."""
 
     number: int
+    """Number that identifies the run in the page."""
     label: str
+    """Label of the run."""
     colour: str
+    """Colour of the run's lines."""
     dash: list[float]
+    """Lengths of the dash of the run's lines; empty for solid lines."""
     results: Results
+    """Results of the run."""
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -33,32 +38,32 @@ class View:
 
     @cached_property
     def line(self) -> Timeline:
-        """The run over time."""
+        """Timeline of the run."""
         return metrics.timeline(self.results)
 
     @cached_property
     def done(self) -> Finished:
-        """Finished requests that count."""
+        """Counted requests that finished."""
         return metrics.finished(self.results)
 
     @cached_property
     def gaps(self) -> Gaps:
-        """Gaps between tokens."""
+        """Gaps between the tokens of requests."""
         return metrics.itl(self.results)
 
     def bins(self, second: float) -> list[float | None]:
-        """Return where the bins of the run over time begin: a step goes on from there."""
+        """Return the starts of the timeline's bins; second: seconds per unit of the axis."""
         return plain((self.line.time_s - self.line.bin_s / 2) / second)
 
     def series(
         self, values: Array, kind: str = "line", x: list[float | None] | None = None
     ) -> Series:
-        """Return values in this run's look."""
+        """Return a series of values with the run's label, colour and dash."""
         return Series(self.label, self.number, self.colour, plain(values), kind, self.dash, x=x)
 
 
 def views(results: Sequence[Results]) -> list[View]:
-    """Return the runs in the order given, each with its label, colour and dash in figures."""
+    """Return the views of runs, in the order given, with labels and colours as in figures."""
     return [
         View(
             place,
@@ -72,6 +77,18 @@ def views(results: Sequence[Results]) -> list[View]:
 
 
 def limits(shown: Sequence[View], latency: str, axis: str, scale: float) -> Iterable[Limit]:
-    """Yield the objectives for a latency as lines across an axis; scale: its units per second."""
+    """Yield the SLO's limits of a latency as lines across an axis.
+
+    Parameters
+    ----------
+    shown
+        Runs of the page.
+    latency
+        Kind of latency: ttft, tpot or e2el.
+    axis
+        Axis of the latency: x or y.
+    scale
+        Units of the axis per second.
+    """
     for limit_s in style.slo_limits([view.results for view in shown], latency):
         yield Limit(axis, scale * limit_s, f"SLO {style.duration(limit_s)}")

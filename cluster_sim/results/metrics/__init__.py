@@ -1,4 +1,4 @@
-"""Latency and utilisation computed from the tables of a run."""
+"""Latencies and utilisation, computed from the tables of a run."""
 
 from cluster_sim.results.metrics.finished import Finished, finished, strictness, within_slo
 from cluster_sim.results.metrics.gaps import Gaps, itl

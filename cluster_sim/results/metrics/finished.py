@@ -1,4 +1,4 @@
-"""Finished requests that count, and what follows from their columns."""
+"""Finished requests that count in the statistics, and latencies computed from their columns."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ _COLUMNS = (
     "kv_transfer_s",
 )
 _LATER_COLUMNS = ("bus_s", "link_s", "kv_contention_s")
-"""Columns that tables of earlier versions lack."""
+"""Columns that tables of earlier versions do not have."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """Columns of finished requests that count, of one pool or class if one is named.
+    """Columns of the finished requests that count, one value per request.
 
-    Requests count that arrive outside the warm-up.
+    A request counts if it arrives outside the warm-up. The requests are those of the whole run, of
+    one pool or of one class of traffic.
     """
 
     arrival_s: Array
@@ -44,32 +45,33 @@ class Finished:
     prefix_hit_tokens: Array
     fetched_tokens: Array
     hand_over_wait_s: Array
-    """Time from the first token until a decode replica has room [s]; NaN where prefill is not
-    disaggregated."""
+    """Time from the first token until a decode replica can admit the request [s]; NaN if prefill is
+    not disaggregated."""
     kv_transfer_s: Array
-    """Time from then until the KV has arrived [s]: what of the transfer prefill did not hide."""
+    """Time from admission by a decode replica until the KV cache has arrived there [s]. It is the
+    part of the KV transfer that does not overlap with prefill."""
     class_number: Array
-    """Place among the workload's classes; 0 where there are none."""
+    """Index of the class of traffic; 0 if the workload has no classes."""
     bus_s: Array
-    """Latency added because others used the memories of a request's replicas [s]."""
+    """Latency added by other traffic on the memories of the request's replicas [s]."""
     link_s: Array
-    """Latency added because others used the links of collectives [s]."""
+    """Latency added by other traffic on the links that carry collectives [s]."""
     kv_contention_s: Array
-    """Latency added because others used the links of its KV transfer [s]."""
+    """Latency added by other traffic on the links of the request's KV transfer [s]."""
     reasoning_tokens: Array | None = None
-    """Number of reasoning tokens; None where the scenario does not say what is reasoning."""
+    """Number of reasoning tokens; None if the scenario gives no share of reasoning tokens."""
     first_output_token_s: Array | None = None
-    """Time at which the first token after reasoning was seen [s]; None where the scenario does not
-    say what is reasoning."""
+    """Time at which the first token after reasoning reached the front door [s]; None if the
+    scenario gives no share of reasoning tokens."""
 
     @property
     def ttft_s(self) -> Array:
-        """Time to first token, from arrival at the front door until the token is back there."""
+        """Time to first token (TTFT) [s], from arrival until it is back at the front door."""
         return self.first_token_s - self.arrival_s
 
     @property
     def ttfo_s(self) -> Array | None:
-        """Time to first output token, the first after reasoning, as AIPerf has it."""
+        """Time to first output token after reasoning (TTFO) [s], as AIPerf defines it."""
         return (
             None
             if self.first_output_token_s is None
@@ -78,19 +80,19 @@ class Finished:
 
     @property
     def e2el_s(self) -> Array:
-        """End-to-end latency."""
+        """End-to-end latency [s]."""
         return self.finish_s - self.arrival_s
 
     @property
     def queue_s(self) -> Array:
-        """Time from arrival until the first step that works on the request."""
+        """Time from arrival until the first engine step that includes the request [s]."""
         return self.admitted_s - self.arrival_s
 
     @property
     def compute_s(self) -> Array:
-        """Latency without queueing, KV transfer and contention.
+        """Latency without queueing, KV transfer and contention [s].
 
-        What is left are steps as they are alone, and the network's latency.
+        It consists of engine steps at their undisturbed duration and of the network's latency.
         """
         moving_s = np.nan_to_num(self.hand_over_wait_s) + np.nan_to_num(self.kv_transfer_s)
         seconds: Array = self.e2el_s - self.queue_s - moving_s - self.bus_s - self.link_s
@@ -98,13 +100,23 @@ class Finished:
 
     @property
     def tpot_s(self) -> Array:
-        """Time per output token after the first; 0 for answers of one token, which have none."""
+        """Time per output token after the first (TPOT) [s]; 0 for answers of one token."""
         gaps: Array = np.maximum(self.output_tokens - 1, 1)
         return (self.finish_s - self.first_token_s) / gaps
 
 
 def finished(run: RunData, pool: str | None = None, class_: str | None = None) -> Finished:
-    """Return the finished requests that count, of one pool or class if one is named."""
+    """Return the finished requests that count.
+
+    Parameters
+    ----------
+    run
+        Tables of a run.
+    pool
+        Name of a pool. Default: all pools.
+    class_
+        Name of a class of traffic. Default: all classes.
+    """
     table = run.requests
     wanted = counted(run, pool, class_) & (table["status"].to_numpy() == "finished")
     class_number = np.zeros(len(wanted), dtype=np.int64)
@@ -124,9 +136,23 @@ def finished(run: RunData, pool: str | None = None, class_: str | None = None) -
 
 
 def counted(run: RunData, pool: str | None = None, class_: str | None = None) -> Array:
-    """Return which requests are outside the warm-up, and of the pool and the class that are named.
+    """Return whether each request counts: it is outside the warm-up, and of the pool and class.
 
-    A request whose prefill is disaggregated is of both pools.
+    A request with disaggregated prefill belongs to both of its pools.
+
+    Parameters
+    ----------
+    run
+        Tables of a run.
+    pool
+        Name of a pool. Default: all pools.
+    class_
+        Name of a class of traffic. Default: all classes.
+
+    Returns
+    -------
+    Array
+        Truths of shape (requests,).
     """
     table = run.requests
     wanted: Array = table["counted"].to_numpy()
@@ -141,9 +167,21 @@ def counted(run: RunData, pool: str | None = None, class_: str | None = None) ->
 
 
 def within_slo(run: RunData, done: Finished) -> Array | None:
-    """Return which of `done` meet every objective of their class; None where no class has any.
+    """Return whether each finished request meets every objective of its class.
 
-    Requests of a class without objectives meet them.
+    A request of a class without objectives counts as good.
+
+    Parameters
+    ----------
+    run
+        Tables of a run.
+    done
+        Finished requests of that run.
+
+    Returns
+    -------
+    Array or None
+        Truths, one per request of `done`; None if no class has objectives.
     """
     if not _has_objectives(run):
         return None
@@ -154,10 +192,15 @@ def within_slo(run: RunData, done: Finished) -> Array | None:
 
 
 def strictness(run: RunData) -> Array | None:
-    """Return the factor on the objectives of its class with which each request would meet them.
+    """Return the smallest factor on its objectives at which each request would meet them.
 
-    1 and less is good; it is infinite for a request that was not answered, and 0 for one without
-    objectives. Only requests that count have one. None where no class has objectives.
+    A request with a factor of at most 1 is good. The factor is infinite for a request that did not
+    finish, and 0 for a request of a class without objectives.
+
+    Returns
+    -------
+    Array or None
+        Factors, one per request that counts; None if no class has objectives.
     """
     if not _has_objectives(run):
         return None
@@ -178,7 +221,7 @@ def _has_objectives(run: RunData) -> bool:
 
 
 def _objectives(run: RunData, done: Finished) -> Iterator[tuple[Array, Array, float]]:
-    """Yield which requests each objective is for, what it is about [s], and its limit [s]."""
+    """Yield the requests that each objective applies to, their latencies [s], and its limit [s]."""
     for number, slo in enumerate(run.scenario.slos):
         mine = done.class_number == number
         values_s = {"ttft": done.ttft_s, "tpot": done.tpot_s, "e2el": done.e2el_s}
@@ -187,9 +230,9 @@ def _objectives(run: RunData, done: Finished) -> Iterator[tuple[Array, Array, fl
 
 
 def max_concurrent(done: Finished) -> int:
-    """Return the largest number of requests inside at one time.
+    """Return the largest number of finished requests that were in the cluster simultaneously.
 
-    One that leaves at the moment another arrives is gone.
+    A request that finishes at the moment of another's arrival is not counted at that moment.
     """
     if not len(done.arrival_s):
         return 0

@@ -1,4 +1,4 @@
-"""Gaps between tokens, kept as ramps and pooled exactly."""
+"""Gaps between tokens, stored as arithmetic series (ramps) and pooled exactly."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ if TYPE_CHECKING:
 
 
 _BRACKETS = 128
-"""Limits between which order statistics are looked for."""
+"""Number of limits between which order statistics are searched."""
 
 
 def itl(run: RunData, pool: str | None = None) -> Gaps:
-    """Return every gap between two tokens of every request that counts, exactly.
+    """Return the inter-token latencies (ITL) of all requests that count, exactly.
 
-    A stretch is one ramp, weighted by its batch.
+    Each stretch is one ramp, weighted by its batch.
 
     Parameters
     ----------
+    run
+        Tables of a run.
     pool
-        Name of the pool whose tokens are meant; None for all pools.
+        Name of the pool that generates the tokens. Default: all pools.
     """
     table = run.stretches
     replica = table["replica"].to_numpy()
@@ -40,7 +42,7 @@ def itl(run: RunData, pool: str | None = None) -> Gaps:
     )
     events = run.events
     resumed = events["what"].to_numpy() == "resumed"
-    if resumed.any():  # a preempted request waits longer for its next token than a step
+    if resumed.any():  # the gap around a preemption is longer than a step
         counted = run.requests["counted"].to_numpy()[events["request"].to_numpy()[resumed]]
         torn_s = events["value"].to_numpy()[resumed]
         if pool is not None:
@@ -56,7 +58,15 @@ def itl(run: RunData, pool: str | None = None) -> Gaps:
 
 @dataclass(frozen=True)
 class Gaps:
-    """Pooled durations given as ramps: first_s, first_s + slope_s, … for `steps` terms."""
+    """Pooled durations, given as ramps: first_s, first_s + slope_s, … with `steps` terms.
+
+    Examples
+    --------
+    >>> one = np.array([1])
+    >>> gaps = Gaps(0.01 * one, 0.01 * one, 3 * one, one)  # 10, 20 and 30 ms
+    >>> round(gaps.mean(), 6), round(gaps.percentiles([50.0])[0], 6), gaps.count
+    (0.02, 0.02, 3)
+    """
 
     first_s: Array
     """First duration of each ramp [s]."""
@@ -82,7 +92,7 @@ class Gaps:
     def std(self) -> float:
         """Return the population standard deviation [s], in closed form.
 
-        It is taken about the mean, so that nothing cancels.
+        Squares are taken about the mean, which avoids cancellation.
         """
         n, off_s = self.steps.astype(float), self.first_s - self.mean()
         squares = (
@@ -97,15 +107,20 @@ class Gaps:
         return float(np.max(self.first_s + self.slope_s * (self.steps - 1)))
 
     def up_to(self, limits_s: Array) -> Array:
-        """Return how many durations there are up to each of these ascending limits, inclusive.
+        """Return the number of durations up to and including each limit.
 
-        The counts are exact; durations are not written out. Most ramps lie wholly between two
-        limits; only those that cross some are looked into, at each limit that they cross.
+        The counts are exact, and durations are not expanded. Most ramps lie wholly between two
+        limits; a ramp is evaluated only at the limits that it crosses.
+
+        Parameters
+        ----------
+        limits_s
+            Ascending limits [s].
         """
         last_s = self.first_s + self.slope_s * (self.steps - 1)
         low, high = np.searchsorted(limits_s, self.first_s), np.searchsorted(limits_s, last_s)
         of_bin = np.bincount(high, weights=self.steps * self.weight, minlength=len(limits_s) + 1)
-        whole = np.cumsum(of_bin)[:-1]  # of ramps whose last duration is within each limit
+        whole = np.cumsum(of_bin)[:-1]  # ramps whose last duration is within each limit
         crosses = np.flatnonzero(high > low)
         times = (high - low)[crosses]
         ramp = np.repeat(crosses, times)
@@ -122,7 +137,12 @@ class Gaps:
     def percentiles(self, percents: list[float]) -> list[float]:
         """Return linear percentiles of all durations [s].
 
-        Durations are not written out: order statistics are found by bisection.
+        Durations are not expanded: order statistics are computed by bisection.
+
+        Parameters
+        ----------
+        percents
+            Percentiles, from 0 to 100.
         """
         positions = [percent / 100 * (self.count - 1) for percent in percents]
         brackets_s = self._brackets_s()
@@ -139,7 +159,7 @@ class Gaps:
         ]
 
     def _brackets_s(self) -> tuple[Array, Array]:
-        """Return limits [s] from the shortest to the longest, and the durations up to each."""
+        """Return limits [s] from the shortest to the longest duration, and the count up to each."""
         low_s, high_s = float(np.min(self.first_s)), self.max()
         limits_s = (
             np.geomspace(low_s, high_s, _BRACKETS)
@@ -149,19 +169,19 @@ class Gaps:
         return limits_s, self.up_to(limits_s)
 
     def _bracket_s(self, rank: int, limits_s: Array, so_far: Array) -> tuple[float, float]:
-        """Return two limits that have the order statistic between them.
+        """Return two limits that enclose the order statistic [s].
 
-        They are a limit further on either side, for counts at a limit are rounded.
+        The bracket is one limit wider on either side, since counts at a limit are rounded.
         """
         above = int(np.searchsorted(so_far, rank, side="right"))
         low_s = float(limits_s[above - 2]) if above >= 2 else float(np.min(self.first_s))
         return low_s, float(limits_s[above + 1]) if above + 1 < len(limits_s) else self.max()
 
     def _order_statistic(self, rank: int, low_s: float, high_s: float) -> float:
-        """Return the duration with exactly `rank` others before it in ascending order.
+        """Return the duration with exactly `rank` durations before it in ascending order [s].
 
-        It is known to be from `low_s` to `high_s`, and is found by bisection on the value. Ramps
-        that lie wholly on one side are counted once and dropped, so it soon looks at few.
+        The value lies between `low_s` and `high_s` and is computed by bisection. Ramps that lie
+        wholly on one side are counted once and dropped, so few ramps remain after some steps.
         """
         first_s, slope_s, steps, weight = self.first_s, self.slope_s, self.steps, self.weight
         last_s = first_s + slope_s * (steps - 1)
@@ -176,11 +196,11 @@ class Gaps:
             if float(np.sum(steps)) <= 4096:
                 return self._among(first_s, slope_s, steps, weight, rank - below)
             middle_s = 0.5 * (low_s + high_s)
-            if middle_s >= high_s:  # they are neighbours
+            if middle_s >= high_s:  # neighbouring floating-point numbers
                 middle_s = low_s
             with np.errstate(divide="ignore", invalid="ignore"):
                 inside = np.floor((middle_s - first_s) / slope_s) + 1
-            # a ramp is through when its last duration is, as above, whatever the division rounds to
+            # compare the last duration, since the division above may round either way
             inside = np.where(last_s <= middle_s, steps, np.clip(inside, 1, steps - 1))
             reached = np.where(first_s <= middle_s, inside, 0)
             if below + int(np.sum(reached * weight)) > rank:
@@ -191,7 +211,7 @@ class Gaps:
 
     @staticmethod
     def _among(first_s: Array, slope_s: Array, steps: Array, weight: Array, rank: int) -> float:
-        """Return the order statistic among ramps that are few enough to write out."""
+        """Return the order statistic of ramps that are few enough to expand [s]."""
         row = np.repeat(np.arange(len(steps)), steps)
         place = np.arange(len(row)) - np.repeat(np.cumsum(steps) - steps, steps)
         values_s = first_s[row] + slope_s[row] * place

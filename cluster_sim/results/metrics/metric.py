@@ -1,4 +1,4 @@
-"""Metric: one number that a run is judged by, and how it is named, shown and computed."""
+"""Metric: one field of summary.json, with its name, labels and function."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from cluster_sim.results.metrics.naming import label_of
 from cluster_sim.results.metrics.selection import Selection
 
 Value = float | Mapping[str, float] | Sequence[Mapping[str, Any]] | None
-"""What a metric comes to: a number, a truth, numbers by part, entries of a list, or None where it
+"""Value of a metric: a number, a boolean, numbers by part, entries of a list, or None if the metric
 does not exist."""
 
 
 class Scope(Flag):
-    """Selections that a metric exists for."""
+    """Kinds of selections for which a metric exists."""
 
     RUN = auto()
     POOL = auto()
@@ -26,70 +26,70 @@ class Scope(Flag):
 
 EVERYWHERE = Scope.RUN | Scope.POOL | Scope.CLASS
 MACHINES = Scope.RUN | Scope.POOL
-"""Scope of what replicas tell; their steps do not tell classes apart."""
+"""Scope of metrics of replicas: their engine steps do not distinguish classes of traffic."""
 
 
 class Row(NamedTuple):
     """A line of the table that `cluster-sim run` prints."""
 
     place: int
-    """Lines ascend by it."""
+    """Position in the table; lines are in ascending order."""
     label: str
     spec: str
-    """Format of the number, as Python writes it."""
+    """Format specification of the number, such as `,.1f`."""
     divisor: float = 1.0
     """Number of the metric's units in one unit of the label."""
     has_interval: bool = False
-    """Whether the metrics `p5_NAME` and `p95_NAME` stand beside it."""
+    """Whether the line also shows the metrics `p5_NAME` and `p95_NAME`."""
 
 
 class Heading(NamedTuple):
-    """Heading of a column of the report, and how its numbers are written."""
+    """Heading of a column of the report, with the format of its numbers."""
 
     text: str
     scale: float = 1.0
     """Factor that turns the metric into the unit of the heading."""
     decimals: int | None = None
-    """Number of decimals; None for three significant figures, and all of a whole number."""
+    """Number of decimals; None for three significant figures, or all digits of a whole number."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A field of summary.json, and everything that is known about it.
+    """A field of summary.json.
 
     The run table, labels of figures, cells of the report, copies of a cluster and samples of a
-    fleet follow from it.
+    fleet are derived from its metrics.
     """
 
     name: str
     """Key in summary.json."""
     unit: str
-    """Unit of the value; `share` for a share of 1, empty for a count."""
+    """Unit of the value; `share` for a fraction from 0 to 1, empty for a count."""
     description: str
-    """Sentence that says what it is."""
+    """Sentence that defines the metric."""
     compute: Callable[[Selection], Value]
-    """Function that returns its value for a selection, or None where it does not exist."""
+    """Function that returns the value for a selection, or None if the metric does not exist."""
     scope: Scope = EVERYWHERE
     is_extensive: bool = False
-    """Whether it grows with the number of copies of a cluster, or of a sample of a fleet."""
+    """Whether the value is proportional to the number of copies of a cluster."""
     label: str = ""
-    """Label in figures; empty where it follows from the name."""
+    """Label in figures; empty if it is derived from the name."""
     heading: Heading | None = None
-    """Heading in the report; None where it follows from the label."""
+    """Heading in the report; None if it is derived from the label."""
     row: Row | None = None
-    """Line in the table of `cluster-sim run`; None where it has none."""
+    """Line in the table of `cluster-sim run`; None if the table does not show the metric."""
 
     def of(self, selection: Selection) -> Value:
-        """Return its value for a selection, or None where it does not exist."""
+        """Return the value for a selection, or None if the metric does not exist."""
         if self.is_of_machines:
             return selection.machines.once(self.compute)
         return self.compute(selection)
 
     @cached_property
     def is_of_machines(self) -> bool:
-        """Whether it follows from replicas, whose steps do not tell classes apart.
+        """Whether the metric is computed from replicas alone.
 
-        Then it is computed once where one pool has all replicas.
+        Such a metric is computed once if one pool has all replicas.
         """
         return Scope.CLASS not in self.scope
 
@@ -108,7 +108,7 @@ class Metric:
         return Heading(self.figure_label)
 
     def cell(self, summary: Mapping[str, Any]) -> str:
-        """Return its cell in the run table, a dash where a summary lacks it."""
+        """Return the metric's cell in the run table; a dash if the summary does not have it."""
         assert self.row is not None
         if self.name not in summary:
             return "-"

@@ -1,4 +1,4 @@
-"""Names of columns as people read them."""
+"""Readable labels of columns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _UNITS = (
     ("_c", "°C"),
     ("_bytes", "B"),
 )
-"""Ends of names and the units that they stand for."""
+"""Suffixes of names, with the units that they mean."""
 
 
 def short_name(name: str) -> tuple[str, str]:
@@ -29,7 +29,7 @@ def short_name(name: str) -> tuple[str, str]:
 
 
 def label_of(name: str) -> str:
-    """Return the label of an axis that a column stands on.
+    """Return the label of an axis that shows a column.
 
     >>> label_of("workload.arrivals.rate_per_s")
     'arrivals.rate [1/s]'

@@ -16,14 +16,26 @@ if TYPE_CHECKING:
 def phases(run: RunData) -> dict[str, Array]:
     """Return the phases of the latency of each finished request that counts [s], by name.
 
-    Together they are its end-to-end latency:
+    The phases of a request add up to its end-to-end latency:
 
-    - queue: until the first step that works on it, the path from the front door included
-    - prefill: until its first token is back
-    - hand-over and KV transfer: between prefill and decode replicas
-    - preempted: gaps between tokens that preemptions tore
-    - contention: what steps took longer because others used memories and links
-    - decode: the rest
+    - queue: until the first engine step that includes the request, the path from the front door
+      included
+    - prefill: until the first token is back at the front door
+    - wait for decode: until a decode replica can admit the request
+    - KV transfer: until the KV cache is at the decode replica
+    - preempted: gaps between tokens that preemptions caused
+    - contention: time that other traffic on memories and links added to engine steps
+    - decode: the remaining time
+
+    Parameters
+    ----------
+    run
+        Tables of a run.
+
+    Returns
+    -------
+    dict of str to Array
+        Durations [s] of shape (finished requests that count,), by phase.
     """
     table, done = run.requests, finished(run)
     wait_s, transfer_s = np.nan_to_num(done.hand_over_wait_s), np.nan_to_num(done.kv_transfer_s)
@@ -36,17 +48,17 @@ def phases(run: RunData) -> dict[str, Array]:
     after_s = done.finish_s - done.first_token_s - wait_s - transfer_s
     preempted_s = np.clip(
         torn_s - wait_s - transfer_s, 0.0, np.maximum(after_s, 0.0)
-    )  # a hand-over tears a gap too
+    )  # the gap also contains waiting and KV transfer
     prefill_s, decode_s = done.first_token_s - done.admitted_s, after_s - preempted_s
     shared_s = np.nan_to_num(done.bus_s) + np.nan_to_num(
         done.link_s
-    )  # of the prompt and of the answer together: taken off the longer part, the answer
+    )  # known for prefill and decode together: subtracted from decode first, the longer part
     of_decode_s = np.clip(shared_s, 0.0, np.maximum(decode_s, 0.0))
     of_prefill_s = np.clip(shared_s - of_decode_s, 0.0, np.maximum(prefill_s, 0.0))
     return {
         "queue": done.queue_s,
         "prefill": prefill_s - of_prefill_s,
-        "hand-over": wait_s,
+        "wait for decode": wait_s,
         "KV transfer": transfer_s,
         "preempted": preempted_s,
         "contention": of_prefill_s + of_decode_s,

@@ -1,4 +1,4 @@
-"""Selection: what a metric is computed of, a whole run or a part of it."""
+"""Selection: the whole run, or the part of a run, for which a metric is computed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Found = TypeVar("Found")
 class Selection:
     """A whole run, one of its pools, or one of its classes of traffic.
 
-    It keeps what several metrics share: `once` computes a thing when it is first asked for.
+    Values that several metrics share are cached: `once` computes a value on first use.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Selection:
         self._kept: dict[Callable[[Selection], Any], Any] = {}
 
     def once(self, compute: Callable[[Selection], Found]) -> Found:
-        """Return `compute(self)`, computed the first time only."""
+        """Return `compute(self)`, computed on the first call only."""
         if compute not in self._kept:
             self._kept[compute] = compute(self)
         found: Found = self._kept[compute]
@@ -46,7 +46,7 @@ class Selection:
 
     @cached_property
     def machines(self) -> Selection:
-        """Selection with the replicas of this one: the whole run where one pool has them all."""
+        """Selection with the same replicas: the whole run if one pool has all replicas."""
         is_part = self.pool is not None and len(self.run.scenario.cluster.pools) > 1
         return self if is_part else self.whole
 
@@ -68,7 +68,7 @@ class Selection:
 
     @cached_property
     def deployments(self) -> list[Deployment]:
-        """Deployments that are selected."""
+        """Deployments of the selected pools."""
         return [
             deployment
             for deployment in self.run.fleet.deployments
@@ -76,7 +76,7 @@ class Selection:
         ]
 
     def is_of_replicas(self, numbers: Array) -> Array:
-        """Return which of these numbers of replicas are of a selected pool."""
+        """Return whether each of these replicas, given by number, is of a selected pool."""
         if self.pool is None:
             return np.ones(len(numbers), dtype=bool)
         return np.isin(numbers, self.run.fleet.numbers(self.pool))

@@ -1,4 +1,4 @@
-"""Latencies at the percentiles of the SLO, beside those that every summary has."""
+"""Latencies at the percentiles of the SLO that no metric of the table has."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cluster_sim.results.metrics.verdict_text import percentile_text
 def slo_percentiles(selection: Selection) -> dict[str, float]:
     """Return the fields of latencies [ms] at percentiles of the SLO that no metric has.
 
-    They are of finished requests, as the metrics are.
+    They are computed from finished requests, like the metrics.
     """
     found = verdict(selection)
     if found is None:
@@ -32,7 +32,7 @@ def slo_percentiles(selection: Selection) -> dict[str, float]:
 
 
 def percentile_key(latency: str, percentile: float) -> str:
-    """Return the field of summary.json that has a percentile of a latency.
+    """Return the field of summary.json that holds a percentile of a latency.
 
     >>> percentile_key("ttft", 50.0), percentile_key("ttft", 99.9)
     ('median_ttft_ms', 'p99.9_ttft_ms')
@@ -41,6 +41,6 @@ def percentile_key(latency: str, percentile: float) -> str:
 
 
 def percentiles_of(summary: Mapping[str, Any]) -> list[float]:
-    """Return the percentiles that a summary is judged at, ascending; none without an SLO."""
+    """Return the percentiles at which a summary is judged, ascending; empty without an SLO."""
     percentile = summary.get("slo_percentile", {})
     return sorted(set(percentile.values() if isinstance(percentile, Mapping) else [percentile]))

@@ -1,4 +1,4 @@
-"""Money spent on a run, warm-up and drain included, as its energy is."""
+"""Money spent on a run, warm-up and drain included."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Answered(NamedTuple):
 
 
 class _Busy(NamedTuple):
-    """Time in which the replicas of a pool run steps."""
+    """Time in which the replicas of a pool run engine steps."""
 
     prefill_s: float
-    """Part of it that goes to prefill; a step that also decodes is split by its tokens."""
+    """Part of the busy time spent on prefill [s]; a step that also decodes is split by tokens."""
     all_s: float
 
 
 class Spending(NamedTuple):
-    """Dollars per hour: the present prices, and the ends of their interval."""
+    """Cost per hour [USD/h], at the prices as written and at the ends of their interval."""
 
     parts: Parts
     usd_per_hour: float
@@ -40,14 +40,14 @@ class Spending(NamedTuple):
 
     @property
     def usd(self) -> float:
-        """Dollars over the whole run."""
+        """Cost of the whole run [USD]."""
         return self.hours * self.usd_per_hour
 
 
 def _parts_by_pool(whole: Selection) -> dict[str, Parts] | None:
-    """Return dollars per hour of each pool by its name; None where one has no prices.
+    """Return the cost per hour of each pool [USD/h], by name; None if a pool has no prices.
 
-    A pool whose devices do not say what they draw counts as drawing its rated power.
+    A pool whose devices have no power model is charged for its rated power.
     """
     parts = {
         name: usd_per_hour(
@@ -65,7 +65,7 @@ def _hours(selection: Selection) -> float:
 
 
 def spending_of(selection: Selection) -> Spending | None:
-    """Return what the selected pools cost per hour, or None where a pool has no prices."""
+    """Return the cost of the selected pools per hour, or None if a pool has no prices."""
     if (priced := selection.whole.once(_parts_by_pool)) is None:
         return None
     selected = [priced[deployment.name] for deployment in selection.deployments]
@@ -91,7 +91,7 @@ def answered_of(selection: Selection) -> Answered:
 
 
 def _busy(whole: Selection) -> dict[str, _Busy]:
-    """Return the busy time of each pool, by its name."""
+    """Return the busy time of each pool, by name."""
     table = whole.run.stretches
     replica, began_s, ended_s, prompts, growth = (
         table[name].to_numpy()
@@ -107,10 +107,11 @@ def _busy(whole: Selection) -> dict[str, _Busy]:
 
 
 def input_usd_of(whole: Selection) -> float | None:
-    """Return the dollars of the run that go to input tokens.
+    """Return the part of the run's cost that is attributed to input tokens [USD].
 
-    The cost of a pool is shared between input and output tokens as its busy time is between
-    prefill and decode, idle time and all. Of a pool that was never busy it goes by the others'.
+    The cost of a pool, idle time included, is split between input and output tokens in proportion
+    to its busy time in prefill and decode. A pool that was never busy uses the split of the other
+    pools.
     """
     priced, answered = whole.once(_parts_by_pool), whole.once(answered_of)
     busy = whole.once(_busy)

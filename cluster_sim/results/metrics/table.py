@@ -1,7 +1,7 @@
 """The table of metrics: every field of summary.json, in its order.
 
 A metric is added as one entry of a family's file. summary.json, the table of `cluster-sim run`,
-labels of figures, cells of the report and samples of a fleet follow from it.
+labels of figures, cells of the report and samples of a fleet are derived from it.
 """
 
 from __future__ import annotations
@@ -51,6 +51,6 @@ BY_SCOPE: Mapping[Scope, tuple[Metric, ...]] = MappingProxyType(
 
 
 def run_rows() -> list[tuple[Metric, Row]]:
-    """Return the metrics that the table of `cluster-sim run` shows, with their rows in order."""
+    """Return the metrics that the table of `cluster-sim run` shows, with their rows, in order."""
     rows = [(metric, metric.row) for metric in METRICS.values() if metric.row is not None]
     return sorted(rows, key=lambda pair: pair[1].place)

@@ -1,4 +1,4 @@
-"""A run over simulated time, in equal bins."""
+"""Course of a run over simulated time, in equal bins."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def kv_growth(stretches: pa.Table) -> Array:
-    """Return the tokens that each stretch adds to the KV cache.
+    """Return the number of tokens that each stretch adds to the KV cache.
 
-    Those of requests that finish with it are included.
+    Tokens of requests that finish at the end of the stretch are included.
     """
     growth: Array = (
         stretches["growth"].to_numpy() + stretches["prompt_tokens"].to_numpy()
@@ -27,33 +27,34 @@ def kv_growth(stretches: pa.Table) -> Array:
 
 @dataclass(frozen=True)
 class Timeline:
-    """A run over simulated time; all arrays have one value per bin, warm-up included."""
+    """Course of a run over simulated time; arrays have one value per bin, warm-up included."""
 
     bin_s: float
     """Width of a bin [s]."""
     time_s: Array
     """Centres of the bins [s]."""
     arrival_per_s: Array
-    """Rate of arrivals in the bin, rejected ones included [1/s]."""
+    """Rate of arriving requests in the bin, rejected requests included [1/s]."""
     waiting: Array
-    """Requests that had arrived and no step had worked on yet: the exact mean over the bin.
-    Rejected ones never wait."""
+    """Number of requests that have arrived and are not yet in an engine step: the exact mean over
+    the bin. Rejected requests never wait."""
     running: Array
-    """Requests admitted and not finished, preempted ones included: the exact mean over the bin."""
+    """Number of requests admitted and not finished, preempted requests included: the exact mean
+    over the bin."""
     kv_fraction: Array
-    """Tokens in the KV cache over its capacity: the mean over the bin, and over all replicas."""
+    """KV cache usage, from 0 to 1: the mean over the bin and over all replicas."""
     kv_fraction_max: Array
-    """Tokens in the KV cache over its capacity, of the replica that is fullest in the bin."""
+    """KV cache usage of the fullest replica in the bin, from 0 to 1."""
     kv_fractions: Array
-    """Tokens in the KV cache over its capacity, of each replica (replicas, bins)."""
+    """KV cache usage of each replica, from 0 to 1, of shape (replicas, bins)."""
     compute_utilisation: Array
-    """FLOP done in the bin over what the devices of all replicas could have done at their peak."""
+    """FLOP in the bin over the maximum at the peak rate of all replicas' devices, from 0 to 1."""
     bandwidth_utilisation: Array
-    """Bytes moved in the bin over what the memories of the same devices could have moved."""
+    """Bytes moved in the bin over the maximum at the memory bandwidth of all replicas' devices."""
 
 
 class _StretchColumns(NamedTuple):
-    """Columns of stretches that follow each other on one replica, or in order of replicas."""
+    """Columns of the stretches of one replica in order of time, or of all replicas in order."""
 
     replica: Array
     began_s: Array
@@ -70,16 +71,16 @@ class _StretchColumns(NamedTuple):
 
 
 class _Work(NamedTuple):
-    """What one replica did in each bin."""
+    """Work of one replica in each bin."""
 
     flop: Array
     bytes: Array
     kv_token_seconds: Array
-    """Tokens in the KV cache, summed over time [token s]."""
+    """Integral over time of the tokens in the KV cache [token s]."""
 
 
 class _Machines(NamedTuple):
-    """What all replicas did in each bin, as shares of what they could."""
+    """Work of all replicas in each bin, as shares of their maximum."""
 
     kv_fractions: Array
     compute_utilisation: Array
@@ -87,13 +88,15 @@ class _Machines(NamedTuple):
 
 
 def timeline(run: RunData, points: int = 300) -> Timeline:
-    """Return a run over equal bins, from time 0 until the last thing that happened.
+    """Return the course of a run in equal bins, from time 0 until the last event.
 
-    A stretch's work is spread evenly over its time, so sums over the bins are the sums of the
-    table. A run in which no time passes gets bins of one second in all.
+    The work of a stretch is spread evenly over its time, so sums over the bins equal the sums of
+    the table. For a run in which no time passes, the bins cover one second in total.
 
     Parameters
     ----------
+    run
+        Tables of a run.
     points
         Number of bins.
     """
@@ -118,7 +121,7 @@ def timeline(run: RunData, points: int = 300) -> Timeline:
         bin_s=bin_s,
         time_s=0.5 * (edges_s[1:] + edges_s[:-1]),
         arrival_per_s=np.histogram(arrival_s, edges_s)[0] / bin_s,
-        # a difference of equal sums may be a rounding below zero
+        # rounding may make a difference of equal sums slightly negative
         waiting=np.maximum(arrived - admitted, 0.0),
         running=np.maximum(admitted - left, 0.0),
         kv_fraction=np.mean(machines.kv_fractions, axis=0),
@@ -130,7 +133,7 @@ def timeline(run: RunData, points: int = 300) -> Timeline:
 
 
 def _machines(run: RunData, edges_s: Array) -> _Machines:
-    """Return what all replicas did between the edges."""
+    """Return the work of all replicas between the edges."""
     points = len(edges_s) - 1
     bin_s = float(edges_s[-1]) / points
     flop, moved = np.zeros(points), np.zeros(points)
@@ -152,7 +155,7 @@ def _machines(run: RunData, edges_s: Array) -> _Machines:
 
 
 def _in_order(table: pa.Table) -> _StretchColumns:
-    """Return the stretches in order of replicas, and of time on each."""
+    """Return the stretches in order of replicas, and in order of time within a replica."""
     order = np.argsort(table["replica"].to_numpy(), kind="stable")
     columns = (
         table["replica"].to_numpy(),
@@ -167,7 +170,7 @@ def _in_order(table: pa.Table) -> _StretchColumns:
 
 
 def _over_bins(stretches: _StretchColumns, edges_s: Array) -> _Work:
-    """Return what the stretches of one replica did between the edges."""
+    """Return the work of the stretches of one replica between the edges."""
     if not len(stretches.began_s):
         nothing = np.zeros(len(edges_s) - 1)
         return _Work(nothing, nothing, nothing)
@@ -185,12 +188,11 @@ def _over_bins(stretches: _StretchColumns, edges_s: Array) -> _Work:
 
 
 def _mean_so_far(times_s: Array, edges_s: Array) -> Array:
-    """Return how many of `times_s` have passed, as the exact mean over each bin."""
+    """Return the number of `times_s` that have passed, as the exact mean over each bin."""
     bins, bin_s = len(edges_s) - 1, edges_s[-1] / (len(edges_s) - 1)
     place = np.clip(np.searchsorted(edges_s, times_s, side="right") - 1, 0, bins - 1)
     inside = np.bincount(place, minlength=bins)
-    # those of earlier bins count whole; those of this one for the part of it that is left when they
-    # come
+    # times in earlier bins count fully, times in this bin for the part of the bin after them
     mean: Array = (
         np.cumsum(inside)
         - inside
@@ -200,11 +202,11 @@ def _mean_so_far(times_s: Array, edges_s: Array) -> Array:
 
 
 def _rows_at(edges_s: Array, began_s: Array, ended_s: Array) -> tuple[Array, Array]:
-    """Return the stretch that each edge falls in, or the last before it, and its share by then.
+    """Return the stretch at or before each edge, and the share of its time that has passed.
 
     The stretches are those of one replica.
     """
-    # one ends where the next begins, up to a rounding
+    # a stretch ends when the next begins, up to rounding
     knots_s = np.maximum.accumulate(np.stack([began_s, ended_s], axis=1).ravel())
     place = np.interp(edges_s, knots_s, np.arange(len(knots_s)))
     row = place.astype(np.int64) // 2
@@ -212,9 +214,9 @@ def _rows_at(edges_s: Array, began_s: Array, ended_s: Array) -> tuple[Array, Arr
 
 
 def _so_far(amount: Array, growth: Array, row: Array, share: Array) -> Array:
-    """Return what has been summed at the edges.
+    """Return the sum of all stretches up to each edge.
 
-    A stretch adds amount + growth in all: the amount evenly, the growth as the square of time.
+    A stretch adds amount + growth in total: the amount linearly in time, the growth quadratically.
     """
     before = np.cumsum(amount + growth) - (amount + growth)
     so_far: Array = before[row] + amount[row] * share + growth[row] * share**2

@@ -1,7 +1,7 @@
 """Verdict: whether requests meet the objectives of the SLO, each at its percentile.
 
-Every command judges by this module. A latency has a value at the percentile of all requests that
-count; one that was rejected, failed or did not finish is infinitely late.
+Every command judges by this module. The percentile of a latency is taken over all requests that
+count. The latency of a request that was rejected, failed or did not finish counts as infinite.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cluster_sim.scenario.scenario import Scenario
 
 DEFAULT_PERCENTILE = 99.0
-"""Percentile of objectives for which the file writes none."""
+"""Percentile of objectives for which the file gives no percentile."""
 
 _COLUMNS = ["status", "arrival_s", "first_token_s", "finish_s", "output_tokens"]
 
@@ -30,32 +30,32 @@ class Objective:
     """A limit on one latency of the requests of one class, at a percentile."""
 
     class_: str
-    """Name of the class of traffic; empty where there are no classes."""
+    """Name of the class of traffic; empty if the workload has no classes."""
     latency: str
     """Latency that is limited: ttft, tpot or e2el."""
     limit_s: float
-    """Greatest value that meets it [s]."""
+    """Maximum value that meets the objective [s]."""
     percentile: float
     """Percentile of requests at which the value is taken."""
     is_percentile_written: bool = True
-    """Whether the file writes the percentile; else it is a default."""
+    """Whether the file gives the percentile; otherwise it is the default."""
 
     @property
     def name(self) -> str:
-        """Name that tells it from the others: tpot, or CLASS.tpot where there are classes."""
+        """Unique name of the objective: tpot, or CLASS.tpot if the workload has classes."""
         return f"{self.class_}.{self.latency}" if self.class_ else self.latency
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """An objective, and how requests do by it."""
+    """An objective with the value that requests reach."""
 
     objective: Objective
     value_s: float
-    """Value of the latency at the percentile [s]; infinite where an unfinished request has a part
-    in it, and where no request has the latency."""
+    """Value of the latency at the percentile [s]; infinite if an unfinished request contributes to
+    it, or if no request has the latency."""
     unfinished: float | None
-    """Share of its requests that did not finish; None where no request has the latency."""
+    """Share of the requests that did not finish; None if no request has the latency."""
 
     @property
     def is_met(self) -> bool:
@@ -64,13 +64,13 @@ class Outcome:
 
     @property
     def margin(self) -> float:
-        """Share of the limit that is left; negative beyond it."""
+        """Limit minus value, as a share of the limit; negative if the objective is missed."""
         margin = 1.0 - self.value_s / self.objective.limit_s
-        # division may round a value next above the limit to a margin of 0
+        # division may round the margin of a value slightly above the limit to 0
         return margin if self.is_met else min(margin, -(2.0**-53))
 
     def as_missed(self) -> dict[str, Any]:
-        """Return it as an entry of `slo_missed`, of which JSON can write every value."""
+        """Return the outcome as an entry of `slo_missed`, whose values JSON can write."""
         entry = {
             "metric": self.objective.latency,
             "limit_ms": 1e3 * self.objective.limit_s,
@@ -86,19 +86,19 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Outcomes of the objectives of a run, of one class of it, or of several runs together."""
+    """Outcomes of the objectives of a run, of one class of traffic, or of several runs pooled."""
 
     outcomes: tuple[Outcome, ...]
-    """Outcomes by class and latency; one at least."""
+    """Outcomes in order of class and latency; at least one."""
 
     @property
     def is_met(self) -> bool:
-        """Whether every objective is met, each by the requests of its class."""
+        """Whether the requests of each class meet every objective of the class."""
         return all(outcome.is_met for outcome in self.outcomes)
 
     @property
     def missed(self) -> list[dict[str, Any]]:
-        """Objectives that are missed, as summary.json has them."""
+        """Objectives that are missed, in the form of `slo_missed` in summary.json."""
         return [
             {"class": outcome.objective.class_} | outcome.as_missed()
             if outcome.objective.class_
@@ -109,16 +109,16 @@ class Verdict:
 
     @property
     def percentile(self) -> float | Mapping[str, float]:
-        """Percentile of all objectives; percentiles by class where they differ."""
+        """Percentile of all objectives; percentiles by class if classes differ."""
         return shared_percentile([outcome.objective for outcome in self.outcomes])
 
     @property
     def percentiles(self) -> list[float]:
-        """Percentiles of all objectives, ascending, each once."""
+        """Distinct percentiles of all objectives, ascending."""
         return sorted({outcome.objective.percentile for outcome in self.outcomes})
 
     def of_class(self, name: str) -> Verdict | None:
-        """Return the verdict on one class; None where it has no objectives."""
+        """Return the verdict on one class of traffic; None if the class has no objectives."""
         mine = tuple(outcome for outcome in self.outcomes if outcome.objective.class_ == name)
         return Verdict(mine) if mine else None
 
@@ -126,14 +126,16 @@ class Verdict:
 def objectives(
     scenario: Scenario, percentile: float | None = None, default: float = DEFAULT_PERCENTILE
 ) -> tuple[Objective, ...]:
-    """Return the objectives of all classes of a scenario; none where it has no SLO.
+    """Return the objectives of all classes of a scenario; empty if it has no SLO.
 
     Parameters
     ----------
+    scenario
+        Scenario with its SLOs.
     percentile
-        Percentile in place of those that the SLO writes.
+        Percentile that replaces those of the SLO. Default: those of the SLO.
     default
-        Percentile where neither is written.
+        Percentile of objectives for which the SLO gives none either.
     """
     return tuple(_objectives(scenario, percentile, default))
 
@@ -150,21 +152,21 @@ def _objectives(
 
 
 def judged(runs: Sequence[RunData], wanted: Sequence[Objective]) -> Verdict:
-    """Return the verdict on the requests of all runs together that count.
+    """Return the verdict on the pooled requests of all runs; only requests that count are used.
 
     Parameters
     ----------
     runs
-        Runs of scenarios that differ in their seed alone.
+        Runs of scenarios that differ only in their seed.
     wanted
-        Objectives; one at least.
+        Objectives to judge; at least one.
     """
     latencies = [_Latencies.of(run) for run in runs]
     return Verdict(tuple(_outcome(latencies, objective) for objective in wanted))
 
 
 def shared_percentile(wanted: Sequence[Objective]) -> float | Mapping[str, float]:
-    """Return the percentile that all objectives share, or percentiles by class."""
+    """Return the percentile that all objectives share, or percentiles by class if they differ."""
     by_class = {objective.class_: objective.percentile for objective in wanted}
     first, *others = set(by_class.values())
     return by_class if others else first
@@ -178,18 +180,18 @@ def _outcome(latencies: Sequence[_Latencies], objective: Objective) -> Outcome:
 
 @dataclass(frozen=True)
 class _Latencies:
-    """Latencies of the requests of one run that count."""
+    """Latencies of the requests of a run that count."""
 
     class_: Array | None
-    """Names of their classes; None where there are no classes."""
+    """Class of traffic of each request; None if the workload has no classes."""
     has_tpot: Array
-    """Whether each has a time per output token: those of one token have none."""
+    """Whether each request has a time per output token; answers of one token have none."""
     values_s: Mapping[str, Array]
-    """Latencies by name [s]; infinite where a request did not finish."""
+    """Latencies by name [s]; infinite if a request did not finish."""
 
     @classmethod
     def of(cls, run: RunData) -> _Latencies:
-        """Return those of a run."""
+        """Return the latencies of a run."""
         of_class = ["class"] if run.scenario.workload.classes else []
         table = run.requests.select([*_COLUMNS, *of_class]).filter(run.requests["counted"])
         arrival_s, first_s, finish_s, tokens = (
@@ -209,7 +211,7 @@ class _Latencies:
         )
 
     def of_objective(self, objective: Objective) -> Array:
-        """Return the latency that is limited, of the requests that the objective is for [s]."""
+        """Return the limited latency of the requests to which the objective applies [s]."""
         values_s = self.values_s[objective.latency]
         is_mine = self.has_tpot | (objective.latency != "tpot")
         if objective.class_:
@@ -219,11 +221,20 @@ class _Latencies:
 
 
 def at_percentile(values: Array, percentile: float) -> float:
-    """Return a linear percentile of values of which some may be infinite.
+    """Return a percentile of values, some of which may be infinite.
 
-    It is that of numpy, and infinite as soon as an infinite value has a part in it, and where there
-    is no value.
+    Percentiles are linear, as in numpy. The result is infinite if an infinite value contributes to
+    it, or if there are no values.
 
+    Parameters
+    ----------
+    values
+        Values in any order.
+    percentile
+        Percentile, from 0 to 100.
+
+    Examples
+    --------
     >>> at_percentile(np.array([1.0, 2.0, np.inf]), 50.0), at_percentile(np.array([1.0, np.inf]), 1.0)
     (2.0, inf)
     """

@@ -10,7 +10,7 @@ _TITLES = {"ttft": "TTFT", "tpot": "TPOT", "e2el": "E2E"}
 
 
 def slo_line(summary: Mapping[str, Any]) -> str:
-    """Return the verdict of a summary that has one, with what is missed.
+    """Return the verdict of a summary with an SLO in one line, with the objectives missed.
 
     >>> slo_line({"slo_percentile": 95.0, "slo_met": True, "slo_missed": []})
     'SLO at p95: met'
@@ -24,7 +24,7 @@ def slo_line(summary: Mapping[str, Any]) -> str:
 
 
 def slo_title(summary: Mapping[str, Any]) -> str:
-    """Return what the verdict of a summary is about, with its percentile.
+    """Return the title of the verdict of a summary, with its percentile.
 
     >>> slo_title({"slo_percentile": {"chat": 95.0, "batch": 99.9}})
     'SLO at p95 of chat, p99.9 of batch'
@@ -37,7 +37,7 @@ def slo_title(summary: Mapping[str, Any]) -> str:
 
 
 def percentile_text(percentile: float) -> str:
-    """Return a percentile as labels and fields have it.
+    """Return a percentile as it is written in labels and names of fields.
 
     >>> percentile_text(95.0), percentile_text(99.99999)
     ('p95', 'p99.99999')
@@ -51,7 +51,7 @@ def met_text(*, is_met: bool) -> str:
 
 
 def missed_text(missed: Iterable[Mapping[str, Any]]) -> str:
-    """Return the entries of `slo_missed` in words; nothing where there is none.
+    """Return the entries of `slo_missed` in words; an empty text if there are none.
 
     >>> ttft = {"metric": "ttft", "limit_ms": 500.0, "value_ms": None}
     >>> missed_text([{"class": "chat"} | ttft | {"infinite_because": "6% of requests did not finish"}])
@@ -70,7 +70,7 @@ def _entry_text(entry: Mapping[str, Any]) -> str:
 
 
 def _above(value: float, limit: float) -> str:
-    """Return a value above a limit with three figures, or as many as show that it is above.
+    """Return a value with three figures, or with as many as show that it exceeds the limit.
 
     >>> _above(61.23, 25.0), _above(25.0004, 25.0), _above(10801.7, 500.0)
     ('61.2', '25.0004', '10,802')

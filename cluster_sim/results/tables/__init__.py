@@ -1,1 +1,1 @@
-"""Rows of a run that has ended -> the tables of its results, one file for each table."""
+"""Construction of the tables of a run from its recorded rows, one file per table."""

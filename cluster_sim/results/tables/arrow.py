@@ -9,7 +9,7 @@ from cluster_sim.typing import Array
 
 
 def column(values: Array, missing: Array | None = None) -> pa.Array:
-    """Return numbers or truths as an Arrow array, with nulls where `missing`.
+    """Return numbers or booleans as an Arrow array, with nulls where `missing` is true.
 
     NOTE: the array is made from bytes, since Arrow's own conversion imports numpy.ma, which takes
     half the time of a short run's tables.

@@ -14,13 +14,13 @@ from cluster_sim.results.columns import DEVICES, names
 from cluster_sim.results.tables.ended import Ended
 
 _SOME = ("energy_j", "mean_power_w")
-"""Columns that some devices have nothing for."""
+"""Columns that are null for some devices."""
 _FROM_TEMPERATURES = 4
-"""Number of columns, the last ones, that come from the table of temperatures."""
+"""Number of columns at the end that are filled from the table of temperatures."""
 
 
 class _Share(NamedTuple):
-    """What one device of a replica did over the run."""
+    """Work and energy of one device of a replica over the run."""
 
     busy_s: float
     flop: float
@@ -34,7 +34,7 @@ class _Share(NamedTuple):
 def devices_table(run: Ended) -> pa.Table:
     """Return one row per device that holds a replica, see columns.DEVICES.
 
-    Its last columns, which tell of temperatures, are left to thermal.with_extremes.
+    `thermal.with_extremes` adds the last columns, which hold temperatures.
     """
     totals = _totals(run.stretches)
     rows = [
@@ -53,7 +53,7 @@ def devices_table(run: Ended) -> pa.Table:
 
 
 def _totals(stretches: pa.Table) -> dict[str, Any]:
-    """Return sums over the stretches of each replica, by number."""
+    """Return sums over the stretches of each replica, as arrays indexed by number of replica."""
     replica = stretches["replica"].to_numpy()
     return {
         name: np.bincount(replica, weights=values)
@@ -67,14 +67,14 @@ def _totals(stretches: pa.Table) -> dict[str, Any]:
 
 
 def _of_replica(totals: Mapping[str, Any], number: int) -> dict[str, float]:
-    """Return the sums of one replica; those without a stretch are missing at the end of totals."""
+    """Return the sums of one replica; arrays end at the last replica that has a stretch."""
     return {
         name: float(total[number]) if number < len(total) else 0.0 for name, total in totals.items()
     }
 
 
 def _share(run: Ended, replica: ReplicaSpec, total: Mapping[str, float]) -> _Share:
-    """Return the even share of each device in what its replica did."""
+    """Return the share of one device in the work of its replica, split evenly."""
     simulated_s, deployment = run.simulated_s, replica.deployment
     device, each = deployment.device, deployment.devices_per_replica
     _, peak = device.peak.of(deployment.computed_in)
@@ -97,6 +97,6 @@ def _share(run: Ended, replica: ReplicaSpec, total: Mapping[str, float]) -> _Sha
 
 
 def _idle_j(power: Power, busy_s: float, simulated_s: float, down_s: float | None) -> float:
-    """Return what a device draws while its replica runs nothing, and after it is lost [J]."""
+    """Return the energy of a device while its replica is idle, and after its loss [J]."""
     gone_s = max(simulated_s - (simulated_s if down_s is None else down_s), 0.0)
     return power.loaded_idle_w * (simulated_s - busy_s - gone_s) + power.idle_w * gone_s

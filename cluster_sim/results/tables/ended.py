@@ -1,4 +1,4 @@
-"""What tables of devices and temperatures are computed from, when a run has ended."""
+"""Input of the tables of devices and temperatures, when a run has ended."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ class Ended(NamedTuple):
     fleet: Fleet
     stretches: pa.Table
     down_s: Mapping[int, float]
-    """Time at which each replica that heat shut down was lost, by number [s]."""
+    """Time of each shutdown by heat, by number of the replica [s]."""
     simulated_s: float

@@ -13,7 +13,7 @@ from cluster_sim.results.recorder import Recorder
 from cluster_sim.topology import Edge, Route, Topology
 
 _BytesOver = dict[str, dict[Edge, float]]
-"""Bytes of transfers that crossed each edge, by kind of transfer."""
+"""Bytes of transfers over each edge, by kind of transfer."""
 
 
 def links_table(
@@ -25,7 +25,18 @@ def links_table(
 ) -> pa.Table:
     """Return one row per link, see columns.LINKS.
 
-    paths: path from the front door to each replica, by number.
+    Parameters
+    ----------
+    topology
+        Graph of the cluster's links.
+    paths
+        Path from the front door to each replica, by number.
+    requests
+        Table of requests of the run.
+    recorder
+        Recorded transfers of the run.
+    simulated_s
+        Length of the run [s].
     """
     crossed = _crossed(paths, requests)
     over = _over_links(recorder)
@@ -68,8 +79,8 @@ def links_table(
 
 
 def _crossed(paths: Sequence[Route], requests: pa.Table) -> dict[frozenset[str], int]:
-    """Return how many requests crossed each link on their way from the front door, by its ends."""
-    # null, for a request that was not handed over or was rejected, is NaN here
+    """Return the number of requests that cross each link on their way in, by ends of the link."""
+    # NaN here means null: the request had no separate prefill replica, or was rejected
     entry = requests["prefill_replica"].to_numpy().astype(float)
     replica = np.where(np.isnan(entry), requests["replica"].to_numpy().astype(float), entry)
     served = np.bincount(replica[~np.isnan(replica)].astype(int), minlength=len(paths))
@@ -81,7 +92,7 @@ def _crossed(paths: Sequence[Route], requests: pa.Table) -> dict[frozenset[str],
 
 
 def _over_links(recorder: Recorder) -> _BytesOver:
-    """Return the bytes of transfers that crossed each edge, by kind of transfer."""
+    """Return the bytes of transfers over each edge, by kind of transfer."""
     over: _BytesOver = {"kv": {}}
     for (kind, paths), moved in recorder.bytes_over.items():
         mine = over.setdefault(kind, {})
@@ -91,9 +102,9 @@ def _over_links(recorder: Recorder) -> _BytesOver:
 
 
 def _stands_for(recorder: Recorder, topology: Topology) -> dict[Edge, Hashable]:
-    """Return, by edge, the resource whose saturation is known in place of its own.
+    """Return the resource whose saturation represents each edge.
 
-    Edges of a group of devices are alike for all that the group sends or receives.
+    All edges of a group of devices carry the same share of the group's traffic.
     """
     resources: dict[Edge, Hashable] = {}
     seen: set[Hashable] = set()

@@ -52,14 +52,14 @@ def _recorded(scenario: Scenario, recorder: Recorder, latencies_s: Array) -> pa.
     replica, prefill_replica = (
         request_values(requests, name, np.int32) for name in ("replica", "prefill_replica")
     )
-    # the last of these is for replica -1: a request that has none
+    # the last entry is for replica -1: a request without a replica
     answer_s = np.append(latencies_s, 0.0)
     finish_latency_s = answer_s[replica]
     first_latency_s = answer_s[np.where(prefill_replica < 0, replica, prefill_replica)]
     names = [pool.name for pool in scenario.cluster.pools]
     pool_of = [names.index(spec.deployment.name) for spec in resolve(scenario).replicas]
     first_s = request_values(requests, "first_token_s") + first_latency_s
-    # Tokens of one answer come in order, even where the way from the decode replica is shorter.
+    # Tokens of one answer arrive in order, even if the path from the decode replica is shorter.
     finish_s = np.maximum(request_values(requests, "finish_s") + finish_latency_s, first_s)
     pool = np.array([*pool_of, 0], dtype=np.int8)[replica]
     class_number = request_values(requests, "class_number", np.int16)
@@ -97,7 +97,7 @@ def _recorded(scenario: Scenario, recorder: Recorder, latencies_s: Array) -> pa.
 
 
 def _seconds(times_s: Array) -> pa.Array:
-    """Return a column of times; NaN, for what has not happened, is null."""
+    """Return a column of times; NaN, for an event that has not happened, becomes null."""
     return column(times_s, np.isnan(times_s))
 
 
@@ -105,7 +105,7 @@ _STATUSES = ["rejected", "unfinished", "finished"]
 
 
 def _status(recorder: Recorder) -> Array:
-    """Return the place in _STATUSES of each request."""
+    """Return the index in _STATUSES of each request."""
     unfinished = np.isnan(request_values(recorder.requests, "finish_s"))
     rejected = np.array(
         [request.number in recorder.rejected for request in recorder.requests], dtype=bool
@@ -123,7 +123,7 @@ def _with_reasoning(
 ) -> pa.Table:
     """Return `table` with the reasoning tokens of each request.
 
-    A second column has the time at which the first token after them was back at the front door.
+    A second column has the time at which the first token after reasoning is at the front door.
     """
     share, requests = scenario.workload.reasoning_share, recorder.requests
     assert share is not None

@@ -1,4 +1,4 @@
-"""The table of stretches of like engine steps."""
+"""The table of stretches: runs of consecutive engine steps with the same batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cluster_sim.results.tables.arrow import column
 from cluster_sim.typing import Array, Number
 
 _SOME = ("energy_j", "station_occupancy")
-"""Columns that some devices have nothing for."""
+"""Columns that are null for some devices."""
 _REAL = {
     "began_s", "first_s", "slope_s", "growth", "clock", "memory_share", "link_share", "bus_s",
     "link_s",
@@ -30,7 +30,7 @@ def stretches_table(fleet: Fleet, recorder: Recorder) -> pa.Table:
     rows = np.frombuffer(recorder.stretches, dtype=float).reshape(-1, len(STRETCH_COLUMNS))
     real = _REAL
     if any(deployment.pool.replica.speculation for deployment in fleet.deployments):
-        # sequences grow at rates of their own
+        # each sequence grows at its own rate
         real = _REAL | {"context", "kv_tokens"}
     data: dict[str, Array] = {
         name: rows[:, place].astype(float if name in real else np.int64)
@@ -67,9 +67,9 @@ def stretches_table(fleet: Fleet, recorder: Recorder) -> pa.Table:
 
 
 def _occupancy(deployment: Deployment, rows: Mapping[str, Array]) -> Array:
-    """Return the share of each stretch in which the slowest pipeline stage of its replica works.
+    """Return the share of each stretch in which the slowest pipeline stage of the replica works.
 
-    The rest are bubbles. At a lower clock all stages are slower, as the step is.
+    The rest are pipeline bubbles. A lower clock slows all stages and the step by the same factor.
     """
     times, speculation = deployment.wafer_steps, deployment.pool.replica.speculation
     assert times is not None

@@ -23,7 +23,7 @@ from cluster_sim.typing import Array
 
 _BINS, _FEWEST_BINS, _MOST_ROWS = 600, 60, 200_000
 _REASONS = ("", "sw_thermal_slowdown", "hw_thermal_slowdown", "lost")
-"""Causes of throttling, the later the worse."""
+"""Causes of throttling, in ascending order of severity."""
 _TYPES = {
     "alike": pa.int32(),
     "at_s": pa.float64(),
@@ -34,11 +34,11 @@ _TYPES = {
     "refresh_share": pa.float64(),
     "reason": pa.string(),
 }
-"""Types of the columns of columns.THERMAL after the first."""
+"""Types of the columns of columns.THERMAL, except the first."""
 
 
 class Extremes(NamedTuple):
-    """What the table of devices has of the temperatures of one device."""
+    """Temperatures and throttling of one device for the table of devices."""
 
     max_die_c: float | None
     max_memory_c: float | None
@@ -50,16 +50,16 @@ _UNKNOWN = Extremes(None, None, None, None)
 
 
 class _Clocks(NamedTuple):
-    """Throttling of a group of devices: constant from from_s[i] until from_s[i + 1].
+    """Throttling of a group of devices, constant from from_s[i] until from_s[i + 1].
 
-    The last piece lasts until the end.
+    The last interval lasts until the end of the run.
     """
 
     from_s: Array
     clock: Array
     refresh: Array
     reason: Array
-    """Places in _REASONS."""
+    """Indices in _REASONS."""
 
 
 def thermal_table(
@@ -67,7 +67,7 @@ def thermal_table(
 ) -> tuple[pa.Table, dict[str, Extremes]]:
     """Return the table of temperatures, see columns.THERMAL, and the extremes by name of device.
 
-    Both are empty where nothing is known of temperatures.
+    Both are empty if temperatures are not simulated.
     """
     columns: dict[str, list[Array]] = {name: [] for name in _TYPES}
     names: list[str] = []
@@ -124,7 +124,7 @@ def _table(names: list[str], columns: Mapping[str, list[Array]]) -> pa.Table:
 
 
 def _by_replica(run: Ended) -> dict[int, DrawnPower]:
-    """Return what each device of a replica draws over time, at the mean power of each stretch."""
+    """Return the power of each device of a replica over time, constant within a stretch."""
     stretches = run.stretches
     replica = stretches["replica"].to_numpy()
     order = np.argsort(replica, kind="stable")
@@ -167,7 +167,7 @@ def _course(
 
 
 def _clocks(log: Sequence[ThrottleRow], until_s: float) -> _Clocks:
-    """Return the throttling of a group of devices from what was logged before `until_s`."""
+    """Return the throttling of a group of devices from its log before `until_s`."""
     rows = [
         (0.0, 1.0, 1.0, ""),
         *(
@@ -186,11 +186,11 @@ def _clocks(log: Sequence[ThrottleRow], until_s: float) -> _Clocks:
 
 
 def _binned(course: Temperatures, clocks: _Clocks, edges_s: Array) -> dict[str, Array]:
-    """Return the columns of _TYPES over the bins, `alike` apart."""
+    """Return the columns of _TYPES over the bins, except `alike`."""
     first = np.searchsorted(course.edges_s, edges_s)
     lengths_s = np.diff(course.edges_s)
     energy_j = np.append(0.0, np.cumsum(course.watts * lengths_s))
-    # a clock holds from before the bin, too: the one that is in force when it begins
+    # the clock that is in force when the bin begins counts too
     held = np.searchsorted(clocks.from_s, edges_s[:-1], side="right") - 1
     last = np.searchsorted(clocks.from_s, edges_s[1:], side="left")
 

@@ -1,4 +1,4 @@
-"""Times at which single tokens of finished requests were made."""
+"""Times at which single tokens of finished requests were generated."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from cluster_sim.typing import Array
 
 
 class _DecodeSpan(NamedTuple):
-    """A time in which one replica decodes a request without preemption."""
+    """A span of time in which one replica decodes a request without preemption."""
 
     from_s: float
     from_token: int
-    """Output tokens that had been made when the span began."""
+    """Number of output tokens generated when the span begins."""
     to_s: float
     to_token: int
-    """Output tokens that had been made when the span ended."""
+    """Number of output tokens generated when the span ends."""
     replica: int
 
 
@@ -31,7 +31,7 @@ class _Interruption(NamedTuple):
 
     at_s: float
     tokens: int
-    """Output tokens that had been made; of a preemption alone."""
+    """Number of output tokens generated before a preemption; unused for a resumption."""
     replica: int
     is_resumption: bool
 
@@ -39,10 +39,11 @@ class _Interruption(NamedTuple):
 def token_times_s(
     requests: Sequence[Request], token: Array, stretches: pa.Table, events: Sequence[EventRow]
 ) -> Array:
-    """Return when one token of each request was made [s], before its way back to the front door.
+    """Return the time at which one token of each request was generated [s].
 
-    From its first token, or the first after a preemption, until the next preemption or its end a
-    request gets tokens evenly, step by step: one per step, or with speculation more.
+    The path back to the front door is not included. From its first token, or the first after a
+    preemption, until the next preemption or the end, a request gets tokens evenly: one per step, or
+    more with speculative decoding.
 
     Parameters
     ----------
@@ -75,8 +76,8 @@ def token_times_s(
         )
         mine = np.nonzero((replica == number) & (token > from_token))[0]
         done = np.cumsum(steps)
-        # spans begin and end with stretches; nearest, since the clock and the closed form differ by
-        # a rounding
+        # spans begin and end with stretches; take the nearest, since the clock and the closed form
+        # differ by rounding
         middles_s = 0.5 * (ended_s[1:] + ended_s[:-1])
         start, end = (done[np.searchsorted(middles_s, at_s[mine])] for at_s in (from_s, to_s))
         wanted, made = token[mine] - from_token[mine], to_token[mine] - from_token[mine]
@@ -88,7 +89,7 @@ def token_times_s(
 
 
 def _span_of(request: Request, token: int, interruptions: Sequence[_Interruption]) -> _DecodeSpan:
-    """Return the span in which a token of a request was made."""
+    """Return the span in which a token of a request was generated."""
     from_s, from_token, made = request.first_token_s, 1, 1
     for at_s, tokens, replica, is_resumption in interruptions:
         if at_s < request.first_token_s:

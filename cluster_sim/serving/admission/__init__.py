@@ -1,6 +1,6 @@
-"""Admission policies: which requests are rejected at the front door.
+"""Admission policies, which reject requests at the front door.
 
-A new one is a file here and a name in the union.
+A new policy is a file in this folder and a name in the union.
 """
 
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Every request enters."""
+"""Admission of every request."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Literal
@@ -15,9 +15,9 @@ class AcceptAll(AdmissionPolicy):
     policy: Literal["accept_all"] = "accept_all"
 
     def refusal(self, ttft_s: float | None, tokens: int) -> Refusal:
-        """Return words for what does not happen: the policy rejects nobody."""
+        """Return words for a rejection, which this policy never makes."""
         return Refusal("rejected by the admission policy", "")
 
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate | None:
-        """Return None."""
+        """Return None, since no request is rejected."""
         return None

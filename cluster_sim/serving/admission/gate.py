@@ -1,4 +1,4 @@
-"""An admission policy at work in one run, and what it sees."""
+"""State of an admission policy during one run, and its input."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from cluster_sim.serving.load import Load
 
 
 class Prefill(NamedTuple):
-    """Speed at which a replica prefills that has nothing else to do."""
+    """Prefill speed of an idle replica."""
 
     delay_s: float
     """Time from the front door until the scheduler sees a request [s]."""
     tokens_per_s: float
-    """Rate at which it prefills in full steps [tokens/s]."""
+    """Rate of prefill in full steps [tokens/s]."""
 
 
 class Refusal(NamedTuple):
@@ -28,10 +28,10 @@ class Refusal(NamedTuple):
 
 
 class Gate(NamedTuple):
-    """An admission policy at work, with whatever it remembers during one run."""
+    """Admission policy with its state during one run."""
 
     reason: str
     """Reason that is recorded with each rejection."""
     refuses: Callable[[Request, float, int, Sequence[Load]], bool]
-    """Decides whether a request is rejected, from the request, the time [s], the index of the
-    replica that was picked for it, and the loads of all replicas."""
+    """Function that returns whether a request is rejected, given the request, the time [s], the
+    index of the replica picked for it, and the loads of all replicas."""

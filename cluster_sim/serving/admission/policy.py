@@ -1,4 +1,4 @@
-"""What every admission policy answers."""
+"""Base of the admission policies."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from cluster_sim.serving.admission.gate import Gate, Prefill, Refusal
 
 
 class AdmissionPolicy(Description):
-    """Base of the admission policies: which requests are turned away at the front door."""
+    """Base of the admission policies, which reject requests at the front door."""
 
     refuses_nobody: ClassVar[bool] = False
-    """Whether every request enters, whatever the load."""
+    """Whether the policy admits every request under any load."""
 
     def faults(self, ttft_s: Sequence[float | None]) -> Iterator[str]:
-        """Yield what keeps the policy from deciding.
+        """Yield the missing input without which the policy cannot decide.
 
         Parameters
         ----------
@@ -40,12 +40,12 @@ class AdmissionPolicy(Description):
 
     @abstractmethod
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate | None:
-        """Return the policy at work in one run; None where it refuses nobody.
+        """Return the policy with its state for one run; None if it rejects no request.
 
         Parameters
         ----------
         prefill
-            How soon each replica prefills when it has nothing else to do.
+            Prefill speed of each replica.
         ttft_s
             Objective for the time to first token of each class of requests [s].
         """

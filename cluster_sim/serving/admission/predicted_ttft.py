@@ -1,4 +1,4 @@
-"""Requests that would wait too long are rejected at once."""
+"""Rejection of requests by their predicted time to first token."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -25,7 +25,7 @@ class PredictedTtft(AdmissionPolicy):
     without one is never rejected."""
 
     def faults(self, ttft_s: Sequence[float | None]) -> Iterator[str]:
-        """Yield a fault where neither the policy nor any class of requests has a limit."""
+        """Yield a fault if neither the policy nor any class of requests has a limit."""
         if self.limit_s is None and all(limit_s is None for limit_s in ttft_s):
             yield "'limit' is missing; expected a time such as '2 s', or a ttft in the SLO"
 
@@ -39,7 +39,7 @@ class PredictedTtft(AdmissionPolicy):
         )
 
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
-        """Return the policy at work in one run."""
+        """Return the policy with its state for one run."""
         limits_s = [self.limit_s or limit_s or float("inf") for limit_s in ttft_s]
 
         def too_late(request: Request, now_s: float, picked: int, loads: Sequence[Load]) -> bool:

@@ -31,7 +31,7 @@ class QueueLimit(AdmissionPolicy):
         )
 
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
-        """Return the policy at work in one run."""
+        """Return the policy with its state for one run."""
 
         def full_replica(
             request: Request, now_s: float, picked: int, loads: Sequence[Load]

@@ -1,4 +1,4 @@
-"""A rate limit that lets bursts pass."""
+"""A rate limit that allows bursts."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -41,7 +41,7 @@ class TokenBucket(AdmissionPolicy):
         )
 
     def gate(self, prefill: Sequence[Prefill], ttft_s: Sequence[float | None]) -> Gate:
-        """Return the policy at work in one run."""
+        """Return the policy with its state for one run."""
         by_tokens = self.counts == "tokens"
         level, filled_s = float(self.burst), 0.0
 

@@ -1,1 +1,1 @@
-"""The KV cache of a replica: blocks, what stays findable in them, and memory behind them."""
+"""The KV cache of a replica: blocks, prefix cache, swap space and offload tiers."""

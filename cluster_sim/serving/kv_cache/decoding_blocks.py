@@ -1,15 +1,15 @@
-"""Blocks of sequences that decode, counted without looking at each sequence at each step.
+"""Blocks of decoding sequences, counted without a loop over the sequences.
 
-All decoding sequences grow by one token per step. At step t of the scheduler's clock a sequence
-with `offset` has `offset + t` tokens, so how many blocks all of them take follows from how many
-sequences there are at each phase within a block.
+All decoding sequences grow by one token per step. At step t of the scheduler's clock, a sequence
+with `offset` has `offset + t` tokens. The number of blocks of all sequences follows from the number
+of sequences at each phase within a block.
 """
 
 from __future__ import annotations
 
 
 class DecodingBlocks:
-    """Tokens and blocks of the sequences that decode on one replica, one token per step each."""
+    """Tokens and blocks of the decoding sequences of one replica, with one token per step each."""
 
     __slots__ = (
         "_phases",
@@ -24,22 +24,23 @@ class DecodingBlocks:
 
     def __init__(self, block_tokens: int) -> None:
         self.block_tokens = block_tokens
-        """Number of tokens of a block."""
+        """Number of tokens per block."""
         self.sequences = 0
-        """Number of sequences."""
+        """Number of decoding sequences."""
         self.tokens: float = 0
-        """Number of their tokens in the cache as the next step begins."""
+        """Number of tokens of all sequences in the cache when the next step begins."""
         self.step_tokens = 1
-        """Number of tokens of each sequence that a step works on."""
+        """Number of tokens per sequence that a step processes."""
         self.spare_tokens = 0
-        """Number of tokens for which each sequence takes blocks beyond its own."""
+        """Number of tokens per sequence for which blocks are taken in addition to its own
+        tokens."""
         self.slack_blocks = 1
-        """Number of blocks of each sequence that `most` adds for rounding."""
-        self._phases = [0] * block_tokens  # sequences by offset modulo block
+        """Number of blocks per sequence that `most` adds for rounding."""
+        self._phases = [0] * block_tokens  # number of sequences by offset modulo block
         self._whole = 0  # sum of offset // block
 
     def join(self, offset: int, rate: int) -> None:
-        """Add a sequence with `offset`; its `rate` is a token per step, the only one."""
+        """Add a sequence with `offset`; `rate` is one token per step, the only possible value."""
         block = self.block_tokens
         self._whole += offset // block
         self._phases[offset % block] += 1
@@ -59,7 +60,7 @@ class DecodingBlocks:
         self._phases = [0] * self.block_tokens
 
     def taken(self, clock: int) -> int:
-        """Return the blocks of all sequences at step `clock`: sum of ceil((offset + clock) / block).
+        """Return the number of blocks at step `clock`: sum of ceil((offset + clock) / block).
 
         With offset = block·a + r and clock = block·u + v each term is a + u + ceil((r + v) /
         block), and r + v < 2·block.
@@ -72,25 +73,26 @@ class DecodingBlocks:
         return taken + sum(self._phases[block - shift + 1 :])
 
     def most(self, steps: int) -> float:
-        """Return at least the blocks that `steps` steps need, without counting them."""
+        """Return an upper bound of the blocks that `steps` steps need, without an exact count."""
         sequences = self.sequences
         grown = self.tokens + sequences * self.step_tokens * steps
         return grown // self.block_tokens + sequences * self.slack_blocks
 
 
 class SpeculativeBlocks(DecodingBlocks):
-    """Tokens and blocks of sequences that each grow at a rate of their own.
+    """Tokens and blocks of sequences with speculative decoding, each with its own growth rate.
 
-    With speculative decoding blocks follow from tokens. A sequence takes its tokens, those that a
-    step may add to them, and half a block for the last one, which is in part empty: the mean over
-    sequences. At many sequences that is exact but for some blocks (a twelfth of a block's variance
-    each).
+    The number of blocks is a mean that follows from the number of tokens. A sequence takes blocks
+    for its tokens, for the tokens that a step may add, and half a block for the partly empty last
+    block. With many sequences this is exact except for some blocks (each contributes a variance of
+    one twelfth of a block squared).
     """
 
     __slots__ = ("_places", "_rates", "_spare")
 
     ONE = 1 << 32
-    """One token. Parts of a token are whole numbers of `1 / ONE`, so that sums are exact."""
+    """Fixed-point value of one token. Fractions of a token are multiples of `1 / ONE`, so sums are
+    exact."""
 
     def __init__(self, block_tokens: int, draft_tokens: int) -> None:
         super().__init__(block_tokens)
@@ -102,11 +104,11 @@ class SpeculativeBlocks(DecodingBlocks):
 
     @property
     def growth(self) -> float:
-        """Number of tokens that a step adds to all sequences, in the mean."""
+        """Mean number of tokens that a step adds to all sequences together."""
         return self._rates / self.ONE
 
     def join(self, offset: int, rate: int) -> None:
-        """Add a sequence that has offset + rate·t tokens at step t, in units of 1/ONE."""
+        """Add a sequence with offset + rate·t tokens at step t, in units of 1/ONE."""
         self._places += offset
         self._rates += rate
         self.sequences += 1
@@ -123,10 +125,10 @@ class SpeculativeBlocks(DecodingBlocks):
         self._rates = self._places = 0
 
     def count_tokens(self, clock: int) -> None:
-        """Set `tokens` to those of all sequences at step `clock`, parts of one included."""
+        """Set `tokens` to the tokens of all sequences at step `clock`, fractions included."""
         self.tokens = (self._places + self._rates * clock) / self.ONE
 
     def taken(self, clock: int) -> int:
-        """Return the blocks of all sequences at step `clock`."""
+        """Return the number of blocks of all sequences at step `clock`."""
         stored = self._places + self._rates * clock + self._spare * self.sequences
         return -(-stored // (self.ONE * self.block_tokens))

@@ -1,9 +1,9 @@
-"""GroupedBlocks: pages of sequences that decode, where groups of layers share one pool.
+"""GroupedBlocks: pages of decoding sequences if groups of layers share one pool of pages.
 
-As in DecodingBlocks nothing is counted sequence by sequence. Where the cache grows, and while a
-window fills, sequences are counted by their phase within a block; those with a full window by
-their number. A window that fills and a chunk that ends are events on the step clock: `advance`
-takes note of them, and until the next one every count is exact.
+As in DecodingBlocks, there is no loop over sequences. Sequences whose cache grows, or whose window
+is not full, are counted by their phase within a block; sequences with a full window are counted by
+number. The moments at which a window becomes full or a chunk ends are events on the step clock:
+`advance` handles them, and all counts are exact until the next such event.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _NEVER = 1 << 62
 
 
 class _Turns:
-    """Steps at which sequences fill a window or begin a chunk.
+    """Steps at which sequences fill a window or begin a chunk; such an event is a turn.
 
-    Sequences with the same step and number of turns before it are counted together.
+    Sequences with the same step and the same number of earlier turns are counted together.
     """
 
     __slots__ = ("_counts", "_heap")
@@ -30,7 +30,7 @@ class _Turns:
         self._heap: list[tuple[int, int]] = []
 
     def add(self, step: int, turn: int, sequences: int = 1) -> None:
-        """Let sequences take a turn at `step`."""
+        """Add sequences that take a turn at `step`."""
         key = step, turn
         if key not in self._counts:
             self._counts[key] = 0
@@ -38,18 +38,18 @@ class _Turns:
         self._counts[key] += sequences
 
     def remove(self, step: int, turn: int) -> None:
-        """Take out one of the sequences that take a turn at `step`."""
+        """Remove one of the sequences that take a turn at `step`."""
         self._counts[step, turn] -= 1
 
     def pop_due(self, now: int) -> tuple[int, int, int] | None:
-        """Take out the next turn up to step `now`; return (step, turn, sequences)."""
+        """Remove the next turn up to step `now`; return (step, turn, sequences)."""
         if not self._heap or self._heap[0][0] > now:
             return None
         key = heappop(self._heap)
         return (*key, self._counts.pop(key))
 
     def steps_until_next(self, now: int) -> int:
-        """Return the steps until the next turn that a sequence takes."""
+        """Return the number of steps until the next turn of a sequence."""
         heap, counts = self._heap, self._counts
         while heap and not counts[heap[0]]:
             del counts[heappop(heap)]
@@ -57,15 +57,15 @@ class _Turns:
 
 
 class _WindowBlocks:
-    """Blocks of the windows of one group."""
+    """Blocks of one group of layers with a sliding window."""
 
     __slots__ = ("_filling", "_full", "_last_tokens", "_most", "_turns")
 
     def __init__(self, group: CacheGroup) -> None:
         self._filling = DecodingBlocks(group.block_tokens)
         self._most = group.most_blocks(1)
-        self._last_tokens = (self._most - 1) * group.block_tokens + 1  # with the last block begun
-        self._full = 0  # sequences
+        self._last_tokens = (self._most - 1) * group.block_tokens + 1  # last block begins
+        self._full = 0  # number of sequences with a full window
         self._turns = _Turns()
 
     def join(self, offset: int, now: int) -> None:
@@ -85,7 +85,7 @@ class _WindowBlocks:
             self._turns.remove(self._last_tokens - offset, 0)
 
     def advance(self, now: int) -> None:
-        """Move on to step `now`."""
+        """Advance to step `now`."""
         while (due := self._turns.pop_due(now)) is not None:
             step, _, sequences = due
             for _ in range(sequences):
@@ -93,27 +93,27 @@ class _WindowBlocks:
             self._full += sequences
 
     def steps_until_change(self, now: int) -> int:
-        """Return the steps for which `taken` can be asked ahead."""
+        """Return the number of steps for which `taken` is valid in advance."""
         return self._turns.steps_until_next(now)
 
     def taken(self, clock: int) -> int:
-        """Return the blocks of all sequences at step `clock`."""
+        """Return the number of blocks of all sequences at step `clock`."""
         return self._filling.taken(clock) + self._full * self._most
 
 
 class _ChunkBlocks:
-    """Blocks of the chunks of one group: those of chunks before the present one are free."""
+    """Blocks of one group of layers with chunked attention; earlier chunks take no blocks."""
 
     __slots__ = ("_all", "_chunk_tokens", "_freed", "_turns")
 
     def __init__(self, group: CacheGroup) -> None:
         self._all = DecodingBlocks(group.block_tokens)
         self._chunk_tokens = group.view_tokens
-        self._freed = 0  # blocks
+        self._freed = 0  # number of blocks
         self._turns = _Turns()
 
     def _freed_by(self, chunks: int) -> int:
-        """Return the blocks of so many whole chunks."""
+        """Return the number of blocks of this number of whole chunks."""
         return chunks * self._chunk_tokens // self._all.block_tokens
 
     def join(self, offset: int, now: int) -> None:
@@ -131,7 +131,7 @@ class _ChunkBlocks:
         self._turns.remove((chunks + 1) * self._chunk_tokens - offset, chunks)
 
     def advance(self, now: int) -> None:
-        """Move on to step `now`."""
+        """Advance to step `now`."""
         while (due := self._turns.pop_due(now)) is not None:
             step, chunks, sequences = due
             if sequences:
@@ -139,16 +139,16 @@ class _ChunkBlocks:
                 self._turns.add(step + self._chunk_tokens, chunks + 1, sequences)
 
     def steps_until_change(self, now: int) -> int:
-        """Return the steps for which `taken` can be asked ahead."""
+        """Return the number of steps for which `taken` is valid in advance."""
         return self._turns.steps_until_next(now)
 
     def taken(self, clock: int) -> int:
-        """Return the blocks of all sequences at step `clock`."""
+        """Return the number of blocks of all sequences at step `clock`."""
         return self._all.taken(clock) - self._freed
 
 
 class GroupedBlocks(DecodingBlocks):
-    """Tokens of the sequences that decode on one replica, and the pages of all their groups."""
+    """Tokens of the decoding sequences of one replica, and pages of all groups of layers."""
 
     __slots__ = (
         "_growing",
@@ -163,7 +163,7 @@ class GroupedBlocks(DecodingBlocks):
     def __init__(self, groups: Groups) -> None:
         super().__init__(1)
         self.groups = groups
-        """Groups of layers that share the pages."""
+        """Groups of layers that share the pool of pages."""
         self._now = 0
         self._growing, self._limited = _counters(groups)
         self._state_pages = sum(
@@ -176,10 +176,10 @@ class GroupedBlocks(DecodingBlocks):
                 slack += group.pages
             else:
                 slack += group.pages * group.most_blocks(1)
-        # With these two `most` is spelled as that of one group.
+        # With these two values, `most` has the same form as for one group.
         self.block_tokens = 1.0 / rate if rate else inf  # type: ignore[assignment]
         self.slack_blocks = slack
-        # The same for sequences so short that no window is full.
+        # These hold for sequences so short that no window is full.
         self._short_rate = sum(
             group.pages / group.block_tokens for group in groups if group.view != "state"
         )
@@ -208,23 +208,23 @@ class GroupedBlocks(DecodingBlocks):
         self._growing, self._limited = _counters(self.groups)
 
     def advance(self, now: int) -> None:
-        """Move on to step `now`: windows that are full and chunks that have ended are noted."""
+        """Advance to step `now`; handle windows that are full and chunks that have ended."""
         self._now = now
         for _, limited in self._limited:
             limited.advance(now)
 
     def steps_until_change(self, now: int) -> int:
-        """Return the steps until a window is full or a chunk has ended."""
+        """Return the number of steps until a window is full or a chunk has ended."""
         return min(
             (limited.steps_until_change(now) for _, limited in self._limited), default=_NEVER
         )
 
     def of(self, tokens: int) -> int:
-        """Return the pages of a sequence with `tokens` tokens between two steps."""
+        """Return the number of pages of a sequence with `tokens` tokens between two steps."""
         return pages_held(self.groups, tokens)
 
     def taken(self, clock: int) -> int:
-        """Return the pages of all sequences at step `clock`."""
+        """Return the number of pages of all sequences at step `clock`."""
         taken = self._state_pages * self.sequences
         for pages, blocks in self._growing:
             taken += pages * blocks.taken(clock)
@@ -233,7 +233,7 @@ class GroupedBlocks(DecodingBlocks):
         return taken
 
     def most(self, steps: int) -> float:
-        """Return at least the pages that `steps` steps need, without counting them."""
+        """Return an upper bound of the pages that `steps` steps need, without an exact count."""
         sequences = self.sequences
         grown = self.tokens + sequences * steps
         return min(
@@ -247,7 +247,7 @@ _Limited = list[tuple[int, _WindowBlocks | _ChunkBlocks]]
 
 
 def _counters(groups: Groups) -> tuple[_Growing, _Limited]:
-    """Return counters of blocks with the pages of each block, those that grow apart."""
+    """Return counters of blocks with their pages per block; growing groups are separate."""
     growing: dict[int, int] = {}
     limited: dict[CacheGroup, int] = {}
     for group in groups:

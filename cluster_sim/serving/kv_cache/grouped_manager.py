@@ -1,6 +1,6 @@
-"""GroupedKVCacheManager: the KV cache of a replica whose groups of layers share one pool.
+"""GroupedKVCacheManager: KV cache of a replica whose groups of layers share one pool of pages.
 
-Its blocks are pages: every block of every group takes one or several.
+The manager counts pages: a block of any group takes one or several pages.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cluster_sim.serving.step_clock import StepClock
 
 
 class GroupedKVCacheManager(KVCacheManager):
-    """Pages of one replica: reserved and free ones make up the capacity between any two steps."""
+    """Pages of one replica; between any two steps, reserved plus free pages equal the capacity."""
 
     __slots__ = ("_findable", "_groups", "_pages")
 
@@ -32,26 +32,29 @@ class GroupedKVCacheManager(KVCacheManager):
             self.hits_may_shrink = self._findable.keeps_places
 
     def longest(self, step_tokens: int) -> int:
-        """Return the tokens of the largest sequence that fits alone.
+        """Return the number of tokens of the longest sequence that fits alone.
 
-        step_tokens: most tokens of it that a step prefills.
+        Parameters
+        ----------
+        step_tokens
+            Maximum number of its tokens that a step prefills.
         """
         return longest_sequence(self._groups, self.capacity, step_tokens)
 
     def blocks_for(self, tokens: int) -> int:
-        """Return the pages that `tokens` tokens of one sequence take between two steps."""
+        """Return the number of pages of a sequence of `tokens` tokens between two steps."""
         return pages_held(self._groups, tokens)
 
     def blocks_during(self, tokens: int, step: int) -> int:
-        """Return the pages of a sequence while a step works on the last `step` of its `tokens`."""
+        """Return the number of pages during a step on the last `step` of a sequence's `tokens`."""
         return pages_held(self._groups, tokens, step)
 
     def most_blocks(self, tokens: int, step: int) -> int:
-        """Return the most pages of a sequence that grows to `tokens` in steps of up to `step`."""
+        """Return the peak number of pages of a sequence up to `tokens`, in steps up to `step`."""
         return most_pages(self._groups, tokens, step)
 
     def blocks_behind(self, hit: PrefixHit | None, chunk: int) -> tuple[int, int]:
-        """Return (free pages of a hit, further pages) that `chunk` tokens behind it take."""
+        """Return (free pages of a hit, further pages) that `chunk` tokens after it take."""
         if hit is None or self._findable is None:
             return 0, self.blocks_during(chunk, chunk)
         pages = self._findable.block_pages
@@ -59,30 +62,30 @@ class GroupedKVCacheManager(KVCacheManager):
         return (hit.known - hit.used) * pages, whole - hit.known * pages
 
     def most_behind(self, known: int, missing: int, step: int) -> int:
-        """Return the most pages of `missing` tokens behind `known` blocks of a text."""
+        """Return the maximum number of pages of `missing` tokens after `known` blocks of a text."""
         if self._findable is None:
             return self.most_blocks(missing, step)
         pages = self._findable.block_pages
         return self.most_blocks(known * self.block_tokens + missing, step) - known * pages
 
     def use(self, request: Request, hit: PrefixHit) -> None:
-        """Let a request use the blocks that were found."""
+        """Let a request use the blocks of a prefix hit."""
         assert self._findable is not None
         super().use(request, hit._replace(used=hit.used * self._findable.block_pages))
         self._findable.use_kept(request, hit.found)
 
     def passed(self, request: Request, past: int) -> None:
-        """Take note that a request was prefilled from `past` tokens to where it is now."""
+        """Record that a request was prefilled from `past` tokens up to its present length."""
         if self._findable is not None:
             self._findable.keep_passed(request, past, request.prefilled)
 
     def forget_for_others(self, free: int) -> None:
-        """Forget nothing yet: a request may lack more pages than one, and leave others free."""
+        """Forget nothing yet: a request may need several pages and leave other pages free."""
 
     def forget_before(self, steps: int, chunks: Sequence[tuple[Request, int]]) -> bool:
-        """Forget what was in pages that are free again when the scheduled steps have ended.
+        """Forget the content of pages that become free during the scheduled steps.
 
-        They are those of prompts beyond their windows, and of chunks of the text that end.
+        These are pages of prompts outside their windows, and of chunks of the text that end.
         """
         if not chunks and self._pages.steps_until_change(self._clock.now) > steps:
             return False
@@ -94,10 +97,15 @@ class GroupedKVCacheManager(KVCacheManager):
         return True
 
     def give_back(self, request: Request, tokens: int, blocks: int, *, again: bool) -> None:
-        """Return the pages of a request's `tokens` tokens to the free ones.
+        """Return the pages of a request's `tokens` tokens to the free pool.
 
-        Full blocks that nobody else uses stay findable, and what a request needs to go on from
-        there. again: the request was preempted and will ask for all of them.
+        Full, unshared blocks stay findable in the prefix cache, with the state that a request needs
+        to continue after them.
+
+        Parameters
+        ----------
+        again
+            Whether the request was preempted and will look up all of its blocks again.
         """
         if self._findable is not None:
             self.fill(request, tokens)
@@ -105,7 +113,7 @@ class GroupedKVCacheManager(KVCacheManager):
             self.extra_blocks -= blocks - freed
 
     def begin_step(self) -> None:
-        """Begin to schedule a step: `free` is a lower bound until it has to be exact."""
+        """Begin to schedule a step: `free` is a lower bound until an exact count is needed."""
         most = int(self._decoding.most(1)) + 1 + self.partial_blocks
         self.free = self.capacity + self.extra_blocks - most
         self._is_counted, self._taken = False, 0

@@ -1,18 +1,19 @@
-"""GroupedPrefixCache: what stays findable where groups of layers share one pool of pages.
+"""GroupedPrefixCache: prefix cache if groups of layers share one pool of pages.
 
-As in vLLM (vllm/v1/core/kv_cache_coordinator.py, single_type_kv_cache_manager.py) a hit ends where
-blocks of all groups do. Groups that see the whole context need every block before that place. A
-window needs the blocks of its last tokens, a chunk those since it began, a state what was saved at
-that place. These are kept at the ends of the pieces that a request has prefilled, at the end of its
-prompt and where it leaves. Where there are states, they are kept at the last block boundary before
-the end of each chunk of a prompt and where a request leaves: a prefix that several requests share is
-found up to the last of these places within it. What is kept joins the queue of free pages like a
-block of the text, and is used again as long as it has not been evicted.
+As in vLLM (vllm/v1/core/kv_cache_coordinator.py, single_type_kv_cache_manager.py), a hit ends at a
+position where blocks of all groups end. Groups with full attention need every block before that
+position. A sliding window needs the blocks of its last tokens, a chunk the blocks since its start,
+and a recurrent state needs a saved state at that position. This content is kept at the ends of the
+pieces that a request has prefilled, at the end of its prompt and at the position where it leaves.
+If there are states, they are kept at the last block boundary before the end of each chunk of a
+prompt and at the position where a request leaves. A prefix that several requests share is found up
+to the last kept position in it. Kept content joins the queue of free pages like a block of the
+text, and can be reused until it is evicted.
 
-Two things are simpler than in vLLM. What is kept at a place waits in the queue while requests use
-it, too, so that it is evicted a little sooner. And a state is saved in passing at the last block
-boundary of a chunk, where vLLM ends the chunk (`_mamba_block_aligned_split` in v1/core/sched/scheduler.py,
-mode `align`).
+Two details are simpler than in vLLM. Kept content stays in the queue while requests use it, so it
+is evicted slightly earlier. A state is saved when a step passes the last block boundary of a chunk;
+vLLM ends the chunk there (`_mamba_block_aligned_split` in v1/core/sched/scheduler.py, mode
+`align`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from cluster_sim.serving.kv_cache.prefix_cache import Identity, Piece, PrefixCac
 
 
 class GroupedPrefixCache(PrefixCache):
-    """Free pages of one replica, and what is in them; its blocks are those of all groups at once."""
+    """Free pages of one replica with their content; a block spans all groups of layers."""
 
     __slots__ = ("_bare_blocks", "_has_states", "_limited", "_places")
 
@@ -37,40 +38,40 @@ class GroupedPrefixCache(PrefixCache):
         self._limited = [group for group in groups if group.view != "context"]
         views = {group.view for group in self._limited}
         self._has_states = "state" in views
-        # Every so many blocks nothing is needed: where chunks of the text end.
+        # At each multiple of this number of blocks a chunk of the text ends, and nothing is needed.
         chunks = lcm(block_tokens, *(group.view_tokens for group in self._limited))
         self._bare_blocks = chunks // block_tokens if views == {"chunk"} else 0
-        self._places: dict[Identity, list[int]] = {}  # ascending; some may be evicted
+        self._places: dict[Identity, list[int]] = {}  # ascending positions; some may be evicted
 
     @property
     def block_pages(self) -> int:
-        """Number of pages of a block in the groups that see the whole context."""
+        """Number of pages per block in the groups with full attention."""
         return self._pages
 
     @property
     def keeps_places(self) -> bool:
-        """Whether hits end only where something is kept."""
+        """Whether hits end only at positions with kept content."""
         return bool(self._limited)
 
     def find(self, request: Request) -> tuple[int, int]:
-        """Return (blocks at the front of a request's text that it can use, those of them in use).
+        """Return (number of leading blocks of a request's text that hit, number of these in use).
 
-        They end where what limited views and states need is kept.
+        The hit ends at a position where the content for limited views and states is kept.
         """
         found, used = super().find(request)
         place = self._last_kept(request, found)
         return (found, used) if place == found else self._find(request, place)
 
     def use_kept(self, request: Request, blocks: int) -> None:
-        """Take note that what is kept behind the first `blocks` blocks of a text was used."""
+        """Record that the content kept after the first `blocks` blocks of a text was used."""
         identity = self._owner(request, blocks)
         if identity is not None:
             self._keep(identity, blocks)
 
     def keep_passed(self, request: Request, past: int, tokens: int) -> None:
-        """Keep what is needed at the ends of pieces between `past` and `tokens` of a prompt.
+        """Keep the content needed at the ends of pieces between `past` and `tokens` of a prompt.
 
-        Where there are states, the one place is the last block boundary up to `tokens`.
+        If there are states, the only position is the last block boundary up to `tokens`.
         """
         block, end = self._block_tokens, 0
         length = request.prompt_tokens + request.generated
@@ -91,14 +92,14 @@ class GroupedPrefixCache(PrefixCache):
                 self._keep(identity, length // block)
 
     def release_at(self, request: Request, pages: int, tokens: int, *, again: bool) -> int:
-        """Take back the pages of a request with `tokens` tokens; return as `release` does.
+        """Release the pages of a request with `tokens` tokens; return the same as `release`.
 
-        What is needed to go on from its last whole block is kept, unless a chunk of the text has
-        ended since, whose pages are free already.
+        The content needed to continue after the last whole block is kept, unless a chunk of the
+        text has ended since then: its pages are free already.
         """
         place = tokens // self._block_tokens
         identity = self._owner(request, place)
-        if identity is request and not again:  # nobody will ask for it
+        if identity is request and not again:  # no request will look it up
             identity = None
         kept = 0
         if identity is not None and (identity, place) not in self._pieces:
@@ -114,7 +115,7 @@ class GroupedPrefixCache(PrefixCache):
         return self.free - free
 
     def _keep(self, identity: Identity, place: int) -> None:
-        """Put what is needed behind `place` blocks at the end of the queue."""
+        """Put the content needed after `place` blocks at the end of the queue."""
         pages = self._kept_pages(place)
         if not pages:
             return
@@ -125,7 +126,7 @@ class GroupedPrefixCache(PrefixCache):
             piece.cached = 1
             known = [at for at in self._places.get(identity, ()) if (identity, at) in self._pieces]
             self._places[identity] = sorted({*known, place})
-        else:  # it moves to the end
+        else:  # the content moves to the end of the queue
             self.free -= pages
             piece.free.pop().blocks = 0
         run = Run(piece, 1, 0)
@@ -133,14 +134,14 @@ class GroupedPrefixCache(PrefixCache):
         self._append(run)
 
     def _kept_pages(self, place: int) -> int:
-        """Return the pages of limited views and states that a hit of `place` blocks needs."""
+        """Return the number of pages of limited views and states for a hit of `place` blocks."""
         pages, tokens = 0, place * self._block_tokens
         for group in self._limited:
             pages += group.pages * group.blocks_before(tokens)
         return pages
 
     def _last_kept(self, request: Request, found: int) -> int:
-        """Return the last place up to `found` blocks where all that a hit needs is kept."""
+        """Return the last position up to `found` blocks at which all content for a hit is kept."""
         if not self._limited:
             return found
         best = found - found % self._bare_blocks if self._bare_blocks else 0
@@ -158,7 +159,7 @@ class GroupedPrefixCache(PrefixCache):
         return next((name for name, first, last in spans if first < place <= last), None)
 
     def _spans(self, request: Request) -> list[tuple[Identity, int, int]]:
-        """Return (identity, blocks before it, blocks up to its end) of the pieces of a text."""
+        """Return (identity, blocks before the piece, blocks up to its end) per piece of a text."""
         spans, end = [], 0
         for identity, tokens in self._pieces_of(request):
             first = end // self._block_tokens
@@ -168,5 +169,5 @@ class GroupedPrefixCache(PrefixCache):
 
 
 def common_block(groups: Groups) -> int:
-    """Return the tokens after which blocks of all groups end."""
+    """Return the number of tokens after which blocks of all groups end together."""
     return lcm(*(group.block_tokens for group in groups if group.view != "state"))

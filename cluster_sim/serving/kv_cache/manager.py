@@ -1,8 +1,8 @@
-"""KVCacheManager: which blocks of one replica's KV cache are taken, promised and free.
+"""KVCacheManager: counts of taken, promised and free blocks of one replica's KV cache.
 
-It counts; it has no block tables. Blocks of decoding sequences follow from their number and their
-lengths (DecodingBlocks), so that a step costs the same however many sequences there are. vLLM's
-class of this name (vllm/v1/core/kv_cache_manager.py) does the same work block by block.
+The manager has no block tables. Blocks of decoding sequences follow from their number and lengths
+(DecodingBlocks), so the cost of a step does not depend on the number of sequences. vLLM's class of
+the same name (vllm/v1/core/kv_cache_manager.py) does this work block by block.
 """
 
 from __future__ import annotations
@@ -20,29 +20,28 @@ from cluster_sim.serving.step_clock import StepClock
 
 
 class PrefixHit(NamedTuple):
-    """What is known of the front of a request's text."""
+    """Prefix hit: leading blocks of a request's text that need no prefill."""
 
     found: int = 0
-    """Number of its first blocks that are in the cache."""
+    """Number of leading blocks that are in the cache."""
     used: int = 0
-    """Number of those that other requests use."""
+    """Number of leading blocks in the cache that other requests use."""
     fetched: int = 0
-    """Number of blocks behind them that are fetched from a tier."""
+    """Number of further blocks that are fetched from an offload tier."""
     fetch_s: float = 0.0
-    """Time that fetching takes [s]."""
+    """Time to fetch blocks from tiers [s]."""
 
     @property
     def known(self) -> int:
-        """Number of its first blocks that need not be prefilled."""
+        """Number of leading blocks that need no prefill."""
         return self.found + self.fetched
 
 
 class KVCacheManager:
-    """Blocks of one replica: reserved and free ones make up the capacity between any two steps.
+    """Blocks of one replica; between any two steps, reserved plus free blocks equal the capacity.
 
-    A block that several requests share is counted for each of them; `extra_blocks` is by how many
-    there seem to be more than there are. Blocks that are promised, or kept for a transfer, are
-    taken off it.
+    A block that several requests share is counted once per request. `extra_blocks` is the resulting
+    excess, minus the blocks that are promised or kept for a transfer.
     """
 
     __slots__ = (
@@ -65,88 +64,98 @@ class KVCacheManager:
 
     def __init__(self, spec: KVCacheSpec, decoding: DecodingBlocks, clock: StepClock) -> None:
         self.block_tokens = spec.block_tokens
-        """Number of tokens of a block."""
+        """Number of tokens per block."""
         self.capacity = spec.blocks
-        """Number of blocks."""
+        """Number of blocks of the replica."""
         self.token_share = spec.kv_tokens / spec.pages if spec.groups else 0.0
-        """Number of tokens of capacity that a block stands for where several groups of layers share
-        the blocks; 0: there is one group, whose blocks have `block_tokens`."""
+        """Number of tokens of capacity per block if several groups of layers share the blocks; 0
+        for a single group, whose blocks have `block_tokens`."""
         self.partial_blocks = 0
-        """Number of blocks of the request whose prompt is partly prefilled."""
+        """Number of blocks of the request with a partly prefilled prompt."""
         self.free = 0
-        """Number of blocks that are surely free in the step being scheduled, see `begin_step`."""
+        """Lower bound of the free blocks in the step being scheduled, see `begin_step`."""
         self.swap = SwapSpace(spec.swap_blocks, spec.swap_block_s)
-        """Memory of the host for preempted requests."""
+        """Host memory for preempted requests."""
         spare_blocks = -(-decoding.spare_tokens // spec.block_tokens)
         self.watermark_blocks = spare_blocks + int(spec.watermark * self.capacity)
-        """Number of blocks that must stay free beside a new request while others run."""
+        """Number of blocks that must stay free when a request is admitted while others run."""
         self.extra_blocks = 0
-        """Number of blocks that are counted too often, less those that are promised."""
+        """Number of blocks that are counted several times, minus the promised blocks."""
         self._decoding, self._clock = decoding, clock
         self._prefix = _prefix_cache(spec, self.capacity)
         self.caches_prefixes = spec.prefix_caching
-        """Whether blocks stay findable by their content."""
+        """Whether blocks stay findable by their content (prefix caching)."""
         self.hits_may_shrink = False
-        """Whether hits end only where something is kept: it may be evicted while others decode, and
-        less be needed for the first chunk behind a shorter hit."""
+        """Whether hits end only at positions with kept content. Such content may be evicted while
+        other requests decode, and the first chunk after a shorter hit may need fewer blocks."""
         self._is_counted = False  # whether `free` is exact
-        self._taken = 0  # blocks that the step being scheduled has taken for prompts
+        self._taken = 0  # blocks taken for prompts in the step being scheduled
 
     def longest(self, step_tokens: int) -> int:
-        """Return the tokens of the largest sequence that fits alone.
+        """Return the number of tokens of the longest sequence that fits alone.
 
-        step_tokens: most tokens of it that a step prefills.
+        Parameters
+        ----------
+        step_tokens
+            Maximum number of its tokens that a step prefills.
         """
         spare = self._decoding.spare_tokens
         return self.capacity * self.block_tokens - (spare + self.block_tokens if spare else 0)
 
     def blocks_for(self, tokens: int) -> int:
-        """Return the blocks that `tokens` tokens of one sequence take between two steps."""
+        """Return the number of blocks of a sequence of `tokens` tokens between two steps."""
         return -(-tokens // self.block_tokens)
 
     def blocks_during(self, tokens: int, step: int) -> int:
-        """Return the blocks of a sequence while a step works on the last `step` of its `tokens`."""
+        """Return the number of blocks during a step on the last `step` of a sequence's `tokens`."""
         return -(-tokens // self.block_tokens)
 
     def most_blocks(self, tokens: int, step: int) -> int:
-        """Return the most blocks of a sequence that grows to `tokens` in steps of up to `step`."""
+        """Return the peak number of blocks of a sequence up to `tokens`, in steps up to `step`."""
         return -(-tokens // self.block_tokens)
 
     def blocks_behind(self, hit: PrefixHit | None, chunk: int) -> tuple[int, int]:
-        """Return (free blocks of a hit, further blocks) that `chunk` tokens behind it take."""
+        """Return (free blocks of a hit, further blocks) that `chunk` tokens after it take."""
         return 0 if hit is None else hit.known - hit.used, -(-chunk // self.block_tokens)
 
     def most_behind(self, known: int, missing: int, step: int) -> int:
-        """Return the most blocks of `missing` tokens behind `known` blocks of a text.
+        """Return the maximum number of blocks of `missing` tokens after `known` blocks of a text.
 
-        step: most of them that a step prefills.
+        Parameters
+        ----------
+        known
+            Number of leading blocks that need no prefill.
+        missing
+            Number of tokens that must be prefilled.
+        step
+            Maximum number of these tokens that a step prefills.
         """
         return self.most_blocks(missing, step)
 
     # Between two steps
 
     def taken(self) -> int:
-        """Return the blocks in use or promised between two steps."""
+        """Return the number of blocks in use or promised between two steps."""
         taken = self._decoding.taken(self._clock.now) + self.partial_blocks
         return taken - self.extra_blocks
 
     def free_after(self, steps: int) -> int:
-        """Return the blocks that are free once `steps` steps have run."""
+        """Return the number of blocks that are free after `steps` steps."""
         taken = self._decoding.taken(self._clock.now + steps) + self.partial_blocks
         return self.capacity + self.extra_blocks - taken
 
     def is_tight(self, steps: int, blocks: int = 0) -> bool:
-        """Return whether `blocks` more may not be free once `steps` steps have run.
+        """Return whether free blocks may be fewer than `blocks` after `steps` steps.
 
-        Nothing is counted: where it is False, there are enough for certain.
+        The test makes no exact count. If the result is False, there are certainly enough.
         """
         most = self._decoding.most(steps) + self.partial_blocks + blocks
         return most >= self.capacity + self.extra_blocks
 
     def steps_within(self, steps: int) -> int:
-        """Return the most of `steps` decode steps that the blocks allow.
+        """Return how many of `steps` decode steps the free blocks allow.
 
-        One at least: that much was made sure of.
+        The result is at least 1, since the scheduler has ensured one step.
         """
         least, most = 1, steps
         while least < most:
@@ -158,31 +167,32 @@ class KVCacheManager:
         return least
 
     def hold_partial(self, tokens: int) -> None:
-        """Hold the blocks of the first `tokens` tokens of the one prompt that is not complete."""
+        """Reserve the blocks of the first `tokens` tokens of the partly prefilled prompt."""
         self.partial_blocks = self.blocks_for(tokens)
 
     def drop_partial(self) -> None:
-        """Hold the blocks of that prompt no more."""
+        """Stop reserving the blocks of the partly prefilled prompt."""
         self.partial_blocks = 0
 
     def promise(self, blocks: int) -> None:
-        """Keep blocks for what is not counted here yet, or not any more."""
+        """Reserve blocks for a request that is not yet, or no longer, counted here."""
         self.extra_blocks -= blocks
 
     def keep_promise(self, blocks: int) -> None:
-        """Give promised blocks back, to be counted here or to be free."""
+        """End the reservation of promised blocks, which are then counted here or free."""
         self.extra_blocks += blocks
 
     def clear(self) -> None:
-        """Free all blocks, promised ones too: what was in them is lost."""
+        """Free all blocks, promised blocks included; their content is lost."""
         self._decoding.clear()
         self.partial_blocks = self.extra_blocks = 0
         self.swap.clear()
 
     def count_queue(self) -> tuple[int, int]:
-        """Return (findable, forgotten) blocks in the queue of free ones, as `forget_until` left it.
+        """Return the numbers of (findable, forgotten) blocks in the queue of free blocks.
 
-        Without a prefix cache there is no queue.
+        The queue is in the state after the last `forget_until`. Without a prefix cache there is no
+        queue.
         """
         prefix = self._prefix
         return (0, 0) if prefix is None else (prefix.cached_free, prefix.forgotten_free)
@@ -190,7 +200,7 @@ class KVCacheManager:
     # In the step being scheduled
 
     def begin_step(self) -> None:
-        """Begin to schedule a step: `free` is a lower bound until it has to be exact."""
+        """Begin to schedule a step: `free` is a lower bound until an exact count is needed."""
         decoding = self._decoding
         most = decoding.tokens // self.block_tokens + decoding.sequences * decoding.slack_blocks
         self.free = self.capacity + self.extra_blocks - int(most + 1 + self.partial_blocks)
@@ -202,14 +212,14 @@ class KVCacheManager:
         self._is_counted = True
 
     def make_exact(self) -> None:
-        """Count `free` exactly unless that was done in this step."""
+        """Count `free` exactly unless it has been counted in this step."""
         if not self._is_counted:
             self.count_free()
 
     def try_take(self, blocks: int, spare: int) -> bool:
-        """Take blocks for a prompt where they are free, and `spare` more; return whether they were.
+        """Take blocks for a prompt if they and `spare` more are free; return whether they were.
 
-        They are counted only where that is not sure.
+        Free blocks are counted only if the lower bound is not sufficient.
         """
         if blocks + spare > self.free:
             self.make_exact()
@@ -220,13 +230,13 @@ class KVCacheManager:
         return True
 
     def take_for_decoding(self, blocks: int) -> None:
-        """Take free blocks for a request that decodes, and so is counted with the others."""
+        """Take free blocks for a decoding request, which is counted with the decoding sequences."""
         self.free -= blocks
 
     # What stays findable
 
     def find(self, request: Request) -> PrefixHit:
-        """Return what is known of a request's text, `free` being exact."""
+        """Return the prefix hit of a request; `free` must be exact."""
         prefix = self._prefix
         assert prefix is not None
         prefix.take_until(self.free)
@@ -234,7 +244,7 @@ class KVCacheManager:
         return PrefixHit(found, used, *prefix.find_stored(request, found))
 
     def use(self, request: Request, hit: PrefixHit) -> None:
-        """Let a request use the blocks that were found, and those that are fetched."""
+        """Let a request use the blocks of a prefix hit, fetched blocks included."""
         prefix = self._prefix
         assert prefix is not None
         self.extra_blocks += hit.used
@@ -244,33 +254,36 @@ class KVCacheManager:
             prefix.fetch(request, hit.known)
 
     def fill(self, request: Request, tokens: int) -> None:
-        """Take note that a request has filled the blocks of its first `tokens` tokens."""
+        """Record that a request has filled the blocks of its first `tokens` tokens."""
         if self._prefix is not None:
             self._prefix.hold(request, tokens // self.block_tokens, computed=True)
 
     def passed(self, request: Request, past: int) -> None:
-        """Take note that a request was prefilled from `past` tokens to where it is now."""
+        """Record that a request was prefilled from `past` tokens up to its present length."""
 
     def restore(self, request: Request, tokens: int, free: int) -> None:
-        """Bring `tokens` tokens of a request here from elsewhere; `free` blocks were free before."""
+        """Receive the KV cache of `tokens` tokens of a request; `free` blocks were free before."""
         if self._prefix is not None:
             self._prefix.take_until(free)
             request.holds = []
             self.fill(request, tokens)
 
     def forget_until(self, free: int) -> None:
-        """Forget what was in free blocks until `free` of them are left."""
+        """Forget the content of free blocks, in order of eviction, until `free` are left."""
         if self._prefix is not None:
             self._prefix.take_until(free)
 
     def forget_for_others(self, free: int) -> None:
-        """Forget what was in free blocks but `free`: one request is preempted since others took them."""
+        """Forget the content of all but `free` free blocks, which others took by a preemption."""
         self.forget_until(free)
 
     def forget_taken(self, prompts: Iterable[int]) -> None:
-        """Forget what was in blocks that sequences have taken by now.
+        """Forget the content of free blocks that sequences have taken by now.
 
-        prompts: tokens in the cache of each request that is being prefilled.
+        Parameters
+        ----------
+        prompts
+            Number of tokens in the cache of each request in prefill.
         """
         if self._prefix is not None:
             blocks = sum(self.blocks_for(tokens) for tokens in prompts)
@@ -278,19 +291,31 @@ class KVCacheManager:
             self._prefix.take_until(self.capacity + self.extra_blocks - taken)
 
     def forget_before(self, steps: int, chunks: Sequence[tuple[Request, int]]) -> bool:
-        """Forget what was in blocks that are free again when the scheduled steps have ended.
+        """Forget the content of blocks that become free during the scheduled steps.
 
-        Returns whether there may be such blocks.
+        Parameters
+        ----------
+        steps
+            Number of scheduled steps.
+        chunks
+            Requests that each step prefills, with the number of tokens.
 
-        chunks: requests that each of the steps prefills, with the number of tokens.
+        Returns
+        -------
+        bool
+            Whether there may be such blocks.
         """
         return False
 
     def give_back(self, request: Request, tokens: int, blocks: int, *, again: bool) -> None:
-        """Return the blocks of a request's `tokens` tokens to the free ones.
+        """Return the blocks of a request's `tokens` tokens to the free pool.
 
-        Full blocks that nobody else uses stay findable. again: the request was preempted and will
-        ask for all of them.
+        Full, unshared blocks stay findable in the prefix cache.
+
+        Parameters
+        ----------
+        again
+            Whether the request was preempted and will look up all of its blocks again.
         """
         if self._prefix is not None:
             self.fill(request, tokens)

@@ -1,17 +1,17 @@
-"""Tiers behind the KV cache: where blocks go that the devices evict, and what is fetched back.
+"""Offload tiers of the KV cache: storage of blocks that the devices evict, and fetching of blocks.
 
-The model is that of the offloading connectors of vLLM and LMCache (vllm/v1/kv_offload,
-lmcache/v1/storage_backend). A block that the devices evict goes to the first tier, one that this
-tier evicts goes to the next, and from the last tier it is lost. Writing goes on beside the engine's
-steps and costs them nothing. The connectors write a block as soon as it is full and keep it twice
-from then on, which takes more of a tier; that is left out. A step that fetches blocks waits until
-they are there, from one tier after another. The KV cache of layers with a sliding window, which is
-not kept in blocks of whole prompts, is left out.
+The model follows the offloading connectors of vLLM and LMCache (vllm/v1/kv_offload,
+lmcache/v1/storage_backend). A block that the devices evict moves to the first tier. A block that a
+tier evicts moves to the next tier; the last tier drops it. Writes run in parallel to the engine's
+steps and cost no time. A step that fetches blocks waits for them, from one tier after another. Two
+things are not modelled: the connectors write a block as soon as it is full and then keep two
+copies, which takes more capacity; and the KV cache of layers with a sliding window is not
+offloaded.
 
-As in the prefix cache nothing here looks at single blocks. The devices and each tier evict the
-blocks of a piece from the last to the first, so a tier keeps neighbouring blocks of it: two numbers
-per piece and tier. The piece least recently written or fetched loses blocks first. A block that is
-fetched stays in its tier.
+As in the prefix cache, there is no loop over blocks. The devices and each tier evict the blocks of
+a piece from the last to the first, so a tier keeps consecutive blocks of a piece, given by two
+numbers. The piece that was written or fetched least recently loses blocks first. A fetched block
+stays in its tier.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Tier(Description):
 
 
 class Level(NamedTuple):
-    """Tier as the scheduler of a replica knows it."""
+    """Tier in the units of the scheduler of a replica."""
 
     blocks: int
-    """Number of blocks that it holds."""
+    """Number of blocks that the tier can hold."""
     block_s: float
     """Time to fetch a block to the devices [s]."""
     is_fetched: bool
@@ -47,16 +47,16 @@ class Level(NamedTuple):
 
 
 def levels(tiers: Iterable[Tier], block_bytes: float, recompute_s: float) -> tuple[Level, ...]:
-    """Return the tiers as the scheduler of a replica knows them.
+    """Return the tiers in the units of the scheduler of a replica.
 
     Parameters
     ----------
     tiers
-        Tiers in the order in which blocks fall through them.
+        Tiers in the order in which evicted blocks move through them.
     block_bytes
         Size of a block on all devices of the replica [B].
     recompute_s
-        Time to recompute a block, an estimate [s].
+        Estimated time to recompute a block [s].
 
     >>> host = Tier(tier="host", capacity="1 GB", bandwidth="10 GB/s")
     >>> levels([host], block_bytes=5e6, recompute_s=1e-3)
@@ -72,23 +72,23 @@ def levels(tiers: Iterable[Tier], block_bytes: float, recompute_s: float) -> tup
 class TierStore:
     """Blocks in the tiers of one replica.
 
-    There are no gaps: all blocks of a piece up to the `end` of what a tier keeps of it are on the
-    devices, in a tier before, or in this one.
+    There are no gaps: all blocks of a piece up to the `end` in a tier are on the devices, in an
+    earlier tier, or in this tier.
     """
 
     __slots__ = ("_kept", "_levels", "_taken")
 
     def __init__(self, tiers: tuple[Level, ...]) -> None:
         self._levels = tiers
-        # (begin, end) by piece, the next to lose blocks first
+        # (begin, end) by piece; the first piece is the next to lose blocks
         self._kept: list[OrderedDict[int, tuple[int, int]]] = [OrderedDict() for _ in tiers]
         self._taken = [0] * len(tiers)
 
     def put(self, piece: int, begin: int, end: int, place: int = 0) -> None:
-        """Store the blocks from `begin` to `end` of a piece that fall to the tier at `place`.
+        """Store the blocks from `begin` to `end` of a piece in the tier with index `place`.
 
-        Blocks between them and what it keeps of the piece already lie before this tier too, and are
-        written with them.
+        Blocks between them and the tier's present blocks of the piece are in earlier tiers, and are
+        written as well.
         """
         if place == len(self._levels):
             return
@@ -109,7 +109,7 @@ class TierStore:
             self.put(oldest, left, end, place + 1)
 
     def find(self, piece: object, begin: int, end: int) -> tuple[int, float]:
-        """Return (blocks of a piece from `begin` to `end` that are fetched, time it takes [s])."""
+        """Return (blocks of a piece from `begin` to `end` to fetch, time to fetch them [s])."""
         found, seconds = begin, 0.0
         for level, kept in zip(self._levels, self._kept, strict=True):
             last = min(kept.get(piece, (0, 0))[1], end)  # type: ignore[call-overload]
@@ -121,7 +121,7 @@ class TierStore:
         return found - begin, seconds
 
     def touch(self, piece: object) -> None:
-        """Take note that blocks of a piece were fetched: it is the last to lose others."""
+        """Record that blocks of a piece were fetched; the piece becomes the last to lose blocks."""
         for kept in self._kept:
             if piece in kept:
                 kept.move_to_end(piece)  # type: ignore[arg-type]

@@ -1,16 +1,15 @@
 """PrefixCache: full blocks that stay findable by their content, and the order of their eviction.
 
-As in vLLM V1 (vllm/v1/core/block_pool.py, kv_cache_manager.py): a full block is known by its
-content and all before it; blocks in use are counted by their users; a request's blocks join the end
-of the queue of free blocks when it leaves, its last block first; a new block is taken from the
-front of that queue, and what it held is forgotten.
+The rules are those of vLLM V1 (vllm/v1/core/block_pool.py, kv_cache_manager.py). A full block is
+identified by its content and all content before it. Blocks in use have a count of users. When a
+request leaves, its blocks join the end of the queue of free blocks, the last block first. A new
+block is taken from the front of that queue, and its content is forgotten.
 
-Nothing here looks at single blocks. A prompt comes in pieces, each known by an identity that stands
-for its content after exactly what comes before it; a piece owns the blocks that end within it. A
-request that uses a block of a prompt uses all blocks before it. So each user of a piece holds some
-number of its first blocks, and the free blocks behind these have joined the queue from the last to
-the first: both are numbers. A request costs time by the number of its pieces, whatever their
-length.
+There is no loop over blocks. A prompt consists of pieces. The identity of a piece stands for its
+content and all content before it, and a piece owns the blocks that end in it. A request that uses a
+block of a prompt uses all blocks before it. Each user of a piece therefore holds a number of its
+leading blocks, and the free blocks after these are in the queue from the last to the first: two
+numbers suffice. The cost per request depends on the number of its pieces, not on their length.
 """
 
 from __future__ import annotations
@@ -21,35 +20,36 @@ from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.offload import TierStore
 
 Identity = int | Request | tuple[object, int]
-"""Identity of a piece of a prompt. What only one request can ask for, after a preemption, is known
-by the request itself; what is kept at one place of a piece, by the piece and the place."""
+"""Identity of a piece of a prompt. Content that only one request can reuse, after a preemption, is
+identified by the request; content kept at a position of a piece, by the piece and the position."""
 
 
 class Piece:
-    """Blocks of one piece that are in the cache: always its first ones."""
+    """Cached blocks of one piece, which are always its leading blocks."""
 
     __slots__ = ("cached", "copying", "free", "held", "identity", "pages", "users")
 
     def __init__(self, identity: Identity, pages: int) -> None:
         self.identity = identity
         self.pages = pages
-        """Number of pages of a block."""
+        """Number of pages per block."""
         self.held = 0
         """Number of blocks in use."""
         self.cached = 0
-        """Number of blocks in the cache, those in use included."""
+        """Number of blocks in the cache, blocks in use included."""
         self.copying: list[Held] = []
-        """Holdings of users that computed a block although another user held the same already."""
+        """Holdings of users that computed a block although another user already held an equal
+        block."""
         self.users: dict[int, int] = {}
-        """Number of users by the number of blocks that they hold."""
+        """Number of users, by number of blocks that they hold."""
         self.free: list[Run] = []
-        """Runs of the blocks beyond `held` in the queue, from the last to the first."""
+        """Runs in the queue of the blocks after `held`, from the last to the first."""
 
 
 class Run:
-    """Neighbours in the queue of free blocks.
+    """Consecutive entries in the queue of free blocks.
 
-    They are `blocks` blocks of a piece from the last to the first, then `forgotten` without
+    They are `blocks` blocks of a piece from the last to the first, then `forgotten` blocks without
     content.
     """
 
@@ -67,11 +67,11 @@ class Held:
     def __init__(self, piece: Piece) -> None:
         self.piece, self.blocks, self.copies = piece, 0, 0
         self.first_copy = 0
-        """Number of blocks before its copies."""
+        """Number of blocks before the request's own copies."""
 
 
 class PrefixCache:
-    """Free blocks of one replica in the order in which they are taken, and what is in them."""
+    """Free blocks of one replica in the order of eviction, with their content."""
 
     __slots__ = ("_block_tokens", "_pages", "_pieces", "_queue", "_store", "free")
 
@@ -97,13 +97,14 @@ class PrefixCache:
     def take_until(self, free: int) -> None:
         """Take pages from the front of the queue until `free` are left.
 
-        Their content is forgotten, or goes to the store. Below 0 nothing is left: with drafts the
-        blocks of decoding sequences are a mean, which may exceed the cache until the next step.
+        Their content is forgotten, or moves to the store. A negative `free` counts as 0: with
+        speculative decoding, the blocks of decoding sequences are a mean, which may exceed the
+        cache until the next step.
         """
         free = max(free, 0)
         missing, queue = self.free - free, self._queue
         if missing < 0:
-            # Blocks of decoding sequences are not counted one by one: some are free sooner.
+            # Blocks of decoding sequences are not counted individually: some are free earlier.
             self._append(Run(None, 0, -missing))
             return
         self.free = free
@@ -111,7 +112,7 @@ class PrefixCache:
             run = queue[0]
             if run.blocks:
                 missing -= self._evict(run, missing)
-                if missing < 0:  # the rest of a block that has lost its content
+                if missing < 0:  # remaining pages of a block that has lost its content
                     if not run.forgotten and not run.blocks:
                         queue.popleft()
                     queue.appendleft(Run(None, 0, -missing))
@@ -123,9 +124,9 @@ class PrefixCache:
                 queue.popleft()
 
     def _evict(self, run: Run, max_pages: int) -> int:
-        """Forget blocks of a piece at the front of the queue, for `max_pages` pages of them at most.
+        """Forget blocks of a piece at the front of the queue, for up to `max_pages` pages.
 
-        Returns their pages; of the last block there may be more than were asked for.
+        Returns the number of their pages, which may exceed `max_pages` because of the last block.
         """
         piece = run.piece
         assert piece is not None
@@ -144,15 +145,15 @@ class PrefixCache:
         return taken * pages
 
     def find(self, request: Request) -> tuple[int, int]:
-        """Return (blocks at the front of a request's text in the cache, those of them in use).
+        """Return (leading blocks of a request's text in the cache, number of these in use).
 
-        At least one token is left to be prefilled, as the engine needs its output.
+        At least one token remains to be prefilled, since the engine needs its output.
         """
         block = self._block_tokens
         return self._find(request, (request.prompt_tokens + request.generated - 1) // block)
 
     def _find(self, request: Request, limit: int) -> tuple[int, int]:
-        """Return as `find` does, of the first `limit` blocks."""
+        """Return the same as `find`, for the first `limit` blocks."""
         block = self._block_tokens
         found = used = end = 0
         for identity, tokens in self._pieces_of(request):
@@ -172,9 +173,9 @@ class PrefixCache:
         return found, used
 
     def find_stored(self, request: Request, found: int) -> tuple[int, float]:
-        """Return (blocks behind the first `found` that are fetched from the store, time [s]).
+        """Return (number of blocks after the first `found` to fetch from the store, time [s]).
 
-        At least one token is left to be prefilled here too.
+        At least one token remains to be prefilled here too.
         """
         if self._store is None:
             return 0, 0.0
@@ -196,7 +197,7 @@ class PrefixCache:
     def fetch(self, request: Request, blocks: int) -> None:
         """Let a request use the first `blocks` blocks of its text.
 
-        Those that it does not hold come from the store.
+        Blocks that it does not hold are fetched from the store.
         """
         assert self._store is not None
         self.hold(request, blocks, computed=True)
@@ -206,7 +207,10 @@ class PrefixCache:
     def hold(self, request: Request, blocks: int, *, computed: bool) -> None:
         """Let a request use the first `blocks` blocks of its text, as far as they have an identity.
 
-        computed: it has filled those itself that it did not use before; else `find` has found them.
+        Parameters
+        ----------
+        computed
+            Whether the request has computed the new blocks; otherwise they are cached blocks.
         """
         block, holds = self._block_tokens, request.holds
         end = 0
@@ -230,9 +234,17 @@ class PrefixCache:
                 self._deepen(held, last - first, computed=computed)
 
     def release(self, request: Request, blocks: int, *, again: bool) -> int:
-        """Take back `blocks` pages that a request has filled, the last perhaps in part.
+        """Release `blocks` pages that a request has filled, the last one possibly in part.
 
-        Returns how many become free. again: it was preempted and will ask for all of them again.
+        Parameters
+        ----------
+        again
+            Whether the request was preempted and will look up all of its blocks again.
+
+        Returns
+        -------
+        int
+            Number of pages that become free.
         """
         forgotten, pages = blocks, self._pages
         for held in request.holds:
@@ -264,7 +276,7 @@ class PrefixCache:
         return self.free - before
 
     def _replace_by_copies(self, piece: Piece) -> None:
-        """Let copies take the place of blocks that nobody uses any more; those become free."""
+        """Replace blocks without users by copies; the replaced blocks become free."""
         copying = piece.copying
         if not copying:
             return
@@ -283,10 +295,10 @@ class PrefixCache:
         self._append(Run(None, 0, replaced * self._pages))
 
     def _append(self, run: Run) -> None:
-        """Add blocks to the end of the queue of free ones."""
+        """Add blocks to the end of the queue of free blocks."""
         queue = self._queue
         if run.piece is not None:
-            if run.piece.pages:  # else nothing can be taken of it
+            if run.piece.pages:  # otherwise there are no pages to take
                 self.free += run.blocks * run.piece.pages
                 queue.append(run)
         elif run.forgotten:
@@ -297,7 +309,7 @@ class PrefixCache:
                 queue.append(run)
 
     def _pieces_of(self, request: Request) -> tuple[tuple[Identity, int], ...]:
-        """Return a request's text in pieces, its answer included where it may be asked for."""
+        """Return a request's text in pieces, with its answer if another request may reuse it."""
         if request.output_piece is None and not request.preemptions:
             return request.pieces
         named = sum(tokens for _, tokens in request.pieces)
@@ -309,7 +321,7 @@ class PrefixCache:
         return (*request.pieces, (identity, request.prompt_tokens + request.output_tokens - named))
 
     def _deepen(self, held: Held, blocks: int, *, computed: bool) -> None:
-        """Let a request that holds some of a piece's blocks hold `blocks` of them."""
+        """Let a request that holds some blocks of a piece hold `blocks` of them."""
         piece = held.piece
         users = piece.users
         if held.blocks:
@@ -325,8 +337,8 @@ class PrefixCache:
                 held.first_copy = held.blocks
             held.copies += copies
         left = min(blocks, piece.cached) - piece.held
-        # In the queue until now: they are taken out, or lose their content where the request has
-        # filled others.
+        # These blocks are in the queue. They leave it, or lose their content if the request has
+        # computed its own blocks.
         while left > 0:
             run = piece.free[-1]
             taken = run.blocks if run.blocks < left else left

@@ -1,20 +1,20 @@
-"""SwapSpace: the host's memory for blocks of preempted requests."""
+"""SwapSpace: host memory for blocks of preempted requests."""
 
 from __future__ import annotations
 
 
 class SwapSpace:
-    """Blocks of the host, as many as were configured, and what it takes to move one.
+    """Blocks in host memory, with the time to move a block.
 
-    As in vLLM V0 (vllm/core/scheduler.py, vllm/worker/worker.py), where the next step waits for
-    blocks on their way to the host and back.
+    As in vLLM V0 (vllm/core/scheduler.py, vllm/worker/worker.py), the next step waits for blocks
+    that move to the host or back.
     """
 
     __slots__ = ("_block_s", "_blocks", "free_blocks")
 
     def __init__(self, blocks: int, block_s: float) -> None:
         self._blocks = self.free_blocks = blocks
-        """Number of blocks that hold nothing."""
+        """Number of free blocks."""
         self._block_s = block_s
 
     def has_space(self, blocks: int) -> bool:
@@ -22,15 +22,15 @@ class SwapSpace:
         return blocks <= self.free_blocks
 
     def clear(self) -> None:
-        """Hold nothing."""
+        """Drop all blocks."""
         self.free_blocks = self._blocks
 
     def store(self, blocks: int) -> float:
-        """Store `blocks` blocks; return the seconds that it takes."""
+        """Store `blocks` blocks; return the time that the move takes [s]."""
         self.free_blocks -= blocks
         return blocks * self._block_s
 
     def fetch(self, blocks: int) -> float:
-        """Bring `blocks` blocks back; return the seconds that it takes."""
+        """Move `blocks` blocks back to the devices; return the time that the move takes [s]."""
         self.free_blocks += blocks
         return blocks * self._block_s

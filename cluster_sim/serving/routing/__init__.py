@@ -1,6 +1,6 @@
-"""Routing policies: which replica a request goes to.
+"""Routing policies, which choose the replica of a request.
 
-A new one is a file here and a name in the union; it may decide by any figure of `Load`.
+A new policy is a file in this folder and a name in the union; it may use any figure of `Load`.
 """
 
 from typing import Annotated

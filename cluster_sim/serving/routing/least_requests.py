@@ -1,4 +1,4 @@
-"""The replica with fewest requests, as most load balancers do."""
+"""Routing to the replica with the fewest requests, as most load balancers do."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -14,7 +14,7 @@ from cluster_sim.units import Seconds
 
 
 class LeastRequests(Description):
-    """Routing to the replica with the fewest requests, waiting or running: join the shortest queue."""
+    """Routing to the replica with the fewest waiting and running requests (shortest queue)."""
 
     policy: Literal["least_requests"] = "least_requests"
     staleness_s: Seconds = 0.0
@@ -22,11 +22,11 @@ class LeastRequests(Description):
     always current."""
 
     def picker(self, rng: numpy.random.Generator) -> Picker:
-        """Return the policy at work in one run; it draws nothing."""
+        """Return the policy with its state for one run; it uses no random numbers."""
         return Picker(stale(self.pick, self.staleness_s))
 
     @staticmethod
     def pick(request: Request, loads: Sequence[Load]) -> int:
-        """Return the index of the replica with fewest requests; the first of equals."""
+        """Return the index of the replica with the fewest requests; ties go to the first."""
         requests = [load.requests for load in loads]
         return requests.index(min(requests))

@@ -1,4 +1,4 @@
-"""The replica with fewest tokens still to process."""
+"""Routing to the replica with the fewest tokens left to process."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -28,11 +28,11 @@ class LeastWork(Description):
     always current."""
 
     def picker(self, rng: numpy.random.Generator) -> Picker:
-        """Return the policy at work in one run; it draws nothing."""
+        """Return the policy with its state for one run; it uses no random numbers."""
         return Picker(stale(self.pick, self.staleness_s))
 
     @staticmethod
     def pick(request: Request, loads: Sequence[Load]) -> int:
-        """Return the index of the replica with fewest pending tokens; the first of equals."""
+        """Return the index of the replica with the fewest pending tokens; ties go to the first."""
         pending = [load.pending_tokens for load in loads]
         return pending.index(min(pending))

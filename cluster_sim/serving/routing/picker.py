@@ -1,4 +1,4 @@
-"""A routing policy at work in one run."""
+"""State of a routing policy during one run."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from cluster_sim.request import Request
 from cluster_sim.serving.load import Load
 
 Pick = Callable[[Request, Sequence[Load]], int]
-"""Index of the load that a request goes to."""
+"""Function that returns the index of the replica for a request, given the loads."""
 
 _AT_A_TIME = 4096
 
 
 class Picker(NamedTuple):
-    """A routing policy at work, with whatever it remembers during one run."""
+    """Routing policy with its state during one run."""
 
     pick: Pick
-    """Chooses among the replicas that a request may go to."""
+    """Function that chooses among the replicas that can serve a request."""
     sent: Callable[[Request, Load], None] | None = None
-    """Called with each request that was sent, and where to; None: the policy need not know."""
+    """Function that is called with each request sent and the load of its replica; None if not
+    needed."""
 
 
 def uniforms(rng: numpy.random.Generator) -> Iterator[float]:
-    """Return numbers from [0, 1) indefinitely.
+    """Yield random numbers from [0, 1) indefinitely.
 
-    They are drawn by the thousand, since drawing one costs more than a pick.
+    Numbers are drawn a thousand at a time, since a single draw costs more than a pick.
     """
 
     def pieces() -> Iterator[list[float]]:

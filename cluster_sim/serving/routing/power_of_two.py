@@ -1,4 +1,4 @@
-"""The better of two replicas that were drawn."""
+"""Routing to the better of two randomly drawn replicas."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -27,11 +27,11 @@ class PowerOfTwo(Description):
     always current."""
 
     def picker(self, rng: numpy.random.Generator) -> Picker:
-        """Return the policy at work in one run, with draws from `rng`."""
+        """Return the policy with its state for one run, with random numbers from `rng`."""
         draws = uniforms(rng)
 
         def pick(request: Request, loads: Sequence[Load]) -> int:
-            """Return the index of the one with fewer requests; the first drawn of equals."""
+            """Return the index of the replica with fewer requests; ties go to the first drawn."""
             first = int(next(draws) * len(loads))
             second = int(next(draws) * (len(loads) - 1))
             if len(loads) == 1:

@@ -1,4 +1,4 @@
-"""The replica that has seen most of the prompt before, as routers that know of prefix caches do.
+"""Routing to the replica that received most of the prompt before, for prefix cache hits.
 
 SGLang and vLLM have such routers.
 """
@@ -47,7 +47,7 @@ class PrefixAffinity(Description):
     always current."""
 
     def picker(self, rng: numpy.random.Generator) -> Picker:
-        """Return the policy at work in one run; it draws nothing."""
+        """Return the policy with its state for one run; it uses no random numbers."""
         memories: dict[int, SentPrefixes] = {}
 
         def remembered(load: Load, request: Request) -> int:
@@ -79,21 +79,21 @@ class PrefixAffinity(Description):
 
 
 class SentPrefixes:
-    """A prefix tree of the prompts that were sent to one replica.
+    """Prefix tree of the prompts that were sent to one replica.
 
-    The least recently used leaves are dropped. A piece's identity stands for all that comes before it too, so the tree is a set of identities:
-    a prompt's prefix is in it as far as its pieces are. Pieces are touched from the last to the
-    first, which leaves leaves older than what they hang on.
+    The least recently used leaves are dropped.  A piece's identity stands for all that comes before
+    it too, so the tree is a set of identities: a prompt's prefix is in it as far as its pieces are.
+    Pieces are touched from the last to the first, which leaves leaves older than what they hang on.
     """
 
     __slots__ = ("_max_tokens", "_pieces", "_tokens")
 
     def __init__(self, max_tokens: int) -> None:
-        self._pieces: dict[int, int] = {}  # identity -> tokens, the least recently used first
+        self._pieces: dict[int, int] = {}  # tokens by identity, the least recently used first
         self._tokens, self._max_tokens = 0, max_tokens
 
     def longest(self, request: Request) -> int:
-        """Return the tokens of the longest prefix of the prompt that is in the tree."""
+        """Return the number of tokens of the longest prefix of the prompt in the tree."""
         tokens = 0
         for identity, length in request.pieces:
             if identity not in self._pieces:
@@ -102,7 +102,7 @@ class SentPrefixes:
         return tokens
 
     def add(self, request: Request) -> None:
-        """Add a prompt that was sent."""
+        """Add the prompt of a request that was sent."""
         pieces = self._pieces
         for identity, length in reversed(request.pieces):
             self._tokens += length - pieces.pop(identity, 0)

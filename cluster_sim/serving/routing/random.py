@@ -1,4 +1,4 @@
-"""Any replica, drawn at random."""
+"""Routing to a random replica."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -20,7 +20,7 @@ class Random(Description):
     policy: Literal["random"] = "random"
 
     def picker(self, rng: numpy.random.Generator) -> Picker:
-        """Return the policy at work in one run, with draws from `rng`."""
+        """Return the policy with its state for one run, with random numbers from `rng`."""
         draws = uniforms(rng)
 
         def pick(request: Request, loads: Sequence[Load]) -> int:

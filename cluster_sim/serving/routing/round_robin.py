@@ -1,4 +1,4 @@
-"""One replica after the other."""
+"""Routing to one replica after another."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -20,10 +20,10 @@ class RoundRobin(Description):
     policy: Literal["round_robin"] = "round_robin"
 
     def picker(self, rng: numpy.random.Generator) -> Picker:
-        """Return the policy at work in one run; it draws nothing."""
+        """Return the policy with its state for one run; it uses no random numbers."""
         return Picker(self.pick)
 
     @staticmethod
     def pick(request: Request, loads: Sequence[Load]) -> int:
-        """Return the index of the replica whose turn it is."""
+        """Return the index of the next replica in turn."""
         return request.number % len(loads)

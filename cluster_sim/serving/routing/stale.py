@@ -1,4 +1,4 @@
-"""Loads as a router sees them that is told of them now and then."""
+"""Stale load information: loads that are reported to a router periodically."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from cluster_sim.serving.routing.picker import Pick
 
 
 def stale(pick: Pick, staleness_s: float) -> Pick:
-    """Return `pick` from loads that are reported once in every `staleness_s` seconds.
+    """Return `pick` with loads that are reported once per period of `staleness_s`.
 
-    With 0 it sees them as they are. Time is cut into periods of `staleness_s`; the report of a
-    period is made when its first request arrives, so that no event is spent on it, and what is sent
-    meanwhile does not show in it. This is the periodic update of Mitzenmacher, How Useful Is Old
-    Information?, IEEE TPDS 11(1), 2000, in which the least loaded of a report is overrun until the
-    next.
+    The report of a period is made when its first request arrives, which needs no extra event.
+    Requests sent later in the period do not change it, so the replica that is least loaded in a
+    report may be overloaded until the next report.
+
+    Source: periodic update in Mitzenmacher, How Useful Is Old Information?, IEEE TPDS 11(1), 2000.
+
+    Parameters
+    ----------
+    pick
+        Function that chooses a replica by current loads.
+    staleness_s
+        Length of a period [s]; 0: loads are always current.
     """
     if staleness_s == 0.0:
         return pick

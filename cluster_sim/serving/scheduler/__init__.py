@@ -1,7 +1,7 @@
-"""Batching policies and the schedulers that they make: which requests each engine step works on.
+"""Batching policies and their schedulers, which choose the requests of each engine step.
 
-A new policy is a file here, which describes it and makes its scheduler, and a name in the union. A
-new order of the queue is a file in `queue_orders` and a name in its table.
+A new policy is a file in this folder, with its description and its scheduler, and a name in the
+union. A new queue order is a file in `queue_orders` and a name in its table.
 """
 
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ from cluster_sim.serving.scheduler.static import Static
 
 
 def _continuous_by_default(value: Any) -> Any:
-    """Return what a scenario gives of its batching, with the policy that it leaves out."""
+    """Return the batching section of a scenario, with the default policy if none is given."""
     if isinstance(value, dict) and "policy" not in value:
         return {"policy": "continuous", **value}
     return value

@@ -1,4 +1,4 @@
-"""ChunkedView: how many keys decoding sequences read in layers that see their own chunk alone."""
+"""ChunkedView: number of keys that decoding sequences read in layers with chunked attention."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cluster_sim.serving.scheduler.sliding_window import SlidingWindow
 class ChunkedView(SlidingWindow):
     """Keys in the chunks of decoding sequences, as in Llama 4.
 
-    Every sequence reads a key more each step, until its chunk is full and it begins a new one.
+    Every sequence reads one more key per step, until its chunk is full and a new chunk begins.
     """
 
     __slots__ = ()
@@ -29,7 +29,7 @@ class ChunkedView(SlidingWindow):
         self.growing -= 1
 
     def advance(self, steps: int, now: int) -> None:
-        """Move on by `steps` steps, to step `now` of the scheduler's clock."""
+        """Advance by `steps` steps, to step `now` of the scheduler's clock."""
         self.keys += self.growing * steps
         filling = self._filling
         while filling and filling[0][0] <= now:

@@ -1,4 +1,4 @@
-"""Continuous batching as a scenario describes it."""
+"""Description of continuous batching in a scenario."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Continuous(BatchingPolicy):
     that of the engine."""
 
     def step_tokens(self, engine: Engine) -> int:
-        """Return the maximum number of tokens of a step of one rank."""
+        """Return the maximum number of tokens per step of one rank."""
         return self.max_batched_tokens or engine.max_batched_tokens
 
     def is_chunked(self, engine: Engine) -> bool:
@@ -57,7 +57,7 @@ class Continuous(BatchingPolicy):
         return engine.chunked_prefill if self.chunked_prefill is None else self.chunked_prefill
 
     def with_defaults(self, engine: Engine) -> Self:
-        """Return this policy with the engine's values of `batch_wait_…` that it leaves out."""
+        """Return this policy with the engine's values for missing keys `batch_wait_…`."""
         names = ("batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio")
         missing = {name: getattr(engine, name) for name in names if getattr(self, name) is None}
         return self.model_copy(update=missing)

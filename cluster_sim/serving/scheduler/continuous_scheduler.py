@@ -1,10 +1,10 @@
-"""ContinuousScheduler: continuous batching with chunked prefill, as vLLM V1 schedules.
+"""ContinuousScheduler: continuous batching with chunked prefill, with the rules of vLLM V1.
 
-Before each step: running requests come first, one token each for those that decode, as much of its
-prompt as the token budget leaves for the one that is being prefilled; where the KV cache runs out
-the request that was admitted last, or the last in the queue's order, is preempted and recomputed
-later; then waiting requests are admitted in order while budget, batch slots and blocks last, and
-none in a step that preempted. (vLLM, vllm/v1/core/sched/scheduler.py.)
+Before each step, running requests are scheduled first: one token per decoding request, and for the
+request in prefill as much of its prompt as the token budget allows. If the KV cache is full, the
+request that was admitted last, or the last in the queue order, is preempted and recomputed later.
+Then waiting requests are admitted in order while budget, batch slots and blocks suffice; no request
+is admitted in a step with a preemption. (vLLM, vllm/v1/core/sched/scheduler.py.)
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ _INDEFINITELY = 1 << 62
 
 
 class ContinuousScheduler(RequestBatch):
-    """Decides which requests each step works on: those that decode, and prompts beside them."""
+    """Scheduler of steps that mix decoding requests with chunks of prefill."""
 
     __slots__ = ()
 
     admits_whole_prompts = False
-    """Whether a prompt is admitted only where the KV cache holds all of it, not just a chunk."""
+    """Whether a prompt is admitted only if the KV cache can hold the whole prompt, not just a
+    chunk."""
 
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
-        """Decide on the next step, and on how many steps like it may follow."""
+        """Decide on the next step, and on the number of equal steps that may follow."""
         output, decoding, kv, work = self.output, self._decoding, self._kv, self.work
         if output.chunks:
             output.chunks.clear()
@@ -36,7 +37,7 @@ class ContinuousScheduler(RequestBatch):
             output.preempted = []
         output.swap_s = 0.0
         blocks = decoding.blocks
-        # NOTE: `kv.is_tight`, spelled out here and below: 0.2 us of the 14 us of a request.
+        # NOTE: `kv.is_tight` is inlined here and below: 0.2 us of the 14 us per request.
         most = blocks.tokens // blocks.block_tokens + blocks.sequences * blocks.slack_blocks
         if blocks.sequences and most + kv.partial_blocks >= kv.capacity + kv.extra_blocks:
             self._preempt_until_all_fit(now_s)
@@ -51,7 +52,7 @@ class ContinuousScheduler(RequestBatch):
         if not blocks.sequences and not output.chunks:
             output.steps = 0
             return output
-        # Nobody was admitted in a step that preempted; the next one tries again.
+        # No request is admitted in a step with a preemption; the next step tries again.
         if (output.preempted and self.waiting) or output.swap_s:
             steps = 1
         alike = decoding.write(work)
@@ -60,7 +61,7 @@ class ContinuousScheduler(RequestBatch):
             steps = alike
         if max_steps < steps:
             steps = max_steps
-        # Only where blocks may run out are they counted.
+        # Blocks are counted only if they may run out.
         if steps > 1 and work.batch:
             grown = blocks.tokens + work.batch * blocks.step_tokens * steps
             most = grown // blocks.block_tokens + work.batch * blocks.slack_blocks
@@ -70,12 +71,12 @@ class ContinuousScheduler(RequestBatch):
         return output
 
     def _preempt_until_all_fit(self, now_s: float) -> None:
-        """Preempt requests until every decoding one finds a block for its next token."""
+        """Preempt requests until every decoding request has a block for its next token."""
         while self._kv.free_after(1) < 0:
             self._preempt(self.waiting.victim(self.running), now_s, 0)
 
     def _prefill_unless_held(self, now_s: float) -> int:
-        """Prefill, unless new requests are held back; return how many like steps may follow."""
+        """Prefill, unless new requests are held back; return the number of equal steps."""
         wait = self._wait
         assert wait is not None
         if self._partial is None and (steps := wait.steps_to_hold(self._decoding_tokens())):
@@ -86,16 +87,16 @@ class ContinuousScheduler(RequestBatch):
         return steps
 
     def _prefill_chunks(self, now_s: float) -> int:
-        """Fill what decoding leaves of the token budget with prompts.
+        """Fill the token budget that decoding leaves with prefill.
 
-        Returns how many steps may follow like this one.
+        Returns the number of equal steps that may follow each other.
         """
         waiting, output, limits = self.waiting, self.output, self._limits
         chunks = output.chunks
         self._kv.begin_step()
         if (partial := self._partial) is not None:
             self._go_on(partial, now_s)
-            if self._partial is None:  # it was preempted itself
+            if self._partial is None:  # the request itself was preempted
                 return 1
             if self._is_unfinished(*chunks[0]):
                 return self._like_chunks(*chunks[0])
@@ -123,9 +124,9 @@ class ContinuousScheduler(RequestBatch):
         return _INDEFINITELY
 
     def _go_on(self, partial: Request, now_s: float) -> None:
-        """Prefill more of the request whose prompt is partly prefilled.
+        """Continue the prefill of the request with a partly prefilled prompt.
 
-        Others are preempted where the blocks for it are not free, and in the end it itself.
+        If blocks are missing, other requests are preempted, and finally the request itself.
         """
         kv = self._kv
         missing = partial.prompt_tokens + partial.generated - partial.prefilled
@@ -140,10 +141,10 @@ class ContinuousScheduler(RequestBatch):
         self._add_chunk(partial, chunk)
 
     def _like_chunks(self, request: Request, chunk: int) -> int:
-        """Return how many chunks of a long prompt may follow each other in like steps.
+        """Return the number of chunks of a long prompt that may follow each other in equal steps.
 
-        The last part is left out. It is one where they would come near the end of the KV cache, or
-        while they still fill the window.
+        The last part of the prompt is excluded. The result is 1 if the chunks would nearly fill the
+        KV cache, or while they still fill the window.
         """
         kv = self._kv
         missing = request.prompt_tokens + request.generated - request.prefilled
@@ -158,13 +159,13 @@ class ContinuousScheduler(RequestBatch):
         return steps
 
     def _is_unfinished(self, request: Request, chunk: int) -> bool:
-        """Return whether `chunk` more tokens leave a part of a prompt out."""
+        """Return whether a part of the prompt remains after `chunk` more tokens."""
         return request.prefilled + chunk < request.prompt_tokens + request.generated
 
     def _admit(self, request: Request, budget: int, now_s: float) -> int:
-        """Admit the first waiting request if it may be.
+        """Admit the first waiting request if possible.
 
-        Returns the number of its tokens in the step, 0 where it has to wait.
+        Returns the number of its tokens in the step; 0 if it must wait.
         """
         kv, block_tokens, hit = self._kv, self._kv.block_tokens, None
         missing, reused = request.prompt_tokens + request.generated, 0
@@ -172,7 +173,7 @@ class ContinuousScheduler(RequestBatch):
             kv.make_exact()
             hit = kv.find(request)
             missing -= hit.known * block_tokens
-            reused = hit.known - hit.used  # blocks, free until now
+            reused = hit.known - hit.used  # cached blocks that are free until now
         chunk = missing if missing < budget else budget
         if chunk < missing and not self._limits.chunked_prefill:
             return 0
@@ -191,7 +192,7 @@ class ContinuousScheduler(RequestBatch):
             request.prefilled = 0
         else:
             self._use(request, hit)
-        if request.admitted_s != request.admitted_s:  # NaN: for the first time
+        if request.admitted_s != request.admitted_s:  # NaN: the first admission
             request.admitted_s = now_s
             if hit is not None:
                 request.prefix_hit_tokens = request.prefilled
@@ -202,7 +203,7 @@ class ContinuousScheduler(RequestBatch):
         return chunk
 
     def _use(self, request: Request, hit: PrefixHit) -> None:
-        """Let a request that is being admitted begin behind what is known of its text."""
+        """Let a request that is being admitted start after its prefix hit."""
         request.prefilled = hit.known * self._kv.block_tokens
         self.pending_tokens -= request.prefilled
         self.pending_prompt_tokens -= request.prefilled
@@ -210,9 +211,9 @@ class ContinuousScheduler(RequestBatch):
         self.output.swap_s += hit.fetch_s
 
     def _admit_swapped(self, request: Request) -> int:
-        """Let the first waiting request, whose blocks lie on the host, decode on if it may.
+        """Resume the first waiting request, whose blocks are in host memory, if possible.
 
-        Returns the number of its tokens in the step, 0 where it has to wait.
+        Returns the number of its tokens in the step; 0 if it must wait.
         """
         kv, step_tokens = self._kv, self._decoding.blocks.step_tokens
         kv.make_exact()

@@ -1,4 +1,4 @@
-"""DecodeScheduler: decodes requests whose prompts were prefilled on other replicas."""
+"""DecodeScheduler: decode of requests that were prefilled on other replicas."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from cluster_sim.serving.scheduler.request_queue import RequestQueue
 
 
 class DecodeScheduler(ContinuousScheduler):
-    """Blocks and a batch slot are promised to a request before its KV cache is sent here.
+    """Scheduler of a decode replica.
 
-    When that has landed the request decodes from the next step on. A preempted request is
-    recomputed here, as by vLLM's decode instances; while one waits for that nothing is promised.
-    Arguments `steps` say how many of the scheduled steps have ended.
+    Blocks and a batch slot are promised to a request before its KV cache is sent here. The request
+    decodes from the next step after the arrival of its KV cache. A preempted request is recomputed
+    here, as in vLLM's decode instances; while such a request waits, nothing is promised. Arguments
+    `steps` are the number of scheduled steps that have ended.
     """
 
     __slots__ = ("_landed", "_promised")
@@ -31,54 +32,54 @@ class DecodeScheduler(ContinuousScheduler):
         wait: BatchWait | None = None,
     ) -> None:
         super().__init__(limits, kv, decoding, queue, wait)
-        self._promised = 0  # requests whose KV cache is on its way, or has landed since `schedule`
+        self._promised = 0  # requests in KV transfer, or arrived since `schedule`
         self._landed: list[Request] = []
 
     def can_take(self, tokens: int, steps: int) -> bool:
-        """Return whether there are blocks and a batch slot for a request of so many tokens."""
+        """Return whether there are blocks and a batch slot for a request of this length."""
         in_batch = len(self.running) + self._promised
         if self.waiting or self.output.chunks or in_batch >= self._limits.max_sequences:
             return False
         blocks = self._blocks_for(tokens) + (self._kv.watermark_blocks if in_batch else 0)
-        # Far from the limit, no counting.
+        # Far from the limit no exact count is needed.
         return not self._kv.is_tight(steps + 1, blocks) or blocks <= self._kv.free_after(steps + 1)
 
     def promise(self, request: Request, tokens: int) -> None:
-        """Keep blocks and a batch slot for a request, of which `tokens` tokens are prefilled.
+        """Reserve blocks and a batch slot for a request, of which `tokens` tokens are prefilled.
 
-        The stretch under way may now be too long, see `steps_within`.
+        The stretch in progress may become too long by this, see `steps_within`.
         """
         self._promised += 1
         self._kv.promise(self._blocks_for(tokens))
         self.pending_tokens += self._left_to_decode(request, tokens)
 
     def withdraw(self, request: Request, tokens: int) -> None:
-        """Take a promise back: the KV cache of the request does not come."""
+        """Cancel a promise: the KV cache of the request will not arrive."""
         self._promised -= 1
         self._kv.keep_promise(self._blocks_for(tokens))
         self.pending_tokens -= self._left_to_decode(request, tokens)
 
     def _left_to_decode(self, request: Request, tokens: int) -> int:
-        """Return the tokens that a request gets here; one is made where `tokens` are prefilled."""
+        """Return the tokens that a request gets here; the prefill replica generates the first."""
         return request.footprint - tokens
 
     def steps_within(self, steps: int) -> int:
-        """Return the most of `steps` steps, from the next one on, for which there are blocks."""
+        """Return how many of `steps` steps, from the next step on, the free blocks allow."""
         return self._kv.steps_within(steps) if self._kv.is_tight(steps) else steps
 
     def land(self, request: Request) -> None:
-        """Take note that the KV cache of a request is here."""
+        """Record that the KV cache of a request has arrived."""
         self._landed.append(request)
 
     def drain(self, last_token_s: float) -> list[Request]:
-        """Take out all requests, those last that have landed; their KV cache is lost."""
+        """Remove and return all requests, newly arrived requests last; their KV cache is lost."""
         landed, self._landed, self._promised = self._landed, [], 0
         for request in landed:
             request.begin_anew(request.read_s)
         return super().drain(last_token_s) + landed
 
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
-        """Decide on the next step; requests that have landed decode in it, and it is one alone."""
+        """Decide on the next step; it is a single step if requests have arrived."""
         if not self._landed:
             return super().schedule(now_s, max_steps)
         for request in self._landed:
@@ -88,7 +89,7 @@ class DecodeScheduler(ContinuousScheduler):
         return super().schedule(now_s, 1)
 
     def _take_over(self, request: Request) -> None:
-        """Let a request that has landed decode."""
+        """Let a request whose KV cache has arrived decode."""
         tokens = request.known_tokens - 1  # the last token is not cached yet
         self._kv.restore(request, tokens, self._kv.free_after(0))
         self._promised -= 1
@@ -99,9 +100,9 @@ class DecodeScheduler(ContinuousScheduler):
         self._resume(request, tokens)
 
     def _preempt(self, request: Request, now_s: float, free: int) -> None:
-        """Take a running request's blocks.
+        """Take the blocks of a running request.
 
-        One that has just landed still waits for its next token since it was prefilled.
+        A request that has just arrived has waited for its next token since its prefill.
         """
         is_fresh = request in self._resuming
         if is_fresh:
@@ -112,5 +113,5 @@ class DecodeScheduler(ContinuousScheduler):
             request.stalled_s = request.read_s
 
     def _blocks_for(self, tokens: int) -> int:
-        """Return the blocks of `tokens` tokens and of the one that the first step here adds."""
+        """Return the number of blocks of `tokens` tokens and the token that the first step adds."""
         return self._kv.blocks_during(tokens + 1, 1)

@@ -1,4 +1,4 @@
-"""GroupedSequences: the requests of a replica that decode, where groups of layers share a pool."""
+"""GroupedSequences: decoding requests of a replica whose groups of layers share one pool."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from cluster_sim.serving.scheduler.decoding import DecodingSequences
 
 
 class GroupedSequences(DecodingSequences):
-    """Requests that make one token per step each, and hold pages in several groups.
+    """Requests that generate one token per step each, and hold pages in several groups.
 
-    Steps stay alike until a window is full or a chunk has ended, too.
+    A run of equal steps also ends when a window is full or a chunk has ended.
     """
 
     __slots__ = ("_pages",)
@@ -22,16 +22,16 @@ class GroupedSequences(DecodingSequences):
         self._pages = pages
 
     def leave(self, request: Request, stored: int) -> int:
-        """Take out a request that is off the clock; return the pages that it held."""
+        """Remove a request that is off the clock; return the number of pages that it held."""
         super().leave(request, stored)
         return self._pages.of(stored)
 
     def advance(self, steps: int) -> list[Request] | None:
-        """Move on by `steps` steps, in which nobody joins or leaves; return as `tick` does."""
+        """Advance by `steps` steps without joins or leaves; return the same as `tick`."""
         due = super().advance(steps)
         self._pages.advance(self.now)
         return due
 
     def write(self, work: StepWork) -> int:
-        """Write what the next step works on; return for how many steps that stays alike."""
+        """Write the counts of the next step; return the number of equal steps."""
         return min(super().write(work), self._pages.steps_until_change(self.now))

@@ -1,4 +1,4 @@
-"""SchedulerLimits: what bounds a scheduler's steps."""
+"""SchedulerLimits: limits of a scheduler's steps."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from cluster_sim.physics.limited_view import NO_VIEW, LimitedView
 
 @dataclass(frozen=True, slots=True)
 class SchedulerLimits:
-    """Limits of the steps of one replica, of its model and its engine."""
+    """Limits of the steps of one replica, which follow from its model and its engine."""
 
     max_sequences: int
     """Maximum number of requests in the batch."""
     max_batched_tokens: int
-    """Maximum number of tokens of a step, those of decoding and of prompts together."""
+    """Maximum number of tokens per step: decoding sequences and prefill together."""
     max_context: int
-    """Maximum number of tokens of a sequence of the model."""
+    """Maximum number of tokens per sequence of the model."""
     chunked_prefill: bool = True
     """Whether the prefill of a prompt may be split over several steps."""
     view: LimitedView = NO_VIEW
-    """View of queries in layers that do not see the whole context."""
+    """View of queries in layers without full attention."""

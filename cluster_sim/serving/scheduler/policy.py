@@ -1,4 +1,4 @@
-"""BatchingPolicy: what other rooms ask of a batching policy."""
+"""BatchingPolicy: interface of batching policies."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from cluster_sim.serving.scheduler.speculative import Drafting
 
 
 class BatchingPolicy(Description):
-    """Base of every batching policy, as a scenario describes it.
+    """Base of the batching policies, as described in a scenario.
 
-    A policy has the fields `policy`, its name, and `max_sequences`, the maximum number of requests
-    in the batch, None for the engine's.
+    A policy has the field `policy`, its name, and the field `max_sequences`, the maximum number of
+    requests in the batch (None for that of the engine).
     """
 
     is_continuous: ClassVar[bool] = True
-    """Whether requests join and leave between steps. It chooses the arithmetic of `explain`, and
-    the options that go with the policy."""
+    """Whether requests join and leave between steps. The flag selects the arithmetic of `explain`
+    and the options that are allowed with the policy."""
 
     def step_tokens(self, engine: Engine) -> int:
-        """Return the maximum number of tokens of a step of one rank; the engine's by default."""
+        """Return the maximum number of tokens per step of one rank. Default: that of the engine."""
         return engine.max_batched_tokens
 
     def is_chunked(self, engine: Engine) -> bool:
-        """Return whether a prompt may be spread over several steps; as the engine by default."""
+        """Return whether prefill may be split over several steps. Default: as the engine does."""
         return engine.chunked_prefill
 
     def with_defaults(self, engine: Engine) -> Self:
-        """Return this policy with the engine's values for what it leaves out."""
+        """Return this policy with the engine's values for missing keys."""
         return self
 
     @abstractmethod
@@ -57,5 +57,5 @@ class BatchingPolicy(Description):
             Part of a request that the replica serves; with `prefill` and `decode` the scheduler is
             a PrefillScheduler or a DecodeScheduler.
         drafting
-            Speculation of the replica; None: it has none.
+            Speculative decoding of the replica; None if it has none.
         """

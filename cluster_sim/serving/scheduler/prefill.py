@@ -1,4 +1,4 @@
-"""PrefillScheduler: prefills prompts and makes first tokens; others decode."""
+"""PrefillScheduler: prefill and first tokens of requests that decode on other replicas."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from cluster_sim.serving.scheduler.request_queue import RequestQueue
 
 
 class PrefillScheduler(ContinuousScheduler):
-    """Requests leave with their first token; their KV cache stays until `release`.
+    """Scheduler of a prefill replica.
 
-    So prompts wait where nobody takes it. A prompt is admitted when there are blocks for all of it,
-    as vLLM does with `scheduler_reserve_full_isl`: chunks of a prompt that cannot be completed would
-    hold blocks for nothing. So none is ever preempted.
+    A request leaves with its first token, and its KV cache stays until `release`. Prompts therefore
+    wait if no decode replica accepts requests. A prompt is admitted when there are blocks for the
+    whole prompt, as in vLLM with `scheduler_reserve_full_isl`: chunks of a prompt that cannot be
+    completed would waste blocks. Therefore no request is ever preempted.
     """
 
     __slots__ = ("_kept", "_prefilled_requests")
@@ -34,10 +35,10 @@ class PrefillScheduler(ContinuousScheduler):
         super().__init__(limits, kv, decoding, queue, wait)
         self._prefilled_requests: list[Request] = []
         self._kept: dict[Request, int] = {}
-        """Number of tokens in the cache of each request that was prefilled, until `release`."""
+        """Number of tokens in the cache per prefilled request, until `release`."""
 
     def expect(self, request: Request) -> None:
-        """Take note that a request is on its way here; of its answer it gets one token here."""
+        """Record that a request is on its way here; it gets the first token of its answer here."""
         super().expect(request)
         self.pending_tokens -= request.output_tokens - request.generated - 1
 
@@ -47,14 +48,14 @@ class PrefillScheduler(ContinuousScheduler):
         return prefilled
 
     def release(self, request: Request) -> None:
-        """Free the blocks of a request whose KV cache is where it decodes."""
+        """Free the blocks of a request whose KV cache has arrived at its decode replica."""
         tokens = self._kept.pop(request)
         blocks = self._kv.blocks_for(tokens)
         self._kv.keep_promise(blocks)
         self._kv.give_back(request, tokens, blocks, again=False)
 
     def drain(self, last_token_s: float) -> list[Request]:
-        """Take out all requests, those first whose KV cache was kept here; it is lost."""
+        """Remove and return all requests, prefilled requests first; their KV cache is lost."""
         kept, self._kept = list(self._kept), {}
         self._prefilled_requests = []
         for request in kept:
@@ -62,7 +63,7 @@ class PrefillScheduler(ContinuousScheduler):
         return kept + super().drain(last_token_s)
 
     def _begin_decoding(self, request: Request, length: int) -> None:
-        """Let a request leave that decodes elsewhere; its blocks are kept."""
+        """Let a request leave to decode elsewhere; its blocks are kept."""
         del self.running[request]
         self._kept[request] = length
         self._kv.promise(self._kv.blocks_for(length))

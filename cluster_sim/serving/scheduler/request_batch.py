@@ -1,7 +1,7 @@
-"""RequestBatch: the requests of one replica that join and leave its batch between steps.
+"""RequestBatch: requests of one replica, which join and leave its batch between steps.
 
-It carries out what a scheduler decides: requests are admitted, prefilled, decode, finish, are
-preempted. Which, and when, is up to a scheduler that extends it.
+The class executes the decisions of a scheduler: requests are admitted, are prefilled, decode, are
+preempted and finish. A scheduler that extends the class makes the decisions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cluster_sim.serving.scheduler.request_queue import RequestQueue
 
 
 class RequestBatch:
-    """Requests that wait and run on one replica, with the blocks and tokens that they take.
+    """Waiting and running requests of one replica, with their blocks and tokens.
 
     Parameters
     ----------
@@ -27,11 +27,11 @@ class RequestBatch:
     kv
         KV cache of the replica.
     decoding
-        Requests that decode, so far none; `kv` counts their blocks.
+        Decoding requests, initially empty; `kv` counts their blocks.
     queue
-        Requests that wait, so far none, in the order of their admission.
+        Waiting requests in order of admission, initially empty.
     wait
-        Rule by which new requests are held back; None: they are not.
+        Rule by which new requests are held back; None if they are not held back.
     """
 
     __slots__ = (
@@ -67,23 +67,23 @@ class RequestBatch:
         self.running: dict[Request, None] = {}  # in order of admission
         self.stalls: list[tuple[Request, float]] = []
         self.pending_tokens = self.pending_prompt_tokens = 0
-        # Without chunks a preempted request is prefilled again in one step.
+        # Without chunked prefill, a preempted request is prefilled again in one step.
         longest_prompt = limits.max_context if limits.chunked_prefill else limits.max_batched_tokens
         held = kv.longest(limits.max_batched_tokens)
         self.longest = min(held, limits.max_context - 1, longest_prompt)
-        """Number of tokens of the largest request that could be served alone."""
+        """Number of tokens of the longest request that can be served alone."""
         self._limits, self._kv, self._decoding, self._wait = limits, kv, decoding, wait
-        self._completing = 0  # prompts whose last chunk is in the scheduled step
-        self._past_tokens = 0  # in the cache, of the prompts that the scheduled step goes on with
-        self._partial: Request | None = None  # runs, and has its prompt partly prefilled
-        # decode again in the scheduled step, after a gap
+        self._completing = 0  # number of prompts whose last chunk is in the scheduled step
+        self._past_tokens = 0  # cached tokens of the prompts that the scheduled step continues
+        self._partial: Request | None = None  # running request with a partly prefilled prompt
+        # requests that decode again in the scheduled step, after a gap
         self._resuming: list[Request] = []
 
     @property
     def kv_tokens(self) -> float:
-        """Number of tokens in the cache as the scheduled steps begin; shared ones count once.
+        """Number of tokens in the cache when the scheduled steps begin; shared tokens count once.
 
-        Where groups of layers share the blocks, it is the part of the capacity that is taken.
+        If groups of layers share the blocks, it is the KV cache usage times the capacity.
         """
         kv = self._kv
         if kv.token_share:
@@ -93,29 +93,29 @@ class RequestBatch:
 
     @property
     def tokens_per_step(self) -> int:
-        """Number by which each of the scheduled steps lowers `pending_tokens`."""
+        """Number of tokens by which each scheduled step reduces `pending_tokens`."""
         return self.work.batch + self.work.prompt_tokens
 
     def blocks_taken(self) -> int:
-        """Return the blocks that are taken or promised between two steps."""
+        """Return the number of blocks taken or promised between two steps."""
         return self._kv.taken()
 
     def kv_share(self, steps: int) -> float:
-        """Return the share of the KV cache that is taken or promised after so many steps."""
+        """Return the KV cache usage, promised blocks included, after this number of steps."""
         return 1.0 - self._kv.free_after(steps + 1) / self._kv.capacity
 
-    # Requests come and go
+    # Arrival and departure of requests
 
     def expect(self, request: Request) -> None:
-        """Take note that a request is on its way here."""
+        """Record that a request is on its way here."""
         self.pending_tokens += request.prompt_tokens + request.output_tokens
         self.pending_prompt_tokens += request.prompt_tokens + request.generated
 
     def enqueue(self, request: Request) -> bool:
         """Add a request that has arrived; return whether it may be admitted in the next step.
 
-        False is certain: behind others, without a batch slot, or while a prompt takes the whole
-        budget, nothing can change before the scheduled steps have ended.
+        False is certain: nothing can change before the scheduled steps have ended if other requests
+        wait, if no batch slot is free, or while a prompt takes the whole token budget.
         """
         self.waiting.append(request)
         has_slot = self._partial is None and len(self.running) < self._limits.max_sequences
@@ -125,14 +125,14 @@ class RequestBatch:
         return has_slot and (changes or self.waiting.first is request)
 
     def _decoding_tokens(self) -> int:
-        """Return the tokens of a step that decoding takes."""
+        """Return the number of tokens per step of decoding requests."""
         blocks = self._decoding.blocks
         return blocks.sequences * blocks.step_tokens
 
     def drain(self, last_token_s: float) -> list[Request]:
-        """Take out all requests, those that run first; their KV cache is lost.
+        """Remove and return all requests, running requests first; their KV cache is lost.
 
-        A request that was answered tokens keeps them. All blocks are free then.
+        A request keeps the tokens that it has received. All blocks become free.
         """
         prefilling = {request for request, _ in self.output.chunks} | {self._partial}
         for request in self.running:
@@ -150,10 +150,10 @@ class RequestBatch:
         self.pending_tokens = self.pending_prompt_tokens = 0
         return lost
 
-    # What a step does
+    # Content of a step
 
     def _take_first(self) -> None:
-        """Move the first waiting request to those that run."""
+        """Move the first waiting request to the running requests."""
         request = self.waiting.pop_first()
         self.running[request] = None
         if self._wait is not None:
@@ -168,7 +168,8 @@ class RequestBatch:
         self._past_tokens += past
         if past + chunk == request.prompt_tokens + request.generated:
             self._completing += 1
-            # Who follows in the same step may use its blocks: every layer writes before it reads.
+            # Later requests of the same step may use its blocks: every layer writes before it
+            # reads.
             if self._kv.caches_prefixes:
                 self._kv.fill(request, past + chunk)
         view = self._limits.view
@@ -178,16 +179,16 @@ class RequestBatch:
     def _resume(self, request: Request, length: int) -> None:
         """Let a request with `length` tokens in the cache decode after a gap.
 
-        It counts for the statistics of steps from the end of the gap on.
+        It is included in the statistics of steps again from the end of the gap on.
         """
         self._begin_decoding(request, length)
         self._decoding.uncount(request)
         self._resuming.append(request)
 
-    # Move on
+    # Advance in time
 
     def advance(self, steps: int, now_s: float) -> list[Request]:
-        """Move on by `steps` of the scheduled steps; return the requests that finished."""
+        """Advance by `steps` of the scheduled steps; return the requests that finished."""
         decoding, chunks = self._decoding, self.output.chunks
         if self.stalls:
             self.stalls = []
@@ -218,7 +219,7 @@ class RequestBatch:
         return finished
 
     def _end_gaps(self, now_s: float) -> None:
-        """Count requests that have decoded a step after a gap, and note how long it was."""
+        """Include requests that have decoded one step after a gap, and record the gap."""
         for request in self._resuming:
             self.stalls.append((request, now_s - request.stalled_s))
             self._decoding.count(request)
@@ -227,9 +228,9 @@ class RequestBatch:
     def _prefilled(
         self, request: Request, tokens: int, now_s: float, finished: list[Request]
     ) -> None:
-        """Take note that `tokens` more of a prompt were prefilled.
+        """Record that `tokens` more tokens of a prompt were prefilled.
 
-        With the last of them comes a token, the first of the answer or the next.
+        The last prompt token gives an output token: the first of the answer, or the next one.
         """
         request.prefilled += tokens
         if self._kv.caches_prefixes:
@@ -259,15 +260,22 @@ class RequestBatch:
 
     def _begin_decoding(self, request: Request, length: int) -> None:
         """Let a request with `length` tokens in the cache decode from the next step on."""
-        # Of a request that decodes, the steps that it has left are pending.
+        # For a decoding request, the remaining steps are pending.
         self.pending_tokens += self._decoding.join(request, length)
 
-    # Make room
+    # Preemption
 
     def _preempt(self, request: Request, now_s: float, free: int) -> None:
-        """Take a running request's blocks; it waits again, and keeps its answer so far.
+        """Preempt a running request: take its blocks and let it wait; it keeps its answer so far.
 
-        free: number of blocks that were free when another was needed.
+        Parameters
+        ----------
+        request
+            Running request.
+        now_s
+            Present time [s].
+        free
+            Number of blocks that were free when a further block was needed.
         """
         del self.running[request]
         request.preemptions += 1
@@ -285,7 +293,7 @@ class RequestBatch:
         self.output.preempted.append(request)
 
     def _preempt_partial(self, request: Request) -> None:
-        """Take the blocks of the request whose prompt is partly prefilled."""
+        """Take the blocks of the request with a partly prefilled prompt."""
         kv, tokens = self._kv, request.prefilled
         kv.drop_partial()
         self.pending_tokens += tokens
@@ -293,7 +301,7 @@ class RequestBatch:
         kv.give_back(request, tokens, kv.blocks_for(tokens), again=True)
 
     def _preempt_decoding(self, request: Request, now_s: float) -> None:
-        """Take the blocks of a decoding request: to the host if it has space, else for good."""
+        """Move the blocks of a decoding request to host memory if it has space, else drop them."""
         decoding, kv = self._decoding, self._kv
         request.generated = decoding.generated(request)
         request.stalled_s = now_s

@@ -1,4 +1,4 @@
-"""RequestQueue: who is admitted next, and who is preempted first."""
+"""RequestQueue: order of admission, and of preemption."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cluster_sim.request import Request
 
 
 class RequestQueue(Protocol):
-    """Waiting requests in the order of their admission; it chooses those to preempt as well.
+    """Waiting requests in order of admission; the queue also chooses the request to preempt.
 
     A new order is a file in `queue_orders` and a name in its table.
     """
@@ -25,7 +25,7 @@ class RequestQueue(Protocol):
 
     @property
     def first(self) -> Request:
-        """Request that is admitted next; there must be one."""
+        """Request that is admitted next; the queue must not be empty."""
         ...
 
     def append(self, request: Request) -> None:
@@ -37,27 +37,27 @@ class RequestQueue(Protocol):
         ...
 
     def pop_first(self) -> Request:
-        """Remove the request that is admitted next, and return it; it runs from now on."""
+        """Remove and return the request that is admitted next; it runs from now on."""
         ...
 
     def passed_by(self, request: Request) -> None:
-        """Take note that a request runs from now on that has not waited."""
+        """Record that a request that has not waited runs from now on."""
         ...
 
     def victim(self, running: dict[Request, None]) -> Request:
-        """Return the one of the running requests, in order of admission, to preempt first."""
+        """Return the request to preempt first, given the running requests in order of admission."""
         ...
 
 
 Key = Callable[[Request], tuple[float, ...]]
-"""Place of a request in an order: lower comes first. It must not change while requests wait or run,
-and no two requests may have the same."""
+"""Sort key of a request, in ascending order. The key must not change while the request waits or
+runs, and no two requests may have equal keys."""
 
 
 class KeyedQueue:
-    """Requests in ascending order of a key; the running one with the largest is preempted first.
+    """Requests in ascending order of a key; the largest of the running keys is preempted first.
 
-    A preempted request takes the place that its key gives it.
+    A preempted request returns to its position by key.
     """
 
     __slots__ = ("_heap", "_key", "_running")
@@ -65,7 +65,7 @@ class KeyedQueue:
     def __init__(self, key: Key) -> None:
         self._key = key
         self._heap: list[tuple[tuple[float, ...], Request]] = []
-        # (negated key, preemptions, request): void where the request has been preempted since
+        # (negated key, preemptions, request); an entry is void if the request was preempted since
         self._running: list[tuple[tuple[float, ...], int, Request]] = []
 
     def __len__(self) -> int:
@@ -80,19 +80,19 @@ class KeyedQueue:
         return self._heap[0][1]
 
     def append(self, request: Request) -> None:
-        """Add a request at the place that its key gives it."""
+        """Add a request at its position by key."""
         heappush(self._heap, (self._key(request), request))
 
     put_back = append
 
     def pop_first(self) -> Request:
-        """Remove the waiting request with the smallest key, and return it; it runs from now on."""
+        """Remove and return the waiting request with the smallest key; it runs from now on."""
         _, request = heappop(self._heap)
         self.passed_by(request)
         return request
 
     def passed_by(self, request: Request) -> None:
-        """Take note that a request runs from now on that has not waited."""
+        """Record that a request that has not waited runs from now on."""
         key = tuple(-part for part in self._key(request))
         heappush(self._running, (key, request.preemptions, request))
 

@@ -1,4 +1,4 @@
-"""Scheduler: what a replica asks of whatever decides on its steps."""
+"""Scheduler: interface between a replica and the scheduler of its steps."""
 
 from __future__ import annotations
 
@@ -11,33 +11,35 @@ from cluster_sim.serving.scheduler.output import SchedulerOutput
 
 
 class Scheduler(Protocol):
-    """Decides which requests each engine step of one replica works on.
+    """Interface of schedulers, which choose the requests of each engine step of one replica.
 
-    The replica calls in turns. `schedule` decides on the next step and on how many like it may
-    follow; `work` and `output` describe the first of them until `advance`. The replica finds out
-    how long they take, lets some of them run, at least one, and `advance` moves on by as many.
-    `schedule` may be called again instead: it decides anew, as if it had not been called before.
+    The replica calls two methods in turn. `schedule` decides on the next step and on the number of
+    equal steps that may follow; `work` and `output` describe the first of them until `advance`. The
+    replica computes their duration and runs at least one of them; `advance` advances by the number
+    of steps that were run. If `schedule` is called again before `advance`, it decides again, as if
+    the first call had not been made.
 
-    In between, `expect` and `enqueue` bring requests in at any time; they change nothing in the
-    scheduled steps. `drain` takes all requests out, and ends the scheduler.
+    `expect` and `enqueue` add requests at any time; they do not change the scheduled steps. `drain`
+    removes all requests and ends the scheduler.
 
-    Between any two steps these hold: blocks taken and blocks free make up the KV cache;
+    Between any two steps the following holds. Taken plus free blocks equal the KV cache capacity.
     `pending_tokens` and `pending_prompt_tokens` are sums over the requests that are here or
-    expected; every request is in `waiting`, in `running`, or was returned by `advance` or `drain`.
-    No method costs time that grows with the number of requests, `drain` aside.
+    expected. Every request is in `waiting`, in `running`, or was returned by `advance` or `drain`.
+    The cost of a method does not grow with the number of requests, except for `drain`.
     """
 
     work: StepWork
-    """Counts of the first of the scheduled steps; the scheduler owns it and changes it in place."""
+    """Counts of the first scheduled step; the scheduler owns the object and changes it in place."""
     output: SchedulerOutput
-    """What was decided; the scheduler owns it and changes it in place."""
+    """Decision of `schedule`; the scheduler owns the object and changes it in place."""
     stalls: list[tuple[Request, float]]
-    """Gaps between two tokens, longer than a step, that ended in the last `advance` [s]: those of
-    requests that had been preempted, or whose KV cache came from another replica."""
+    """Gaps between two tokens that are longer than a step and ended in the last `advance` [s]. They
+    are gaps of requests that were preempted, or whose KV cache was transferred from another
+    replica."""
     pending_tokens: int
-    """Number of tokens still to be prefilled or generated, of all requests here or expected."""
+    """Number of tokens to be prefilled or generated, of all requests that are here or expected."""
     pending_prompt_tokens: int
-    """Number of those that are still to be prefilled."""
+    """Number of tokens to be prefilled, of all requests that are here or expected."""
 
     @property
     def waiting(self) -> Sized:
@@ -51,57 +53,70 @@ class Scheduler(Protocol):
 
     @property
     def longest(self) -> int:
-        """Number of tokens of the largest request that could be served."""
+        """Number of tokens of the longest request that can be served."""
         ...
 
     @property
     def kv_tokens(self) -> float:
-        """Number of tokens in the cache as the scheduled steps begin."""
+        """Number of tokens in the cache when the scheduled steps begin."""
         ...
 
     @property
     def tokens_per_step(self) -> int:
-        """Number by which each of several scheduled steps lowers `pending_tokens`."""
+        """Number of tokens by which each of several scheduled steps reduces `pending_tokens`."""
         ...
 
     def expect(self, request: Request) -> None:
-        """Take note that a request is on its way here."""
+        """Record that a request is on its way here."""
         ...
 
     def enqueue(self, request: Request) -> bool:
         """Add a request that has arrived; return whether it may be admitted in the next step.
 
-        False is certain: then nothing changes before the scheduled steps have ended.
+        False is certain: the request cannot be admitted before the scheduled steps have ended.
         """
         ...
 
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
-        """Decide on the next step, and on how many steps like it may follow, at most `max_steps`.
+        """Decide on the next step, and on the number of equal steps that may follow.
 
-        now_s: time at which the step begins [s].
+        Parameters
+        ----------
+        now_s
+            Time at which the step begins [s].
+        max_steps
+            Maximum number of steps.
         """
         ...
 
     def advance(self, steps: int, now_s: float) -> list[Request]:
-        """Move on by `steps` of the scheduled steps, which end at `now_s`.
+        """Advance by scheduled steps; return the requests that finished.
 
-        Returns the requests that finished.
+        Parameters
+        ----------
+        steps
+            Number of scheduled steps that were run.
+        now_s
+            Time at which the last of these steps ended [s].
         """
         ...
 
     def drain(self, last_token_s: float) -> list[Request]:
-        """Take out all requests, those that run first; their KV cache is lost.
+        """Remove and return all requests, running requests first; their KV cache is lost.
 
-        last_token_s: time at which the last step ended, and those that decode got a token [s].
+        The scheduler is not used afterwards.
 
-        Nothing is scheduled here any more.
+        Parameters
+        ----------
+        last_token_s
+            Time at which the last step ended and decoding requests received a token [s].
         """
         ...
 
     def kv_share(self, steps: int) -> float:
-        """Return the share of the KV cache that is taken or promised after so many steps."""
+        """Return the KV cache usage, promised blocks included, after this number of steps."""
         ...
 
     def blocks_taken(self) -> int:
-        """Return the blocks of the KV cache that are taken or promised between two steps."""
+        """Return the number of KV cache blocks taken or promised between two steps."""
         ...

@@ -1,4 +1,4 @@
-"""SlidingWindow: how many keys decoding sequences read in layers with a sliding window."""
+"""SlidingWindow: number of keys that decoding sequences read in layers with a sliding window."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _NEVER = 1 << 62
 
 
 class SlidingWindow:
-    """Keys in the windows of decoding sequences, and how many windows are not full yet.
+    """Keys in the windows of decoding sequences, and the number of windows that are not full.
 
-    Only sequences shorter than the window read a key more each step.
+    Only sequences that are shorter than the window read one more key per step.
     """
 
     __slots__ = ("_filling", "growing", "keys", "tokens")
@@ -23,9 +23,9 @@ class SlidingWindow:
         self.keys = 0
         """Number of keys that all sequences read in the next step."""
         self.growing = 0
-        """Number of sequences that have yet to fill the window."""
-        # (step at which the window is full, ticket, request), a heap; as in StepClock an entry
-        # whose ticket is old is void
+        """Number of sequences that are shorter than the window."""
+        # heap of (step at which the window is full, ticket, request); as in StepClock, an entry
+        # with an old ticket is void
         self._filling: list[tuple[int, int, Request]] = []
 
     def join(self, request: Request, length: int) -> None:
@@ -42,7 +42,7 @@ class SlidingWindow:
             self.growing -= 1
 
     def advance(self, steps: int, now: int) -> None:
-        """Move on by `steps` steps, to step `now` of the scheduler's clock."""
+        """Advance by `steps` steps, to step `now` of the scheduler's clock."""
         self.keys += self.growing * steps
         filling = self._filling
         while filling and filling[0][0] <= now:
@@ -51,7 +51,7 @@ class SlidingWindow:
                 self.growing -= 1
 
     def steps_until_full(self, now: int) -> int:
-        """Return the steps until the next window is full."""
+        """Return the number of steps until the next window is full."""
         filling = self._filling
         while filling and filling[0][2].ticket != filling[0][1]:
             heappop(filling)

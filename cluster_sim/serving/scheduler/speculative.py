@@ -1,4 +1,4 @@
-"""SpeculativeSequences: requests that decode where every step checks drafted tokens."""
+"""SpeculativeSequences: decoding requests with speculative decoding."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _ONE = SpeculativeBlocks.ONE
 
 
 class Drafting(NamedTuple):
-    """Speculation of one replica."""
+    """Speculative decoding of one replica."""
 
     speculation: Speculation
-    """How many tokens are drafted, and how many of them are kept."""
+    """Number of drafted tokens and their acceptance."""
     streams: Streams
-    """Random generators of its requests."""
+    """Random generators of the replica's requests."""
 
 
 class SpeculativeSequences(DecodingSequences):
-    """Requests that each grow at a rate of their own.
+    """Decoding requests that each grow at an individual rate.
 
-    How many steps a request needs is drawn when it begins to decode; its tokens come evenly over
-    them. Models with a sliding window are left out.
+    The number of steps of a request is drawn when it begins to decode, and its tokens are spread
+    evenly over these steps. Models with a sliding window are not supported.
     """
 
     __slots__ = ("_grown", "_speculation", "_streams")
@@ -39,7 +39,8 @@ class SpeculativeSequences(DecodingSequences):
     def join(self, request: Request, length: int) -> int:
         """Let a request with `length` tokens in the cache decode.
 
-        Returns by how many the steps that it takes exceed the tokens that it has left. The caller counts tokens anew when all have joined.
+        Returns the number of its steps minus the number of its remaining tokens. The caller counts
+        tokens again when all requests have joined.
         """
         left = request.output_tokens - request.generated
         steps = self._speculation.steps(left, self._streams(request.number, request.preemptions))
@@ -51,7 +52,7 @@ class SpeculativeSequences(DecodingSequences):
         return steps - left
 
     def leave(self, request: Request, stored: int) -> int:
-        """Take out a request that is off the clock; return the blocks that it held."""
+        """Remove a request that is off the clock; return the number of blocks that it held."""
         self.counted -= request.counted
         before = self._grown.taken(self.now)
         self._grown.leave(request.offset, request.rate)
@@ -59,22 +60,22 @@ class SpeculativeSequences(DecodingSequences):
         return before - self._grown.taken(self.now)
 
     def advance(self, steps: int) -> list[Request] | None:
-        """Move on by `steps` steps, in which nobody joins or leaves; return as `tick` does."""
+        """Advance by `steps` steps without joins or leaves; return the same as `tick`."""
         finished = self.tick(steps)
         self.count_tokens()
         return finished
 
     def generated(self, request: Request) -> int:
-        """Return the tokens that a request has been answered."""
+        """Return the number of tokens generated for a request so far."""
         made = (request.offset + request.rate * self.now) // _ONE
         return made - request.prompt_tokens + 1
 
     def write(self, work: StepWork) -> int:
-        """Write what the next step works on; return for how many steps that stays alike."""
+        """Write the counts of the next step; return the number of equal steps."""
         steps = super().write(work)
         work.growth = self._grown.growth
         return steps
 
     def count_tokens(self) -> None:
-        """Count the tokens in the cache anew."""
+        """Count the tokens in the cache again."""
         self._grown.count_tokens(self.now)

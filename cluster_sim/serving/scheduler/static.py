@@ -1,4 +1,4 @@
-"""Static batching as a scenario describes it: the baseline of whole requests."""
+"""Description of static batching in a scenario: a baseline that serves whole requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NO_LIMIT = 1 << 40  # tokens
 class Static(BatchingPolicy):
     """Static batching: requests join when a batch is formed, and leave together."""
 
-    # a batching without a policy is continuous, for editors too
+    # batching without a policy is continuous, in the schema for editors too
     model_config = ConfigDict(json_schema_extra={"required": ["policy"]})
 
     is_continuous: ClassVar[bool] = False
@@ -31,11 +31,11 @@ class Static(BatchingPolicy):
     """Maximum number of requests in the batch. Default: that of the engine."""
 
     def step_tokens(self, engine: Engine) -> int:
-        """Return the maximum number of tokens of a step: there is none."""
+        """Return a number that stands for no limit on tokens per step."""
         return _NO_LIMIT
 
     def is_chunked(self, engine: Engine) -> bool:
-        """Return that no prompt is spread over several steps."""
+        """Return False, since prefill is never split over several steps."""
         return False
 
     def scheduler(
@@ -45,7 +45,7 @@ class Static(BatchingPolicy):
         role: Role = "both",
         drafting: Drafting | None = None,
     ) -> StaticScheduler:
-        """Return the scheduler of one replica, without requests; it serves them whole."""
+        """Return the scheduler of one replica, without requests; it serves whole requests."""
         assert role == "both"
         assert drafting is None
         return StaticScheduler(limits, kv_cache)

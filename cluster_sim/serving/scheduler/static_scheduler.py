@@ -1,7 +1,7 @@
-"""StaticScheduler: a batch is formed, runs until its last request has finished, then the next.
+"""StaticScheduler: a batch runs until its last request has finished; then the next batch is formed.
 
-Prompts are padded to the longest of the batch and prefilled in one step. A request that has
-finished is answered, but its batch slot is computed on and its blocks stay taken until the batch
+Prompts are padded to the longest prompt of the batch and prefilled in one step. A request that has
+finished is answered, but its batch slot is still computed and its blocks stay taken until the batch
 has ended, as in engines that schedule whole requests (Yu et al., Orca, OSDI 2022, section 2).
 """
 
@@ -19,7 +19,7 @@ from cluster_sim.serving.scheduler.queue_orders.first_come import FirstComeQueue
 class StaticScheduler:
     """Requests of one replica, served batch by batch.
 
-    Counts include padding, but for `work.counted`: requests that have finished get no tokens.
+    Counts include padding, except `work.counted`: requests that have finished get no tokens.
     """
 
     __slots__ = (
@@ -44,43 +44,43 @@ class StaticScheduler:
         self.work = StepWork()
         self.output = SchedulerOutput()
         self.waiting = FirstComeQueue()
-        self.running: dict[Request, None] = {}  # those that have not finished
+        self.running: dict[Request, None] = {}  # requests of the batch that have not finished
         self.stalls: list[tuple[Request, float]] = []
         self.pending_tokens = self.pending_prompt_tokens = 0
         self._limits, self._kv_cache = limits, kv_cache
         self._blocks = kv_cache.blocks
         held = kv_cache.longest(limits.max_context)
         self.longest = min(held, limits.max_context - 1)
-        """Number of tokens of the largest request that could be served."""
-        self._clock = 0  # steps so far
-        self._prompt_tokens = 0  # to which each prompt of the batch is padded
-        self._length = 0  # tokens in the cache of each sequence
-        # those of the batch that have not finished; the one that finishes first is the last
+        """Number of tokens of the longest request that can be served."""
+        self._clock = 0  # number of steps so far
+        self._prompt_tokens = 0  # length to which each prompt of the batch is padded
+        self._length = 0  # cached tokens per sequence
+        # requests of the batch that have not finished; the first to finish is at the end
         self._left: list[Request] = []
 
     @property
     def kv_tokens(self) -> float:
-        """Number of tokens in the cache as the scheduled steps begin, padding included."""
+        """Number of tokens in the cache when the scheduled steps begin, padding included."""
         if self._kv_cache.groups:
             return self.blocks_taken() * self._kv_cache.kv_tokens / self._kv_cache.pages
         return self.work.batch * self._length
 
     @property
     def tokens_per_step(self) -> int:
-        """Number by which each of several scheduled steps lowers `pending_tokens`."""
+        """Number of tokens by which each of several scheduled steps reduces `pending_tokens`."""
         return len(self._left)
 
     def blocks_taken(self) -> int:
-        """Return the blocks that are taken between two steps."""
+        """Return the number of blocks taken between two steps."""
         return self.work.batch * self._kv_cache.blocks_during(self._length, 0)
 
     def kv_share(self, steps: int) -> float:
-        """Return the share of the KV cache that is taken after so many steps."""
+        """Return the KV cache usage after this number of steps."""
         held = self._kv_cache.blocks_during(self._length + steps, 1)
         return self.work.batch * held / self._blocks
 
     def expect(self, request: Request) -> None:
-        """Take note that a request is on its way here."""
+        """Record that a request is on its way here."""
         self.pending_tokens += request.prompt_tokens + request.output_tokens
         self.pending_prompt_tokens += request.prompt_tokens + request.generated
 
@@ -90,7 +90,7 @@ class StaticScheduler:
         return not self._left
 
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
-        """Decide on the next step, and on how many steps like it may follow."""
+        """Decide on the next step, and on the number of equal steps that may follow."""
         if self._left:
             self.output.steps = min(self._steps_alike(), max_steps)
         elif self.waiting:
@@ -101,7 +101,7 @@ class StaticScheduler:
         return self.output
 
     def advance(self, steps: int, now_s: float) -> list[Request]:
-        """Move on by `steps` of the scheduled steps; return the requests that finished."""
+        """Advance by `steps` of the scheduled steps; return the requests that finished."""
         self._clock += steps
         if self.stalls:
             self.stalls = []
@@ -123,9 +123,9 @@ class StaticScheduler:
         return finished
 
     def drain(self, last_token_s: float) -> list[Request]:
-        """Take out all requests, those that run first; their KV cache is lost.
+        """Remove and return all requests, running requests first; their KV cache is lost.
 
-        A request that was answered tokens keeps them.
+        A request keeps the tokens that it has received.
         """
         lost = [*self.running, *self.waiting]
         if self.work.batch:  # the batch decodes
@@ -140,7 +140,7 @@ class StaticScheduler:
         return lost
 
     def _steps_alike(self) -> int:
-        """Write what the next step works on; return how many steps like it may follow."""
+        """Write the counts of the next step; return the number of equal steps."""
         work, view = self.work, self._limits.view
         length, batch = self._length + 1, work.batch
         work.prompt_tokens = work.pairs = work.window_pairs = 0
@@ -156,13 +156,13 @@ class StaticScheduler:
         return steps
 
     def _steps_left(self, request: Request) -> int:
-        """Return the steps until a request of the batch finishes."""
+        """Return the number of steps until a request of the batch finishes."""
         return request.output_tokens - request.generated - (self._clock - request.offset)
 
     def _form(self, now_s: float) -> None:
-        """Take waiting requests in order while batch slots last.
+        """Form a batch of waiting requests in order, up to the number of batch slots.
 
-        All of them must fit the KV cache were each as long as the longest prompt and answer.
+        The KV cache must hold the batch with each request padded to the longest prompt and answer.
         """
         prompt = output = 0
         while self.waiting and len(self._left) < self._limits.max_sequences:
@@ -175,7 +175,7 @@ class StaticScheduler:
                 break
             prompt, output = longer
             self.waiting.pop_first()
-            if request.admitted_s != request.admitted_s:  # NaN: for the first time
+            if request.admitted_s != request.admitted_s:  # NaN: the first admission
                 request.admitted_s = now_s
             self._left.append(request)
             self.running[request] = None
@@ -183,7 +183,7 @@ class StaticScheduler:
         self._prefill(len(self._left))
 
     def _prefill(self, count: int) -> None:
-        """Write what the step works on that prefills `count` prompts."""
+        """Write the counts of the step that prefills `count` prompts."""
         work, tokens, view = self.work, self._prompt_tokens, self._limits.view
         work.batch = work.growth = work.context = work.windowed = work.growing = 0
         work.prompt_tokens, work.sampled = count * tokens, count
@@ -192,12 +192,12 @@ class StaticScheduler:
             work.window_pairs = count * view.pairs(tokens, 0)
 
     def _begin(self, now_s: float) -> None:
-        """Take note that the prompts were prefilled, and that first tokens came with them."""
+        """Record that the prompts were prefilled and first tokens generated."""
         self.work.batch, self._length = len(self._left), self._prompt_tokens
         for request in self._left:
             self.pending_tokens -= request.known_tokens + 1
             self.pending_prompt_tokens -= request.known_tokens
-            if request.generated:  # it was lost elsewhere, with its answer so far
+            if request.generated:  # the request was lost on another replica, with its answer so far
                 self.stalls.append((request, now_s - request.stalled_s))
             else:
                 request.first_token_s = now_s

@@ -179,19 +179,19 @@ def refuse_bad_points(
             )
         return
     if beside := sorted(given & set(Clock.model_fields)):
-        raise ValueError(f"'points' stand in place of '{beside[0]}'; expected one of the two")
+        raise ValueError(f"'points' replace '{beside[0]}'; expected only one of them")
     times_s = [time_s for time_s, _ in points]
     if any(later <= earlier for earlier, later in pairwise(times_s)):
-        raise ValueError("points must ascend in time")
+        raise ValueError("expected the times of 'points' in ascending order")
     if period_s is not None and times_s[-1] > period_s:
         raise ValueError(
-            f"the last point, at {times_s[-1]:g} s, is beyond the period of {period_s:g} s"
+            f"got a last point at {times_s[-1]:g} s and a period of {period_s:g} s; expected all points within the period"
         )
     if not any(level for _, level in points) or (period_s is None and not points[-1][1]):
         raise ValueError(
             "without a 'period' the last point holds indefinitely and must not be zero"
             if points[-1][1] == 0.0 and any(level for _, level in points)
-            else "points are all zero"
+            else "got points that are all zero; expected at least one above zero"
         )
 
 

@@ -38,7 +38,7 @@ class Diurnal(Clock, OpenLoop):
     @model_validator(mode="after")
     def _has_one_curve(self) -> Diurnal:
         if (self.rate_per_s is None) == (self.points is None):
-            raise ValueError("expected either 'rate' with the day's curve, or 'points'")
+            raise ValueError("expected exactly one of 'rate', with the daily curve, and 'points'")
         refuse_bad_points(self.points, self.period_s, self.model_fields_set)
         return self
 

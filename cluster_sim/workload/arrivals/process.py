@@ -1,4 +1,4 @@
-"""Base classes of arrival processes: of all, and of those whose times do not wait for answers."""
+"""Base classes of arrival processes: `ArrivalProcess` of all, `OpenLoop` of independent times."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class ClientLoad(NamedTuple):
 class ArrivalProcess(Description):
     """Base of every arrival process: its interface to other rooms.
 
-    The defaults hold for a process about which nothing more is known: it cannot be thinned, no
-    benchmark client has parameters for it, and no client waits for answers. A process overrides the
-    methods that it supports, so that no other room checks its class.
+    The defaults describe a process that cannot be thinned, has no parameters for a benchmark client,
+    and has no clients that wait for answers. A process overrides the methods that it supports, so
+    that no other room checks its class.
     """
 
     can_be_thinned: ClassVar[bool] = False
@@ -96,7 +96,7 @@ class ArrivalProcess(Description):
         Raises
         ------
         TypeError
-            If arrivals do not come at a rate.
+            If the process has no rate.
         """
         raise self._no_rate()
 
@@ -106,7 +106,7 @@ class ArrivalProcess(Description):
         Raises
         ------
         TypeError
-            If arrivals do not come at a rate.
+            If the process has no rate.
         """
         raise self._no_rate()
 

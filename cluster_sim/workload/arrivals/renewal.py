@@ -11,7 +11,11 @@ _AT_A_TIME = 4096
 
 
 def renewal_pieces(gaps: Gaps, start_s: float = 0.0) -> Iterator[np.ndarray]:
-    """Yield arrays of ascending times [s] after `start_s`; `gaps(n)` draws n gaps [s]."""
+    """Yield arrays of ascending times [s] after `start_s`, indefinitely; `gaps(n)` draws n gaps [s].
+
+    >>> next(renewal_pieces(np.ones))[:3].tolist()
+    [1.0, 2.0, 3.0]
+    """
     last_s = start_s
     while True:
         times_s = last_s + np.cumsum(gaps(_AT_A_TIME))

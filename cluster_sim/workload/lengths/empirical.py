@@ -42,7 +42,7 @@ class Empirical(Description):
     @model_validator(mode="after")
     def _is_one_of_two(self) -> Empirical:
         if (self.path is None) == (self.quantiles is None):
-            raise ValueError("expected either 'path' or 'quantiles'")
+            raise ValueError("expected exactly one of 'path' and 'quantiles'")
         if self.quantiles is not None:
             at, lengths = list(self.quantiles), list(self.quantiles.values())
             if (

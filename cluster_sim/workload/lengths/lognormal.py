@@ -33,9 +33,11 @@ class LogNormal(Description):
     @model_validator(mode="after")
     def _has_one_spread(self) -> LogNormal:
         if (self.p99 is None) == (self.sigma is None):
-            raise ValueError("expected either 'p99' or 'sigma' beside 'median'")
+            raise ValueError("expected exactly one of 'p99' and 'sigma' with 'median'")
         if self.p99 is not None and self.p99 < self.median:
-            raise ValueError(f"p99 of {self.p99:g} is below the median of {self.median:g}")
+            raise ValueError(
+                f"got p99 {self.p99:g} and median {self.median:g}; expected p99 at least the median"
+            )
         return self
 
     @property

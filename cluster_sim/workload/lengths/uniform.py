@@ -23,7 +23,7 @@ class Uniform(Description):
     @model_validator(mode="after")
     def _is_a_range(self) -> Uniform:
         if self.high < self.low:
-            raise ValueError(f"high of {self.high} is below low of {self.low}")
+            raise ValueError(f"got high {self.high} and low {self.low}; expected high at least low")
         return self
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:

@@ -34,7 +34,7 @@ class Zipf(Description):
     @model_validator(mode="after")
     def _ascends(self) -> Zipf:
         if self.max < self.min:
-            raise ValueError(f"max of {self.max} is below min of {self.min}")
+            raise ValueError(f"got max {self.max} and min {self.min}; expected max at least min")
         return self
 
     @cached_property

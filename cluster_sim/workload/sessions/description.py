@@ -123,7 +123,7 @@ class Sessions(Description):
     def _is_a_timetable(cls, arrivals: Arrivals | None) -> Arrivals | None:
         if arrivals is not None and arrivals.waiting_clients() is not None:
             raise ValueError(
-                "sessions wait for their answers already; expected 'concurrency' beside, or another process"
+                "sessions always wait for answers; expected 'concurrency' in place of 'arrivals', or another process"
             )
         return arrivals
 
@@ -141,22 +141,22 @@ class Sessions(Description):
     @model_validator(mode="after")
     def _is_whole(self) -> Sessions:
         if (self.arrivals is None) == (self.concurrency is None):
-            raise ValueError("expected either 'arrivals' of sessions or a 'concurrency'")
+            raise ValueError("expected exactly one of 'arrivals' and 'concurrency'")
         if self.trace is not None:
             if beside := [key for key in (*_DRAWN, *_OF_DRAWN) if getattr(self, key)]:
                 key = "window" if beside[0] == "window_tokens" else beside[0]
                 raise ValueError(
-                    f"recorded sessions bring their own '{key}'; expected either this or 'trace'"
+                    f"got '{key}' and 'trace', which sets it; expected only one of them"
                 )
             return self
         if missing := [key for key in _DRAWN if getattr(self, key) is None]:
-            raise ValueError(f"'{missing[0]}' is missing; expected it, a 'preset' or a 'trace'")
+            raise ValueError(f"'{missing[0]}' is missing; write it, or a 'preset' or a 'trace'")
         if self.turns is not None and self.turns.none:
-            raise ValueError("a session has one turn at least; expected 'turns' without 'none'")
+            raise ValueError("a session has at least one turn; expected 'turns' without 'none'")
         if self._max_steps > SESSION_STEPS.most:
             raise ValueError(SESSION_STEPS.fault(self._max_steps, "steps of a session"))
         if self.tool_steps is not None and (self.tool_tokens is None or self.tool_gap is None):
-            raise ValueError("'tool_steps' want 'tool_tokens' and a 'tool_gap'")
+            raise ValueError("'tool_steps' needs 'tool_tokens' and 'tool_gap'; write both")
         return self
 
     @property

@@ -55,9 +55,9 @@ class Span(Description):
     @model_validator(mode="after")
     def _has_one_end(self) -> Span:
         if (self.high_s is None) == (self.mean_s is None):
-            raise ValueError("expected either 'high', or 'mean' for a tail")
+            raise ValueError("expected exactly one of 'high' and, for a Pareto tail, 'mean'")
         if (self.high_s or self.mean_s or 0.0) <= self.low_s:
-            raise ValueError(f"{'high' if self.mean_s is None else 'mean'} must be above low")
+            raise ValueError(f"expected '{'high' if self.mean_s is None else 'mean'}' above 'low'")
         return self
 
     def of(self, uniform: np.ndarray) -> np.ndarray:

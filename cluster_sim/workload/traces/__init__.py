@@ -1,4 +1,4 @@
-"""Recorded traffic, replayed. A new format is a reader here and an entry of `formats.FORMATS`."""
+"""Replay of recorded traffic; a new format is a reader here and an entry of `formats.FORMATS`."""
 
 from cluster_sim.workload.traces.progress import Tally
 from cluster_sim.workload.traces.recorded import RecordedSession, RecordedStep

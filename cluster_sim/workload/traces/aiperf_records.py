@@ -1,8 +1,8 @@
-"""AIPerf's profile_export.jsonl: one record for each request that it sent.
+"""Reader of AIPerf's profile_export.jsonl, which has one record per request.
 
-Times are whole nanoseconds since 1970. A prompt's length is that of everything on the wire, the
-history of its conversation included, and the answer's holds its reasoning. Source: ai-dynamo/aiperf
-at 017c63d, src/aiperf/common/models/record_models.py (MetricRecordMetadata) and
+Times are whole nanoseconds since 1970. The length of a prompt includes the history of its
+conversation, and the length of an answer includes its reasoning. Source: ai-dynamo/aiperf at
+017c63d, src/aiperf/common/models/record_models.py (MetricRecordMetadata) and
 inference_result_parser.py (compute_input_token_count); docs/tutorials/working-with-profile-exports.
 """
 
@@ -27,15 +27,15 @@ from cluster_sim.workload.traces.source import Beginning, TraceSource
 from cluster_sim.workload.traces.stamps import Stamps
 
 _OUTPUTS = ("output_sequence_length", "output_token_count")
-"""Metrics that hold an answer's length; the second leaves its reasoning out."""
+"""Metrics with the length of an answer; the second one excludes reasoning."""
 _USED = ("input_sequence_length", *_OUTPUTS, "error_isl")
 _PHASES = ("warmup", "profiling")
-"""Phases of a benchmark; a record of another one is replayed, and a note says so."""
+"""Known phases of a benchmark; records of other phases are replayed with a note."""
 _EXPECTED = '{"metadata": {"request_start_ns": ns, "request_end_ns": ns}, "metrics": {"input_sequence_length": {"value": tokens}, "output_sequence_length": {"value": tokens}}, "error": null}'
 
 
 class _Record(NamedTuple):
-    """What of a record is replayed."""
+    """Part of a record that is needed for a replay."""
 
     start_ns: int
     end_ns: int
@@ -47,7 +47,7 @@ class _Record(NamedTuple):
 
 
 def is_aiperf_records(begun: Beginning) -> bool:
-    """Return whether a file holds such records."""
+    """Return whether a file has records of AIPerf."""
     return begun.has("metadata", "metrics")
 
 
@@ -57,7 +57,7 @@ def links_aiperf_records(begun: Beginning) -> bool:
 
 
 def aiperf_record_batches(source: TraceSource) -> Iterator[Batch]:
-    """Yield the requests of the benchmark by their times, without its warm-up and its failures.
+    """Yield the requests of the benchmark in order of time, without warm-up and failures.
 
     Raises ScenarioError with the line of a record that is malformed.
     """
@@ -87,12 +87,12 @@ def aiperf_record_batches(source: TraceSource) -> Iterator[Batch]:
     for phase in phases:
         if phase not in _PHASES:
             source.tally.note(
-                f"records of benchmark_phase {shown(phase)} are replayed as those of profiling"
+                f"records of the unknown benchmark_phase {shown(phase)} are replayed like those of profiling"
             )
 
 
 def _record(row: KeyedRow, sessions: SessionNumbers) -> _Record:
-    """Return what is needed of a record. Raises one of MALFORMED where it is malformed."""
+    """Return the part of a record for a replay. Raises one of MALFORMED if it is malformed."""
     metadata, metrics = row["metadata"], row["metrics"]
     has_failed = row.get("error") is not None or bool(metadata.get("was_cancelled"))
     is_warmup = metadata.get("benchmark_phase") == _PHASES[0]
@@ -117,7 +117,7 @@ def _output(metrics: Mapping[str, Any]) -> Any:
 
 
 def _whole(stamps: tuple[Any, ...]) -> np.ndarray:
-    """Return whole nanoseconds. Raises ValueError where one is no whole number."""
+    """Return whole nanoseconds. Raises ValueError if a value is not a whole number."""
     column = numbers(stamps)
     if column.dtype != np.int64:
         raise ValueError

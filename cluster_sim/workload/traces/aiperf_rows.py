@@ -1,9 +1,9 @@
-"""AIPerf's input of conversations: Mooncake's rows with `session_id`, and `delay` after an answer.
+"""Reader of AIPerf's input: Mooncake's rows with `session_id`, and `delay` after an answer.
 
-Rows of a conversation add to it: a later prompt is the prompts and answers before, and what the row
-adds. A timestamp comes before a delay, and a turn waits for the answer before it in any case. Source:
-AIPerf, docs/benchmark-modes/trace-replay.md and docs/tutorials/multi-turn.md;
-src/aiperf/timing/strategies/fixed_schedule.py at 081615b.
+A row holds only the new tokens of a turn: the whole prompt consists of the earlier prompts and
+answers, and the new tokens. A timestamp takes precedence over a delay. A turn waits for the previous
+answer in any case. Source: AIPerf, docs/benchmark-modes/trace-replay.md and
+docs/tutorials/multi-turn.md; src/aiperf/timing/strategies/fixed_schedule.py at 081615b.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _KEYS = ("session_id", "timestamp", "delay", "input_length", "output_length", "h
 _EXPECTED = '{"session_id": name, "timestamp": ms (first turn) or "delay": ms after the answer, "input_length": tokens, "output_length": tokens}'
 _MAX_DELAY_S = 1e9
 _MAX_MEAN_S = 60.0
-"""Mean delay above which delays are milliseconds, whatever the stamps are [s]."""
+"""Mean delay above which delays are read as milliseconds, whatever the timestamps are [s]."""
 
 
 def is_aiperf_rows(begun: Beginning) -> bool:
-    """Return whether a file holds such rows."""
+    """Return whether a file has rows of AIPerf's input."""
     return begun.has("input_length", "output_length") and (
         begun.has("session_id") or begun.has("delay")
     )
 
 
 def aiperf_row_batches(source: TraceSource) -> Iterator[Batch]:
-    """Yield rows in the file's order, linked by their sessions.
+    """Yield the rows in the order of the file, linked by session.
 
     Raises ScenarioError with the line of a row that is malformed.
     """
@@ -61,7 +61,7 @@ def aiperf_row_batches(source: TraceSource) -> Iterator[Batch]:
         sessions.count(session)
         if any(turns.have_both):
             source.tally.note(
-                "where a row has a timestamp and a delay, the timestamp decides, as in AIPerf; for the delay, leave the timestamp out"
+                "if a row has a timestamp and a delay, the timestamp is used, as in AIPerf; to use the delay, remove the timestamp"
             )
         return batch
 
@@ -69,23 +69,28 @@ def aiperf_row_batches(source: TraceSource) -> Iterator[Batch]:
         refuse_gaps(batch, source.place, block_tokens)
         source.tally.note_unused(key for key in keys if key not in _KEYS)
         if "hash_ids" in keys:
-            source.tally.note("hash_ids of later turns are not used: they follow their history")
+            source.tally.note(
+                "hash_ids of later turns are not used, since their prompts begin with the history"
+            )
         yield batch
     sessions.note("session_id", source.tally)
 
 
 class _Turns(NamedTuple):
-    """Columns of rows that Mooncake's do not have."""
+    """Columns of rows that Mooncake's rows do not have."""
 
     delays: list[Any]
-    """Delays; NaN where a row has none, or has a timestamp that decides."""
+    """Delays in the unit of the file; NaN if a row has no delay, or has a timestamp."""
     session: list[int]
-    """Number of each row's conversation."""
+    """Number of the conversation of each row."""
     have_both: list[bool]
-    """Whether a row has a timestamp and a delay."""
+    """Whether each row has both a timestamp and a delay."""
 
     def watched(self, rows: Iterable[KeyedRow], sessions: SessionNumbers) -> Iterator[KeyedRow]:
-        """Yield the rows, and add what they hold. Raises KeyError where one has no time at all."""
+        """Yield the rows, and add their values to the columns.
+
+        Raises KeyError if a row has neither a timestamp nor a delay.
+        """
         for row in rows:
             delay, stamp = row.get("delay"), row.get("timestamp")
             if stamp is None and delay is None:
@@ -97,21 +102,21 @@ class _Turns(NamedTuple):
 
 
 class _Delays:
-    """Reader of delays, in the unit of the stamps unless they are too long for that."""
+    """Reader of delays, in the unit of the timestamps unless that makes delays too long."""
 
     def __init__(self, source: TraceSource) -> None:
         self._source, self._unit = source, source.time_unit
 
     def seconds(self, delays: np.ndarray, unit: str) -> np.ndarray:
-        """Return delays, given the unit of the stamps; NaN for none [s].
+        """Return delays, given the unit of the timestamps; NaN for no delay [s].
 
-        Raises ValueError where one is negative or too long.
+        Raises ValueError if a delay is negative or too long.
         """
         is_given = ~np.isnan(delays)
         own = self._unit or unit
         if self._unit is None and own == "s" and np.any(is_given):
             mean_s = float(np.mean(delays[is_given]))
-            # The document says milliseconds; seconds are what the stamps were taken for.
+            # The documentation says milliseconds; the timestamps were read as seconds.
             own = self._unit = "ms" if mean_s > _MAX_MEAN_S else "s"
             name = "milliseconds" if own == "ms" else "seconds"
             self._source.tally.note(

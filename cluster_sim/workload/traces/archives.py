@@ -1,4 +1,4 @@
-"""Folders and archives of recorded traces: tar, packed or not, and zip with several files."""
+"""Folders and archives of traces: tar files, packed or not, and zip files with several tables."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _DOCUMENTS = tuple(
     for ending in (".json", ".jsonl")
     for packed in ("", ".gz", ".zst", ".xz", ".bz2", ".zip")
 )
-"""Ends of the names of files that hold JSON; what packs them is known by their first bytes."""
+"""Endings of the names of JSON files, packed or not; the packing follows from the first bytes."""
 
 
 def is_archive(path: str | Path) -> bool:
-    """Return whether this is a folder, or a tar archive, packed or not, or a zip of several tables.
+    """Return whether a path is a folder, a tar archive, packed or not, or a zip of several tables.
 
-    An archive of one table is read as that file.
+    An archive with one table is not an archive in this sense, but is read like the table.
     """
     root = Path(path)
     try:
@@ -44,14 +44,14 @@ def is_archive(path: str | Path) -> bool:
                 return len(entries) > 1 and only_table([own.filename for own in entries]) is None
         with unpacked(root) as file:
             return starts_as_tar(file) and only_in_tar(root) is None
-    except (*UNREADABLE, ScenarioError):  # whoever reads it says what is wrong
+    except (*UNREADABLE, ScenarioError):  # The reader of the file reports the fault.
         return False
 
 
 def names(path: str | Path) -> list[str]:
-    """Return the names of the files in a folder or archive.
+    """Return the names of all files in a folder or archive.
 
-    Raises ScenarioError where it cannot be read.
+    Raises ScenarioError if the path cannot be read.
     """
     root = Path(path)
     if root.is_dir():
@@ -67,9 +67,9 @@ def names(path: str | Path) -> list[str]:
 
 
 def members(path: str | Path) -> Iterator[tuple[str, str]]:
-    """Yield (name, text) of every file in a folder, by name, or in an archive, in its order.
+    """Yield (name, text) of every file: of a folder by name, of an archive in its order.
 
-    Raises ScenarioError where something cannot be read.
+    Raises ScenarioError if a file cannot be read.
     """
     root = Path(path)
     if root.is_dir():
@@ -91,8 +91,8 @@ def members(path: str | Path) -> Iterator[tuple[str, str]]:
 def documents(path: str) -> Iterator[TraceDocument]:
     """Yield the JSON documents of a trace.
 
-    They are the files of a folder or archive, the lines of a file, or the whole of it. Raises
-    ScenarioError where a folder or archive holds no JSON.
+    Documents are the files of a folder or archive, the lines of a file, or a whole file. Raises
+    ScenarioError if a folder or archive has no JSON file.
     """
     if is_archive(path):
         count = 0
@@ -103,16 +103,16 @@ def documents(path: str) -> Iterator[TraceDocument]:
         if not count:
             raise ScenarioError.at(
                 path,
-                "holds no requests: no file in it ends with .json or .jsonl; expected sessions of weka or clients of servegen",
+                "has no requests: no file in it ends with .json or .jsonl; expected sessions of weka or clients of servegen",
             )
         return
     yield from documents_of_file(path)
 
 
 def _files(root: Path) -> Iterator[tuple[str, BufferedReader]]:
-    """Yield (name, bytes) of every file in an archive, in its order.
+    """Yield (name, bytes) of every file in an archive, in the order of the archive.
 
-    To go back in a packed archive is to unpack it again.
+    Another order would need to unpack a packed archive several times.
     """
     if _is_zip(root):
         with zip_files(root) as (entries, opened_entry):
@@ -129,7 +129,7 @@ def _files(root: Path) -> Iterator[tuple[str, BufferedReader]]:
 
 @contextmanager
 def _tar(root: Path) -> Iterator[tarfile.TarFile]:
-    """Yield a tar archive, read once from its beginning."""
+    """Yield a tar archive for one pass from its beginning."""
     with unpacked(root) as file, tarfile.open(fileobj=file, mode="r|") as archive:
         yield archive
 

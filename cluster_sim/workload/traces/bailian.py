@@ -1,8 +1,8 @@
-"""Usage traces of Bailian (Alibaba's Qwen service): JSON lines with chat links.
+"""Reader of usage traces of Bailian (Alibaba's Qwen service): JSON lines with chat links.
 
-The keys are Mooncake's, but times are seconds and blocks hold 16 tokens. A turn's prompt is the
-whole conversation. Source: alibaba-edu/qwen-bailian-usagetraces-anon, README; AIPerf's tutorial
-"Profile with Bailian traces" reads them alike.
+The keys are those of Mooncake, but times are seconds and blocks have 16 tokens. The prompt of a turn
+contains the whole conversation. Source: alibaba-edu/qwen-bailian-usagetraces-anon, README, and
+AIPerf's tutorial "Profile with Bailian traces".
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BLOCK_TOKENS = 16
 """Length of a block in the published traces [tokens]."""
 _MOONCAKE_BLOCK_TOKENS = 512
 _ROOT = -1
-"""Parent of a first turn."""
+"""Parent chat of a first turn."""
 _KEYS = (
     "chat_id",
     "parent_chat_id",
@@ -40,14 +40,14 @@ _EXPECTED = '{"chat_id": number, "parent_chat_id": number or -1, "timestamp": s,
 
 
 def is_bailian(begun: Beginning) -> bool:
-    """Return whether a file is Bailian's: by its chat links, or by its blocks of 16 tokens."""
+    """Return whether a file has Bailian's chat links, or its blocks of 16 tokens."""
     if not begun.has("timestamp", "input_length", "output_length"):
         return False
     return begun.has("chat_id") or _has_small_blocks(begun.first)
 
 
 def _has_small_blocks(row: Any) -> bool:
-    """Return whether a row's blocks fit its prompt with 16 tokens each, and not with 512."""
+    """Return whether the blocks of a row cover its prompt with 16 tokens each, and not with 512."""
     if not isinstance(row, dict) or not isinstance(row.get("hash_ids"), list):
         return False
     prompt, blocks = row["input_length"], len(row["hash_ids"])
@@ -59,7 +59,7 @@ def _has_small_blocks(row: Any) -> bool:
 
 
 def bailian_batches(source: TraceSource) -> Iterator[Batch]:
-    """Yield rows in the file's order, linked by their chats.
+    """Yield the rows in the order of the file, linked by chat.
 
     Raises ScenarioError with the line of a row that is malformed, or whose blocks do not cover its
     prompt.
@@ -88,39 +88,39 @@ def bailian_batches(source: TraceSource) -> Iterator[Batch]:
         if "chat_id" not in keys:
             note_conversations(keys, source.tally)
             source.tally.note(
-                f"times are read as {times.unit}: blocks of 16 tokens are those of Bailian, whose times are seconds; time_unit says otherwise"
+                f"times are read as {times.unit}: blocks of 16 tokens are Bailian's, whose times are seconds; for another unit, write time_unit"
             )
         yield batch
     if chats.unnamed:
-        source.tally.note(f"{chats.unnamed:,} rows have no chat_id, so no turn follows them")
+        source.tally.note(f"{chats.unnamed:,} rows have no chat_id, so no turn can follow them")
 
 
 def _chats_named(rows: Iterable[KeyedRow], named: list[tuple[Any, Any]]) -> Iterator[KeyedRow]:
-    """Yield the rows, and add the chat of each and its parent to `named`."""
+    """Yield the rows, and add the chat and parent chat of each row to `named`."""
     for row in rows:
         named.append((_name(row.get("chat_id")), _name(row.get("parent_chat_id"))))
         yield row
 
 
 def _refuse_chat(chat: Any, chats: _Chats, source: TraceSource, line: int) -> None:
-    """Raise ScenarioError where the row of this line cannot be this chat."""
+    """Raise ScenarioError if the row at this line cannot have this chat."""
     if chats.is_late(chat):
         way = way_to_sort(source.path, None, is_reversed=False)
         source.place.refuse_at(
             line,
-            f"is chat {shown(chat)}, which a row above follows; expected rows in order of time, or replay: timestamps: {way}",
+            f"chat {shown(chat)} stands below a row that follows it; expected rows in order of time, or replay: timestamps: {way}",
         )
     if chats.is_there(chat):
         source.place.refuse_at(
             line,
-            f"is chat {shown(chat)}, as a row above is; expected each chat_id once, or replay: timestamps",
+            f"chat {shown(chat)} stands in a row above too; expected each chat_id once, or replay: timestamps",
         )
 
 
 def _name(value: Any) -> Any:
-    """Return a chat; None where a value names none.
+    """Return the name of a chat; None if the value names no chat.
 
-    Raises TypeError where it can name none.
+    Raises TypeError if a value of this type cannot be a name.
     """
     hash(value)
     return value if is_name(value) and value not in (_ROOT, str(_ROOT)) else None
@@ -132,11 +132,11 @@ class _Chats:
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
         self._sessions: dict[Any, int] = {}
-        """Conversation of each chat."""
+        """Number of the conversation of each chat."""
         self._answered: set[Any] = set()
-        """Chats that a turn follows already."""
+        """Chats that another turn follows."""
         self._missing: set[Any] = set()
-        """Chats that a turn follows, and that have not come yet."""
+        """Chats that another turn follows and that have not been read yet."""
         self.unnamed = 0
         """Number of rows without a chat."""
         self._count = 0
@@ -146,13 +146,13 @@ class _Chats:
         return chat in self._missing
 
     def is_there(self, chat: Any) -> bool:
-        """Return whether a row above is this chat."""
+        """Return whether a row above has this chat."""
         return chat in self._sessions
 
     def session_of(self, chat: Any, parent: Any) -> int:
-        """Return the conversation of a row: that of its parent, or a new one.
+        """Return the conversation of a row: the conversation of its parent, or a new one.
 
-        A conversation is a chain: a second turn after the same answer starts another one.
+        A conversation is a chain: a second turn after one answer starts a new conversation.
         """
         session = None
         if parent is not None:

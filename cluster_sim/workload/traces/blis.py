@@ -1,11 +1,12 @@
-"""TraceV2 of BLIS (inference-sim): a CSV file in microseconds, with a YAML header beside it.
+"""Reader of TraceV2 of BLIS (inference-sim): a CSV file in microseconds with a YAML header file.
 
-BLIS itself leaves the prefix of a prefix_group out of `input_tokens`: cmd/observe.go
-(Recorder.RecordRequest) writes what follows the prefix, and sim/workload/replay.go puts the prefix
-in front again. Files of others may count it, so what a server counted decides. A request comes when it was sent (`send_time_us`), or at `arrival_time_us` where that
-is not known, as in injectionTime of replay.go. Where the header says `session_context_growth:
-accumulate`, rows hold what a turn adds to its conversation. Source: inference-sim/inference-sim at
-195cdff and 0045b72, sim/workload/tracev2.go.
+BLIS excludes the prefix of a prefix_group from `input_tokens`: cmd/observe.go
+(Recorder.RecordRequest) writes the length after the prefix, and sim/workload/replay.go adds the
+prefix again. Files of other tools may include the prefix, so the count of the server decides. A
+request arrives when it was sent (`send_time_us`), or at `arrival_time_us` if that is unknown, as in
+injectionTime of replay.go. If the header has `session_context_growth: accumulate`, rows hold only
+the new tokens of a turn. Source: inference-sim/inference-sim at 195cdff and 0045b72,
+sim/workload/tracev2.go.
 """
 
 from __future__ import annotations
@@ -50,19 +51,19 @@ _USED = (
 )
 _EXPECTED = "input_tokens, output_tokens and arrival_time_us as whole numbers"
 _BEYOND = "beyond the heading"
-"""Key of the fields of a row for which the heading has no name."""
+"""Key of the fields of a row that have no name in the heading."""
 _MAX_TIME = 4 * 10**18
-"""Greatest time that is read: the year 2096 in nanoseconds."""
+"""Maximum time that is read: the year 2096 in nanoseconds."""
 
 
 class _Row(NamedTuple):
-    """What of a row is replayed."""
+    """Part of a row that is needed for a replay."""
 
     sent_us: int
     answered_us: int
-    """Time of the answer's end; 0 where it is not known."""
+    """Time at which the answer ended; 0 if it is unknown [us]."""
     think_us: int
-    """Pause before the request, from the answer before; 0 where it is not known."""
+    """Pause from the previous answer until the request; 0 if it is unknown [us]."""
     prompt: int
     output: int
     session: int
@@ -71,7 +72,7 @@ class _Row(NamedTuple):
 
 
 def is_blis(begun: Beginning) -> bool:
-    """Return whether a file is such a table."""
+    """Return whether a file is a TraceV2 table."""
     return begun.kind == "table" and begun.has(*_NEEDED)
 
 
@@ -89,16 +90,16 @@ def _has_rounds(path: str) -> bool:
 
 
 def blis_batches(source: TraceSource) -> Iterator[Batch]:
-    """Yield the requests that were answered, by their times.
+    """Yield the answered requests in order of time.
 
-    Raises ScenarioError with the line of a row that is malformed, and for a header that says what is
-    not understood.
+    Raises ScenarioError with the line of a row that is malformed, and for a header with an unknown
+    value.
     """
     return in_time_order(_batches(source, blis_header(source)))
 
 
 def _batches(source: TraceSource, header: BlisHeader) -> Iterator[Batch]:
-    """Yield the rows in the file's order."""
+    """Yield the rows in the order of the file."""
     reader = _Reader(source, header)
     with opened(source.path) as text:
         table = csv.DictReader(text, restkey=_BEYOND)
@@ -109,22 +110,24 @@ def _batches(source: TraceSource, header: BlisHeader) -> Iterator[Batch]:
         if missing := [name for name in _NEEDED if name not in names]:
             source.place.refuse_at(1, f"has no column {', '.join(missing)}; expected {_EXPECTED}")
         if twice := [name for name in _USED if names.count(name) > 1]:
-            source.place.refuse_at(1, f"has two columns {twice[0]}; expected one of each name")
+            source.place.refuse_at(
+                1, f"has two columns {twice[0]}; expected one column of each name"
+            )
         try:
             while rows := list(islice(_numbered(table), AT_A_TIME)):
                 yield reader.batch(rows)
         except csv.Error as fault:
-            source.place.refuse(f"is no CSV: {fault}")
+            source.place.refuse(f"is not valid CSV: {fault}")
 
 
 def _numbered(table: csv.DictReader[str]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield each row with its line."""
+    """Yield the line and the fields of each row."""
     for row in table:
         yield table.line_num, row
 
 
 class _Reader:
-    """Rows as they are read, with what is counted on the way."""
+    """Reader of rows, with its counters."""
 
     def __init__(self, source: TraceSource, header: BlisHeader) -> None:
         self._source, self._header = source, header
@@ -135,7 +138,7 @@ class _Reader:
         self._count = 0
 
     def batch(self, numbered: list[tuple[int, Mapping[str, Any]]]) -> Batch:
-        """Return these rows. Raises ScenarioError with the line of one that is malformed."""
+        """Return these rows. Raises ScenarioError with the line of a row that is malformed."""
         rows = []
         for line, row in numbered:
             try:
@@ -167,7 +170,7 @@ class _Reader:
         return batch_of_columns(sent_s, prompts, outputs, blocks if known else None, lines, links)
 
     def _row(self, row: Mapping[str, Any]) -> _Row:
-        """Return what is needed of a row. Raises one of MALFORMED where it is malformed."""
+        """Return the part of a row for a replay. Raises one of MALFORMED if it is malformed."""
         if None in row.values() or any(map(str.strip, row.get(_BEYOND, ()))):
             raise ValueError
         session = self._sessions.of((row.get("session_id") or "").strip())
@@ -182,7 +185,7 @@ class _Reader:
         ):
             raise ValueError
         blocks = UNKNOWN
-        # A conversation that adds to its history has the prefix in front of its first turn.
+        # A conversation whose rows hold only new tokens has the prefix in its first turn alone.
         is_first = not (self._header.adds and session >= 0 and session in self._begun)
         if group and length > 0 and is_first:
             number = self._groups.setdefault((group, length), len(self._groups) + 1)
@@ -192,14 +195,14 @@ class _Reader:
         elif server > 0 and not group and not self._header.adds and server != prompt:
             prompt = server
             self._source.tally.note(
-                "prompts are as long as the server says (server_input_tokens), not input_tokens"
+                "lengths of prompts are those that the server counted (server_input_tokens), not input_tokens"
             )
         self._begun.add(session)
         sent_us, arrived_us = _number(row, "send_time_us"), _number(row, "arrival_time_us")
         if sent_us <= 0 and not row["arrival_time_us"].strip():
             raise ValueError
         if sent_us > 0 and sent_us != arrived_us:
-            self._source.tally.note("requests come when they were sent (send_time_us)")
+            self._source.tally.note("requests arrive when they were sent (send_time_us)")
         status = (row.get("status") or "").strip()
         return _Row(
             sent_us if sent_us > 0 else arrived_us,
@@ -213,16 +216,16 @@ class _Reader:
         )
 
     def _is_in_front(self, prompt: int, length: int, server: int) -> bool:
-        """Return whether a prefix stands in front of a prompt, and note why.
+        """Return whether `input_tokens` excludes the prefix of the prompt, and note why.
 
         Parameters
         ----------
         prompt
-            Its `input_tokens` [tokens].
+            `input_tokens` of the row [tokens].
         length
             Length of the prefix [tokens].
         server
-            Length of the prompt as the server counted it [tokens]; 0 where it is not known.
+            Length of the prompt that the server counted [tokens]; 0 if it is unknown.
         """
         place, tally = self._source.prefix, self._source.tally
         if place is not None:
@@ -230,31 +233,31 @@ class _Reader:
         elif server > 0:
             is_in_front, why = (
                 server > prompt + length / 2,
-                "so the server counted (server_input_tokens)",
+                "this follows from the count of the server (server_input_tokens)",
             )
         elif self._header.is_simulated:
-            is_in_front, why = True, "so BLIS writes what it simulates"
+            is_in_front, why = True, "BLIS writes simulated requests in this way"
         else:
             is_in_front, why = (
                 False,
-                "no server_input_tokens say otherwise, though BLIS's own client leaves it out",
+                "there are no server_input_tokens to check it, and BLIS's own client excludes the prefix",
             )
         if is_in_front:
             tally.prefixes_apart = True
             tally.note(
-                f"prompts are input_tokens and the prefix_length of their prefix_group together: {why}; prefix: included says otherwise"
+                f"the length of a prompt is input_tokens plus prefix_length of its prefix_group: {why}; otherwise write prefix: included"
             )
         else:
             tally.note(
-                f"input_tokens is taken to hold the prefix of its prefix_group: {why}; prefix: in_front says otherwise"
+                f"input_tokens is read as including the prefix of its prefix_group: {why}; otherwise write prefix: in_front"
             )
         return is_in_front
 
 
 def _number(row: Mapping[str, Any], name: str) -> int:
-    """Return a whole number of a column that may be missing or empty; then 0.
+    """Return a whole number of a column; 0 if the column is missing or empty.
 
-    Raises ValueError for text, and for a number that no row has.
+    Raises ValueError for a text, and for a number beyond the range of times.
     """
     number = int(row.get(name) or 0)
     if abs(number) > _MAX_TIME:

@@ -1,4 +1,4 @@
-"""The YAML header beside a TraceV2 table of BLIS (inference-sim), see `blis.py`."""
+"""Header file in YAML of a TraceV2 table of BLIS (inference-sim), see `blis.py`."""
 
 from __future__ import annotations
 
@@ -14,33 +14,36 @@ _HEADERS = (".yaml", ".yml")
 
 
 class BlisHeader(NamedTuple):
-    """What the header says of the rows."""
+    """Facts about the rows that the header gives."""
 
     warm_up: int
-    """Number of requests from the first that are warm-up."""
+    """Number of requests at the beginning that are warm-up."""
     adds: bool
-    """Whether rows hold only what a turn adds to its conversation."""
+    """Whether rows hold only the new tokens of a turn."""
     is_simulated: bool = False
-    """Whether a simulator wrote the rows, rather than a client of a server."""
+    """Whether a simulator wrote the rows, and not a client of a server."""
 
 
 def blis_header(source: TraceSource) -> BlisHeader:
-    """Return what the header beside a table says.
+    """Return the header of a table.
 
-    Raises ScenarioError where it says what is not understood.
+    Raises ScenarioError if the header has an unknown value.
     """
     path = Path(source.path)
-    beside = [path.with_name(path.name.split(".csv")[0] + suffix) for suffix in _HEADERS]
-    found = next((each for each in beside if each.is_file()), None)
-    if found is None:
+    candidates = [path.with_name(path.name.split(".csv")[0] + suffix) for suffix in _HEADERS]
+    header_path = next((each for each in candidates if each.is_file()), None)
+    if header_path is None:
         source.tally.note(
-            f"no header {beside[0].name} beside the table: times are taken for microseconds, and no request for warm-up"
+            f"the table has no header file {candidates[0].name}: times are read as microseconds, and no request as warm-up"
         )
         return BlisHeader(0, adds=False)
-    said: Mapping[str, Any] = read_yaml(found).data
-    unit, version = said.get("time_unit", "microseconds"), said.get("trace_version")
-    growth, warm_up = said.get("session_context_growth") or "", said.get("warm_up_requests") or 0
-    wanted = {
+    values: Mapping[str, Any] = read_yaml(header_path).data
+    unit, version = values.get("time_unit", "microseconds"), values.get("trace_version")
+    growth, warm_up = (
+        values.get("session_context_growth") or "",
+        values.get("warm_up_requests") or 0,
+    )
+    checks = {
         "time_unit": (unit, unit in ("microseconds", "us"), "microseconds"),
         "trace_version": (version, version in (2, 3), "2 or 3"),
         "session_context_growth": (growth, growth in ("", "accumulate"), "accumulate, or none"),
@@ -50,10 +53,10 @@ def blis_header(source: TraceSource) -> BlisHeader:
             "a whole number of requests",
         ),
     }
-    for key, (value, is_known, expected) in wanted.items():
+    for key, (value, is_known, expected) in checks.items():
         if not is_known:
             raise ScenarioError.at(
-                f"{found}", f"{key}: got {shown(str(value))}; expected {expected}"
+                f"{header_path}", f"{key}: got {shown(str(value))}; expected {expected}"
             )
-    is_simulated = said.get("mode") in ("generated", "replayed")
+    is_simulated = values.get("mode") in ("generated", "replayed")
     return BlisHeader(warm_up, adds=growth == "accumulate", is_simulated=is_simulated)

@@ -1,4 +1,4 @@
-"""Blocks of equal length from the pieces of prompts, as traces of Mooncake's format number them."""
+"""Conversion of the pieces of prompts into numbered blocks of equal length, as Mooncake has them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from cluster_sim.workload.traces.rows import Pieces
 
 
 class _Block(NamedTuple):
-    """What identifies a block of a prompt."""
+    """Identity of a block of a prompt."""
 
     piece: int
-    """Identity of the piece in which it ends."""
+    """Identity of the piece in which the block ends."""
     place: int
-    """Number of blocks before it."""
+    """Number of blocks before the block."""
     tokens: int
-    """Its length [tokens]."""
+    """Length of the block [tokens]."""
 
 
 class BlockNumbers:
-    """Numbers of blocks, which are equal where the prompts up to their ends are."""
+    """Numbers of blocks; two blocks have the same number if the prompts up to them are equal."""
 
     def __init__(self, block_tokens: int) -> None:
         self.block_tokens = block_tokens
         """Length of a block [tokens]."""
         self._numbers: dict[_Block, int] = {}
-        self._fresh = count(-1, -1)  # identities of blocks whose content nobody else has
+        self._fresh = count(-1, -1)  # identities of blocks with unique content
 
     def of(self, prompt: int, pieces: Pieces) -> list[int]:
         """Return the numbers of a prompt's blocks.
@@ -37,7 +37,7 @@ class BlockNumbers:
         prompt
             Length of the prompt [tokens].
         pieces
-            Pieces at its beginning.
+            Pieces at the beginning of the prompt.
         """
         numbers = self._numbers
         return [numbers.setdefault(block, len(numbers)) for block in self._blocks(prompt, pieces)]
@@ -45,8 +45,8 @@ class BlockNumbers:
     def _blocks(self, prompt: int, pieces: Pieces) -> Iterator[_Block]:
         """Yield the blocks of a prompt.
 
-        A piece stands for its content after exactly what is before it, so the piece that holds a
-        block's last token says all.
+        The identity of a piece covers all content before the piece, so the piece with the last token
+        of a block identifies the block.
         """
         ends = iter(pieces)
         identity, reached = None, 0

@@ -1,4 +1,4 @@
-"""The formats of benchmark clients' files, and of our own tables."""
+"""Formats of the files of benchmark clients, and of the tables of this project."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from cluster_sim.workload.traces.vllm_bench import is_vllm_bench, vllm_bench_bat
 
 
 def _aiperf(source: TraceSource, rng: np.random.Generator) -> Iterator[Batch]:
-    """Yield what AIPerf reads, or what it has written."""
+    """Yield the requests of AIPerf's input or of its results."""
     if is_aiperf_records(beginning(source.path)):
         return aiperf_record_batches(source)
     return aiperf_row_batches(source)
@@ -86,4 +86,4 @@ CLIENT_FORMATS: dict[str, TraceFormat] = {
         names=("arrival_s", "prompt_tokens", "output_tokens"),
     ),
 }
-"""Formats by name; their beginnings are like those of no other format."""
+"""Formats by name; the beginning of a file distinguishes them from all other formats."""

@@ -1,4 +1,4 @@
-"""What the readers of benchmark clients' files share: which rows are replayed, and in what order."""
+"""Functions that all readers of benchmark clients' files share: selection and order of rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHUNK = 1 << 20
 
 
 def without(batch: Batch, failed: np.ndarray, warmup: np.ndarray, tally: Tally) -> Batch:
-    """Return the rows that are neither failures nor warm-up, and count the others."""
+    """Return the rows that are neither failures nor warm-up, and count the omitted rows."""
     left_out = int(np.sum(failed | warmup))
     tally.rows += left_out
     tally.warmup += int(np.sum(warmup))
@@ -30,9 +30,9 @@ def without(batch: Batch, failed: np.ndarray, warmup: np.ndarray, tally: Tally) 
 
 
 def in_time_order(batches: Iterable[Batch]) -> Iterator[Batch]:
-    """Yield all rows by their times: clients write requests when they end.
+    """Yield all rows in order of time, since clients write requests in the order of their ends.
 
-    All rows are held in memory at once.
+    All rows are held in memory together.
     """
     rows = joined([NONE, *batches])
     order = np.argsort(rows.time_s, kind="stable")
@@ -43,18 +43,20 @@ def in_time_order(batches: Iterable[Batch]) -> Iterator[Batch]:
 def starts_s(
     times: Stamps, stamps: Sequence[Any], lines: np.ndarray, choose: Choose | None = None
 ) -> np.ndarray:
-    """Return times at which requests were sent, NaN for None [s].
+    """Return the times at which requests were sent; NaN for None [s].
 
-    `choose` chooses the unit, as in `Stamps.seconds`. Raises ValueError where one is neither a finite number nor None.
+    `choose` chooses the unit, as in `Stamps.seconds`. Raises ValueError if a timestamp is neither a
+    finite number nor None.
     """
     given = np.array([stamp is not None for stamp in stamps], dtype=bool)
     return _spread(given, times.seconds(_known(stamps), lines[given], choose))
 
 
 def ends_s(times: Stamps, stamps: Sequence[Any]) -> np.ndarray:
-    """Return times at which answers ended, NaN for None, in the unit of the starts [s].
+    """Return the times at which answers ended; NaN for None [s].
 
-    Raises ValueError as `starts_s` does.
+    The unit of the timestamps is that of the starts. Raises ValueError if a timestamp is neither a
+    finite number nor None.
     """
     given = np.array([stamp is not None for stamp in stamps], dtype=bool)
     return _spread(given, times.also_seconds(_known(stamps)))
@@ -65,20 +67,20 @@ def _known(stamps: Sequence[Any]) -> np.ndarray:
 
 
 def _spread(given: np.ndarray, known_s: np.ndarray) -> np.ndarray:
-    """Return the known times where they are given, NaN elsewhere [s]."""
+    """Return a column with the known times at the given positions and NaN elsewhere [s]."""
     times_s = np.full(len(given), np.nan)
     times_s[given] = known_s
     return times_s
 
 
 def links_of(session: Sequence[int], answered_s: np.ndarray, *, adds: bool = False) -> Links:
-    """Return links of rows whose pauses follow from the recorded ends of answers."""
+    """Return the links of rows whose pauses follow from the recorded ends of answers."""
     return Links(np.array(session), answered_s, np.full(len(answered_s), np.nan), adds)
 
 
 def has_later_turns(path: str) -> bool:
-    """Return whether a JSON file has a `turn_index` above 0: conversations of several requests."""
+    """Return whether a JSON file has conversations of several requests: a `turn_index` above 0."""
     with opened(path, has_lines=False) as text:
         parts = iter(lambda: text.read(_CHUNK), "")
-        # A key may lie across two chunks.
+        # A key may span two chunks.
         return any(_LATER_TURN.search(a[-64:] + b) for a, b in pairwise(chain([""], parts)))

@@ -1,24 +1,24 @@
-"""The clock of a file: its stamps as seconds since a whole second near its first row.
+"""Clock of a file: conversion of its timestamps to seconds since a second near the first row.
 
-Where the scenario does not give the unit in which a file counts time, its first rows decide, in one
-way for every format (`decided_unit`, and `stamps.Stamps`, which asks it):
+If the scenario does not give the unit of a file's times, the first rows decide. The rules hold for
+every format (`decided_unit`, which `stamps.Stamps` calls):
 
-1. Stamps of 1e9 to 4e9 are seconds since 1970, those of a thousand times that milliseconds, and so
-   on: no trace is from before 2001 or after 2096, and few counters start so high. They decide
-   whatever a document says. A name such as `arrival_ms` yields to a finer unit, and to a coarser
-   one where its own gives more than 1,000 requests/s.
-2. Else a document or the name of the column decides. A note says so where that gives less than one
-   request per 1,000 s or more than 100,000 requests/s (100 for ms, us and ns of a document), and
-   what the other units would give.
-3. Stamps with fractions, or written with a point, are seconds, unless that gives less than one
+1. Timestamps of 1e9 to 4e9 are seconds since 1970, timestamps of 1e12 to 4e12 are milliseconds, and
+   so on: no trace is older than 2001 or later than 2096, and few counters start so high. This rule
+   overrides a document. It overrides a name such as `arrival_ms` with a finer unit, and with a
+   coarser unit if the unit of the name gives more than 1,000 requests/s.
+2. Otherwise a document or the name of the column decides. A note is added if that gives less than
+   one request per 1,000 s or more than 100,000 requests/s (100 for ms, us and ns of a document). It
+   gives the rates in other units.
+3. Timestamps with fractions, or with a decimal point, are seconds, unless that gives less than one
    request per 1,000 s.
-4. Else the unit is the first of s, ms, us and ns that gives at least 0.05 requests/s and at most
+4. Otherwise the unit is the first of s, ms, us and ns that gives at least 0.05 requests/s and at most
    100,000 requests/s.
 
-Rows with Mooncake's keys have a rule of their own (`mooncake_unit`). Where nine tenths of the first
-rows have the size of times since 1970, or lie close together, the others do not count for the unit;
-what of them lies years away is refused. Numbers of 14 digits that are dates are refused, and so are
-days since 1900 as Excel writes them and columns whose names say minutes, hours or days.
+Rows with Mooncake's keys have a separate rule (`mooncake_unit`). If nine tenths of the first rows
+have the size of times since 1970, or lie close together, the remaining rows do not count for the
+unit; a row whose time is years away is refused. Refused are also dates as numbers of 14 digits, days
+since 1900 as Excel writes them, and columns named after minutes, hours or days.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import numpy as np
 from cluster_sim.workload.traces.unit_names import NumberUnit, named_unit
 
 TimeUnit = Literal["s", "ms", "us", "ns", "iso"]
-"""How a file writes times: in a unit, or as dates and times of ISO 8601."""
+"""Notation of times in a file: a unit, or dates and times of ISO 8601."""
 NUMBER_UNITS: tuple[NumberUnit, ...] = ("s", "ms", "us", "ns")
 TIME_UNITS: tuple[TimeUnit, ...] = (*NUMBER_UNITS, "iso")
 PER_S: dict[str, int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
@@ -48,24 +48,24 @@ _MAX_MS_RATE, _ODD_MS_RATE = 1_000.0, 100.0  # per s
 
 
 class TraceClock:
-    """Converter of a file's stamps to seconds since its origin.
+    """Converter of the timestamps of a file to seconds since the origin of the clock.
 
-    A float of seconds since 1970 keeps a quarter of a microsecond, and one of nanoseconds less than
-    that; so times are counted from the whole second at which the first row that is read lies.
+    A float of seconds since 1970 has a resolution of a quarter of a microsecond. Times are therefore
+    counted from the whole second of the first row that is read.
     """
 
     def __init__(self) -> None:
         self.origin_s: int | None = None
-        """Whole second from which times are counted; None before the first row [s]."""
+        """Origin of the clock, a whole second of the file's times; None before the first row [s]."""
 
     def of_ns(self, stamps_ns: np.ndarray) -> np.ndarray:
-        """Return the times of whole nanoseconds (int64) [s]."""
+        """Return the times since the origin, given whole nanoseconds (int64) [s]."""
         return self.of_numbers(stamps_ns, "ns")
 
     def of_numbers(self, stamps: np.ndarray, unit: str) -> np.ndarray:
-        """Return the times of numbers in a unit: s, ms, us or ns [s].
+        """Return the times since the origin, given numbers in a unit: s, ms, us or ns [s].
 
-        Raises ValueError where one is not finite, or beyond 4.6e18.
+        Raises ValueError if a number is not finite, or beyond 4.6e18.
         """
         if not np.all((stamps > -MAX_STAMP) & (stamps < MAX_STAMP)):
             raise ValueError
@@ -76,31 +76,31 @@ class TraceClock:
 
 
 class UnitChoice(NamedTuple):
-    """Unit of a file's times, and what decided."""
+    """Unit of a file's times, and the reason."""
 
     unit: NumberUnit
-    """Unit."""
+    """Unit of the times."""
     why: str | None = None
-    """What of the data decided; None where the document or the name did."""
+    """Property of the data that decided; None if the document or the name decided."""
 
     def note(self, name: str) -> str:
-        """Return the sentence on how the times of this column are read."""
+        """Return the note on the unit of the times of this column."""
         *others, last = (unit for unit in NUMBER_UNITS if unit != self.unit)
         others_or_last = f"{', '.join(others)} or {last}"
         return f"{name} is read as {UNITS[self.unit]}: {self.why}; for another unit, write time_unit: {others_or_last}"
 
 
 def decided_unit(stamps: np.ndarray, name: str, documented: NumberUnit | None = None) -> UnitChoice:
-    """Return the unit of a file's times where the scenario does not give it.
+    """Return the unit of a file's times if the scenario does not give it.
 
     Parameters
     ----------
     stamps
-        Stamps of the first rows, as numbers.
+        Timestamps of the first rows, as numbers.
     name
-        Name of their column.
+        Name of the column of timestamps.
     documented
-        Unit that the format's document gives; None where it gives none.
+        Unit that the document of the format gives; None if it gives no unit.
     """
     epoch = epoch_unit(stamps)
     stated = documented or named_unit(name)
@@ -117,15 +117,15 @@ def decided_unit(stamps: np.ndarray, name: str, documented: NumberUnit | None = 
 def _unlike(
     stamps: np.ndarray, stated: NumberUnit, epoch: NumberUnit | None, said_by: str
 ) -> UnitChoice | None:
-    """Return the choice where stamps have the size of another unit since 1970; None elsewhere."""
+    """Return the choice if timestamps have the size of another unit since 1970, else None."""
     if epoch is None or epoch == stated:
         return None
-    # A thousand times what the unit gives today is a finer unit, whatever a name says.
+    # Timestamps a thousand times today's value have a finer unit, whatever the name says.
     if PER_S[epoch] > PER_S[stated]:
         return UnitChoice(epoch, f"{_size_of(epoch)}, and as {UNITS[stated]} are far in the future")
     rate = rate_per_s(stamps, epoch)
     if rate is None or rate < MIN_FRACTIONAL_RATE:
-        return None  # a counter that has come so far
+        return None  # a counter that happens to be this high
     stated_rate = rate * PER_S[stated] / PER_S[epoch]
     if said_by == "the format" or stated_rate > _MAX_MS_RATE:
         return UnitChoice(
@@ -135,42 +135,42 @@ def _unlike(
 
 
 def _size_of(epoch: NumberUnit) -> str:
-    return f"its stamps have the size of {UNITS[epoch]} since 1970"
+    return f"its timestamps have the size of {UNITS[epoch]} since 1970"
 
 
 def _odd_rate(stamps: np.ndarray, unit: NumberUnit, said_by: str) -> str | None:
-    """Return what is to be said of a unit that gives an implausible rate; None for a plausible one."""
+    """Return the note on a unit that gives an implausible rate; None for a plausible rate."""
     rate = rate_per_s(stamps, unit)
     is_document = said_by == "the format" and unit != "s"
     high = _ODD_MS_RATE if is_document else MAX_RATE
-    # The size of times since 1970 leaves no doubt.
+    # For times since 1970 their size leaves no doubt.
     if rate is None or MIN_FRACTIONAL_RATE <= rate <= high or epoch_unit(stamps) == unit:
         return None
     rates = {own: rate * PER_S[own] / PER_S[unit] for own in NUMBER_UNITS if own != unit}
     others = [
         f"{rates[own]:.3g} as {UNITS[own]}" for own in rates if _MIN_RATE <= rates[own] <= MAX_RATE
     ]
-    instead = f" (it would be {' or '.join(others)})" if others else ""
+    instead = f" (the rate would be {' or '.join(others)})" if others else ""
     return f"{said_by} says so, though that gives {rate:.3g} requests/s{instead}"
 
 
 def epoch_unit(stamps: np.ndarray) -> NumberUnit | None:
-    """Return the unit in which all stamps lie between 2001 and 2096."""
+    """Return the unit in which all timestamps lie between 2001 and 2096, or None."""
     if not len(stamps):
         return None
     return next((own for own in NUMBER_UNITS if bool(np.all(is_epoch(stamps, own)))), None)
 
 
 def is_epoch(stamps: np.ndarray, unit: NumberUnit) -> np.ndarray:
-    """Return which stamps lie between 2001 and 2096 in a unit."""
+    """Return whether each timestamp lies between 2001 and 2096 in a unit."""
     low_s, high_s = _EPOCH_S
     which: np.ndarray = (low_s * PER_S[unit] <= stamps) & (stamps < high_s * PER_S[unit])
     return which
 
 
 def rate_per_s(stamps: np.ndarray, unit: str) -> float | None:
-    """Return the mean rate of stamps in a unit [1/s]; None where there are no two times."""
-    stamps = stamps[np.isfinite(stamps)]  # what is no number is refused with its row later
+    """Return the mean rate of timestamps in a unit [1/s]; None without two different times."""
+    stamps = stamps[np.isfinite(stamps)]  # NaN and inf are refused with their row later
     span = float(np.max(stamps) - np.min(stamps)) if len(stamps) else 0.0
     return (len(stamps) - 1) * PER_S[unit] / span if span > 0.0 else None
 
@@ -179,24 +179,26 @@ def _plausible(stamps: np.ndarray) -> UnitChoice:
     """Return the unit that gives a plausible mean rate."""
     rate_s = rate_per_s(stamps, "s")
     if rate_s is None:
-        return UnitChoice("s", "its first rows have one time only")
+        return UnitChoice("s", "its first rows have only one time")
     has_fractions = stamps.dtype.kind == "f"
     if has_fractions and rate_s >= MIN_FRACTIONAL_RATE:
-        return UnitChoice("s", f"its stamps have fractions, which gives {rate_s:.3g} requests/s")
+        return UnitChoice(
+            "s", f"its timestamps have fractions, which gives {rate_s:.3g} requests/s"
+        )
     for unit in NUMBER_UNITS:
         rate = rate_s * PER_S[unit]
         if _MIN_RATE <= rate <= MAX_RATE:
-            stamp = "stamps have fractions" if has_fractions else "stamps are whole numbers"
+            stamp = "timestamps have fractions" if has_fractions else "timestamps are whole numbers"
             return UnitChoice(unit, f"its {stamp}, which gives {rate:.3g} requests/s")
     return UnitChoice("s", f"no unit gives a plausible rate; seconds give {rate_s:.3g} requests/s")
 
 
 def mooncake_unit(stamps: np.ndarray, *, has_blocks: bool) -> tuple[NumberUnit, str | None]:
-    """Return the unit of rows with Mooncake's keys, and a note; None where nothing is to be said.
+    """Return the unit of rows with Mooncake's keys, and a note or None.
 
-    The document says milliseconds. Others write seconds under the same keys, which gives rates of
-    thousands per second, or of hundreds with fractions, or stamps of some 1e9 for times since 1970.
-    Rows with Mooncake's blocks (`has_blocks`) are Mooncake's, whatever their rate.
+    Mooncake's document says milliseconds. Other tools write seconds under these keys, which gives
+    rates of thousands per second, or of hundreds with fractions, or timestamps of about 1e9 for
+    times since 1970. Rows with blocks (`has_blocks`) are Mooncake's, whatever their rate.
     """
     epoch = epoch_unit(stamps)
     if epoch not in (None, "ms"):

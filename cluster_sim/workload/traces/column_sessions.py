@@ -1,4 +1,4 @@
-"""A column of a table that names conversations, from Arrow's arrays of any type."""
+"""Reader of a column of a table that names conversations, from Arrow arrays of any type."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ColumnSessions:
         self._read = np.zeros(0, dtype=np.int64)
 
     def numbers(self, values: Any) -> np.ndarray:
-        """Return the number of each row's session; -1 where it has none."""
+        """Return the number of each row's session; -1 for a row without a session."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -38,9 +38,9 @@ class ColumnSessions:
         return self._read
 
     def taken(self) -> None:
-        """Count the rows that were read last: they are as they should be."""
+        """Count the rows of the last call of `numbers`, since they are valid."""
         self._sessions.count(self._read)
 
     def end(self, tally: Tally) -> None:
-        """Add the notes on rows without a session, and on one of most rows."""
+        """Add the notes on rows without a session, and on a session of most rows."""
         self._sessions.note(self._name, tally)

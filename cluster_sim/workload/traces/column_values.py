@@ -1,4 +1,4 @@
-"""Columns of a table as numbers: lengths and times, from Arrow's arrays of any type."""
+"""Readers of columns of lengths and times, from Arrow arrays of any type."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from cluster_sim.workload.traces.unit_names import NumberUnit
 
 
 class ColumnNumbers:
-    """Reader of numbers, from texts too.
+    """Reader of columns of numbers, which may be texts.
 
     Parameters
     ----------
     tally
         Notes on how the file was read.
     has_decimal_commas
-        Whether values are texts, where a comma may be the decimal point since it stands not between
-        columns.
+        Whether values are texts with a delimiter other than the comma, so that a comma may be a
+        decimal point.
     """
 
     def __init__(self, tally: Tally, *, has_decimal_commas: bool) -> None:
@@ -35,7 +35,7 @@ class ColumnNumbers:
         self._times_have_decimals = False
 
     def numbers(self, values: Any) -> np.ndarray:
-        """Return a column as int64 or float64. Raises ValueError where a value is no number."""
+        """Return a column as int64 or float64. Raises ValueError if a value is not a number."""
         import pyarrow as pa
 
         values, kind = plain(values)
@@ -48,7 +48,10 @@ class ColumnNumbers:
         raise ValueError
 
     def tokens(self, values: Any) -> np.ndarray:
-        """Return lengths; 374.0 is 374. Raises ValueError where one is no whole number."""
+        """Return lengths [tokens]; 374.0 is read as 374.
+
+        Raises ValueError if a value is not a whole number.
+        """
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -58,7 +61,7 @@ class ColumnNumbers:
                 return _array(values.cast(pa.int64()))
             except pa.ArrowInvalid:
                 if pc.any(pc.match_substring_regex(values, GROUPED)).as_py():
-                    raise ValueError from None  # 2.000 is 2000 or 2
+                    raise ValueError from None  # 2.000 may be 2000 or 2.
         column = self.numbers(values)
         if column.dtype == np.int64:
             return column
@@ -67,9 +70,9 @@ class ColumnNumbers:
         return column.astype(np.int64)
 
     def times(self, values: Any) -> np.ndarray:
-        """Return times that are numbers. Raises ValueError where one is no number.
+        """Return times that are numbers. Raises ValueError if a value is not a number.
 
-        1,760 is a fraction where another time of the column has a comma that can only be decimal.
+        1,760 is a fraction if another time of the column has a comma that can only be decimal.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -108,18 +111,18 @@ class ColumnNumbers:
 class ColumnTimes:
     """Reader of a column of times.
 
-    The first rows decide whether times are dates or numbers, and in which unit.
+    The first rows decide whether times are dates or numbers, and their unit.
 
     Parameters
     ----------
     source
-        Trace, with its clock and the unit that the scenario gives, if any.
+        Trace, with its clock and the unit that the scenario may give.
     numbers
         Reader of numbers.
     name
         Name of the column.
     documented
-        Unit that the format's document gives; None where it gives none.
+        Unit that the document of the format gives; None if it gives no unit.
     """
 
     def __init__(
@@ -137,7 +140,7 @@ class ColumnTimes:
         self._in_no_order = TimesInNoOrder()
 
     def seconds(self, values: Any, lines: np.ndarray) -> np.ndarray:
-        """Return the times on the clock [s]. Raises ValueError where a value is none."""
+        """Return the times on the clock [s]. Raises ValueError if a value is not a time."""
         self._latest_s = self._seconds(values, lines)
         return self._latest_s
 
@@ -164,7 +167,10 @@ class ColumnTimes:
         return self._stamps.seconds(self._numbers.times(values), lines)
 
     def spans(self, values: Any) -> np.ndarray:
-        """Return durations in the unit of the times, or in seconds beside dates; NaN for none [s]."""
+        """Return durations [s]; NaN for an empty value.
+
+        Their unit is that of the times, or seconds if times are dates.
+        """
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -174,20 +180,20 @@ class ColumnTimes:
         return spans
 
     def taken(self) -> None:
-        """Count the times that were read last: their rows are as they should be."""
+        """Count the times of the last call of `seconds`, since their rows are valid."""
         self._without_zone += self._read.without_zone
         self._with_zone += len(self._read.ns) - self._read.without_zone
         self._in_no_order.count(self._latest_s)
 
     def end(self) -> None:
-        """Add the notes on offsets from UTC that some rows lack, and on times that are no arrivals."""
+        """Add the notes on missing offsets from UTC, and on times that are not arrivals."""
         note = self._in_no_order.note(self._name, self._clock.origin_s or 0)
         if note is not None:
             self._tally.note(note)
         if self._with_zone and self._without_zone:
             count = self._with_zone + self._without_zone
             self._tally.note(
-                f"{self._without_zone:,} of {count:,} times have no offset from UTC and are taken as UTC"
+                f"{self._without_zone:,} of {count:,} times have no offset from UTC and are read as UTC"
             )
 
     def _is_number(self, first: Any) -> bool:
@@ -198,9 +204,9 @@ class ColumnTimes:
 
 
 def array_of(values: Sequence[Any], *, are_names: bool = False) -> Any:
-    """Return values of JSON as an Arrow array, texts and numbers mixed as texts.
+    """Return values of JSON as an Arrow array; a mixture of texts and numbers becomes texts.
 
-    Names may be missing. Raises ValueError where one is neither text nor number.
+    Names may be missing. Raises ValueError if a value is neither a text nor a number.
     """
     import pyarrow as pa
 
@@ -215,9 +221,9 @@ def array_of(values: Sequence[Any], *, are_names: bool = False) -> Any:
 
 
 def plain(values: Any, *, nulls: bool = False) -> tuple[Any, Any]:
-    """Return an array with its values themselves, texts as Arrow's usual strings, and its type.
+    """Return an array with decoded values and Arrow's usual strings, and its type.
 
-    Raises ValueError where a value is missing, unless `nulls` may be there.
+    Raises ValueError if a value is missing, unless `nulls` are allowed.
     """
     import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""Names of the columns of a table, as a scenario gives them."""
+"""Names of the columns of a table in a scenario."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from cluster_sim.schema import Description
 
 
 class TraceColumns(Description):
-    """Names of the columns, or keys, that hold what a replay needs.
+    """Names of the columns, or keys, with the values that a replay needs.
 
     Case and punctuation do not matter: `prompt_len` matches `Prompt Len`. A dot reaches into JSON
     objects: `usage.prompt_tokens`.

@@ -1,7 +1,7 @@
-"""Rows of text with columns: CSV with any delimiter, read by Arrow, or by csv where that gives up.
+"""Reader of CSV with any delimiter, by Arrow or by Python's csv module.
 
-Arrow reads some ten million rows per second, but does not say where a file is at fault. Whatever it
-does not take is read again by Python's csv module, which either takes it or knows the line.
+Arrow reads about ten million rows per second, but does not report the line of a fault. Rows that
+Arrow refuses are read again by Python's csv module, which accepts them or knows the line.
 """
 
 from __future__ import annotations
@@ -20,31 +20,32 @@ from cluster_sim.workload.traces.headings import Heading
 from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch
 
 _BLOCK_BYTES = 1 << 16
-"""Size of a block, of which Arrow reads up to 32 ahead [B]."""
+"""Size of a block [bytes]; Arrow reads up to 32 blocks ahead."""
 
 
 class TextRows(NamedTuple):
-    """Some rows of a table, as texts."""
+    """Rows of a table, as texts."""
 
     columns: list[Any]
-    """Arrow array of texts of each column that is wanted."""
+    """Arrow array of texts for each selected column."""
     first: int
-    """Number of the first of them, from 1."""
+    """Number of the first row, counted from 1."""
 
 
 class RowReader(NamedTuple):
-    """What becomes of the rows of a table."""
+    """Selected columns of a table, and the functions that read and refuse its rows."""
 
     places: Sequence[int]
-    """Places of the columns that are wanted."""
+    """Positions of the selected columns."""
     read: Callable[[TextRows], Batch]
-    """Reader of rows; it raises ValueError where one is malformed."""
+    """Reader of rows; it raises ValueError if a row is malformed."""
     refuse: Callable[[int, Sequence[str] | None], NoReturn]
-    """Raises the error of a row, given its number and its fields; None for one that is no CSV."""
+    """Function that raises the error of a row, given its number and fields; the fields are None if
+    the row is not CSV."""
 
 
 def csv_batches(path: str, heading: Heading, reader: RowReader) -> Iterator[Batch]:
-    """Yield the rows of a file, some at a time, in its order."""
+    """Yield the rows of a file in batches, in the order of the file."""
     done = 0
     if heading.ends_plainly:
         try:
@@ -52,9 +53,9 @@ def csv_batches(path: str, heading: Heading, reader: RowReader) -> Iterator[Batc
                 batch = reader.read(TextRows(columns, done + 1))
                 yield batch
                 done += len(batch.line)
-        except ScenarioError:  # a ValueError too: a line that is too long
+        except ScenarioError:  # also a ValueError: a line that is too long
             raise
-        except (ValueError, OverflowError):  # of Arrow too, which does not say where
+        except (ValueError, OverflowError):  # also of Arrow, which does not report the line
             pass
         else:
             return
@@ -62,15 +63,15 @@ def csv_batches(path: str, heading: Heading, reader: RowReader) -> Iterator[Batc
 
 
 def _by_arrow(path: str, heading: Heading, places: Sequence[int]) -> Iterator[list[Any]]:
-    """Yield the columns of a block of rows at a time.
+    """Yield the columns of one block of rows after another.
 
-    Raises pyarrow's errors, which are ValueErrors, where Arrow does not take the file.
+    Raises pyarrow's errors, which are ValueErrors, if Arrow refuses the file.
     """
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     names = [str(place) for place in range(len(heading.names))]
-    wanted = [str(place) for place in places]
+    selected = [str(place) for place in places]
     with opened_bytes(path) as file, BufferedReader(file, _BLOCK_BYTES) as text:
         for _ in range(heading.lines):
             text.readline()
@@ -79,22 +80,24 @@ def _by_arrow(path: str, heading: Heading, places: Sequence[int]) -> Iterator[li
             arrow_csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES, column_names=names),
             arrow_csv.ParseOptions(delimiter=heading.delimiter, newlines_in_values=True),
             arrow_csv.ConvertOptions(
-                include_columns=sorted(set(wanted)),
-                column_types=dict.fromkeys(wanted, pa.string()),
+                include_columns=sorted(set(selected)),
+                column_types=dict.fromkeys(selected, pa.string()),
                 strings_can_be_null=False,
             ),
         ) as blocks:
             some: list[Any] = []
             for block in chain(blocks, [None]):
                 some += [] if block is None else [block]
-                # The first rows decide what is left open: they are as many as of other readers.
+                # The first rows decide on the unit: their number equals that of other readers.
                 if some and (block is None or sum(own.num_rows for own in some) >= AT_A_TIME):
-                    yield [pa.concat_arrays([own.column(name) for own in some]) for name in wanted]
+                    yield [
+                        pa.concat_arrays([own.column(name) for own in some]) for name in selected
+                    ]
                     some = []
 
 
 def _by_csv(path: str, heading: Heading, reader: RowReader, done: int) -> Iterator[Batch]:
-    """Yield the batches behind the rows that are `done`; see `csv_batches`."""
+    """Yield the batches after the first `done` rows; see `csv_batches`."""
     import pyarrow as pa
 
     def read(rows: Sequence[_NumberedRow]) -> Batch:
@@ -120,16 +123,16 @@ def _by_csv(path: str, heading: Heading, reader: RowReader, done: int) -> Iterat
 
 
 def read_or_fault(read: Callable[[int], Batch], count: int) -> tuple[Batch | None, int]:
-    """Return the first `count` rows; None, and the place of the first fault, where one is malformed.
+    """Return the first `count` rows; or None and the position of the first malformed row.
 
-    `read` returns so many rows, and raises ValueError where one of them is malformed.
+    `read` returns the given number of rows, and raises ValueError if one of them is malformed.
     """
     try:
         return read(count), count
     except ScenarioError:
         raise
     except (ValueError, OverflowError):
-        # Whether the first rows hold a fault is asked of half as many each time.
+        # Bisection for the smallest number of rows that has a fault.
         low, high = 0, count - 1
         while low < high:
             middle = (low + high) // 2
@@ -138,7 +141,7 @@ def read_or_fault(read: Callable[[int], Batch], count: int) -> tuple[Batch | Non
 
 
 def _fails(read: Callable[[int], Batch], count: int) -> bool:
-    """Return whether one of the first rows is malformed; rows that differ from others are not."""
+    """Return whether one of the first rows is malformed; ScenarioError is not such a fault."""
     try:
         read(count)
     except ScenarioError:
@@ -149,17 +152,17 @@ def _fails(read: Callable[[int], Batch], count: int) -> bool:
 
 
 class _NumberedRow(NamedTuple):
-    """Row of a table."""
+    """Row of a table, with its line."""
 
     line: int
-    """Line at which it begins."""
+    """Line at which the row begins."""
     fields: list[str]
-    """Its fields."""
+    """Fields of the row."""
     is_csv: bool = True
-    """Whether it could be read."""
+    """Whether the row is valid CSV."""
 
     def fits(self, heading: Heading) -> bool:
-        """Return whether there is a field for each name, and nothing beyond."""
+        """Return whether the row has a field for each name, and no further text."""
         names = heading.names
         if len(self.fields) == len(names):
             return self.is_csv
@@ -168,7 +171,7 @@ class _NumberedRow(NamedTuple):
 
 
 def _numbered(text: IO[str], heading: Heading) -> Iterator[_NumberedRow]:
-    """Yield the rows below the heading that are not blank; after one that is no CSV none follows."""
+    """Yield the rows below the heading, without blank rows; a row that is not CSV is the last."""
     reader = csv.reader(
         islice(text, heading.lines, None), delimiter=heading.delimiter, skipinitialspace=True
     )
@@ -183,9 +186,9 @@ def _numbered(text: IO[str], heading: Heading) -> Iterator[_NumberedRow]:
 
 
 def evenly(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """Yield the rows by as many as other readers read together.
+    """Yield the rows in batches of `AT_A_TIME`, like all other readers.
 
-    What is drawn for rows must not depend on the blocks in which a file is read.
+    Random numbers for rows must not depend on the blocks in which a file is read.
     """
     ahead = NONE
     for batch in batches:
@@ -199,6 +202,6 @@ def evenly(batches: Iterator[Batch]) -> Iterator[Batch]:
 
 
 def line_of(path: str, heading: Heading, row: int) -> int:
-    """Return the line at which a row begins, given its number from 1."""
+    """Return the line at which a row begins, given its number counted from 1."""
     with opened(path) as text:
         return next(islice(_numbered(text, heading), row - 1, None)).line

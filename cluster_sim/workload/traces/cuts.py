@@ -1,4 +1,4 @@
-"""What is wanted of a trace: from when on, how many, which share, and how fast."""
+"""Selection of the replayed part of a trace: start, number of requests, share and speed."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from cluster_sim.workload.traces.rows import Batch
 
 
 class Cut(NamedTuple):
-    """The part of a trace that is replayed; what is kept begins at time zero."""
+    """Part of a trace that is replayed; it begins at time zero."""
 
     path: str
-    """The trace, for messages."""
+    """Path of the trace, for messages."""
     start_s: float
-    """Time of the trace before which it is left out [s]."""
+    """Time of the trace before which requests are omitted [s]."""
     sample: float
-    """Share that is kept, each by chance."""
+    """Probability of keeping a request or session."""
     speedup: float
-    """Number by which times are divided."""
+    """Factor by which times are divided."""
     limit: int | None
-    """Number of requests, from the first; None for all."""
+    """Maximum number of requests from the beginning; None for all."""
     begins_at_zero: bool
-    """Whether times count from the beginning of the trace rather than from its first row."""
+    """Whether times count from the beginning of the trace, and not from its first row."""
     begin_at: Callable[[float], None]
-    """Function that is called with the time that becomes zero [s]."""
+    """Function that is called with the time of the trace that becomes time zero [s]."""
     tally: Tally
-    """Counts of what is left out."""
+    """Counts of the omitted requests."""
 
     def batches(self, ordered: Iterator[Batch], rng: np.random.Generator) -> Iterator[Batch]:
-        """Yield the requests that are kept; `ordered` are all, in order of time.
+        """Yield the selected requests; `ordered` yields all requests in order of time.
 
-        Raises ScenarioError where there is none, where the last comes before the start, and where
-        the sample leaves none.
+        Raises ScenarioError if there are no requests, if the last request is before the start, and if
+        the sample keeps no request.
         """
         zero_s: float | None = None
         is_empty = True
@@ -62,7 +62,7 @@ class Cut(NamedTuple):
             if not left:
                 return
         if zero_s is None:
-            raise ScenarioError.at(self.path, "holds no requests")
+            raise ScenarioError.at(self.path, "has no requests")
         self._refuse_late_start(last_s - zero_s)
         if is_empty and self.sample < 1.0:
             self._refuse_sample("requests")
@@ -73,11 +73,11 @@ class Cut(NamedTuple):
         rng: np.random.Generator,
         dejitter_s: float | None,
     ) -> Iterator[RecordedSession]:
-        """Yield the sessions that are kept; `sessions` are all, by their starts, and not none.
+        """Yield the selected sessions; `sessions` yields all sessions by start, at least one.
 
-        `dejitter_s` is the time after their stamps over which starts are spread [s]. The limit
-        counts requests, and is left to those who send them. Raises ScenarioError where the last
-        session starts before the start, and where the sample leaves none.
+        `dejitter_s` is the time after their timestamps over which starts are spread [s]. The limit
+        counts requests and is applied by the sender. Raises ScenarioError if the last session starts
+        before the start, and if the sample keeps no session.
         """
         if dejitter_s is not None:
             spread = (
@@ -104,27 +104,27 @@ class Cut(NamedTuple):
         return (session.sped_up(self.speedup) for session in kept())
 
     def _zero_s(self, first_s: float) -> float:
-        """Return the time that becomes zero [s], given that of the first request."""
+        """Return the time that becomes time zero [s], given the time of the first request [s]."""
         zero_s = self.start_s + (0.0 if self.begins_at_zero else first_s)
         self.begin_at(zero_s)
         return zero_s
 
     def _refuse_late_start(self, left_s: float) -> None:
-        """Raise ScenarioError where the last request comes before the start.
+        """Raise ScenarioError if the last request is before the start.
 
-        left_s: time from the start until the last request [s].
+        `left_s` is the time from the start until the last request [s].
         """
         if left_s < 0.0:
             raise ScenarioError.at(
                 self.path,
-                f"got a start of {self.start_s:g} s; the last request comes {self.start_s + left_s:g} s after the first",
+                f"got a start of {self.start_s:g} s; expected a time before the last request, which is {self.start_s + left_s:g} s after the first",
             )
 
     def _refuse_sample(self, noun: str) -> None:
-        """Raise ScenarioError for a sample that leaves nothing."""
+        """Raise ScenarioError for a sample that keeps nothing."""
         raise ScenarioError.at(
             self.path,
-            f"got sample: {self.sample:g}, which leaves none of its {noun}; expected a larger share",
+            f"got sample: {self.sample:g}, which keeps no {noun}; expected a larger share",
         )
 
 

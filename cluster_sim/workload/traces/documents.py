@@ -1,4 +1,4 @@
-"""JSON that is read as a whole: a document, an array of rows, or a document on each line."""
+"""Readers of whole JSON documents: a document, an array of rows, or one document per line."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces.files import opened
 
 MAX_DOCUMENT_BYTES = 1_000_000_000
-"""Greatest size of a JSON file that is read as a whole, unpacked [B]."""
+"""Maximum unpacked size of a JSON file that is read as a whole [bytes]."""
 
 
 class TraceDocument(NamedTuple):
-    """A JSON document of a trace, and where it stands."""
+    """JSON document of a trace, with its file and line."""
 
     file: str
     line: int
@@ -27,7 +27,7 @@ class TraceDocument(NamedTuple):
 
 
 def documents_of_file(path: str) -> Iterator[TraceDocument]:
-    """Yield the JSON documents of a file: its lines, or the whole of it."""
+    """Yield the JSON documents of a file: its lines, or the whole file."""
     with opened(path) as file:
         begin, first = next(
             ((number, line) for number, line in enumerate(file, start=1) if line.strip()), (1, "")
@@ -43,7 +43,7 @@ def documents_of_file(path: str) -> Iterator[TraceDocument]:
 
 
 def starts_as_array(path: str | Path) -> bool:
-    """Return whether the text of a file starts as a JSON array does."""
+    """Return whether the text of a file starts like a JSON array."""
     with opened(path) as text:
         while (some := text.read(4096)) and not (start := some.lstrip(" \t\r\n")):
             pass
@@ -51,7 +51,7 @@ def starts_as_array(path: str | Path) -> bool:
 
 
 def whole_text(text: IO[str], where: str) -> str:
-    """Return the rest of a text; raise ScenarioError where it is too large to be read as a whole."""
+    """Return the rest of a text. Raises ScenarioError if it is too large to be read as a whole."""
     content = text.read(MAX_DOCUMENT_BYTES)
     if text.read(1):
         raise ScenarioError.at(
@@ -64,7 +64,7 @@ def whole_text(text: IO[str], where: str) -> str:
 def read_document(path: str | Path) -> Any:
     """Return the value of a JSON file that is read as a whole.
 
-    Raises ScenarioError with the line where it is no JSON, and where it is too large.
+    Raises ScenarioError with the line of the fault if the file is not valid JSON, and if it is too large.
     """
     with opened(path, has_lines=False) as text:
         content = whole_text(text, str(path))
@@ -72,13 +72,13 @@ def read_document(path: str | Path) -> Any:
         return parsed(content)
     except (ValueError, RecursionError) as fault:
         line = getattr(fault, "lineno", 1)
-        raise ScenarioError.at(f"{path}:{line}", f"is no JSON: {fault}") from fault
+        raise ScenarioError.at(f"{path}:{line}", f"is not valid JSON: {fault}") from fault
 
 
 def parsed(text: str) -> Any:
-    """Return a JSON value; clients in Python write Infinity and NaN too.
+    """Return a JSON value; Infinity and NaN, which Python clients write, are accepted.
 
-    Raises ValueError or RecursionError where it is none.
+    Raises ValueError or RecursionError if the text is not JSON.
     """
     try:
         return loads(text)

@@ -1,4 +1,4 @@
-"""Encodings of texts: UTF-8, UTF-16 and UTF-32, with and without a byte order mark, as UTF-8."""
+"""Conversion of texts in UTF-16 or UTF-32, with or without a byte order mark, to UTF-8."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cluster_sim.errors import ScenarioError
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, since it begins with the mark of UTF-16
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
@@ -21,15 +21,15 @@ _BY_ZEROS = {
     b"\1\0\1\0": "utf-16-le",
     b"\0\1\0\1": "utf-16-be",
 }
-"""Encodings by which of the first four bytes are zero."""
+"""Encodings, by the pattern of zeros in the first four bytes."""
 _AT_A_TIME = 1 << 16  # bytes
 
 
 def encoding_of(first: bytes) -> tuple[bytes, str]:
-    r"""Return the byte order mark of a text that begins so, and its encoding.
+    r"""Return the byte order mark and the encoding of a text, given its first bytes.
 
-    Without a mark the zero bytes of the first two characters decide, which are ASCII in a heading
-    as in JSON (RFC 4627, section 3).
+    Without a mark, the zero bytes of the first two characters decide. These characters are ASCII in
+    a heading and in JSON (RFC 4627, section 3).
 
     >>> encoding_of(b"T\0I\0")
     (b'', 'utf-16-le')
@@ -41,10 +41,10 @@ def encoding_of(first: bytes) -> tuple[bytes, str]:
 
 
 def as_utf8(file: BufferedReader, name: str) -> BufferedReader:
-    """Return the text of a file as UTF-8, without its byte order mark.
+    """Return the text of a file as UTF-8, without the byte order mark.
 
-    Bytes that are no UTF-8 are left as they are, so that a text in Latin-1 is read where it
-    matters; ScenarioError is raised where UTF-16 or UTF-32 is damaged.
+    Bytes that are not UTF-8 are kept, so that the numbers of a text in Latin-1 can be read. Raises
+    ScenarioError if UTF-16 or UTF-32 is damaged.
     """
     mark, encoding = encoding_of(file.peek(4))
     file.read(len(mark))
@@ -56,7 +56,7 @@ def as_utf8(file: BufferedReader, name: str) -> BufferedReader:
 
 
 class _Recoded(RawIOBase):
-    """UTF-8 of a text in another encoding."""
+    """Text of a file, converted from another encoding to UTF-8."""
 
     def __init__(self, file: BufferedReader, encoding: str, name: str) -> None:
         self._file, self._encoding, self._name = file, encoding, name
@@ -69,7 +69,7 @@ class _Recoded(RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill the buffer as far as what was read last goes; return the number of bytes."""
+        """Copy the bytes that are ready into the buffer; return the number of bytes."""
         while not self._ready:
             data = self._file.read1(_AT_A_TIME)
             try:
@@ -77,7 +77,7 @@ class _Recoded(RawIOBase):
             except UnicodeError as fault:
                 raise ScenarioError.at(
                     f"{self._name}:{self._ends + 1}",
-                    f"is no {self._encoding.upper()} to its end: {getattr(fault, 'reason', fault)}; expected UTF-8",
+                    f"is damaged {self._encoding.upper()} text: {getattr(fault, 'reason', fault)}; expected UTF-8",
                 ) from fault
             self._ends += self._ready.count(b"\n")
             if not data:

@@ -1,4 +1,4 @@
-"""Kinds of files by their first bytes: what packed them, and what is no trace."""
+"""Kinds of files by their first bytes: packed files, and files that cannot be traces."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OTHERS = {
     b"\xd0\xcf\x11\xe0": "an Excel workbook",
     b"%PDF-": "a PDF document",
 }
-"""First bytes of files that are not read, and what they are."""
+"""Descriptions of files that cannot be read, by their first bytes."""
 UNPACK = {
     "gzip": "gzip -d",
     "zstd": "zstd -d",
@@ -37,16 +37,16 @@ UNPACK = {
     "bz2": "bzip2 -d",
     "zip": "unzip",
 }
-"""Commands that unpack a file."""
+"""Commands that unpack a file, by packing."""
 _PACKINGS = "gzip, zstd, xz, bz2 or zip"
-"""Packings that are read, for messages."""
+"""Supported packings, for messages."""
 
 _TABLE_ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
 _PACKED_ENDINGS = (".gz", ".zst", ".xz", ".bz2", ".zip")
 
 
 def tables(names: Iterable[str]) -> list[str]:
-    """Return the names that end as those of tables do, packed or not."""
+    """Return the names that have the ending of a table, packed or not."""
     return [name for name in names if _unpacked_name(name.casefold()).endswith(_TABLE_ENDINGS)]
 
 
@@ -55,7 +55,7 @@ def _unpacked_name(name: str) -> str:
 
 
 def only_table(names: Sequence[str]) -> str | None:
-    """Return the file of an archive that stands for the whole of it; None without such a file.
+    """Return the only table, or the only file, of an archive; None if there are several.
 
     >>> only_table(["a.csv", "README.txt"]), only_table(["log"]), only_table(["a.csv", "b.json"])
     ('a.csv', 'log', None)
@@ -65,14 +65,14 @@ def only_table(names: Sequence[str]) -> str | None:
 
 
 def packing_of(first: bytes) -> str | None:
-    """Return what packed a file that begins so; None where nothing did that is known here."""
-    if first[1:4] == b"\x2a\x4d\x18" and first[0] >> 4 == 5:  # a frame to skip, as pzstd writes it
+    """Return the packing of a file, given its first bytes; None if it is not packed."""
+    if first[1:4] == b"\x2a\x4d\x18" and first[0] >> 4 == 5:  # a skippable frame, as of pzstd
         return "zstd"
     return next((name for name, own in _FIRST_BYTES.items() if first.startswith(own)), None)
 
 
 def refuse_unread(first: bytes, where: str) -> None:
-    """Raise ScenarioError for the first bytes of a file of a kind that is not read."""
+    """Raise ScenarioError if the first bytes are those of a file that cannot be read."""
     kind = next((kind for own, kind in _OTHERS.items() if first.startswith(own)), None)
     if kind is not None:
         raise ScenarioError.at(

@@ -1,4 +1,4 @@
-"""Opening recorded traces: texts, whatever packs and encodes them."""
+"""Functions that open recorded traces as texts, whatever their packing and encoding."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from cluster_sim.workload.traces.single_tables import table_bytes
 
 @contextmanager
 def opened_bytes(path: str | Path, *, has_lines: bool = True) -> Iterator[BufferedIOBase]:
-    """Yield the text of a file as bytes of UTF-8, unpacked, and without a byte order mark.
+    """Yield the text of a file as UTF-8 bytes, unpacked and without a byte order mark.
 
-    Raises ScenarioError where it cannot be read or unpacks to too much, and at a line that is too
-    long or holds a NUL byte unless the file is read as a whole (`has_lines` false).
+    Raises ScenarioError if the file cannot be read or is too large when unpacked. Unless the file is
+    read as a whole (`has_lines` false), also if a line is too long or has a NUL byte.
     """
     try:
         with table_bytes(path) as file:
@@ -30,7 +30,7 @@ def opened_bytes(path: str | Path, *, has_lines: bool = True) -> Iterator[Buffer
 
 
 def text_bytes(file: BufferedReader, name: str, *, has_lines: bool = True) -> BufferedIOBase:
-    """Return the text of an open file as bytes of UTF-8, see `opened_bytes`."""
+    """Return the text of an open file as UTF-8 bytes, see `opened_bytes`."""
     text = as_utf8(file, name)
     return LineGuard(text, name) if has_lines else text
 
@@ -39,15 +39,15 @@ def text_bytes(file: BufferedReader, name: str, *, has_lines: bool = True) -> Bu
 def opened(path: str | Path, *, has_lines: bool = True) -> Iterator[IO[str]]:
     """Yield the text of a file; see `opened_bytes` for parameters and faults.
 
-    Lines may end with a line feed, a carriage return or both; the ends stay as they are. Bytes that
-    are no UTF-8 are replacement characters.
+    Lines may end with a line feed, a carriage return or both; the ends are kept. Bytes that are not
+    UTF-8 become replacement characters.
     """
     with opened_bytes(path, has_lines=has_lines) as file, as_text(file) as text:
         yield text
 
 
 def as_text(file: BufferedIOBase) -> TextIOWrapper:
-    """Return the text of bytes of UTF-8, see `opened`."""
+    """Return the text of UTF-8 bytes, see `opened`."""
     utf8: Any = file
     return TextIOWrapper(utf8, encoding="utf-8", errors="replace", newline="")
 
@@ -59,5 +59,5 @@ def unreadable(path: str | Path, fault: Exception) -> ScenarioError:
     reason = str(fault).lower() or "no reason given"
     return ScenarioError.at(
         str(path),
-        f"cannot be read: {reason}; expected a whole file: copy it again, or unpack it by hand",
+        f"cannot be read: {reason}; expected a complete file: copy it again, or unpack it by hand",
     )

@@ -1,6 +1,6 @@
-"""The formats of recorded traces: by what each is known, and what reads it.
+"""Formats of recorded traces: how each format is recognised, and its reader.
 
-A new format is a reader of its own file and an entry here.
+A new format is a reader in its own file and an entry in `FORMATS`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Format = Literal[
 
 
 def _table(name: str) -> TraceFormat:
-    """Return the format of a table with these columns."""
+    """Return the format of a table with the columns of a layout."""
     layout = LAYOUTS[name]
     return TraceFormat(
         lambda begun: begun.has_alike(*layout.columns),
@@ -62,7 +62,7 @@ def _table(name: str) -> TraceFormat:
 
 
 def _rows(recognises: Callable[[Beginning], bool]) -> Callable[[Beginning], bool]:
-    """Return whether a file is recognised and has rows with keys: JSON, or Parquet."""
+    """Return a test whether a file is recognised and has rows with keys: JSON, or Parquet."""
     return lambda begun: begun.kind != "table" and recognises(begun)
 
 
@@ -128,15 +128,15 @@ FORMATS: dict[str, TraceFormat] = {
         begins_at_zero=True,
     ),
 }
-"""Formats by name; a file has the first whose `recognises` knows its beginning."""
+"""Formats by name; a file has the first format whose `recognises` accepts its beginning."""
 assert set(FORMATS) == set(get_args(Format))
 
 
 def recognised(path: str, begun: Beginning | None) -> str:
-    """Return the name of the format that the content looks like.
+    """Return the name of the format that the content has.
 
-    `begun` is what the file begins with; None for a folder or an archive. Raises ScenarioError where
-    it looks like none of those that are known.
+    `begun` is the beginning of the file; None for a folder or an archive. Raises ScenarioError if the
+    content has no known format.
     """
     if begun is None:
         refuse_run_folder(path)
@@ -153,7 +153,7 @@ def recognised(path: str, begun: Beginning | None) -> str:
 
 
 def refuse_unlike(path: str, begun: Beginning | None, name: str) -> None:
-    """Raise ScenarioError where a file has no column or key of the format that a scenario gives."""
+    """Raise ScenarioError if a file has no column or key of the given format."""
     names = FORMATS[name].names
     if not names or begun is None:
         return

@@ -1,4 +1,4 @@
-"""The columns of a file that hold what a replay needs, however their names are spelt."""
+"""Columns of a file that a replay needs, in the spelling of the file."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from cluster_sim.workload.traces.source import Beginning
 from cluster_sim.workload.traces.table_layouts import TableLayout
 
 Path = tuple[str, ...]
-"""Name of a column; of a key inside nested objects the keys from the outermost."""
+"""Name of a column, or keys of a nested object from the outermost to the innermost."""
 
 
 class FoundColumns(NamedTuple):
-    """Columns as the file spells them."""
+    """Names of columns in the spelling of the file."""
 
     arrival: Path
     """Column of arrival times."""
@@ -30,34 +30,34 @@ class FoundColumns(NamedTuple):
     output: Path
     """Column of output lengths."""
     session: Path | None
-    """Column of sessions; None where there is none."""
+    """Column of sessions; None without sessions."""
     elapsed: Path | None
-    """Column of times until the end of the answer; None where there is none."""
+    """Column of times from arrival to the end of the answer; None without such a column."""
 
     @property
     def present(self) -> list[Path]:
-        """Columns that are there, in the order of the fields."""
+        """Columns that the file has, in the order of the fields."""
         return [path for path in self if path is not None]
 
     def fields(self, values: Sequence[Any]) -> RowFields:
-        """Return the first values of a row with the names of their columns."""
+        """Return time, prompt and output of a row with the names of their columns."""
         return RowFields([".".join(path) for path in self[:3]], values[:3])
 
     def unused(self, names: Iterable[str]) -> list[str]:
-        """Return the names that are none of these."""
+        """Return the names of the unused columns."""
         used = {path[0] for path in self.present}
         return [name for name in names if name and name not in used]
 
     def unused_leaves(self, names: Iterable[str]) -> list[str]:
-        """Return the names, of nested keys with those around them, that are none of these."""
+        """Return the names of the unused keys, nested keys with their outer keys."""
         used = {".".join(path) for path in self.present}
         return [name for name in names if name and name not in used]
 
 
 def found_columns(path: str, begun: Beginning, layout: TableLayout) -> FoundColumns:
-    """Return the columns of a layout as a file spells them.
+    """Return the columns of a layout in the spelling of a file.
 
-    Raises ScenarioError where one is missing or is there twice.
+    Raises ScenarioError if a column is missing or appears twice.
     """
     found = {
         role: _found(path, begun, wanted)
@@ -86,7 +86,7 @@ def found_columns(path: str, begun: Beginning, layout: TableLayout) -> FoundColu
 
 
 def _refuse_twice(path: str, columns: FoundColumns) -> None:
-    """Raise ScenarioError where a column shall hold two things."""
+    """Raise ScenarioError if one column is given for two roles."""
     roles: dict[Path, str] = {}
     for role, column in zip(columns._fields, columns, strict=True):
         if column is None:
@@ -94,7 +94,7 @@ def _refuse_twice(path: str, columns: FoundColumns) -> None:
         if column in roles:
             raise ScenarioError.at(
                 path,
-                f"got columns with {'.'.join(column)} as {roles[column]} and as {role}; expected another column for each",
+                f"got columns with {'.'.join(column)} as {roles[column]} and as {role}; expected different columns",
             )
         roles[column] = role
 
@@ -104,7 +104,7 @@ def _names(layout: TableLayout) -> tuple[str | None, ...]:
 
 
 def _found(path: str, begun: Beginning, wanted: str) -> Path | None:
-    """Return the column of this name; None where there is none."""
+    """Return the column of this name; None if there is no such column."""
     same = alike(begun.names, wanted)
     if len(same) > 1:
         raise alike_columns(path, begun, same)
@@ -114,7 +114,7 @@ def _found(path: str, begun: Beginning, wanted: str) -> Path | None:
 
 
 def _in_later_rows(begun: Beginning, wanted: str) -> Path | None:
-    """Return the key of this name in the first rows that have it; None where none has."""
+    """Return the key of this name in the first rows; None if no row has it."""
     found: list[Path] = []
 
     def look(keyed: KeyedRows) -> Batch:
@@ -128,7 +128,7 @@ def _in_later_rows(begun: Beginning, wanted: str) -> Path | None:
 
 
 def _nested(value: Any, keys: list[str]) -> Path | None:
-    """Return the keys as nested objects spell them."""
+    """Return the keys in the spelling of nested objects; None if they do not exist."""
     if not keys:
         return ()
     same = alike(value, keys[0]) if isinstance(value, Mapping) else []
@@ -139,7 +139,7 @@ def _nested(value: Any, keys: list[str]) -> Path | None:
 
 
 def value_at(path: Path) -> Callable[[Any], Any]:
-    """Return what takes the value at nested keys out of a row; it raises KeyError without one."""
+    """Return a function that returns the value at nested keys of a row, or raises KeyError."""
     if len(path) == 1:
         return itemgetter(path[0])
 
@@ -152,7 +152,7 @@ def value_at(path: Path) -> Callable[[Any], Any]:
 
 
 def value_or_none_at(path: Path) -> Callable[[Any], Any]:
-    """Return what takes the value at nested keys out of a row, and is None without one."""
+    """Return a function that returns the value at nested keys of a row, or None."""
     value = value_at(path)
 
     def found(row: Any) -> Any:

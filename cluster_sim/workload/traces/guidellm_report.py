@@ -1,9 +1,10 @@
-"""GuideLLM's benchmarks.json: the requests of one benchmark, in seconds since 1970.
+"""Reader of GuideLLM's benchmarks.json: the requests of one benchmark, in seconds since 1970.
 
-Reports of version 1 and 2 (GuideLLM 0.4 and later) have a request's times in `info.timings`, older
-ones in `start_time` and `end_time`. A prompt's length is the server's and holds the history of its
-conversation. Source: vllm-project/guidellm at 1053a03 and 31c74ea, src/guidellm/schemas/base/info.py
-and request_stats.py; for the older reports GenerativeTextResponseStats of 0.2 and 0.3.
+Reports of versions 1 and 2 (GuideLLM 0.4 and later) have the times of a request in `info.timings`,
+older reports in `start_time` and `end_time`. The length of a prompt is counted by the server and
+includes the history of its conversation. Source: vllm-project/guidellm at 1053a03 and 31c74ea,
+src/guidellm/schemas/base/info.py and request_stats.py; for older reports
+GenerativeTextResponseStats of 0.2 and 0.3.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _KEYS = ("info", "prompt_tokens", "output_tokens", "input_metrics", "output_metr
 
 
 def is_guidellm(begun: Beginning) -> bool:
-    """Return whether a file is such a report."""
+    """Return whether a file is a report of GuideLLM."""
     return begun.has("benchmarks") and isinstance(begun.first["benchmarks"], list)
 
 
@@ -43,9 +44,9 @@ def links_guidellm(begun: Beginning) -> bool:
 
 
 def guidellm_batches(source: TraceSource) -> Iterator[Batch]:
-    """Yield the requests of a benchmark that succeeded, by their times.
+    """Yield the successful requests of a benchmark in order of time.
 
-    Raises ScenarioError where the report holds several benchmarks, or a request is malformed.
+    Raises ScenarioError if the report has several benchmarks, or a request is malformed.
     """
     benchmark = _benchmark(source)
     try:
@@ -57,7 +58,7 @@ def guidellm_batches(source: TraceSource) -> Iterator[Batch]:
             source.path, f"has no list of requests; expected {_EXPECTED}"
         ) from None
     if not successful and not any(lost):
-        raise ScenarioError.at(source.path, "holds no requests")
+        raise ScenarioError.at(source.path, "has no requests")
     source.tally.rows += sum(lost)
     source.tally.failed += sum(lost)
     source.place.name_rows(lambda row: f"{source.path}, request {row} of successful")
@@ -67,23 +68,23 @@ def guidellm_batches(source: TraceSource) -> Iterator[Batch]:
 
 
 def _benchmark(source: TraceSource) -> Mapping[str, Any]:
-    """Return the only benchmark of a report. Raises ScenarioError where there are several."""
+    """Return the only benchmark of a report. Raises ScenarioError for several benchmarks."""
     document = read_document(source.path)
     benchmarks = document.get("benchmarks") if isinstance(document, dict) else None
     if not isinstance(benchmarks, list) or not all(isinstance(each, dict) for each in benchmarks):
-        raise ScenarioError.at(source.path, f"is no report of GuideLLM; expected {_EXPECTED}")
+        raise ScenarioError.at(source.path, f"is not a report of GuideLLM; expected {_EXPECTED}")
     if len(benchmarks) != 1:
         rates = ", ".join(_name(each) for each in benchmarks[:20])
         raise ScenarioError.at(
             source.path,
-            f"holds {len(benchmarks)} benchmarks ({rates}); expected one: keep one of `benchmarks` in a copy of the file",
+            f"has {len(benchmarks)} benchmarks ({rates}); expected one: keep one of `benchmarks` in a copy of the file",
         )
     only: Mapping[str, Any] = benchmarks[0]
     return only
 
 
 def _name(benchmark: Mapping[str, Any]) -> str:
-    """Return at which rate a benchmark ran; its strategy where the report does not say."""
+    """Return the request rate of a benchmark, or that it is unknown."""
     try:
         rate = benchmark["metrics"]["requests_per_second"]["successful"]["mean"]
         return f"{float(rate):.3g} requests/s"
@@ -92,7 +93,7 @@ def _name(benchmark: Mapping[str, Any]) -> str:
 
 
 def _batch(rows: list[Any], source: TraceSource) -> Batch:
-    """Return all requests; raises ScenarioError with the one that is malformed."""
+    """Return all requests. Raises ScenarioError at a request that is malformed."""
     sessions, times = SessionNumbers(), Stamps(source, "request_start", "s")
     try:
         return _read(rows, np.arange(1, len(rows) + 1), times, sessions)
@@ -107,7 +108,7 @@ def _batch(rows: list[Any], source: TraceSource) -> Batch:
 
 
 def _read(rows: list[Any], lines: np.ndarray, times: Stamps, sessions: SessionNumbers) -> Batch:
-    """Return these requests. Raises one of MALFORMED where one is malformed."""
+    """Return these requests. Raises one of MALFORMED if a request is malformed."""
     starts, ends, prompts, outputs, session = [], [], [], [], []
     for row in rows:
         info = row.get("info") or row.get("scheduler_info") or {}
@@ -125,12 +126,12 @@ def _read(rows: list[Any], lines: np.ndarray, times: Stamps, sessions: SessionNu
 
 
 def _first(values: Mapping[str, Any], names: tuple[str, ...], otherwise: Any) -> Any:
-    """Return the first of these values that is there."""
+    """Return the first existing value of these names, or `otherwise`."""
     return next((values[name] for name in names if values.get(name) is not None), otherwise)
 
 
 def _tokens(row: Mapping[str, Any], key: str, metrics: str) -> Any:
-    """Return a length of a request: its own, or that of its metrics."""
+    """Return a length of a request: the value of `key`, or of its metrics [tokens]."""
     if row.get(key) is not None:
         return row[key]
     return _first(row[metrics], ("total_tokens", "text_tokens"), None)

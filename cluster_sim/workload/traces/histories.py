@@ -1,4 +1,4 @@
-"""Whole prompts of rows that say what a turn adds, for replay at recorded times."""
+"""Whole prompts of rows that hold only the new tokens of a turn, for replay at recorded times."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from cluster_sim.workload.traces.rows import UNKNOWN, Batch, Blocks
 from cluster_sim.workload.traces.source import TraceSource
 
 _BLOCK_TOKENS = 16
-"""Length of the blocks by which a history is known [tokens]."""
+"""Length of the blocks that identify a history [tokens]."""
 
 
 class _History(NamedTuple):
-    """A conversation so far."""
+    """Conversation up to its last row."""
 
     tokens: int
-    """Its length [tokens]."""
+    """Length of the conversation [tokens]."""
     first: tuple[Sequence[int], int]
-    """Blocks of its first prompt that are whole, and the length of all its blocks."""
+    """Complete blocks of the first prompt, and the length of a block [tokens]."""
 
 
 class Histories:
-    """Conversations whose prompts grow from turn to turn.
+    """Conversations whose prompts grow with each turn.
 
     Parameters
     ----------
     source
-        Trace.
+        Trace that is read.
     """
 
     def __init__(self, source: TraceSource) -> None:
@@ -36,10 +36,10 @@ class Histories:
         self._histories: dict[int, _History] = {}
 
     def whole(self, batch: Batch) -> Batch:
-        """Return the rows with whole prompts where they say what a turn adds to its conversation.
+        """Return the rows with whole prompts if they hold only the new tokens of a turn.
 
-        A conversation only grows, so a block of it is known by its place. The first prompt's blocks
-        are those of the file.
+        A conversation only grows, so its blocks are identified by their position. The blocks of the
+        first prompt are those of the file.
         """
         links = batch.links
         if links is None or not links.adds:
@@ -58,7 +58,7 @@ class Histories:
             else:
                 prompt, first = added + history.tokens, history.first
                 self._tally.note(
-                    "prompts hold the turns before; of these the prompts are found by prefix caching, the answers with the next turn"
+                    "prompts contain the earlier turns; prefix caching reuses earlier prompts, but an answer only from the second turn after it on"
                 )
             if history is not None or not blocks[place][0]:
                 blocks[place] = _blocks(session, first, prompt)
@@ -68,7 +68,7 @@ class Histories:
 
 
 def _whole_blocks(blocks: Blocks, prompt: int) -> tuple[Sequence[int], int]:
-    """Return the blocks of a first prompt that a longer prompt holds too."""
+    """Return the blocks of a first prompt that a longer prompt also contains, and their length."""
     ids, block_tokens = blocks
     if not ids or not isinstance(block_tokens, int):
         return (), _BLOCK_TOKENS
@@ -76,7 +76,7 @@ def _whole_blocks(blocks: Blocks, prompt: int) -> tuple[Sequence[int], int]:
 
 
 def _blocks(session: int, first: tuple[Sequence[int], int], prompt: int) -> Blocks:
-    """Return the whole blocks of a prompt; identities of a history are below zero."""
+    """Return the complete blocks of a prompt; identities of a history are negative."""
     ids, block_tokens = first
     base = (session + 1) << 32
     later = range(-base - len(ids), -base - prompt // block_tokens, -1)

@@ -1,6 +1,6 @@
-"""inference-perf's per_request_lifecycle_metrics.json: a list of the requests that it sent.
+"""Reader of inference-perf's per_request_lifecycle_metrics.json, a list of sent requests.
 
-Times are those of the client's process clock, in seconds. Newer versions nest the lengths in
+Times are seconds of the client's process clock. Newer versions have the lengths in
 `request_metrics.text` and `response_metrics`. Source: kubernetes-sigs/inference-perf at 03e89d4 and
 3ee0d71, inference_perf/apis/base.py (InferenceInfo), and the report `per_request` of reportgen.
 """
@@ -23,12 +23,12 @@ _EXPECTED = '{"start_time": s, "end_time": s, "info": {"input_tokens": tokens, "
 
 
 def is_inference_perf(begun: Beginning) -> bool:
-    """Return whether a file is such a list."""
+    """Return whether a file is a list of requests of inference-perf."""
     return begun.has("start_time", "end_time", "info")
 
 
 def inference_perf_batches(source: TraceSource) -> Iterator[Batch]:
-    """Yield the requests that were answered, by their times.
+    """Yield the answered requests in order of time.
 
     Raises ScenarioError with the line of a request that is malformed.
     """
@@ -55,7 +55,10 @@ def inference_perf_batches(source: TraceSource) -> Iterator[Batch]:
 
 
 def _lengths(row: KeyedRow) -> tuple[Any, Any]:
-    """Return prompt and answer of a request. Raises one of MALFORMED where one is missing."""
+    """Return the lengths of prompt and answer of a request [tokens].
+
+    Raises one of MALFORMED if a length is missing.
+    """
     info = row["info"]
     prompt = info.get("input_tokens")
     if prompt is None:

@@ -1,4 +1,4 @@
-"""Dates and times of ISO 8601 in texts, as nanoseconds since 1970 in UTC."""
+"""Conversion of dates and times of ISO 8601 to nanoseconds since 1970 in UTC."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import numpy as np
 
 
 class IsoTimes(NamedTuple):
-    """Times as they were written."""
+    """Times of a column of texts."""
 
     ns: np.ndarray
-    """Nanoseconds since 1970, in UTC."""
+    """Times since 1970 in UTC [ns]."""
     without_zone: int
-    """Number of those without an offset, which are taken as UTC."""
+    """Number of times without an offset, which are read as UTC."""
 
 
 _ZONE = r":[0-9]{2}.*(Z|[+-][0-9]{2}(:?[0-9]{2})?)$"
-"""Offset from UTC at the end of a time."""
+"""Pattern of a time with an offset from UTC at its end."""
 
 
 def iso_times(texts: Any) -> IsoTimes:
     """Return the times of an array of texts such as `2023-11-16 18:17:03.9799600+02:00`.
 
-    There may be a T or a space before the time, any number of decimals after a point or a comma,
-    of which nine count, and an offset: Z, +02:00, -0500, +02. Capitals do not count, 20231116T181703
-    is read too, and so is what Go writes: an offset, the zone's name, and a monotonic reading. Arrow
-    parses them; what it does not take is brought into its form before.
+    A T or a space separates date and time. Decimals follow a point or a comma; nine of them count.
+    The offset is optional: Z, +02:00, -0500, +02. Case does not matter. The form 20231116T181703 is
+    accepted, and so is the form of Go: an offset, the name of the zone, and a monotonic reading.
+    Arrow parses the times; forms that Arrow does not accept are converted first.
 
     Raises
     ------
     ValueError
-        One is no such time, or lies before 1678 or after 2261.
+        If a text is not such a time, or the time is before 1678 or after 2261.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -65,7 +65,7 @@ def iso_times(texts: Any) -> IsoTimes:
 
 
 def is_other_date(text: str) -> bool:
-    """Return whether a text has digits and is no time of ISO 8601 and no number.
+    """Return whether a text has digits but is neither a time of ISO 8601 nor a number.
 
     >>> is_other_date("10/25/2026 1:30 PM"), is_other_date("2026-10-25 13:30"), is_other_date("x")
     (True, False, False)

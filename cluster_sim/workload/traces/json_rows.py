@@ -1,4 +1,4 @@
-"""Traces whose rows are objects with keys: JSON Lines, a JSON array of objects, or Parquet."""
+"""Reader of rows with keys: JSON Lines, a JSON array of objects, or Parquet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cluster_sim.workload.traces.progress import Place
 from cluster_sim.workload.traces.rows import AT_A_TIME, NONE, Batch
 
 KeyedRow = Mapping[str, Any]
-"""One row by its keys."""
+"""Values of one row by key."""
 MALFORMED = (
     ValueError,
     KeyError,
@@ -27,15 +27,15 @@ MALFORMED = (
     OverflowError,
     RecursionError,
 )
-"""Errors that readers raise at a row that is malformed."""
+"""Errors that readers raise at a malformed row."""
 
 
 class KeyedRows(NamedTuple):
-    """Some rows of a file, parsed as they are asked for."""
+    """Rows of a file, each parsed when it is requested."""
 
     rows: Iterable[KeyedRow]
     lines: np.ndarray
-    """Line of each row; its number from 1 where the file has no lines."""
+    """Line of each row; its number counted from 1 if the file has no lines."""
 
 
 def keyed_batches(
@@ -45,11 +45,11 @@ def keyed_batches(
     expected: str,
     keys: dict[str, None] | None = None,
 ) -> Iterator[Batch]:
-    """Yield the rows of a file, in its order, as `batch_of` reads them.
+    """Yield batches of the rows of a file, which `batch_of` converts, in the order of the file.
 
-    Blank lines are left out. `keys` is given the keys that rows have, in their order. Raises
-    ScenarioError, which says what was `expected`, with the place of the row at which `batch_of`
-    raises one of `MALFORMED`.
+    Blank lines are omitted. The keys of the rows are added to `keys`, in their order. Raises
+    ScenarioError with `expected` in its message, and with the location of the row, if `batch_of`
+    raises one of `MALFORMED` at a row.
     """
     if is_parquet(path):
         place.name_rows(lambda row: f"{path}, row {row}")
@@ -69,12 +69,12 @@ def keyed_batches(
         try:
             yield batch_of(KeyedRows(_watched(map(parsed, some), keys), numbers))
             continue
-        except ScenarioError:  # a ValueError too: a reader has said what is wrong
+        except ScenarioError:  # also a ValueError: the reader has reported the fault
             raise
         except MALFORMED:
             filled = [at for at, text in enumerate(some) if not _is_blank(text)]
         try:
-            # Once more as a whole: the first rows decide what is left open.
+            # The batch is read again as a whole, since its first rows decide on the unit.
             rows = map(parsed, [some[at] for at in filled])
             yield batch_of(KeyedRows(_watched(rows, keys), numbers[filled]))
             continue
@@ -98,7 +98,7 @@ def _is_blank(text: Any) -> bool:
 
 
 def _watched(rows: Iterator[KeyedRow], keys: dict[str, None] | None) -> Iterator[KeyedRow]:
-    """Return the rows, whose keys are added to `keys` unless it is None."""
+    """Return the rows, and add their keys to `keys` unless it is None."""
     return rows if keys is None else _keys_watched(rows, keys)
 
 

@@ -1,4 +1,4 @@
-"""Names of columns and keys: how they are compared, which are well known, and what they hold."""
+"""Names of columns and keys: comparison, well-known names, and guesses of their content."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from cluster_sim.workload.traces.columns import TraceColumns
 
 
 class Role(NamedTuple):
-    """What a column holds, and how its name is known."""
+    """Role of a column in a replay, and the names by which it is recognised."""
 
     name: str
     """Key of `columns` in a scenario."""
     known: tuple[str, ...]
-    """Well-known names, the usual ones first."""
+    """Well-known names, the most usual name first."""
     words: tuple[str, ...]
-    """Words in other names that hint at it, the surest first."""
+    """Words in other names that hint at the role, the surest word first."""
 
 
 ROLES = (
@@ -71,14 +71,14 @@ _NO_ARRIVAL = re.compile(
     r"(?<![a-z])(inter(?!n)|end|iat|e2e|itl|tpot|ttft|took)|(?<!s)end(_?time|ed)|interarrival"
     r"|finish|complete|completion|latenc|duration|elapsed|delay|gap|response|queue|wait"
 )
-"""Names of times that are no arrivals, with `_` where a capital begins a word."""
+"""Pattern of the names of times that are not arrivals; a capital within a name becomes `_`."""
 _DATES = ("date", "day", "datum")
 _MAX_DEPTH = 4  # of nested objects
 _MAX_LEAVES = 200
 
 
 def loose(name: str) -> str:
-    """Return a name as it is compared: without case, and without all but letters and digits.
+    """Return the letters and digits of a name in lower case, for comparison.
 
     >>> loose("Context-Tokens"), loose("arrival_s"), loose("#")
     ('contexttokens', 'arrivals', '#')
@@ -86,29 +86,29 @@ def loose(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold())) or name.strip()
 
 
-def alike(names: Iterable[str], wanted: str) -> list[str]:
-    """Return the names that are alike one that is wanted."""
-    own = loose(wanted)
+def alike(names: Iterable[str], name: str) -> list[str]:
+    """Return the names that equal a name except for case and punctuation."""
+    own = loose(name)
     return [name for name in names if loose(name) == own]
 
 
 def known_columns(names: Sequence[str]) -> TraceColumns | None:
-    """Return the columns that hold what a replay needs; None unless each is known exactly once."""
-    found = [known_of(names, role) for role in ROLES]
-    if any(len(own) != 1 for own in found):
+    """Return the columns that a replay needs; None unless each has exactly one well-known name."""
+    matches = [known_of(names, role) for role in ROLES]
+    if any(len(own) != 1 for own in matches):
         return None
-    arrival, prompt, output = (own[0] for own in found)
+    arrival, prompt, output = (own[0] for own in matches)
     return TraceColumns(arrival=arrival, prompt=prompt, output=output)
 
 
 def known_of(names: Sequence[str], role: Role) -> list[str]:
-    """Return the names that are well known to hold this."""
+    """Return the names that are well-known names of a role."""
     known = set(map(loose, role.known))
     return [name for name in names if loose(name) in known]
 
 
 def mapping(names: Sequence[str]) -> str:
-    """Return the line of a scenario that would say what each column holds, as far as names hint.
+    """Return a suggestion for `columns` of a scenario, as far as the names give hints.
 
     >>> mapping(["user", "arrived_s", "prompt_len"])
     'columns: {arrival: arrived_s, prompt: prompt_len, output: …}'
@@ -123,7 +123,7 @@ def mapping(names: Sequence[str]) -> str:
 
 
 def _guess(names: Sequence[str], role: Role) -> str | None:
-    """Return the name that most likely holds this; of a nested key its last part counts."""
+    """Return the most likely name of a role; the last part of a nested key counts."""
     last = {name: name.rsplit(".", 1)[-1] for name in names}
     is_arrival = role.name == "arrival"
     others = [word for other in ROLES if other is not role for word in other.words]
@@ -133,7 +133,7 @@ def _guess(names: Sequence[str], role: Role) -> str | None:
         return known[0]
     for word in role.words:
         hinted = [name for name, own in last.items() if word in own.casefold()]
-        if is_arrival:  # input_time is no arrival where another is at hand
+        if is_arrival:  # a name such as input_time is only the last choice
             hinted.sort(key=lambda name: any(own in name.casefold() for own in others))
         if hinted:
             return None if is_arrival and _is_half(hinted[0], names) else hinted[0]
@@ -141,7 +141,7 @@ def _guess(names: Sequence[str], role: Role) -> str | None:
 
 
 def _is_no_arrival(name: str) -> bool:
-    """Return whether a name says that it holds another time than the arrival.
+    """Return whether a name denotes another time than the arrival.
 
     >>> list(map(_is_no_arrival, ["endTime", "send_time", "inter_arrival", "internal_time"]))
     [True, False, True, False]
@@ -151,14 +151,14 @@ def _is_no_arrival(name: str) -> bool:
 
 
 def _is_half(name: str, names: Iterable[str]) -> bool:
-    """Return whether a column holds a date whose time of the day stands in another one."""
+    """Return whether a column has dates, and another column has the time of day."""
     return loose(name) in _DATES and any(
         word in other.casefold() for other in names if other != name for word in ("time", "hour")
     )
 
 
 def leaves(value: Any) -> list[str]:
-    """Return the keys of an object and of objects inside it that hold no objects, outermost first.
+    """Return the keys of plain values of an object and its nested objects, outermost first.
 
     >>> leaves({"created": 1, "usage": {"prompt_tokens": 3}, "id": "x"})
     ['created', 'id', 'usage.prompt_tokens']
@@ -173,5 +173,5 @@ def leaves(value: Any) -> list[str]:
 
 
 def quoted(name: str) -> str:
-    """Return a name as it may stand in a mapping of one line of YAML."""
+    """Return a name, quoted if a one-line mapping of YAML needs it."""
     return name if re.fullmatch(r"[A-Za-z_][\w.-]*( [\w.-]+)*", name) else f"'{name}'"

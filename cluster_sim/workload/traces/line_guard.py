@@ -1,4 +1,4 @@
-"""Bytes of a trace whose lines have a limit, so that no file is read into memory as one line."""
+"""Limit of the length of lines, so that no file is read into memory as one line."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import NoReturn, Protocol
 from cluster_sim.errors import ScenarioError
 
 MAX_LINE_BYTES = 64_000_000
-"""Greatest length of a line [B]."""
+"""Maximum length of a line [bytes]."""
 _AT_A_TIME = 1 << 16  # bytes
 _MOST_AT_A_TIME = 1 << 20  # bytes
 
 
 class _Bytes(Protocol):
-    """File, packed or not."""
+    """File of bytes, packed or not."""
 
     def read1(self, size: int = -1, /) -> bytes: ...
 
 
 class LineGuard(BufferedIOBase):
-    """Bytes of a text as they are; ScenarioError at a line that is too long or holds a NUL byte.
+    """Unchanged bytes of a text; reading raises ScenarioError at a long line or a NUL byte.
 
     Parameters
     ----------
@@ -32,15 +32,15 @@ class LineGuard(BufferedIOBase):
 
     def __init__(self, file: _Bytes, name: str) -> None:
         self._file, self._name = file, name
-        self._ends = 0  # of lines so far
-        self._bytes = 0  # of the line under way
+        self._ends = 0  # number of line ends so far
+        self._bytes = 0  # bytes of the current line
 
     def readable(self) -> bool:
         """Return True."""
         return True
 
     def read1(self, size: int = -1, /) -> bytes:
-        """Return the next bytes, at most `size`; nothing at the end."""
+        """Return the next bytes, at most `size`; no bytes at the end."""
         data = self._file.read1(size if size >= 0 else _AT_A_TIME)
         if 0 in data:
             self._refuse_nul(data)
@@ -55,7 +55,7 @@ class LineGuard(BufferedIOBase):
         return data
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return the next `size` bytes, or all that are left."""
+        """Return the next `size` bytes, or all remaining bytes."""
         left = size if size is not None and size >= 0 else 1 << 62
         parts: list[bytes] = []
         while left and (data := self.read1(min(left, _MOST_AT_A_TIME))):
@@ -66,16 +66,16 @@ class LineGuard(BufferedIOBase):
     def _refuse_nul(self, data: bytes) -> NoReturn:
         line = self._ends + 1 + _ends(data[: data.index(0)])
         raise ScenarioError.at(
-            f"{self._name}:{line}", "holds a NUL byte, as no text does; expected CSV or JSON"
+            f"{self._name}:{line}", "has a NUL byte, which texts never have; expected CSV or JSON"
         )
 
     def _refuse_length(self) -> NoReturn:
         raise ScenarioError.at(
             f"{self._name}:{self._ends + 1}",
-            f"has more than {MAX_LINE_BYTES / 1e6:.0f} MB in one line; expected a line for each request",
+            f"has more than {MAX_LINE_BYTES / 1e6:.0f} MB in one line; expected one line per request",
         )
 
 
 def _ends(data: bytes) -> int:
-    """Return the number of line ends: line feeds, or carriage returns where there are none."""
+    """Return the number of line ends: line feeds, or carriage returns if there are no line feeds."""
     return data.count(b"\n") or data.count(b"\r")

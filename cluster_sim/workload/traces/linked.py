@@ -1,4 +1,4 @@
-"""Sessions from rows that say which requests follow which."""
+"""Sessions built from rows that link the requests of a conversation."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from cluster_sim.workload.traces.recorded import RecordedSession, RecordedStep
 from cluster_sim.workload.traces.rows import NONE, UNKNOWN, Batch, Links, no_links
 from cluster_sim.workload.traces.source import TraceSource
 
-NO_PREFIXES = "prompts share no prefixes: the file does not say which text they have in common"
-"""Note on conversations without identities of what prompts hold."""
+NO_PREFIXES = "prompts share no prefixes: the file does not say which text they share"
+"""Note on conversations without identities of the content of prompts."""
 
 
 def linked_sessions(batches: Iterable[Batch], source: TraceSource) -> Iterator[RecordedSession]:
-    """Yield the conversations of requests, in order of their starts.
+    """Yield the conversations in order of their starts.
 
-    All rows are held in memory as columns; sessions are made as they are asked for. A turn comes
-    the recorded pause after the answer before it: `delay_s` where the file has it, else the time
-    from the recorded end of that answer until the turn. Where the file does not say when answers
-    ended, a turn comes at its recorded time, or with the answer where that is later. Raises
-    ScenarioError with the line of a session's first turn where it has no time.
+    All rows are held in memory as columns; sessions are built when they are requested. A turn starts
+    the recorded pause after the previous answer: `delay_s` if the file has it, else the time from the
+    recorded end of that answer until the turn. If the file has no ends of answers, a turn starts at
+    its recorded time, or when the previous answer ends if that is later. Raises ScenarioError with
+    the line of the first turn of a session if it has no time.
     """
     rows = joined([NONE, *batches])
     links = rows.links
     assert links is not None
     if not len(rows.line):
         return
-    # Rows that belong to no conversation are conversations of one turn.
+    # A row without a conversation becomes a conversation of one turn.
     session = links.session.copy()
     alone = np.nonzero(session < 0)[0]
     session[alone] = session.max(initial=0) + 1 + np.arange(len(alone))
     index = np.arange(len(session))
-    # Turns that follow a pause have no time: then the order of the file is that of the turns.
+    # Turns after a pause have no time, so the order of the file is the order of the turns.
     by = (index,) if np.any(np.isnan(rows.time_s)) else (index, rows.time_s)
     order = np.lexsort((*by, session))
     rows = rows.take(order)
@@ -45,7 +45,7 @@ def linked_sessions(batches: Iterable[Batch], source: TraceSource) -> Iterator[R
     if len(untimed):
         source.place.refuse_at(
             int(rows.line[firsts[untimed[0]]]),
-            "has a delay and no timestamp; expected a timestamp for the first turn of a session",
+            "has a delay but no timestamp; expected a timestamp in the first turn of a session",
         )
     ends = np.append(firsts[1:], len(order))
     if rows.blocks is None and not links.adds and len(firsts) < len(order):
@@ -55,7 +55,7 @@ def linked_sessions(batches: Iterable[Batch], source: TraceSource) -> Iterator[R
 
 
 def joined(parts: list[Batch]) -> Batch:
-    """Return the rows of all batches as one."""
+    """Return the rows of all batches as one batch."""
     columns = (np.concatenate([part[at] for part in parts]) for at in (0, 1, 2, 4))
     time_s, prompt, output, line = columns
     blocks = None
@@ -68,7 +68,7 @@ def joined(parts: list[Batch]) -> Batch:
 
 
 def _session(rows: Batch, own: slice) -> RecordedSession:
-    """Return the rows at these places as one conversation."""
+    """Return the rows at these positions as one conversation."""
     links = rows.links
     assert links is not None
     columns = (rows.time_s, rows.prompt, rows.output, links.answered_s, links.delay_s)
@@ -76,7 +76,7 @@ def _session(rows: Batch, own: slice) -> RecordedSession:
     blocks = repeat(UNKNOWN) if rows.blocks is None else rows.blocks[own]
     start_s = times_s[0]
     steps: list[RecordedStep] = []
-    before_s = nan  # recorded end of the answer before
+    before_s = nan  # recorded end of the previous answer
     for time_s, prompt, output, end_s, delay_s, (ids, block_tokens) in zip(
         times_s, prompts, outputs, answered_s, delays_s, blocks, strict=False
     ):

@@ -1,4 +1,4 @@
-"""LLMServingSim's JSON lines: lone requests, or sessions of requests with tools between them."""
+"""Reader of LLMServingSim's JSON lines: single requests, or sessions with tools between requests."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _EXPECTED_SESSION = '{"session_id": …, "arrival_time_ns": ns, "sub_requests": 
 
 
 def llmservingsim_batches(source: TraceSource) -> Iterator[Batch]:
-    """Yield rows in the file's order.
+    """Yield the rows in the order of the file.
 
-    Where rows have token ids, prompts that begin alike share their first whole blocks of 16 tokens.
+    If rows have token ids, prompts with the same beginning share its complete blocks of 16 tokens.
     Raises ScenarioError with the line of a row that is malformed, or that is a session.
     """
     times = Stamps(source, "arrival_time_ns", "ns")
@@ -45,7 +45,7 @@ def llmservingsim_batches(source: TraceSource) -> Iterator[Batch]:
             if "sub_requests" in row:
                 source.place.refuse_at(
                     int(keyed.lines[place]),
-                    "is a session, whose requests wait for answers; expected replay: sessions",
+                    "is a session with requests that wait for answers; expected replay: sessions",
                 )
             stamps.append(row["arrival_time_ns"])
             prompts.append(row["input_toks"])
@@ -64,22 +64,22 @@ def llmservingsim_batches(source: TraceSource) -> Iterator[Batch]:
 
 
 def _blocks(ids: Sequence[int]) -> Sequence[int]:
-    """Return an identity for each whole block of token ids, after exactly the ids before it."""
+    """Return an identity per complete block, which depends on all token ids up to its end."""
     identity, identities = 0, array("q")
     for first in range(0, len(ids) - _BLOCK_TOKENS + 1, _BLOCK_TOKENS):
-        # Hashes of numbers are the same in every process.
+        # Python's hash of a tuple of numbers is equal in every process.
         identity = hash((identity, *ids[first : first + _BLOCK_TOKENS]))
         identities.append(identity)
     return identities
 
 
 def llmservingsim_sessions(source: TraceSource) -> Iterator[RecordedSession]:
-    """Yield sessions in the file's order.
+    """Yield the sessions in the order of the file.
 
-    The format does not say how much of a prompt is new: none of it is taken for shared. Raises
+    The format does not say which part of a prompt is new, so no part is treated as shared. Raises
     ScenarioError with the line of a session that is malformed.
     """
-    # Sessions begin at times that count from the file's own zero.
+    # The starts of sessions count from time zero of the file.
     times = Stamps(source._replace(clock=TraceClock()), "arrival_time_ns", "ns")
     with opened(source.path) as text:
         numbered = ((at, line) for at, line in enumerate(text, start=1) if line.strip())
@@ -99,9 +99,9 @@ def llmservingsim_sessions(source: TraceSource) -> Iterator[RecordedSession]:
 
 
 def _parsed(source: TraceSource, line: str, number: int) -> KeyedRow:
-    """Return the row of a line whose stamp is a number.
+    """Return the row of a line.
 
-    Raises ScenarioError where it is none.
+    Raises ScenarioError if it is not JSON or its timestamp is not a number.
     """
     try:
         row: KeyedRow = loads(line)
@@ -113,7 +113,7 @@ def _parsed(source: TraceSource, line: str, number: int) -> KeyedRow:
 
 
 def _session(row: KeyedRow, start_s: float, times: Stamps) -> RecordedSession:
-    """Return the session of a line. Raises one of MALFORMED where it is malformed."""
+    """Return the session of a row. Raises one of MALFORMED if it is malformed."""
     requests = row["sub_requests"]
     pauses = np.array([float(step.get("tool_duration_ns", 0)) for step in requests])
     gaps_s = [0.0, *times.spans(pauses).tolist()]

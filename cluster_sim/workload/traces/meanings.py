@@ -1,4 +1,4 @@
-"""Columns that a replay does not use although they may change what the rows mean."""
+"""Notes on unused columns that may change the meaning of rows."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ _CACHED = ("cacheread", "cachecreation", "cachewrite")
 
 
 class _Meaning(NamedTuple):
-    """What some columns may mean for a replay."""
+    """Possible meaning of some columns for a replay."""
 
     names: list[str]
-    """Columns that are there."""
+    """Columns of the file with this meaning."""
     sentence: str
-    """What is said of them."""
+    """End of the note on the columns."""
 
 
 def note_meanings(names: Iterable[str], prompt: str, tally: Tally) -> None:
-    """Note the columns that a replay does not use and that may change what a row means.
+    """Note the columns that a replay does not use and that may change the meaning of rows.
 
     Parameters
     ----------
     names
-        Columns or keys that are not used.
+        Unused columns or keys.
     prompt
         Name of the column of prompt lengths.
     tally
-        Notes on the file.
+        Counters and notes of the file.
     """
     own = {name: loose(name.rsplit(".", 1)[-1]) for name in names}
     for meaning in (
         _Meaning(
             [name for name, plain in own.items() if plain.startswith(_CACHED)],
-            f"not added to {prompt}: prompts may be longer by these (Anthropic's input_tokens leaves cached tokens out); where they are, add them up in one column",
+            f"not added to {prompt}: prompts may be longer by these tokens (Anthropic's input_tokens excludes cached tokens); if so, write the sum into one column",
         ),
         _Meaning(
             [name for name, plain in own.items() if plain in _FAILURES],
-            "not used: requests that failed, if there are any, are replayed too; to leave them out, remove their rows",
+            "not used: failed requests, if there are any, are replayed too; to omit them, remove their rows",
         ),
         _Meaning(
             [name for name, plain in own.items() if plain in _COUNTS],
-            "not used: each row is replayed as one request; where a row stands for many, the file is a summary and no trace",
+            "not used: each row is replayed as one request; if a row counts several requests, the file is a summary, not a trace",
         ),
     ):
         if meaning.names:

@@ -1,4 +1,4 @@
-"""Mooncake's traces: JSON lines with the identities of prompt blocks (Qin et al., FAST 2025)."""
+"""Reader of Mooncake's traces: JSON lines with identities of blocks (Qin et al., FAST 2025)."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _EXPECTED = (
 
 
 def mooncake_batches(source: TraceSource) -> Iterator[Batch]:
-    """Yield rows in the file's order.
+    """Yield the rows in the order of the file.
 
-    Each block's identity stands for what it holds after exactly the blocks before it. Raises
-    ScenarioError with the line of a row that is malformed, or whose blocks do not cover its prompt.
+    The identity of a block covers its content and all blocks before it. Raises ScenarioError with
+    the line of a row that is malformed, or whose blocks do not cover its prompt.
     """
     block_tokens = source.block_tokens or BLOCK_TOKENS
     stamps = Stamps(source, "timestamp", "ms")
@@ -49,35 +49,35 @@ def mooncake_batches(source: TraceSource) -> Iterator[Batch]:
 
 
 def note_conversations(keys: Iterable[str], tally: Tally) -> None:
-    """Note keys of AIPerf's conversations in rows that are read as another format's."""
+    """Note keys of AIPerf's conversations in rows that are read as another format."""
     own = [key for key in ("session_id", "delay") if key in keys]
     if own:
         tally.note(
-            f"rows have {' and '.join(own)}, as AIPerf's do, and are read as lone requests; for conversations, write format: aiperf"
+            f"rows have {' and '.join(own)}, like AIPerf's, and are read as single requests; for conversations, write format: aiperf"
         )
 
 
 class MooncakeColumns(NamedTuple):
-    """Columns of rows under Mooncake's keys, as they are written."""
+    """Columns of rows with Mooncake's keys, before conversion."""
 
     stamps: list[Any]
-    """Stamps; None where a row has none."""
+    """Timestamps in the unit of the file; None for a row without a timestamp."""
     prompts: list[Any]
     """Lengths of the prompts [tokens]."""
     outputs: list[Any]
     """Lengths of the answers [tokens]."""
     blocks: list[Blocks] | None
-    """Blocks of the prompts; None where no row has any."""
+    """Blocks of the prompts; None if no row has blocks."""
 
     @classmethod
     def of(cls, rows: Iterable[KeyedRow], block_tokens: int) -> MooncakeColumns:
-        """Return the columns of rows, which are gone through once.
+        """Return the columns of rows, which are read once.
 
-        Raises one of MALFORMED where a row lacks a length.
+        Raises one of MALFORMED if a row lacks a length.
         """
         stamps, prompts, outputs, known = [], [], [], False
         blocks: list[Blocks] = []
-        # One row at a time: what is parsed is gone again before the processor's cache is full.
+        # One row at a time, so that parsed rows are freed before the CPU cache is full.
         for row in rows:
             stamps.append(row.get("timestamp"))
             prompts.append(row["input_length"])
@@ -88,18 +88,18 @@ class MooncakeColumns(NamedTuple):
         return cls(stamps, prompts, outputs, blocks if known else None)
 
     def batch(self, time_s: np.ndarray, lines: np.ndarray, links: Links | None = None) -> Batch:
-        """Return the rows at these times and lines.
+        """Return the rows as a batch, given their times [s] and lines.
 
-        Raises ValueError where a length is no whole number, or is negative or too large.
+        Raises ValueError if a length is not a whole number, or is negative or too large.
         """
         prompt, output = tokens(self.prompts), tokens(self.outputs)
         return batch_of_columns(time_s, prompt, output, self.blocks, lines, links)
 
 
 def _compact(ids: Sequence[int]) -> Sequence[int]:
-    """Return the identities in a fifth of the memory where none needs 64 bits, else as they are.
+    """Return the identities in a fifth of the memory if they fit into 64 bits, else unchanged.
 
-    Raises TypeError where one is no whole number.
+    Raises TypeError if an identity is not a whole number.
     """
     try:
         return array("q", ids)
@@ -108,7 +108,7 @@ def _compact(ids: Sequence[int]) -> Sequence[int]:
 
 
 def refuse_gaps(batch: Batch, place: Place, block_tokens: int) -> None:
-    """Raise ScenarioError at the first row whose blocks are not as many as its prompt fills."""
+    """Raise ScenarioError at the first row whose number of blocks does not fit its prompt."""
     if batch.blocks is None:
         return
     blocks = np.array([len(own) for own, _ in batch.blocks])
@@ -117,5 +117,5 @@ def refuse_gaps(batch: Batch, place: Place, block_tokens: int) -> None:
         row = wrong[0]
         place.refuse_at(
             int(batch.line[row]),
-            f"{blocks[row]} blocks do not hold {batch.prompt[row]} tokens; expected blocks of {block_tokens}, or another block_tokens",
+            f"got {blocks[row]} blocks for {batch.prompt[row]} tokens; expected blocks of {block_tokens} tokens, or another block_tokens",
         )

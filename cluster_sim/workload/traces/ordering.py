@@ -1,4 +1,4 @@
-"""Rows of a trace in order of time, where a row may be late by some thousand rows."""
+"""Sorting of the rows of a trace in order of time; a row may be late by some thousand rows."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from cluster_sim.workload.traces.sort_commands import way_to_sort
 from cluster_sim.workload.traces.source import TraceSource
 
 _AHEAD = 8192
-"""Number of rows that are kept back so that later ones may still be put before them."""
+"""Number of rows that are buffered, so that later rows can be sorted before them."""
 _LATEST = 1024
-"""Number of rows read last by which a file without order is known."""
+"""Number of recently read rows by which an unsorted file is recognised."""
 _MAX_EARLY = 0.25
-"""Share of the rows read last that may fall into the earlier half of those that are kept back: half
-of them do in a shuffled file, and none where rows are late by less than half of `_AHEAD`."""
+"""Share of the recently read rows that may fall into the earlier half of the buffer. In a shuffled
+file this share is one half; if rows are late by less than half of `_AHEAD`, it is 0."""
 
 LONG_GAP_S = 30 * 86_400.0
-"""Time without a request that is said: a stamp of 0, or of another unit, makes one of years [s]."""
+"""Time without a request above which a note is added [s]. A timestamp of 0, or in another unit,
+gives a gap of years."""
 
 
 class GapWatch:
@@ -29,7 +30,7 @@ class GapWatch:
     Parameters
     ----------
     tally
-        Where it is noted.
+        Notes of the trace.
     """
 
     def __init__(self, tally: Tally) -> None:
@@ -38,7 +39,7 @@ class GapWatch:
         self._is_noted = False
 
     def see(self, times_s: np.ndarray) -> None:
-        """Look at the next times [s]."""
+        """Check the gaps before and between the next times [s]."""
         if self._is_noted or not len(times_s):
             return
         self.see_one(float(times_s[0]))
@@ -47,7 +48,7 @@ class GapWatch:
         self._before_s = float(times_s[-1])
 
     def see_one(self, time_s: float) -> None:
-        """Look at the next time [s]."""
+        """Check the gap before the next time [s]."""
         if self._before_s is not None:
             self._note(time_s - self._before_s)
         self._before_s = time_s
@@ -56,35 +57,35 @@ class GapWatch:
         if gap_s > LONG_GAP_S and not self._is_noted:
             self._is_noted = True
             self._tally.note(
-                f"no request comes for {gap_s / 86_400:,.0f} days within the trace, as its times say; start and limit leave out what lies apart"
+                f"the trace has a gap of {gap_s / 86_400:,.0f} days without a request; use start and limit to omit the rows before or after the gap"
             )
 
 
 class RowOrder:
-    """Rows that wait until no row to come can be earlier."""
+    """Buffer of rows that wait until no later row can be earlier in time."""
 
     def __init__(self, source: TraceSource, *, is_spread: bool) -> None:
-        """Begin without rows.
+        """Begin with an empty buffer.
 
         Parameters
         ----------
         source
-            Trace, with the place where rows are read, and the counts of rows and of late ones.
+            Trace, with the position of the reader, and the counts of rows and of late rows.
         is_spread
-            Whether times are spread over a while after their stamps: then those rows are due before
-            which none to come can fall, however many there are, as long as no row is late.
+            Whether times are spread over a period after their timestamps. Then all rows are due that
+            no later row can precede, whatever their number, as long as no row is late.
         """
         self._source, self._tally, self._is_spread = source, source.tally, is_spread
         self._ahead = NONE
         self._latest = NONE
-        """Rows that were read last, in the order of the file."""
+        """Recently read rows, in the order of the file."""
         self._latest_s = self._given_s = float("-inf")
         self._gaps = GapWatch(source.tally)
 
     def read(self, batch: Batch) -> None:
-        """Count the rows as they were read, and those that are late.
+        """Count the rows of a batch, and the late rows among them.
 
-        Raises ScenarioError for a row that is too late to be put in its place.
+        Raises ScenarioError for a row that is too late to be sorted.
         """
         self._tally.rows += len(batch.time_s)
         before_s = np.maximum.accumulate(np.concatenate([[self._latest_s], batch.time_s]))
@@ -103,9 +104,9 @@ class RowOrder:
             )
 
     def put(self, batch: Batch) -> Batch | None:
-        """Add the requests of the rows that were read; return those that are due, if any.
+        """Add the requests of a batch to the buffer; return the requests that are due, or None.
 
-        Raises ScenarioError where the rows run backwards, or are in no order.
+        Raises ScenarioError if the rows are in reverse order, or unsorted.
         """
         self._latest = _ends_of(self._latest, batch)
         ahead = self._ahead.then(batch)
@@ -126,16 +127,16 @@ class RowOrder:
         return ahead.take(np.arange(due))
 
     def rest(self) -> Batch:
-        """Return the requests that are left when all rows were read."""
+        """Return the remaining requests after all rows were read."""
         self._gaps.see(self._ahead.time_s)
         return self._ahead
 
     def _refuse_disorder(self, ahead_s: np.ndarray) -> None:
-        """Raise ScenarioError where earlier rows than those that are due are likely to come.
+        """Raise ScenarioError if rows earlier than the due rows are likely to follow.
 
-        Rows that were read last belong behind those above them. Where many fall into the earlier
-        half of all that wait, the file runs backwards or is shuffled. `ahead_s` are the times of
-        those that wait, in order [s].
+        Recently read rows belong near the end of the buffer. If many of them fall into its earlier
+        half, the file is in reverse order or shuffled. `ahead_s` are the sorted times of the buffer
+        [s].
         """
         latest_s = self._latest.time_s
         is_early = latest_s < ahead_s[len(ahead_s) // 2]
@@ -144,19 +145,19 @@ class RowOrder:
         is_reversed = bool(np.mean(latest_s < ahead_s[len(ahead_s) // 4]) > 0.9)
         self._refuse(
             int(self._latest.line[np.argmax(is_early)]),
-            f"got rows {'newest first' if is_reversed else 'in no order'}",
+            f"got rows {'newest first' if is_reversed else 'that are not sorted'}",
             is_reversed=is_reversed,
         )
 
     def _refuse(self, line: int, fault: str, *, is_reversed: bool) -> NoReturn:
-        """Raise ScenarioError at this line, with a way to sort the file."""
+        """Raise ScenarioError at a line, with a command that sorts the file."""
         place = self._source.place
         way = way_to_sort(self._source.path, place.time_column, is_reversed=is_reversed)
         place.refuse_at(line, f"{fault}; expected rows nearly in order of time: {way}")
 
 
 def _ends_of(above: Batch, below: Batch) -> Batch:
-    """Return the last rows of both, their times and lines alone."""
+    """Return the times and lines of the last rows of both batches."""
     time_s = np.concatenate([above.time_s, below.time_s])[-_LATEST:]
     line = np.concatenate([above.line, below.line])[-_LATEST:]
     return NONE._replace(time_s=time_s, line=line)

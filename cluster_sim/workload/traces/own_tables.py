@@ -1,4 +1,4 @@
-"""Our own tables: requests.parquet of a run, and what `workload --out` writes as Parquet."""
+"""Reader of this project's tables: requests.parquet of a run, and Parquet of `workload --out`."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _PIECES = "pieces"
 
 
 def is_own_table(begun: Beginning) -> bool:
-    """Return whether a Parquet file is such a table."""
+    """Return whether a Parquet file is a table of this project."""
     return begun.kind == "parquet" and begun.has(*_COLUMNS)
 
 
 def own_table_batches(source: TraceSource) -> Iterator[Batch]:
-    """Yield all requests, whatever became of them.
+    """Yield all requests, whether they finished or not.
 
-    Raises ScenarioError where the file cannot be read, or holds what is no request.
+    Raises ScenarioError if the file cannot be read, or a row is not a request.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -46,12 +46,12 @@ def own_table_batches(source: TraceSource) -> Iterator[Batch]:
     try:
         with pq.ParquetFile(source.path) as file:
             names = file.schema_arrow.names
-            wanted = [name for name in (*_COLUMNS, _HITS) if name in names]
+            selected = [name for name in (*_COLUMNS, _HITS) if name in names]
             pieces = [_PIECES] if _PIECES in names else []
             known = _KnownPieces(source)
-            for part in file.iter_batches(batch_size=AT_A_TIME, columns=[*wanted, *pieces]):
+            for part in file.iter_batches(batch_size=AT_A_TIME, columns=[*selected, *pieces]):
                 columns = {
-                    name: part.column(name).to_numpy(zero_copy_only=False) for name in wanted
+                    name: part.column(name).to_numpy(zero_copy_only=False) for name in selected
                 }
                 batch = _batch(columns, row, source)
                 if pieces:
@@ -63,11 +63,11 @@ def own_table_batches(source: TraceSource) -> Iterator[Batch]:
 
 
 def _batch(columns: dict[str, Any], before: int, source: TraceSource) -> Batch:
-    """Return these rows; raises ScenarioError where one is no request."""
+    """Return these rows. Raises ScenarioError if a row is not a request."""
     lines = np.arange(before + 1, before + 1 + len(columns["arrival_s"]))
     if _HITS in columns and np.any(columns[_HITS] > 0):
         source.tally.note(
-            "the run found prefixes in its cache (prefix_hit_tokens); its table does not hold which, so the replay shares none"
+            "the run reused prefixes (prefix_hit_tokens), but its table does not identify them, so prompts of the replay share no prefixes"
         )
 
     def read(count: int) -> Batch:
@@ -83,7 +83,7 @@ def _batch(columns: dict[str, Any], before: int, source: TraceSource) -> Batch:
 
 
 class _KnownPieces:
-    """Pieces of the beginnings of prompts, as the table has them."""
+    """Reader of the column with the pieces at the beginnings of prompts."""
 
     def __init__(self, source: TraceSource) -> None:
         self._place, self._block_tokens = source.place, source.block_tokens
@@ -91,7 +91,7 @@ class _KnownPieces:
         self._numbers: dict[int, int] = {}
 
     def of(self, batch: Batch, pieces: list[Any]) -> Batch:
-        """Return the rows with their pieces, or with blocks where the scenario gives their length."""
+        """Return the rows with their pieces, or with blocks if the scenario gives `block_tokens`."""
         rows: list[Blocks] = []
         for prompt, own, line in zip(
             batch.prompt.tolist(), pieces, batch.line.tolist(), strict=True
@@ -114,7 +114,7 @@ class _KnownPieces:
 
 
 def _piece(row: Any) -> tuple[int, int]:
-    """Return identity and tokens of a piece. Raises ValueError where it has no tokens."""
+    """Return identity and tokens of a piece. Raises ValueError for a piece without tokens."""
     if (tokens := int(row["tokens"])) < 1:
         raise ValueError
     return int(row["identity"]), tokens

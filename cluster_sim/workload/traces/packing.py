@@ -1,4 +1,4 @@
-"""Packed files: known by their first bytes, and unpacked as they are read, within limits."""
+"""Packed files: they are recognised by their first bytes, and unpacked while read, within limits."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ UNREADABLE = (
 )
 """Errors of files that are missing, or packed but damaged."""
 MAX_UNPACKED_BYTES = 64_000_000_000
-"""Greatest size of what a packed file holds [B]: half a billion rows, more than memory holds."""
+"""Maximum unpacked size of a file [bytes]: half a billion rows, more than memory can hold."""
 MAX_RATIO = 250
-"""Greatest size of what a packed file holds, as a multiple of its own size.
+"""Maximum ratio of the unpacked size to the packed size.
 
-Published traces pack 2 to 53 times, and rows that differ by even gaps alone 28 to 188 times; gzip
-packs anything 1,032 times at most, and the others pack equal rows some 10,000 times.
+The ratio of published traces is 2 to 53, and that of rows with equal gaps 28 to 188. The ratio of
+gzip is at most 1,032; the other packings reach about 10,000 for equal rows.
 """
 RATIO_FREE_BYTES = 64_000_000
-"""Size up to which what a packed file holds may be any multiple of its own [B]: a second's work."""
+"""Unpacked size up to which any ratio is allowed [bytes]: the work of about one second."""
 _AT_A_TIME = 1 << 16  # bytes
 
 
 class UnpackLimit:
-    """Count of the bytes that come out of a packed file.
+    """Counter of the unpacked bytes of a file.
 
     Parameters
     ----------
     path
-        Packed file.
+        Path of the packed file.
     packing
-        What packed it.
+        Name of the packing.
     packed_bytes
-        What returns the packed bytes that were read so far [B], so that a bomb is refused at its
-        beginning, however large it is.
+        Function that returns the number of packed bytes read so far, so that a zip bomb is refused at
+        its beginning, whatever its size.
     """
 
     def __init__(self, path: str | Path, packing: str, packed_bytes: Callable[[], int]) -> None:
@@ -63,7 +63,7 @@ class UnpackLimit:
         self._bytes = 0
 
     def count(self, size_bytes: int) -> None:
-        """Add bytes that came out; raise ScenarioError where they are too many."""
+        """Add a number of unpacked bytes. Raises ScenarioError if the total is too large."""
         self._bytes += size_bytes
         if self._bytes <= RATIO_FREE_BYTES:
             return
@@ -76,12 +76,12 @@ class UnpackLimit:
     def _refuse(self, packed_bytes: int, most: str) -> NoReturn:
         raise ScenarioError.at(
             self._path,
-            f"got {self._bytes / 1e6:,.0f} MB out of {packed_bytes / 1e6:,.3g} MB of {self._packing}; expected at most {most}: where it is meant, unpack it ({UNPACK[self._packing]}) and name the file that results",
+            f"got {self._bytes / 1e6:,.0f} MB out of {packed_bytes / 1e6:,.3g} MB of {self._packing}; expected at most {most}: if this is intended, unpack it ({UNPACK[self._packing]}) and name the resulting file",
         )
 
 
 class _Unpacked(RawIOBase):
-    """Bytes that come out of a packed file, counted."""
+    """Unpacked bytes of a file, which are counted."""
 
     def __init__(self, file: Any, limit: UnpackLimit) -> None:
         self._file, self._limit = file, limit
@@ -91,7 +91,7 @@ class _Unpacked(RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill the buffer, as far as there are bytes; return how many these are."""
+        """Copy the next bytes into the buffer; return their number."""
         filled = 0
         while filled < len(buffer) and (data := self._file.read1(len(buffer) - filled)):
             buffer[filled : filled + len(data)] = data
@@ -111,10 +111,10 @@ def _buffered(file: RawIOBase) -> BufferedReader:
 
 @contextmanager
 def unpacked(path: str | Path) -> Iterator[BufferedReader]:
-    """Yield the bytes of a file, unpacked where it is packed.
+    """Yield the bytes of a file, unpacked if it is packed.
 
-    Raises ScenarioError beyond the limits, for a kind of file that is not read, and for what is
-    packed twice; one of UNREADABLE where it is missing or damaged.
+    Raises ScenarioError beyond the limits, for a kind of file that cannot be read, and for a file
+    that is packed twice. Raises one of UNREADABLE if the file is missing or damaged.
     """
     with _buffered(FileIO(path)) as file:
         first = file.peek(16)
@@ -134,15 +134,16 @@ def unpacked(path: str | Path) -> Iterator[BufferedReader]:
 
 @contextmanager
 def _only_zipped(path: str | Path) -> Iterator[BufferedReader]:
-    """Yield the bytes of the only file, or the only table, of a zip."""
+    """Yield the bytes of the only file, or the only table, of a zip file."""
     with zip_files(path) as (entries, opened):
-        wanted = only_table([entry.filename for entry in entries])
-        if wanted is None:
+        table_name = only_table([entry.filename for entry in entries])
+        if table_name is None:
             raise ScenarioError.at(
-                str(path), f"is a zip of {len(entries)} files; expected one file"
+                str(path),
+                f"is a zip of {len(entries)} files; expected one file: unpack it and name one of them",
             )
-        with opened(next(entry for entry in entries if entry.filename == wanted)) as inside:
-            refuse_packed(inside, f"{path}({wanted})", "zip")
+        with opened(next(entry for entry in entries if entry.filename == table_name)) as inside:
+            refuse_packed(inside, f"{path}({table_name})", "zip")
             yield inside
 
 
@@ -151,7 +152,7 @@ def _xz(file: BufferedReader) -> Any:
 
 
 def _zstd(file: BufferedReader) -> Any:
-    """Return the bytes of a file packed by zstd; its windows may be 128 MB long."""
+    """Return the unpacked bytes of a zstd file; its windows may have 128 MB."""
     import pyarrow as pa
 
     return pa.CompressedInputStream(pa.PythonFile(file), "zstd")
@@ -163,17 +164,17 @@ _OPENERS: dict[str, Callable[[BufferedReader], Any]] = {
     "xz": _xz,
     "bz2": bz2.open,
 }
-"""What opens a file of each packing, but for zip; all read one stream behind another."""
+"""Functions that open a file, by packing except zip; they read all concatenated streams."""
 
 
 def refuse_packed(file: BufferedReader, where: str, outside: str) -> None:
-    """Raise ScenarioError where a file inside a packed one, or an archive, is packed itself."""
+    """Raise ScenarioError if a file inside a packed file or archive is itself packed."""
     first = file.peek(16)
     command = f" ({UNPACK[outside]})" if outside in UNPACK else ""
     if first.startswith(b"PAR1"):
         raise ScenarioError.at(
             where,
-            f"is Parquet inside {outside}; expected Parquet as it is, which packs its columns: unpack it{command}",
+            f"is Parquet inside {outside}; expected plain Parquet, which is packed already: unpack it{command}",
         )
     inside = packing_of(first)
     if inside is not None:
@@ -186,15 +187,15 @@ def refuse_packed(file: BufferedReader, where: str, outside: str) -> None:
 def zip_files(
     path: str | Path,
 ) -> Iterator[tuple[list[zipfile.ZipInfo], Callable[[zipfile.ZipInfo], BufferedReader]]]:
-    """Yield the files of a zip, and what opens one; nothing is written, whatever their names.
+    """Yield the entries of a zip file, and a function that opens one; nothing is written to disk.
 
-    Raises ScenarioError for files that are encrypted, or packed in a way other than the usual.
+    Raises ScenarioError for files that are encrypted, or packed by an unusual method.
     """
     with zipfile.ZipFile(path) as archive:
         entries = [
             entry
             for entry in archive.infolist()
-            # is_dir of zipfile fails for a name without characters, as in a damaged directory
+            # zipfile's is_dir fails for an empty name, as a damaged directory may have
             if not entry.filename.endswith("/") and not is_hidden(entry.filename)
         ]
         if any(entry.filename == "[Content_Types].xml" for entry in entries):
@@ -202,12 +203,12 @@ def zip_files(
         for entry in entries:
             _refuse_zipped(entry, f"{path}({entry.filename})")
         limit = UnpackLimit(path, "zip", partial(os.path.getsize, path))
-        limit.count(sum(entry.file_size for entry in entries))  # no file gives more than it says
+        limit.count(sum(entry.file_size for entry in entries))  # no entry exceeds its stated size
         yield entries, lambda entry: cast(BufferedReader, archive.open(entry))
 
 
 def _refuse_zipped(entry: zipfile.ZipInfo, where: str) -> None:
-    """Raise ScenarioError for a file of a zip that cannot be read in small parts."""
+    """Raise ScenarioError for an entry of a zip file that cannot be read in small parts."""
     if entry.flag_bits & 1:
         raise ScenarioError.at(
             where, "is encrypted; expected a zip without a password: unpack it (unzip)"
@@ -220,6 +221,6 @@ def _refuse_zipped(entry: zipfile.ZipInfo, where: str) -> None:
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a file of a folder or archive is none of its content, as macOS adds them."""
+    """Return whether a file of a folder or archive is hidden metadata, such as macOS adds."""
     path = PurePosixPath(name)
     return path.name.startswith(".") or "__MACOSX" in path.parts

@@ -1,4 +1,4 @@
-"""Parquet files as rows. They pack their columns themselves."""
+"""Readers of Parquet files, whose columns are packed inside the file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cluster_sim.workload.traces.files import unreadable
 
 
 def is_parquet(path: str | Path) -> bool:
-    """Return whether this is a Parquet file, by its first bytes."""
+    """Return whether a file is Parquet, by its first bytes."""
     try:
         with open(path, "rb") as file:
             return file.read(4) == b"PAR1"
@@ -19,9 +19,9 @@ def is_parquet(path: str | Path) -> bool:
 
 
 def parquet_batches(path: str, rows: int) -> Iterator[list[Any]]:
-    """Yield the rows of a Parquet file as mappings, so many at a time.
+    """Yield lists of at most `rows` rows of a Parquet file, as mappings.
 
-    Raises ScenarioError where it cannot be read.
+    Raises ScenarioError if the file cannot be read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -37,7 +37,7 @@ def parquet_batches(path: str, rows: int) -> Iterator[list[Any]]:
 def parquet_names(path: str | Path) -> tuple[str, ...]:
     """Return the names of the columns of a Parquet file.
 
-    Raises ScenarioError where it cannot be read.
+    Raises ScenarioError if the file cannot be read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -49,9 +49,9 @@ def parquet_names(path: str | Path) -> tuple[str, ...]:
 
 
 def parquet_columns(path: str, names: list[str], rows: int) -> Iterator[list[Any]]:
-    """Yield columns of a Parquet file as Arrow arrays, so many rows at a time.
+    """Yield columns of a Parquet file as Arrow arrays of at most `rows` rows.
 
-    Raises ScenarioError where it cannot be read.
+    Raises ScenarioError if the file cannot be read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

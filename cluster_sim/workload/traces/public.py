@@ -1,4 +1,4 @@
-"""Public traces, fetched from where they were published at a pinned commit, and checked."""
+"""Download of public traces from their place of publication, at a pinned commit, with checks."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from cluster_sim.workload.traces.download import download, unpack
 
 
 class PublicTrace(Description):
-    """One file of the catalog's traces."""
+    """Public trace of the catalog."""
 
     name: str
     url: str
-    """Address of one file, or of a tar archive of which one folder is wanted. It names a commit, so
-    that it does not change."""
+    """Address of a file, or of a tar archive with a folder of traces. The address names a commit, so
+    that the content does not change."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    """Checksum; None where the whole original was not at hand: then what it holds is counted."""
+    """SHA-256 of the file; None if it is unknown. Then rows or files are counted."""
     bytes: Count | None = None
-    """Size of a file, as published [B]; None where it is not known."""
+    """Published size of the file [bytes]; None if it is unknown."""
     folder: str | None = None
     """Folder of the archive; None for a file."""
     rows: Count | None = None
-    """Number of rows of a file, as published."""
+    """Published number of rows of the file."""
     files: Count | None = None
-    """Number of files of the folder."""
+    """Published number of files of the folder."""
     licence: str
     attribution: str
     """Publication to cite."""
 
     @property
     def file(self) -> str:
-        """Name under which it is kept: the file's own; GitHub's archives are named by commit."""
+        """Name of the local file; GitHub's archives are named by their commit."""
         name = self.url.rpartition("/")[2]
         return f"{name}.tar.gz" if self.folder and ".tar" not in name else name
 
 
 def public_traces() -> dict[str, PublicTrace]:
-    """Return the traces that the catalog names."""
+    """Return the public traces of the catalog by name."""
     return {
         name: PublicTrace.model_validate(catalog_entry("traces", name))
         for name in catalog_names("traces")
@@ -53,7 +53,10 @@ def public_traces() -> dict[str, PublicTrace]:
 
 
 def public_trace(name: str) -> PublicTrace:
-    """Return the trace of this name. Raises ScenarioError where the catalog has none."""
+    """Return a public trace of the catalog by name.
+
+    Raises ScenarioError, with the most similar name, if the catalog does not have it.
+    """
     if name not in catalog_names("traces"):
         raise ScenarioError.at(
             "fetch", f"no trace {shown(name)}{did_you_mean(name, catalog_names('traces'))}"
@@ -62,16 +65,27 @@ def public_trace(name: str) -> PublicTrace:
 
 
 def fetch(trace: PublicTrace, into: Path) -> Path:
-    """Return the trace's file, or its folder, below `into`; download it where it is not there yet.
+    """Download a public trace if needed, and return the path of its file or folder.
 
-    What is there already is checked as a new one is, and downloaded again where its checksum is
-    another.
+    An existing file is checked like a new one, and downloaded again if its checksum differs.
+
+    Parameters
+    ----------
+    trace
+        Public trace of the catalog, see `public_trace`.
+    into
+        Folder of downloads.
+
+    Returns
+    -------
+    Path
+        Path of the trace below `into`.
 
     Raises
     ------
     ScenarioError
-        If Pooch is not installed, if the origin does not answer, if it is not safe to ask, or if
-        what it sends is not what was published; that is removed again.
+        If Pooch is not installed, if the server does not answer, if the address is unsafe, or if the
+        content is not the published one; the downloaded file is then removed.
     """
     try:
         import pooch
@@ -79,7 +93,7 @@ def fetch(trace: PublicTrace, into: Path) -> Path:
         raise ScenarioError.at(
             "fetch", "needs the package pooch; install it with: pip install 'cluster-sim[traces]'"
         ) from fault
-    # It tells hashes of files that have none; we say what was written.
+    # Pooch prints hashes of files without a checksum; the command prints the written file instead.
     pooch.get_logger().setLevel("ERROR")
     known_hash = f"sha256:{trace.sha256}" if trace.sha256 else None
     file, unpacked = into / trace.file, into / f"{trace.file}.unpacked"
@@ -96,7 +110,7 @@ def fetch(trace: PublicTrace, into: Path) -> Path:
             unpack(file, trace.folder, unpacked)
         if not trace.sha256:
             _count(trace, path)
-    # The faults of requests are OSErrors; ScenarioError is a ValueError.
+    # Faults of the package requests are OSErrors; ScenarioError is a ValueError.
     except (OSError, EOFError, ValueError, TarError) as fault:
         if not trace.sha256:
             file.unlink(missing_ok=True)
@@ -108,7 +122,7 @@ def fetch(trace: PublicTrace, into: Path) -> Path:
 
 
 def _download(url: str, name: str, trace: PublicTrace) -> None:
-    """Write what an address holds into a file of this name."""
+    """Download an address into a file of this name."""
     with open(name, "wb") as file:
         download(url, file, trace.bytes)
 
@@ -118,24 +132,28 @@ def _why(fault: Exception, trace: PublicTrace) -> str:
     if answer is not None:
         return f"answers {answer.status_code} {answer.reason}; expected the trace {trace.name}"
     if isinstance(fault, ValueError) and "hash" in str(fault):
-        return f"is not what was published; expected the SHA-256 {trace.sha256}"
+        return f"is not the published file; expected the SHA-256 {trace.sha256}"
     if isinstance(fault, TarError):
-        return "is no tar archive"
+        return "is not a tar archive"
     return f"cannot be fetched: {shown(getattr(fault, 'strerror', None) or str(fault) or type(fault).__name__)}"
 
 
 def _count(trace: PublicTrace, path: Path) -> None:
-    """Check that a trace without a checksum holds as much as was published.
+    """Check that a trace without a checksum has the published number of files or rows.
 
-    Raises ScenarioError where it does not.
+    Raises ScenarioError if the number differs.
     """
     if trace.files is not None:
-        held, wanted, what = sum(file.is_file() for file in path.rglob("*")), trace.files, "files"
+        count, expected, what = (
+            sum(file.is_file() for file in path.rglob("*")),
+            trace.files,
+            "files",
+        )
     elif trace.rows is not None:
-        held, wanted, what = find_trace(path).check().rows, trace.rows, "rows"
+        count, expected, what = find_trace(path).check().rows, trace.rows, "rows"
     else:
         return
-    if held != wanted:
+    if count != expected:
         raise ScenarioError.at(
-            trace.url, f"holds {held:,} {what}; expected {wanted:,}, as published"
+            trace.url, f"has {count:,} {what}; expected {expected:,}, as published"
         )

@@ -1,4 +1,4 @@
-"""What a format's readers give, put in order: requests by their times, or sessions."""
+"""Requests in order of time, or sessions, from the readers of a format."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TraceReader(NamedTuple):
     format: TraceFormat
     """Format of the trace."""
     source: TraceSource
-    """The trace, and what is counted on the way."""
+    """Trace, with its counts and notes."""
 
     def in_order(
         self,
@@ -38,11 +38,11 @@ class TraceReader(NamedTuple):
         Parameters
         ----------
         rng
-            Generator of what is drawn: times after the stamps, and the rows of clients.
+            Generator of the times after the timestamps, and of the rows of ServeGen's clients.
         dejitter_s
-            Time after their stamps over which requests are spread [s]; None where they are not.
+            Time after their timestamps over which requests are spread [s]; None for no spreading.
         starts_s
-            Times of requests whose file has none [s]; None where it has times.
+            Times for the requests of a file without times [s]; None if the file has times.
         """
         place, tally = self.source.place, self.source.tally
         histories = Histories(self.source)
@@ -63,10 +63,10 @@ class TraceReader(NamedTuple):
         yield order.rest()
 
     def sessions(self) -> Iterator[RecordedSession]:
-        """Yield the sessions; those of linked rows by their starts, others as the file has them.
+        """Yield the sessions: of linked rows in order of start, else in the order of the file.
 
-        Requests without tokens are left out and counted. Raises ScenarioError for a trace without
-        any.
+        Requests without tokens are omitted and counted. Raises ScenarioError for a trace without
+        requests.
         """
         read = self.format.sessions
         found = self._linked() if read is None else self._written(read(self.source))
@@ -75,10 +75,10 @@ class TraceReader(NamedTuple):
             is_empty = False
             yield session
         if is_empty:
-            raise ScenarioError.at(self.source.path, "holds no requests")
+            raise ScenarioError.at(self.source.path, "has no requests")
 
     def _linked(self) -> Iterator[RecordedSession]:
-        """Yield the sessions of rows that say which follow which."""
+        """Yield the sessions of rows with links."""
 
         def requests() -> Iterator[Batch]:
             for rows in self.format.batches(self.source, stream(0, "trace")):
@@ -91,7 +91,7 @@ class TraceReader(NamedTuple):
             yield session
 
     def _written(self, sessions: Iterator[RecordedSession]) -> Iterator[RecordedSession]:
-        """Yield sessions that the file holds as such, without requests that have no tokens."""
+        """Yield the sessions of a file of sessions, without requests that have no tokens."""
         tally = self.source.tally
         has_turns = has_blocks = False
         for recorded in sessions:
@@ -108,7 +108,7 @@ class TraceReader(NamedTuple):
             tally.note(NO_PREFIXES)
 
     def _are_requests(self, batch: Batch) -> np.ndarray:
-        """Return which rows are requests, and count the others."""
+        """Return whether each row is a request, and count the omitted rows."""
         tally: Tally = self.source.tally
         unanswered = batch.output < 1
         empty = (batch.prompt < 1) | unanswered
@@ -119,10 +119,10 @@ class TraceReader(NamedTuple):
 
 
 def _refuse_untimed(rows: Batch, place: Place) -> None:
-    """Raise ScenarioError at the first turn that has a pause after an answer, and no time."""
+    """Raise ScenarioError at the first turn that has a pause after an answer, but no time."""
     untimed = np.nonzero(np.isnan(rows.time_s))[0]
     if len(untimed):
         place.refuse_at(
             int(rows.line[untimed[0]]),
-            "has a delay after the answer before, and no timestamp; expected replay: sessions",
+            "has a delay after the previous answer, but no timestamp; expected replay: sessions",
         )

@@ -1,4 +1,4 @@
-"""What a file begins with, which is how its format is known."""
+"""Beginning of a file, by which its format is recognised."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from cluster_sim.workload.traces.parquet_files import is_parquet, parquet_names
 from cluster_sim.workload.traces.source import Beginning
 
 _FIRST_VALUE = 1_000_000
-"""Number of characters within which the first value of a JSON array is looked for at first."""
+"""Number of characters that are read first to find the first value of a JSON array."""
 _BEFORE_FIRST = re.compile(r"\[\s*")
 
 
 def beginning(path: str) -> Beginning:
-    """Return what a file begins with.
+    """Return the beginning of a file.
 
-    Raises ScenarioError where it cannot be read, or is empty.
+    Raises ScenarioError if the file cannot be read, or is empty.
     """
     if is_parquet(path):
         return Beginning("parquet", parquet_names(path), path=path)
@@ -45,24 +45,24 @@ def beginning(path: str) -> Beginning:
 
 
 def _first_of_array(path: str) -> Any:
-    """Return the first value of a JSON array; None where it is empty.
+    """Return the first value of a JSON array; None for an empty array.
 
-    Raises ScenarioError where the file must be read as a whole for that, and is no JSON.
+    Raises ScenarioError if the file has to be read as a whole and is not JSON.
     """
     with opened(path, has_lines=False) as text:
         start = text.read(_FIRST_VALUE)
     try:
         opening = _BEFORE_FIRST.search(start)
         return JSONDecoder().raw_decode(start, opening.end() if opening else 0)[0]
-    except (ValueError, RecursionError):  # it is longer, or is none
+    except (ValueError, RecursionError):  # The value is longer, or is not JSON.
         values = read_document(path)
         return values[0] if values else None
 
 
 def _first_line(path: str) -> str | None:
-    """Return the first line that is not blank; None for a JSON object longer than a line may be.
+    """Return the first line that is not blank; None for a JSON object above the maximum length.
 
-    Raises ScenarioError at another line that is too long.
+    Raises ScenarioError for any other line that is too long.
     """
     with opened(path, has_lines=False) as text:
         while (first := text.readline(line_guard.MAX_LINE_BYTES)) and not first.strip():

@@ -1,4 +1,4 @@
-"""A recorded session: requests of which each waits for the answer to the one before."""
+"""Recorded sessions: requests that each wait for the previous answer."""
 
 from __future__ import annotations
 
@@ -12,44 +12,45 @@ from cluster_sim.workload.traces.rows import Pieces, pieces_of
 
 
 class RecordedStep(NamedTuple):
-    """One request of a session."""
+    """One request of a recorded session."""
 
     gap_s: float
-    """Time from the answer to the request before; 0 for the first [s]."""
+    """Time from the previous answer until this request; 0 for the first [s]."""
     prompt_tokens: int
     """Length of the prompt [tokens]."""
     output_tokens: int
     """Length of the answer [tokens]."""
     blocks: Sequence[int]
-    """Identities of the prompt's blocks from the front."""
+    """Identities of the blocks of the prompt, from its beginning."""
     block_tokens: int | Sequence[int]
-    """Length of each block, of which the last may be shorter, or a length for each [tokens]."""
+    """Length of every block, except that the last may be shorter; or one length per block [tokens]."""
     due_s: float = 0.0
-    """Earliest time after the session's start; 0 where only the answer before decides [s]."""
+    """Earliest time after the session's start; 0 if only the previous answer decides [s]."""
     recorded_s: float = nan
-    """Recorded time after the session's start; NaN where the file has none [s]."""
+    """Recorded time after the session's start; NaN if the file has no times [s]."""
 
     @property
     def pieces(self) -> Pieces:
-        """Pieces at the prompt's beginning, see `Request.pieces`.
+        """Pieces at the beginning of the prompt, see `Request.pieces`.
 
-        They are made anew each time, since they take ten times the memory.
+        The tuple is built at each access, since it needs ten times the memory of the blocks.
         """
         return pieces_of(self.blocks, self.prompt_tokens, self.block_tokens)
 
 
 class RecordedSession(NamedTuple):
-    """One session, as it was."""
+    """One recorded session."""
 
     start_s: float
-    """Time at which it starts [s]."""
+    """Time at which the session starts [s]."""
     steps: tuple[RecordedStep, ...]
-    """Requests of the session, in their order."""
+    """Requests of the session, in order."""
     adds: bool = False
-    """Whether a prompt's length is what the turn adds to the conversation. Default: the whole of it."""
+    """Whether the length of a prompt counts only the new tokens of the turn. Default: the whole
+    prompt is counted."""
 
     def lengths(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the lengths of all prompts, the conversation so far included, and of all answers."""
+        """Return the lengths of all whole prompts, including the history, and answers [tokens]."""
         prompt, output = (
             np.array([step[at] for step in self.steps], dtype=np.int64) for at in (1, 2)
         )
@@ -58,9 +59,9 @@ class RecordedSession(NamedTuple):
         return prompt, output
 
     def count_from(self, time_s: float) -> int:
-        """Return how many requests come at this time or later.
+        """Return the number of requests at this time [s] or later.
 
-        Where the file does not say when a request came, its pause is counted from the one before.
+        If the file has no time of a request, its pause is counted from the previous request.
         """
         count, at_s = 0, self.start_s
         for step in self.steps:
@@ -70,7 +71,7 @@ class RecordedSession(NamedTuple):
         return count
 
     def sped_up(self, speedup: float) -> RecordedSession:
-        """Return the session with its start and all its pauses divided by `speedup`."""
+        """Return the session with its start and all pauses divided by `speedup`."""
         if speedup == 1.0:
             return self
         steps = tuple(

@@ -1,4 +1,4 @@
-"""Messages for files that lack what a format or a scenario expects, and how to mend that."""
+"""Messages on files that lack columns of a format or a scenario, with advice."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from cluster_sim.workload.traces.known_names import ROLES, known_of, loose, mapp
 from cluster_sim.workload.traces.source import Beginning
 
 _MOST_NAMES = 12
-_MIN_SHARED = 2  # names, for a format to be near
-_MOST_CHARACTERS = 40  # of a name
+_MIN_SHARED = 2  # common names of a similar format
+_MOST_CHARACTERS = 40  # maximum length of a name in a message
 
 
 def unknown_format(
@@ -22,40 +22,40 @@ def unknown_format(
     Parameters
     ----------
     path
-        File.
+        Path of the file.
     begun
-        What it begins with.
+        Beginning of the file.
     formats
-        Names of columns or keys by which each format is known.
+        Names of columns or keys that each format has.
     """
     if (fault := headless(path, begun)) is not None:
         return fault
     own = set(map(loose, begun.names))
     shared = {name: len(set(map(loose, names)) & own) for name, names in formats.items()}
     near = [name for name in formats if shared[name] >= _MIN_SHARED]
-    known = f"a format that is known ({', '.join(formats)})"
+    known = f"a known format ({', '.join(formats)})"
     if near:
         nearest = max(near, key=lambda name: shared[name] / len(formats[name]))
-        known = f"those of {nearest}, the nearest format ({', '.join(formats[nearest])})"
+        known = f"the names of {nearest}, the most similar format ({', '.join(formats[nearest])})"
     return ScenarioError.at(
         where(path, begun),
-        f"is of no known format{_twice(begun.names)}: got {_kind(begun)} {listed(begun.names)}; expected {mapping(begun.leaves)}, or {known}",
+        f"has no known format{_twice(begun.names)}: got {_kind(begun)} {listed(begun.names)}; expected {mapping(begun.leaves)}, or {known}",
     )
 
 
 def _twice(names: Sequence[str]) -> str:
-    """Return the well-known names that may mean the same, as a part of a sentence."""
+    """Return the well-known names that may have the same role, as part of a sentence."""
     for role in ROLES:
         known = known_of(names, role)
         if len(known) > 1:
-            return f", since {' and '.join(known)} may both hold the {role.name}"
+            return f", since {' and '.join(known)} may both be the {role.name}"
     return ""
 
 
 def missing_columns(
     path: str, begun: Beginning, missing: Sequence[str], expected: str
 ) -> ScenarioError:
-    """Return the error of a file that lacks these columns or keys; `expected` says what has them."""
+    """Return the error of a file without these columns or keys; `expected` ends the message."""
     return headless(path, begun) or ScenarioError.at(
         where(path, begun),
         f"has no {_kind(begun, 1)} {listed(missing)}; got {_kind(begun)} {listed(begun.names)}; expected {expected}",
@@ -63,22 +63,22 @@ def missing_columns(
 
 
 def alike_columns(path: str, begun: Beginning, names: Sequence[str]) -> ScenarioError:
-    """Return the error of a file that has columns whose names are alike."""
+    """Return the error of a file with columns whose names differ only in case or punctuation."""
     return ScenarioError.at(
         where(path, begun),
-        f"has {len(names)} {_kind(begun)} that are alike, {listed(names)}; expected one of them (case and signs do not tell names apart)",
+        f"has {len(names)} {_kind(begun)} with similar names, {listed(names)}; expected one of them (case and punctuation do not distinguish names)",
     )
 
 
 def headless(path: str, begun: Beginning) -> ScenarioError | None:
-    """Return the error of a table of numbers or of one column; None where it has a heading."""
+    """Return the error of a table without a heading, or with one column; else None."""
     if begun.kind != "table":
         return None
     heading = heading_of(path)
     if len(heading.names) == 1 and not heading.numbers:
         return ScenarioError.at(
             f"{path}:{heading.line}",
-            f"is of no known format: got one column, {listed(heading.names)}; expected names with , ; tab or | between them, or a line such as sep=: above that names another",
+            f"has no known format: got one column, {listed(heading.names)}; expected names separated by , ; tab or |, or a first line such as sep=: with another delimiter",
         )
     if heading.numbers < min(2, len(heading.names)):
         return None
@@ -89,7 +89,7 @@ def headless(path: str, begun: Beginning) -> ScenarioError | None:
 
 
 def where(path: str, begun: Beginning) -> str:
-    """Return the place of the names of a file."""
+    """Return the location of the names in a file."""
     if begun.kind == "parquet":
         return path
     return f"{path}:{heading_of(path).line}" if begun.kind == "table" else f"{path}:1"
@@ -101,7 +101,7 @@ def _kind(begun: Beginning, count: int = 2) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Return names in a row, the first ones of many.
+    """Return a list of names as text, shortened if there are many.
 
     >>> listed([]), listed(map(str, range(15)))
     ('none', '0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11 and 3 more')

@@ -1,4 +1,4 @@
-"""What is wrong with a row of a table: the field at fault, why, and how to mend it."""
+"""Faults of rows of a table: the faulty field, the reason, and advice."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from cluster_sim.workload.traces.progress import Place
 from cluster_sim.workload.traces.rows import MAX_TOKENS
 
 GROUPED = r"^\s*[1-9][0-9]{0,2}([.,][0-9]{3})+\s*$"
-"""Number whose points or commas may stand between thousands."""
+"""Pattern of a number whose points or commas may separate thousands."""
 GROUPED_BY_COMMAS = r"^\s*[1-9][0-9]{0,2}(,[0-9]{3})+\s*$"
-"""Number whose commas may stand between thousands."""
+"""Pattern of a number whose commas may separate thousands."""
 _GROUPED_TIME = rf"{GROUPED_BY_COMMAS}|^\s*[1-9][0-9]{{0,2}}(\.[0-9]{{3}}){{2,}}\s*$"
 _NO_VALUE = {"null", "na", "n/a", "nan", "none", "nil", "-", "--", "\\n", "undefined"}
 _TOTALS = ("total", "sum", "avg", "average", "mean", "count", "gesamt", "summe", "grand")
-_MEND = "remove the row, or write 0 to leave it out"
-_WHY_GROUPED = "points and commas may stand between thousands"
+_MEND = "remove the row, or write 0 to omit it"
+_WHY_GROUPED = "points and commas may separate thousands"
 
 _DECIMAL_COMMAS = (
-    "decimal commas are read where no comma stands between columns, and no point in other numbers"
+    "decimal commas are read only if the delimiter is not a comma and no other number has a point"
 )
 
 
 class RowFields(NamedTuple):
-    """Fields of a row that is refused."""
+    """Fields of a refused row."""
 
     names: Sequence[str]
     """Names of the columns of time, prompt and output."""
     values: Sequence[Any]
-    """What stands there."""
+    """Values of time, prompt and output."""
 
 
 def refuse_row(place: Place, fields: RowFields, text: str, expected: str, line: int) -> NoReturn:
-    """Raise ScenarioError for a row, with its text, what was expected, and the field at fault."""
+    """Raise ScenarioError for a row, with its text, the expected form, and the faulty field."""
     if (fault := thousands_fault(fields)) is not None:
         place.refuse_at(line, fault)
     place.refuse_text(text, expected + field_fault(fields), line)
 
 
 def thousands_fault(fields: RowFields) -> str | None:
-    """Return the message on a number that may be a thousand times another; None without one."""
+    """Return the message on a number that can be read in two ways; None without such a number."""
     patterns = (_GROUPED_TIME, GROUPED, GROUPED)
     for name, value, pattern in zip(*fields, patterns, strict=False):
         if isinstance(value, str) and re.search(pattern, value):
@@ -54,7 +54,7 @@ def thousands_fault(fields: RowFields) -> str | None:
 
 
 def _readings(text: str) -> str:
-    """Return the numbers that a text may be.
+    """Return the possible readings of a number.
 
     >>> _readings("2.000"), _readings("1,234,567")
     ('2000 or 2', '1234567')
@@ -65,15 +65,15 @@ def _readings(text: str) -> str:
 
 
 def field_fault(fields: RowFields) -> str:
-    """Return the field at fault and why, as the end of a message; '' where that is not known.
+    """Return the faulty field and the reason, as the end of a message; '' if it is unknown.
 
-    >>> field_fault(RowFields(("when", "asked", "said"), ("1", "5.5", "6")))
-    " (asked is '5.5': not whole)"
+    >>> field_fault(RowFields(("time", "prompt", "output"), ("1", "5.5", "6")))
+    " (prompt is '5.5': not whole)"
     """
     (time_name, *names), (time, *values) = fields
     first = time.strip().casefold() if isinstance(time, str) else ""
     if first.startswith(_TOTALS):
-        return f" ({time_name} is {shown(time)}: a line of totals is no request; remove it)"
+        return f" ({time_name} is {shown(time)}: a line of totals is not a request; remove it)"
     for name, value in zip(names, values, strict=False):
         if (fault := _token_fault(value)) is not None:
             return (
@@ -92,7 +92,7 @@ def field_fault(fields: RowFields) -> str:
 
 
 def number_of(count: int, what: str) -> str:
-    """Return a number of things, as `1 field` and `2 fields`."""
+    """Return a number with its noun, such as `1 field` or `2 fields`."""
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
@@ -105,7 +105,7 @@ def _named(value: Any) -> str:
 
 
 def _token_fault(value: Any) -> str | None:
-    """Return why a value is no number of tokens; None where it is one."""
+    """Return why a value is not a number of tokens; None if it is valid."""
     if not _is_there(value):
         return f"is blank; {_MEND}"
     text = str(value).strip()
@@ -125,7 +125,7 @@ def _token_fault(value: Any) -> str | None:
 
 
 def written(fields: Sequence[str], delimiter: str) -> str:
-    """Return the fields of a row as a file writes them, with quotes where they need them."""
+    """Return the fields of a row as a line of CSV, with quotes where needed."""
     text = io.StringIO()
     csv.writer(text, delimiter=delimiter, lineterminator="\n").writerow(fields)
     return text.getvalue().removesuffix("\n")

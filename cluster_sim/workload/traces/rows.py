@@ -1,4 +1,4 @@
-"""Rows of recorded traces, one by one and as columns."""
+"""Rows of recorded traces, single rows and columns."""
 
 from __future__ import annotations
 
@@ -11,43 +11,44 @@ import numpy as np
 from cluster_sim.workload.traces.progress import Place
 
 Pieces = tuple[tuple[int, int], ...]
-"""Identity and tokens of each piece at a prompt's beginning, see `Request.pieces`."""
+"""Identity and tokens of each piece at the beginning of a prompt, see `Request.pieces`."""
 Row = tuple[float, int, int, Pieces]
-"""Time [s], prompt tokens, output tokens, and the pieces at the prompt's beginning."""
+"""Time [s], prompt tokens, output tokens, and the pieces at the beginning of the prompt."""
 Blocks = tuple[Sequence[int], int | Sequence[int]]
-"""Identities of the prompt's blocks from the front, and the tokens of each: one length, of which the
-last block may have fewer, or one length for each. They take a tenth of the memory of pieces, so pieces are made where a request is."""
+"""Identities of the blocks of a prompt from its beginning, and their length: one length, or one per
+block [tokens]. With one length the last block may be shorter. Blocks need a tenth of the memory of
+pieces, so pieces are built only when a request is created."""
 RawRow = tuple[float, int, int, Blocks]
-"""Time [s], prompt tokens, output tokens, and the prompt's blocks."""
+"""Time [s], prompt tokens, output tokens, and the blocks of the prompt."""
 
 MAX_TOKENS = 10**9
-"""Greatest length that a row may have [tokens]."""
+"""Maximum length of a prompt or an answer in a row [tokens]."""
 MAX_EXACT = 1 << 53
-"""Number below which a float holds every whole number."""
+"""Number below which a float represents every whole number exactly."""
 AT_A_TIME = 4096
 """Number of rows that are read together."""
 
 
 class Links(NamedTuple):
-    """How rows follow one another in conversations, as columns."""
+    """Links between the rows of conversations, as columns."""
 
     session: np.ndarray
-    """Number of each row's conversation; -1 for a row that belongs to none."""
+    """Number of the conversation of each row; -1 for a row without a conversation."""
     answered_s: np.ndarray
-    """Recorded time at which each row's answer ended, on the clock of the rows; NaN where the file
-    does not say [s]."""
+    """Recorded time at which the answer of each row ended, on the clock of the rows; NaN if it is
+    unknown [s]."""
     delay_s: np.ndarray
-    """Recorded pause between the answer to the turn before and each row; NaN where the file does not
-    say [s]."""
+    """Recorded pause between the previous answer and each row; NaN if it is unknown [s]."""
     adds: bool = False
-    """Whether prompts hold only what a turn adds to the conversation. Default: the whole of it."""
+    """Whether lengths of prompts count only the new tokens of a turn. Default: whole prompts are
+    counted."""
 
     def take(self, places: np.ndarray) -> Links:
-        """Return the links of the rows at these places."""
+        """Return the links of the rows at these positions."""
         return Links(self.session[places], self.answered_s[places], self.delay_s[places], self.adds)
 
     def then(self, later: Links) -> Links:
-        """Return these links and those of `later` behind them."""
+        """Return these links, followed by the links of `later`."""
         session, answered_s, delay_s = (
             np.concatenate(pair) for pair in zip(self[:3], later[:3], strict=True)
         )
@@ -55,7 +56,7 @@ class Links(NamedTuple):
 
 
 def no_links(rows: int) -> Links:
-    """Return the links of rows that stand alone."""
+    """Return the links of rows without conversations."""
     unknown = np.full(rows, np.nan)
     return Links(np.full(rows, -1), unknown, unknown)
 
@@ -70,14 +71,14 @@ class Batch(NamedTuple):
     output: np.ndarray
     """Lengths of the answers [tokens]."""
     blocks: list[Blocks] | None
-    """Blocks of the prompts; None where no row has any."""
+    """Blocks of the prompts; None if no row has blocks."""
     line: np.ndarray
-    """Line of each row in its file; 0 where it has none."""
+    """Line of each row in its file; 0 if it has no line."""
     links: Links | None = None
-    """How the rows follow one another; None where each stands alone."""
+    """Links between the rows; None if no row belongs to a conversation."""
 
     def take(self, which: np.ndarray) -> Batch:
-        """Return the rows at these places, or where this is true."""
+        """Return the rows at these positions, or the rows for which a mask is true."""
         places = np.nonzero(which)[0] if which.dtype == bool else which
         blocks = None if self.blocks is None else [self.blocks[place] for place in places.tolist()]
         return Batch(
@@ -90,7 +91,7 @@ class Batch(NamedTuple):
         )
 
     def then(self, later: Batch) -> Batch:
-        """Return these rows and those of `later` behind them."""
+        """Return these rows, followed by the rows of `later`."""
         blocks = None
         if self.blocks is not None or later.blocks is not None:
             blocks = [
@@ -122,7 +123,7 @@ class Batch(NamedTuple):
         )
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows one by one."""
+        """Yield single rows."""
         return zip(
             self.time_s.tolist(),
             self.prompt.tolist(),
@@ -140,10 +141,10 @@ def batch_of_columns(  # noqa: PLR0913 - the columns of a batch
     line: np.ndarray,
     links: Links | None = None,
 ) -> Batch:
-    """Return the rows of these columns.
+    """Return a batch of these columns, after a check of their values.
 
-    A turn that follows an answer after a recorded pause may have the time NaN. Raises ValueError
-    where another time is not finite, or a length is negative or too large.
+    The time of a turn with a recorded pause after an answer may be NaN. Raises ValueError if any
+    other time is not finite, or a length is negative or too large.
     """
     timed = np.isfinite(time_s)
     if links is not None:
@@ -158,9 +159,9 @@ def batch_of_columns(  # noqa: PLR0913 - the columns of a batch
 
 
 def tokens(values: Sequence[Any]) -> np.ndarray:
-    """Return lengths as a column; 374.0 is 374.
+    """Return lengths as a column [tokens]; 374.0 is read as 374.
 
-    Raises ValueError where one is no whole number.
+    Raises ValueError if a value is not a whole number.
     """
     if set(map(type, values)) <= {int}:
         return np.array(values, dtype=np.int64)
@@ -171,9 +172,9 @@ def tokens(values: Sequence[Any]) -> np.ndarray:
 
 
 def numbers(values: Sequence[Any]) -> np.ndarray:
-    """Return numbers as a column: int64, or float64 where one has a fraction.
+    """Return numbers as a column: int64, or float64 if a value is a float.
 
-    Raises ValueError where one is no number; true and false are none.
+    Raises ValueError if a value is not a number; true and false are not numbers.
     """
     if not set(map(type, values)) <= {int, float}:
         raise ValueError
@@ -181,9 +182,9 @@ def numbers(values: Sequence[Any]) -> np.ndarray:
 
 
 def pieces_of(ids: Sequence[int], prompt_tokens: int, block_tokens: int | Sequence[int]) -> Pieces:
-    """Return the blocks of a prompt as pieces, of which the last holds what is left.
+    """Return the blocks of a prompt as pieces; the last piece has the remaining tokens.
 
-    Blocks beyond the prompt are no part of it.
+    Blocks beyond the end of the prompt are ignored.
     """
     if not isinstance(block_tokens, int):
         left = prompt_tokens
@@ -199,7 +200,7 @@ def pieces_of(ids: Sequence[int], prompt_tokens: int, block_tokens: int | Sequen
 
 
 UNKNOWN: Blocks = ((), 1)
-"""Blocks of a prompt that is like no other."""
+"""Blocks of a prompt that shares nothing with other prompts."""
 NONE = Batch(
     np.zeros(0),
     np.zeros(0, dtype=np.int64),
@@ -211,7 +212,7 @@ NONE = Batch(
 
 
 def in_batches(rows: Iterator[RawRow], place: Place) -> Iterator[Batch]:
-    """Yield the rows of a reader put together; their lines are where `place` is."""
+    """Yield the rows of a reader as batches; the line of a row is the current line of `place`."""
     lined = ((*row, place.line()) for row in rows)
     for some in iter(lambda: list(islice(lined, AT_A_TIME)), []):
         times_s, prompts, outputs, blocks, lines = zip(*some, strict=True)

@@ -1,6 +1,6 @@
-"""ServeGen's clients, from which rows are drawn.
+"""Reader of ServeGen's clients, from which random rows are drawn.
 
-A file holds, for each client and ten minutes, a rate and a distribution of gaps.
+A file has a rate and a distribution of gaps for each client and window of ten minutes.
 """
 
 from __future__ import annotations
@@ -36,37 +36,37 @@ class _Window:
 class _ServeGenClient:
     windows: dict[float, _Window] = field(default_factory=dict)
     tables: dict[float, dict[str, tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict)
-    """Values and their cumulated probability, by start of the window and by what is drawn."""
+    """Lengths and their cumulative probability, by start of the window [s] and kind of length."""
 
     def table_at(self, time_s: float) -> dict[str, tuple[np.ndarray, np.ndarray]] | None:
-        """Return the lengths of the last window that has begun, or of the first."""
+        """Return the tables of the last window that began before a time [s], or of the first."""
         begun = [start_s for start_s in self.tables if start_s <= time_s]
         return self.tables[max(begun) if begun else min(self.tables)] if self.tables else None
 
 
 def is_servegen(path: str) -> bool:
-    """Return whether a folder or archive holds clients."""
+    """Return whether a folder or archive has clients of ServeGen."""
     return any(_CLIENT.search(name) for name in names(path))
 
 
 def servegen_batches(
     path: str, place: Place, rng: np.random.Generator, start_s: float
 ) -> Iterator[Batch]:
-    """Yield rows drawn window by window from `start_s` on, all clients superposed.
+    """Yield random rows of all clients, window by window from `start_s` on [s].
 
-    In each window a client's gaps are gamma or Weibull with the published shape and a mean of one
-    over the published rate, begun long before (a random phase). Published scales are not used:
-    those of clients that are silent for part of a window do not give its rate. Lengths are drawn
-    from the tables of the six hours; parts of a multimodal prompt are added, drawn independently.
-    Windows without a shape, of a few arrivals, are Poisson. Raises ScenarioError for a file that is
-    malformed, and for clients without lengths.
+    Gaps of a client in a window are gamma or Weibull with the published shape, a mean of one over the
+    published rate, and a random phase. Published scales are not used: for a client that is silent for
+    part of a window they do not give its rate. Lengths are drawn from tables of six hours; the parts
+    of a multimodal prompt are drawn independently and added. Windows without a shape, which have few
+    arrivals, are Poisson. Raises ScenarioError for a file that is malformed, and for clients without
+    lengths.
     """
     clients = _read(path, place)
     mute = [name for name, client in clients.items() if client.windows and not client.tables]
     if mute:
         place.enter(path)
         place.refuse(
-            f"has no chunk-{mute[0]}-dataset.json for the lengths of that client"
+            f"has no chunk-{mute[0]}-dataset.json with the lengths of that client"
             + (f" and {len(mute) - 1} more" if len(mute) > 1 else "")
         )
     rngs = dict(zip(clients, rng.spawn(len(clients)), strict=True))
@@ -96,7 +96,7 @@ def servegen_batches(
 def _draw(
     client: _ServeGenClient, window: _Window, window_s: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Return times [s], prompts and outputs [tokens] of one client in one window; None for none."""
+    """Return times [s], prompts and outputs [tokens] of a client in a window; None if empty."""
     shape, table = window.shape, client.table_at(window_s)
     assert table is not None
     if window.family == "Weibull":

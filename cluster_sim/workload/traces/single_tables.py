@@ -1,4 +1,4 @@
-"""Archives that hold one table: they are read as that file."""
+"""Archives with one table, which are read like the table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _AT_A_TIME = 1 << 16  # bytes
 
 
 class _Inside(RawIOBase):
-    """Bytes of a file in a tar archive, which cannot go back."""
+    """Bytes of a file in a tar archive, without seeking."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -29,41 +29,44 @@ class _Inside(RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill the buffer, as far as there are bytes; return how many these are."""
+        """Copy the next bytes into the buffer; return their number."""
         filled: int = self._file.readinto(buffer)
         return filled
 
 
 @contextmanager
 def table_bytes(path: str | Path) -> Iterator[BufferedReader]:
-    """Yield the bytes of a file, unpacked; of a tar archive those of the only table in it.
+    """Yield the unpacked bytes of a file, or of the only table in a tar archive.
 
-    Raises as `unpacked` does, and ScenarioError for an archive of several tables.
+    Raises the errors of `unpacked`, and ScenarioError for an archive of several tables.
     """
     with unpacked(path) as file:
         if not starts_as_tar(file):
             yield file
             return
-        wanted = only_in_tar(path)
+        table_name = only_in_tar(path)
         with tarfile.open(fileobj=file, mode="r|") as archive:
             for entry in archive:
-                if entry.name == wanted:
+                if entry.name == table_name:
                     inside: Any = archive.extractfile(entry)
-                    refuse_packed(inside, f"{path}({wanted})", "an archive")
+                    refuse_packed(inside, f"{path}({table_name})", "an archive")
                     yield cast(BufferedReader, BufferedReader(_Inside(inside), _AT_A_TIME))
                     return
-    raise ScenarioError.at(str(path), "is an archive of several files; expected one of them")
+    raise ScenarioError.at(
+        str(path),
+        "is an archive of several files; expected one file: unpack it and name one of them",
+    )
 
 
 def only_in_tar(path: str | Path) -> str | None:
-    """Return the name of the only table of a tar archive; None for several, and for no archive."""
+    """Return the name of the only table of a tar archive; None otherwise."""
     about = Path(path).stat()
     return _only_in_tar(str(path), about.st_mtime_ns, about.st_size)
 
 
 @lru_cache(maxsize=64)
 def _only_in_tar(path: str, changed_ns: int, size_bytes: int) -> str | None:
-    """Return what `only_in_tar` does, of a file as it was when it was changed last."""
+    """Return the result of `only_in_tar`; time and size identify the version of the file."""
     names: list[str] = []
     with unpacked(path) as file:
         if not starts_as_tar(file):
@@ -78,12 +81,12 @@ def _only_in_tar(path: str, changed_ns: int, size_bytes: int) -> str | None:
 
 
 def starts_as_tar(file: BufferedReader) -> bool:
-    """Return whether bytes begin with the head of a file in a tar archive, or with its end."""
+    """Return whether a file begins with a header of a tar archive, or with its end."""
     some = file.peek(_TAR_BLOCK_BYTES)
     try:
         tarfile.TarInfo.frombuf(some[:_TAR_BLOCK_BYTES], "utf-8", "surrogateescape")
     except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
-        return len(some) <= tarfile.RECORDSIZE  # an empty archive, and no file full of zeros
+        return len(some) <= tarfile.RECORDSIZE  # an empty archive, not a file full of zeros
     except tarfile.HeaderError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""Commands that put the rows of a trace in order of time, for messages."""
+"""Shell commands that sort the rows of a trace by time, for messages."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from cluster_sim.workload.traces.single_tables import only_in_tar
 
 
 def way_to_sort(path: str, column: str | None, *, is_reversed: bool) -> str:
-    """Return how to put a file in order of time, with a command where there is one.
+    """Return advice on how to sort a file by time, with a command if there is one.
 
     Parameters
     ----------
     path
-        Trace.
+        Path of the trace.
     column
-        Column of times, or keys with points between them; None where the format knows it.
+        Column of times, or keys separated by points; None if the format defines it.
     is_reversed
-        Whether the rows stand newest first.
+        Whether the newest row comes first.
     """
     if is_archive(path):
         return "sort its rows by their times"
@@ -38,7 +38,7 @@ def way_to_sort(path: str, column: str | None, *, is_reversed: bool) -> str:
     column = column or names[0]
     way = f"sort the file by {column}"
     if begun.kind == "parquet":
-        return f"{way}, in the database that it comes from"
+        return f"{way}, in the database from which it was exported"
     with Path(path).open("rb") as file:
         packing = packing_of(file.read(8))
     if packing is not None:
@@ -56,7 +56,7 @@ def way_to_sort(path: str, column: str | None, *, is_reversed: bool) -> str:
 
 
 def _of_table(path: str, column: str, *, is_reversed: bool) -> str:
-    """Return the command that sorts a text with columns below its heading."""
+    """Return the command that sorts the rows of a CSV file below its heading."""
     heading = heading_of(path)
     above, file = heading.lines, quote(path)
     sort = "tac"

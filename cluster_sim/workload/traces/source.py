@@ -1,4 +1,4 @@
-"""What readers of traces are given, and what a format is."""
+"""Inputs of the readers of traces, and the description of a format."""
 
 from __future__ import annotations
 
@@ -16,84 +16,84 @@ from cluster_sim.workload.traces.rows import Batch
 
 
 class Beginning(NamedTuple):
-    """What a file begins with."""
+    """Beginning of a file."""
 
     kind: Literal["table", "parquet", "json"]
-    """Whether it is text with columns, Parquet, or JSON."""
+    """Kind of the file: text with columns, Parquet, or JSON."""
     names: tuple[str, ...]
     """Names of the columns, or keys of the first object."""
     first: Any = None
-    """First object of a JSON file: its first row, or the whole of it."""
+    """First value of a JSON file: its first row, or the whole document."""
     path: str = ""
-    """File itself, for formats that must look further."""
+    """Path of the file, for formats that need to read more of it."""
 
     @property
     def leaves(self) -> list[str]:
-        """Names that hold a value each: of JSON those of nested objects too, as `usage.total`."""
+        """Names of single values; for JSON also keys of nested objects, such as `usage.total`."""
         return leaves(self.first) if self.kind == "json" else list(self.names)
 
     def has(self, *names: str) -> bool:
-        """Return whether all of these are names of the file, spelt alike."""
+        """Return whether the file has all these names, with equal spelling."""
         return set(names) <= set(self.names)
 
     def has_alike(self, *names: str) -> bool:
-        """Return whether all of these are names of the file, whatever their case and signs."""
+        """Return whether the file has all these names, whatever their case and punctuation."""
         return set(map(loose, names)) <= set(map(loose, self.names))
 
 
 PrefixPlace = Literal["included", "in_front"]
-"""Whether a prompt's length counts a prefix that the file names, or the prefix comes on top."""
+"""Position of a named prefix: included in the length of the prompt, or in front of the prompt."""
 
 
 class TraceSource(NamedTuple):
-    """What a reader needs to know of the trace that it reads."""
+    """Trace as the input of a reader."""
 
     path: str
     """File, folder or archive."""
     place: Place
-    """Place in it, which the reader keeps up to date."""
+    """Position in the trace, which the reader updates."""
     tally: Tally
-    """Counts of what the reader leaves out, and notes on how the file was read."""
+    """Counts of omitted rows, and notes on how the file was read."""
     clock: TraceClock
     """Clock of the file."""
     block_tokens: int | None = None
-    """Length of a block of hash_ids [tokens]; None for that of the format."""
+    """Length of a block of hash_ids [tokens]; None for the default of the format."""
     start_s: float = 0.0
-    """Time before which nothing is wanted [s]."""
+    """Time before which no requests are needed [s]."""
     columns: TraceColumns | None = None
-    """Names of the columns, as the scenario gives them; None where the format knows them."""
+    """Names of the columns in the scenario; None if the format defines them."""
     time_unit: TimeUnit | None = None
-    """Unit of times, as the scenario gives it; None where the format or the data decides."""
+    """Unit of times in the scenario; None if the format or the data decides."""
     tokens_of: Callable[[str], int] | None = None
-    """What counts the tokens of a text; None where the file has counts."""
+    """Function that counts the tokens of a text; None if the file has counts."""
     links_wanted: bool = False
-    """Whether the batches shall have `links`; readers may give them in any case."""
+    """Whether batches must have `links`; readers may always set them."""
     prefix: PrefixPlace | None = None
-    """Place of prefixes, as the scenario gives it; None where the format or the data decides."""
+    """Position of prefixes in the scenario; None if the format or the data decides."""
     is_spread: bool = False
-    """Whether the scenario spreads requests over a time after their stamps (`dejitter`)."""
+    """Whether the scenario spreads requests over a time after their timestamps (`dejitter`)."""
 
 
 class TraceFormat(NamedTuple):
-    """The readers of a format."""
+    """Format of a trace, with its readers."""
 
     recognises: Callable[[Beginning], bool]
-    """Whether a file that begins so has the format."""
+    """Test whether a file with this beginning has the format."""
     batches: Callable[[TraceSource, np.random.Generator], Iterator[Batch]]
-    """Reader of rows, in the order of the file."""
+    """Reader of batches of rows, in the order of the file."""
     sessions: Callable[[TraceSource], Iterator[RecordedSession]] | None = None
-    """Reader of sessions that are written as such; None where rows have links, or none."""
+    """Reader of a file of sessions; None if the file has rows."""
     links_turns: Callable[[Beginning], bool] = lambda beginning: False
-    """Whether the file says which requests follow which."""
+    """Test whether the file links the requests of conversations."""
     has_times: Callable[[Beginning], bool] = lambda beginning: True
-    """Whether every request has a recorded time, so that it can be replayed at that."""
+    """Test whether every request has a recorded time, at which it can be replayed."""
     is_text: bool = False
-    """Whether the file holds texts, without times and without numbers of tokens."""
+    """Whether the file has texts, without times and without numbers of tokens."""
     begins_at_zero: bool = False
-    """Whether times count from the beginning of the trace rather than from its first row."""
+    """Whether times count from the beginning of the trace, and not from its first row."""
     units: tuple[TimeUnit, ...] = ()
-    """Units of times that a scenario may give; none where the format has its own."""
+    """Units of times that a scenario may give; empty if the format has a fixed unit."""
     names: tuple[str, ...] = ()
-    """Names of columns or keys by which the format is known, for messages."""
+    """Names of columns or keys that the format has, for messages."""
     records_failures: bool = False
-    """Whether a row without an answer is a failure of the service."""
+    """Whether a row without an answer is counted as a failure of the service."""

@@ -1,4 +1,4 @@
-"""Stamps of a file that are numbers: the first rows decide on their unit, see `clock`."""
+"""Reader of numeric timestamps; the first rows decide on their unit, see `clock`."""
 
 from __future__ import annotations
 
@@ -24,37 +24,39 @@ from cluster_sim.workload.traces.source import TraceSource
 from cluster_sim.workload.traces.unit_names import NumberUnit, coarse_unit
 
 Choose = Callable[[np.ndarray], tuple[NumberUnit, str | None]]
-"""Choice of a unit for stamps, and the note on it; None where nothing is to be said."""
+"""Function that chooses the unit of timestamps, and returns it with a note or None."""
 _MAJORITY = 0.9
-"""Share of the first rows that decides."""
+"""Share of the first rows that is needed for a decision."""
 _FAR = 1_000.0
-"""Distance of a stamp from the majority, over their span, beyond which it does not count."""
+"""Distance of a timestamp from the majority beyond which it does not count for the unit, as a
+multiple of the span of the majority."""
 _YEAR_S = 365 * 86_400.0
 _FEW_ROWS, _ROWS_PER_TIME = 20, 4
-"""Number of rows, and of rows for each time, from which stamps are coarse."""
+"""Minimum number of rows, and of rows per time, at which timestamps count as coarse."""
 _EXCEL_DAYS, _EXCEL_RATE = (36_526, 73_051), 1_000.0
-"""Days of the years 2000 to 2099 as Excel counts them; rate of such stamps as seconds [1/s]."""
+"""Days of the years 2000 to 2099 in Excel's count; minimum rate of such timestamps as seconds
+[1/s]."""
 _DATE = (19_700_101_000_000, 22_000_101_000_000)
 
 
 class Stamps:
-    """Reader of stamps.
+    """Reader of numeric timestamps.
 
     Parameters
     ----------
     source
-        Trace, with its clock and the unit that the scenario gives, if any.
+        Trace, with its clock and the unit that the scenario may give.
     name
         Name of the column or key.
     documented
-        Unit that the format's document gives; None where it gives none.
+        Unit that the document of the format gives; None if it gives no unit.
     """
 
     def __init__(
         self, source: TraceSource, name: str, documented: NumberUnit | None = None
     ) -> None:
         self.unit: TimeUnit | None = source.time_unit
-        """Unit; None before the first row decides."""
+        """Unit of the timestamps; None until the first rows have decided."""
         self._source, self._name, self._documented = source, name, documented
         self._since_1970: NumberUnit | None = None
         self._is_first = True
@@ -62,23 +64,23 @@ class Stamps:
     def seconds(
         self, stamps: np.ndarray, lines: np.ndarray, choose: Choose | None = None
     ) -> np.ndarray:
-        """Return the times of the clock [s].
+        """Return times on the clock of the file [s].
 
         Parameters
         ----------
         stamps
-            Stamps as int64 or float64.
+            Timestamps as int64 or float64.
         lines
-            Line of each.
+            Line of each timestamp.
         choose
-            What chooses the unit. Default: `decided_unit`.
+            Function that chooses the unit. Default: `decided_unit`.
 
         Raises
         ------
         ValueError
-            One is not finite, or beyond 4.6e18.
+            If a timestamp is not finite, or beyond 4.6e18.
         ScenarioError
-            One lies years away from the others, or they are no times.
+            If a timestamp is years away from the others, or the numbers are not times.
         """
         if not np.all((stamps > -MAX_STAMP) & (stamps < MAX_STAMP)):
             raise ValueError
@@ -88,7 +90,7 @@ class Stamps:
         unit = self.unit or "s"
         times_s = self._source.clock.of_numbers(stamps, unit)
         if self._since_1970 is not None:
-            expected = f"{UNITS[self._since_1970]} since 1970, as other rows have"
+            expected = f"{UNITS[self._since_1970]} since 1970, as in other rows"
             self._refuse_first(~is_epoch(stamps, self._since_1970), stamps, lines, expected)
         if self._is_first and len(first):
             self._is_first = False
@@ -96,14 +98,14 @@ class Stamps:
         return times_s
 
     def also_seconds(self, stamps: np.ndarray) -> np.ndarray:
-        """Return the times of other stamps of the same rows, in the same unit [s].
+        """Return the times of further timestamps of the rows, in the unit of `seconds` [s].
 
-        Raises ValueError as `seconds` does.
+        Raises ValueError if a timestamp is not finite, or beyond 4.6e18.
         """
         return self._source.clock.of_numbers(stamps, self.unit or self._documented or "s")
 
     def spans(self, spans: np.ndarray) -> np.ndarray:
-        """Return durations in the same unit [s]."""
+        """Return durations, given in the unit of `seconds` [s]."""
         in_s: np.ndarray = spans / PER_S[self.unit or self._documented or "s"]
         return in_s
 
@@ -112,7 +114,7 @@ class Stamps:
         return choice.unit, None if choice.why is None else choice.note(self._name)
 
     def _decide(self, stamps: np.ndarray, lines: np.ndarray, choose: Choose) -> None:
-        """Decide on the unit by most of the first rows."""
+        """Decide on the unit by the majority of the first rows."""
         fits = _since_1970(stamps)
         is_near = _near_most(stamps) if fits is None else fits
         self._refuse_dates(stamps, lines)
@@ -131,37 +133,37 @@ class Stamps:
     def _refuse_first(
         self, which: np.ndarray, stamps: np.ndarray, lines: np.ndarray, expected: str
     ) -> None:
-        """Raise ScenarioError at the first of these stamps, if there are any."""
+        """Raise ScenarioError at the first timestamp for which `which` is true, if there is one."""
         if np.any(which):
             at = int(np.argmax(which))
             own = epoch_unit(stamps[at : at + 1])
             size = "" if own is None else f", the size of {UNITS[own]} since 1970"
             self._source.place.refuse_at(
                 int(lines[at]),
-                f"{self._name}: got {stamps[at]}{size}; expected {expected}; time_unit: {self.unit} reads all rows as they stand",
+                f"{self._name}: got {stamps[at]}{size}; expected {expected}; to read all rows as they are, write time_unit: {self.unit}",
             )
 
     def _refuse_dates(self, stamps: np.ndarray, lines: np.ndarray) -> None:
-        """Raise ScenarioError where most stamps are dates such as 20261025143005, or of Excel."""
-        # A client's own clock may read so many seconds, and its requests come in a burst.
+        """Raise ScenarioError if most timestamps are dates such as 20261025143005, or Excel's days."""
+        # The clock of a benchmark client may have these seconds, if its requests are a burst.
         are_days = self._documented is None and _are_excel_dates(stamps)
         if np.mean(_are_dates(stamps)) >= _MAJORITY or are_days:
             self._source.place.refuse_at(
                 int(lines[0]),
-                f"{self._name}: got {stamps[0]}, which seems to be a date; expected dates such as 2026-10-25 14:30:05, or numbers that count seconds, ms, us or ns; time_unit: s reads it as a count",
+                f"{self._name}: got {stamps[0]}, which seems to be a date; expected dates such as 2026-10-25 14:30:05, or numbers of seconds, ms, us or ns; if it is a number of seconds, write time_unit: s",
             )
 
     def _refuse_coarse_unit(self) -> None:
-        """Raise ScenarioError where the name says minutes, hours or days."""
+        """Raise ScenarioError if the name of the column contains minutes, hours or days."""
         unit = None if self._documented else coarse_unit(self._name)
         if unit is not None:
             raise ScenarioError.at(
                 self._source.path,
-                f"{self._name}: got a column of {unit}, as its name says; expected seconds, ms, us or ns; time_unit: s reads it as seconds",
+                f"{self._name}: got a column of {unit}, by its name; expected seconds, ms, us or ns; if it has seconds, write time_unit: s",
             )
 
     def _note_coarse(self, stamps: np.ndarray) -> None:
-        """Note where many rows share few times, unless they are spread already."""
+        """Add a note if many rows share few times, unless the scenario spreads them."""
         times = np.unique(stamps)
         is_coarse = len(stamps) >= max(_FEW_ROWS, _ROWS_PER_TIME * len(times))
         if not is_coarse or self._source.is_spread or self.unit == "iso":
@@ -170,29 +172,32 @@ class Stamps:
             tick_s = float(np.median(np.diff(times))) / PER_S[self.unit or "s"]
             apart = f"{len(times):,} times, mostly {tick_s:.6g} s apart"
         elif self._since_1970 is not None:
-            apart = "one time only"
+            apart = "only one time"
         else:
             return
         self._source.tally.note(
-            f"{self._name} is coarse: the first {len(stamps):,} rows have {apart}; dejitter spreads rows over such a time"
+            f"{self._name} is coarse: the first {len(stamps):,} rows have {apart}; use dejitter to spread rows over such a time"
         )
 
 
 def _since_1970(stamps: np.ndarray) -> np.ndarray | None:
-    """Return which stamps have the size of the most frequent unit since 1970; None where few do."""
+    """Return whether each timestamp has the size of the most frequent unit since 1970.
+
+    Returns None if too few timestamps have the size of times since 1970.
+    """
     sized = {unit: is_epoch(stamps, unit) for unit in NUMBER_UNITS}
     if sum(float(np.mean(own)) for own in sized.values()) < _MAJORITY:
         return None
     unit = max(sized, key=lambda own: int(np.sum(sized[own])))
     rate = rate_per_s(stamps[sized[unit]], unit)
-    # A counter that has come so far gives a rate of one request in years.
+    # A counter that happens to be this high gives a rate of one request in years.
     if not np.all(sized[unit]) and (rate is None or rate < MIN_FRACTIONAL_RATE):
         return None
     return sized[unit]
 
 
 def _near_most(stamps: np.ndarray) -> np.ndarray:
-    """Return which stamps are not a thousand times further off than nine tenths of them are apart."""
+    """Return whether each timestamp lies within `_FAR` spans of the majority."""
     cut = int(len(stamps) * (1.0 - _MAJORITY) / 2.0 + 0.5)
     ordered = np.sort(stamps)
     low, high = float(ordered[cut]), float(ordered[len(stamps) - 1 - cut])
@@ -204,7 +209,10 @@ def _near_most(stamps: np.ndarray) -> np.ndarray:
 
 
 def _are_excel_dates(stamps: np.ndarray) -> bool:
-    """Return whether stamps are days since 1900, with fractions: thousands per second as seconds."""
+    """Return whether timestamps are days since 1900 with fractions.
+
+    Read as seconds, such timestamps have a rate of thousands per second.
+    """
     first, last = _EXCEL_DAYS
     rate = rate_per_s(stamps, "s")
     return (
@@ -216,7 +224,7 @@ def _are_excel_dates(stamps: np.ndarray) -> bool:
 
 
 def _are_dates(stamps: np.ndarray) -> np.ndarray:
-    """Return which numbers are dates of 14 digits: year, month, day, hour, minute and second."""
+    """Return whether each number is a date of 14 digits: YYYYMMDDhhmmss."""
     first, last = _DATE
     whole = np.where((stamps >= first) & (stamps < last), stamps, 0).astype(np.int64)
     month, day = whole // 10**8 % 100, whole // 10**6 % 100

@@ -1,4 +1,4 @@
-"""Names of the columns of tables, and units that documents give."""
+"""Layouts of known tables: the names of their columns, and documented units."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cluster_sim.workload.traces.unit_names import NumberUnit
 
 
 class TableLayout(NamedTuple):
-    """The columns of a table."""
+    """Names of the columns of a table."""
 
     arrival: str
     """Name of the column of arrival times."""
@@ -18,14 +18,14 @@ class TableLayout(NamedTuple):
     output: str
     """Name of the column of output lengths [tokens]."""
     unit: NumberUnit | None = None
-    """Unit of times that are numbers, as documents give it; None where the data decides."""
+    """Documented unit of times that are numbers; None if the data decides."""
     session: str | None = None
-    """Name of the column of sessions; None where requests do not follow one another."""
+    """Name of the column of sessions; None if every request stands alone."""
     elapsed: str | None = None
     """Name of the column of times from arrival until the end of the answer, in the unit of
-    arrivals; None where there is none."""
+    arrivals; None without such a column."""
     is_given: bool = False
-    """Whether a scenario names the columns."""
+    """Whether the scenario gives the names of the columns."""
 
     @property
     def columns(self) -> tuple[str, str, str]:
@@ -34,7 +34,7 @@ class TableLayout(NamedTuple):
 
     @classmethod
     def of(cls, columns: TraceColumns, *, is_given: bool) -> TableLayout:
-        """Return the layout of columns that a scenario names, or that are well known."""
+        """Return the layout of columns that a scenario gives, or that have well-known names."""
         return cls(
             columns.arrival,
             columns.prompt,
@@ -46,7 +46,7 @@ class TableLayout(NamedTuple):
 
 LAYOUTS: dict[str, TableLayout] = {
     "azure": TableLayout("TIMESTAMP", "ContextTokens", "GeneratedTokens"),
-    # BurstGPT_3 has sessions, and how long each request took.
+    # BurstGPT_3 has sessions, and the latency of each request.
     "burstgpt": TableLayout(
         "Timestamp", "Request tokens", "Response tokens", "s", "Session ID", "Elapsed time"
     ),

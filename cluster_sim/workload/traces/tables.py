@@ -1,7 +1,7 @@
-"""Tables: CSV with any delimiter, Parquet, and JSON rows, whose columns are found by their names.
+"""Reader of tables: CSV with any delimiter, Parquet, and JSON rows, with columns found by name.
 
-Azure 2023 and 2024, BurstGPT, Vidur and splitwise-sim differ in the names of three columns; a
-scenario may name those of any other table.
+Azure 2023 and 2024, BurstGPT, Vidur and splitwise-sim differ in the names of three columns. For any
+other table a scenario can give the names.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ from cluster_sim.workload.traces.table_layouts import LAYOUTS, TableLayout
 
 
 def any_table_batches(source: TraceSource) -> Iterator[Batch]:
-    """Yield the rows of a table whose columns the scenario names, or whose names are well known.
+    """Yield the rows of a table with columns that the scenario gives, or with well-known names.
 
-    Raises ScenarioError as `table_batches` does.
+    Raises ScenarioError if a column is missing or unknown, or a row is malformed.
     """
     if source.columns is not None:
         return table_batches(source, TableLayout.of(source.columns, is_given=True))
@@ -61,15 +61,15 @@ def any_table_batches(source: TraceSource) -> Iterator[Batch]:
             source.path, begun, {name: own.columns for name, own in LAYOUTS.items()}
         )
     source.tally.note(
-        f"columns are known by their names: {known.arrival} holds arrivals, {known.prompt} prompt tokens, {known.output} output tokens; for others, write {mapping(begun.leaves)} with their names"
+        f"columns are recognised by their names: {known.arrival} has arrivals, {known.prompt} prompt tokens, {known.output} output tokens; for other columns, write {mapping(begun.leaves)} with their names"
     )
     return table_batches(source, TableLayout.of(known, is_given=False))
 
 
 def table_batches(source: TraceSource, layout: TableLayout) -> Iterator[Batch]:
-    """Yield the rows of a table, in its order; other columns are passed over.
+    """Yield the rows of a table, in its order; other columns are ignored.
 
-    Raises ScenarioError where a column is missing, and with the line of a row that is malformed.
+    Raises ScenarioError if a column is missing, and with the line of a row that is malformed.
     """
     begun = beginning(source.path)
     found = found_columns(source.path, begun, layout)
@@ -87,7 +87,7 @@ def table_batches(source: TraceSource, layout: TableLayout) -> Iterator[Batch]:
 
 
 class _Rows:
-    """Reader of rows whose columns are Arrow's arrays."""
+    """Reader of rows whose columns are Arrow arrays."""
 
     def __init__(
         self,
@@ -104,13 +104,13 @@ class _Rows:
         self._found, self._source = found, source
 
     def batch(self, columns: Sequence[Any], numbers: np.ndarray) -> Batch:
-        """Return rows, given their columns in the order of `FoundColumns` and their numbers.
+        """Return a batch, given the columns in the order of `FoundColumns` and the row numbers.
 
-        Raises ValueError where one is malformed.
+        Raises ValueError if a row is malformed.
         """
         try:
             batch = self._batch(columns, numbers)
-        except (NotImplementedError, TypeError) as fault:  # of Arrow: a column of lists, say
+        except (NotImplementedError, TypeError) as fault:  # of Arrow, such as for a column of lists
             raise ValueError from fault
         self._times.taken()
         if batch.links is not None:
@@ -131,14 +131,14 @@ class _Rows:
         return batch_of_columns(time_s, prompts, outputs, None, numbers, links)
 
     def end(self) -> None:
-        """Add the notes that are known at the end alone."""
+        """Add the notes that need all rows."""
         self._times.end()
         if self._source.links_wanted:
             self._sessions.end(self._source.tally)
 
 
 def _of_text(source: TraceSource, layout: TableLayout, found: FoundColumns) -> Iterator[Batch]:
-    """Yield the rows of a text with columns."""
+    """Yield the rows of a CSV file."""
     path, place = source.path, source.place
     heading = heading_of(path)
     place.name_rows(lambda row: f"{path}:{line_of(path, heading, row)}")
@@ -152,18 +152,16 @@ def _of_text(source: TraceSource, layout: TableLayout, found: FoundColumns) -> I
     def refuse(number: int, fields: Sequence[str] | None) -> NoReturn:
         if fields is None:
             place.refuse_at(
-                number, "has a field of more than 131,072 characters; expected quotes that end"
+                number, "has a field of more than 131,072 characters; expected a closing quote"
             )
         if [field.strip() for field in fields] == list(heading.names):
-            place.refuse_at(
-                number, "holds the heading again; expected one heading: remove the line"
-            )
+            place.refuse_at(number, "repeats the heading; expected one heading: remove the line")
         count, expected = len(heading.names), _expected(source, layout, found, "")
         if len(fields) >= count and not any(map(str.strip, fields[count:])):
             own = found.fields([fields[at] for at in places])
             expected = _expected(source, layout, found, own.values[0])
             refuse_row(place, own, written(fields, heading.delimiter), expected, number)
-        expected += f" ({number_of(len(fields), 'field')}, where the heading has {count})"
+        expected += f" ({number_of(len(fields), 'field')}, but the heading has {count})"
         place.refuse_text(written(fields, heading.delimiter), expected, number)
 
     try:
@@ -173,7 +171,7 @@ def _of_text(source: TraceSource, layout: TableLayout, found: FoundColumns) -> I
 
 
 def _expected(source: TraceSource, layout: TableLayout, found: FoundColumns, time: str) -> str:
-    """Return what a row shall hold; `time` is what stands for its time."""
+    """Return the expected content of a row; `time` is the text of its time."""
     wanted = ",".join(
         layout.columns if not layout.is_given else (".".join(own) for own in found.present)
     )

@@ -1,4 +1,4 @@
-"""Traces of texts: how their tokens are counted, and when their requests come."""
+"""Traces of texts: counting of tokens, and arrival times of requests."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ _TOKENS = "tokens_per_word: 1.3"
 
 
 class TextKeys(NamedTuple):
-    """What a scenario says of texts."""
+    """Keys of a scenario for traces of texts."""
 
     path: str
-    """File of the texts."""
+    """Path of the file of texts."""
     arrivals: AnyArrivals | None
-    """Process by which requests come."""
+    """Arrival process of requests or conversations."""
     tokens_per_word: float | None
-    """Number of tokens for each word."""
+    """Number of tokens per word."""
     tokenizer: str | None
-    """File of a tokenizer."""
+    """Path of the file of a tokenizer."""
 
     def given(self) -> list[str]:
-        """Return the keys that are there."""
+        """Return the keys that the scenario has."""
         return [name for name, value in zip(self._fields[1:], self[1:], strict=True) if value]
 
     def counter(self) -> Callable[[str], int]:
-        """Return what counts the tokens of a text.
+        """Return a function that counts the tokens of a text.
 
-        Raises ScenarioError where the keys do not say how, or the tokenizer cannot be read.
+        Raises ScenarioError if the scenario gives neither `tokens_per_word` nor a tokenizer, or if the
+        tokenizer cannot be read.
         """
         if self.tokenizer is not None:
             return _tokens_by(self.tokenizer)
@@ -47,7 +48,7 @@ class TextKeys(NamedTuple):
         if per_word is None:
             raise ScenarioError.at(
                 self.path,
-                f"holds texts without numbers of tokens{self._as_written()}, or tokenizer: tokenizer.json in place of tokens_per_word",
+                f"has texts without numbers of tokens{self._as_written()}, or tokenizer: tokenizer.json in place of tokens_per_word",
             )
 
         def count(text: str) -> int:
@@ -57,13 +58,13 @@ class TextKeys(NamedTuple):
         return count
 
     def starts_s(self, seed: int) -> Iterator[float]:
-        """Yield the times [s] at which requests come, or conversations start.
+        """Yield the times [s] at which requests arrive, or conversations start.
 
-        Raises ScenarioError where no process is given, or one that waits for answers.
+        Raises ScenarioError if the scenario gives no process, or a process that waits for answers.
         """
         if self.arrivals is None:
             without = "times" if self.given() else "times and numbers of tokens"
-            raise ScenarioError.at(self.path, f"holds texts without {without}{self._as_written()}")
+            raise ScenarioError.at(self.path, f"has texts without {without}{self._as_written()}")
         if self.arrivals.waiting_clients() is not None:
             raise ScenarioError.at(
                 self.path,
@@ -73,7 +74,7 @@ class TextKeys(NamedTuple):
         return islice(times_s, getattr(self.arrivals, "requests", None))
 
     def _as_written(self) -> str:
-        """Return what a scenario says of such a file, as the end of a message."""
+        """Return the keys of a scenario for a file of texts, as the end of a message."""
         tokens = _TOKENS if self.tokenizer is None else f"tokenizer: {self.tokenizer}"
         keys = f"path: {Path(self.path).name}, {_ARRIVALS}, {tokens}"
         return f"; expected in a scenario workload: {{trace: {{{keys}}}}}"
@@ -82,7 +83,7 @@ class TextKeys(NamedTuple):
 def started(
     sessions: Iterator[RecordedSession], starts_s: Iterator[float], tally: Tally
 ) -> Iterator[RecordedSession]:
-    """Yield conversations at these starts; note how many are left when no start is."""
+    """Yield conversations at these starts [s]; note the number of conversations without a start."""
     left = 0
     for session in sessions:
         start_s = next(starts_s, None)
@@ -92,40 +93,40 @@ def started(
             yield session._replace(start_s=start_s)
     _note_left(left, "conversations", tally)
     tally.note(
-        "the file has no pauses: a later turn of a conversation comes with the answer before it"
+        "the file has no pauses: a later turn of a conversation starts when the previous answer ends"
     )
 
 
 def timed(rows: Batch, starts_s: Iterator[float], tally: Tally) -> Batch:
-    """Return requests at these times, each of its own; note how many are left when no time is."""
+    """Return independent requests at these times [s]; note the number of requests without a time."""
     times_s = np.fromiter(islice(starts_s, len(rows.line)), dtype=float)
     _note_left(len(rows.line) - len(times_s), "requests", tally)
-    tally.note("each question is a request of its own, without its conversation's history")
+    tally.note("each question is a separate request, without the history of its conversation")
     return rows.take(np.arange(len(times_s)))._replace(time_s=times_s, links=None)
 
 
 def _note_left(left: int, what: str, tally: Tally) -> None:
     if left:
-        tally.note(f"{left:,} {what} are not sent: arrivals end before")
+        tally.note(f"{left:,} {what} are not sent: the arrivals end before them")
 
 
 def _tokens_by(path: str) -> Callable[[str], int]:
-    """Return what counts tokens by a file of the package tokenizers.
+    """Return a function that counts tokens by a file of the package tokenizers.
 
-    Raises ScenarioError where the package is not installed, or the file is none of its.
+    Raises ScenarioError if the package is not installed, or the file is not a tokenizer.
     """
     try:
         import tokenizers
     except ImportError as fault:
         raise ScenarioError.at(
             path,
-            "needs the package tokenizers; install it with: pip install 'cluster-sim[tokenizers]', or say tokens_per_word",
+            "needs the package tokenizers; install it with: pip install 'cluster-sim[tokenizers]', or write tokens_per_word",
         ) from fault
     try:
         tokenizer = tokenizers.Tokenizer.from_file(path)
-    # The package raises Exception itself.
+    # The package raises plain Exception.
     except Exception as fault:
-        raise ScenarioError.at(path, f"is no tokenizer.json: {fault}") from fault
+        raise ScenarioError.at(path, f"is not a tokenizer.json: {fault}") from fault
 
     def count(text: str) -> int:
         return len(tokenizer.encode(text, add_special_tokens=False).ids) if text.strip() else 0

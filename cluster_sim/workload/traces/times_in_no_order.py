@@ -1,24 +1,24 @@
-"""Columns called `time` that hold how long requests took rather than when they came."""
+"""Check of columns called `time` that may have latencies, and not arrival times."""
 
 from __future__ import annotations
 
 import numpy as np
 
 _MAX_LATENCY_S = 100.0
-"""Time below which a column in no order may hold latencies [s]."""
+"""Maximum value of an unsorted column that may have latencies [s]."""
 _IN_NO_ORDER = (0.25, 0.75)
-"""Shares of rows earlier than the row above between which a column is in no order."""
+"""Range of the share of rows earlier than the row above in which a column counts as unsorted."""
 
 
 class TimesInNoOrder:
-    """Count of times that are earlier than the one above."""
+    """Counter of times that are earlier than the time above."""
 
     def __init__(self) -> None:
         self._rows = self._earlier = 0
         self._least_s, self._greatest_s = np.inf, -np.inf
 
     def count(self, times_s: np.ndarray) -> None:
-        """Add the times of some rows."""
+        """Add the times of some rows [s]."""
         if not len(times_s):
             return
         self._rows += len(times_s)
@@ -27,10 +27,10 @@ class TimesInNoOrder:
         self._greatest_s = max(self._greatest_s, float(times_s.max()))
 
     def note(self, name: str, origin_s: int) -> str | None:
-        """Return what is to be said of a column whose times count from `origin_s`; None for nothing."""
+        """Return a note on a column whose times count from `origin_s` [s]; None if it is sorted."""
         least, most = _IN_NO_ORDER
         if not least * self._rows < self._earlier < most * self._rows:
             return None
         if self._least_s + origin_s < 0.0 or self._greatest_s + origin_s >= _MAX_LATENCY_S:
             return None
-        return f"{name} goes up and down and stays below {_MAX_LATENCY_S:g} s: it may hold how long requests took; write columns: {{arrival: …}} with the column of arrivals"
+        return f"{name} is not sorted and stays below {_MAX_LATENCY_S:g} s, so it may have latencies; write columns: {{arrival: …}} with the column of arrivals"

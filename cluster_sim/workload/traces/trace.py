@@ -1,4 +1,4 @@
-"""A recorded trace, whatever its format: put in order, and cut to what is wanted."""
+"""Recorded trace of any format, sorted by time and cut to the selected part."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from cluster_sim.workload.traces.source import Beginning, PrefixPlace, TraceForm
 from cluster_sim.workload.traces.texts import TextKeys, started
 
 Seen = Batch | RecordedSession
-"""What is replayed: some requests at their times, or a session whose requests wait for answers."""
+"""Part of a replay: requests at their times, or a session whose requests wait for answers."""
 
 
 class _KnownFile(NamedTuple):
-    """What is known of a trace's file."""
+    """Format and beginning of the file of a trace."""
 
     format: str
-    """Name of its format."""
+    """Name of the format."""
     begun: Beginning | None
-    """What it begins with, but for its first object; None for a folder or an archive."""
+    """Beginning of the file, without its first object; None for a folder or an archive."""
 
 
 class Trace(Description):
@@ -134,33 +134,33 @@ class Trace(Description):
         named = info.data.get("format")
         if value is not None and named not in (None, "table"):
             raise ValueError(
-                f"got columns beside format: {named}, which knows its own; expected columns alone, or format: table"
+                f"got columns and format: {named}, which has fixed columns; expected only columns, or format: table"
             )
         return value
 
     def rows(self, seed: int = 0, tally: Tally | None = None) -> Iterator[Row]:
-        """Yield (arrival [s], prompt tokens, output tokens, pieces) of each request as it is read.
+        """Yield (arrival [s], prompt tokens, output tokens, pieces) of each request, while reading.
 
         Parameters
         ----------
         seed
-            Decides which rows are sampled, how they are dejittered and, for servegen, drawn.
+            Seed of sampling and dejittering and, for servegen, of the drawn rows.
         tally
-            Counts of what is left out, which are kept up to date.
+            Counts of omitted rows, which are updated while reading.
 
         Raises
         ------
         ScenarioError
-            With the line of a row that is malformed or too late, and for a trace without requests.
+            With the line of a row that is malformed or too late, or for a trace without requests.
         """
         return chain.from_iterable(batch.rows() for batch in self.batches(seed, tally))
 
     def batches(
         self, seed: int = 0, tally: Tally | None = None, *, links_wanted: bool = False
     ) -> Iterator[Batch]:
-        """Yield the requests as columns, many at a time; see `rows` for parameters and faults.
+        """Yield batches of requests as columns; see `rows` for parameters and errors.
 
-        links_wanted: whether they say which requests follow which, where the file does.
+        `links_wanted` requests the links of conversations, if the file has them.
         """
         tally = Tally() if tally is None else tally
         starts_s = self._texts.starts_s(seed) if self.is_text else None
@@ -171,23 +171,23 @@ class Trace(Description):
     def sessions(self, tally: Tally | None = None) -> Iterator[RecordedSession]:
         """Yield recorded sessions, whose requests wait for answers.
 
-        Requests without tokens are left out and counted. Raises ScenarioError for a format that has
-        no sessions, for a trace without any, and with file and line of a session that is malformed.
+        Requests without tokens are omitted and counted. Raises ScenarioError for a format without
+        sessions, for a trace without sessions, and with file and line of a session that is malformed.
         """
         if self._format.sessions is None and not self.links_turns:
             raise ScenarioError.at(
                 self.path,
-                f"is a {self.found_format} trace that does not say which requests follow which; expected replay: timestamps, or a file of sessions",
+                f"has format {self.found_format} and does not link the requests of conversations; expected replay: timestamps, or a file of sessions",
             )
         return self._reader(Tally() if tally is None else tally, links_wanted=True).sessions()
 
     def replayed_sessions(
         self, seed: int = 0, tally: Tally | None = None
     ) -> Iterator[RecordedSession]:
-        """Yield recorded sessions at their recorded starts, the first at time zero, in order.
+        """Yield recorded sessions in order of their recorded starts; the first starts at time zero.
 
-        `start`, `sample`, `dejitter` and `speedup` hold for whole sessions; `limit` counts requests
-        and is left to those who send them. Raises ScenarioError as `sessions` does.
+        `start`, `sample`, `dejitter` and `speedup` apply to whole sessions. `limit` counts requests and
+        is applied by the sender. Raises ScenarioError in the cases of `sessions`.
         """
         tally = Tally() if tally is None else tally
         sessions = self.sessions(tally)
@@ -204,22 +204,22 @@ class Trace(Description):
         *,
         as_sessions: bool = False,
     ) -> Tally:
-        """Read the whole trace once, and return what is left out.
+        """Read the whole trace once, and return the counts of omitted rows.
 
         Parameters
         ----------
         seed
-            Decides what is sampled or drawn, as in `rows`.
+            Seed of sampling and dejittering and, for servegen, of the drawn rows.
         seen
-            Function that is called with what is replayed as it is read: batches of requests, or
-            sessions.
+            Function that is called with each part of the replay while reading: a batch of requests,
+            or a session.
         as_sessions
-            Whether the trace is read session by session, whatever times it has.
+            Whether the trace is read as sessions, whatever `replay` says.
 
         Raises
         ------
         ScenarioError
-            As `rows` does, or as `sessions` does where sessions are read.
+            In the cases of `rows`, or of `sessions` if sessions are read.
         """
         tally = Tally()
         replayed: Iterable[Seen]
@@ -236,7 +236,7 @@ class Trace(Description):
 
     @cached_property
     def links_turns(self) -> bool:
-        """Whether the file says which requests follow which."""
+        """Whether the file links the requests of conversations."""
         if self.columns is not None:
             return self.columns.session is not None
         begun = self._known.begun
@@ -246,7 +246,7 @@ class Trace(Description):
 
     @cached_property
     def is_text(self) -> bool:
-        """Whether the file holds texts, which have neither times nor numbers of tokens."""
+        """Whether the file has texts, without times and numbers of tokens."""
         return self._format.is_text
 
     @cached_property
@@ -257,22 +257,22 @@ class Trace(Description):
 
     @property
     def replays_sessions(self) -> bool:
-        """Whether requests wait for the answers before them in their conversation."""
+        """Whether requests wait for the previous answer of their conversation."""
         return self.links_turns if self.replay is None else self.replay == "sessions"
 
     @property
     def found_format(self) -> str:
-        """Name of the format, as given or as the content looks.
+        """Name of the format, as given or as recognised by the content.
 
-        Raises ScenarioError where it looks like none.
+        Raises ScenarioError if the content has no known format.
         """
         return self._known.format
 
     @cached_property
     def _known(self) -> _KnownFile:
-        """What is known of the file by its beginning, which is read once.
+        """Format and beginning of the file, which is read once.
 
-        Raises ScenarioError where it looks like none of the formats, or not like the given one.
+        Raises ScenarioError if the content has no known format, or not the given format.
         """
         begun = None if is_archive(self.path) else beginning(self.path)
         if self.columns is not None:
@@ -282,7 +282,7 @@ class Trace(Description):
         else:
             name = self.format
             refuse_unlike(self.path, begun, name)
-        # The first object may be the whole of a large file; nobody asks for it again.
+        # The first object may be a whole large file, and is not needed any more.
         return _KnownFile(name, None if begun is None else begun._replace(first=None))
 
     @property
@@ -294,7 +294,7 @@ class Trace(Description):
         return TextKeys(self.path, self.arrivals, self.tokens_per_word, self.tokenizer)
 
     def _cut(self, tally: Tally) -> Cut:
-        """Return which part is replayed."""
+        """Return the selection of the replayed part."""
         return Cut(
             path=self.path,
             start_s=self.start_s,
@@ -307,22 +307,22 @@ class Trace(Description):
         )
 
     def _reader(self, tally: Tally, *, links_wanted: bool) -> TraceReader:
-        """Return what reads the trace. Raises ScenarioError for a key that the format does not take."""
+        """Return the reader of the trace. Raises ScenarioError for a key that the format refuses."""
         if not self.is_text and (given := self._texts.given()):
             raise ScenarioError.at(
                 self.path,
-                f"is a {self.found_format} trace with times and numbers of tokens of its own; got {' and '.join(given)}; expected neither",
+                f"has format {self.found_format}, which has times and numbers of tokens; got {' and '.join(given)}; expected no such key",
             )
         if self.time_unit is not None and self.time_unit not in self._format.units:
-            units = ", ".join(self._format.units) or "no time_unit: the format gives it"
+            units = ", ".join(self._format.units) or "no time_unit: the format has a fixed unit"
             raise ScenarioError.at(
                 self.path,
-                f"is a {self.found_format} trace; got time_unit: {self.time_unit}; expected {units}",
+                f"has format {self.found_format}; got time_unit: {self.time_unit}; expected {units}",
             )
         if self.prefix is not None and self.found_format != "blis":
             raise ScenarioError.at(
                 self.path,
-                f"is a {self.found_format} trace; got prefix: {self.prefix}; expected it for a blis trace alone",
+                f"has format {self.found_format}; got prefix: {self.prefix}; expected prefix only for format blis",
             )
         tally.clock = TraceClock()
         source = TraceSource(
@@ -343,14 +343,28 @@ class Trace(Description):
 
 
 def _forget(zero_s: float) -> None:
-    """Do nothing: a text has no clock, its times are drawn."""
+    """Do nothing: the times of a trace of texts are random and have no origin."""
 
 
 def find_trace(path: str | Path, **keys: Any) -> Trace:
-    """Return the trace in a file or folder, as it is.
+    """Return the trace of a file or folder.
 
-    `keys` are further keys of a scenario's `trace`. Raises ScenarioError where there is none, where
-    a key is at fault, or where it is of no known format.
+    Parameters
+    ----------
+    path
+        Path of the trace.
+    **keys
+        Further keys of `workload.trace` in a scenario, such as `format` or `speedup`.
+
+    Returns
+    -------
+    Trace
+        Description of the trace; its methods read the file.
+
+    Raises
+    ------
+    ScenarioError
+        If the file does not exist, a key is at fault, or the content has no known format.
     """
     if find(str(path), folders=True) is None:
         raise ScenarioError.at(str(path), "cannot be read: no such file or folder")

@@ -1,4 +1,4 @@
-"""Units of time in the names of columns: arrival_ms, Time (us), startSeconds."""
+"""Units of time in the names of columns, such as arrival_ms, Time (us) or startSeconds."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _LAST: dict[str, NumberUnit] = {
     "μs": "us",
     "ns": "ns",
 }
-"""Words that are units at the end of a name alone."""
+"""Words that are units only at the end of a name."""
 
 _COARSE: dict[str, tuple[str, ...]] = {
     "minutes": ("min", "mins", "minute", "minutes"),
     "hours": ("h", "hr", "hrs", "hour", "hours"),
     "days": ("day", "days"),
 }
-"""Words at the end of a name that are units in which no time is read."""
+"""Words at the end of a name that are unsupported units."""
 
 
 def named_unit(name: str) -> NumberUnit | None:
-    """Return the unit that a name tells; None where it tells none.
+    """Return the unit in the name of a column; None without a unit.
 
     >>> named_unit("arrival_ms"), named_unit("startSeconds"), named_unit("Time (us)")
     ('ms', 's', 'us')
@@ -47,7 +47,7 @@ def named_unit(name: str) -> NumberUnit | None:
 
 
 def coarse_unit(name: str) -> str | None:
-    """Return the unit that a name tells where that is minutes, hours or days; None elsewhere.
+    """Return minutes, hours or days if the name of a column contains such a unit, else None.
 
     >>> coarse_unit("arrival_min"), coarse_unit("Time (hours)"), coarse_unit("time_of_day")
     ('minutes', 'hours', None)

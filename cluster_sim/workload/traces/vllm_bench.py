@@ -1,8 +1,8 @@
-"""Results of `vllm bench serve --save-result --save-detailed`: parallel lists in one object.
+"""Reader of results of `vllm bench serve --save-result --save-detailed`: lists in one object.
 
-Times are those of the client's process clock, in seconds. A failed request has an error, no answer
-and its prompt. With `--append-result` a file holds one object per line. Source: vllm-project/vllm,
-vllm/benchmarks/serve.py; `start_times` came with pull request 32667 of January 2026.
+Times are seconds of the client's process clock. A failed request has an error, a prompt and no
+answer. With `--append-result` a file has one object per line. Source: vllm-project/vllm,
+vllm/benchmarks/serve.py; pull request 32667 of January 2026 added `start_times`.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ _EXPECTED = "input_lens and output_lens of whole tokens, start_times in s, error
 
 
 def is_vllm_bench(begun: Beginning) -> bool:
-    """Return whether a file is such a result, whatever it holds of single requests."""
+    """Return whether a file is a result of vLLM's benchmark, with or without single requests."""
     return any(begun.has(*names) for names in _KNOWN_BY)
 
 
 def vllm_bench_batches(source: TraceSource) -> Iterator[Batch]:
-    """Yield the requests of a result that were answered, by their times.
+    """Yield the answered requests of a result in order of time.
 
-    Raises ScenarioError where a file holds several results, or a result lacks what a replay needs.
+    Raises ScenarioError if a file has several results, or a result lacks lists for a replay.
     """
     result = _result(source)
     columns = _columns(result, source)
     source.place.name_rows(lambda row: f"{source.path}, request {row}")
     lines = np.arange(1, len(columns["start_times"]) + 1)
     if not len(lines):
-        raise ScenarioError.at(source.path, "holds no requests")
+        raise ScenarioError.at(source.path, "has no requests")
     times = Stamps(source, "start_times", "s")
 
     def read(count: int) -> Batch:
@@ -76,13 +76,13 @@ def vllm_bench_batches(source: TraceSource) -> Iterator[Batch]:
     )
     if result.get("max_concurrency") is not None:
         source.tally.note(
-            f"at most {result['max_concurrency']} requests were under way at once (max_concurrency): start_times hold the speed of the server that was measured"
+            f"at most {result['max_concurrency']} requests ran concurrently (max_concurrency), so start_times depend on the speed of the measured server"
         )
     yield from in_time_order([without(batch, failed, np.zeros_like(failed), source.tally)])
 
 
 def _result(source: TraceSource) -> Mapping[str, Any]:
-    """Return the only result of a file. Raises ScenarioError where there are several, or none."""
+    """Return the only result of a file. Raises ScenarioError if there is not exactly one."""
     with opened(source.path, has_lines=False) as text:
         content = whole_text(text, source.path)
     try:
@@ -93,15 +93,17 @@ def _result(source: TraceSource) -> Mapping[str, Any]:
             results = [parsed(line) for line in lines]
         except (ValueError, RecursionError):
             line_number = getattr(fault, "lineno", 1)
-            raise ScenarioError.at(f"{source.path}:{line_number}", f"is no JSON: {fault}") from None
+            raise ScenarioError.at(
+                f"{source.path}:{line_number}", f"is not valid JSON: {fault}"
+            ) from None
     if len(results) != 1:
         raise ScenarioError.at(
             source.path,
-            f"holds {len(results)} results (--append-result); expected one: split the file with `split -l 1 FILE` and replay one of the parts",
+            f"has {len(results)} results (--append-result); expected one: split the file with `split -l 1 FILE` and replay one of the parts",
         )
     if not isinstance(results[0], dict):
         raise ScenarioError.at(
-            source.path, "is no JSON object; expected a result of vllm bench serve"
+            source.path, "is not a JSON object; expected a result of vllm bench serve"
         )
     return results[0]
 
@@ -109,13 +111,13 @@ def _result(source: TraceSource) -> Mapping[str, Any]:
 def _columns(result: Mapping[str, Any], source: TraceSource) -> dict[str, list[Any]]:
     """Return the lists of a result that a replay needs.
 
-    Raises ScenarioError where one is missing, or where they differ in length.
+    Raises ScenarioError if a list is missing, or if lists differ in length.
     """
     lists = {name: result[name] for name in _LISTS if isinstance(result.get(name), list)}
     if "start_times" not in lists and "input_lens" in lists and "output_lens" in lists:
         raise ScenarioError.at(
             source.path,
-            "has no start_times; expected a result of a vLLM that writes them: those with pull request 32667 (January 2026) and later",
+            "has no start_times; expected a result of vLLM with pull request 32667 (January 2026) or later",
         )
     if missing := [name for name in _NEEDED if name not in lists]:
         raise ScenarioError.at(
@@ -124,7 +126,7 @@ def _columns(result: Mapping[str, Any], source: TraceSource) -> dict[str, list[A
         )
     if result.get("errors") is not None and "errors" not in lists:
         raise ScenarioError.at(
-            source.path, "has errors that are no list; expected one entry per request"
+            source.path, "has errors that are not a list; expected one entry per request"
         )
     lists.setdefault("errors", [""] * len(lists["start_times"]))
     if len({len(column) for column in lists.values()}) != 1:

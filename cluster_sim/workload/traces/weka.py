@@ -1,4 +1,4 @@
-"""Coding-agent sessions as kv-cache-tester records them: a JSON document each, or one a line."""
+"""Reader of coding-agent sessions of kv-cache-tester: one JSON document per file or per line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MALFORMED = (
     RecursionError,
 )
 _FEW, _LONG_S = 3, 3600.0
-"""Number of times between requests, and their median from which a note is due [s]."""
+"""Minimum number of times between requests, and their minimum median [s], for a note."""
 
 
 def weka_sessions(
@@ -36,9 +36,9 @@ def weka_sessions(
 ) -> Iterator[tuple[RecordedSession, list[float]]]:
     """Yield each session, with the times [s] of its requests since its start.
 
-    A subagent's requests go to another model: they are counted and left out, and its parent's gap
-    spans them. Block identities hold within a session, so that sessions share nothing. Raises
-    ScenarioError with file and line of a document that is no session.
+    Requests of subagents go to another model. They are omitted and counted, and the gap of the parent
+    spans them. Identities of blocks are valid within a session, so sessions share nothing. Raises
+    ScenarioError with file and line of a document that is not a session.
     """
     place, tally = source.place, source.tally
     pauses = _Pauses(source)
@@ -63,29 +63,29 @@ class _Pauses:
         self._pauses_s: list[float] = []
 
     def see(self, times_s: list[float]) -> None:
-        """Look at the times of a session [s]."""
+        """Add the times of a session [s]."""
         if len(self._pauses_s) < AT_A_TIME:
             self._pauses_s += [later - earlier for earlier, later in pairwise(times_s)]
 
     def end(self) -> None:
-        """Add the note, unless the scenario gives the unit."""
+        """Add the note if it is due, unless the scenario gives the unit."""
         if self._unit is not None or len(self._pauses_s) < _FEW:
             return
         usual_s = median(self._pauses_s)
         if usual_s > _LONG_S:
             self._tally.note(
-                f"t is read as {UNITS['s']}: the format says so, though half of the requests come {usual_s:,.0f} s or more after the one before; for another unit, write time_unit: ms, us or ns"
+                f"t is read as {UNITS['s']}: the format says so, though half of the requests arrive {usual_s:,.0f} s or more after the previous request; for another unit, write time_unit: ms, us or ns"
             )
 
 
 def _steps(
     document: Mapping[str, Any], session: int, tally: Tally, per_s: int
 ) -> tuple[list[RecordedStep], list[float]]:
-    """Return the requests of a session's own model, and their times [s].
+    """Return the requests of the session's main model, and their times [s].
 
-    There are `per_s` units of the document's times in a second.
+    The unit of the document's times is 1 / `per_s` seconds.
 
-    Raises one of _MALFORMED where the document is no session.
+    Raises one of _MALFORMED if the document is not a session.
     """
     block_tokens = max(int(document.get("block_size", 64)), 1)
     steps: list[RecordedStep] = []
@@ -116,7 +116,7 @@ def _steps(
 
 
 def _of_subagent(request: Mapping[str, Any]) -> int | None:
-    """Return how many requests of a subagent this is; None for a request of the session itself."""
+    """Return the number of requests of a subagent; None for a request of the session itself."""
     if "requests" in request:
         return len(request["requests"])
     if request.get("kind") == "subagent" or request.get("subagent"):
@@ -125,9 +125,9 @@ def _of_subagent(request: Mapping[str, Any]) -> int | None:
 
 
 def weka_rows(documents: Iterator[TraceDocument], source: TraceSource) -> Iterator[RawRow]:
-    """Yield requests of all sessions at their recorded times, every session from time zero on.
+    """Yield the requests of all sessions at their recorded times; every session starts at zero.
 
-    The loop is open: times have the speed of the old server in them.
+    The loop is open: the times depend on the speed of the recorded server.
     """
 
     def rows(recorded: RecordedSession, times_s: list[float]) -> Iterator[RawRow]:
@@ -143,5 +143,5 @@ def _time_s(row: RawRow) -> float:
 
 
 def looks_like_weka(document: Any) -> bool:
-    """Return whether a JSON value is a session of this kind."""
+    """Return whether a JSON value is a session of kv-cache-tester."""
     return isinstance(document, dict) and isinstance(document.get("requests"), list)

@@ -1,7 +1,7 @@
-"""Families whose layers differ from each other: one reader each.
+"""Readers of families whose layers differ from each other, one per family.
 
-A reader gives all keys of a `Model` but its name and its precision: what `shape_of` gives, and
-`attention_layers` in place of heads, latent attention and windows. `Family.mixed` names it.
+A reader returns all keys of a `Model` except for name and precision: those of `shape_of`, with
+`attention_layers` instead of heads, latent attention and windows. `Family.mixed` names the reader.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class MixedReader(NamedTuple):
     read: Callable[[ConfigKeys], dict[str, Any]]
     """Function that returns the keys of a Model."""
     keys: frozenset[str]
-    """Keys that it reads and that files of other families are refused for."""
+    """Keys that only this reader reads; files of other families that have them are refused."""
 
 
 _READERS = {
@@ -80,6 +80,6 @@ _READERS = {
 
 
 def mixed_reader(reader: ConfigKeys) -> MixedReader | None:
-    """Return the reader of a file whose layers differ; None where all are alike."""
+    """Return the reader of a file whose layers differ; None if all layers are alike."""
     family = reader.family
     return _READERS[family.mixed] if family is not None and family.mixed else None

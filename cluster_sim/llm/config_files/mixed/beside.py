@@ -1,9 +1,12 @@
-"""Families with dense feed-forward parts beside experts: LongCat-Flash and Snowflake Arctic.
+"""Families with dense feed-forward parts in parallel to experts: LongCat-Flash, Snowflake Arctic.
 
-A layer of LongCat-Flash (arXiv 2509.01322; `configuration_longcat_flash.py` of transformers 5.24) has
-two latent attentions and two dense parts, and experts beside the first: it counts as two layers here.
-Some of its experts compute nothing. A layer of Arctic (`configuration_arctic.py` of vLLM 0.10) with
-experts has a dense part as wide as the hidden states where `use_residual` is set.
+A layer of LongCat-Flash (arXiv 2509.01322; `configuration_longcat_flash.py` of transformers 5.24)
+has
+two latent attentions, two dense parts, and experts in parallel to the first dense part. It counts
+as two layers here. Some of its experts compute nothing. In Arctic (`configuration_arctic.py` of
+vLLM
+0.10) a layer with experts also has a dense part as wide as the hidden states if `use_residual` is
+set.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from cluster_sim.llm.config_files.mixed.layer_lists import FULL, heads_of, with_
 LONGCAT_KEYS = frozenset({"zero_expert_num", "zero_expert_type"})
 """Keys of experts that compute nothing."""
 ARCTIC_KEYS = frozenset({"use_residual", "parallel_attn_mlp_res"})
-"""Keys of dense parts beside experts."""
+"""Keys of dense parts in parallel to experts."""
 _LATENT = "latent"
 
 
@@ -34,15 +37,15 @@ def read_longcat(reader: ConfigKeys) -> dict[str, Any]:
     attention = {"kind": "latent", "heads": shape["heads"], **latent}
     keys = with_layers(reader, shape, [_LATENT] * reader.layers, {_LATENT: attention})
     reader.notes.append(
-        f"num_layers: each of the {written} layers counts as two, since it has two attentions and two dense parts; "
-        "that its experts run beside the second of them is left out"
+        f"num_layers: each of the {written} layers counts as two, because it has two attentions and two dense parts; "
+        "the overlap of its experts with the second dense part is not simulated"
     )
     return keys | _longcat_experts(reader, written)
 
 
 @about("layers")
 def _layers(reader: ConfigKeys) -> int:
-    """Return the number of layers as the file counts them."""
+    """Return the number of layers in the unit of the file."""
     written = reader.count("num_layers")
     doubled = reader.count("num_hidden_layers", default=written)
     if doubled not in (written, 2 * written):
@@ -54,18 +57,23 @@ def _layers(reader: ConfigKeys) -> int:
 
 @about("feed_forward")
 def _longcat_experts(reader: ConfigKeys, layers: int) -> dict[str, Any]:
-    """Return experts in every second layer, with those that compute on average, and dense parts."""
+    """Return the experts in every second layer, and the dense parts.
+
+    The number of experts per token is the mean number that compute.
+    """
     count = reader.count("n_routed_experts", "num_local_experts")
     top_k = reader.count("moe_topk", "num_experts_per_tok")
     idle = reader.count("zero_expert_num", default=0, least=0)
     if reader.value("zero_expert_type")[1] not in (None, "identity"):
         reader.fault("zero_expert_type: expected 'identity'")
     if top_k > count + idle:
-        reader.fault(f"moe_topk: got {top_k}; expected the number of experts, {count}, at most")
+        reader.fault(
+            f"moe_topk: got {top_k}; expected at most the number of experts, {count + idle}"
+        )
     computing = min(max(round(top_k * count / (count + idle)), 1), count)
     if idle:
         reader.notes.append(
-            f"zero_expert_num: {idle} of {count + idle} experts compute nothing; of the {top_k} that a token is routed to, {computing} are taken to compute"
+            f"zero_expert_num: {idle} of {count + idle} experts compute nothing; a token is routed to {top_k}, of which {computing} are assumed to compute"
         )
     experts = {
         "count": count,
@@ -90,7 +98,7 @@ def read_arctic(reader: ConfigKeys) -> dict[str, Any]:
 
 @about("feed_forward")
 def _arctic_experts(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
-    """Return experts in each n-th layer, and the dense parts of other layers and beside experts."""
+    """Return the experts in each n-th layer, and the dense parts of all layers."""
     keys = feed_forward_of(reader, hidden)
     experts = keys.get("experts")
     if experts is None:

@@ -1,9 +1,11 @@
-"""Models that a search made from Llama: heads and widths by layer, and layers without attention.
+"""Models derived from Llama by architecture search: layers of different heads and widths.
 
-`block_configs` of NVIDIA's Nemotron (`configuration_decilm.py` beside the files on the hub) has the
-attention and the feed-forward part of each layer: `n_heads_in_group` queries share a key, and the
-width is 2 / 3 of `ffn_mult` times that of the hidden states, rounded up to 256. DeciLM-7B lists
-`num_key_value_heads_per_layer`.
+Some layers have no attention. `block_configs` of NVIDIA's Nemotron (`configuration_decilm.py`
+beside
+the files on the hub) lists the attention and the feed-forward part of each layer.
+`n_heads_in_group`
+queries share a key. The width is 2 / 3 of `ffn_mult` times that of the hidden states, rounded up to
+a multiple of 256. DeciLM-7B lists `num_key_value_heads_per_layer`.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from cluster_sim.llm.config_files.known_keys import asks
 from cluster_sim.llm.config_files.mixed.layer_lists import heads_of, with_layers
 
 KEYS = frozenset({"block_configs", "num_key_value_heads_per_layer"})
-"""Keys of layers with heads and widths of their own."""
+"""Keys of layers that differ in heads and widths."""
 _ROUNDED_TO = 256
 
 
@@ -45,7 +47,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
 def _with(
     reader: ConfigKeys, shape: dict[str, Any], layers: Sequence[dict[str, Any] | None]
 ) -> dict[str, Any]:
-    """Return the keys of a Model with the attention of each layer; None for none."""
+    """Return the keys of a Model with the attention of each layer; None for no attention."""
     by_place = {str(place): layer for place, layer in enumerate(layers) if layer is not None}
     return with_layers(reader, shape, list(map(str, range(len(layers)))), by_place)
 
@@ -63,7 +65,7 @@ def _kv_heads(reader: ConfigKeys, shape: dict[str, Any], written: Any) -> int:
 def _attention(
     reader: ConfigKeys, shape: dict[str, Any], place: int, block: Any
 ) -> dict[str, Any] | None:
-    """Return the heads of a layer; None where it has none."""
+    """Return the heads of a layer; None for a layer without attention."""
     part = _part(reader, place, block, "attention", ("n_heads_in_group", "no_op"))
     if part is None or part.get("no_op"):
         return None
@@ -77,7 +79,7 @@ def _attention(
 
 @about("feed_forward")
 def _dense(reader: ConfigKeys, hidden: int, place: int, block: Any) -> dict[str, Any] | None:
-    """Return the width of a layer's feed-forward part; None where it has none."""
+    """Return the width of a layer's feed-forward part; None for a layer without one."""
     part = _part(
         reader, place, block, "ffn", ("ffn_mult", "intermediate_size", "no_op", "hidden_act")
     )
@@ -97,7 +99,7 @@ def _dense(reader: ConfigKeys, hidden: int, place: int, block: Any) -> dict[str,
 def _part(
     reader: ConfigKeys, place: int, block: Any, name: str, known: tuple[str, ...]
 ) -> dict[str, Any] | None:
-    """Return the keys of a layer's attention or feed-forward part; None where they are at fault."""
+    """Return the keys of a layer's attention or feed-forward part; None if they are at fault."""
     if not isinstance(block, dict):
         reader.fault(f"block_configs[{place}]: got {shown(block)}; expected a mapping")
         return None
@@ -109,7 +111,7 @@ def _part(
     strange = [key for key, value in part.items() if key not in known and asks(value)]
     if strange:
         reader.fault(
-            f"{where}.{strange[0]}: got {shown(part[strange[0]])}; expected keys that are known: what this changes is not simulated yet"
+            f"{where}.{strange[0]}: got {shown(part[strange[0]])}; expected a known key: the effect of this one is not simulated yet"
         )
         return None
     return part

@@ -1,9 +1,10 @@
-"""Gemma 4: windows in five of six layers, wider heads in the others, experts beside a dense part.
+"""Gemma 4: windows in five of six layers, wider heads in the other layers, optional experts.
 
-Keys and defaults are those of `configuration_gemma4.py` of transformers 5.24, which writes the heads
-of layers that see the whole context into `per_layer_config`; files before it have `global_head_dim`
-and `num_global_key_value_heads`. With `attention_k_eq_v` one projection gives keys and values of
-these layers; the cache holds both. The last layer sees the whole context.
+Keys and defaults are those of `configuration_gemma4.py` of transformers 5.24. It writes the heads
+of
+layers with full attention into `per_layer_config`; older files have `global_head_dim` and
+`num_global_key_value_heads`. With `attention_k_eq_v` one projection gives keys and values of these
+layers; the cache holds both. The last layer has full attention.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from cluster_sim.llm.config_files.mixed.layer_lists import (
 )
 
 KEYS = frozenset({"global_head_dim", "num_global_key_value_heads", "enable_moe_block"})
-"""Keys of layers with heads of their own, and of experts beside a dense part."""
+"""Keys of layers that differ in heads, and of experts in parallel to a dense part."""
 
 
 def read(reader: ConfigKeys) -> dict[str, Any]:
@@ -31,7 +32,9 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     shape = shape_of(reader)
     _, bidirectional = reader.value("use_bidirectional_attention")
     if bidirectional == "all":
-        reader.fault("use_bidirectional_attention: got 'all'; expected a model that decodes")
+        reader.fault(
+            "use_bidirectional_attention: got 'all'; expected a model that generates tokens"
+        )
     kinds = listed_kinds(reader, "layer_types", (FULL, WINDOW))
     kinds = kinds or [FULL if (layer + 1) % 6 == 0 else WINDOW for layer in range(reader.layers)]
     kinds[-1:] = [FULL]
@@ -46,7 +49,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
 
 
 def _own_heads(reader: ConfigKeys, shape: dict[str, Any], kinds: list[str]) -> dict[str, int]:
-    """Return the heads of layers that see the whole context, where they differ."""
+    """Return the heads of layers with full attention, if they differ from the others."""
     is_one = reader.truth("attention_k_eq_v", default=False)
     heads = reader.count("num_global_key_value_heads", default=shape["kv_heads"])
     own = {
@@ -65,7 +68,7 @@ def _own_heads(reader: ConfigKeys, shape: dict[str, Any], kinds: list[str]) -> d
         or set(first) - {"head_dim", "num_key_value_heads"}
     ):
         reader.fault(
-            f"per_layer_config: got {shown(written)}; expected head_dim and num_key_value_heads for each layer of full_attention, alike"
+            f"per_layer_config: got {shown(written)}; expected head_dim and num_key_value_heads for each layer of full_attention, with equal values"
         )
         return own
     return {
@@ -76,18 +79,22 @@ def _own_heads(reader: ConfigKeys, shape: dict[str, Any], kinds: list[str]) -> d
 
 @about("feed_forward")
 def _feed_forward(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
-    """Return the dense part, which each layer has, and experts beside it where they are enabled."""
+    """Return the dense part, which each layer has, and parallel experts if they are enabled."""
     keys = feed_forward_of(reader, hidden)
     width = reader.count("intermediate_size")
     if not reader.truth("enable_moe_block", default=False):
         if "experts" in keys:
-            reader.fault("num_experts: got experts without enable_moe_block; expected it, or null")
+            reader.fault(
+                "num_experts: got experts without enable_moe_block; expected enable_moe_block: true, or null here"
+            )
         return keys
     if "experts" not in keys:
-        reader.fault("num_experts: expected the number of experts beside enable_moe_block")
+        reader.fault(
+            "num_experts: is missing; expected the number of experts, because enable_moe_block is true"
+        )
         return keys
     if not reader.given("moe_intermediate_size"):
-        reader.fault("moe_intermediate_size: expected the width of an expert")
+        reader.fault("moe_intermediate_size: is missing; expected the width of one expert")
     layers = reader.layers
     reader.order.dense = [0] * layers
     keys["experts"] |= {"layers": layers, "dense_layers": 0}

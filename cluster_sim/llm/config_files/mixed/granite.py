@@ -1,11 +1,12 @@
 """Bamba, Granite 4 and Falcon-H1: Mamba-2, attention, and a feed-forward part in each layer.
 
 Keys and defaults are those of `configuration_bamba.py`, `configuration_granitemoehybrid.py` and
-`configuration_falcon_h1.py` of transformers 5.24. Falcon-H1 has attention and Mamba-2 side by side
-in each layer, with `mamba_d_ssm` channels. Bamba lists its attending layers in `attn_layer_indices`, Granite the kind of each
-layer in `layer_types`. Mamba-2 has `mamba_expand` times
-the hidden width as channels. Granite has a shared feed-forward part of `shared_intermediate_size` in
-each layer, and experts beside it where `num_local_experts` is not 0.
+`configuration_falcon_h1.py` of transformers 5.24. Falcon-H1 has attention and Mamba-2 in parallel
+in
+each layer, with `mamba_d_ssm` channels. Bamba lists the layers with attention in
+`attn_layer_indices`, Granite lists the kind of each layer in `layer_types`. Mamba-2 has
+`mamba_expand` times the hidden width as channels. Granite has a shared feed-forward part of
+`shared_intermediate_size` in each layer, and experts in parallel if `num_local_experts` is not 0.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def read_bamba(reader: ConfigKeys) -> dict[str, Any]:
     shape = shape_of(reader)
     attending = attending_layers(reader, "attn_layer_indices")
     if not attending:
-        reader.fault("attn_layer_indices: is missing; expected the layers that attend")
+        reader.fault(
+            "attn_layer_indices: is missing; expected the numbers of the layers with attention"
+        )
     kinds = [FULL if layer in attending else LINEAR for layer in range(reader.layers)]
     by_kind = {FULL: full_attention(shape), LINEAR: _mamba(reader, shape["hidden"])}
     return with_layers(reader, shape, kinds, by_kind) | feed_forward_of(reader, shape["hidden"])
@@ -60,7 +63,7 @@ def read_falcon(reader: ConfigKeys) -> dict[str, Any]:
     reader.looked_up.update(_NO_SIZES_OF_FALCON)
     if not reader.truth("mamba_use_mlp", default=True):
         reader.fault(
-            "mamba_use_mlp: got false; expected true: layers without feed-forward parts are not read here"
+            "mamba_use_mlp: got false; expected true: layers without feed-forward parts are not simulated yet"
         )
     attention = full_attention(shape) | {"layers": layers}
     state = _mamba(reader, shape["hidden"]) | {"layers": layers}
@@ -74,14 +77,14 @@ def read_granite(reader: ConfigKeys) -> dict[str, Any]:
     key, _ = reader.value("layer_types", "layers_block_type")
     kinds = listed_kinds(reader, key, (FULL, LINEAR))
     if FULL not in kinds:
-        reader.fault(f"{key}: expected a list with full_attention for the layers that attend")
+        reader.fault(f"{key}: expected a list with full_attention for the layers with attention")
     by_kind = {FULL: full_attention(shape), LINEAR: _mamba(reader, shape["hidden"])}
     return with_layers(reader, shape, kinds, by_kind) | _granite_parts(reader)
 
 
 @about("feed_forward")
 def _granite_parts(reader: ConfigKeys) -> dict[str, Any]:
-    """Return experts beside a shared feed-forward part, or that part alone."""
+    """Return experts in parallel to a shared feed-forward part, or that part alone."""
     count = reader.count("num_local_experts", least=0)
     top_k = reader.count("num_experts_per_tok", least=1 if count else 0)
     width = reader.count("intermediate_size", least=1 if count else 0)
@@ -90,7 +93,7 @@ def _granite_parts(reader: ConfigKeys) -> dict[str, Any]:
         return {"ffn": shared}
     if top_k > count:
         reader.fault(
-            f"num_experts_per_tok: got {top_k}; expected the number of experts, {count}, at most"
+            f"num_experts_per_tok: got {top_k}; expected at most the number of experts, {count}"
         )
     return {
         "experts": {
@@ -116,7 +119,7 @@ def _mamba(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     key, written = reader.value("mamba_d_head")
     if written != "auto" and reader.count(key, default=width) != width:
         reader.fault(
-            f"mamba_d_head: got {shown(written)}; expected the number of channels over mamba_n_heads, {width}"
+            f"mamba_d_head: got {shown(written)}; expected the number of channels divided by mamba_n_heads, {width}"
         )
     if heads % groups:
         reader.fault(f"mamba_n_groups: got {groups}; expected a divisor of mamba_n_heads, {heads}")

@@ -1,9 +1,11 @@
-"""Jamba: Mamba-1, attention and experts at a distance and an offset of layers each.
+"""Jamba: Mamba-1, attention and experts, each at a period and an offset of layers.
 
-Keys and defaults are those of `configuration_jamba.py` of transformers 5.24. Layer i attends where
-i modulo `attn_layer_period` is `attn_layer_offset`, and has experts where i modulo
-`expert_layer_period` is `expert_layer_offset`. Experts are as wide as dense feed-forward parts. A
-`mamba_dt_rank` of auto is a sixteenth of the hidden width, rounded up.
+Keys and defaults are those of `configuration_jamba.py` of transformers 5.24. Layer i has attention
+if
+i modulo `attn_layer_period` is `attn_layer_offset`, and experts if i modulo `expert_layer_period`
+is
+`expert_layer_offset`. Experts are as wide as dense feed-forward parts. A `mamba_dt_rank` of auto is
+a sixteenth of the hidden width, rounded up.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ KEYS = frozenset({
     "attn_layer_period", "attn_layer_offset", "expert_layer_period", "expert_layer_offset", "mamba_d_state", "mamba_d_conv", "mamba_expand",
     "mamba_dt_rank", "mamba_conv_bias", "mamba_proj_bias", "mamba_inner_layernorms",
 })  # fmt: skip
-"""Keys of states and of distances between layers."""
+"""Keys of states and of periods of layers."""
 _NO_SIZES = (
     "mamba_conv_bias", "mamba_proj_bias", "mamba_inner_layernorms", "use_mamba_kernels", "use_mambapy", "use_associative_scan",
 )  # fmt: skip
@@ -53,7 +55,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     if "experts" not in keys:
         return keys
     width = keys["experts"]["ffn"]
-    if keys["experts"]["count"] == 1 or not any(has_experts):  # one expert is a dense part
+    if keys["experts"]["count"] == 1 or not any(has_experts):  # a single expert is a dense part
         return keys | {"experts": None, "ffn": width}
     reader.order.experts = has_experts
     keys["experts"]["dense_layers"] = has_experts.count(False)
@@ -61,7 +63,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
 
 
 def _every(reader: ConfigKeys, what: str) -> list[bool]:
-    """Return whether each layer is at the distance and the offset of a kind."""
+    """Return for each layer whether it is at the period and the offset of a kind."""
     period = reader.count(f"{what}_layer_period")
     offset = reader.count(f"{what}_layer_offset", least=0)
     if offset >= period:

@@ -2,8 +2,9 @@
 
 Keys are those of the files on the hub and of `configuration_kimi_linear.py` of transformers 5.24.
 `linear_attn_config` lists the layers of each kind, counted from 1, and the heads of the states.
-Both of its gates have the rank of a head; `use_full_rank_gate` gives the output gate its full rank.
-Experts of K3 work in a space of `routed_expert_hidden_size`, and its latent attention has an output
+Both
+of its gates have the rank of a head; with `use_full_rank_gate` the output gate has full rank. The
+experts of K3 work in a space of `routed_expert_hidden_size`, and its latent attention has an output
 gate (`mla_use_output_gate`). Engines keep the state in 32 bit.
 """
 
@@ -28,8 +29,9 @@ _READ = frozenset({
 _NO_SIZES = (
     "head_dim", "activation_situ_beta", "activation_situ_linear_beta", "mla_use_nope", "latent_moe_use_norm", "attn_res_block_size", "num_key_value_heads", "model_max_length",
 )  # fmt: skip
-"""Keys that change no size: latent attention has widths of its own, and `attn_res_block_size` adds
-vectors alone."""
+"""Keys that change no size: latent attention has separate widths, and `attn_res_block_size` adds
+only
+vectors."""
 
 
 def read(reader: ConfigKeys) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     nested = reader.mapping("linear_attn_config")
     if strange := sorted(nested.keys() - _READ):
         reader.fault(
-            f"linear_attn_config.{strange[0]}: got {shown(nested[strange[0]])}; expected keys that are known: what this changes is not simulated yet"
+            f"linear_attn_config.{strange[0]}: got {shown(nested[strange[0]])}; expected a known key: the effect of this one is not simulated yet"
         )
     attention = {
         "kind": "latent",
@@ -55,7 +57,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
         keys["experts"]["latent"] = width
     if reader.config.get("attn_res_block_size"):
         reader.notes.append(
-            "attn_res_block_size: the weighted sums over the outputs of earlier layers are left out"
+            "attn_res_block_size: the weighted sums over the outputs of earlier layers are not simulated"
         )
     return keys
 
@@ -76,11 +78,13 @@ def _kinds(reader: ConfigKeys, nested: dict[str, Any]) -> list[str]:
     full, delta = (list(value or ()) for value in lists.values())
     if sorted([*full, *delta], key=str) != sorted(range(1, layers + 1), key=str):
         reader.fault(
-            f"linear_attn_config: expected each of the layers 1 to {layers} once in full_attn_layers or kda_layers"
+            f"linear_attn_config: expected each layer from 1 to {layers} once, in full_attn_layers or in kda_layers"
         )
     listed = [FULL if layer in full else LINEAR for layer in range(1, layers + 1)]
     if kinds and kinds != listed:
-        reader.fault("layer_types and linear_attn_config: expected the same layers in both")
+        reader.fault(
+            "layer_types and linear_attn_config: got different layers; expected equal layers in both"
+        )
     return listed
 
 
@@ -107,6 +111,6 @@ def _delta(reader: ConfigKeys, nested: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number(reader: ConfigKeys, nested: dict[str, Any], key: str, outside: str) -> int:
-    """Return a number of `linear_attn_config`, or that of a key beside it."""
+    """Return a number of `linear_attn_config`, or else of a key outside of it."""
     reader.value(outside)
     return reader.count(key, among=nested) if key in nested else reader.count(outside)

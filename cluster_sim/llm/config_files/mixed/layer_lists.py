@@ -1,4 +1,4 @@
-"""Layers of several kinds: lists of them in files, and the keys of a `Model` that say them."""
+"""Layers of several kinds: their lists in files, and their keys in a `Model`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PRECISIONS = {
 def listed_kinds(reader: ConfigKeys, key: str, kinds: tuple[str, ...]) -> list[str]:
     """Return the kind of each layer under `key`, by the names since transformers 5.
 
-    The list is empty where the file has none. Other kinds than `kinds` are a fault.
+    The list is empty if the file has none. Kinds outside of `kinds` are a fault.
     """
     written = [str(kind) for kind in reader.one_per_layer(key)]
     if not written and isinstance(reader.config.get(key), list):
@@ -26,19 +26,19 @@ def listed_kinds(reader: ConfigKeys, key: str, kinds: tuple[str, ...]) -> list[s
     named = [kind if kind in kinds else OLD_NAMES.get(kind, kind) for kind in written]
     if strange := sorted(set(named) - set(kinds)):
         reader.fault(
-            f"{key}: got {', '.join(map(shown, strange))}; expected {' and '.join(kinds)}: other layers are not simulated yet"
+            f"{key}: got {', '.join(map(shown, strange))}; expected {' and '.join(kinds)}: other kinds of layers are not simulated yet"
         )
         return [kind if kind in kinds else kinds[0] for kind in named]
     return named
 
 
 def attending_layers(reader: ConfigKeys, key: str) -> list[int]:
-    """Return the layers that attend, by number from 0; other entries are a fault."""
+    """Return the numbers of the layers with attention, from 0; other entries are a fault."""
     numbers = reader.entries(key)
     wrong = [one for one in numbers if type(one) is not int or not 0 <= one < reader.layers]
     if wrong:
         reader.fault(
-            f"{key}: got {shown(wrong[0])}; expected numbers of layers, 0 to {reader.layers - 1}"
+            f"{key}: got {shown(wrong[0])}; expected numbers of layers from 0 to {reader.layers - 1}"
         )
     return numbers
 
@@ -48,7 +48,7 @@ def with_layers(
 ) -> dict[str, Any]:
     """Return the keys of a Model with a kind of attention or state for each layer.
 
-    A layer whose kind is not in `by_kind` has neither.
+    A layer whose kind is not in `by_kind` has neither of them.
     """
     plain = ("heads", "kv_heads", "head_dim", "latent")
     kept = {key: value for key, value in shape.items() if key not in plain}
@@ -58,14 +58,14 @@ def with_layers(
 
 
 def full_attention(shape: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """Return attention to the whole context with the heads of a shape."""
+    """Return full attention with the heads of a shape."""
     return {"kind": "full"} | {key: shape[key] for key in ("heads", "kv_heads", "head_dim")} | more
 
 
 def heads_of(reader: ConfigKeys, kind: str, shape: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """Return the keys of layers with heads; values as wide as keys and what is not there left out.
+    """Return the keys of layers with heads, without the values that are defaults.
 
-    A window or a chunk that the longest context does not fill is the whole context.
+    A window or a chunk as long as the maximum context counts as full attention.
     """
     if more.get("tokens", 0) >= shape["max_context"]:
         kind, more = "full", {key: value for key, value in more.items() if key != "tokens"}

@@ -1,9 +1,10 @@
 """LFM2: short convolutions, and attention in some layers.
 
 Keys and defaults are those of `configuration_lfm2.py` and `configuration_lfm2_moe.py` of
-transformers 5.24. `layer_types` lists the layers, else `full_attn_idxs` those that attend. A
-convolution spans `conv_L_cache` tokens. The dense width is two thirds of what the file says, rounded
-up to `block_multiple_of`, unless `block_auto_adjust_ff_dim` is false.
+transformers 5.24. `layer_types` lists the layers; without it, `full_attn_idxs` lists those with
+attention. A convolution spans `conv_L_cache` tokens. The dense width is two thirds of the width in
+the file, rounded up to a multiple of `block_multiple_of`, unless `block_auto_adjust_ff_dim` is
+false.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ def _kinds(reader: ConfigKeys) -> list[str]:
     if not kinds and not attending:
         reader.fault("layer_types: is missing; expected the kind of each layer")
     if kinds and attending and kinds != listed:
-        reader.fault("layer_types and full_attn_idxs: expected the same layers in both")
+        reader.fault(
+            "layer_types and full_attn_idxs: got different layers; expected equal layers in both"
+        )
     return kinds or listed
 
 

@@ -1,9 +1,10 @@
 """Ling 3: Kimi Delta Attention, and latent attention in the last layer of each group.
 
 Keys and defaults are those of `configuration_bailing_hybrid.py` of transformers 5.24. A group has
-`layer_group_size` layers, or `layer_types` lists all. States have the heads of attention and the
-width `head_dim`; both of their gates have full rank. The output gate of latent attention has one
-value per head. Ling 2.5 and Ring 2.5 have lightning attention under the same `model_type`, with a
+`layer_group_size` layers, unless `layer_types` lists all layers. States have the heads of attention
+and the width `head_dim`; both of their gates have full rank. The output gate of latent attention
+has
+one value per head. Ling 2.5 and Ring 2.5 have lightning attention under this `model_type`, with a
 `group_norm_size` and without `short_conv_kernel_size`; they are refused.
 """
 
@@ -31,11 +32,11 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     reader.looked_up.update(_NO_SIZES)
     if (norm := reader.config.get("group_norm_size")) is not None:
         reader.fault(
-            f"group_norm_size: got {shown(norm)}; expected a file without it: lightning attention beside latent attention is not simulated yet"
+            f"group_norm_size: got {shown(norm)}; expected no such key: lightning attention with latent attention is not simulated yet"
         )
     if shape["kv_heads"] != shape["heads"]:
         reader.fault(
-            f"num_key_value_heads: got {shape['kv_heads']}; expected num_attention_heads, {shape['heads']}, as latent attention has it"
+            f"num_key_value_heads: got {shape['kv_heads']}; expected num_attention_heads, {shape['heads']}, because the file has latent attention"
         )
     width = reader.count("linear_head_dim", default=reader.count("head_dim"))
     heads = reader.count("linear_num_heads", default=shape["heads"])

@@ -1,8 +1,9 @@
-"""Llama 4: attention inside chunks, and to the whole context in every fourth layer.
+"""Llama 4: attention inside chunks, and full attention in every fourth layer.
 
-Keys and defaults are those of `configuration_llama4.py` of transformers 5.24. `layer_types` lists the
-layers; without it those with rotary positions have chunks: `no_rope_layers` has a 1 for each of them
-and a 0 for one without, and an empty list leaves it to `no_rope_layer_interval`.
+Keys and defaults are those of `configuration_llama4.py` of transformers 5.24. `layer_types` lists
+the
+layers. Without it, layers with rotary positions have chunks. `no_rope_layers` holds a 1 for each of
+these layers and a 0 for the others; if it is empty, `no_rope_layer_interval` gives them.
 """
 
 from __future__ import annotations
@@ -41,5 +42,7 @@ def _kinds(reader: ConfigKeys, tokens: int) -> list[str]:
     rotary = rotary or [(layer + 1) % interval != 0 for layer in range(reader.layers)]
     kinds = listed_kinds(reader, "layer_types", (FULL, _CHUNKED))
     if kinds.count(_CHUNKED) and not tokens:
-        reader.fault("attention_chunk_size: expected the tokens of a chunk beside layer_types")
+        reader.fault(
+            "attention_chunk_size: expected the number of tokens per chunk, because layer_types has chunked_attention"
+        )
     return kinds or [_CHUNKED if flag and tokens else FULL for flag in rotary]

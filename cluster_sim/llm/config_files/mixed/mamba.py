@@ -2,8 +2,9 @@
 
 Keys and defaults are those of `configuration_mamba.py`, `configuration_falcon_mamba.py` and
 `configuration_mamba2.py` of transformers 5.24. Mamba-1 has `expand` times the hidden width as
-channels, or `intermediate_size` where a file has it; Mamba-2 has heads. Files give no longest
-context, since a state has room for any.
+channels, or `intermediate_size` if the file has it; Mamba-2 has heads. Files give no maximum
+context,
+because a state does not grow with the context.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ KEYS = frozenset({"state_size", "conv_kernel", "time_step_rank", "mamba_ssm_cach
 _NO_SIZES = ("use_mambapy", "use_falcon_mambapy", "use_associative_scan", "chunk_size")
 """Keys that change no size."""
 _LONGEST = 1_048_576
-"""Context of models whose files give none [tokens]."""
+"""Maximum context of models whose files give none [tokens]."""
 
 
 def read(reader: ConfigKeys) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     reader.looked_up.update(_NO_SIZES)
     if reader.config.get("max_position_embeddings") is None:
         reader.notes.append(
-            f"max_position_embeddings: is not given, since a state has room for any context; the longest one is taken as {_LONGEST:,} tokens"
+            f"max_position_embeddings: is missing, because a state does not grow with the context; a maximum of {_LONGEST:,} tokens is used"
         )
     shape = {
         "layers": layers,
@@ -63,11 +64,11 @@ def _mamba_2(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     groups = reader.count("n_groups")
     channels = reader.count("expand") * hidden
     reader.value("time_step_rank")
-    if reader.config.get("intermediate_size") == channels:  # it says the same again
+    if reader.config.get("intermediate_size") == channels:  # it repeats the number of channels
         reader.looked_up.add("intermediate_size")
     if heads * width != channels:
         reader.fault(
-            f"num_heads: got {heads} of width {width}; expected expand times hidden_size in all, {channels}"
+            f"num_heads: got {heads} of width {width}; expected a product of expand times hidden_size, {channels}"
         )
     if heads % groups:
         reader.fault(f"n_groups: got {shown(groups)}; expected a divisor of num_heads, {heads}")

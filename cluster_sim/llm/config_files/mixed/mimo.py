@@ -1,9 +1,11 @@
-"""MiMo-V2: heads of windows of their own, values narrower than keys.
+"""MiMo-V2: layers with windows differ in heads, and values are narrower than keys.
 
-Keys are those of the files on the hub, and of `configuration_mimo_v2_flash.py` of transformers 5.24:
-`hybrid_layer_pattern` has a 1 for each layer with a window, or `layer_types` lists them; without
-either the first layer and every sixth see the whole context. Layers with a window have the heads of
-the keys that begin with `swa_`; without them they have twice as many heads of keys.
+Keys are those of the files on the hub, and of `configuration_mimo_v2_flash.py` of transformers
+5.24.
+`hybrid_layer_pattern` has a 1 for each layer with a window, or `layer_types` lists the layers.
+Without
+both, the first layer and every sixth one have full attention. The keys that begin with `swa_` give
+the heads of layers with a window; without them these layers have twice as many heads of keys.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ def _kinds(reader: ConfigKeys) -> list[str]:
     kinds = listed_kinds(reader, "layer_types", (FULL, WINDOW))
     if kinds and pattern and kinds != pattern:
         reader.fault(
-            f"hybrid_layer_pattern: got {shown(pattern)} beside other layer_types; expected one of them"
+            f"hybrid_layer_pattern: got {shown(pattern)} and different layer_types; expected equal layers, or only one of the two keys"
         )
     by_default = [WINDOW if layer and (layer + 1) % 6 else FULL for layer in range(reader.layers)]
     return kinds or pattern or by_default

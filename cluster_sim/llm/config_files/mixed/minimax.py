@@ -1,9 +1,9 @@
 """MiniMax-Text-01 and MiniMax-M1: lightning attention, and softmax attention in some layers.
 
 Keys are those of the files on the hub and of `configuration_minimax.py` of transformers 5.24, whose
-defaults hold for `model_type` minimax. `attn_type_list` lists the layers, 1 for softmax attention
-and 0 for lightning attention; `layer_types` does so by name. Without a list every second layer is
-one of lightning attention. Lightning attention has as many heads as softmax attention has queries;
+defaults hold for `model_type` minimax. `attn_type_list` lists the layers: 1 for softmax attention,
+0 for lightning attention; `layer_types` lists them by name. Without a list every second layer has
+lightning attention. Lightning attention has as many heads as softmax attention has query heads;
 engines keep its state in 32 bit. All layers have experts.
 """
 
@@ -31,7 +31,7 @@ _FACTORS = frozenset(
 KEYS = frozenset({"attn_type_list"}) | _FACTORS
 """Keys of linear attention."""
 _NO_SIZES = frozenset({"block_size", "shared_moe_mode"}) | _FACTORS
-"""Keys that change no size: the length of a kernel's blocks, and factors of sums."""
+"""Keys that change no size: the block length of a kernel, and factors of sums."""
 
 
 def read(reader: ConfigKeys) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     shape = shape_of(reader)
     reader.looked_up.update(_NO_SIZES)
     if reader.count("sliding_window", default=0, least=0):
-        reader.fault("sliding_window: expected null: attention in windows is not simulated here")
+        reader.fault("sliding_window: expected null: windows in this family are not simulated yet")
     kinds = _kinds(reader)
     state = {
         "kind": "lightning",
@@ -59,7 +59,9 @@ def _kinds(reader: ConfigKeys) -> list[str]:
     kinds = listed_kinds(reader, "layer_types", (FULL, LINEAR))
     numbered = [FULL if one == 1 else LINEAR for one in numbers]
     if numbers and kinds and kinds != numbered:
-        reader.fault("layer_types and attn_type_list: expected the same layers in both")
+        reader.fault(
+            "layer_types and attn_type_list: got different layers; expected equal layers in both"
+        )
     if not numbers and not kinds and reader.model_type != "minimax":
         reader.fault("attn_type_list: is missing; expected 0 or 1 for each layer")
     return numbered or kinds or [LINEAR if layer % 2 else FULL for layer in range(reader.layers)]

@@ -1,8 +1,9 @@
 """MiniMax-M3: attention to the blocks of the context that an indexer chooses.
 
-Keys are those of `sparse_attention_config` in the files on the hub, which
-`configuration_minimax_m3_vl.py` of transformers 5.24 spells `index_…` with `layer_types` beside. A
-query reads so many blocks of keys, its own among them. Queries do not weigh index heads.
+Keys are those of `sparse_attention_config` in the files on the hub.
+`configuration_minimax_m3_vl.py`
+of transformers 5.24 spells them `index_…` and adds `layer_types`. A query reads a fixed number of
+blocks of keys, its own block included. Queries do not weight the index heads.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ _INDEXER = (
     ("index_topk_blocks", "sparse_topk_blocks"),
     ("index_block_size", "sparse_block_size"),
 )
-"""Spellings since transformers 5 and inside `sparse_attention_config`."""
+"""Spellings of a key since transformers 5, and inside `sparse_attention_config`."""
 _NO_SIZES = frozenset({"sparse_score_type", "sparse_init_block", "sparse_local_block"})
-"""Keys that say which blocks are always among those that are read."""
+"""Keys of blocks that every query reads."""
 
 
 def read(reader: ConfigKeys) -> dict[str, Any]:
@@ -62,14 +63,14 @@ def _kinds(reader: ConfigKeys, nested: dict[str, Any]) -> list[str]:
     known |= {"use_sparse_attention", "sparse_attention_freq", "sparse_disable_index_value"}
     if strange := sorted(nested.keys() - known):
         reader.fault(
-            f"{_NESTED}.{strange[0]}: got {shown(nested[strange[0]])}; expected keys that are known: what this changes is not simulated yet"
+            f"{_NESTED}.{strange[0]}: got {shown(nested[strange[0]])}; expected a known key: the effect of this one is not simulated yet"
         )
     listed = listed_kinds(reader, "layer_types", (FULL, _SPARSE))
     flags = flags_of(reader, "sparse_attention_freq", among=nested)
     without = flags_of(reader, "sparse_disable_index_value", among=nested)
     if any(has and not no for has, no in zip(flags, without, strict=False)):
         reader.fault(
-            f"{_NESTED}.sparse_disable_index_value: got a layer with values of its index; expected 1 for each layer of sparse_attention_freq"
+            f"{_NESTED}.sparse_disable_index_value: got a layer whose index has values; expected 1 for each layer of sparse_attention_freq"
         )
     if not reader.truth("use_sparse_attention", default=True, among=nested):
         flags = []

@@ -1,7 +1,8 @@
-"""Llama 3.2 Vision: some layers attend to an image alone.
+"""Llama 3.2 Vision: some layers only attend to an image.
 
-Keys and defaults are those of `configuration_mllama.py` of transformers 5.24: the language model has
-`cross_attention_layers` among its layers, counted from 0. Text without images passes them by.
+Keys and defaults are those of `configuration_mllama.py` of transformers 5.24. The language model
+has
+`cross_attention_layers` among its layers, counted from 0. Text without images skips them.
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     }
     keys = with_layers(reader, shape, kinds, of_kind) | feed_forward_of(reader, shape["hidden"])
     if "experts" in keys:
-        reader.fault("num_experts: got experts; expected none beside cross_attention_layers")
+        reader.fault(
+            "num_experts: got experts; expected no experts in a file with cross_attention_layers"
+        )
     if not crossing:
         return keys
     reader.notes.append(
-        f"{key}: {len(crossing)} layers attend to images alone; requests are text, which passes them by, and images are not simulated"
+        f"{key}: {len(crossing)} layers only attend to images; requests are text, which skips these layers, and images are not simulated"
     )
     dense = {"ffn": keys["ffn"]}
     parts = [dense | ({"is_idle": True} if one in crossing else {}) for one in range(reader.layers)]

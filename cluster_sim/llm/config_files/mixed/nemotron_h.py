@@ -1,9 +1,11 @@
-"""Nemotron-H and Nemotron 3: one block per layer, Mamba-2, attention, feed-forward or experts.
+"""Nemotron-H and Nemotron 3: one block per layer: Mamba-2, attention, feed-forward or experts.
 
-Keys and defaults are those of `configuration_nemotron_h.py` of transformers 5.24. A letter of
-`hybrid_override_pattern` is a layer: M Mamba-2, * attention, - a feed-forward part, E experts;
-`layers_block_type`, or `layer_types`, lists them by name. Nothing has a gate. Experts work in a
-space of `moe_latent_size` where it is given; the width of the shared expert is a key of its own.
+Keys and defaults are those of `configuration_nemotron_h.py` of transformers 5.24. Each letter of
+`hybrid_override_pattern` is a layer: M for Mamba-2, * for attention, - for a feed-forward part, E
+for
+experts; `layers_block_type` and `layer_types` list them by name. No part has a gate. Experts work
+in
+a space of `moe_latent_size` if it is given; the shared expert has a separate width.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from cluster_sim.llm.config_files.mixed.layer_lists import (
 )
 
 _HEAD = 128
-"""Width of a head where `head_dim` does not say it."""
+"""Width of a head if `head_dim` is missing."""
 _MLP, _MOE = "mlp", "moe"
 _LETTERS = {"M": LINEAR, "*": FULL, "-": _MLP, "E": _MOE}
 _LISTS = ("hybrid_override_pattern", "layers_block_type", "layer_types")
@@ -38,20 +40,20 @@ _NO_SIZES = (
     "chunk_size", "mamba_chunk_size", "use_mamba_kernels", "time_step_rank", "mamba_expand", "mamba_conv_bias", "mamba_proj_bias",
     "moe_shared_expert_overlap",
 )  # fmt: skip
-"""Keys that change no size: Mamba-2 has as many channels as heads of their width."""
+"""Keys that change no size: the channels of Mamba-2 are its heads times their width."""
 
 
 def read(reader: ConfigKeys) -> dict[str, Any]:
     """Return the keys of a Model."""
     kinds = _kinds(reader)
     shape = shape_of(reader)
-    reader.value(*_LISTS)  # it says which layers attend, too
+    reader.value(*_LISTS)  # it also tells which layers have attention
     if reader.count("sliding_window", default=0, least=0):
-        reader.fault("sliding_window: expected null: attention in windows is not simulated here")
+        reader.fault("sliding_window: expected null: windows in this family are not simulated yet")
     _, width = reader.value("attention_head_dim")
     if reader.config.get("head_dim") is None and width not in (None, _HEAD):
         reader.fault(
-            f"attention_head_dim: got {shown(width)}; expected {_HEAD}: libraries do not agree on another width"
+            f"attention_head_dim: got {shown(width)}; expected {_HEAD}: libraries disagree about other widths"
         )
     by_kind = {FULL: full_attention(shape), LINEAR: _mamba(reader)}
     return with_layers(reader, shape, kinds, by_kind) | _feed_forward(reader, kinds)
@@ -59,19 +61,19 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
 
 @about("layers")
 def _kinds(reader: ConfigKeys) -> list[str]:
-    """Return the kind of each layer. There are as many layers as kinds."""
+    """Return the kind of each layer. The number of layers is the number of kinds."""
     key, written = reader.value(*_LISTS)
     layers = len(written) if isinstance(written, list | str) else 0
     if not 0 < layers <= LAYERS.most:
         reader.fault(
-            f"{key}: got {shown(written)}; expected a letter or a name for each layer, {LAYERS.most:,} at most"
+            f"{key}: got {shown(written)}; expected a letter or a name for each layer, and at most {LAYERS.most:,} layers"
         )
         reader.layers = 1
         return []
     counted = reader.count("num_hidden_layers", default=layers)
     if counted != layers:
         reader.fault(
-            f"num_hidden_layers: got {counted} beside {layers} layers in {key}; expected one number"
+            f"num_hidden_layers: got {counted}, and {layers} layers in {key}; expected equal numbers"
         )
     reader.layers = layers
     if isinstance(written, str):
@@ -107,7 +109,9 @@ def _feed_forward(reader: ConfigKeys, kinds: list[str]) -> dict[str, Any]:
     reader.value(*_LISTS)
     width, dense = reader.count("intermediate_size", default=0, least=0), kinds.count(_MLP)
     if dense and not width:
-        reader.fault(f"intermediate_size: expected the width of {dense} feed-forward layers")
+        reader.fault(
+            f"intermediate_size: is missing; expected the width of {dense} feed-forward layers"
+        )
     part = {"ffn": max(width, 1)}
     reader.order.experts = [kind == _MOE for kind in kinds]
     return {
@@ -118,7 +122,7 @@ def _feed_forward(reader: ConfigKeys, kinds: list[str]) -> dict[str, Any]:
 
 
 def _experts(reader: ConfigKeys, layers: int) -> dict[str, Any]:
-    """Return the experts of so many layers."""
+    """Return the experts of `layers` layers."""
     count = reader.count("n_routed_experts", "num_local_experts", default=0, least=0)
     spelt = {
         "top_k": reader.count("num_experts_per_tok", default=0, least=0),
@@ -137,13 +141,13 @@ def _experts(reader: ConfigKeys, layers: int) -> dict[str, Any]:
     }
     for key, value in names.items():
         if not value:
-            reader.fault(f"{key}: is missing; expected it in a file with layers of experts")
+            reader.fault(f"{key}: is missing; files with layers of experts must have this key")
     if spelt["shared"] != 1:
         reader.fault(
-            f"n_shared_experts: got {spelt['shared']}; expected 1: libraries do not agree on other numbers"
+            f"n_shared_experts: got {spelt['shared']}; expected 1: libraries disagree about other numbers"
         )
     if spelt["top_k"] > count:
         reader.fault(
-            f"num_experts_per_tok: got {spelt['top_k']}; expected the number of experts, {count}, at most"
+            f"num_experts_per_tok: got {spelt['top_k']}; expected at most the number of experts, {count}"
         )
     return {"experts": {"count": count, "layers": layers} | spelt}

@@ -1,8 +1,8 @@
 """Olmo Hybrid: gated DeltaNet, and attention in every fourth layer.
 
 Keys and defaults are those of `configuration_olmo_hybrid.py` of transformers 5.24. `layer_types`
-lists the layers. States have as many heads as attention where the file does not say, keys of three
-quarters of the hidden width over them, and values twice as wide as keys.
+lists the layers. Defaults of states: as many heads as attention, keys as wide as three quarters of
+the hidden width divided by the heads, and values twice as wide as keys.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
         )
     kinds = listed_kinds(reader, "layer_types", (FULL, LINEAR))
     if kinds and len(set(kinds)) == 1:
-        reader.fault(f"layer_types: got {kinds[0]} alone; expected both kinds of layers")
+        reader.fault(f"layer_types: got only {kinds[0]}; expected both kinds of layers")
     if not kinds:
         kinds = [FULL if layer % 4 == 3 else LINEAR for layer in range(layers - 1)]
         kinds.append(FULL if layers % 4 == 0 or FULL not in kinds else LINEAR)

@@ -1,9 +1,11 @@
 """Qwen3-Next and Qwen3.5: gated DeltaNet, and gated attention in every fourth layer.
 
 Keys and defaults are those of `configuration_qwen3_next.py`, `configuration_qwen3_5.py` and
-`configuration_qwen3_5_moe.py` of transformers 5.24. `layer_types` lists the layers, else every
-`full_attention_interval`-th attends. The query projection is twice as wide for its output gate.
-`mamba_ssm_dtype` is the precision of the state; engines take 32 bit without it.
+`configuration_qwen3_5_moe.py` of transformers 5.24. `layer_types` lists the layers; without it,
+each
+`full_attention_interval`-th layer has attention. The query projection is twice as wide, because it
+includes the output gate. `mamba_ssm_dtype` is the precision of the state; engines default to 32
+bit.
 """
 
 from __future__ import annotations
@@ -38,14 +40,14 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     kinds = _kinds(reader)
     if not reader.truth("attn_output_gate", default=True):
         reader.fault(
-            "attn_output_gate: got false; expected true: libraries do not agree on attention without a gate"
+            "attn_output_gate: got false; expected true: libraries disagree about attention without a gate"
         )
     by_kind = {FULL: full_attention(shape, gated=True), LINEAR: delta_net(reader)}
     return with_layers(reader, shape, kinds, by_kind) | feed_forward_of(reader, shape["hidden"])
 
 
 def delta_net(reader: ConfigKeys, defaults: Mapping[str, int] = NO_DEFAULTS) -> dict[str, Any]:
-    """Return the state of gated DeltaNet; `defaults` are those that the widths of a file give."""
+    """Return the state of gated DeltaNet; `defaults` hold for widths that the file omits."""
 
     def count(key: str) -> int:
         return reader.count(key, default=defaults.get(key))
@@ -73,6 +75,6 @@ def _kinds(reader: ConfigKeys) -> list[str]:
     kinds = listed_kinds(reader, "layer_types", (FULL, LINEAR))
     if kinds and kinds != by_interval and reader.config.get("full_attention_interval"):
         reader.fault(
-            f"full_attention_interval: got {interval} beside other layers in layer_types; expected layer_types alone, or full_attention in every layer of that distance"
+            f"full_attention_interval: got {interval} and different layers in layer_types; expected layer_types alone, or full_attention at this interval"
         )
     return kinds or by_interval

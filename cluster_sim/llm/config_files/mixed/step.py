@@ -1,10 +1,10 @@
-"""Step-3.5 and Step-3.7: windows with more query heads than layers that see the whole context.
+"""Step-3.5 and Step-3.7: layers with windows have more query heads than the other layers.
 
 Keys are those of the files on the hub and of `configuration_step3p7.py` of transformers 5.24. Lists
-of the hub's files go on for the layers of multi-token prediction, which are left out.
-`attention_other_setting` has the heads of layers with a window, which the library saves as
-`num_sliding_attention_heads` and once more in `per_layer_config`. Without `layer_types` all layers
-see the whole context.
+in the files on the hub also cover the layers of multi-token prediction, which are not simulated.
+`attention_other_setting` has the heads of layers with a window. The library saves them as
+`num_sliding_attention_heads` and in `per_layer_config`. Without `layer_types` all layers have full
+attention.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cluster_sim.llm.config_files.mixed.layer_lists import (
 )
 
 KEYS = frozenset({"attention_other_setting"})
-"""Keys of layers with heads of their own."""
+"""Keys of layers that differ in heads."""
 _OTHER = "attention_other_setting"
 _SAVED = "num_sliding_attention_heads"
 _NO_SIZES = ("use_head_wise_attn_gate", "gating", "partial_rotary_factors", "use_rope_layers", "yarn_only_types", "max_seq_len")  # fmt: skip
@@ -42,7 +42,9 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
     kinds = listed_kinds(reader, "layer_types", (FULL, WINDOW)) or [FULL] * reader.layers
     tokens = reader.count("sliding_window", default=0, least=0)
     if WINDOW in kinds and not tokens:
-        reader.fault("sliding_window: expected the tokens of a window beside layer_types")
+        reader.fault(
+            "sliding_window: expected the number of tokens in the window, because layer_types has sliding_attention"
+        )
     heads = _window_heads(reader, shape, kinds)
     of_kind = {
         FULL: heads_of(reader, "full", shape),
@@ -53,14 +55,14 @@ def read(reader: ConfigKeys) -> dict[str, Any]:
 
 
 def _window_heads(reader: ConfigKeys, shape: dict[str, Any], kinds: list[str]) -> int:
-    """Return the query heads of layers with a window."""
+    """Return the number of query heads of layers with a window."""
     other = reader.mapping(_OTHER)
     if other.get("attention_type", WINDOW) != WINDOW:
         reader.fault(f"{_OTHER}.attention_type: expected {shown(WINDOW)}")
     for key, of_shape in (("num_attention_groups", "kv_heads"), ("head_dim", "head_dim")):
         if other.get(key, shape[of_shape]) != shape[of_shape]:
             reader.fault(
-                f"{_OTHER}.{key}: got {shown(other[key])}; expected {shape[of_shape]}, as in other layers: libraries do not agree on another number"
+                f"{_OTHER}.{key}: got {shown(other[key])}; expected {shape[of_shape]}, as in other layers: libraries disagree about other numbers"
             )
     heads = reader.count("num_attention_heads", default=shape["heads"], among=other)
     heads = reader.count(_SAVED, default=heads)

@@ -1,9 +1,8 @@
-"""Families with windows in most layers, beside gates, heads by layer or experts of their own.
+"""Families with windows in most layers that also have gates, heads per layer or special experts.
 
 Keys and defaults are those of the configuration classes of transformers 5.24: `afmoe`, `laguna`,
-`cohere2_moe`, `cwm`, `granite_swa` and `granitemoe_swa`. `layer_types` lists
-the layers; without it a distance of the family says those that see the whole context: the first of
-as many or the last.
+`cohere2_moe`, `cwm`, `granite_swa` and `granitemoe_swa`. `layer_types` lists the layers. Without it
+the family has full attention at a fixed distance: in the first or in the last of so many layers.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _NO_SIZES = (
 
 
 def read_first(reader: ConfigKeys) -> dict[str, Any]:
-    """Return the keys of a Model whose first of every four layers sees the whole context."""
+    """Return the keys of a Model with full attention in the first of every four layers."""
     return _read(reader, lambda layer: layer % 4 == 0)
 
 
@@ -40,7 +39,10 @@ def read_afmoe(reader: ConfigKeys) -> dict[str, Any]:
 
 
 def read_cohere(reader: ConfigKeys) -> dict[str, Any]:
-    """Return the keys of a Model of Cohere's mixtures: dense layers at the front have turns."""
+    """Return the keys of a Model of Cohere's mixtures.
+
+    Dense layers at the front have a separate pattern of windows.
+    """
     every = reader.count("sliding_window_pattern", default=4)
     dense = reader.count("first_k_dense_replace", default=0, least=0)
     at_front = reader.count("prefix_dense_sliding_window_pattern", default=1)
@@ -71,7 +73,7 @@ def _read(
     kinds = kinds or [FULL if is_full(layer) else WINDOW for layer in range(reader.layers)]
     tokens = reader.count("sliding_window", default=0, least=0)
     if WINDOW in kinds and not tokens:
-        reader.fault("sliding_window: expected the tokens of a window")
+        reader.fault("sliding_window: is missing; expected the number of tokens in the window")
     of_kind = {
         FULL: heads_of(reader, "full", shape, gated=gated),
         WINDOW: heads_of(reader, "window", shape, gated=gated, tokens=max(tokens, 1)),
@@ -81,7 +83,7 @@ def _read(
 
 
 def read_laguna(reader: ConfigKeys) -> dict[str, Any]:
-    """Return the keys of a Model of Poolside's Laguna: heads by layer, and a gate of each head."""
+    """Return the keys of a Model of Poolside's Laguna: heads per layer, and one gate per head."""
     key = "num_attention_heads_per_layer"
     shape = shape_of(reader)
     _gates(reader)
@@ -105,13 +107,13 @@ def read_laguna(reader: ConfigKeys) -> dict[str, Any]:
     dense = [place for place, has in enumerate(reader.order.experts) if not has]
     if reader.entries("mlp_only_layers") not in ([], dense):
         reader.fault(
-            "mlp_only_layers: got other layers than in mlp_layer_types; expected one of them"
+            "mlp_only_layers: got other layers than in mlp_layer_types; expected equal layers, or only one of the two keys"
         )
     return keys
 
 
 def _gates(reader: ConfigKeys) -> None:
-    """Note a fault where gates are wider than one value per head."""
+    """Note a fault if gates are wider than one value per head."""
     _, gating = reader.value("gating")
     types = reader.one_per_layer("gating_types")
     if gating not in (None, True, "per-head") or set(map(str, types)) - {"per_head", "per-head"}:

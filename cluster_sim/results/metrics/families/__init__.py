@@ -1,1 +1,1 @@
-"""Metrics by family, one file each; metrics/table.py has them in the order of summary.json."""
+"""Metrics by family, one file each; metrics/table.py lists them in the order of summary.json."""

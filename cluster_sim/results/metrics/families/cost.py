@@ -1,6 +1,7 @@
-"""Cost of the whole run, warm-up and drain included, as its energy is.
+"""Cost of the whole run, warm-up and drain included.
 
-Absent where a pool's nodes have no prices. Intervals come from the ranges of prices.
+Metrics are absent if the nodes of a pool have no prices. Intervals follow from the ranges of
+prices.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ METRICS = (
     Metric(
         "usd_per_hour",
         "USD/h",
-        "Cost of all nodes per hour, those without a replica included.",
+        "Cost of all nodes per hour, nodes without a replica included.",
         _per_hour("usd_per_hour"),
         scope=MACHINES,
         is_extensive=True,
@@ -96,7 +97,7 @@ METRICS = (
         _per_hour("p5_usd_per_hour"),
         scope=MACHINES,
         is_extensive=True,
-        heading=Heading("p5 of cost [USD/h]", decimals=2),
+        heading=Heading("cost, p5 [USD/h]", decimals=2),
     ),
     Metric(
         "p95_usd_per_hour",
@@ -105,7 +106,7 @@ METRICS = (
         _per_hour("p95_usd_per_hour"),
         scope=MACHINES,
         is_extensive=True,
-        heading=Heading("p95 of cost [USD/h]", decimals=2),
+        heading=Heading("cost, p95 [USD/h]", decimals=2),
     ),
     Metric(
         "cost_usd",
@@ -118,16 +119,17 @@ METRICS = (
     Metric(
         "usd_per_million_tokens",
         "USD/million tokens",
-        "Cost per million prompt or output tokens; absent where there is no output token.",
+        "Cost of the run per million tokens, prompt and output tokens counted together; absent if there "
+        "is no output token.",
         _usd_per_million_tokens,
         scope=MACHINES,
         label="cost [USD per million tokens]",
-        row=Row(330, "USD per million tokens, all alike", ",.3f"),
+        row=Row(330, "USD per million tokens, input + output", ",.3f"),
     ),
     Metric(
         "usd_per_million_output_tokens",
         "USD/million tokens",
-        "Cost per million output tokens; absent where there is none.",
+        "Cost of the run per million output tokens; absent if there is no output token.",
         _per_million_output_tokens("usd_per_hour"),
         scope=MACHINES,
         label="cost [USD per million output tokens]",
@@ -140,7 +142,7 @@ METRICS = (
         "5th percentile of the cost per million output tokens over the ranges of prices.",
         _per_million_output_tokens("p5_usd_per_hour"),
         scope=MACHINES,
-        heading=Heading("p5 of cost [USD/million output tokens]", decimals=3),
+        heading=Heading("cost, p5 [USD/million output tokens]", decimals=3),
     ),
     Metric(
         "p95_usd_per_million_output_tokens",
@@ -148,12 +150,12 @@ METRICS = (
         "95th percentile of the cost per million output tokens over the ranges of prices.",
         _per_million_output_tokens("p95_usd_per_hour"),
         scope=MACHINES,
-        heading=Heading("p95 of cost [USD/million output tokens]", decimals=3),
+        heading=Heading("cost, p95 [USD/million output tokens]", decimals=3),
     ),
     Metric(
         "usd_per_hour_parts",
         "USD/h",
-        "Cost per hour by what the money is spent on.",
+        "Cost per hour, by kind of expense.",
         _usd_per_hour_parts,
         scope=MACHINES,
         is_extensive=True,
@@ -161,24 +163,26 @@ METRICS = (
     Metric(
         "attributed_usd_per_million_input_tokens",
         "USD/million tokens",
-        "Cost per million prompt tokens, where cost is shared by busy time of prefill and decode.",
+        "Cost of prefill per million prompt tokens; the cost of the run is split between prefill and "
+        "decode by busy time.",
         _usd_per_million_input,
         scope=Scope.RUN,
-        row=Row(340, "  of input, by busy time", ",.3f"),
+        row=Row(340, "  per million input tokens, prefill's part", ",.3f"),
     ),
     Metric(
         "attributed_usd_per_million_output_tokens",
         "USD/million tokens",
-        "Cost per million output tokens, where cost is shared by busy time of prefill and decode.",
+        "Cost of decode per million output tokens; the cost of the run is split between prefill and "
+        "decode by busy time.",
         _usd_per_million_output,
         scope=Scope.RUN,
-        heading=Heading("attributed of cost [USD/million output tokens]", decimals=3),
-        row=Row(350, "  of output, by busy time", ",.3f"),
+        heading=Heading("cost of decode [USD/million output tokens]", decimals=3),
+        row=Row(350, "  per million output tokens, decode's part", ",.3f"),
     ),
     Metric(
         "usd_per_request",
         "USD/request",
-        "Cost per finished request; absent where there is none.",
+        "Cost of the run per finished request; absent if no request finished.",
         _usd_per_request,
         scope=Scope.RUN,
         row=Row(360, "USD per request", ",.3g"),
@@ -186,7 +190,7 @@ METRICS = (
     Metric(
         "usd_per_session",
         "USD/session",
-        "Cost per session that ended; absent where the workload has no sessions.",
+        "Cost of the run per session that ended; absent if the workload has no sessions.",
         _usd_per_session,
         scope=Scope.RUN,
         row=Row(370, "USD per session", ",.3g"),

@@ -1,6 +1,7 @@
-"""Objectives: requests within those of their class, and the verdict at a percentile.
+"""SLO: requests that meet the objectives of their class, and the verdict at a percentile.
 
-Absent where no class has any; the verdict on a class is absent where it has none.
+Metrics are absent if no class has objectives. The verdict on a class is absent if that class has
+none.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from cluster_sim.results.metrics.verdict import Verdict, judged, objectives
 
 
 def _good(selection: Selection) -> int | None:
-    """Return how many finished requests meet every objective of their class."""
+    """Return the number of finished requests that meet every objective of their class."""
     good = within_slo(selection.run, selection.once(served).done)
     return None if good is None else int(np.sum(good))
 
@@ -35,7 +36,7 @@ def _attainment(selection: Selection) -> float | None:
 
 
 def verdict(selection: Selection) -> Verdict | None:
-    """Return the verdict on a run or on one of its classes; None where it has no objectives."""
+    """Return the verdict on a run or on one of its classes; None if it has no objectives."""
     of_run = selection.whole.once(_of_run)
     if of_run is None or selection.class_ is None:
         return of_run
@@ -48,7 +49,7 @@ def _of_run(whole: Selection) -> Verdict | None:
 
 
 def _of_verdict(field: str) -> Callable[[Selection], Value]:
-    """Return a function that returns a field of the verdict, or None where there is none."""
+    """Return a function that returns a field of the verdict, or None if there is no verdict."""
 
     def compute(selection: Selection) -> Value:
         found = verdict(selection)
@@ -62,7 +63,7 @@ METRICS = (
     Metric(
         "request_goodput",
         "requests/s",
-        "Finished requests within the SLO of their class, per second of the duration.",
+        "Finished requests that meet the SLO of their class, per second of the duration.",
         _goodput_per_s,
         is_extensive=True,
         label="goodput [requests/s]",
@@ -71,7 +72,8 @@ METRICS = (
     Metric(
         "slo_attainment",
         "share",
-        "Share of all requests, rejected and unfinished ones too, within the SLO of their class.",
+        "Share of all requests, rejected and unfinished requests included, that meet the SLO of their "
+        "class.",
         _attainment,
         label="share within SLO",
         heading=Heading("within SLO [%]", 100.0, 1),
@@ -80,7 +82,7 @@ METRICS = (
     Metric(
         "slo_percentile",
         "",
-        "Percentile of requests at which objectives are judged; by class where classes differ.",
+        "Percentile of requests at which objectives are judged; by class if classes differ.",
         _of_verdict("percentile"),
         scope=Scope.RUN | Scope.CLASS,
         label="percentile of the SLO",
@@ -88,8 +90,8 @@ METRICS = (
     Metric(
         "slo_met",
         "",
-        "Whether each objective is met at its percentile, where requests that did not finish count "
-        "as infinitely late; of the run, by all classes.",
+        "Whether every objective is met at its percentile; the latency of a request that did not finish "
+        "counts as infinite. The SLO of a run is met if that of every class is.",
         _of_verdict("is_met"),
         scope=Scope.RUN | Scope.CLASS,
         label="SLO met",
@@ -97,8 +99,8 @@ METRICS = (
     Metric(
         "slo_missed",
         "",
-        "Objectives that are missed: metric, limit_ms and value_ms, null where it is infinite, which "
-        "infinite_because then explains; of the run with the class.",
+        "Objectives that are missed, each with metric, limit_ms and value_ms. An infinite value is null, "
+        "and infinite_because gives the reason. Entries of a run also name the class.",
         _of_verdict("missed"),
         scope=Scope.RUN | Scope.CLASS,
         label="objectives missed",

@@ -1,4 +1,4 @@
-"""Heat: highest temperatures, throttling, and replicas lost to it; warm-up included."""
+"""Heat: maximum temperatures, throttling, and replicas shut down by heat; warm-up included."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _of_devices(selection: Selection, column: str) -> Array:
 
 
 def _highest_c(selection: Selection, column: str) -> float | None:
-    """Return the highest temperature of a column, or None where nothing is known of them."""
+    """Return the highest temperature of a column [degC], or None if temperatures are not known."""
     if column not in selection.run.devices.column_names:  # a run of an earlier version
         return None
     values = _of_devices(selection, column)
@@ -43,7 +43,7 @@ def _throttled_fraction(selection: Selection) -> float | None:
 
 
 def _lowest_clock_fraction(selection: Selection) -> float | None:
-    """Return the lowest clock by heat or by the limit of power; None where none was lowered."""
+    """Return the lowest clock under heat or a power limit; None if no clock was lowered."""
     stretches = selection.run.stretches
     mine = selection.is_of_replicas(stretches["replica"].to_numpy())
     clocks = stretches["clock"].to_numpy()[mine]
@@ -54,7 +54,7 @@ def _lowest_clock_fraction(selection: Selection) -> float | None:
 
 
 def _count(selection: Selection, event: str) -> Value:
-    """Return how many events of a kind there were, or None where there was none."""
+    """Return the number of events of a kind, or None if there was no such event."""
     events = selection.run.events
     happened = events["what"].to_numpy() == event
     mine = happened & selection.is_of_replicas(events["replica"].to_numpy())
@@ -65,7 +65,7 @@ METRICS = (
     Metric(
         "max_die_c",
         "degC",
-        "Highest temperature of a die; absent where the site's inlet is not known.",
+        "Highest temperature of a die; absent if the site's inlet temperature is not given.",
         _max_die_c,
         scope=MACHINES,
         row=Row(380, "hottest die [°C]", ",.1f"),
@@ -73,7 +73,7 @@ METRICS = (
     Metric(
         "max_memory_c",
         "degC",
-        "Highest temperature of a memory; absent where nothing is known of it.",
+        "Highest temperature of a memory; absent if it is not known.",
         _max_memory_c,
         scope=MACHINES,
         row=Row(390, "hottest memory [°C]", ",.1f"),
@@ -81,16 +81,16 @@ METRICS = (
     Metric(
         "throttled_fraction",
         "share",
-        "Share of the run in which heat throttled devices, in the mean over them; absent where "
+        "Share of the run in which heat throttles a device, in the mean over devices; absent if "
         "temperatures are not known.",
         _throttled_fraction,
         scope=MACHINES,
-        row=Row(400, "throttled by heat", ".1%"),
+        row=Row(400, "time throttled by heat", ".1%"),
     ),
     Metric(
         "lowest_clock_fraction",
         "share",
-        "Lowest clock of a device, as a share of its own; absent where temperatures are not known "
+        "Lowest clock of a device, as a share of its normal clock; absent if temperatures are not known "
         "and no clock was lowered.",
         _lowest_clock_fraction,
         scope=MACHINES,
@@ -98,7 +98,7 @@ METRICS = (
     Metric(
         "shutdowns",
         "",
-        "Number of replicas that heat shut down; absent where there was none.",
+        "Number of replicas that heat shut down; absent if there was none.",
         lambda selection: _count(selection, "shutdown"),
         scope=MACHINES,
         row=Row(410, "shutdowns", ",.0f"),
@@ -106,7 +106,7 @@ METRICS = (
     Metric(
         "retries",
         "",
-        "Number of requests that went on elsewhere after a shutdown; absent where there was none.",
+        "Number of requests retried on another replica after a shutdown; absent if there was none.",
         lambda selection: _count(selection, "retried"),
         scope=MACHINES,
     ),

@@ -1,4 +1,4 @@
-"""KV cache: capacity, its use, and preemptions for want of it; warm-up included."""
+"""KV cache: capacity, usage, and preemptions when it is full; warm-up included."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ def _capacity_tokens(selection: Selection) -> int:
 
 
 def _peak_fraction(selection: Selection) -> float:
-    """Return the largest share of a replica's KV cache that is taken at the end of a stretch.
+    """Return the highest KV cache usage of a replica at the end of a stretch, from 0 to 1.
 
-    Where groups of layers share the cache, what a stretch adds is an estimate, and all is the most.
+    If groups of layers share the cache, the growth within a stretch is an estimate, and the usage
+    is limited to 1.
     """
     run, peak = selection.run, 0.0
     replica = run.stretches["replica"].to_numpy()
@@ -41,25 +42,25 @@ METRICS = (
     Metric(
         "kv_capacity_tokens",
         "tokens",
-        "KV cache capacity of all replicas.",
+        "KV cache capacity, summed over all replicas.",
         _capacity_tokens,
         scope=MACHINES,
         is_extensive=True,
-        heading=Heading("KV room [tokens]", decimals=0),
+        heading=Heading("KV cache capacity [tokens]", decimals=0),
     ),
     Metric(
         "kv_peak_fraction",
         "share",
-        "Largest share of a replica's KV cache capacity that was taken.",
+        "Highest KV cache usage of a replica, as a share of its capacity.",
         _peak_fraction,
         scope=MACHINES,
-        heading=Heading("KV room used, peak [%]", 100.0, 1),
-        row=Row(250, "KV room used, peak", ".1%"),
+        heading=Heading("KV cache used, peak [%]", 100.0, 1),
+        row=Row(250, "KV cache used, peak", ".1%"),
     ),
     Metric(
         "preemptions",
         "",
-        "Number of preemptions.",
+        "Number of preemptions of running requests.",
         _preemptions,
         scope=MACHINES,
         is_extensive=True,

@@ -1,6 +1,6 @@
 """Latencies of finished requests, and gaps between their tokens.
 
-Of each latency there are seven statistics. Percentiles are linear, as numpy's and vLLM's are.
+Each latency has seven statistics. Percentiles are linear, as in numpy and vLLM.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PERCENTS = [50, 90, 95, 99]
 
 
 class Statistics(NamedTuple):
-    """Statistics of a latency [s]. Names are those of summary.json, before `_NAME_ms`."""
+    """Statistics of a latency [s], named as in summary.json without the suffix `_NAME_ms`."""
 
     mean: float
     std: float
@@ -42,7 +42,7 @@ _WORDS = {
     "p95": ("p95", "95th percentile"),
     "p99": ("p99", "99th percentile"),
 }
-"""Statistics as labels of figures and as descriptions have them."""
+"""Statistics as written in labels of figures and in descriptions."""
 
 
 class Latency(NamedTuple):
@@ -50,16 +50,24 @@ class Latency(NamedTuple):
 
     name: str
     description: str
-    """Noun phrase that says what it is."""
+    """Noun phrase that defines the latency."""
     statistics: Callable[[Selection], Statistics | None]
-    """Function that returns its statistics, or None where it does not exist."""
+    """Function that returns the statistics, or None if the latency does not exist."""
     title: str = ""
-    """Its name in figures; empty where that follows from the name."""
+    """Name in figures; empty if it is derived from `name`."""
     scope: Scope = EVERYWHERE
 
 
 def metrics_of(latency: Latency, rows: Mapping[str, Row]) -> Iterator[Metric]:
-    """Yield one metric per statistic of a latency; rows: lines of the run table, by statistic."""
+    """Yield one metric per statistic of a latency.
+
+    Parameters
+    ----------
+    latency
+        Latency that is described.
+    rows
+        Lines of the run table, by statistic.
+    """
     for statistic in Statistics._fields:
         in_labels, in_sentences = _WORDS[statistic]
         yield Metric(
@@ -107,7 +115,10 @@ def of_requests(
 def of_contention(
     values_s: Callable[[Finished], Array],
 ) -> Callable[[Selection], Statistics | None]:
-    """Return the same for a part of the latency that is known where replicas transfer KV."""
+    """Return a function that returns statistics of a part of the latency.
+
+    It returns None for a run without transfers, in which nothing is shared.
+    """
     statistics = of_requests(values_s)
 
     def compute(selection: Selection) -> Statistics | None:
@@ -119,7 +130,7 @@ def of_contention(
 def _gaps(selection: Selection) -> Statistics | None:
     """Return statistics of gaps between tokens [s].
 
-    Of a class they are not known, since a stretch does not say whose tokens it makes.
+    They are not known for a class: a stretch does not record which requests' tokens it generates.
     """
     if not selection.once(served).completed:
         return None
@@ -151,8 +162,8 @@ LATENCIES: tuple[tuple[Latency, Mapping[str, Row]], ...] = (
     (
         Latency(
             "ttfo",
-            "time to the first output token after reasoning; absent where reasoning is not told "
-            "apart",
+            "time to the first output token after reasoning; absent if the scenario gives no share of "
+            "reasoning tokens",
             of_requests(lambda done: done.ttfo_s),
             "TTFO",
         ),
@@ -179,7 +190,7 @@ LATENCIES: tuple[tuple[Latency, Mapping[str, Row]], ...] = (
     (
         Latency(
             "queue",
-            "time from arrival until the first step that works on the request",
+            "time from arrival until the first engine step that includes the request",
             of_requests(lambda done: done.queue_s),
             "time in queue",
         ),
@@ -188,20 +199,20 @@ LATENCIES: tuple[tuple[Latency, Mapping[str, Row]], ...] = (
     (
         Latency(
             "bus",
-            "latency added because others used the memories of a request's replicas; absent "
-            "without transfers",
+            "latency added by other traffic on the memories of a request's replicas; absent without "
+            "transfers",
             of_contention(lambda done: done.bus_s),
         ),
-        {"mean": Row(170, "of E2E, mean: memory bus shared [ms]", ",.2f")},
+        {"mean": Row(170, "E2E mean: memory contention [ms]", ",.2f")},
     ),
     (
         Latency(
             "link",
-            "latency added because others used the links of collectives and of the KV transfer; "
-            "absent without transfers",
+            "latency added by other traffic on the links of collectives and of the KV transfer; absent "
+            "without transfers",
             of_contention(lambda done: done.link_s + done.kv_contention_s),
         ),
-        {"mean": Row(180, "of E2E, mean: links shared [ms]", ",.2f")},
+        {"mean": Row(180, "E2E mean: link contention [ms]", ",.2f")},
     ),
     (
         Latency(
@@ -209,12 +220,12 @@ LATENCIES: tuple[tuple[Latency, Mapping[str, Row]], ...] = (
             "latency without queueing, KV transfer and contention; absent without transfers",
             of_contention(lambda done: done.compute_s),
         ),
-        {"mean": Row(160, "of E2E, mean: compute [ms]", ",.1f")},
+        {"mean": Row(160, "E2E mean: compute [ms]", ",.1f")},
     ),
     (
         Latency(
             "hand_over_wait",
-            "time from the first token until a decode replica has room; absent where prefill is "
+            "time from the first token until a decode replica can admit the request; absent if prefill is "
             "not disaggregated",
             of_requests(lambda done: done.hand_over_wait_s[~np.isnan(done.hand_over_wait_s)]),
         ),
@@ -223,7 +234,8 @@ LATENCIES: tuple[tuple[Latency, Mapping[str, Row]], ...] = (
     (
         Latency(
             "kv_transfer",
-            "time from then until the KV is there; absent where prefill is not disaggregated",
+            "time from admission by a decode replica until the KV cache has arrived there; absent if prefill "
+            "is not disaggregated",
             of_requests(lambda done: done.kv_transfer_s[~np.isnan(done.kv_transfer_s)]),
         ),
         {"p99": Row(140, "KV transfer p99 [ms]", ",.2f")},
@@ -239,7 +251,7 @@ LATENCIES: tuple[tuple[Latency, Mapping[str, Row]], ...] = (
         {},
     ),
 )
-"""Latencies, and the lines of the run table that their statistics have."""
+"""Latencies, and the lines of the run table that show their statistics."""
 
 METRICS = tuple(metric for latency, rows in LATENCIES for metric in metrics_of(latency, rows))
 
@@ -247,9 +259,9 @@ _TITLES = {latency.name: latency.title for latency, _ in LATENCIES if latency.ti
 
 
 def statistic_label(column: str) -> str | None:
-    """Return the label of a statistic of a latency, whether it is a metric or not.
+    """Return the label of a statistic of a latency, even if it is not a metric.
 
-    None where the column is no statistic of a latency.
+    The result is None if the column is not a statistic of a latency.
 
     >>> statistic_label("p75_ttft_ms")
     'TTFT p75 [ms]'

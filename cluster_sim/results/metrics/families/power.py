@@ -1,6 +1,6 @@
 """Energy and power of nodes, times the site's PUE, over the whole run, warm-up included.
 
-Absent where a device does not say what it draws.
+Metrics are absent if a device has no power model.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cluster_sim.typing import Array
 
 @dataclass(frozen=True)
 class Energy:
-    """Energy of the selected nodes, and the tokens that it was spent on."""
+    """Energy of the selected nodes, and the tokens that they served."""
 
     joules: float
     """Energy at the site's meter [J]."""
@@ -31,7 +31,7 @@ class Energy:
     nodes: list[PowerOverTime]
 
     def per(self, tokens: int) -> float | None:
-        """Return the joules per token, or None where no output token was made."""
+        """Return the energy per token [J], or None if no output token was generated."""
         return self.joules / tokens if self.output_tokens else None
 
 
@@ -107,7 +107,7 @@ METRICS = (
     Metric(
         "energy_j_per_output_token",
         "J/token",
-        "Energy of nodes per output token; absent where there is none.",
+        "Energy of nodes per output token; absent if there is no output token.",
         _j_per_output_token,
         scope=MACHINES,
         heading=Heading("energy [J/output token]", decimals=2),
@@ -116,14 +116,15 @@ METRICS = (
     Metric(
         "energy_j_per_token",
         "J/token",
-        "Energy of nodes per prompt or output token; absent where there is no output token.",
+        "Energy of nodes per token, prompt and output tokens counted together; absent if there is no "
+        "output token.",
         _j_per_token,
         scope=MACHINES,
     ),
     Metric(
         "co2_kg",
         "kg",
-        "CO2 of the energy of nodes; absent where the site has no carbon intensity.",
+        "CO2 emitted for the energy of nodes; absent if the site gives no carbon intensity.",
         _co2_kg,
         scope=MACHINES,
         is_extensive=True,
@@ -131,7 +132,7 @@ METRICS = (
     Metric(
         "co2_g_per_million_output_tokens",
         "g/million tokens",
-        "CO2 per million output tokens; absent where the site has no carbon intensity.",
+        "CO2 emitted per million output tokens; absent if the site gives no carbon intensity.",
         _co2_g_per_million,
         scope=MACHINES,
         row=Row(300, "CO2 per million output tokens [g]", ",.4g"),
@@ -149,8 +150,8 @@ METRICS = (
     Metric(
         "peak_power_w",
         "W",
-        "Highest power of nodes at the site's meter; of a sample that is its own, no less than the "
-        "fleet's share.",
+        "Highest power of nodes at the site's meter. A sample of a fleet reports the peak of the sample, "
+        "which is at least the fleet's peak per sample.",
         _peak_power_w,
         scope=MACHINES,
         is_extensive=True,

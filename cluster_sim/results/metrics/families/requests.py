@@ -1,4 +1,4 @@
-"""Requests and tokens: how many, and how fast."""
+"""Requests and tokens: counts and rates."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from cluster_sim.results.metrics.selection import Selection
 
 @dataclass(frozen=True)
 class Served:
-    """Requests that count: outside the warm-up, and selected."""
+    """Selected requests that count, which excludes the warm-up."""
 
     done: Finished
     unfinished: int
     """Number of requests that had not finished when the run ended."""
     rejected: int
-    """Number of requests that were turned away."""
+    """Number of requests that were rejected."""
 
     @property
     def completed(self) -> int:
@@ -96,7 +96,7 @@ METRICS = (
         "Number of prompt tokens of finished requests.",
         lambda selection: _served(selection).prompt_tokens,
         is_extensive=True,
-        heading=Heading("prompts [tokens]", decimals=0),
+        heading=Heading("input [tokens]", decimals=0),
     ),
     Metric(
         "total_output_tokens",
@@ -104,7 +104,7 @@ METRICS = (
         "Number of output tokens of finished requests.",
         lambda selection: _served(selection).output_tokens,
         is_extensive=True,
-        heading=Heading("answers [tokens]", decimals=0),
+        heading=Heading("output [tokens]", decimals=0),
     ),
     Metric(
         "request_throughput",
@@ -113,7 +113,7 @@ METRICS = (
         lambda selection: _served(selection).per_s(_served(selection).completed),
         is_extensive=True,
         label="throughput [requests/s]",
-        heading=Heading("answered [requests/s]", decimals=2),
+        heading=Heading("throughput [requests/s]", decimals=2),
         row=Row(190, "requests/s", ",.2f"),
     ),
     Metric(
@@ -123,7 +123,7 @@ METRICS = (
         lambda selection: _served(selection).per_s(_served(selection).output_tokens),
         is_extensive=True,
         label="output throughput [tokens/s]",
-        heading=Heading("output [tokens/s]", decimals=0),
+        heading=Heading("output throughput [tokens/s]", decimals=0),
         row=Row(200, "output tokens/s", ",.0f"),
     ),
     Metric(
@@ -140,15 +140,15 @@ METRICS = (
     Metric(
         "max_concurrent_requests",
         "",
-        "Largest number of finished requests that were inside at one time.",
+        "Largest number of finished requests that were in the cluster simultaneously.",
         lambda selection: max_concurrent(_served(selection).done),
         is_extensive=True,
-        heading=Heading("most at once [requests]", decimals=0),
+        heading=Heading("peak concurrency [requests]", decimals=0),
     ),
     Metric(
         "rejected",
         "",
-        "Number of requests that were turned away before they came to any pool.",
+        "Number of requests that were rejected before they reached a pool.",
         lambda selection: _served(selection).rejected,
         scope=Scope.RUN | Scope.CLASS,
         is_extensive=True,

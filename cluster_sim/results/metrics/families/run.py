@@ -1,4 +1,4 @@
-"""The run itself: how long it was, and what it took."""
+"""The run itself: simulated time, wall time and number of events."""
 
 from __future__ import annotations
 

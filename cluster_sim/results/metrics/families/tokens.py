@@ -1,4 +1,4 @@
-"""Tokens that cost less or more than others: cached, fetched, drafted, of reasoning."""
+"""Special tokens: cached, fetched, drafted and reasoning tokens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _share_of_prompts(selection: Selection, tokens: Array) -> float:
 
 
 def _acceptance_length(selection: Selection) -> float | None:
-    """Return the tokens that a step makes of a sequence, in the mean over the whole run."""
+    """Return the mean number of tokens generated per step and sequence over the whole run."""
     speculating = [
         number
         for deployment in selection.deployments
@@ -53,27 +53,28 @@ METRICS = (
     Metric(
         "prefix_hit_fraction",
         "share",
-        "Share of prompt tokens found in prefix caches; absent without prefix caching.",
+        "Share of prompt tokens that hit the prefix cache; absent without prefix caching.",
         _prefix_hit_fraction,
-        row=Row(230, "prompt tokens found in cache", ".1%"),
+        row=Row(230, "prompt tokens from prefix cache", ".1%"),
     ),
     Metric(
         "offload_hit_fraction",
         "share",
-        "Share of prompt tokens fetched from tiers of offloaded KV; absent without such tiers.",
+        "Share of prompt tokens whose KV cache is fetched from offload tiers; absent without such tiers.",
         _offload_hit_fraction,
-        row=Row(240, "prompt tokens fetched from tiers", ".1%"),
+        row=Row(240, "prompt tokens from offload tiers", ".1%"),
     ),
     Metric(
         "spec_decode_acceptance_length",
         "tokens",
-        "Tokens that a step makes of a sequence, in the mean; absent without speculation.",
+        "Mean number of tokens generated per step and sequence; absent without speculative decoding.",
         _acceptance_length,
     ),
     Metric(
         "total_reasoning_tokens",
         "tokens",
-        "Number of reasoning tokens of finished requests; absent where they are not told apart.",
+        "Number of reasoning tokens of finished requests; absent if the scenario gives no share of "
+        "reasoning tokens.",
         _reasoning_tokens,
         is_extensive=True,
     ),

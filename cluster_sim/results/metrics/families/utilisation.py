@@ -1,4 +1,4 @@
-"""Use of devices: arithmetic, memory bandwidth, pipeline stages of wafers; warm-up included."""
+"""Utilisation of compute, memory bandwidth and pipeline stages of wafers; warm-up included."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def _mean_of_devices(selection: Selection, column: str) -> float:
 
 
 class Pipelines(NamedTuple):
-    """Pipelines of wafers while they work."""
+    """Occupancy of the pipelines of wafers while they run steps."""
 
     slots: float
     busy: float
-    """Share of time in which the slowest stage of a replica works."""
+    """Share of time in which the slowest stage of a replica is busy."""
 
 
 def _pipelines(selection: Selection) -> Pipelines | None:
-    """Return the pipelines of the selected wafers; None where there are none."""
+    """Return the pipelines of the selected wafers; None if there are no wafers."""
     run = selection.run
     wafers = [deployment for deployment in selection.deployments if deployment.pool.is_wafer]
     if not wafers:
@@ -64,7 +64,7 @@ METRICS = (
     Metric(
         "compute_utilisation",
         "share",
-        "FLOP over what the peak of devices allows over the whole run, in the mean over devices.",
+        "FLOP over the maximum at the peak rate during the whole run, in the mean over devices.",
         lambda selection: _mean_of_devices(selection, "compute_utilisation"),
         scope=MACHINES,
         row=Row(260, "compute used, mean", ".1%"),
@@ -72,7 +72,8 @@ METRICS = (
     Metric(
         "bandwidth_utilisation",
         "share",
-        "Bytes over what the memory bandwidth of devices allows, in the mean over devices.",
+        "Bytes moved over the maximum at the memory bandwidth during the whole run, in the mean over "
+        "devices.",
         lambda selection: _mean_of_devices(selection, "bandwidth_utilisation"),
         scope=MACHINES,
         row=Row(270, "memory bandwidth used, mean", ".1%"),
@@ -80,29 +81,29 @@ METRICS = (
     Metric(
         "bandwidth_saturated_fraction",
         "share",
-        "Share of the time in which steps run where they wait for memory bandwidth.",
+        "Share of the busy time in which steps wait for memory bandwidth.",
         lambda selection: saturated_fraction(selection.run, selection.pool),
         scope=MACHINES,
     ),
     Metric(
         "pipeline_slots",
         "",
-        "Number of batches that the pipeline of a wafer holds; absent without wafers.",
+        "Number of batches that the pipeline of a wafer holds simultaneously; absent without wafers.",
         _slots,
         scope=MACHINES,
     ),
     Metric(
         "station_occupancy",
         "share",
-        "Share of time in which the slowest pipeline stage works; absent without wafers.",
+        "Share of busy time in which the slowest pipeline stage works; absent without wafers.",
         _occupancy,
         scope=MACHINES,
-        heading=Heading("station occupancy"),
+        heading=Heading("slowest stage busy [1]"),
     ),
     Metric(
         "pipeline_bubble_fraction",
         "share",
-        "Share of time in which the slowest pipeline stage idles; absent without wafers.",
+        "Share of busy time in which the slowest pipeline stage idles; absent without wafers.",
         _bubbles,
         scope=MACHINES,
     ),

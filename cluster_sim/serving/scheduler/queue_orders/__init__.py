@@ -1,4 +1,4 @@
-"""Orders in which waiting requests are admitted; a new one is a file here and a name below."""
+"""Queue orders, in which waiting requests are admitted; a new order is a file and a name below."""
 
 from __future__ import annotations
 
@@ -20,4 +20,4 @@ QUEUE_ORDERS: Mapping[QueueOrder, Callable[[], RequestQueue]] = MappingProxyType
         "shortest_first": shortest_first_queue,
     }
 )
-"""Maker of an empty queue of each order."""
+"""Functions that return an empty queue, by name of the order."""

@@ -1,4 +1,4 @@
-"""First come, first served, as engines do by default."""
+"""First come, first served: the default order of engines."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from cluster_sim.request import Request
 
 
 class FirstComeQueue(deque[Request]):
-    """Requests in order of arrival; a preempted one goes to the front.
+    """Requests in order of arrival; a preempted request goes to the front.
 
     The request that was admitted last is preempted first.
 
-    NOTE: it is a deque, so that all but `victim` is done in C: 0.2 us per request.
+    NOTE: the class is a deque, so all methods except `victim` run in C: 0.2 us per request.
     """
 
     __slots__ = ()
@@ -24,7 +24,7 @@ class FirstComeQueue(deque[Request]):
     first = property(itemgetter(0), doc="Request that is admitted next.")
 
     def passed_by(self, request: Request) -> None:
-        """Take no note: the running requests are in order of admission."""
+        """Do nothing, since running requests are in order of admission."""
 
     def victim(self, running: dict[Request, None]) -> Request:
         """Return the request that was admitted last."""

@@ -1,4 +1,4 @@
-"""The most urgent first."""
+"""Priority: the most urgent request first."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from cluster_sim.serving.scheduler.request_queue import KeyedQueue
 
 
 def priority_queue() -> KeyedQueue:
-    """Return a queue that admits the lowest `priority` first, of equals the first to arrive.
+    """Return a queue that admits the lowest `priority` first; ties are in order of arrival.
 
-    The least urgent request is preempted first, of equals the last to arrive.
+    The least urgent request is preempted first; of equally urgent requests, the last to arrive.
     """
     return KeyedQueue(_urgency)
 

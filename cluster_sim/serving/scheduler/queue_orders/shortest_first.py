@@ -7,12 +7,13 @@ from cluster_sim.serving.scheduler.request_queue import KeyedQueue
 
 
 def shortest_first_queue() -> KeyedQueue:
-    """Return a queue that admits the fewest prompt tokens first, of equals the first to arrive.
+    """Return a queue that admits the shortest prompt first; ties are in order of arrival.
 
-    Lengths of answers are not known in advance, so the prompt stands for the job. The longest
-    prompt is preempted first, of equals the last to arrive. Of all orders that do not look ahead
-    it has the least mean wait (Harchol-Balter, Performance Modeling and Design of Computer Systems,
-    ch. 31); long prompts may wait indefinitely.
+    Lengths of answers are not known in advance, so the length of the prompt represents the job. The
+    longest prompt is preempted first; of equal prompts, the last to arrive. This order has the
+    minimum mean waiting time of all orders without knowledge of the future (Harchol-Balter,
+    Performance Modeling and Design of Computer Systems, ch. 31). Long prompts may wait
+    indefinitely.
     """
     return KeyedQueue(_length)
 

@@ -1,0 +1,138 @@
+"""`cluster-sim init`: a first scenario with comments."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cluster_sim.cli.console import (
+    check_is_new,
+    complain,
+    print_line,
+    say_next,
+    say_wrote,
+    write_text,
+)
+
+if TYPE_CHECKING:
+    from cluster_sim.drafts import Recorded
+
+
+def _text(flag: str, metavar: str, help_: str) -> object:
+    return typer.Option(flag, metavar=metavar, help=help_, show_default=False)
+
+
+_Text = str | None
+
+
+def init(  # noqa: PLR0913 - a parameter is an option of the command
+    *,
+    model: Annotated[
+        _Text, _text("--model", "M", "Catalog name, or path of a config.json.")
+    ] = None,
+    node: Annotated[_Text, _text("--node", "N", "Catalog name, or path of a node file.")] = None,
+    nodes: Annotated[
+        _Text, _text("--nodes", "K", "Number of nodes; default as many as the model needs.")
+    ] = None,
+    rate: Annotated[_Text, _text("--rate", "R", "Mean rate of requests, such as '12 /s'.")] = None,
+    burst: Annotated[
+        _Text, _text("--burst", "B", "On top: '20 /s for 1 min every 10 min'.")
+    ] = None,
+    prompt_tokens: Annotated[
+        _Text, _text("--prompt-tokens", "T", "A number, or a distribution as in a file.")
+    ] = None,
+    output_tokens: Annotated[
+        _Text, _text("--output-tokens", "T", "A number, or a distribution as in a file.")
+    ] = None,
+    ttft: Annotated[_Text, _text("--ttft", "T", "Objective, such as '500 ms'.")] = None,
+    tpot: Annotated[_Text, _text("--tpot", "T", "Objective, such as '25 ms'.")] = None,
+    percentile: Annotated[
+        _Text, _text("--percentile", "P", "Percentile at which both must hold.")
+    ] = None,
+    result: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RESULT",
+            help="Begin with a result of vLLM, AIPerf, GuideLLM, inference-perf.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write.")] = Path(
+        "first.yaml"
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+) -> None:
+    """Write a first scenario of your model, nodes and traffic, with comments.
+
+    Asks for what is missing where it can; else takes defaults and names them.
+    """
+    from cluster_sim.drafts import answers_of, draft, recorded
+
+    check_is_new(out, force=force)
+    given = {
+        "model": model,
+        "node": node,
+        "nodes": nodes,
+        "rate": rate,
+        "burst": burst,
+        "prompt-tokens": prompt_tokens,
+        "output-tokens": output_tokens,
+        "ttft": ttft,
+        "tpot": tpot,
+        "percentile": percentile,
+    }
+    measured = None if result is None else recorded(result)
+    answers_of(given, measured)  # faults of options come before questions
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        given = _asked(given, measured)
+    answers = answers_of(given, measured)
+    first = draft(answers, out)
+    write_text(out, first.text)
+    say_wrote(out)
+    for note in first.notes:
+        complain(f"note: {note}")
+    commands = [
+        ("check", f"{out}", "reads it and finds every fault"),
+        ("explain", f"{out}", "memory, step times and the highest rate, without a simulation"),
+        ("run", f"{out}", "simulates it"),
+    ]
+    if measured is not None and measured.is_comparable:
+        commands[1] = ("compare", f"{out} --measured {measured.path}", "simulation beside result")
+    say_next(*commands)
+
+
+def _asked(given: dict[str, str | None], measured: Recorded | None) -> dict[str, str | None]:
+    """Return the options with answers from the terminal for those that are missing.
+
+    An empty answer takes the default, and so does the end of input for all that follow.
+    """
+    from cluster_sim.drafts import OPTIONS
+    from cluster_sim.errors import ScenarioError
+
+    answers = dict(given)
+    for name, option in OPTIONS.items():
+        is_known = measured is not None and (name in measured.values or measured.stands_for(name))
+        if answers[name] is not None or is_known or not option.is_asked:
+            continue
+        default = "" if option.default is None else f" [{option.default}]"
+        while True:
+            try:
+                answer = input(f"{option.question}{default}: ").strip()
+            except EOFError:
+                print_line("")
+                return answers
+            if not answer:
+                answers[name] = option.default
+                break
+            try:
+                option.value(answer)
+            except ScenarioError as error:
+                complain("; ".join(fault.what for fault in error.faults))
+                continue
+            answers[name] = answer
+            break
+    return answers

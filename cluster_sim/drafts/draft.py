@@ -1,0 +1,213 @@
+"""A first scenario: its keys, its layout, and the text of its file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster_sim.drafts.answers import Answers
+from cluster_sim.drafts.flow_text import flow_text
+from cluster_sim.drafts.layouts import Layout, layouts
+from cluster_sim.drafts.template import scenario_text
+from cluster_sim.errors import ScenarioError
+from cluster_sim.llm.config_files import read_model
+from cluster_sim.llm.model import Model
+from cluster_sim.loading.files import scenarios_of
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.schema import (
+    Document,
+    catalog_names,
+    describe,
+    file_name_fault,
+    find,
+    looking_in,
+    parse_yaml,
+)
+from cluster_sim.units import parse
+
+_DURATION_S = 600.0
+_WARMUP_S = 60.0
+_MAX_REQUESTS = 50_000
+"""Number of requests after which a first run is shortened, so that it takes less than a minute."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A first scenario, checked."""
+
+    text: str
+    """Text of its file."""
+    layout: Layout
+    """Layout of the model on the nodes."""
+    notes: tuple[str, ...]
+    """Sentences on what was assumed, and on what the user should look at."""
+
+
+def draft(answers: Answers, file: str | Path) -> Draft:
+    """Return a first scenario.
+
+    Parameters
+    ----------
+    answers
+        Model, nodes, traffic and objectives.
+    file
+        File that the scenario is to be written to. Its name becomes the scenario's.
+
+    Returns
+    -------
+    Draft
+        Text of the scenario, which passes `cluster-sim check`.
+
+    Raises
+    ------
+    ScenarioError
+        No layout of the model on the nodes fits, or a value is no value of a scenario.
+    """
+    file = Path(file)
+    values = dict(answers.values)
+    for key in ("model", "node"):
+        values[key] = _from_file(values[key], key, file)
+    with looking_in(file.parent):
+        values |= _shorter(answers, values)
+        node = describe(Pool, Document({"name": "pool", "node": values["node"]}, "--node")).node
+    keys = _keys(answers, values, file)
+    try:
+        options = layouts(keys, node, values.get("nodes"), answers.weights, str(file))
+    except ScenarioError as error:
+        raise _no_layout(error, values) from error
+    chosen = options[0]
+    pool = keys["cluster"]["pools"][0] | {"nodes": chosen.nodes, "replica": dict(chosen.replica)}
+    keys["cluster"] = {"pools": [pool]}
+    text = scenario_text(keys, answers, options, file)
+    scenarios_of(parse_yaml(text, str(file))).scenario()
+    return Draft(text, chosen, tuple(_notes(answers, values, chosen)))
+
+
+def _no_layout(error: ScenarioError, values: Mapping[str, Any]) -> ScenarioError:
+    """Return the error that no layout fits, by the option that can mend it."""
+    what = error.faults[0].what
+    if not what.startswith("cluster."):
+        return ScenarioError.at("init", what)
+    what = what.partition(": ")[2]
+    if "nodes" not in values:
+        return ScenarioError.at("--node", f"{what}; expected another node, or another --model")
+    return ScenarioError.at(
+        "--nodes", f"{what}; expected more nodes, or no --nodes for as many as the model needs"
+    )
+
+
+def _shorter(answers: Answers, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return default lengths that are shortened to the context of a model, if it is small."""
+    taken = [name for name in ("prompt-tokens", "output-tokens") if name in answers.defaults]
+    if len(taken) < len(("prompt-tokens", "output-tokens")):
+        return {}
+    model = Model.model_validate(read_model(values["model"]))
+    share = model.max_context / sum(values[name]["max"] for name in taken)
+    if share >= 1.0:
+        return {}
+    return {
+        name: {
+            key: int(share * value) if isinstance(value, int) else value
+            for key, value in values[name].items()
+        }
+        for name in taken
+    }
+
+
+def _from_file(value: str, kind: str, file: Path) -> str:
+    """Return a catalog name as it is, and a path so that it is found from the scenario's folder."""
+    if value in catalog_names(f"{kind}s"):
+        return value
+    path = find(value, folders=True)
+    is_beside = file.parent.resolve() == Path.cwd()
+    return value if path is None or is_beside else str(path)
+
+
+def _keys(answers: Answers, values: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """Return the keys of the scenario, without layout and number of nodes."""
+    name = file.stem if file_name_fault(file.stem) is None else "first"
+    workload, times = _workload(answers, values, file)
+    pool = {"name": _pool_name(values["node"]), "node": values["node"]}
+    return {
+        "name": name,
+        "seed": 1,
+        **times,
+        "model": values["model"],
+        "workload": workload,
+        "slo": answers.slo,
+        "cluster": {"pools": [pool]},
+    }
+
+
+def _pool_name(node: str) -> str:
+    stem = Path(node).stem
+    is_name = stem and all(sign.isascii() and (sign.isalnum() or sign in "_.-") for sign in stem)
+    return stem if is_name else "nodes"
+
+
+def _workload(answers: Answers, values: Mapping[str, Any], file: Path) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
+    """Return the traffic, and the times of a run that is long enough for it."""
+    recorded = answers.recorded
+    if recorded.replays:
+        assert recorded.path is not None
+        is_beside = file.parent.resolve() == Path.cwd()
+        path = recorded.path if is_beside else str(Path(recorded.path).resolve())
+        return {"trace": {"path": path}}, {}
+    lengths = {
+        "prompt_tokens": values["prompt-tokens"],
+        "output_tokens": values["output-tokens"],
+    }
+    if recorded.arrivals is not None and "rate" not in values:
+        return {"arrivals": dict(recorded.arrivals)} | lengths, {}
+    rate, burst = values["rate"], values.get("burst")
+    if burst is None:
+        arrivals: dict[str, Any] = {"process": "poisson", "rate": rate}
+        duration_s = min(_DURATION_S, max(_MAX_REQUESTS / parse(rate, "/s"), 2.0 * _WARMUP_S))
+    else:
+        every_s = parse(burst["every"], "s") if "every" in burst else 0.0
+        lasts_s = parse(burst["lasts"], "s")
+        at = burst.get("at", _time(max(every_s / 2.0, _WARMUP_S)))
+        arrivals = {"process": "burst", "rate": rate, "bursts": [{"at": at} | burst]}
+        until_s = parse(at, "s") + (2.0 * every_s or lasts_s + _DURATION_S) - every_s / 2.0
+        duration_s = max(until_s, _DURATION_S)
+    return {"arrivals": arrivals} | lengths, {"duration": _time(duration_s), "warmup": _time(_WARMUP_S)}  # fmt: skip
+
+
+def _time(seconds: float) -> str:
+    """Return a time as people write it.
+
+    >>> _time(600.0), _time(90.0)
+    ('10 min', '90 s')
+    """
+    return f"{seconds / 60.0:g} min" if seconds % 60.0 == 0.0 else f"{seconds:g} s"
+
+
+def _notes(answers: Answers, values: Mapping[str, Any], chosen: Layout) -> list[str]:
+    """Return what was assumed, and what the user should look at."""
+    notes = []
+    if answers.defaults:
+        taken = ", ".join(f"--{name} {_shown(values[name])}" for name in answers.defaults)
+        notes.append(f"defaults were taken: {taken}")
+    recorded = answers.recorded
+    if (
+        recorded.model_id is not None
+        and "model" not in recorded.values
+        and "model" in answers.defaults
+    ):
+        notes.append(
+            f"the catalog has no model '{recorded.model_id}' of the result; name one with --model NAME, or the path of its config.json"
+        )
+    if answers.weights is None and (weights := chosen.replica.get("weights")):
+        notes.append(
+            f"the weights are in {weights}: the published precision does not fit on these nodes"
+        )
+    if chosen.shortfall is not None:
+        notes.append(f"the layout with the highest rate may be too small: {chosen.shortfall}")
+    return notes
+
+
+def _shown(value: Any) -> str:
+    text = flow_text(value)
+    return f"'{text}'" if " " in text else text

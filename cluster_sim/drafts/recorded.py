@@ -1,0 +1,180 @@
+"""Results of benchmark clients: model, load and lengths as they were run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from cluster_sim.drafts.client_results import (
+    aiperf_load,
+    guidellm_load,
+    length_quantiles,
+    statistics_quantiles,
+    text_under,
+    vllm_lengths,
+    vllm_load,
+)
+from cluster_sim.drafts.model_names import known_model
+from cluster_sim.errors import ScenarioError
+from cluster_sim.export import is_measured
+from cluster_sim.schema import parse_json, read_text
+from cluster_sim.workload.traces import find_trace
+
+_OF_VLLM = ("num_prompts", "request_rate", "total_input_tokens")
+_OF_LOAD = ("rate", "burst")
+"""Options that the load of a result stands for."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Model, load and lengths of a run that was measured."""
+
+    path: str | None = None
+    """File of the result; None without one."""
+    client: str = ""
+    """Client that wrote it."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """Values of options that the result gives, by name."""
+    arrivals: Mapping[str, Any] | None = None
+    """Arrival process; None if the result does not give it."""
+    replays: bool = False
+    """Whether the result is replayed as a trace, with its times and lengths."""
+    model_id: str | None = None
+    """Name of the model in the result."""
+    weights: str | None = None
+    """Precision of the weights, if the model's name gives it."""
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Sentences about a key of the scenario: `arrivals`, `lengths`."""
+    is_comparable: bool = False
+    """Whether `compare --measured` reads the result."""
+
+    def stands_for(self, option: str) -> bool:
+        """Return whether the result stands in place of an option that is not given."""
+        if option in _OF_LOAD:
+            return self.arrivals is not None or self.replays
+        return self.replays and option in ("prompt-tokens", "output-tokens")
+
+
+def recorded(path: str | Path) -> Recorded:
+    """Return what the result of a benchmark client says of the run that was measured.
+
+    Parameters
+    ----------
+    path
+        JSON of `vllm bench serve` (plain or detailed), AIPerf's summary or records, GuideLLM's
+        report, inference-perf's requests, or another trace.
+
+    Raises
+    ------
+    ScenarioError
+        The file cannot be read, holds several results, or is none that is known.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ScenarioError.at(str(path), "is a folder; expected the file of a result")
+    document = _document(path)
+    if document is not None and _is_of_vllm(document):
+        return _of_vllm(path, document)
+    if document is not None and "unit" in _block(document, "request_latency"):
+        return _of_aiperf(path, document)
+    return _of_requests(path, document)
+
+
+def _document(path: Path) -> Mapping[str, Any] | None:
+    """Return the JSON object in a file; None for a file of another kind.
+
+    Raises ScenarioError for a file with several results of vLLM.
+    """
+    if path.suffix.lower() not in (".json", ".jsonl"):
+        return None
+    lines = [line for line in read_text(path).splitlines() if line.strip()]
+    value = _object("\n".join(lines), path)
+    if value is None and len(lines) > 1 and _is_of_vllm(_object(lines[0], path)):
+        raise ScenarioError.at(
+            str(path),
+            f"holds {len(lines)} results (--append-result); expected one: `split -l 1 FILE` makes a file of each",
+        )
+    return value
+
+
+def _object(text: str, path: Path) -> Mapping[str, Any] | None:
+    try:
+        value = parse_json(text, str(path))
+    except ScenarioError:  # the reader of traces says what is wrong with it
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _is_of_vllm(document: Mapping[str, Any] | None) -> bool:
+    return document is not None and all(key in document for key in _OF_VLLM)
+
+
+def _block(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = document.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _of_vllm(path: Path, result: Mapping[str, Any]) -> Recorded:
+    arrivals, about_load = vllm_load(result)
+    lengths, about_lengths = vllm_lengths(result)
+    notes = _notes(about_load, about_lengths)
+    run = _named(path, "vllm bench serve", text_under(result, ("model_id",)))
+    return replace(run, values={**run.values, **lengths}, arrivals=arrivals, notes=notes)
+
+
+def _of_aiperf(path: Path, summary: Mapping[str, Any]) -> Recorded:
+    config = _block(summary, "input_config")
+    arrivals, about_load = aiperf_load(summary, config)
+    metrics = {
+        "prompt-tokens": "input_sequence_length",
+        "output-tokens": "output_sequence_length",
+    }
+    lengths = {
+        option: lengths
+        for option, metric in metrics.items()
+        if (lengths := statistics_quantiles(_block(summary, metric))) is not None
+    }
+    notes = _notes(about_load, "The lengths are the percentiles of those in the result.")
+    run = _named(path, "AIPerf", text_under(config, ("model_names", "models", "model")))
+    return replace(run, values={**run.values, **lengths}, arrivals=arrivals, notes=notes)
+
+
+def _of_requests(path: Path, document: Mapping[str, Any] | None) -> Recorded:
+    """Return what a file of single requests says: the load if it does, else a replay."""
+    trace = find_trace(path)
+    kind = trace.found_format
+    run = _named(path, kind, text_under(document, ("model", "model_name")))
+    if kind == "guidellm" and document is not None:
+        batches = list(trace.batches())
+        prompts = [int(value) for batch in batches for value in batch.prompt]
+        outputs = [int(value) for batch in batches for value in batch.output]
+        arrivals, about_load = guidellm_load(document, len(prompts))
+        if arrivals is not None:
+            lengths = {
+                "prompt-tokens": length_quantiles(prompts),
+                "output-tokens": length_quantiles(outputs),
+            }
+            notes = _notes(about_load, "The lengths are quantiles of those in the result.")
+            return replace(run, values={**run.values, **lengths}, arrivals=arrivals, notes=notes)
+    about = "The requests are sent again at their recorded times, with their lengths."
+    return replace(run, replays=True, notes={"arrivals": about})
+
+
+def _named(path: Path, client: str, model_id: str | None) -> Recorded:
+    """Return the file, its client, and the model that it names."""
+    known = None if model_id is None else known_model(model_id)
+    return Recorded(
+        path=str(path),
+        client=client,
+        values={} if known is None else {"model": known.name},
+        model_id=model_id,
+        weights=None if known is None else known.weights,
+        is_comparable=is_measured(path),
+    )
+
+
+def _notes(about_load: str, about_lengths: str) -> dict[str, str]:
+    notes = {"arrivals": about_load, "lengths": about_lengths}
+    return {key: note for key, note in notes.items() if note}

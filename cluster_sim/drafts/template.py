@@ -1,0 +1,225 @@
+"""Text of a first scenario, with comments in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+from cluster_sim.drafts.answers import Answers
+from cluster_sim.drafts.flow_text import flow_text
+from cluster_sim.drafts.layouts import Layout
+from cluster_sim.drafts.recorded import Recorded
+from cluster_sim.schema import catalog_names
+
+_WIDTH = 100
+_MAX_VARIANTS = 3
+
+
+def scenario_text(keys: Mapping[str, Any], answers: Answers, options: Sequence[Layout], file: Path) -> str:  # fmt: skip
+    """Return the text of a scenario file.
+
+    Parameters
+    ----------
+    keys
+        Keys of the scenario.
+    answers
+        Answers that it was made from.
+    options
+        Layouts that fit; the first is that of the scenario.
+    file
+        File that it is written to, for the commands in its comments.
+    """
+    lines = [
+        *_head(keys, answers, options[0], file),
+        "",
+        *_model(keys, answers),
+        "",
+        *_workload(keys["workload"], answers.recorded),
+        "",
+        *_objectives(answers),
+        "",
+        *_cluster(keys, answers, options, file),
+        "",
+        *_variants(keys["cluster"]["pools"][0], options),
+    ]
+    while not lines[-1]:
+        lines.pop()
+    return "\n".join(lines) + "\n"
+
+
+def _comment(text: str, indent: int = 0) -> list[str]:
+    """Return a sentence as lines of comment."""
+    return [f"{' ' * indent}# {line}" for line in wrap(text, _WIDTH - indent - 2, break_long_words=False, break_on_hyphens=False)]  # fmt: skip
+
+
+def _beside(line: str, comment: str) -> list[str]:
+    """Return a line with a comment behind it, or above it where both are too long."""
+    if len(line) + len(comment) + 4 <= _WIDTH:
+        return [f"{line}  # {comment}"]
+    return [*_comment(comment, len(line) - len(line.lstrip())), line]
+
+
+def _head(keys: Mapping[str, Any], answers: Answers, layout: Layout, file: Path) -> Iterator[str]:
+    yield from _comment(_question(keys, answers, layout))
+    yield "#"
+    yield from _comment(
+        f"Written by `cluster-sim init`. Every line may be changed; `cluster-sim check {file}` finds mistakes. Quantities have units."
+    )
+    yield f"name: {flow_text(keys['name'])}"
+    yield from _beside(f"seed: {keys['seed']}", "the same seed gives the same run, byte for byte")
+    if "duration" in keys:
+        yield from _beside(
+            f"duration: {keys['duration']}",
+            "arrivals stop here; the run ends with the last request",
+        )
+        yield from _beside(
+            f"warmup: {keys['warmup']}",
+            "earlier requests load the cluster, and are not in the statistics",
+        )
+
+
+def _question(keys: Mapping[str, Any], answers: Answers, layout: Layout) -> str:
+    slo = answers.slo
+    noun = keys["cluster"]["pools"][0]["node"]
+    is_path = keys["model"] not in catalog_names("models")
+    model = layout.scenario.model.name if is_path else keys["model"]
+    nodes = f"{layout.nodes} {noun}" if layout.nodes > 1 else f"one {noun}"
+    verb = "Do" if layout.nodes > 1 else "Does"
+    arrivals = keys["workload"].get("arrivals", {})
+    load = f" at {arrivals['rate']}" if "rate" in arrivals else ""
+    load += " and in bursts" if "bursts" in arrivals else ""
+    return f"{verb} {nodes} serve {model}{load} within TTFT {slo['ttft']} and TPOT {slo['tpot']} at p{slo['percentile']}?"
+
+
+def _model(keys: Mapping[str, Any], answers: Answers) -> Iterator[str]:
+    recorded = answers.recorded
+    if recorded.model_id is not None and "model" not in recorded.values:
+        if "model" in answers.defaults:
+            yield from _comment(
+                f"TODO: the result names the model '{recorded.model_id}', which the catalog does not know. Name one of `cluster-sim catalog` here, or the path of its config.json."
+            )
+        else:
+            yield from _comment(f"The result names the model '{recorded.model_id}'.")
+    elif recorded.path is not None and "model" in answers.defaults:
+        yield from _comment("TODO: the result names no model that was measured; name it here.")
+    yield from _beside(
+        f"model: {flow_text(keys['model'])}",
+        "a name of `cluster-sim catalog`, or the path of a config.json",
+    )
+
+
+def _workload(workload: Mapping[str, Any], recorded: Recorded) -> Iterator[str]:
+    yield "workload:"
+    if recorded.path is not None:
+        yield from _comment(f"As measured by {recorded.client}: {recorded.path}.", 2)
+    if "trace" in workload:
+        yield from _comment(recorded.notes["arrivals"], 2)
+        yield f"  trace: {flow_text(workload['trace'])}"
+        return
+    yield from _comment(_about_arrivals(workload["arrivals"], recorded), 2)
+    yield f"  arrivals: {flow_text(workload['arrivals'])}"
+    about_lengths = recorded.notes.get(
+        "lengths", "Lengths; a bare number is the length of every request [tokens]."
+    )
+    yield from _comment(about_lengths, 2)
+    for key in ("prompt_tokens", "output_tokens"):
+        yield f"  {key}: {flow_text(workload[key])}"
+
+
+def _about_arrivals(arrivals: Mapping[str, Any], recorded: Recorded) -> str:
+    if recorded.path is not None and recorded.arrivals is None:
+        return recorded.notes["arrivals"]
+    if recorded.path is not None and dict(recorded.arrivals or {}) == arrivals:
+        return recorded.notes["arrivals"]
+    if recorded.path is not None:
+        return "The load is that of the options of `init`, not that of the result."
+    if arrivals["process"] == "burst":
+        again = "comes again after `every`" if "every" in arrivals["bursts"][0] else "comes once"
+        return f"Independent requests at a mean rate, and a burst on top of it, which {again}."
+    return "Independent requests at this mean rate (Poisson)."
+
+
+def _objectives(answers: Answers) -> Iterator[str]:
+    if answers.recorded.path is not None and {"ttft", "tpot"} & set(answers.defaults):
+        yield from _comment("TODO: your objectives; the result has none.")
+    else:
+        yield from _comment("Objectives: each must hold at this percentile of the requests.")
+    yield f"slo: {flow_text(answers.slo)}"
+
+
+def _about_weights(weights: str, answers: Answers) -> str:
+    if answers.weights is not None:
+        return f"The weights are in {weights}, as the name of the model says."
+    return f"The weights are in {weights}: they do not fit on these nodes as published."
+
+
+def _cluster(
+    keys: Mapping[str, Any], answers: Answers, options: Sequence[Layout], file: Path
+) -> Iterator[str]:
+    pool = keys["cluster"]["pools"][0]
+    yield "cluster:"
+    yield "  pools:"
+    yield f"    - name: {flow_text(pool['name'])}"
+    if answers.recorded.path is not None:
+        missing = "nodes and layout" if "node" in answers.defaults else "the layout"
+        yield from _comment(
+            f"TODO: the result does not say {missing} that was measured: write number of nodes, tensor_parallel and engine of your server.",
+            6,
+        )
+    yield from _beside(
+        f"      node: {flow_text(pool['node'])}",
+        "a name of `cluster-sim catalog`, or the path of a node file",
+    )
+    yield f"      nodes: {pool['nodes']}"
+    yield from _comment(_about_layout(options[0], file), 6)
+    if (weights := pool["replica"].get("weights")) is not None:
+        yield from _comment(_about_weights(weights, answers), 6)
+    yield f"      replica: {flow_text(pool['replica'])}"
+    yield from _beside(
+        "  router: {policy: least_requests}",
+        "each request goes to the replica with the fewest requests",
+    )
+
+
+def _about_layout(layout: Layout, file: Path) -> str:
+    pool = layout.pool
+    replicas = f"{pool.replicas} replicas" if pool.replicas > 1 else "one replica"
+    noun = "wafer" if pool.wafers is not None else "device"
+    devices = f"{pool.devices_a_replica} {noun}s" if pool.devices_a_replica > 1 else f"one {noun}"
+    which = (
+        "the smallest replica whose memory holds the weights and the KV cache of this traffic"
+        if layout.shortfall is None
+        else f"the one of highest rate among those that fit. It may be too small: {layout.shortfall}"
+    )
+    return (
+        f"This layout was chosen by `cluster-sim init`: {replicas} of {devices}, {which}."
+        f" Arithmetic gives {pool.kv_tokens:,} tokens of KV cache per replica and a highest rate of"
+        f" {pool.requests_per_s:,.3g} requests/s for all (`cluster-sim explain {file}`)."
+        " Other layouts may serve this traffic better: compare them."
+    )
+
+
+def _variants(pool: Mapping[str, Any], options: Sequence[Layout]) -> Iterator[str]:
+    if len(options) == 1:
+        return
+    yield from _comment(
+        "To compare layouts, remove the `# ` of the lines below, and use `cluster-sim compare`."
+    )
+    yield "# variants:"
+    yield f"#   {_variant_name(options[0])}: {{}}"
+    for layout in options[1 : 1 + _MAX_VARIANTS]:
+        other = dict(pool) | {"nodes": layout.nodes, "replica": dict(layout.replica)}
+        yield f"#   {_variant_name(layout)}:"
+        yield "#     cluster:"
+        yield "#       pools:"
+        yield f"#         - {flow_text(other)}"
+
+
+def _variant_name(layout: Layout) -> str:
+    replica = layout.replica
+    if "wafers" in replica:
+        return f"{replica['wafers']}-wafers" if replica["wafers"] > 1 else "1-wafer"
+    name = f"tp{replica['tensor_parallel']}"
+    return f"{name}-pp{replica['pipeline_parallel']}" if "pipeline_parallel" in replica else name

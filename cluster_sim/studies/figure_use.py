@@ -1,0 +1,164 @@
+"""Part of an answer that a catalog figure can change in one scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from cluster_sim.hardware.kernel_fits import fit_name
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.schema import catalog_entry, entry_name
+
+Part = Literal["speed", "price", "power", "heat"]
+"""Part of the answer: latencies and rates, costs, energy, or temperatures."""
+
+_HEAT = ("limits", "refresh", "governor", "cooling")
+_OF_TRANSFERS = ("links", "network")
+_OF_BATCHING = ("max_sequences", "max_batched_tokens", "chunked_prefill")
+_OF_KV = ("block_tokens", "watermark", "memory_fraction")
+
+
+def part_of(kind: str, entry: str, path: str, scenario: Scenario) -> Part | None:
+    """Return the part of a scenario's answer that a catalog figure can change.
+
+    Parameters
+    ----------
+    kind
+        Folder of the catalog, such as `devices`.
+    entry
+        Name of the entry, such as `b200-sxm`.
+    path
+        Path of the figure in it, such as `power.idle`.
+    scenario
+        Scenario that uses the entry.
+
+    Returns
+    -------
+    Part or None
+        None if the figure changes nothing that is printed: kernels of another precision or engine,
+        cooling without an inlet temperature.
+    """
+    root, _, rest = path.partition(".")
+    root = root.partition("[")[0]
+    pools = _pools(kind, entry, scenario)
+    match kind:
+        case "prices":
+            return "price"
+        case "engines":
+            return "speed" if any(_is_of_engine(pool, root) for pool in pools) else None
+        case "links":
+            return "speed" if any(_transfers(pool) for pool in pools) else None
+        case "devices" | "nodes":
+            return _of_machine(root, rest, scenario, pools)
+        case _:
+            return "speed"
+
+
+def _pools(kind: str, entry: str, scenario: Scenario) -> Sequence[Pool]:
+    """Return the pools that use an entry; all of them if that cannot be told by its name."""
+    pools = scenario.cluster.pools
+    if kind not in ("devices", "nodes", "engines"):
+        return pools
+    name = catalog_entry(kind, entry).get("name")
+    of_name = [pool for pool in pools if entry_name(_name(kind, pool)) == name]
+    return of_name or pools
+
+
+def _name(kind: str, pool: Pool) -> str:
+    """Return the name of the device, the node or the engine of a pool."""
+    if kind == "engines":
+        return pool.replica.engine.name
+    return pool.node.name if kind == "nodes" else pool.node.device.name
+
+
+def _of_machine(root: str, rest: str, scenario: Scenario, pools: Sequence[Pool]) -> Part | None:
+    """Return the part that a figure of a device or a node can change."""
+    if root in _HEAT:
+        return "heat" if scenario.site is not None and scenario.site.inlet_c is not None else None
+    if root == "power":
+        _, _, precision = rest.partition("flop.")
+        formats = {pool.replica.weights or scenario.model.native for pool in pools}
+        return "power" if not precision or precision in formats else None
+    if root in _OF_TRANSFERS:
+        return "speed" if any(_transfers(pool) for pool in pools) else None
+    return "speed" if any(_is_of_step(root, rest, scenario, pool) for pool in pools) else None
+
+
+def _is_of_step(root: str, rest: str, scenario: Scenario, pool: Pool) -> bool:
+    """Return whether a figure of a device can change the step times of a pool."""
+    device, engine, model = pool.node.device, pool.replica.engine.profile, scenario.model
+    weights = pool.replica.weights or model.native
+    first, _, inner = rest.partition(".")
+    if root == "overheads":
+        key = engine if engine in device.overheads else "default"
+        leaf = rest.removeprefix(f"{key}.")
+        return leaf != rest and _is_of_layers(leaf, scenario, pool, weights)
+    if root == "kernels" and device.kernels is not None:
+        fits: Mapping[str, Any] = getattr(device.kernels, first)
+        names = _kernels(first, scenario, pool)
+        used = {own if (own := fit_name(name, engine)) in fits else name for name in names}
+        return inner.partition(".")[0] in used
+    if root == "collectives":
+        return pool.replica_devices != 1 and _is_of_collective(first, pool)
+    if root == "efficiency":
+        return _is_of_layers(rest, scenario, pool, weights)
+    if root == "wafer":
+        return (first != "decode_compute" or inner == engine.lower()) and (
+            first != "wafer_hop" or pool.replica_devices != 1
+        )
+    return not root.startswith("peer") or pool.replica_devices != 1
+
+
+def _kernels(table: str, scenario: Scenario, pool: Pool) -> list[str]:
+    """Return the names of the kernels of one table that a pool runs."""
+    kv_cache = pool.replica.kv_cache
+    if table == "gemm":
+        return [pool.replica.weights or scenario.model.native]
+    if table in ("generation", "context"):
+        return [kv_cache]
+    names = [kind.fit_name(kv_cache) for kind in scenario.model.attention]
+    return [name[1] for name in names if name is not None and name[0] == table]
+
+
+def _is_of_layers(leaf: str, scenario: Scenario, pool: Pool, weights: str) -> bool:
+    """Return whether an overhead or an efficiency is of layers and formats that the model has."""
+    name, _, precision = leaf.partition(".")
+    if "expert" in name:
+        return scenario.model.experts is not None
+    if "latent" in name:
+        return any("latent" in kind.label for kind in scenario.model.attention)
+    if name == "collective":
+        return pool.replica_devices != 1
+    return not precision or precision == weights
+
+
+def _is_of_collective(kind: str, pool: Pool) -> bool:
+    """Return whether the replicas of a pool run a kind of collective."""
+    fits = pool.node.device.collectives
+    if kind.startswith("all_reduce"):
+        own = fits.all_reduce_of(pool.replica.engine.profile)
+        return own is not None and own is getattr(fits, kind)
+    return kind != "nccl_all_reduce" and pool.replica.data_parallel > 1
+
+
+def _is_of_engine(pool: Pool, root: str) -> bool:
+    """Return whether a pool takes a limit from its engine, and has none of its own."""
+    if root in _OF_BATCHING:
+        return getattr(pool.batching, root, None) is None
+    if root in _OF_KV:
+        return getattr(pool.kv, root) is None
+    return root != "reserved_group" or pool.replica_devices != 1
+
+
+def _transfers(pool: Pool) -> bool:
+    """Return whether more than prompts and tokens moves over the links of a pool."""
+    plan = pool.replica
+    return (
+        plan.role != "both"
+        or plan.weights_from == "memoryx"
+        or plan.start == "cold"
+        or pool.kv.preemption == "swap"
+        or bool(pool.kv.offload)
+        or (not pool.is_wafer and pool.replica_devices > pool.node.devices)
+    )
