@@ -99,13 +99,36 @@ def cannot_write(path: object, fault: OSError, rest: str = "") -> ScenarioError:
 def did_you_mean(value: object, known: Sequence[str]) -> str:
     """Return `; did you mean 'x'?` with the nearest of `known`, or all of them if none is near.
 
+    Near are names of about the same letters in any case, names whose words begin with the letters,
+    and names that contain the text.
+
     >>> did_you_mean("poison", ["gamma", "poisson"])
     "; did you mean 'poisson'?"
+    >>> did_you_mean("tp", ["pipeline_parallel", "tensor_parallel"])
+    "; did you mean 'tensor_parallel'?"
+    >>> did_you_mean("ttft", ["mean_ttft_ms", "duration", "p99_ttft_ms"])
+    "; did you mean 'mean_ttft_ms' or 'p99_ttft_ms'?"
     >>> did_you_mean("x", ["gamma", "poisson"])
     '; known: gamma, poisson'
     """
-    near = get_close_matches(str(value)[:_MOST_SHOWN], known, n=1, cutoff=0.6)
-    return f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}"
+    near = [f"'{name}'" for name in nearest(str(value), known)]
+    if not near:
+        return f"; known: {', '.join(known)}"
+    *others, last = near
+    return f"; did you mean {', '.join(others)} or {last}?" if others else f"; did you mean {last}?"
+
+
+def nearest(text: str, known: Sequence[str]) -> list[str]:
+    """Return the names that somebody may have meant by a text, at most three."""
+    text = text[:_MOST_SHOWN].lower()
+    names = {name.lower(): name for name in known}
+    if close := get_close_matches(text, names, n=1, cutoff=0.6):
+        return [names[close[0]]]
+    initials = [
+        name for name in known if "_" in name and "".join(w[:1] for w in name.split("_")) == text
+    ]
+    inside = [name for lower, name in names.items() if len(text) > 2 and text in lower]
+    return (initials or inside)[:3]
 
 
 _TURNS_TEXT = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

@@ -261,6 +261,7 @@ class Quantity:
 
 Seconds = Annotated[float, Quantity("s", "20 min", least=0.0)]
 PositiveSeconds = Annotated[float, Quantity("s", "20 min", above=0.0)]
+LatencySeconds = Annotated[float, Quantity("s", "500 ms", above=0.0)]
 PerSecond = Annotated[float, Quantity("/s", "5 /s", above=0.0)]
 RateOrZero = Annotated[float, Quantity("/s", "5 /s", least=0.0)]
 Bytes = Annotated[float, Quantity("B", "192 GB", least=0.0)]

@@ -1,5 +1,4 @@
-"""The picture of an article's claims beside what is found under each reading: 31 simulations,
-judged and drawn (a minute).
+"""Figure of an article's claims with the simulated value of each reading: 31 simulations, 1 minute.
 
 python plots/article_claims.py
 """

@@ -1,4 +1,4 @@
-"""The pictures of the README: the main scenario, simulated and drawn.
+"""Figures of the scenario burst_70b.
 
 python plots/burst_70b.py
 """

@@ -1,5 +1,4 @@
-"""The picture of a burst that spends the KV room of wafers: a sweep of its rate, simulated and
-drawn (two minutes).
+"""Figure of a burst that fills the KV cache of wafers: a sweep of the burst's rate, 2 minutes.
 
 python plots/burst_kv_room.py
 """

@@ -27,8 +27,7 @@ MOST_ROWS = 4000
 """Maximum number of kernels per fit; they are drawn at random."""
 SHORT_KEYS = (128, 127)
 """Values of `short_keys` that are tried. The second one is for devices on which a kernel of exactly
-128 keys
-already runs like longer ones."""
+128 keys already runs like longer ones."""
 
 _GENERATION = {
     "start_s": Bounds(6e-6, 5e-7, 5e-5),
@@ -164,7 +163,21 @@ def predict_context(fit: ContextAttentionFit, kernels: AttentionKernels) -> Arra
 def fit_generation(
     kernels: AttentionKernels, like: GenerationAttentionFit | None = None
 ) -> GenerationAttentionFit:
-    """Return the constants that fit decode attention; deterministic, takes seconds."""
+    """Return the constants that fit decode attention; deterministic, takes seconds.
+
+    Parameters
+    ----------
+    kernels
+        Measured kernels.
+    like
+        Constants of a similar device, with rates scaled to this one. They are used where the kernels
+        do not determine a constant.
+
+    Returns
+    -------
+    GenerationAttentionFit
+        Constants, rounded to four digits.
+    """
     sample = kernels.sample(MOST_ROWS)
     alike = None if like is None else {name: float(getattr(like, name)) for name in _GENERATION}
 
@@ -188,7 +201,23 @@ def fit_generation(
 def fit_context(
     kernels: AttentionKernels, peak_bandwidth: float, like: ContextAttentionFit | None = None
 ) -> ContextAttentionFit:
-    """Return the constants that fit prefill attention; deterministic, takes seconds."""
+    """Return the constants that fit prefill attention; deterministic, takes seconds.
+
+    Parameters
+    ----------
+    kernels
+        Measured kernels.
+    peak_bandwidth
+        Peak bandwidth of the device's memory [B/s].
+    like
+        Constants of a similar device, with rates scaled to this one. They are used where the kernels
+        do not determine a constant.
+
+    Returns
+    -------
+    ContextAttentionFit
+        Constants, rounded to four digits.
+    """
     sample = kernels.sample(MOST_ROWS)
     alike = None if like is None else {name: float(getattr(like, name)) for name in _CONTEXT}
 

@@ -13,8 +13,7 @@ from cluster_sim.typing import Array
 
 _PRODUCTS_OF = {"SGLang": "vLLM"}
 """Engine whose products stand in for those of another engine. Both engines run DeepGEMM, FlashInfer
-and
-CUTLASS, and no separate measurements of SGLang are published."""
+and CUTLASS, and no separate measurements of SGLang are published."""
 
 
 def block_products(device: Device, engine: str) -> ProductsSeconds:

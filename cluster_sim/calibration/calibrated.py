@@ -27,8 +27,7 @@ class Calibrated:
     errors: Errors
     naive: Errors
     """Errors of a roofline: the slower one of peak bandwidth and peak FLOP/s; for a collective,
-    latency and
-    bandwidth of the links."""
+    latency and bandwidth of the links."""
     fits: DeviceFits
     fitted: Errors | None = None
     """Errors on the kernels of the fit; None if they are not computed."""

@@ -24,8 +24,7 @@ FEWEST = 24
 """Minimum number of collectives of one kind for a fit of about a dozen constants."""
 TOLERANCE = 0.03
 """Relative error above which a collective counts linearly instead of by its square; single runs
-deviate by
-ten times as much."""
+deviate by ten times as much."""
 
 _STARTS, _STARTS_HELD = 10, 6
 """Number of starts per fit, and per fit in cross-validation."""
@@ -42,8 +41,7 @@ _OPERATORS: dict[tuple[str, str], CollectiveKind] = {
     ("nccl_alltoall", "nccl"): "all_to_all",
 }
 """Kinds by the names of NVIDIA's collectors. Each engine has its own all-reduce kernel. Their times
-differ by
-half, so a common fit would be wrong for both."""
+differ by half, so a common fit would be wrong for both."""
 
 
 class MeasuredCollectives(NamedTuple):
@@ -179,8 +177,7 @@ def cross_validate(
     """Return the time of each collective, predicted from a fit to other sizes [s].
 
     The sizes are assigned to `folds` parts in turn, so that neighbouring sizes are in different
-    parts.
-    A size is excluded for all numbers of ranks.
+    parts. A size is excluded for all numbers of ranks.
     """
     _, size = np.unique(rows.size_bytes, return_inverse=True)
     predicted_s = np.empty_like(rows.seconds)

@@ -20,8 +20,7 @@ FEW_SHAPES = 10
 """Maximum number of shapes for which each shape is excluded alone; with more, a fifth at a time."""
 ALIKE = 0.3
 """Distance of a constant from that of a similar device, in its logarithm, that counts as much as
-one kernel
-with an error of the tolerance."""
+one kernel with an error of the tolerance."""
 
 
 class Bounds(NamedTuple):
@@ -45,8 +44,7 @@ class LogFit(NamedTuple):
     """Measured times of the kernels [s]."""
     tolerance: float
     """Relative error above which a kernel counts linearly instead of by its square [1]. The fit
-    then nearly
-    minimises the median error."""
+    then nearly minimises the median error."""
     alike: Constants | None = None
     """Constants of a similar device, which are used where the kernels do not determine a constant.
     """
@@ -122,7 +120,7 @@ def cross_validated(
     seconds
         Measured times of the kernels [s].
     refit
-    Function that fits the kernels of its first mask, and returns the predicted times of the
+        Function that fits the kernels of its first mask, and returns the predicted times of the
         kernels of its second mask [s].
     seed
         Seed of the order in which shapes are excluded.

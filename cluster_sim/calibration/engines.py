@@ -12,8 +12,8 @@ from cluster_sim.hardware.device import Device
 
 ENGINES = {"trtllm": "TensorRT-LLM", "sglang": "SGLang", "vllm": "vLLM"}
 """Names of engines by their names in aiconfigurator's tables. The kernels of the first engine that
-a table
-contains are used for engines without measurements, as those of TensorRT-LLM for products."""
+a table contains are used for engines without measurements, as those of TensorRT-LLM for
+products."""
 
 
 def by_engine(table: pa.Table, choice: FitOptions) -> Iterator[tuple[str, str, pa.Table]]:

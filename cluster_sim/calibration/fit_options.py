@@ -32,12 +32,10 @@ class FitOptions:
     """Engine of these kernels; its fits get a separate name, such as `fp8_vllm`."""
     like: Device | None = None
     """Similar device, whose constants are used where the kernels do not determine a constant.
-    Twenty kernels of
-    a kind are enough then, instead of a hundred."""
+    Twenty kernels of a kind are enough then, instead of a hundred."""
     widest_fp8: int = 10**6
     """Maximum width of heads with an 8-bit cache: for wider heads, an engine may use kernels that
-    are several
-    times as slow."""
+    are several times as slow."""
 
     @property
     def fewest(self) -> int:

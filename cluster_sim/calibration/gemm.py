@@ -76,7 +76,7 @@ def fit_gemm(
     seed
         Seed of the starts and of the sample; the same seed gives the same constants.
     like
-    Kernels of a similar device, with rates scaled to this one. They are used where the products
+        Kernels of a similar device, with rates scaled to this one. They are used where the products
         do not determine a constant.
 
     Raises

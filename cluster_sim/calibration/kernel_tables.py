@@ -48,6 +48,11 @@ def read_kernels(path: Path, system: str | None = None, collector: str = "") -> 
     collector
         Prefix of the `version` of the kernels that are read.
 
+    Returns
+    -------
+    list of pyarrow.Table
+        Tables with a time above 0 in each row.
+
     Raises
     ------
     ScenarioError

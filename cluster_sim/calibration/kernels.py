@@ -33,6 +33,18 @@ cache."""
 def processors_of(device: Device, tables: Sequence[pa.Table]) -> int:
     """Return the number of streaming multiprocessors; 1 if the tables do not need it.
 
+    Parameters
+    ----------
+    device
+        GPU, whose fits of products give the number if it has some.
+    tables
+        Tables of measured kernels.
+
+    Returns
+    -------
+    int
+        Number of streaming multiprocessors.
+
     Raises
     ------
     ScenarioError
@@ -55,6 +67,20 @@ def calibrate(tables: list[pa.Table], device: Device, choice: FitOptions) -> Ite
     fit to all numbers. The following are skipped: kinds with too few kernels (two dozen for
     collectives), precisions that the device does not have, and decode kernels that mostly ran from
     the cache (more than one in twenty is faster than the memory allows).
+
+    Parameters
+    ----------
+    tables
+        Tables of measured kernels, see `read_kernels`.
+    device
+        Device of the measurements.
+    choice
+        Options that select the kernels of each fit.
+
+    Yields
+    ------
+    Calibrated
+        Fit of one kind of kernel, with its errors.
     """
     for table in tables:
         if "size_bytes" in table.column_names:
@@ -71,7 +97,20 @@ def calibrate(tables: list[pa.Table], device: Device, choice: FitOptions) -> Ite
 
 
 def with_kernels(device: Device, found: Iterable[DeviceFits]) -> dict[str, Any]:
-    """Return the content of the device's file, with new fits replacing old ones of each kind."""
+    """Return the content of the device's file, with new fits replacing old ones of each kind.
+
+    Parameters
+    ----------
+    device
+        Device whose content is changed.
+    found
+        New fits.
+
+    Returns
+    -------
+    dict
+        Content of a device file.
+    """
     kernels, between = device.kernels, device.collectives
     for fits in found:
         between = between.updated(fits.collectives)

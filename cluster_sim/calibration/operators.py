@@ -27,8 +27,7 @@ def tables(measurements: pa.Table) -> list[pa.Table]:
     For an operator such as `operator:gemm n=8192 k=8192 (70B o_proj)` the column model gives the
     shape, and concurrency_or_rate gives the tokens or sequences (`m=16`, `batch=4`). Precisions are
     written like `bfloat16/kv fp8`. Other rows and operators are omitted. `H100` and `A100-80GB`
-    become
-    the systems h100_sxm and a100_sxm.
+    become the systems h100_sxm and a100_sxm.
     """
     products, attention = [], []
     latencies = measurements.filter(pc.equal(measurements["metric"], "operator_latency"))

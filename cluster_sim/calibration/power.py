@@ -39,8 +39,7 @@ _ALIKE = 0.15
 """Maximum distance of similar kernels in the logarithms of time, bytes and FLOP."""
 _REPEATS = 0.2
 """Maximum difference from the nearest similar kernel for a reading to count as repeatable; only
-such
-readings are fitted."""
+such readings are fitted."""
 _WEIGHT_BYTES = {
     "bfloat16": 2.0,
     "bf16": 2.0,
@@ -52,8 +51,7 @@ _WEIGHT_BYTES = {
 _TOLERANCE = 0.05
 _KNEE = 12
 """Sharpness of the power limit: boards near the limit draw a few percent less, because the limit
-applies to
-the mean."""
+applies to the mean."""
 
 
 class KernelPower(NamedTuple):
@@ -71,8 +69,7 @@ _STARTS = (
     KernelPower(200.0, 300.0, 5e-5, 20e-12, 0.1e-12),
 )
 """Constants from which a fit starts. Starts of kernels are short in the loops of most collectors,
-and long if
-each launch waits for the host."""
+and long if each launch waits for the host."""
 _LOW = KernelPower(50.0, 1.0, 1e-7, 1e-13, 1e-15)
 _HIGH = KernelPower(400.0, 1000.0, 1e-4, 400e-12, 3e-12)
 
@@ -119,6 +116,16 @@ def calibrate(tables: list[pa.Table]) -> Iterator[CalibratedPower]:
     """Yield the fit of each kind of kernel in tables with `power_w` and `power_limit_w`.
 
     Each kind takes about ten seconds.
+
+    Parameters
+    ----------
+    tables
+        Tables of measured kernels; tables without `power_w` and `power_limit_w` are skipped.
+
+    Yields
+    ------
+    CalibratedPower
+        Fit of one kind of kernel, or the reason not to fit it.
     """
     for table in tables:
         if not {"power_w", "power_limit_w", "version"} <= set(table.column_names):

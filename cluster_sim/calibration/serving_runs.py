@@ -16,8 +16,7 @@ class ServingRow:
 
     configuration: str
     """Name of the configuration. Cross-validation excludes all runs of a configuration together, at
-    all
-    concurrencies and releases."""
+    all concurrencies and releases."""
     model: Model
     tensor_parallel: int
     weights: Precision
@@ -42,13 +41,10 @@ def times_s(steps: GpuSteps, row: ServingRow, request_s: float) -> tuple[float, 
     """Return the time per output token and the time to first token of a closed loop [s].
 
     Both are closed-form estimates without a simulation. For the time per output token, the batch is
-    the
-    number of clients C, and the C - 1 other requests are prefilled once while a request generates
-    its
-    O tokens. The time to first token is the sum of the server's overhead, the rest of the present
-    step,
-    the step with the prefill, and waiting for other prompts. A tenth of the requests, the first of
-    each client, arrive simultaneously.
+    the number of clients C, and the C - 1 other requests are prefilled once while a request
+    generates its O tokens. The time to first token is the sum of the server's overhead, the rest of
+    the present step, the step with the prefill, and waiting for other prompts. A tenth of the
+    requests, the first of each client, arrive simultaneously.
 
     Parameters
     ----------

@@ -176,8 +176,7 @@ def fit_phase(phase: _Phase, blocks: SparseBlocks) -> tuple[HostFit, Errors]:
     """Return the constants of one phase, and the errors on whole shapes outside of the fit.
 
     A shape is a model with its heads on the device, with or without an indexer, and the precision
-    of
-    its products.
+    of its products.
     """
 
     def refit(seen: Array, held: Array) -> Array:

@@ -54,8 +54,7 @@ _WIDTHS = {
     "GlmMoeDsaForCausalLM": (2048, 192, 256, 32),
 }
 """Widths of latent queries, of a head's key without rotary embedding and of its value, and number
-of index
-heads, by architecture."""
+of index heads, by architecture."""
 _HIDDEN = {
     "DeepseekV32ForCausalLM": 7168,
     "GlmMoeDsaForCausalLM": 6144,
@@ -104,8 +103,7 @@ class SparseBlocks:
     """Index of the shape: model, heads, indexer and precision of the products."""
     group: Array
     """Index of the properties that determine the launch time of the host: products, indexer, and
-    whether the
-    number of keys exceeds `TOP_K` and `LONG`."""
+    whether the number of keys exceeds `TOP_K` and `LONG`."""
     heads: Array
     key_bytes: Array
     key_flop: Array
@@ -162,7 +160,19 @@ ProductsSeconds = Callable[[Layer, Precision, Array], Array]
 def sparse_blocks(
     table: pa.Table, kv_cache: Precision, products_s: ProductsSeconds, *, decoding: bool
 ) -> SparseBlocks:
-    """Return the blocks of one precision of the KV cache in one phase."""
+    """Return the blocks of one precision of the KV cache in one phase.
+
+    Parameters
+    ----------
+    table
+        Rows of one engine and of one kind of attention.
+    kv_cache
+        Precision of the KV cache.
+    products_s
+        Function that returns the time of a layer's projections [s].
+    decoding
+        Whether to return the blocks of decode instead of prefill.
+    """
     cached = [name for name, precision in PRECISIONS.items() if precision == kv_cache]
     phase = "generation" if decoding else "context"
     table = table.filter(pc.is_in(table["kv_cache_dtype"], pa.array(cached)))

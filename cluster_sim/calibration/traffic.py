@@ -23,8 +23,7 @@ SEEDS = 20
 """Number of seeds with which a process is simulated."""
 _PRICE = 0.008
 """Error that each number of a process adds: a curve of many points is the trace itself, and does
-not predict
-another day."""
+not predict another day."""
 _MIN_REQUESTS = 50
 """Minimum number of requests for a fit."""
 _FEW_SEEDS = 8
@@ -67,15 +66,26 @@ class Proposal:
     """Matches by statistic."""
     tried: dict[str, float]
     """Error of each process, nearest first: the mean error of the logarithm of a statistic beyond
-    chance, and an
-    error for each number of the process."""
+    chance, and an error for each number of the process."""
 
 
 def propose(demand: Demand) -> Proposal:
     """Return the process that is nearest to the trace's bursts, with lengths as quantiles.
 
-    Raises ScenarioError for a trace with fewer than fifty requests, or with all requests at one
-    time.
+    Parameters
+    ----------
+    demand
+        Requests of the trace.
+
+    Returns
+    -------
+    Proposal
+        Workload, with its statistics beside those of the trace.
+
+    Raises
+    ------
+    ScenarioError
+        The trace has fewer than fifty requests, or all of them at one time.
     """
     times_s = demand.arrival_s - demand.arrival_s[0] if len(demand.arrival_s) else demand.arrival_s
     if len(times_s) < _MIN_REQUESTS or times_s[-1] <= 0.0:
@@ -151,8 +161,7 @@ def _noise(name: str, span_s: float) -> float:
     """Return the error of a statistic of one trace by chance alone.
 
     The relative error of a variance of m windows is √(2/(m − 1)). For peaks there is no simple
-    formula;
-    a tenth is assumed.
+    formula; a tenth is assumed.
     """
     if name.startswith("dispersion"):
         windows = int(span_s / float(name.removeprefix("dispersion_").removesuffix("s")))

@@ -101,7 +101,15 @@ class PromptSpeed:
     """Whether the whole model was measured instead of some of its layers."""
 
     def predicted(self, collectives: float, flop_per_cycle: float) -> float:
-        """Return the prompt tokens per second with these constants [tokens/s]."""
+        """Return the prompt tokens per second with these constants [tokens/s].
+
+        Parameters
+        ----------
+        collectives
+            Number of collectives per layer that are not overlapped.
+        flop_per_cycle
+            Compute rate per core [FLOP per cycle].
+        """
         return self.clock_hz / (
             self.layers * collectives * 2.0 * self.side + self.core_flop / flop_per_cycle
         )
@@ -152,8 +160,7 @@ def fit_prompts(rows: Sequence[PromptSpeed]) -> tuple[float, float]:
     """Return the collectives per layer and the FLOP per cycle and core that fit prompts.
 
     They are the arguments of `PromptSpeed.predicted`. The method is least squares of the logarithm
-    over
-    the rows that count for the fit.
+    over the rows that count for the fit.
     """
     from scipy.optimize import least_squares
 

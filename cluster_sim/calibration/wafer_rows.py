@@ -54,15 +54,13 @@ def rows_of(measurements: Path, older: Device, device: Device) -> list[Speed]:
     """Return the rows to fit from the public table of measurements.
 
     WaferLLM on the WSE-2 (decode, batch 1, a program without a host loop, one layer on all given
-    cores):
-    the weight is 1, or 1/2 if only some of the layers ran.
+    cores): the weight is 1, or 1/2 if only some of the layers ran.
 
     CS-3, output speed of one user:
 
     * Rows that are labelled as speculative are omitted. Claims of the vendor that do not mention
       speculation are omitted too, because they exceed what the same API reports by a factor of up
-      to
-      2 (Qwen3-32B 2,600 against 1,301 tokens/s, gpt-oss-120b 3,000 against 1,285 to 1,991).
+      to 2 (Qwen3-32B 2,600 against 1,301 tokens/s, gpt-oss-120b 3,000 against 1,285 to 1,991).
     * Times that the API reports per request have weight 1, or 1/2 if the answer was too short for a
       rate. Measurements by others, and claims that exclude speculation, have weight 1/2 at medium
       confidence and 1/4 at low confidence.

@@ -1,1 +1,1 @@
-"""Published claims beside what the simulator finds under each reading, with verdicts."""
+"""Published claims, the simulated value of each reading, and verdicts."""

@@ -1,4 +1,4 @@
-"""Expressions of named quantities: numbers and names with + - * / and parentheses."""
+"""Expressions of named quantities: numbers and names with `+ - * /` and parentheses."""
 
 from __future__ import annotations
 
@@ -20,8 +20,15 @@ _OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
 
 
 def names_in(expression: str) -> list[str]:
-    """Return the quantities that an expression names. Raises ValueError for no expression.
+    """Return the names of the quantities in an expression.
 
+    Raises
+    ------
+    ValueError
+        The text is no expression.
+
+    Examples
+    --------
     >>> names_in("1e6 * (cs3 - gpu) / gpu")
     ['cs3', 'gpu']
     """
@@ -31,8 +38,22 @@ def names_in(expression: str) -> list[str]:
 def value_of(expression: str, numbers: Mapping[str, float]) -> float:
     """Return the value of an expression.
 
-    Raises ZeroDivisionError, and KeyError for a name that `numbers` lack.
+    Parameters
+    ----------
+    expression
+        Text of the expression.
+    numbers
+        Value of each quantity, by name.
 
+    Raises
+    ------
+    KeyError
+        A quantity of the expression is not in `numbers`.
+    ZeroDivisionError
+        The expression divides by 0.
+
+    Examples
+    --------
     >>> value_of("8760 * (1 - 1 / gain)", {"gain": 2.0})
     4380.0
     """
@@ -74,7 +95,7 @@ def _value(node: ast.expr, numbers: Mapping[str, float]) -> float:
         case ast.UnaryOp(operand=inner):
             return -_value(inner, numbers)
     assert isinstance(node, ast.Constant)
-    return float(node.value)  # type: ignore[arg-type]  # reading has seen to it
+    return float(node.value)  # type: ignore[arg-type]  # checked when the file was read
 
 
 def _as_text(value: Any) -> Any:

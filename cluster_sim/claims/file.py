@@ -1,4 +1,4 @@
-"""Files of claims, read and checked, nothing simulated yet."""
+"""Reader of files of claims. It checks a file without simulating."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from cluster_sim.schema import (
 
 @dataclass(frozen=True)
 class ClaimsFile:
-    """File of claims, checked, with the scenarios that its quantities ask for."""
+    """Checked file of claims with the scenarios that its quantities need."""
 
     described: Claims
-    """What the file says."""
+    """Content of the file."""
     document: Document
-    """Where it says so."""
+    """Lines of the file, for messages."""
     simulated: Mapping[str, tuple[Simulated, Scenario]]
-    """Quantities that need a scenario, each with it, by name."""
+    """Quantities that need a scenario, each with the scenario, by name."""
     known: Mapping[str, float]
-    """Quantities that need no scenario, by name."""
+    """Values of quantities that need no scenario, by name."""
 
     def place(self, *trail: str | int) -> str:
-        """Return where the value at `trail` was written, for messages."""
+        """Return the file and line of the value at a trail of keys, for messages."""
         return self.document.place(trail)
 
     def chosen(self, names: Sequence[str]) -> dict[int, Claim]:
@@ -72,20 +72,28 @@ class ClaimsFile:
 
 
 def is_claims(path: str | Path) -> bool:
-    """Return whether the YAML file at `path` holds claims rather than a scenario.
+    """Return whether a YAML file holds claims, and not a scenario.
 
-    Raises ScenarioError where it cannot be read.
+    Raises
+    ------
+    ScenarioError
+        The file cannot be read.
     """
     return "claims" in read_yaml(user_file(path)).data
 
 
 def open_claims(path: str | Path) -> ClaimsFile:
-    """Return the file at `path`, its scenarios checked.
+    """Read and check a file of claims and all scenarios that it names.
+
+    Parameters
+    ----------
+    path
+        Path of a YAML file of claims.
 
     Raises
     ------
     ScenarioError
-        The file or a scenario has faults; all of them are named.
+        The file or a scenario has faults. The error lists all faults.
     """
     document = read_yaml(user_file(path))
     described = describe(Claims, document)
@@ -113,7 +121,7 @@ def open_claims(path: str | Path) -> ClaimsFile:
 
 
 def _wrong_names(described: Claims) -> Iterator[tuple[Trail, str]]:
-    """Yield claims of one name, and names of quantities that there are not."""
+    """Yield faults of names: claims with equal names, and quantities that do not exist."""
     names = [claim.name for claim in described.claims]
     for place, claim in enumerate(described.claims):
         if claim.name in names[:place]:
@@ -133,7 +141,7 @@ def _unknown_quantities(claim: Claim, quantities: Mapping[str, Any]) -> Iterator
 
 
 def _wrong_template(text: str, quantities: Mapping[str, Any]) -> str:
-    """Return the fault of a sentence whose numbers stand in braces; empty where it has none."""
+    """Return the fault of a sentence with numbers in braces; "" for a sentence without fault."""
     try:
         names = names_in_braces(text)
         if unknown := sorted(names - quantities.keys() - {"found", "claimed"}):
@@ -141,22 +149,31 @@ def _wrong_template(text: str, quantities: Mapping[str, Any]) -> str:
             return f"no quantity '{unknown[0]}'{did_you_mean(unknown[0], known)}"
         text.format_map(dict.fromkeys(names, Rounded(1.0)))
     except ValueError as fault:
-        return f"is no sentence with numbers in braces: {fault}"
+        return f"got no sentence with numbers in braces, such as {{cs3_alone:.0f}}: {fault}"
     return ""
 
 
 class _Scenarios:
-    """Scenarios that the quantities of a file name; each of their files is read once."""
+    """Scenarios that the quantities of a file name. Each scenario file is read once."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
         self._files: dict[Path, ScenarioFile] = {}
 
     def of(self, quantity: Simulated, trail: Trail) -> Scenario:
-        """Return the scenario of a quantity that stands at `trail`.
+        """Return the scenario of a quantity.
 
-        Raises ScenarioError where the file, the variant or the pool does not exist, or the
-        scenario has faults.
+        Parameters
+        ----------
+        quantity
+            Quantity that needs a scenario.
+        trail
+            Keys that lead to the quantity, for messages.
+
+        Raises
+        ------
+        ScenarioError
+            The file, the variant or the pool does not exist, or the scenario has faults.
         """
         file = self._file(quantity, trail)
         self._check_variant(quantity, trail, file)

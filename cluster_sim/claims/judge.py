@@ -1,6 +1,6 @@
-"""Claims beside what the simulator finds, what physics allows and what was measured.
+"""Judge of claims: compares simulated values with claimed and measured values.
 
-The verdict follows by a rule, see `Claims`.
+`Claims` documents the rule of the verdict.
 """
 
 from __future__ import annotations
@@ -28,24 +28,34 @@ def claims(
     *,
     names: Sequence[str] = (),
 ) -> Judged:
-    """Judge the claims of a file by its rule; simulate each scenario that they need once.
+    """Judge the claims of a file. Each scenario that the claims need is simulated once.
 
     Parameters
     ----------
     path
-        File of claims.
+        Path of the file of claims.
     workers
-        Number of processes. Default: one per core; 0: this one alone.
+        Number of processes. Default: one per core; 0: only this process.
     progress
-        Listener that is given how many runs are done, and of how many.
+        Function that is called with the number of runs done and the number of all runs.
     names
         Names of the claims to judge. Default: all claims of the file.
+
+    Returns
+    -------
+    Judged
+        Verdict on each claim, with the value of each reading.
 
     Raises
     ------
     ScenarioError
         The file has faults, has no claim of a given name, or names a metric that a run does not
         have.
+
+    Examples
+    --------
+    >>> claims("scenarios/article_claims.yaml").judgements[0].verdict  # doctest: +SKIP
+    'holds if'
     """
     file = open_claims(path)
     chosen = file.chosen(names)
@@ -58,7 +68,7 @@ def claims(
 
 
 def _simulated(file: ClaimsFile, needed: Sequence[str], runner: Runner) -> dict[str, float]:
-    """Return those of the needed quantities that need a scenario; each run is made once."""
+    """Return the values of the needed quantities that depend on a scenario, by name."""
     runs = {
         name: {key_of(run): run for run in quantity.runs(scenario)}
         for name, (quantity, scenario) in file.simulated.items()
@@ -75,7 +85,7 @@ def _simulated(file: ClaimsFile, needed: Sequence[str], runner: Runner) -> dict[
 
 
 def _number(file: ClaimsFile, name: str, summaries: Sequence[Summary]) -> float:
-    """Return a quantity that needs a scenario, from the summaries of its runs."""
+    """Return the value of a quantity that needs a scenario, from the summaries of its runs."""
     quantity, scenario = file.simulated[name]
     try:
         return quantity.value(scenario, summaries)
@@ -88,7 +98,7 @@ def _number(file: ClaimsFile, name: str, summaries: Sequence[Summary]) -> float:
 
 @dataclass(frozen=True)
 class _ClaimJudge:
-    """One claim of a file, to be judged."""
+    """Judge of one claim of a file."""
 
     file: ClaimsFile
     place: int
@@ -97,7 +107,7 @@ class _ClaimJudge:
 
     @property
     def tolerance(self) -> float:
-        """Share of the figure by which what is found may be off."""
+        """Share of the claimed value by which a simulated value may deviate."""
         own = self.claim.tolerance
         return self.file.described.tolerance if own is None else own
 
@@ -127,7 +137,7 @@ class _ClaimJudge:
         )
 
     def _reading(self, number: int, reading: ClaimReading, claimed: float | None) -> JudgedReading:
-        """Return one reading, worked out."""
+        """Return one reading with its values."""
         values = {
             trail: self._value(("readings", number, *trail), expression)
             for trail, expression in reading.expressions()
@@ -140,17 +150,17 @@ class _ClaimJudge:
         return JudgedReading(reading.name, found, limit, measured, agrees)
 
     def _value(self, trail: Trail, expression: str) -> float:
-        """Return the value of an expression of the claim, which stands at `trail`."""
+        """Return the value of an expression of the claim; trail: keys that lead to it."""
         try:
             return value_of(expression, self.numbers)
         except ZeroDivisionError as fault:
             raise ScenarioError.at(
                 self.file.place("claims", self.place, *trail),
-                f"'{expression}' divides by a quantity that is 0",
+                f"'{expression}' divides by a quantity whose value is 0",
             ) from fault
 
     def _sentence(self, verdict: Outcome, main: JudgedReading, claimed: float | None) -> str:
-        """Return the file's own sentence for a verdict; empty where it has none."""
+        """Return the sentence that the file gives for a verdict; "" if it gives none."""
         numbers = self.numbers | {"found": main.found, "claimed": claimed or 0.0}
         rounded = {name: Rounded(value) for name, value in numbers.items()}
         return " ".join(self.claim.because.of(verdict).format_map(rounded).split())
@@ -159,25 +169,29 @@ class _ClaimJudge:
 def agree(
     relation: str, claimed: float, tolerance: float, found: float, measured: Sequence[float] = ()
 ) -> bool:
-    """Return whether a reading bears a claim out.
+    """Return whether a reading agrees with a claim.
 
-    What is found must, and at least one of what was measured, where anything was.
+    The simulated value must agree. If there are measured values, at least one must agree, too.
 
     Parameters
     ----------
     relation
-        How the figure is meant: about, at_least or at_most.
+        Relation of the value to the claimed value: about, at_least or at_most.
     claimed
-        Figure that is claimed.
+        Claimed value.
     tolerance
-        Share of the figure by which values may be off.
+        Share of the claimed value by which values may deviate.
     found
-        What the simulator finds.
+        Simulated value.
     measured
-        What has been published.
+        Published measurements.
 
-    >>> agree("about", 100.0, 0.2, 119.0), agree("at_least", 100.0, 0.0, 99.0), agree("about", 100.0, 0.2, 100.0, (70.0,))
-    (True, False, False)
+    Examples
+    --------
+    >>> agree("about", 100.0, 0.2, 119.0), agree("at_least", 100.0, 0.0, 99.0)
+    (True, False)
+    >>> agree("about", 100.0, 0.2, 100.0, (70.0,))
+    False
     """
     slack = tolerance * abs(claimed)
 
@@ -190,10 +204,20 @@ def agree(
 
 
 def verdict_of(agrees: Sequence[bool | None]) -> Outcome:
-    """Return the verdict on a claim from its readings, the plain one first.
+    """Return the verdict on a claim.
 
-    >>> verdict_of([True, False]), verdict_of([False, True]), verdict_of([False, False]), verdict_of([None])
-    ('holds', 'holds if', 'does not hold', 'no figure')
+    Parameters
+    ----------
+    agrees
+        Whether each reading agrees with the claim, the plain reading first; None for a claim
+        without a number.
+
+    Examples
+    --------
+    >>> verdict_of([True, False]), verdict_of([False, True])
+    ('holds', 'holds if')
+    >>> verdict_of([False, False]), verdict_of([None])
+    ('does not hold', 'no figure')
     """
     if None in agrees:
         return "no figure"
@@ -201,7 +225,7 @@ def verdict_of(agrees: Sequence[bool | None]) -> Outcome:
 
 
 def _plainly(claim: Claim, claimed: float | None, readings: Sequence[JudgedReading]) -> str:
-    """Return what was found under each reading, where the file gives no sentence of its own."""
+    """Return the values of all readings as a sentence, for a file that gives no sentence."""
     unit = f" {claim.unit}" if claim.unit else ""
     findings = "; ".join(
         f"{reading.reading}: {Rounded(reading.found)}{unit}" for reading in readings

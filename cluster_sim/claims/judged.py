@@ -1,4 +1,4 @@
-"""Outcome of judging claims."""
+"""Verdicts on claims, as data and as tables."""
 
 from __future__ import annotations
 
@@ -18,62 +18,62 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JudgedReading:
-    """One reading of a claim, worked out."""
+    """One reading of a claim with its values, all in the unit of the claim."""
 
     reading: str
     """Name of the reading."""
     found: float
-    """What the simulator, or the catalog, says under it."""
+    """Simulated value, or value from the catalog."""
     limit: float | None
-    """The most that the hardware allows; None where the file asks for no limit."""
+    """Maximum that the hardware allows; None if the file gives no limit."""
     measured: tuple[float, ...]
-    """What has been published of the same."""
+    """Published measurements of the quantity."""
     agrees: bool | None
-    """Whether it bears the claim out; None where no figure is claimed."""
+    """Whether the reading agrees with the claim; None if the claim has no number."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """One claim, judged."""
+    """Verdict on one claim."""
 
     claim: str
     """Name of the claim."""
     text: str
-    """What is said."""
+    """Text of the claim."""
     source: str
-    """Who says so."""
+    """Source of the claim."""
     claimed: float | None
-    """Figure that is claimed; None where there is none."""
+    """Claimed value; None if the claim has no number."""
     unit: str
-    """Unit of the figure."""
+    """Unit of the claimed value."""
     relation: str
-    """How the figure is meant: about, at_least or at_most."""
+    """Relation of the value to the claimed value: about, at_least or at_most."""
     tolerance: float
-    """Share of the figure by which what is found may be off."""
+    """Share of the claimed value by which a simulated value may deviate."""
     found: tuple[JudgedReading, ...]
-    """Readings, the plain one first."""
+    """Readings, the plain reading first."""
     verdict: Outcome
-    """Whether the claim holds."""
+    """Verdict: holds, holds if, does not hold, or no figure."""
     condition: str
-    """What it must mean to hold."""
+    """Meaning that the claim must have to hold; empty for other verdicts than holds if."""
     reason: str
-    """Why, in a sentence."""
+    """Sentence that explains the verdict."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Outcome of `claims`."""
+    """Result of `claims`: the verdicts on the claims of a file."""
 
     name: str
     """Name of the file of claims."""
     judgements: tuple[Judgement, ...]
-    """Claims, judged, in the order of the file."""
+    """Verdicts, in the order of the file."""
     quantities: Mapping[str, float]
-    """Quantities that the file names."""
+    """Values of the quantities that the claims use, by name."""
 
     @property
     def table(self) -> pa.Table:
-        """One row per reading."""
+        """Table with one row per reading."""
         from cluster_sim.studies.store import table
 
         rows = []
@@ -91,9 +91,22 @@ class Judged:
         return table(rows)
 
     def save(self, folder: Path) -> Path:
-        """Write claims.csv, claims.json and claims.parquet into a folder; return the last.
+        """Write claims.csv, claims.json and claims.parquet to a folder.
 
-        Raises ScenarioError where they cannot be written.
+        Parameters
+        ----------
+        folder
+            Folder to write to; it is created if it does not exist.
+
+        Returns
+        -------
+        Path
+            Path of claims.parquet.
+
+        Raises
+        ------
+        ScenarioError
+            The files cannot be written.
         """
         import pyarrow.csv
 

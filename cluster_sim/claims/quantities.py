@@ -1,6 +1,6 @@
-"""Quantities that a file of claims names: what each is, and how its number is found.
+"""Quantities that a file of claims names: kinds of quantities, and computation of their values.
 
-A new kind of quantity is a class here, in one of the two unions.
+A new kind of quantity is a class in this file and a member of one of the two unions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Summary = Mapping[str, Any]
 
 
 class NoSuchField(ValueError):
-    """Fault of a key of a quantity: what it names is not there."""
+    """Fault of a quantity: a key names a field that does not exist."""
 
     def __init__(self, key: str, what: str) -> None:
         super().__init__(key, what)
@@ -39,46 +39,56 @@ class NoSuchField(ValueError):
 
 
 class OfScenario(Description):
-    """Base of the quantities that a scenario is needed for."""
+    """Base of the quantities that need a scenario."""
 
     scenario: str
-    """Path of the scenario file, from the folder of this one."""
+    """Path of the scenario file, relative to the folder of the file of claims."""
     variant: str | None = None
-    """Name of the variant; needed where the file has several."""
+    """Name of the variant. It is required if the scenario file has several."""
     set: dict[str, Any] = Field(default_factory=dict)
-    """Other values by dotted key, as --set takes them."""
+    """Changed values by dotted key, as `--set` takes them."""
 
     def pool_name(self) -> str | None:
-        """Return the pool that it is of; None where it is of none in particular."""
+        """Return the name of the pool of the quantity; None for a quantity of the whole run."""
         return None
 
     def runs(self, scenario: Scenario) -> list[Scenario]:
-        """Return what must be simulated; nothing where arithmetic is enough."""
+        """Return the scenarios to simulate; an empty list if arithmetic is enough."""
         return []
 
     @abstractmethod
     def value(self, scenario: Scenario, summaries: Sequence[Summary]) -> float:
-        """Return the number, from the summaries of `runs`.
+        """Return the value of the quantity.
 
-        Raises NoSuchField where a field is named that there is not.
+        Parameters
+        ----------
+        scenario
+            Scenario of the quantity.
+        summaries
+            Summaries of the scenarios that `runs` returns.
+
+        Raises
+        ------
+        NoSuchField
+            A key names a field that does not exist.
         """
 
 
 class OfRun(OfScenario):
-    """A field of the summary of a run."""
+    """Metric of a simulated run."""
 
     of: Literal["run"] = "run"
     metric: str
-    """Field of the summary; those of pools and classes with dots: pools.cs3.kv_peak_fraction."""
+    """Field of summary.json; a field of a pool or class has dots: pools.cs3.kv_peak_fraction."""
     replications: Count = 1
-    """Number of seeds, of which the mean is taken."""
+    """Number of seeds; the value is their mean."""
 
     def runs(self, scenario: Scenario) -> list[Scenario]:
-        """Return the scenario on each seed."""
+        """Return the scenario with each seed."""
         return [reseeded(scenario, number) for number in range(self.replications)]
 
     def value(self, scenario: Scenario, summaries: Sequence[Summary]) -> float:
-        """Return the mean of the field."""
+        """Return the mean of the field over all seeds."""
         values = [_number("metric", self.metric, summary) for summary in summaries]
         return float(np.mean(values))
 
@@ -87,10 +97,10 @@ class _OfPool(OfScenario):
     """Base of the quantities of one pool."""
 
     pool: str | None = None
-    """Name of the pool. Default: the first."""
+    """Name of the pool. Default: the first pool."""
 
     def pool_name(self) -> str | None:
-        """Return the pool that it is of."""
+        """Return the name of the pool; None for the first pool."""
         return self.pool
 
     def _place(self, scenario: Scenario) -> int:
@@ -99,19 +109,19 @@ class _OfPool(OfScenario):
 
 
 class OfArithmetic(_OfPool):
-    """What `explain` says of a pool without simulating."""
+    """Estimate of a pool by arithmetic, as `explain` computes it."""
 
     of: Literal["arithmetic"] = "arithmetic"
     figure: str
-    """Such as requests_per_s, kv_tokens or parts.collectives."""
+    """Name of the estimate, such as requests_per_s, kv_tokens or parts.collectives."""
 
     def value(self, scenario: Scenario, summaries: Sequence[Summary]) -> float:
-        """Return the figure of the pool."""
+        """Return the estimate of the pool."""
         return _number("figure", self.figure, asdict(explain(scenario)[self._place(scenario)]))
 
 
 class OfLimit(_OfPool):
-    """What the hardware of one replica allows, by physics alone."""
+    """Physical limit of the hardware of one replica."""
 
     of: Literal["limit"] = "limit"
     limit: Literal[
@@ -131,7 +141,13 @@ class OfLimit(_OfPool):
 
 
 def _number(key: str, dotted: str, fields: Summary) -> float:
-    """Return a number by its dotted name. Raises NoSuchField, which names the key that asked."""
+    """Return a number by its dotted name.
+
+    Raises
+    ------
+    NoSuchField
+        The name does not exist or is no number. The error has `key`, the key that gave the name.
+    """
     place: Any = fields
     for step in dotted.split("."):
         if not isinstance(place, Mapping) or step not in place:
@@ -145,18 +161,24 @@ def _number(key: str, dotted: str, fields: Summary) -> float:
 
 
 class OfCatalog(Description):
-    """A figure of the catalog."""
+    """Figure of the catalog."""
 
     of: Literal["catalog"] = "catalog"
     entry: str
-    """Name of the entry."""
+    """Name of the catalog entry."""
     figure: str
-    """Path of the figure, as `cluster-sim catalog ENTRY` lists it: memory.bandwidth."""
+    """Path of the figure, as `cluster-sim catalog ENTRY` lists it, such as memory.bandwidth."""
     unit: str | None = None
-    """Unit in which it is wanted, such as TB/s. Default: a bare number."""
+    """Unit of the value, such as TB/s. Default: the figure is a number without a unit."""
 
     def known(self) -> float:
-        """Return the figure. Raises ValueError where there is none."""
+        """Return the value of the figure.
+
+        Raises
+        ------
+        ValueError
+            The entry or the figure does not exist, or the unit does not fit.
+        """
         kinds = catalog_kinds(*_KINDS)
         if self.entry not in kinds:
             hint = did_you_mean(self.entry, sorted(kinds))
@@ -168,25 +190,31 @@ class OfCatalog(Description):
             raise ValueError(f"no figure '{self.figure}' of {self.entry}{hint}")
         written = values[self.figure]
         if self.unit is not None:
-            parse(f"1 {self.unit}", self.unit)  # whether there is such a unit
+            parse(f"1 {self.unit}", self.unit)  # raises ValueError for an unknown unit
             return parse(written, self.unit)
         try:
             return float(written)
         except ValueError as fault:
             raise ValueError(
-                f"{self.figure} of {self.entry} is '{written}'; expected 'unit', in which to take it"
+                f"{self.figure} of {self.entry} is '{written}'; expected the key 'unit' with the unit of the value"
             ) from fault
 
 
 class OfMeasurement(Description):
-    """One of the published measurements that the catalog holds."""
+    """Published measurement in the catalog's reference.csv."""
 
     of: Literal["measurement"] = "measurement"
     where: Annotated[dict[str, str | float], Field(min_length=1)]
-    """Values of columns that one row alone has; of numbers as they are written there."""
+    """Values of columns that exactly one row has; numbers are written as in the file."""
 
     def known(self) -> float:
-        """Return the value of the row. Raises ValueError where not exactly one row is so."""
+        """Return the value of the row.
+
+        Raises
+        ------
+        ValueError
+            A column does not exist, or not exactly one row has the values.
+        """
         with open(CATALOG / "reference.csv", newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         if unknown := [column for column in self.where if column not in rows[0]]:
@@ -198,28 +226,28 @@ class OfMeasurement(Description):
             if all(row[column] == str(value) for column, value in self.where.items())
         ]
         if len(matching) != 1:
-            raise ValueError(f"{len(matching)} measurements are so; expected one")
+            raise ValueError(f"got {len(matching)} measurements with these values; expected one")
         value = float(matching[0]["value"])
         assert isfinite(value)
         return value
 
 
 class Stated(Description):
-    """A figure from elsewhere."""
+    """Value from another source."""
 
     of: Literal["source"] = "source"
     value: float
-    """The figure."""
+    """Value of the quantity."""
     source: str
-    """Who says so, and where."""
+    """Citation of the source."""
 
     def known(self) -> float:
-        """Return the figure."""
+        """Return the value."""
         return self.value
 
 
 Simulated = OfRun | OfArithmetic | OfLimit
-"""Quantities that a scenario is needed for."""
+"""Quantities that need a scenario."""
 Known = OfCatalog | OfMeasurement | Stated
 """Quantities that need no scenario."""
 Quantity = Annotated[Simulated | Known, Field(discriminator="of")]

@@ -1,8 +1,8 @@
-"""Published claims as data: what is said, by whom, and which figures would bear it out.
+"""Published claims as data: text, source, claimed value, and readings.
 
-A file of claims names quantities, each a figure of a run, of arithmetic, of the catalog, of a
-measurement or of a source, and says what each claim comes to as an expression of them, under each
-reading that it may have.
+A file of claims names quantities: metrics of runs, estimates by arithmetic, figures of the catalog,
+measurements, or values of other sources. Each reading of a claim is an expression of these
+quantities.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ Outcome = Literal["holds", "holds if", "does not hold", "no figure"]
 
 
 class ClaimReading(Description):
-    """One way to understand a claim."""
+    """One possible meaning of a claim."""
 
     name: str
-    """Name, as it stands behind `if it means`: one user, without drafts."""
+    """Name of the reading. It follows `if it means` in verdicts, such as: one user, without drafts."""
     found: Expression
-    """What the simulator, or the catalog, says under it."""
+    """Simulated value, or value from the catalog, in the unit of the claim."""
     limit: Expression | None = None
-    """The most that the hardware allows under it."""
+    """Maximum that the hardware allows, in the unit of the claim."""
     measured: tuple[Expression, ...] = ()
-    """What has been published of the same."""
+    """Published measurements of the quantity, in the unit of the claim."""
 
     def expressions(self) -> Iterator[tuple[Trail, str]]:
         """Yield each expression with the keys that lead to it."""
@@ -42,20 +42,20 @@ class ClaimReading(Description):
 
 
 class Because(Description):
-    """Sentences that say why, by outcome.
+    """Sentences that explain the verdict, one per verdict.
 
-    Quantities, `found` and `claimed` stand in braces: {cs3_alone:.0f}.
+    Quantities, `found` and `claimed` are written in braces: {cs3_alone:.0f}.
     """
 
     holds: str = ""
     """Sentence for a claim that holds."""
     holds_if: str = ""
-    """Sentence for a claim that holds if it means something else."""
+    """Sentence for a claim that holds only under another reading."""
     does_not_hold: str = ""
     """Sentence for a claim that does not hold."""
 
     def of(self, outcome: Outcome) -> str:
-        """Return the sentence for an outcome; empty where the file has none."""
+        """Return the sentence for a verdict; "" if the file gives none."""
         sentences = {
             "holds": self.holds,
             "holds if": self.holds_if,
@@ -65,26 +65,26 @@ class Because(Description):
 
 
 class Claim(Description):
-    """What somebody says, with its figure."""
+    """Published claim with its value and readings."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
     """Name of the claim."""
     text: str
-    """What is said."""
+    """Text of the claim."""
     source: str | None = None
-    """Who says so. Default: the source of all claims of the file."""
+    """Source of the claim. Default: the source of the file's claims."""
     value: Expression | None = None
-    """The figure that is claimed; without one, readings are told and not judged."""
+    """Claimed value. Without a value, readings are reported and not judged."""
     unit: str = ""
-    """Unit of the figure."""
+    """Unit of the claimed value."""
     relation: Literal["about", "at_least", "at_most"] = "about"
-    """How the figure is meant."""
+    """Relation of the value to the claimed value: about, at_least or at_most."""
     tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
-    """Share of the figure. Default: the tolerance of all claims of the file."""
+    """Share of the claimed value by which values may deviate. Default: the file's tolerance."""
     readings: Annotated[tuple[ClaimReading, ...], Field(min_length=1)]
-    """Readings, the plain one first."""
+    """Readings of the claim, the plain reading first."""
     because: Because = Field(default_factory=Because)
-    """Sentences that say why."""
+    """Sentences that explain the verdict."""
 
     def expressions(self) -> Iterator[tuple[Trail, str]]:
         """Yield each expression with the keys that lead to it."""
@@ -103,8 +103,15 @@ class Claim(Description):
 
 
 def names_in_braces(sentence: str) -> set[str]:
-    """Return the names whose numbers a sentence shows; raises ValueError if braces do not match.
+    """Return the names in the braces of a sentence.
 
+    Raises
+    ------
+    ValueError
+        The braces do not match.
+
+    Examples
+    --------
     >>> sorted(names_in_braces("{found} of {all_w:.0f} W"))
     ['all_w', 'found']
     """
@@ -112,22 +119,22 @@ def names_in_braces(sentence: str) -> set[str]:
 
 
 class Claims(Description):
-    """A file of claims.
+    """File of claims.
 
-    A reading bears a claim out where what is found is within the tolerance of what is claimed
-    (about), no less than it (at_least) or no more (at_most), less or more by the tolerance, and
-    where measurements were published, at least one of them is too. A claim holds where its plain
-    reading bears it out, holds if another is meant where only that does, and does not hold where
-    none does.
+    A reading agrees with its claim if the simulated value is within the tolerance of the claimed
+    value (about), not below it by more than the tolerance (at_least), or not above it by more than
+    the tolerance (at_most). If measurements were published, at least one must agree, too. A claim
+    holds if its plain reading agrees. It holds under a condition if only another reading agrees. It
+    does not hold if no reading agrees.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
     """Name of the file."""
     source: str = ""
-    """Who makes the claims."""
+    """Source of the claims."""
     tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
-    """Share of a figure by which what is found may be off."""
+    """Share of a claimed value by which values may deviate."""
     quantities: dict[str, Quantity]
     """Quantities by name."""
     claims: Annotated[tuple[Claim, ...], Field(min_length=1)]
-    """Claims, in order."""
+    """Claims in the order in which they are reported."""

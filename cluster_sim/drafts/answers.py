@@ -42,11 +42,15 @@ def _nodes(text: str) -> int:
     return int(text)
 
 
-def _positive(unit: str) -> Callable[[str], str]:
+def _positive(unit: str, example: str) -> Callable[[str], str]:
     """Return a check of a positive quantity in `unit`, which is kept as it is written."""
 
     def checked(text: str) -> str:
-        if not parse(text, unit) > 0.0:
+        try:
+            value = parse(text, unit)
+        except ValueError as fault:
+            raise ValueError(f"{fault}; expected a quantity such as '{example}'") from fault
+        if not value > 0.0:
             raise ValueError(f"got {shown(text)}; expected more than 0 {unit}")
         return text.strip()
 
@@ -128,12 +132,12 @@ OPTIONS = {
         Option("model", "Model (a catalog name, or the path of a config.json)", _model, "llama-3.3-70b"),
         Option("node", "Node (a catalog name, or the path of a node file)", _node, "dgx-h200"),
         Option("nodes", "Number of nodes (empty: as many as the model needs)", _nodes, None),
-        Option("rate", "Mean rate of requests", _positive("/s"), "2 /s"),
+        Option("rate", "Mean rate of requests", _positive("/s", "12 /s"), "2 /s"),
         Option("burst", "Bursts, such as 10 /s for 1 min every 10 min (empty: none)", _burst, None),
         Option("prompt-tokens", "Tokens of a prompt", _lengths, "{distribution: lognormal, median: 1000, p99: 6000, max: 8000}", is_asked=False),
         Option("output-tokens", "Tokens of an answer", _lengths, "{distribution: lognormal, median: 250, p99: 1200, max: 2000}", is_asked=False),
-        Option("ttft", "Objective: time to first token (TTFT)", _positive("s"), "1 s"),
-        Option("tpot", "Objective: time per output token after the first (TPOT)", _positive("s"), "50 ms"),
+        Option("ttft", "Objective: time to first token (TTFT)", _positive("s", "500 ms"), "1 s"),
+        Option("tpot", "Objective: time per output token after the first (TPOT)", _positive("s", "25 ms"), "50 ms"),
         Option("percentile", "Percentile of requests at which both must hold", _percentile, "99"),
     )
 }  # fmt: skip

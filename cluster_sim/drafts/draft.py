@@ -199,6 +199,10 @@ def _notes(answers: Answers, values: Mapping[str, Any], chosen: Layout) -> list[
         notes.append(
             f"the catalog has no model '{recorded.model_id}' of the result; name one with --model NAME, or the path of its config.json"
         )
+    if recorded.path is not None and not recorded.is_comparable:
+        notes.append(
+            f"`compare --measured` does not read {recorded.path}: it reads whole results of vllm bench serve and profile_export_aiperf.json"
+        )
     if answers.weights is None and (weights := chosen.replica.get("weights")):
         notes.append(
             f"the weights are in {weights}: the published precision does not fit on these nodes"

@@ -21,9 +21,9 @@ from cluster_sim.figures.study_table import Choice, Row
 _COLOURS = {True: style.COLOURS[2], False: style.COLOURS[1]}
 _NAMED = {True: "simulated, agrees with the claim", False: "simulated, differs"}
 _COUNTED = (
-    ("holds", "hold"),
-    ("holds if", "hold only under another reading"),
-    ("does not hold", "do not hold"),
+    ("holds", "holds"),
+    ("holds if", "holds only under another reading"),
+    ("does not hold", "does not hold"),
 )
 _BOUNDS = {"about": (1.0, 1.0), "at_least": (1.0, float("inf")), "at_most": (0.0, 1.0)}
 
@@ -69,8 +69,8 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     _name_once(panel)
     style.shared_legend(panel)
     verdicts = [next(row["verdict"] for row in rows if row["claim"] == name) for name in names]
-    counts = ", ".join(f"{verdicts.count(verdict)} {text}" for verdict, text in _COUNTED)
-    style.headline(panel, f"{len(names)} claims with a number: {counts}")
+    counts = "; ".join(f"{text}: {verdicts.count(verdict)}" for verdict, text in _COUNTED)
+    style.headline(panel, f"{len(names)} claims with a number; {counts}")
     return figure
 
 

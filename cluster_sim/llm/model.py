@@ -13,9 +13,8 @@ _BYTES = {
     "int4": 0.5 + 1 / 64,
 }
 """Bytes per parameter, scales included [B]. nvfp4 has an 8-bit float scale per 16 values, mxfp4 an
-8-bit
-exponent per 32 values, int4 a 16-bit scale per 128 values (OCP Microscaling Formats specification
-1.0, 2023; NVIDIA, Introducing NVFP4, 2025)."""
+8-bit exponent per 32 values, int4 a 16-bit scale per 128 values (OCP Microscaling Formats
+specification 1.0, 2023; NVIDIA, Introducing NVFP4, 2025)."""
 
 
 class Model(ModelShape):

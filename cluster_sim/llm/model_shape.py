@@ -89,8 +89,7 @@ class ModelShape(Description):
     """Parts of the model that are stored in 8 bit if the weights are fp4. Default: no parts."""
     notes: tuple[str, ...] | None = None
     """Sentences about what the file of the model leaves open or what is approximated. Commands
-    print them
-    as warnings."""
+    print them as warnings."""
     read_from: tuple[ReadFrom, ...] | None = None
     """Keys of the config.json that the model was read from. Default: the model was not read from a
     config.json."""
@@ -237,8 +236,7 @@ class ModelShape(Description):
         """Maximum number of tokens in the limited view of a query; 0 without such layers.
 
         It is the length of the window or of the chunk, or the number of tokens that an indexer
-        chooses.
-        A model has at most one such size.
+        chooses. A model has at most one such size.
         """
         return max((kind.view_tokens for kind in self.attention), default=0)
 
@@ -251,8 +249,7 @@ class ModelShape(Description):
         """Return a model of the last `count` layers, with the embedding and the output head.
 
         Such a model predicts several tokens (DeepSeek-V3, arXiv 2412.19437, section 2.2). If a
-        model has
-        layers of several kinds, the result has those with full attention.
+        model has layers of several kinds, the result has those with full attention.
         """
         update: dict[str, object] = {"layers": count}
         if self.experts is not None:

@@ -29,6 +29,8 @@ from cluster_sim.schema import (
 
 _OF_MODELS = {"model_type", "architectures", "hidden_size", "num_hidden_layers"}
 """Keys of a model's config.json. Every such file has some of them."""
+_OF_TRACES = {".csv", ".jsonl", ".parquet", ".gz", ".zst"}
+"""Endings of the names of traces. A scenario file has another ending."""
 
 
 def load_scenario(
@@ -203,7 +205,13 @@ def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
     ScenarioError
         The file cannot be read, or these two sections have faults.
     """
-    return scenarios_of(read_yaml(user_file(path)), sets)
+    file = user_file(path)
+    if file.suffix.lower() in _OF_TRACES and file.is_file():
+        raise ScenarioError.at(
+            str(path),
+            f"got a table; expected a scenario, which replays it as `workload: {{trace: {{path: {path}}}}}`",
+        )
+    return scenarios_of(read_yaml(file), sets)
 
 
 def scenarios_of(document: Document, sets: Sequence[str] = ()) -> ScenarioFile:

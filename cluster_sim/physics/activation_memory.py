@@ -12,12 +12,12 @@ determine_available_memory, `v1/worker/gpu_model_runner.py` profile_run and _dum
   block and copy the input into them (DeepGEMM: `fused_moe/deep_gemm_moe.py` workspace_shapes,
   `deep_gemm_utils.py` compute_aligned_M). A layer processes at most 32,768 tokens in one pass
   (VLLM_FUSED_MOE_CHUNK_SIZE, vLLM 0.6 to 0.11).
-* Sampling holds several values per logit simultaneously. PyTorch's sort of all logits takes 38 B:
-  2 B in 16 bit, 4 B in 32 bit, 4 B for sorted values, 8 B for their indices, 8 B for the indices
+* Sampling holds several values per logit simultaneously. PyTorch's sort of all logits takes 38 B: 2
+  B in 16 bit, 4 B in 32 bit, 4 B for sorted values, 8 B for their indices, 8 B for the indices
   before sorting, and 12 B of scratch memory (`aten/src/ATen/native/cuda/SortStable.cu`
   segmented_sort_pairs, for 128 sequences and more). vLLM sorts like this without FlashInfer: by
-  default until early 2026.
-  sequences and more). vLLM samples so without FlashInfer: by default until early 2026.
+  default until early 2026. sequences and more). vLLM samples so without FlashInfer: by default
+  until early 2026.
 
 The sampler's rule is compared with logs in tests/physics/test_activation_memory.py: five models on
 H100 (vLLM 0.11) within 2 %.

@@ -22,8 +22,7 @@ class Spread(NamedTuple):
     """Number of attention kernels that share the sequences: one per rank and micro-batch."""
     plain: DecodeTerm | None
     """Decode attention of one kernel, if all layers are of one kind and see the whole context; None
-    if
-    the batch is empty or the layers differ."""
+    if the batch is empty or the layers differ."""
     terms: tuple[DecodeTerm, ...]
     """Decode attention of one kernel, per kind of layers and view; empty for an empty batch."""
     short_terms: tuple[DecodeTerm, ...]

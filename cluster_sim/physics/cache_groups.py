@@ -10,8 +10,7 @@ _UNLIMITED = 1 << 40  # tokens
 
 View = Literal["context", "window", "chunk", "state"]
 """View of a query: all tokens before it, the tokens of a sliding window, the tokens of its chunk of
-the
-text, or a state that replaces them."""
+the text, or a state that replaces them."""
 
 
 class CacheKind(NamedTuple):
@@ -27,8 +26,7 @@ class CacheKind(NamedTuple):
     """Size of the window or of the chunk [tokens]; 0 for other views."""
     kernel_tokens: int = 16
     """Multiple of tokens to which a block as large as a state is rounded, for the attention
-    kernels: 64 for
-    latent attention."""
+    kernels: 64 for latent attention."""
 
 
 class CacheGroup(NamedTuple):
@@ -118,6 +116,11 @@ def pages_held(groups: Groups, tokens: int, step: int = 0) -> int:
     step
         Number of tokens of the step; 0 between steps.
 
+    Returns
+    -------
+    int
+        Number of pages.
+
     Examples
     --------
     Three blocks of the whole context, and three of a window of 32 tokens:
@@ -140,6 +143,11 @@ def most_pages(groups: Groups, tokens: int, step: int) -> int:
     step
         Maximum number of tokens per step.
 
+    Returns
+    -------
+    int
+        Number of pages.
+
     Examples
     --------
     63 blocks of the whole context, and 4 of a window of 32 tokens, which a step of 16 shifts:
@@ -160,6 +168,18 @@ def mean_pages(groups: Groups, tokens: float) -> float:
     """Return the mean number of pages of sequences with a mean of `tokens` tokens.
 
     The last block of a sequence is half empty on average.
+
+    Parameters
+    ----------
+    groups
+        Groups of layers that share the pool.
+    tokens
+        Mean number of tokens per sequence.
+
+    Returns
+    -------
+    float
+        Number of pages per sequence.
 
     Examples
     --------
@@ -191,6 +211,11 @@ def longest_sequence(groups: Groups, pages: int, step: int) -> int:
     step
         Maximum number of tokens per step.
 
+    Returns
+    -------
+    int
+        Number of tokens.
+
     Examples
     --------
     >>> longest_sequence([CacheGroup(16)], 10, 8192)
@@ -218,11 +243,9 @@ class PagePool(NamedTuple):
         """Return the number of tokens that vLLM counts per page.
 
         Since 0.21 the logged size of the KV cache is `max_context` times the number of sequences of
-        that
-        length that fit simultaneously. A window counts with a step of the whole token budget
+        that length that fit simultaneously. A window counts with a step of the whole token budget
         (`get_max_concurrency_for_kv_cache_config`). Earlier releases logged the number of blocks
-        divided
-        by the number of groups, times the smallest block.
+        divided by the number of groups, times the smallest block.
         """
         pages = sum(group.pages * group.reckoned_blocks(max_context, step) for group in self.groups)
         return max_context / pages
@@ -239,12 +262,10 @@ def page_pool(kinds: Iterable[CacheKind], block_tokens: int, stages: int) -> Pag
     """Return the pool of pages that layers of several kinds share.
 
     All kinds use pages of one size. A kind with smaller tokens has more tokens per block. If a
-    model
-    has states, a block holds at least the bytes of one state, rounded to the multiple that
-    attention
-    kernels need. The number of layers per group is that of the kind with the fewest layers, or that
-    of the kind with the most layers if it has less than half more. The last group of a kind is
-    padded. Source: vLLM, see the module docstring.
+    model has states, a block holds at least the bytes of one state, rounded to the multiple that
+    attention kernels need. The number of layers per group is that of the kind with the fewest
+    layers, or that of the kind with the most layers if it has less than half more. The last group
+    of a kind is padded. Source: vLLM, see the module docstring.
 
     Parameters
     ----------

@@ -58,6 +58,11 @@ def all_reduce_s(fit: CollectiveFit | None, ranks: int, size_bytes: float) -> fl
     size_bytes
         Size of the tensor [B].
 
+    Returns
+    -------
+    float
+        Time [s].
+
     Raises
     ------
     ValueError
@@ -87,8 +92,7 @@ def reduce_scatter_s(fit: CollectiveFit | None, ranks: int, size_bytes: float) -
     """Return the time until each of `ranks` devices has its part of a sum of tensors [s].
 
     Each tensor has `size_bytes`. The model and the parameters are those of `all_reduce_s`, with
-    half
-    of its traffic.
+    half of its traffic.
     """
     return _seconds(fit, ranks, 1.0, size_bytes)
 
@@ -124,6 +128,14 @@ def collectives_s(
     -------
     Array
         Time of each collective [s].
+
+    Examples
+    --------
+    450 MB over the links of each of two ranks at 450 GB/s, and 10 us:
+
+    >>> fit = CollectiveFit.model_validate({"start": "10 us", "link_bandwidth": "450 GB/s"})
+    >>> round(float(collectives_s(fit, "all_gather", 2, 900e6)), 6)
+    0.00101
     """
     ranks, size_bytes = np.asarray(ranks, dtype=float), np.asarray(size_bytes, dtype=float)
     links_bytes = moved_bytes(kind, ranks, size_bytes)
@@ -146,6 +158,11 @@ def moved_bytes(kind: CollectiveKind, ranks: Array, size_bytes: Array) -> Array:
         Numbers of devices that take part.
     size_bytes
         Sizes of the tensors [B].
+
+    Returns
+    -------
+    Array
+        Bytes of each collective [B].
 
     Examples
     --------

@@ -23,6 +23,11 @@ def inlet_c(cooling: Cooling, supply_c: float, upstream_w: float) -> float:
     upstream_w
         Power of the device upstream in the air stream [W]; 0 for the first device.
 
+    Returns
+    -------
+    float
+        Temperature [°C].
+
     Examples
     --------
     >>> from cluster_sim.hardware.power_and_cooling import Cooling
@@ -39,7 +44,25 @@ def inlet_c(cooling: Cooling, supply_c: float, upstream_w: float) -> float:
 def upstream(cooling: Cooling, place: int) -> int | None:
     """Return the position in the node of the device upstream of `place`.
 
-    It is None if the coolant reaches the device at `place` first.
+    Parameters
+    ----------
+    cooling
+        Constants of the device's cooling.
+    place
+        Position of the device in its node, from 0 on.
+
+    Returns
+    -------
+    int or None
+        Position of the device upstream; None if the coolant reaches the device at `place` first.
+
+    Examples
+    --------
+    Devices 4 to 7 are behind devices 0 to 3:
+
+    >>> from types import SimpleNamespace
+    >>> upstream(SimpleNamespace(front=4), 6), upstream(SimpleNamespace(front=4), 1)
+    (2, None)
     """
     return None if cooling.front is None or place < cooling.front else place - cooling.front
 
@@ -50,8 +73,7 @@ def with_flow(cooling: Cooling, share: float) -> Cooling:
     By the balance of energy, the temperature rise of the coolant is inversely proportional to the
     flow. The resistance from sink to coolant grows with the flow to the power -0.38, by a third at
     half of the flow. The exponent is an estimate: forced convection alone has 0.8, and a part of
-    the
-    resistance is metal.
+    the resistance is metal.
 
     Parameters
     ----------
@@ -59,6 +81,11 @@ def with_flow(cooling: Cooling, share: float) -> Cooling:
         Constants at full flow.
     share
         Share of the full flow, above 0 [1].
+
+    Returns
+    -------
+    Cooling
+        Constants at the reduced flow.
 
     Examples
     --------
@@ -89,6 +116,19 @@ def bandwidth_left(refresh: Refresh, memory_c: float) -> float:
         Temperatures at which the refresh rate doubles and quadruples, and the shares that are left.
     memory_c
         Temperature of the memory [°C].
+
+    Returns
+    -------
+    float
+        Share of the bandwidth [1].
+
+    Examples
+    --------
+    >>> from cluster_sim.hardware.memory import Refresh
+    >>> steps = {"double": "85 degC", "double_share": 0.97, "quadruple": "95 degC"}
+    >>> refresh = Refresh.model_validate(steps | {"quadruple_share": 0.93})
+    >>> [bandwidth_left(refresh, memory_c) for memory_c in (84.0, 85.0, 95.0)]
+    [1.0, 0.97, 0.93]
     """
     if memory_c < refresh.double_c:
         return 1.0

@@ -61,7 +61,12 @@ def generation_attention_s(
     keys
         Number of cached tokens that all sequences read in total.
     windowed
-    Whether a window hides a part of the contexts. The line then holds for every length.
+        Whether a window hides a part of the contexts. The line then holds for every length.
+
+    Returns
+    -------
+    float
+        Time [s].
 
     Examples
     --------
@@ -124,8 +129,7 @@ def generation_line(
 
     The bytes of a key are read at bandwidth * units / (units + half_units), with units = batch *
     kv_heads: few units cannot be split over the whole device. A window begins and ends inside a
-    tile,
-    so half a tile more is read per sequence.
+    tile, so half a tile more is read per sequence.
 
     Parameters
     ----------

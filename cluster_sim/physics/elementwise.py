@@ -15,9 +15,8 @@ EXPERT_PASSES = 4
 """Passes of a hidden value per expert: copies of the token to the expert and back, weighted."""
 
 BANDWIDTH_SHARE = 0.8
-"""Share of the peak bandwidth that element-wise kernels reach. Estimate; the median of quantising
-kernels
-in NVIDIA's aiconfigurator data base is 0.83."""
+"""Share of the peak bandwidth that element-wise kernels reach. The median of quantising kernels in
+NVIDIA's aiconfigurator data base is 0.83."""
 
 
 def ffn_passes(model: Model) -> int:

@@ -23,14 +23,12 @@ def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) 
     The time covers routing, the grouped products of the active experts, and gathering their inputs.
 
     * The weights of every active expert are read once. Computing overlaps with reading; the
-      roofline
-      has a rounded corner.
+      roofline has a rounded corner.
     * The compute rate is a share of the peak of the next wider format: 8 bit for nvfp4, 16 bit for
       all others. mxfp4 is multiplied in one of these, and at the sizes of experts grouped products
       gain only a part of what narrow formats promise.
     * Tokens are processed in tiles. Per expert, half a tile is empty, but at most as many rows as
-      the
-      expert has tokens.
+      the expert has tokens.
     * A token moves one copy of itself per expert that it is routed to.
     * With groups of whole experts the slowest group counts: `busiest_group` times the mean.
 
@@ -89,9 +87,8 @@ def busiest_group(groups: int, rows: float) -> float:
         1 + sqrt(2 ln(groups) groups / rows), at most `groups`
 
     This is the expected maximum of `groups` normal variates with the variance of a Poisson count.
-    It
-    is at most `groups`, with all rows in one group. Estimate: routers of trained models balance a
-    little better over long times, and worse over one topic.
+    It is at most `groups`, with all rows in one group. Estimate: routers of trained models balance
+    a little better over long times, and worse over one topic.
 
     >>> busiest_group(1, 5.0), busiest_group(8, 1e12) < 1.0001
     (1.0, True)

@@ -29,8 +29,7 @@ _CUTS = np.array(
 
 _FEW, _APART, _MANY = 256, 64, 16_384 + 256
 """Number of tokens up to which every product is tabulated, distance of table entries beyond, and
-end of
-the table."""
+end of the table."""
 
 
 class TileLayout(NamedTuple):
@@ -81,6 +80,11 @@ def gemm_s(fit: GemmFit, m: float, n: float, k: float) -> float:
         Constants for the precision of the weights.
     m, n, k
         Numbers of tokens, outputs and inputs, each at least 1.
+
+    Returns
+    -------
+    float
+        Time [s].
     """
     return float(gemms_s(fit, laid_out(m, n, k, fit.element_bytes, fit.processors)))
 
@@ -127,9 +131,26 @@ def laid_out(
 ) -> TileLayout:
     """Return the possible layouts of products as tiles.
 
-    The result does not depend on the constants of a fit but for the two that are given here, so
-    that
-    a search for constants computes it once.
+    A layout depends on no fitted constant, so a search for constants computes it once.
+
+    Parameters
+    ----------
+    m, n, k
+        Numbers of tokens, outputs and inputs, or arrays of one shape.
+    element_bytes
+        Size of one weight [B].
+    processors
+        Number of streaming multiprocessors.
+
+    Returns
+    -------
+    TileLayout
+        Quantities of each product, and of each cut of each product.
+
+    Examples
+    --------
+    >>> float(laid_out(128, 256, 64, 1.0, 132).moved_bytes)  # 256 x 64 + 2 x 128 x (256 + 64)
+    98304.0
     """
     m, n, k = (np.asarray(count, dtype=float) for count in (m, n, k))
     rows, columns, parts = _CUTS
@@ -149,6 +170,11 @@ def gemms_s(fit: GemmFit, layout: TileLayout) -> Array:
         Constants for the precision of the weights.
     layout
         Layouts of the products, see `laid_out`.
+
+    Returns
+    -------
+    Array
+        Time of each product [s].
     """
     rows, columns, parts = _CUTS
     tile = rows * columns

@@ -26,18 +26,15 @@ class GpuSteps:
 
     * Host time of the step and of each of its sequences.
     * Kernels of each layer as the engine runs them (`physics.kernels`): products, attention,
-      experts,
-      two all-reduces, element-wise operations.
+      experts, two all-reduces, element-wise operations.
     * The output head.
 
     With pipeline stages the batch is split into micro-batches, one per stage if there are enough
     sequences. A step then ends when every sequence has passed all stages. With attention data
     parallelism the sequences are distributed evenly over the ranks, and so are the prompts that the
     step completes. All ranks synchronise at the experts of each layer. Steps that only decode run
-    as
-    CUDA graphs, which are captured for `graph_batches`; smaller batches are padded. If weights have
-    a
-    memory of their own, reading the KV cache overlaps with the rest of the step by the share
+    as CUDA graphs, which are captured for `graph_batches`; smaller batches are padded. If weights
+    have a memory of their own, reading the KV cache overlaps with the rest of the step by the share
     `overlap`.
 
     A term that depends only on the number of tokens is computed once per number and kept.
@@ -50,6 +47,17 @@ class GpuSteps:
         GPU that the replica runs on.
     layout
         Parallelism, precisions and engine; by default one GPU in 16 bit.
+
+    Examples
+    --------
+    Llama 3.1 8B in bf16 on one H100 reads 15.0 GB of weights per step, which takes 4.5 ms at 3.35 TB/s:
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> h100 = Device.model_validate(catalog_entry("devices", "h100-sxm"))
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.1-8b"))
+    >>> step_s = GpuSteps(llama, h100).ramp(StepWork(batch=1, sampled=1, growth=1, context=1000)).first_s
+    >>> 0.0045 < step_s < 0.0085
+    True
     """
 
     def __init__(self, model: Model, device: Device, layout: ReplicaLayout | None = None) -> None:
@@ -94,8 +102,7 @@ class GpuSteps:
         """Return the lengths of steps that verify `tokens_per_sequence` tokens per sequence [s].
 
         The keys of a sequence are read once for all of its tokens. Layers with a limited view or a
-        state
-        are not supported: such models are not served with speculation.
+        state are not supported: such models are not served with speculation.
         """
         batch, each = work.batch, tokens_per_sequence
         _, kernels, plain, _, _, _ = self._spread[batch]
@@ -126,8 +133,7 @@ class GpuSteps:
         """Return the time of the part of a step that depends only on its number of tokens [s].
 
         Attention, output head and time per sequence are excluded. `tokens` is the number of tokens
-        of one
-        rank in a micro-batch, `all_tokens` that of all ranks.
+        of one rank in a micro-batch, `all_tokens` that of all ranks.
         """
         return self._layers.seconds[tokens, all_tokens]
 

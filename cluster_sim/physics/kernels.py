@@ -117,10 +117,8 @@ class LayerKernels:
         """Return the time of the exchange between attention and experts, there and back [s].
 
         `tokens` counts the tokens of all ranks. The devices of a single rank hold the same tokens
-        and
-        reduce the outputs of the experts. Several ranks either gather the tokens of all ranks and
-        scatter
-        the sums, or send tokens to their experts and back. The faster one counts.
+        and reduce the outputs of the experts. Several ranks either gather the tokens of all ranks
+        and scatter the sums, or send tokens to their experts and back. The faster one counts.
         """
         layout = self._layout
         if layout.data_parallel == 1:

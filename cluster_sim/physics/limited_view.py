@@ -53,6 +53,11 @@ class LimitedView(NamedTuple):
         past
             Number of cached tokens before them.
 
+        Returns
+        -------
+        int
+            Number of pairs; 0 for a model without a limited view.
+
         Examples
         --------
         >>> LimitedView(2).pairs(3, 0), LimitedView(2).pairs(2, 3)  # 1+2+2 and 2+2
@@ -84,6 +89,11 @@ def causal_pairs(chunk: int, past: int) -> int:
         Number of new prompt tokens.
     past
         Number of cached tokens before them.
+
+    Returns
+    -------
+    int
+        Number of pairs.
 
     Examples
     --------

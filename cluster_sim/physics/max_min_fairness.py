@@ -123,12 +123,9 @@ class Sharing:
         """Recompute the rates so that all of them are max-min fair.
 
         The method starts with the flows that changed and keeps the rates of all others. It then
-        adds
-        every flow whose bottleneck is no longer full, and every flow that is faster than another
-        flow at
-        the other flow's bottleneck. It repeats until no flow is added. In the worst case that is
-        every
-        flow that is connected with a changed flow through others.
+        adds every flow whose bottleneck is no longer full, and every flow that is faster than
+        another flow at the other flow's bottleneck. It repeats until no flow is added. In the worst
+        case that is every flow that is connected with a changed flow through others.
 
         Returns
         -------
@@ -173,10 +170,8 @@ class Sharing:
         """Raise the rates of these flows evenly from zero.
 
         Each rate rises until the flow has its full demand or a resource that it crosses is full. If
-        a
-        resource has become narrower, nothing changes and the flows on it are returned: their rates
-        must
-        fall too.
+        a resource has become narrower, nothing changes and the flows on it are returned: their
+        rates must fall too.
         """
         left: dict[Resource, float] = {}
         wanting: dict[Resource, int] = {}
@@ -268,8 +263,7 @@ def fair_share(rates: Iterable[float], capacity: float, paths: int = 1) -> float
     """Return the max-min fair rate of each of `paths` additional paths over one resource [B/s].
 
     The additional paths have unlimited demand. Each gets at least an even share: paths with a
-    higher
-    rate are reduced.
+    higher rate are reduced.
 
     Parameters
     ----------
@@ -279,6 +273,11 @@ def fair_share(rates: Iterable[float], capacity: float, paths: int = 1) -> float
         Capacity of the resource [B/s].
     paths
         Number of additional paths.
+
+    Returns
+    -------
+    float
+        Rate of each additional path [B/s].
 
     Examples
     --------

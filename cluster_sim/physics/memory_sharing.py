@@ -11,8 +11,8 @@ def bandwidth_kept(stream_loss: float, mix_loss: float, streams: int, writing: f
         max((1 - stream_loss log2(streams)) (1 - mix_loss w (1 - w)), 0.1)
 
     with w the share of the bytes that are written. Each stream opens rows of the DRAM in turn, and
-    the
-    bus switches between reads and writes. Estimate; the catalog gives the source of the constants.
+    the bus switches between reads and writes. Estimate; the catalog gives the source of the
+    constants.
 
     Parameters
     ----------
@@ -24,6 +24,11 @@ def bandwidth_kept(stream_loss: float, mix_loss: float, streams: int, writing: f
         Number of streams of traffic; less than 1 counts as 1.
     writing
         Share of the bytes that are written [1].
+
+    Returns
+    -------
+    float
+        Share of the bandwidth, at least 0.1 [1].
 
     Examples
     --------

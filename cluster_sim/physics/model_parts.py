@@ -68,9 +68,8 @@ def parts_of(
     """Return the model's parts in the order in which a token passes them.
 
     Layers of the second and further kinds are distributed evenly among those of the first kind.
-    Tied
-    embeddings are stored once, with the head. A token uses all weights of a dense layer. In a layer
-    with experts, it uses the weights of the experts that it is routed to.
+    Tied embeddings are stored once, with the head. A token uses all weights of a dense layer. In a
+    layer with experts, it uses the weights of the experts that it is routed to.
 
     Parameters
     ----------
@@ -85,6 +84,14 @@ def parts_of(
     -------
     tuple of ModelPart
         Embedding (unless it is tied), layers, head.
+
+    Examples
+    --------
+    >>> from cluster_sim.schema import catalog_entry
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
+    >>> names = [part.name for part in parts_of(llama, "bf16", "bf16")]
+    >>> len(names), names[0], names[1], names[-1]
+    (82, 'embedding', 'layer 1', 'head')
     """
     embedding = model.bytes_per_parameter(weights, "embedding")
     table = model.vocabulary * model.hidden

@@ -14,8 +14,7 @@ def surroundings_w(around: Surroundings, devices_w: Number, most_w: float) -> Nu
         base + (most - base) (devices / maximum of devices)^2
 
     The power of fans and the losses of power supplies grow faster than linearly. Estimate: a base,
-    and
-    a part that grows with the square of the load of the devices.
+    and a part that grows with the square of the load of the devices.
 
     Parameters
     ----------
@@ -25,6 +24,11 @@ def surroundings_w(around: Surroundings, devices_w: Number, most_w: float) -> Nu
         Power of all devices of the node [W].
     most_w
         Power of all devices of the node at their limits [W].
+
+    Returns
+    -------
+    Number
+        Power [W], of the shape of `devices_w`.
 
     Examples
     --------
@@ -40,8 +44,7 @@ def devices_under_w(around: Surroundings | None, node_w: float, most_w: float) -
     """Return the power that the devices of a node may draw if the node draws `node_w` [W].
 
     It is the positive root of the quadratic in `surroundings_w`. It is 0 if the node draws more
-    than
-    `node_w` without its devices.
+    than `node_w` without its devices.
 
     Parameters
     ----------
@@ -51,6 +54,11 @@ def devices_under_w(around: Surroundings | None, node_w: float, most_w: float) -
         Power of the node [W].
     most_w
         Power of all devices of the node at their limits [W].
+
+    Returns
+    -------
+    float
+        Power of all devices together [W].
 
     Examples
     --------

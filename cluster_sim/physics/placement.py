@@ -31,8 +31,7 @@ class Placement:
     """Size of the weights [B]."""
     reserved_bytes: float
     """Reserved memory [B]: runtime, activations and communication buffers; on wafers also windows
-    and states of
-    all sequences."""
+    and states of all sequences."""
     kv_token_bytes: float
     """KV cache per token in the layers with full attention [B]."""
     kv_bytes: float
@@ -41,8 +40,7 @@ class Placement:
     """Number of groups of devices that hold the KV cache of different sequences."""
     weight_free_bytes: float | None = None
     """Memory that is left in a separate memory for weights [B], negative if the weights do not fit;
-    None if
-    weights and KV cache share one memory."""
+    None if weights and KV cache share one memory."""
     pool: PagePool | None = None
     """Pool of pages that groups of layers share; None for a single group."""
     page_tokens: float = 0.0
@@ -117,8 +115,7 @@ def place_on_gpus(
       cache of its own sequences. All ranks share the experts evenly.
     * Windows reserve no memory: groups of layers share one pool of pages.
     * If the weights have a memory of their own, the whole other memory is for the KV cache. The
-      used
-      share of both memories is equal.
+      used share of both memories is equal.
 
     Parameters
     ----------
@@ -130,6 +127,22 @@ def place_on_gpus(
         Distribution of the model over devices.
     memory
         Memory that the engine uses per device.
+
+    Returns
+    -------
+    Placement
+        Memory per device, and the KV cache capacity of the replica.
+
+    Examples
+    --------
+    70.55 billion weights of 2 B on eight devices:
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
+    >>> h200 = Device.model_validate(catalog_entry("devices", "h200-sxm"))
+    >>> memory = place_on_gpus(llama, h200, ReplicaLayout(8), MemoryUse(0.9, 0.0))
+    >>> round(memory.weight_bytes / 1e9, 1)
+    17.6
     """
     tensor, pipeline, data = (
         layout.tensor_parallel,
@@ -181,8 +194,7 @@ def cache_kinds(model: Model, precision: Precision, ranks: int) -> list[CacheKin
     """Return the layers of a model on one device, by kind of cache.
 
     Layers that cache the whole context are one kind with the mean size of a token: engines keep
-    them
-    in one group even if they differ.
+    them in one group even if they differ.
     """
     counts: dict[CacheKind, int] = {}  # layers of each kind but the whole context
     layers, size, kernel_tokens = 0, 0.0, 16
@@ -207,8 +219,7 @@ def place_on_wafers(model: Model, device: Device, plan: WaferPlan) -> Placement:
     """Return the memory of a replica on wafers, whose SRAM holds all weights and the KV cache.
 
     The region with the smallest KV cache capacity sets the number of tokens. Of streamed weights,
-    two
-    layers are present at a time, and each wafer keeps the KV cache of its own sequences.
+    two layers are present at a time, and each wafer keeps the KV cache of its own sequences.
 
     Parameters
     ----------
@@ -218,6 +229,21 @@ def place_on_wafers(model: Model, device: Device, plan: WaferPlan) -> Placement:
         Wafer that the replica runs on.
     plan
         Plan of the replica, see `physics.wafer_placement`.
+
+    Returns
+    -------
+    Placement
+        Memory of the replica, which counts as one device.
+
+    Examples
+    --------
+    8.03 billion weights of 2 B on one wafer:
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> wse3 = Device.model_validate(catalog_entry("devices", "wse-3"))
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.1-8b"))
+    >>> round(place_on_wafers(llama, wse3, WaferPlan(1)).weight_bytes / 1e9, 1)
+    16.1
     """
     regions = regions_of(model, device, plan)
     ranks = plan.wafers if plan.streamed else 1

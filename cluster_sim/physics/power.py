@@ -51,6 +51,11 @@ def demand_w(power: Power, rates: WorkRates, clock: Number = 1.0, active: Number
         Clock as a share of the highest, above 0 and at most 1 [1].
     active
         Share of the time in which the processors are active [1].
+
+    Returns
+    -------
+    Number
+        Power [W], of the shape of the arrays.
     """
     squared = voltage(clock) ** 2
     switching = active * clock * squared * power.active_w
@@ -73,6 +78,20 @@ def memory_w(power: Power, bytes_per_s: Number) -> Number:
         Constants of the device.
     bytes_per_s
         Bytes over the memory bus [B/s].
+
+    Returns
+    -------
+    Number
+        Power [W], of the shape of the arrays.
+
+    Examples
+    --------
+    30 W, and 10 pJ/B at 2 TB/s:
+
+    >>> from types import SimpleNamespace
+    >>> power = SimpleNamespace(memory_idle_w=30.0, memory_part_j_per_byte=10e-12)
+    >>> memory_w(power, 2e12)
+    50.0
     """
     return (
         0.0 * bytes_per_s
@@ -93,6 +112,11 @@ def slowdown(clock: Number, computing: Number) -> Number:
         Clock as a share of the highest, above 0 and at most 1 [1].
     computing
         Share of compute in the time [1]; the rest is memory time.
+
+    Returns
+    -------
+    Number
+        Factor, at least 1 [1].
 
     Examples
     --------
@@ -118,9 +142,8 @@ def clock_under(
     """Return the highest clock at which a device keeps a power cap, as a share of the maximum.
 
     Power grows with the clock, so bisection finds the clock to the last digit. The cap must be
-    below
-    the board's power limit: rates that were measured in long runs already include the clock at that
-    limit.
+    below the board's power limit: rates that were measured in long runs already include the clock
+    at that limit.
 
     Parameters
     ----------
@@ -134,6 +157,11 @@ def clock_under(
         Share of compute in the time, see `slowdown` [1].
     floor
         Lowest clock, and the result if no clock keeps the cap [1].
+
+    Returns
+    -------
+    float
+        Clock as a share of the highest [1].
     """
     if demand_at_clock_w(power, rates, 1.0, computing) <= cap_w:
         return 1.0

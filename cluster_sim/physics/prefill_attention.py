@@ -59,6 +59,11 @@ def context_attention_s(
     window
         Length of the layer's window [tokens]; None for a layer without a window.
 
+    Returns
+    -------
+    float
+        Time [s].
+
     Examples
     --------
     31,996,000 pairs of 16,384 FLOP at 500 TFLOP/s, and 10 us:
@@ -101,6 +106,20 @@ def context_floor_s(fit: ContextAttentionFit, shape: AttentionShape, batch: Numb
         Heads of one device; may hold arrays.
     batch
         Number of sequences, or an array of numbers.
+
+    Returns
+    -------
+    Number
+        Time [s], of the shape of the arrays.
+
+    Examples
+    --------
+    5 us, and 10 x 32 heads of 10 ns:
+
+    >>> from types import SimpleNamespace
+    >>> fit = SimpleNamespace(start_s=5e-6, value_s=0.0, head_s=1e-8, kv_head_s=0.0)
+    >>> round(context_floor_s(fit, AttentionShape(32, 8, 128, 2.0), 10), 9)
+    8.2e-06
     """
     return (
         fit.start_s
@@ -128,7 +147,7 @@ def context_line(
     batch
         Number of sequences, or an array of numbers.
     window
-    Length of the window [tokens], for chunks that reach beyond the window. Every token then has a
+        Length of the window [tokens], for chunks that reach beyond the window. Every token then has a
         second ragged edge of `window_keys + tile_tokens kv_heads / heads` pairs. The loop runs over
         one window, a constant.
 

@@ -38,8 +38,7 @@ def product_of(model: Model, device: Device, layout: ReplicaLayout, shape: Weigh
     """Return the product with some of a model's weights, in their stored precision.
 
     The time is that of the device's measured kernel. Without a measurement, it is the rounded
-    maximum
-    of reading the weights and computing, at shares of the data sheet's peaks.
+    maximum of reading the weights and computing, at shares of the data sheet's peaks.
     """
     assert device.efficiency is not None
     part, outputs, inputs = shape
@@ -88,8 +87,7 @@ def rounded_max(one_s: float, other_s: float, sharpness: float) -> float:
     """Return the p-norm of two times with p = `sharpness` [s].
 
     It is the larger time if the two differ much, and at most 2^(1/p) times the larger one if they
-    are
-    equal.
+    are equal.
 
     >>> rounded_max(3.0, 4.0, 2.0), rounded_max(0.0, 4.0, 2.0)
     (5.0, 4.0)

@@ -1,8 +1,7 @@
 """Ramp: lengths of a run of engine steps that grow by a constant, in closed form.
 
 The KV cache of a fixed batch grows by one token per sequence and step. Every other term of a step
-is
-constant, so step i lasts `first_s + i * slope_s`.
+is constant, so step i lasts `first_s + i * slope_s`.
 """
 
 from __future__ import annotations
@@ -45,8 +44,8 @@ class Ramp(NamedTuple):
 
         It is the largest n with `total_s(n) <= elapsed_s`. The quadratic equation is solved in its
         stable form and the result is corrected by one where needed, so that rounding cannot change
-        it.
-        `first_s` must be positive, `slope_s` must not be negative, and `elapsed_s` is in seconds.
+        it. `first_s` must be positive, `slope_s` must not be negative, and `elapsed_s` is in
+        seconds.
 
         >>> ramp = Ramp(2.0, 0.5)
         >>> ramp.steps_done(7.5), ramp.steps_done(7.4), Ramp(1.0).steps_done(3.9)
@@ -84,8 +83,7 @@ class Ramp(NamedTuple):
         """Return the lengths of two parallel parts of a step; `share` of the shorter one overlaps.
 
         Both parts take `self + other - share * min(self, other)`: their sum for a share of 0, and
-        the
-        longer one for a share of 1.
+        the longer one for a share of 1.
 
         >>> Ramp(5.0).overlapped(Ramp(2.0, 1.0), 1.0)  # 5 until i = 3
         Ramp(first_s=5.0, slope_s=0.0, valid_steps=4)

@@ -72,8 +72,7 @@ class SparsePrefillLine(NamedTuple):
     """Time of sparse prefill attention of one layer.
 
     The time is fixed + token x new tokens + index_pair x causal pairs + limited_pair x pairs that
-    are
-    read + key x tokens of all sequences, cached tokens included.
+    are read + key x tokens of all sequences, cached tokens included.
     """
 
     fixed_s: Number
@@ -132,6 +131,11 @@ def sparse_decode_line(
     selecting
         Whether a context is longer than the number of keys that are read, or an array of flags.
 
+    Returns
+    -------
+    SparseDecodeLine
+        Times per layer, per index key and per key that is read [s].
+
     Examples
     --------
     Index keys of 132 B and latent vectors of 576 B at 1 TB/s:
@@ -178,6 +182,19 @@ def sparse_prefill_line(
         Heads of one device; may hold arrays.
     selecting
         Whether a context is longer than the number of keys that are read, or an array of flags.
+
+    Returns
+    -------
+    SparsePrefillLine
+        Times per layer, token, index pair, pair that is read, and key [s].
+
+    Examples
+    --------
+    278,528 FLOP per pair at 1 PFLOP/s:
+
+    >>> shape = SparseShape(128, 576.0, 278_528.0, 81_920.0, 132.0, 16_384.0)
+    >>> sparse_prefill_line(sparse_roofline(1e12, 1e15), shape).limited_pair_s
+    2.78528e-10
     """
     indexed = selecting * (shape.index_flop > 0.0)
     dense = 1 - selecting * 1
@@ -205,6 +222,11 @@ def sparse_roofline(bandwidth: float, flop_per_s: float) -> SparseAttentionFit:
         Rate at which index keys, and the chosen keys and values, are read [B/s].
     flop_per_s
         Rate of the indexer's and the attention's products [FLOP/s].
+
+    Returns
+    -------
+    SparseAttentionFit
+        Constants for `sparse_decode_line` and `sparse_prefill_line`, which have examples.
     """
     return SparseAttentionFit.model_construct(
         start_s=0.0,

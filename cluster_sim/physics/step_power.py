@@ -44,6 +44,11 @@ def own_clock(power: Power, moving_w: Number, computing_w: Number) -> Number:
         Power of the memory traffic [W].
     computing_w
         Power of the arithmetic at the voltage of the highest clock [W].
+
+    Returns
+    -------
+    Number
+        Clock as a share of the highest [1], of the shape of the arrays.
     """
     left_w = power.limit_w - power.busy_w - moving_w
     clock = np.ones(np.broadcast_shapes(np.shape(moving_w), np.shape(computing_w)))
@@ -81,6 +86,21 @@ def step_w(
         Energy of the arithmetic at the highest clock [J].
     clock
         Clock as a share of the own clock, at which only the power limit slows the device [1].
+
+    Returns
+    -------
+    Number
+        Power [W], at most the power limit of the board.
+
+    Examples
+    --------
+    200 W, 100 W of active processors, 50 pJ/B at 2 TB/s, and 1 J of arithmetic in 10 ms:
+
+    >>> from types import SimpleNamespace
+    >>> watts = {"busy_w": 200.0, "active_w": 100.0, "limit_w": 700.0}
+    >>> power = SimpleNamespace(memory_j_per_byte=50e-12, **watts)
+    >>> float(step_w(power, 0.01, 2e10, 1.0))
+    500.0
     """
     moving_w, computing_w = power.memory_j_per_byte * moved_bytes / seconds, arithmetic_j / seconds
     at = clock_of(power, moving_w, computing_w, clock)
@@ -95,8 +115,8 @@ def clock_of(power: Power, moving_w: Number, computing_w: Number, clock: Number)
 
     The own clock is the one at the board's power limit, see `own_clock`. At the own clock the rates
     are higher than at `clock` by a factor of up to 1 / `clock`. Compute reaches that factor, and
-    only
-    compute-bound work is at the limit. A `clock` of 1 stays 1: the limit itself gives the power.
+    only compute-bound work is at the limit. A `clock` of 1 stays 1: the limit itself gives the
+    power.
 
     Parameters
     ----------
@@ -106,6 +126,11 @@ def clock_of(power: Power, moving_w: Number, computing_w: Number, clock: Number)
         Power of memory traffic and arithmetic at `clock`, see `own_clock` [W].
     clock
         Share of the own clock at which the rates are reached [1].
+
+    Returns
+    -------
+    Number
+        Clock as a share of the highest [1].
     """
     if np.all(np.asarray(clock) == 1.0):
         return clock
@@ -120,8 +145,7 @@ def ramp_energy_j(power: Power, work: RampWork, clock: Number = 1.0) -> Number:
     """Return the energy of a run of steps on one device [J].
 
     The sum over the steps of min(demand, limit) is exact. Demand and limit are lines over the
-    steps,
-    and so is their difference. The sum of its positive terms is an arithmetic series.
+    steps, and so is their difference. The sum of its positive terms is an arithmetic series.
 
     Parameters
     ----------
@@ -131,6 +155,21 @@ def ramp_energy_j(power: Power, work: RampWork, clock: Number = 1.0) -> Number:
         Work of the device over the run.
     clock
         Clock as a share of the highest [1].
+
+    Returns
+    -------
+    Number
+        Energy [J].
+
+    Examples
+    --------
+    Ten steps of 10 ms at 500 W, see `step_w`:
+
+    >>> from types import SimpleNamespace
+    >>> watts = {"busy_w": 200.0, "active_w": 100.0, "limit_w": 700.0}
+    >>> power = SimpleNamespace(memory_j_per_byte=50e-12, **watts)
+    >>> float(ramp_energy_j(power, RampWork((0.01, 0.0), (2e10, 0.0), (1.0, 0.0), 10)))
+    50.0
     """
     n, squared = np.asarray(work.steps, dtype=float), voltage(clock) ** 2
     lines = (work.seconds, work.moved_bytes, work.arithmetic_j)

@@ -10,12 +10,10 @@ class StepWork:
     """Work of one engine step of a replica; a scheduler writes it, physics reads it.
 
     In the computation of tables the counts are numpy arrays with one value per stretch of steps.
-    The
-    names are those of the columns of the table of stretches.
+    The names are those of the columns of the table of stretches.
 
     NOTE: it is not frozen. A scheduler owns one object and changes it before each step, because a
-    new
-    object would cost 0.5 us of the 20 us that a stretch takes.
+    new object would cost 0.5 us of the 20 us that a stretch takes.
     """
 
     batch: int = 0

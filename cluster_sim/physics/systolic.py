@@ -31,6 +31,11 @@ def cycles(unit: Systolic, m: float, n: float, k: float) -> float:
     m, n, k
         Numbers of tokens, outputs and inputs of the product, each at least 1.
 
+    Returns
+    -------
+    float
+        Number of cycles.
+
     Examples
     --------
     >>> cycles(Systolic(rows=128, columns=128), 1000, 128, 128)  # 2 x 128 + 128 + 1000 - 2
@@ -45,9 +50,8 @@ def utilisation(unit: Systolic, m: float, n: float, k: float) -> float:
     """Return the share of the peak that a matrix product reaches.
 
     It is the number of multiply-adds of the product divided by the number that its cycles offer.
-    With
-    many tokens it is k / (ceil(k / R) R) times n / (ceil(n / C) C), the filled part of the arrays.
-    With one token and many folds it is 1 / load. The parameters are those of `cycles`.
+    With many tokens it is k / (ceil(k / R) R) times n / (ceil(n / C) C), the filled part of the
+    arrays. With one token and many folds it is 1 / load. The parameters are those of `cycles`.
 
     One additional output leaves half of the arrays empty:
 

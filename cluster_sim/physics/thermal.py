@@ -6,10 +6,9 @@
     lag dTc/dt = Tin + rise (Pd + Pm) - Tc                          coolant
 
 T is a temperature, P a power, C a heat capacity, R a thermal resistance; d is the die, m the
-memory,
-s the sink, c the coolant, in the inlet. The network is solved by its eigenvalues. Under constant
-power each temperature is its steady value plus a sum of exponentials. Therefore the state after any
-time, and the next time at which it crosses a limit, are computed without time steps.
+memory, s the sink, c the coolant, in the inlet. The network is solved by its eigenvalues. Under
+constant power each temperature is its steady value plus a sum of exponentials. Therefore the state
+after any time, and the next time at which it crosses a limit, are computed without time steps.
 
 Source: a Cauer network; see e.g. JEDEC JESD51-14 for such ladders.
 """
@@ -89,8 +88,7 @@ class ThermalNetwork:
         """Return, for each time, the matrix by which distances from the steady state decay.
 
         The matrix maps the distance of a state from the steady state to the distance after that
-        time. The
-        shape of the result is (times, temperatures, temperatures).
+        time. The shape of the result is (times, temperatures, temperatures).
         """
         left: Array = np.einsum(
             "ij,tj,jk->tik",
@@ -106,10 +104,8 @@ class ThermalNetwork:
         """Return the states at `edges_s` under heat that is constant between edges.
 
         In the network's modes each interval adds its own decaying part, so the states are
-        cumulative sums.
-        They are computed in blocks of time that are short enough for the growing exponentials not
-        to
-        overflow.
+        cumulative sums. They are computed in blocks of time that are short enough for the growing
+        exponentials not to overflow.
 
         Parameters
         ----------
@@ -169,9 +165,8 @@ class ThermalNetwork:
         """Return the time until a temperature first reaches a limit under `heat` [s].
 
         It is infinite if the temperature never reaches the limit. A temperature that is at the
-        limit now
-        does not count; the next crossing does. The result is exact to 1e-9 of the slowest time
-        constant.
+        limit now does not count; the next crossing does. The result is exact to 1e-9 of the slowest
+        time constant.
 
         Parameters
         ----------
@@ -205,7 +200,30 @@ class ThermalNetwork:
 
 @cache
 def thermal_network(cooling: Cooling) -> ThermalNetwork:
-    """Return the network of `cooling`; each network is solved once and kept."""
+    """Return the network of `cooling`; each network is solved once and kept.
+
+    Parameters
+    ----------
+    cooling
+        Heat capacities and thermal resistances of a device.
+
+    Returns
+    -------
+    ThermalNetwork
+        Network with its eigenvalues.
+
+    Examples
+    --------
+    100 W through 0.1 + 0.2 K/W into coolant at 25 °C, which the heat warms by 1 K:
+
+    >>> from cluster_sim.hardware.power_and_cooling import Cooling
+    >>> resistances = {"die_to_sink": "0.1 K/W", "sink_to_coolant": "0.2 K/W"}
+    >>> coolant = {"medium": "air", "coolant_rise": "0.01 K/W", "coolant_lag": "1 s"}
+    >>> parts = {"die": "45 J/K", "sink": "650 J/K"}
+    >>> network = thermal_network(Cooling.model_validate(resistances | coolant | parts))
+    >>> network.steady(Heat(100.0, 0.0, 25.0)).round(6).tolist()
+    [56.0, 46.0, 26.0]
+    """
     sink = 1.0 / cooling.sink_to_coolant_k_per_w
     ds = 1.0 / cooling.die_to_sink_k_per_w
     if cooling.memory_j_per_k is not None:

@@ -23,8 +23,7 @@ KV_BYTES: dict[Precision, float] = {"bf16": 2.0, "fp8": 1.0, "fp4": 0.5 + 1 / 16
 
 INDEX_BYTES = 1 + 4 / 128
 """Stored bytes per value of an index key [B]: engines use 8 bit with a 32-bit scale per 128 values
-(vLLM
-and SGLang for DeepSeek-V3.2: 132 bytes per token and layer)."""
+(vLLM and SGLang for DeepSeek-V3.2: 132 bytes per token and layer)."""
 
 
 def distinct_experts(count: int, top_k: int, tokens: Number) -> Number:
@@ -45,6 +44,11 @@ def distinct_experts(count: int, top_k: int, tokens: Number) -> Number:
         Number of experts that each token picks, k.
     tokens
         Number of tokens, T.
+
+    Returns
+    -------
+    Number
+        Expected number of active experts.
 
     Examples
     --------
@@ -75,6 +79,11 @@ def growing_kv_bytes(model: Model, precision: Precision, ranks: int = 1) -> floa
     ranks
         Number of tensor-parallel devices.
 
+    Returns
+    -------
+    float
+        Size [B].
+
     Examples
     --------
     Llama 3.3 70B: 80 layers, keys and values of 8 heads of 128 in 16 bit.
@@ -94,6 +103,29 @@ def window_kv_bytes(model: Model, precision: Precision, ranks: int = 1) -> float
     """Return the KV cache per token in the layers that keep only a window or a chunk [B].
 
     It counts all such layers on one of `ranks` tensor-parallel devices.
+
+    Parameters
+    ----------
+    model
+        Shape of the model.
+    precision
+        Precision of the KV cache.
+    ranks
+        Number of tensor-parallel devices.
+
+    Returns
+    -------
+    float
+        Size [B].
+
+    Examples
+    --------
+    gpt-oss-120b: 18 layers with a window, keys and values of 8 heads of 64 in 16 bit.
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> gpt_oss = Model.model_validate(catalog_entry("models", "gpt-oss-120b"))
+    >>> window_kv_bytes(gpt_oss, "bf16")  # 18 x 2 x 8 x 64 x 2
+    36864.0
     """
     return sum(
         kind.layers * cache_bytes(kind.window_values(ranks), 0.0, precision)
@@ -102,15 +134,63 @@ def window_kv_bytes(model: Model, precision: Precision, ranks: int = 1) -> float
 
 
 def state_bytes(model: Model, ranks: int = 1) -> float:
-    """Return the size of the states of one sequence in all layers on one of `ranks` devices [B]."""
+    """Return the size of the states of one sequence in all layers [B].
+
+    Parameters
+    ----------
+    model
+        Shape of the model.
+    ranks
+        Number of tensor-parallel devices, which share the states.
+
+    Returns
+    -------
+    float
+        Size on one device [B].
+
+    Examples
+    --------
+    Qwen3-Next: 36 layers with 32 matrices of 128 x 128 values in 32 bit, and the convolution's three
+    tokens of 8,192 channels in 16 bit.
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> qwen3_next = Model.model_validate(catalog_entry("models", "qwen3-next-80b"))
+    >>> state_bytes(qwen3_next) == 36 * (32 * 128 * 128 * 4 + 3 * 8192 * 2)
+    True
+    """
     return sum(kind.layers * kind.state_bytes(ranks) for kind in model.attention)
 
 
 def sequence_kv_bytes(model: Model, precision: Precision, ranks: int, tokens: int) -> float:
-    """Return the cache and the states of a sequence with `tokens` tokens on one device [B].
+    """Return the cache and the states of a sequence on one device [B].
 
     Layers with a window keep the last tokens; layers with chunks keep the tokens of the present
-    chunk. `ranks` is the number of tensor-parallel devices.
+    chunk.
+
+    Parameters
+    ----------
+    model
+        Shape of the model.
+    precision
+        Precision of the KV cache.
+    ranks
+        Number of tensor-parallel devices.
+    tokens
+        Number of tokens of the sequence.
+
+    Returns
+    -------
+    float
+        Size [B].
+
+    Examples
+    --------
+    gpt-oss-120b: 36,864 B per token in layers with full attention, and in layers with a window of 128:
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> gpt_oss = Model.model_validate(catalog_entry("models", "gpt-oss-120b"))
+    >>> sequence_kv_bytes(gpt_oss, "bf16", 1, 1000) / 36_864  # 1,000 + 128
+    1128.0
     """
     size = growing_kv_bytes(model, precision, ranks) * tokens + state_bytes(model, ranks)
     for kind in model.attention:
@@ -162,6 +242,29 @@ def kv_traffic(model: Model, precision: Precision, ranks: int = 1) -> KVTraffic:
     """Return the memory traffic of a model's cache and states on `ranks` tensor-parallel devices.
 
     The state of a sequence is read and written once per step.
+
+    Parameters
+    ----------
+    model
+        Shape of the model.
+    precision
+        Precision of the KV cache.
+    ranks
+        Number of tensor-parallel devices.
+
+    Returns
+    -------
+    KVTraffic
+        Bytes per key, token and sequence [B].
+
+    Examples
+    --------
+    Llama 3.3 70B: 80 layers, keys and values of 8 heads of 128 in 16 bit.
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
+    >>> kv_traffic(llama, "bf16")  # 80 x 2 x 8 x 128 x 2, read per key and written per token
+    KVTraffic(context=327680.0, limited=0.0, token=327680.0, sequence=0.0)
     """
     context = limited = token = sequence = 0.0
     for kind in model.attention:
@@ -180,6 +283,25 @@ def linear_flop_per_token(model: Model) -> float:
     """Return the FLOP per token in all linear layers except for the output head.
 
     They are two per weight that the token is multiplied with.
+
+    Parameters
+    ----------
+    model
+        Shape of the model.
+
+    Returns
+    -------
+    float
+        Arithmetic per token [FLOP].
+
+    Examples
+    --------
+    Llama 3.3 70B: 80 layers of 855.6 million weights.
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
+    >>> round(linear_flop_per_token(llama) / 1e9, 1)  # 2 x 80 x 0.8556
+    136.9
     """
     idle = model.idle_attention_parameters + model.idle_ffn_parameters
     return 2.0 * (model.active_parameters - model.vocabulary * model.hidden - idle)
@@ -196,6 +318,18 @@ def linear_flop(model: Model, tokens: Number, sampled: Number) -> Number:
         Number of tokens that pass the layers.
     sampled
         Number of tokens that pass the output head.
+
+    Returns
+    -------
+    Number
+        Arithmetic of the step [FLOP].
+
+    Examples
+    --------
+    >>> from cluster_sim.schema import catalog_entry
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
+    >>> linear_flop(llama, 0, 1) == 2 * 128_256 * 8_192
+    True
     """
     return linear_flop_per_token(model) * tokens + 2.0 * model.vocabulary * model.hidden * sampled
 
@@ -216,7 +350,29 @@ class AttentionCounts(NamedTuple):
 
 
 def attention_flop(model: Model, counts: AttentionCounts) -> Number:
-    """Return the FLOP of attention and states of a step, over all layers and devices."""
+    """Return the FLOP of attention and states of a step, over all layers and devices.
+
+    Parameters
+    ----------
+    model
+        Shape of the model.
+    counts
+        Counts of the step.
+
+    Returns
+    -------
+    Number
+        Arithmetic of the step [FLOP].
+
+    Examples
+    --------
+    One decoding query with 1,000 keys: 80 layers, 64 heads, two products of width 128.
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
+    >>> attention_flop(llama, AttentionCounts(1000, 0, 0, 0, 1)) == 80 * 1000 * 64 * 2 * 2 * 128
+    True
+    """
     flop: Number = 0.0
     for kind in model.attention:
         key, pair = kind.decode_flop, kind.prefill_flop
@@ -251,10 +407,24 @@ def step_weight_bytes(
     tokens
         Number of tokens of the step.
     weight_reuse
-    Whether all tokens share one read of the weights. On a wafer tokens pass the weights one by
+        Whether all tokens share one read of the weights. On a wafer tokens pass the weights one by
         one, so every token reads its own weights.
     ranks
         Number of groups of devices that each read the dense parts.
+
+    Returns
+    -------
+    Number
+        Bytes read by the step [B].
+
+    Examples
+    --------
+    Llama 3.3 70B: 68.45 billion weights in layers and 1.05 billion in the output head, 2 B each.
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
+    >>> round(step_weight_bytes(llama, "bf16", 1) / 1e9, 1)
+    139.0
     """
     passed = model.attention_parameters - model.idle_attention_parameters
     attention = passed * model.bytes_per_parameter(precision, "attention")

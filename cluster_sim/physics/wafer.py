@@ -21,16 +21,14 @@ class WaferSteps:
 
     Tokens follow each other through the regions, the stages of a pipeline. A step takes the latency
     of a token while the pipeline has free slots. With more tokens than slots the slowest stage
-    limits
-    the rate. Prompts pass the same stages token by token, after the decoding tokens, and fill the
-    bubbles that those leave. Steps overlap: while the last token of a completed prompt moves on,
-    the
-    next tokens enter. If nothing else decodes, a step lasts until that token has left the pipeline.
+    limits the rate. Prompts pass the same stages token by token, after the decoding tokens, and
+    fill the bubbles that those leave. Steps overlap: while the last token of a completed prompt
+    moves on, the next tokens enter. If nothing else decodes, a step lasts until that token has left
+    the pipeline.
 
     Decode may have better kernels than prefill (`decode_compute`). A plan that puts each layer on
-    all
-    cores computes prompts as matrices (`prompt`). With streamed weights a step takes at least the
-    time in which all weights arrive.
+    all cores computes prompts as matrices (`prompt`). With streamed weights a step takes at least
+    the time in which all weights arrive.
 
     Parameters
     ----------
@@ -43,7 +41,7 @@ class WaferSteps:
     engine
         Name of the engine, for its kernels in decoding.
     io_bytes_per_s
-    Bandwidth of the links of one wafer [B/s]. They carry tokens to the next wafer, and streamed
+        Bandwidth of the links of one wafer [B/s]. They carry tokens to the next wafer, and streamed
         weights.
     """
 

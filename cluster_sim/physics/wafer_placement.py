@@ -90,8 +90,7 @@ class WaferPlan:
     layout: WaferLayout = "regions"
     streamed: bool = False
     """Whether the weights are streamed, layer after layer. Every wafer then uses all its cores for
-    its own
-    sequences."""
+    its own sequences."""
     sequences: int = 0
     """Maximum number of sequences, for which layers with a window keep theirs."""
     reserved_rows: int = 0
@@ -140,6 +139,21 @@ def regions_of(model: Model, device: Device, plan: WaferPlan) -> tuple[Region, .
         Wafer that the replica runs on.
     plan
         Plan of the replica.
+
+    Returns
+    -------
+    tuple of Region
+        Regions with their parts.
+
+    Examples
+    --------
+    Llama 3.1 8B on one wafer: embedding, 32 layers and head.
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> wse3 = Device.model_validate(catalog_entry("devices", "wse-3"))
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.1-8b"))
+    >>> len(regions_of(llama, wse3, WaferPlan(1)))
+    34
     """
     return _placed(
         parts_of(model, plan.weights, plan.kv_cache, plan.sequences), plan, grid_of(device, plan)
@@ -156,8 +170,7 @@ def wafers_needed(
     """Return the minimum number of wafers that hold whole layers, each filled up to `weight_fill`.
 
     A layer that is larger than a wafer cannot be placed; it counts by its size. Windows and states
-    of
-    `sequences` sequences fit beside the weights, up to `memory_fill`.
+    of `sequences` sequences fit beside the weights, up to `memory_fill`.
 
     Parameters
     ----------
@@ -169,6 +182,21 @@ def wafers_needed(
         Stored precisions.
     sequences
         Number of sequences that keep a window or a state.
+
+    Returns
+    -------
+    int
+        Number of wafers.
+
+    Examples
+    --------
+    70 billion weights in 16 bit on wafers of 44 GB, of which weights fill 88 %:
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> wse3 = Device.model_validate(catalog_entry("devices", "wse-3"))
+    >>> llama = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
+    >>> wafers_needed(llama, wse3, "bf16")
+    4
     """
     assert device.wafer is not None
     limit = device.wafer.weight_fill * device.memory.capacity_bytes
@@ -185,7 +213,25 @@ def wafers_needed(
 
 
 def cuts(regions: Sequence[Region]) -> list[str]:
-    """Return the name of the first part on each wafer but the first; tokens cross there."""
+    """Return the name of the first part on each wafer but the first; tokens cross there.
+
+    Parameters
+    ----------
+    regions
+        Regions in the order in which a token passes them.
+
+    Returns
+    -------
+    list of str
+        Names of parts.
+
+    Examples
+    --------
+    >>> parts = [ModelPart(f"layer {number}", 1.0) for number in (1, 2, 3)]
+    >>> wafers = zip(parts, (0, 0, 1))
+    >>> cuts([Region((part,), wafer, 0, 0, 1, 1, 0.0) for part, wafer in wafers])
+    ['layer 3']
+    """
     return [
         after.parts[0].name for before, after in pairwise(regions) if before.wafer != after.wafer
     ]

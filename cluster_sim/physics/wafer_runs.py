@@ -13,10 +13,8 @@ def cut(parts: Sequence[ModelPart], wafers: int, sram_bytes: float) -> list[tupl
     """Return runs of parts, one per wafer, with the largest KV cache capacity.
 
     The KV cache of the same number of tokens must fit on every wafer. For a given number, filling
-    one
-    wafer after another takes the fewest wafers; bisection finds the largest number. Parts that do
-    not
-    fit at all are cut as evenly as possible.
+    one wafer after another takes the fewest wafers; bisection finds the largest number. Parts that
+    do not fit at all are cut as evenly as possible.
     """
 
     def sizes(tokens: float) -> list[float]:

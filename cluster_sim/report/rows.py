@@ -33,6 +33,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """
     try:
         rows = _read(path)
+    except ScenarioError:
+        raise
     except (OSError, pa.ArrowInvalid, ValueError) as fault:
         raise ScenarioError.at(str(path), f"cannot be read as a table: {fault}") from fault
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

@@ -112,10 +112,10 @@ def _kv_traffic(
     """Return the rates of KV cache into and out of each device [B/s]; empty without transfers."""
     transfers, kv = run.transfers, {}
     for name, column in (("KV in", "to_replica"), ("KV out", "from_replica")):
-        mine = np.isin(transfers[column].to_numpy(), numbers)
-        if mine.any():
+        selected = np.isin(transfers[column].to_numpy(), numbers)
+        if selected.any():
             first_s, last_s, moved = (
-                transfers[at].to_numpy()[mine] for at in ("began_s", "ended_s", "bytes")
+                transfers[at].to_numpy()[selected] for at in ("began_s", "ended_s", "bytes")
             )
             kv[name] = _spread(first_s, last_s, moved, edges_s) / devices
     return kv

@@ -52,6 +52,10 @@ def build_tables(
 
     Parameters
     ----------
+    scenario
+        Scenario of the run.
+    recorder
+        Rows recorded during the run.
     paths
         Path from the front door to each replica, by number.
     groups

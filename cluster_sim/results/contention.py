@@ -76,10 +76,10 @@ def lost_s(
         for name, of_request_s in (("bus_s", lost.bus_s), ("link_s", lost.link_s)):
             so_far_s = np.concatenate([[0.0], np.cumsum(stretches[name][rows])])
             for span in spans:
-                mine = np.nonzero((span.replica == number) & ~np.isnan(finish_s))[0]
-                first = np.searchsorted(began_s, span.from_s[mine] * (1 - _CLOSE))
-                last = np.searchsorted(ended_s, span.to_s[mine] * (1 + _CLOSE), side="right")
-                of_request_s[mine] += so_far_s[last] - so_far_s[np.minimum(first, last)]
+                selected = np.nonzero((span.replica == number) & ~np.isnan(finish_s))[0]
+                first = np.searchsorted(began_s, span.from_s[selected] * (1 - _CLOSE))
+                last = np.searchsorted(ended_s, span.to_s[selected] * (1 + _CLOSE), side="right")
+                of_request_s[selected] += so_far_s[last] - so_far_s[np.minimum(first, last)]
     place = {request.number: index for index, request in enumerate(requests)}
     for transfer in transfers:
         if transfer.request >= 0:  # the transfer serves a single request

@@ -91,7 +91,19 @@ def nodes(run: RunData, pool: str | None = None) -> list[PowerOverTime] | None:
 
 
 def together(nodes: Sequence[PowerOverTime]) -> PowerOverTime:
-    """Return the summed power of several nodes over time."""
+    """Return the summed power of several nodes over time.
+
+    Parameters
+    ----------
+    nodes
+        Power of each node over the same run.
+
+    Examples
+    --------
+    >>> node = PowerOverTime("x/0", np.array([0.0, 2.0]), np.array([100.0]), np.array([80.0]))
+    >>> together([node, node]).energy_j  # 2 nodes of 100 W for 2 s
+    400.0
+    """
     total = _summed([_Pieces(node.time_s[:-1], node.watts) for node in nodes])
     of_devices = _summed([_Pieces(node.time_s[:-1], node.devices_w) for node in nodes])
     end_s = max((float(node.time_s[-1]) for node in nodes), default=0.0)
@@ -115,12 +127,12 @@ def _replicas(run: RunData, deployment: Deployment, stretches: _StretchEnergy) -
     power, replicas = deployment.device.power, []
     assert power is not None
     for number in run.fleet.numbers(deployment.name):
-        mine = slice(*np.searchsorted(stretches.replica, (number, number + 1)))
+        selected = slice(*np.searchsorted(stretches.replica, (number, number + 1)))
         device = _device(
             power,
-            stretches.began_s[mine],
-            stretches.ended_s[mine],
-            stretches.energy_j[mine] / deployment.devices_per_replica,
+            stretches.began_s[selected],
+            stretches.ended_s[selected],
+            stretches.energy_j[selected] / deployment.devices_per_replica,
         )
         if number in stretches.lost_s:
             device = _Pieces(

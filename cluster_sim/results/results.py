@@ -35,7 +35,8 @@ class Results(RunData):
         -------
         dict
             Values by name. A name ends in its unit, such as `p99_ttft_ms` [ms]; the names are those
-            of `vllm bench serve` where it has one. Metrics that the run does not have are absent.
+            of `vllm bench serve` if it has such a field. Metrics that the run does not have are
+            absent.
 
         Raises
         ------

@@ -24,6 +24,11 @@ from cluster_sim.whole_files import bring_back
 def read_run(folder: Path) -> RunData:
     """Return the run in a run folder.
 
+    Parameters
+    ----------
+    folder
+        Path of the run folder.
+
     Raises
     ------
     ScenarioError
@@ -60,13 +65,18 @@ def _check_rows(name: str, path: Path, table: pa.Table, manifest: dict[str, Any]
 def about_run(folder: Path) -> tuple[Scenario, dict[str, Any]]:
     """Return the scenario of a run folder and its manifest, without its tables.
 
+    Parameters
+    ----------
+    folder
+        Path of the run folder.
+
     Raises
     ------
     ScenarioError
         The folder is not a run folder, a later version wrote it, or its scenario cannot be read.
     """
     if not is_run_folder(folder):
-        raise ScenarioError.at(str(folder), "is not a run folder: it has no manifest.json")
+        raise ScenarioError.at(str(folder), _why_no_run(folder))
     manifest = read_json(folder / "manifest.json")
     _check_format(folder / "manifest.json", manifest)
     path = folder / "scenario.yaml"
@@ -86,6 +96,19 @@ def about_run(folder: Path) -> tuple[Scenario, dict[str, Any]]:
             raise
         reason = "was written by another version, and this version cannot read its scenario; its tables are plain Parquet files"
         raise ScenarioError([Fault(str(folder), reason), *error.faults]) from error
+
+
+def _why_no_run(folder: Path) -> str:
+    """Return why there is no run at a path, and what to name in its place."""
+    expected = "expected a folder that `cluster-sim run` has written, such as "
+    try:
+        inside = sorted(path.parent for path in folder.glob("*/manifest.json"))
+        expected += str(inside[0]) if inside else "runs/NAME/VARIANT"
+        if folder.is_dir():
+            return f"is not a run folder: it has no manifest.json; {expected}"
+        return f"is a file; {expected}" if folder.exists() else f"no such folder; {expected}"
+    except (OSError, ValueError):  # a name that is too long, or contains NUL
+        return f"no such folder; {expected}"
 
 
 def is_run_folder(folder: Path) -> bool:

@@ -37,6 +37,13 @@ _SLOPES = ("slope_s",)
 def read_table(name: str, path: Path) -> pa.Table:
     """Return a table of a run folder, with neutral values in columns that its version lacks.
 
+    Parameters
+    ----------
+    name
+        Name of the table.
+    path
+        Path of its Parquet file.
+
     Raises
     ------
     ScenarioError
@@ -56,8 +63,12 @@ def check_values(name: str, path: Path, table: pa.Table) -> None:
 
     Parameters
     ----------
+    name
+        Name of the table.
+    path
+        Path of its Parquet file, for messages.
     table
-        Rows of the table `name`, with all or some of its columns.
+        Rows of the table, with all or some of its columns.
     """
     for column in DESCRIBED[name]:
         if column.name not in table.column_names:
@@ -88,6 +99,13 @@ def _check_seconds(path: Path, column: str, values: pa.ChunkedArray) -> None:
 
 def opened(name: str, path: Path) -> pq.ParquetFile:
     """Open the file of a table, check its columns and return it.
+
+    Parameters
+    ----------
+    name
+        Name of the table.
+    path
+        Path of its Parquet file.
 
     Raises
     ------
@@ -153,6 +171,8 @@ def with_neutral_columns(
 
     Parameters
     ----------
+    name
+        Name of the table.
     table
         Table as read.
     wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,9 @@ from cluster_sim.schema.annotations import Located, choices, located, tags_of, t
 from cluster_sim.schema.documents import LIKE, Document, Trail, under
 from cluster_sim.schema.like import ENTRY_KINDS
 from cluster_sim.units import KINDS, Quantity
+
+_PERCENT = re.compile(r"([\d.]+) ?%")
+"""Percentage as people write it."""
 
 # Words for what each type of pydantic error expected; the context of the error fills in `{…}`.
 _EXPECTED = {
@@ -27,8 +31,8 @@ _EXPECTED = {
     "bool_parsing": "true or false",
     "string_type": "text",
     "string_pattern_mismatch": "letters, digits, '_', '.' and '-' only",  # the only pattern in descriptions
-    "list_type": "a list",
-    "tuple_type": "a list",
+    "list_type": "a list (`- ` before each entry)",
+    "tuple_type": "a list (`- ` before each entry)",
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
@@ -196,6 +200,16 @@ def _as_raised(problem: _Problem) -> _Message:
     return _Message(problem.place.trail, str(problem.error["msg"]))
 
 
+def _keys(annotation: Any) -> str:
+    """Return keys of a description that a message names, required ones if any; empty for others."""
+    if not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
+        return ""
+    fields = annotation.model_fields
+    required = [name for name, info in fields.items() if info.is_required()]
+    keys = [fields[name].alias or name for name in (required or fields)]
+    return f" with keys such as {', '.join(keys[:3])}"
+
+
 def _unexpected(problem: _Problem) -> _Message:
     """Return the message "got …; expected …"."""
     type_, length = problem.error["type"], problem.length
@@ -204,6 +218,10 @@ def _unexpected(problem: _Problem) -> _Message:
         if type_ in _EXPECTED
         else str(problem.error["msg"]).removeprefix("Input should be ")
     )
+    if type_ == "model_type" and problem.place.annotation is not None:
+        expected += _keys(problem.place.annotation)
+    if type_ == "float_parsing" and (share := _PERCENT.fullmatch(str(problem.value))):
+        expected += f", such as {float(share[1]) / 100:g} for {share[0]}"
     of_length = f" of {length}" if type_ == "too_long" and length is not None else ""
     return _Message(
         problem.place.trail, f"got {shown(problem.value)}{of_length}; expected {expected}"

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from cluster_sim.errors import ScenarioError, shown
+from cluster_sim.errors import ScenarioError, nearest, shown
 from cluster_sim.limits import VALUES
 from cluster_sim.schema.documents import Document, Trail, inside
 from cluster_sim.schema.scalars import scalar, whole
@@ -32,7 +32,11 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as fault:
-        raise ScenarioError.at(str(path), "no such file") from fault
+        raise ScenarioError.at(str(path), f"no such file{_near(path)}") from fault
+    except IsADirectoryError as fault:
+        inside = path / "scenario.yaml"
+        such_as = f" such as {inside}" if inside.is_file() else ""
+        raise ScenarioError.at(str(path), f"is a folder; expected a file{such_as}") from fault
     except UnicodeDecodeError as fault:
         raise ScenarioError.at(str(path), f"is not UTF-8 text (byte {fault.start})") from fault
     except OSError as fault:
@@ -40,6 +44,16 @@ def read_text(path: Path) -> str:
         raise ScenarioError.at(str(path), f"cannot be read: {reason}") from fault
     except ValueError as fault:  # a NUL in the name
         raise ScenarioError.at(repr(str(path)), "no such file") from fault
+
+
+def _near(path: Path) -> str:
+    """Return the hint at a file beside a missing one that has nearly its name; empty if none has."""
+    try:
+        names = [file.stem for file in path.parent.iterdir() if file.suffix == path.suffix]
+    except OSError:
+        return ""
+    near = nearest(path.stem, names)[:1]
+    return f"; did you mean '{path.with_name(near[0] + path.suffix)}'?" if near else ""
 
 
 def parse_value(text: str, where: str) -> Any:
@@ -219,6 +233,8 @@ def _problem(fault: Any) -> str:
     problem, start = str(fault.problem or fault.context), fault.context_mark
     if "'\\t'" in problem:
         return "got a tab; expected spaces"
+    if "escape" in problem:
+        return "got a backslash inside double quotes, which begins an escape; expected 'single quotes' around a path with backslashes"
     if problem.startswith("but found another document"):
         return "got a second document (`---`); expected one"
     for jargon, words in _JARGON.items():

@@ -35,8 +35,8 @@ def simulate(
         Function that is called from time to time with the simulated time [s] and the rows recorded
         so far.
     limits
-        Limits of wall time and memory. A run that exceeds a limit ends early. Its results hold what
-        happened so far, and `info.stopped` says why.
+        Limits of wall time and memory. A run that exceeds a limit stops early; its results cover
+        the time until then, and `info.stopped` gives the reason.
 
     Returns
     -------

@@ -123,6 +123,17 @@ def runs_of(
 ) -> Iterator[Results]:
     """Yield the run in a folder, or simulate and yield every variant of a scenario file.
 
+    Parameters
+    ----------
+    path
+        Run folder or scenario file.
+    variants
+        Names of the variants. Default: all variants.
+    sets
+        `key=value` texts applied to the scenario file.
+    seed
+        Seed in place of the file's.
+
     Raises
     ------
     ScenarioError

@@ -125,6 +125,12 @@ def iso(  # noqa: PLR0913 - public API: every parameter is an option of its user
     ------
     ScenarioError
         The file has faults, the basis does not exist, or a variant has no prices or no power model.
+
+    Examples
+    --------
+    >>> from cluster_sim.studies.iso import iso
+    >>> outcome = iso("scenarios/burst_70b.yaml", "cost")  # doctest: +SKIP
+    >>> [(variant.name, variant.copies) for variant in outcome.scaled]  # doctest: +SKIP
     """
     if basis not in BASES:
         raise ScenarioError.at("--iso", f"no basis '{basis}'{did_you_mean(basis, list(BASES))}")

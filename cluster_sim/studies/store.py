@@ -248,6 +248,9 @@ def table(rows: Iterable[Row]) -> pa.Table:
     """Return rows as an Arrow table with the columns of all rows, in order of first appearance.
 
     A missing value is null.
+
+    >>> table([{"rate": 1.0}, {"rate": 2.0, "status": "done"}]).to_pylist()
+    [{'rate': 1.0, 'status': None}, {'rate': 2.0, 'status': 'done'}]
     """
     rows = list(rows)
     names = dict.fromkeys(name for row in rows for name in row)

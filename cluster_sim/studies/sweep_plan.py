@@ -25,10 +25,10 @@ def plan_of(file: ScenarioFile, name: str, rows: Iterable[Mapping[str, Any]]) ->
 def refuse_another_sweep(file: ScenarioFile, folder: SweepFolder, name: str) -> None:
     """Raise ScenarioError if the plan of this name in a folder belongs to another sweep."""
     plan = folder.plan(name)
-    if plan is not None and (told := differences(file, plan)):
+    if plan is not None and (differing := differences(file, plan)):
         raise ScenarioError.at(
             str(folder.plan_path(name)),
-            f"is not the plan of the sweep in {file.document.file}: {told}; choose another --out, or "
+            f"is not the plan of the sweep in {file.document.file}: {differing}; choose another --out, or "
             "remove this plan (finished points are kept)",
         )
 
@@ -44,13 +44,13 @@ def differences(file: ScenarioFile, plan: Plan) -> str:
         (str(row["columns"].get("point")), row["columns"].get("replication", 0))
         for row in plan["rows"]
     ]
-    told: list[str] = []
+    differing: list[str] = []
     if isinstance(plan.get("scenario"), dict):
-        told += _of_scenarios(plan["scenario"], _written(file))
+        differing += _of_scenarios(plan["scenario"], _written(file))
     if not set(before) <= set(here):
-        told += _of_points(before, here)
-    more = [f"and {len(told) - _MOST_SHOWN} more"] if len(told) > _MOST_SHOWN else []
-    return "; ".join([*told[:_MOST_SHOWN], *more])
+        differing += _of_points(before, here)
+    more = [f"and {len(differing) - _MOST_SHOWN} more"] if len(differing) > _MOST_SHOWN else []
+    return "; ".join([*differing[:_MOST_SHOWN], *more])
 
 
 def _written(file: ScenarioFile) -> Any:
@@ -92,16 +92,16 @@ def _value(leaves: Mapping[str, Any], key: str) -> str:
 def _of_points(before: list[Choice], here: list[Choice]) -> list[str]:
     """Return a sentence per axis that lacks values of the plan."""
     old, new = _axes(before), _axes(here)
-    told = []
+    differing = []
     for key in dict.fromkeys([*old, *new]):
         if key not in new:
-            told.append(f"axis {key} is only in the plan")
+            differing.append(f"axis {key} is only in the plan")
         elif key not in old:
-            told.append(f"axis {key} is only in the file")
+            differing.append(f"axis {key} is only in the file")
         elif gone := [value for value in old[key] if value not in new[key]]:
             values = ", ".join(gone[:_MOST_SHOWN]) + (" …" if len(gone) > _MOST_SHOWN else "")
-            told.append(f"axis {key} has {values} only in the plan")
-    return told or ["points of the plan are excluded in the file"]
+            differing.append(f"axis {key} has {values} only in the plan")
+    return differing or ["points of the plan are excluded in the file"]
 
 
 def _axes(chosen: list[Choice]) -> dict[str, dict[str, None]]:

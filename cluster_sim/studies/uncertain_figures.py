@@ -134,9 +134,9 @@ class NamedEntry:
 def named_entries(
     written: Any, kinds: Mapping[str, str] = ENTRY_KINDS, trail: Trail = ()
 ) -> Iterator[NamedEntry]:
-    """Yield each entry of the catalog that a file names, by itself or by `like`.
+    """Yield each catalog entry that a file names, directly or by `like`.
 
-    Entries that are named in those entries are among them.
+    Entries that are named inside these entries are included.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def named_entries(
     kinds
         Folder of the catalog, by the key under which a file names an entry of the folder.
     trail
-        Keys that lead to the content.
+        Keys of the content in the scenario.
     """
     if isinstance(written, dict):
         for key, value in written.items():
@@ -156,7 +156,7 @@ def named_entries(
                 changes = {part: changes[part] for part in changes if part != LIKE}
                 yield NamedEntry(inner, kind, name, tuple(map(path_text, _leaves(changes))))
                 entry = catalog_data(kind, name)
-                if kind != "workloads":  # whose arrivals name a preset, often themselves
+                if kind != "workloads":  # their arrivals name a preset, often the entry itself
                     yield from named_entries({**entry, **opened(entry, changes)}, kinds, inner)
             else:
                 yield from named_entries(value, kinds, inner)

@@ -1,6 +1,6 @@
-"""Measured serving runs, the scenarios that they become, predictions of them, and the errors.
+"""Validation: measured serving runs, their scenarios, predictions, and errors.
 
-Nothing is fitted here.
+This room fits nothing.
 """
 
 from cluster_sim.validation.errors import ErrorRow, as_csv, errors, points

@@ -1,4 +1,4 @@
-"""Predictions beside measurements: errors by group, points of a figure, a table."""
+"""Errors of predictions against measurements: by group, as points of a figure, as a table."""
 
 from __future__ import annotations
 
@@ -22,36 +22,40 @@ _ABOUT = (
 
 @dataclass(frozen=True)
 class ErrorRow:
-    """Errors of one metric over a group of runs; all are shares of the measured value."""
+    """Errors of one metric over a group of runs, as shares of the measured value."""
 
     dataset: str
+    """Name of the data set, or 'all'."""
     hardware: str
+    """Name of the hardware, or 'all'."""
     model: str
+    """Name of the model, or 'all'."""
     metric: str
+    """Metric, a key of `METRICS`."""
     count: int
-    """Number of figures."""
+    """Number of measured values."""
     median: float
-    """Median of the errors without their signs."""
+    """Median of the absolute errors."""
     p90: float
-    """Error without its sign that nine of ten stay below."""
+    """90th percentile of the absolute errors."""
     bias: float
-    """Median of the signed errors: above 0, predictions are too high."""
+    """Median of the signed errors; above 0 if predictions are too high."""
 
 
 def errors(
     predictions: Iterable[Prediction], by: Sequence[str] = ("dataset", "hardware", "model")
 ) -> list[ErrorRow]:
-    """Return the errors by metric and by some fields of the runs, sorted.
+    """Return the errors of each metric in each group of runs, sorted.
 
-    Runs that could not be set up are left out.
+    Runs that could not be set up are omitted.
 
     Parameters
     ----------
     predictions
-        Predictions beside their measurements.
+        Predictions with their measurements.
     by
-        Fields of runs that part the groups, out of dataset, hardware and model. The others read
-        'all'.
+        Fields of runs that define the groups: some of dataset, hardware and model. Fields that are
+        not given are 'all' in the rows.
     """
     groups: dict[tuple[str, ...], list[float]] = defaultdict(list)
     for prediction in predictions:
@@ -84,7 +88,19 @@ def errors(
 
 
 def points(predictions: Iterable[Prediction]) -> dict[str, list[tuple[float, float, str]]]:
-    """Return (measured, predicted, hardware) of every figure that counts, by metric and unit."""
+    """Return the points of a parity figure.
+
+    Parameters
+    ----------
+    predictions
+        Predictions with their measurements.
+
+    Returns
+    -------
+    dict
+        (measured value, predicted value, hardware) of each scored value, by the title of the panel:
+        name and unit of the metric.
+    """
     pairs: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
     for prediction in predictions:
         run = prediction.measured
@@ -100,9 +116,9 @@ def points(predictions: Iterable[Prediction]) -> dict[str, list[tuple[float, flo
 
 
 def as_csv(predictions: Iterable[Prediction]) -> str:
-    """Return every prediction beside its measurement as CSV, one row per run.
+    """Return predictions and measurements as CSV, one row per run.
 
-    A cell is empty where something was not measured or not predicted.
+    A cell is empty if the value was not measured or not predicted.
     """
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")

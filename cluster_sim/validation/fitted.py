@@ -1,4 +1,4 @@
-"""Measured runs that the constants of devices are fitted on."""
+"""Measured runs to which constants of devices are fitted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cluster_sim.validation.names import model_name
 from cluster_sim.validation.setup import scenario_of
 
 _ENGINES = {"vllm": "vLLM", "trtllm": "TensorRT-LLM"}
-"""Names of engine profiles by those of the table."""
+"""Names of engine profiles by the names in the table of measurements."""
 _FITTED = ("llama-3.3-70b", "gpt-oss-120b")
 _MOST_CLIENTS = 256
 """Number of clients above which the client limits a run."""
@@ -21,17 +21,17 @@ _PREVIEWS = {
     ("H100", "trtllm 1.3.0rc1"),
     ("H200", "trtllm gpt-oss-dev"),
 }
-"""Releases that ran gpt-oss-120b before their release kernels."""
+"""Preview releases that ran gpt-oss-120b before its final kernels."""
 
 
 def serving_rows(runs: Iterable[MeasuredRun], hardware: str) -> list[ServingRow]:
-    """Return the runs that `calibration.serving.fit_serving` fits a device's constants to.
+    """Return the runs to which `calibration.serving.fit_serving` fits a device's constants.
 
-    They are InferenceMAX's closed loops: Llama 3.3 70B and gpt-oss-120b by vLLM and TensorRT-LLM,
-    whose KV cache holds all clients at once: a batch that is cut short has no closed formula. TTFT
-    counts for vLLM only. Left out by rule are releases of gpt-oss-120b that lie far from all others
-    of their engine (previews before its release kernels), and runs with more than 256 clients,
-    whose client is the limit.
+    The runs are InferenceMAX's closed loops of Llama 3.3 70B and gpt-oss-120b on vLLM and
+    TensorRT-LLM. Their KV cache must hold all clients, since a batch that the KV cache limits has no
+    closed formula. TTFT is used for vLLM only. Two kinds of runs are omitted: preview releases of
+    gpt-oss-120b, which are far from all other releases of their engine, and runs with more than 256
+    clients, which the benchmark client limits.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def serving_rows(runs: Iterable[MeasuredRun], hardware: str) -> list[ServingRow]
 
 
 def _is_fitted(run: MeasuredRun) -> bool:
-    """Return whether engine, model, layout and load of a run are among those that are fitted."""
+    """Return whether constants are fitted to runs with this engine, model, layout and load."""
     name = model_name(run.model)
     is_preview = name == "gpt-oss-120b" and (run.hardware, run.framework) in _PREVIEWS
     return (
@@ -67,7 +67,7 @@ def _engine(run: MeasuredRun) -> str | None:
 
 
 def _row(run: MeasuredRun) -> ServingRow | None:
-    """Return the run as a row; None where the KV cache does not hold all its clients."""
+    """Return the run as a row; None if the KV cache does not hold all clients."""
     deployment, engine = resolve(scenario_of(run)).deployments[0], _engine(run)
     assert engine is not None
     prompt, output = 0.9 * run.isl, 0.9 * run.osl

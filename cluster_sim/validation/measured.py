@@ -13,17 +13,16 @@ METRICS = {
     "ttft_p99_ms": "TTFT p99",
     "tpot_p99_ms": "TPOT p99",
     "kv_tokens": "KV tokens",
-    "user_per_s": "tokens/s of a user",
+    "user_per_s": "tokens/s per user",
     "prefix_hits": "prefix hits, points",
 }
 """Metrics that are compared, with their names in tables and figures."""
 
 TTFT_RULE = (
-    "TTFT counts on vLLM, in MLPerf and on TensorRT-LLM in InferenceMAX, whose batch wait is known: elsewhere its settings are not stated, "
-    "and SGLang's order is not simulated."
+    "TTFT is compared for vLLM, for MLPerf, and for TensorRT-LLM in InferenceMAX, whose batch wait is known. "
+    "Other runs of TensorRT-LLM do not state their settings, and the queue order of SGLang is not simulated."
 )
-
-"""Rule by which TTFT counts, as it is told to people."""
+"""Rule that determines the runs whose TTFT is compared, as a text for users."""
 
 Load = Literal["clients", "sessions", "queued", "poisson", "none"]
 """Kind of load of a run."""
@@ -31,40 +30,52 @@ Load = Literal["clients", "sessions", "queued", "poisson", "none"]
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """One run of a serving benchmark, with all that was measured of it."""
+    """One measured run of a serving benchmark."""
 
     dataset: str
+    """Name of the data set."""
     source: str
+    """Source of the measurement."""
     hardware: str
+    """Name of the hardware, as the table writes it."""
     model: str
+    """Name of the model, as the table writes it."""
     precision: str
+    """Precision of the weights, as the table writes it."""
     framework: str
+    """Serving engine, with its version if it is known."""
     tensor_parallel: int
+    """Degree of tensor parallelism."""
     data_parallel: int
+    """Degree of attention data parallelism."""
     expert_parallel: int
+    """Degree of expert parallelism."""
     replicas: int
+    """Number of replicas."""
     isl: float
     """Nominal or mean length of prompts [tokens]."""
     osl: float
     """Nominal or mean length of answers [tokens]."""
     load: Load
+    """Kind of load."""
     amount: float
-    """Number of clients, or of conversations at once; number of requests queued at once (0: not
-    stated); or requests per second."""
+    """Amount of load. Clients: number of clients. Sessions: number of concurrent conversations.
+    Queued: number of requests at the start (0: not stated). Poisson: rate [1/s]."""
     split_key: str
+    """Key of the table that identifies the configuration."""
     notes: str
+    """Notes of the table."""
     values: Mapping[str, float]
-    """Measured figures by the keys of `METRICS`."""
+    """Measured values by the keys of `METRICS`."""
     steady: bool = False
-    """Whether its throughput was worked out from TTFT and TPOT as if every client were always being
-    served."""
+    """Whether the throughput was computed from TTFT and TPOT for clients that are always served."""
     speculation: tuple[int, float] | None = None
-    """Tokens drafted in each step, and mean number of tokens per step; None: no speculation."""
+    """Number of drafted tokens per step, and mean number of tokens per step; None: no speculation."""
     wafers: int | None = None
-    """Number of wafers of a replica; None on GPUs."""
+    """Number of wafers per replica; None on GPUs."""
     at_launch: bool = False
-    """Whether an API served it with the software of its launch, which has an engine profile of its
-    own."""
+    """Whether a public API was measured with its launch software, which has a separate engine
+    profile."""
 
     @property
     def name(self) -> str:
@@ -74,7 +85,7 @@ class MeasuredRun:
 
     @property
     def layout(self) -> str:
-        """Tensor, attention data and expert parallelism, as tables write them."""
+        """Tensor, attention data and expert parallelism, such as TP8 or TP1DP8EP8."""
         parts = (
             ("TP", self.tensor_parallel),
             ("DP", self.data_parallel),
@@ -89,11 +100,11 @@ class MeasuredRun:
 
     @property
     def spread(self) -> bool:
-        """Whether lengths are uniform in [0.8, 1.0] x nominal, as InferenceMAX draws them."""
+        """Whether lengths are uniform between 0.8 and 1.0 of the nominal length (InferenceMAX)."""
         return "uniform in [0.8,1.0]" in self.notes
 
     def scored(self) -> Iterator[str]:
-        """Yield the metrics that count: all but those that `TTFT_RULE` leaves out."""
+        """Yield the metrics that are compared: all except TTFT, which follows `TTFT_RULE`."""
         engine = self.framework.lower()
         is_known = (
             self.dataset.startswith("mlperf")

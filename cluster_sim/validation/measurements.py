@@ -1,4 +1,4 @@
-"""Tables of measurements: their columns, and the runs in them."""
+"""Reader of tables of measurements."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from cluster_sim.validation.row_rules import (
 )
 
 REFERENCE = CATALOG / "reference.csv"
-"""Published figures, each with its source, in the columns of `COLUMNS`."""
+"""CSV file of published measurements with their sources, in the columns of `COLUMNS`."""
 COLUMNS = (
     "dataset", "source", "hardware", "n_devices", "parallelism", "model", "precision", "isl", "osl",
     "concurrency_or_rate", "metric", "value", "unit", "date", "framework", "spec_decoding", "kind",
@@ -44,44 +44,50 @@ _SAME = (
     "dataset", "source", "hardware", "n_devices", "parallelism", "model", "precision", "isl", "osl",
     "concurrency_or_rate", "framework", "notes",
 )  # fmt: skip
-"""Columns in which the rows of one run agree."""
+"""Columns that are equal in all rows of one run."""
 
 IMPOSSIBLE = "more FLOP/s than the devices' peak"
-"""Rule that leaves out whole runs."""
-REPEATED = "said again: throughput of one device beside that of all"
-"""Rule that leaves out figures of a run that are there already."""
+"""Rule that omits whole runs."""
+REPEATED = "repeated: throughput per device of a run whose total throughput is given"
+"""Rule that omits values of a run that the table gives twice."""
 
 _HITS = re.compile(r"GPU prefix hit ([\d.]+)%")
 _API_LENGTHS = (1000.0, 1000.0)
-"""Lengths of prompts and answers of public APIs, whose rows do not state them: about those of a
-chat. A token's time on wafers hardly depends on them."""
+"""Assumed lengths of prompts and answers of public APIs [tokens]. Their rows do not state lengths;
+these are typical of a chat. The time per token on wafers hardly depends on lengths."""
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """Runs of a table of measurements that can be set up, and counts of the rows left out."""
+    """Runs of a table of measurements, with the numbers of omitted rows."""
 
     runs: list[MeasuredRun]
+    """Runs that can be simulated."""
     left_out: dict[str, int]
-    """Number of rows by rule; each row counts under the first rule that it meets, in the order of
-    `RULES`."""
+    """Number of omitted rows by rule. Each row is counted for the first rule that it meets, in the
+    order of `RULES`."""
 
 
 def read_measurements(path: str | Path) -> Measurements:
-    """Return the runs in a CSV file whose columns are `COLUMNS`, one row per figure.
+    """Read the runs in a CSV file of measurements.
 
-    Rows that agree in everything but metric, value and unit are one run; where two give the same
-    metric the last one counts.
+    The file has the columns `COLUMNS` and one row per measured value. Rows that differ only in
+    metric, value and unit are one run. If a run has two rows for a metric, the last row is used.
 
     Parameters
     ----------
     path
-        Path of the file; gzip where it ends in .gz.
+        Path of the file; a file that ends in .gz is decompressed.
 
     Raises
     ------
     ScenarioError
-        The file cannot be read, lacks columns, or has something else where a number belongs.
+        The file cannot be read, lacks columns, or has no number in a column of numbers.
+
+    Examples
+    --------
+    >>> len(read_measurements(REFERENCE).runs) > 10
+    True
     """
     figures: dict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
     rows: dict[tuple[str, ...], Row] = {}
@@ -101,7 +107,7 @@ def read_measurements(path: str | Path) -> Measurements:
         if value <= 0.0:
             raise ScenarioError.at(where, f"value: got {row['value']}; expected a number above 0")
         key = tuple(row[name] for name in _SAME)
-        if is_per_device and metric in figures[key]:  # the total is there, and is not rounded
+        if is_per_device and metric in figures[key]:  # the total is known, and not rounded
             continue
         figures[key][metric] = value
         rows.setdefault(key, row)
@@ -118,16 +124,16 @@ def read_measurements(path: str | Path) -> Measurements:
 
 
 def _is_impossible(run: MeasuredRun) -> bool:
-    """Return whether prompts and answers take more FLOP/s than the peak of all devices.
+    """Return whether prompts and answers need more FLOP/s than the peak of all devices.
 
-    Attention is left out, so that the FLOP are a lower bound.
+    The FLOP are a lower bound, since attention is omitted.
     """
     if "output_per_s" not in run.values:
         return False
     model, device = _machine(run.model, run.hardware)
     tokens_per_s = run.values["output_per_s"] * (run.isl + run.osl) / run.osl
     _, peak_flop_per_s = device.peak.of(PRECISIONS[run.precision])
-    # not every token passes the output head
+    # without the output head, which not every token passes
     layers = model.active_parameters - model.vocabulary * model.hidden
     return 2.0 * layers * tokens_per_s > peak_flop_per_s * run.devices
 
@@ -158,7 +164,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Row]]:
                 if None in row or None in row.values():
                     raise ScenarioError.at(
                         f"{path}:{reader.line_num}",
-                        f"expected {len(reader.fieldnames or ())} values, as the heading has",
+                        f"got another number of values than the heading; expected {len(reader.fieldnames or ())}",
                     )
                 yield reader.line_num, row
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as fault:
@@ -178,7 +184,7 @@ def _number(row: Row, column: str, where: str) -> float:
 
 
 def _wafers(row: Row, where: str) -> int:
-    """Return as many wafers as the row states, or else as the weights need."""
+    """Return the number of wafers that the row states, or that the weights need."""
     if row["n_devices"]:
         return round(_number(row, "n_devices", where))
     return wafers_needed(
@@ -187,7 +193,7 @@ def _wafers(row: Row, where: str) -> int:
 
 
 def _run(row: Row, values: dict[str, float], where: str, *, steady: bool) -> MeasuredRun:
-    """Return the run of rows that agree with `row`, with all its figures."""
+    """Return the run that `row` belongs to, with all its measured values."""
     layout, stated = stated_layout(row), stated_load(row)
     assert layout is not None and stated is not None
     load, amount = stated
@@ -200,8 +206,8 @@ def _run(row: Row, values: dict[str, float], where: str, *, steady: bool) -> Mea
     if load == "sessions" and (hits := _HITS.search(row["notes"])):
         values = values | {"prefix_hits": float(hits[1]) / 100.0}
     return MeasuredRun(
-        # gap-analysis runs are in the same data set, but from another maker, with lengths and
-        # precision partly presumed
+        # gap-analysis runs of this data set have another source; their lengths and precision are
+        # partly assumed
         dataset="aic_gap_analysis" if "gap-analysis" in row["notes"] else row["dataset"],
         source=row["source"],
         hardware=row["hardware"],

@@ -1,4 +1,4 @@
-"""Lengths and limits of MLPerf inference, which its result tables do not state."""
+"""Lengths of requests and batching limits of MLPerf inference; its tables do not state them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 from cluster_sim.validation.measured import MeasuredRun
 
 _AT = (0.0, 0.05, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
-"""Shares of requests whose prompt or answer is not longer than the values below."""
+"""Shares of requests at which the quantiles of lengths below are given."""
 _PROMPTS = {
     "llama-2-70b": (48, 73, 109, 152, 266, 519, 614, 791, 1021),
     "llama-3.1-405b": (476, 2783, 5996, 10112, 12281, 14156, 15831, 18956, 19988),
     "llama-3.1-8b": (79, 327, 544, 784, 1109, 1479, 1750, 2118, 2540),
 }
-"""Lengths of prompts of the data sets. Source: mlperf-data/summaries of
+"""Quantiles of the lengths of prompts of the data sets [tokens]. Source: mlperf-data/summaries of
 openshift-psap/performance-dashboard@71007029fb5b (Apache-2.0)."""
 _ANSWERS = {
     "llama-2-70b": (3, 15, 84, 190, 303, 449, 563, 779, 1016),
     "llama-3.1-405b": (3, 210, 436, 753, 855, 974, 1048, 1174, 1830),
 }
-"""Lengths of answers of the reference implementation, from the same source. The 8B run stops every
-answer at the same length."""
+"""Quantiles of the lengths of answers of the reference implementation [tokens], from the source of
+`_PROMPTS`. All answers of the 8B model have one length."""
 _LIMITS = {
     "llama-2-70b": {"Offline": (2048, 3584), "Server": (2048, 3584), "Interactive": (768, 768)},
     "llama-3.1-405b": {"Offline": (128, 1536), "Server": (256, 2048), "Interactive": (256, 1536)},
@@ -34,14 +34,25 @@ _LIMITS = {
     },
     "deepseek-r1": {"Offline": (512, 8192), "Server": (512, 8192), "Interactive": (512, 8192)},
 }
-"""(max_sequences, max_batched_tokens) of NVIDIA's 8 x B200 submission, v5.1: closed/NVIDIA/configs.
-Other submitters of the same machine mostly copy them."""
+"""Pairs (max_sequences, max_batched_tokens) of NVIDIA's submission for 8 x B200, v5.1, from
+closed/NVIDIA/configs. Most other submitters with this machine use equal limits."""
 
 
 def lengths(measured: MeasuredRun, model: str) -> tuple[Any, Any] | None:
-    """Return the distributions of prompts and answers, scaled to the run's mean lengths.
+    """Return the distributions of the lengths of prompts and answers, scaled to the run's means.
 
-    None: the run is none of MLPerf's, or its lengths are not known.
+    Parameters
+    ----------
+    measured
+        Measured run.
+    model
+        Name of the model in the catalog.
+
+    Returns
+    -------
+    tuple or None
+        Values of the keys prompt_tokens and output_tokens of a scenario. None for a run that is not
+        from MLPerf, or whose lengths are not known.
     """
     if not measured.dataset.startswith("mlperf") or model not in _PROMPTS:
         return None
@@ -52,7 +63,7 @@ def lengths(measured: MeasuredRun, model: str) -> tuple[Any, Any] | None:
 
 
 def limits(measured: MeasuredRun, model: str) -> dict[str, float] | None:
-    """Return the batching limits of the run; None where they are not known."""
+    """Return the batching limits of a run as keys of a scenario; None if they are not known."""
     if not measured.dataset.startswith("mlperf") or model not in _LIMITS:
         return None
     scenario = next(

@@ -1,4 +1,4 @@
-"""Names that tables of measurements use, and what they are called in the catalog."""
+"""Names in tables of measurements, with the names of the catalog."""
 
 from __future__ import annotations
 
@@ -36,11 +36,19 @@ PRECISIONS: dict[str, Precision] = {
 
 
 def node_name(hardware: str) -> str | None:
-    """Return the catalog's node of the hardware that a table names; None without one."""
+    """Return the catalog name of the node of some hardware; None if the catalog has none.
+
+    >>> node_name("B200"), node_name("abacus")
+    ('dgx-b200', None)
+    """
     name = NODES.get(hardware, hardware)
     return name if name in catalog_names("nodes") else None
 
 
 def model_name(model: str) -> str:
-    """Return the catalog's name of a model that a table names, or the name itself."""
+    """Return the catalog name of a model in a table; a name that is not listed stays unchanged.
+
+    >>> model_name("llama2-70b"), model_name("gpt-oss-120b")
+    ('llama-2-70b', 'gpt-oss-120b')
+    """
     return MODELS.get(model, model)

@@ -22,24 +22,35 @@ class Prediction:
     """Prediction of a measured run."""
 
     measured: MeasuredRun
+    """Measured run."""
     values: Mapping[str, float]
-    """Predicted figures by the keys of `METRICS`."""
+    """Predicted values by the keys of `METRICS`."""
     fault: str = ""
-    """Reason why the run cannot be set up; empty where it can."""
+    """Reason why the run cannot be set up; empty if it can."""
 
     def error(self, metric: str) -> float:
-        """Return (predicted - measured) / measured; of shares predicted - measured."""
+        """Return (predicted - measured) / measured; for prefix hits, predicted - measured."""
         if metric == "prefix_hits":
             return self.values[metric] - self.measured.values[metric]
         return self.values[metric] / self.measured.values[metric] - 1.0
 
 
 def predict(measured: MeasuredRun) -> Prediction:
-    """Simulate `measured` as it was run, and return its figures.
+    """Simulate a measured run, and return the predicted values.
 
-    Throughput is that of the whole run. Where the measured one was worked out from TTFT and TPOT as
-    if the run were steady, or counts only the time in which all clients were asking, it is worked
-    out in the same way: clients x answer / (TTFT + TPOT x (answer - 1)).
+    The throughput is output tokens over the time from the first arrival to the last finish. The
+    throughput of a steady run or of sessions is computed as its measurement was: clients x answer /
+    (TTFT + TPOT x (answer - 1)).
+
+    Parameters
+    ----------
+    measured
+        Measured run.
+
+    Returns
+    -------
+    Prediction
+        Predicted values. It has a fault, and no values, if the run cannot be set up.
     """
     try:
         scenario = scenario_of(measured)
@@ -78,7 +89,7 @@ def predict_all(
 ) -> list[Prediction]:
     """Return the predictions of runs in the order given.
 
-    Runs of one set-up, measured with several versions of an engine, are simulated once.
+    Runs with equal scenarios, such as runs of several versions of an engine, are simulated once.
 
     Parameters
     ----------
@@ -87,7 +98,8 @@ def predict_all(
     workers
         Number of processes.
     progress
-        Function that is called with the number of runs that are done, and that of all.
+        Function that is called with the number of simulations done and the number of all
+        simulations.
     """
     once: dict[tuple[object, ...], MeasuredRun] = {}
     for run in runs:
@@ -101,17 +113,17 @@ def predict_all(
 
 
 def _predictions(runs: list[MeasuredRun], workers: int) -> Iterator[Prediction]:
-    """Yield each prediction as it is ready, in order."""
+    """Yield the predictions in the order of the runs, each as soon as it is ready."""
     if workers == 1:
         yield from map(predict, runs)
         return
-    # fresh processes, as threads of numpy's and pyarrow's may hold locks that a fork would copy
+    # new processes instead of forks, which would copy locks that threads of numpy and pyarrow hold
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         yield from pool.map(predict, runs, chunksize=4)
 
 
 def _setup(run: MeasuredRun) -> tuple[object, ...]:
-    """Return all that the scenario of a run depends on."""
+    """Return all fields of a run that its scenario depends on."""
     engine = run.framework.lower().split(" ")[0]
     mlperf = run.split_key.rpartition("|x")[2] if run.dataset.startswith("mlperf") else ""
     return (

@@ -1,4 +1,4 @@
-"""Statements of one row of a table of measurements, and the rules by which rows are left out."""
+"""Statements of one row of a table of measurements, and the rules by which rows are omitted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cluster_sim.validation.measured import Load
 from cluster_sim.validation.names import PRECISIONS, model_name, node_name
 
 Row = Mapping[str, str]
-"""A row of a table, by column."""
+"""Row of a table, by column."""
 
 COMPARED = {
     ("ttft", "ms"): ("ttft_ms", False),
@@ -26,7 +26,7 @@ COMPARED = {
     ("kv_cache_tokens", "tokens"): ("kv_tokens", False),
     ("per_user_output_speed", "tok/s/user"): ("user_per_s", False),
 }
-"""Metric and whether the figure is that of one device, by the table's name and unit."""
+"""Metric, and whether the value is per device, by the table's name and unit of the metric."""
 
 _MIXTURES = ("gpt-oss", "DeepSeek", "deepseek", "Scout", "Mixtral", "Qwen3-235B")
 _LAYOUT = re.compile(
@@ -48,13 +48,13 @@ _MTP = re.compile(r"MTP(\d+)")
 _ACCEPTED = re.compile(r"acceptance length ([\d.]+) tokens/step")
 _MULTITURN = "ifx_llama70b_fp4_b200_multiturn"
 _API_SPECULATION = (4, 3.5)
-"""Drafted tokens and acceptance length of public APIs, whose rows do not state them. Vendors say
-that a small model of the same family drafts; 2,100 over 450 tokens/s with kernels of the same age
-leaves 3 to 4 tokens per step (estimate)."""
+"""Assumed drafted tokens and acceptance length of public APIs, whose rows do not state them. Vendors
+state that a small model of the same family drafts. 2,100 tokens/s against 450 tokens/s with kernels
+of the same age give 3 to 4 tokens per step (estimate)."""
 
 
 class StatedLayout(NamedTuple):
-    """Parallelism that a row states."""
+    """Parallelism and number of replicas that a row states."""
 
     tensor_parallel: int = 1
     data_parallel: int = 1
@@ -63,10 +63,10 @@ class StatedLayout(NamedTuple):
 
 
 def stated_layout(row: Row) -> StatedLayout | None:
-    """Return the parallelism that the row states; None where it states none that is simulated.
+    """Return the parallelism that a row states; None if it states no layout that is simulated.
 
-    TensorRT-LLM's tables run mixtures of experts with attention data parallelism even where they
-    say TPn.
+    The tables of TensorRT-LLM ran mixtures of experts with attention data parallelism, even in rows
+    that state TPn.
     """
     if row["parallelism"].startswith("pipeline over wafers"):
         return StatedLayout()
@@ -83,9 +83,9 @@ def stated_layout(row: Row) -> StatedLayout | None:
 
 
 def stated_speculation(row: Row) -> tuple[int, float] | None:
-    """Return the drafted tokens and the acceptance length that the row states.
+    """Return the drafted tokens per step and the acceptance length [tokens per step] of a row.
 
-    Of public APIs that say `yes` they are an estimate. None: they are not stated.
+    They are an estimate for public APIs that state `yes`. None if they are not stated.
     """
     if row["hardware"] == "CS-3" and re.match(r"yes( \(|$)", row["spec_decoding"]):
         return _API_SPECULATION
@@ -94,7 +94,7 @@ def stated_speculation(row: Row) -> tuple[int, float] | None:
 
 
 def stated_load(row: Row) -> tuple[Load, float] | None:
-    """Return the kind of load and its amount; None where the row states none that is simulated."""
+    """Return the kind and amount of load of a row; None if it states no load that is simulated."""
     for pattern, load in _LOADS:
         if match := pattern.fullmatch(row["concurrency_or_rate"]):
             if load == "none" and row["metric"] != "kv_cache_tokens":
@@ -118,7 +118,7 @@ RULES: tuple[tuple[str, Callable[[Row], bool]], ...] = (
         "speculation possible, or its acceptance not stated",
         lambda row: not _NONE.match(row["spec_decoding"]) and stated_speculation(row) is None,
     ),
-    ("KV offload on", lambda row: "KV offload to CPU on" in row["notes"]),
+    ("KV offload to the host's memory", lambda row: "KV offload to CPU on" in row["notes"]),
     (
         "prefix caching of unknown conversations, or answers that end by themselves",
         lambda row: (
@@ -140,9 +140,9 @@ RULES: tuple[tuple[str, Callable[[Row], bool]], ...] = (
     ("precision not known", lambda row: row["precision"].split(" ")[0] not in PRECISIONS),
     ("layout not stated, or not simulated", lambda row: stated_layout(row) is None),
     (
-        "fp8 gpt-oss: published in fp4 only",
+        "gpt-oss in fp8: the model is published in fp4 only",
         lambda row: row["model"].startswith("gpt-oss") and row["precision"] != "fp4",
     ),
     ("no serving run with token lengths and a load", lambda row: stated_load(row) is None),
 )
-"""Rules by which rows are left out, with their names; the first that a row meets counts."""
+"""Rules by which rows are omitted, with their names. A row counts for the first rule it meets."""

@@ -1,4 +1,4 @@
-"""A measured run as a scenario."""
+"""Scenarios of measured runs."""
 
 from __future__ import annotations
 
@@ -18,28 +18,32 @@ from cluster_sim.validation.names import NODES, PRECISIONS, model_name
 from cluster_sim.validation.workloads import workload_of
 
 _TABLE_GRAPHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 384, 512, 1024, 2048, 4096, 8192)
-"""Batch sizes of CUDA graphs of TensorRT-LLM's throughput tables, from the configuration that they
-were run with (perf-overview.md)."""
+"""Batch sizes of the CUDA graphs in TensorRT-LLM's throughput tables, from their configuration
+(perf-overview.md)."""
 _BATCH_WAIT = {"batch_wait_timeout_iterations": 20, "batch_wait_max_tokens_ratio": 0.5}
-"""Batch waiting of InferenceMAX's scripts for Llama 70B on TensorRT-LLM.
+"""Batch waiting in InferenceMAX's scripts for Llama 70B on TensorRT-LLM.
 
-They hold new requests back where prompts and answers are 1,024 tokens and devices fewer than eight:
-for 20 steps at most. The share of the token limit is not known here, and with one such request at a
-time hardly ever reached: TTFT is the same for 0.5 and 1. (benchmarks/70b_*.sh of
-SemiAnalysisAI/InferenceX; the ratio is an estimate)"""
+The scripts delay new requests by at most 20 steps if prompts and answers have 1,024 tokens and there
+are fewer than eight devices. The ratio of the token limit is an estimate; it is hardly ever reached,
+and TTFT is equal for 0.5 and 1. Source: benchmarks/70b_*.sh of SemiAnalysisAI/InferenceX."""
 
 
 def scenario_of(measured: MeasuredRun) -> Scenario:
-    """Return `measured` as a scenario.
+    """Return the scenario of a measured run.
 
-    The workload is that of `workload_of`. Queued requests run in batches that KV cache capacity
-    alone limits, up to the 8,192 for which trtllm-bench records CUDA graphs. The KV cache is fp8,
-    bf16 where the weights are. MLPerf has NVIDIA's limits, see `mlperf.limits`.
+    `workload_of` gives the workload. For queued requests only the KV cache capacity limits the
+    batch, up to 8,192 sequences, for which trtllm-bench records CUDA graphs. The KV cache has fp8,
+    or bf16 if the weights have bf16. MLPerf runs have NVIDIA's limits, see `mlperf.limits`.
+
+    Parameters
+    ----------
+    measured
+        Measured run.
 
     Raises
     ------
     ScenarioError
-        The run does not fit its machine.
+        The model does not fit on the hardware.
     """
     model, engine = model_name(measured.model), _engine(measured)
     is_extra = model in catalog_names("measured_models")
@@ -74,7 +78,7 @@ def scenario_of(measured: MeasuredRun) -> Scenario:
 
 def _engine(measured: MeasuredRun) -> str:
     """Return the engine profile of a run."""
-    if measured.dataset == "b200_lowlatency":  # from a year before the other runs
+    if measured.dataset == "b200_lowlatency":  # a year older than all other runs
         return "trtllm-2025-05"
     if measured.at_launch:
         return "cerebras-2024-08"
@@ -89,9 +93,9 @@ def _as_tensorrt_llm(
 ) -> dict[str, Any]:
     """Return `data` with memory and admission of TensorRT-LLM.
 
-    It gives the KV cache 0.9 of the memory that is free once the weights are loaded, where the
-    engine's profile means 0.9 of all memory. It admits a request only when its whole answer will
-    fit, so that none is preempted: for requests of one length that is a limit on their number.
+    TensorRT-LLM gives the KV cache 0.9 of the memory that is free after the weights are loaded; the
+    engine profile takes 0.9 of all memory. It admits a request only if the KV cache can hold the
+    whole answer, so it never preempts. For requests of one length this limits their number.
     """
     pool = scenario.cluster.pools[0]
     placement = resolve(scenario).deployments[0].placement
@@ -117,11 +121,11 @@ def _as_tensorrt_llm(
 
 
 def _replica(measured: MeasuredRun, engine: str) -> dict[str, Any]:
-    """Return the plan of one replica: wafers, or devices and how they share; and speculation.
+    """Return the keys of a replica: precision, engine, wafers or parallelism, and speculation.
 
-    Multi-token prediction passes one layer and the output head for each drafted token. The drafting
-    model behind an API is not published: one with a fifth of the layers, such as 1B beside 70B,
-    takes a fifth of the time on wafers, where a layer's time does not depend on its width.
+    Multi-token prediction computes one layer and the output head per drafted token. The draft models
+    of public APIs are not published. A model with a fifth of the layers, such as 1B for 70B, takes a
+    fifth of the time on wafers, where the time of a layer does not depend on its width.
     """
     precision = PRECISIONS[measured.precision]
     plan: dict[str, Any] = {
@@ -144,7 +148,7 @@ def _replica(measured: MeasuredRun, engine: str) -> dict[str, Any]:
 
 
 def _limits(measured: MeasuredRun, model: str, engine: str) -> dict[str, float]:
-    """Return batching limits that differ from the engine's profile."""
+    """Return the batching limits that differ from the engine profile."""
     known = mlperf.limits(measured, model)
     if known is not None:
         return known

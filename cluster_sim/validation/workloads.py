@@ -1,4 +1,4 @@
-"""Workload of a measured run, in the keys of a scenario."""
+"""Workload of a measured run, as keys of a scenario."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from cluster_sim.validation import mlperf
 from cluster_sim.validation.measured import MeasuredRun
 
 _QUESTION, _ANSWER = 245.0, 620.0
-"""Mean tokens of a question and of an answer of the multi-turn sweep, see `_conversations`."""
+"""Mean length of a question and of an answer of the multi-turn sweep [tokens], see
+`_conversations`."""
 _QUESTION_SIGMA = sqrt(log(1.0 + (1609.18 / 295.58) ** 2))
 _ANSWER_VARIANCE = log(1.0 + (410.91 / 441.34) ** 2)
 _MOST_REQUESTS = 100_000
-"""Number of requests that a run is simulated with at most: MLPerf's go on for 10 min (Offline) or
-40 min (Server) at up to a thousand requests per second."""
+"""Maximum number of simulated requests per run. MLPerf runs take 10 min (Offline) or 40 min (Server)
+at up to a thousand requests per second."""
 
 
 def workload_of(measured: MeasuredRun, model: str) -> dict[str, Any]:
-    """Return the workload of a run.
+    """Return the workload of a run as keys of a scenario.
 
-    Clients: a closed loop of 10 requests per client. Sessions: conversations one after another.
-    Queued: everything at time zero, at most `_MOST_REQUESTS` of them. Poisson: 40 min of arrivals,
-    at most `_MOST_REQUESTS`.
+    Clients: a closed loop of 10 requests per client. Sessions: each client has conversations one
+    after another. Queued: all requests at time zero, at most 100,000. Poisson: arrivals of 40 min, at
+    most 100,000.
 
     Parameters
     ----------
     measured
-        Run.
+        Measured run.
     model
-        Name of its model in the catalog.
+        Name of the model in the catalog.
     """
     if measured.load == "sessions":
         return {"sessions": _conversations(measured)}
@@ -38,18 +39,20 @@ def workload_of(measured: MeasuredRun, model: str) -> dict[str, Any]:
 
 
 def _conversations(measured: MeasuredRun) -> dict[str, Any]:
-    """Return the conversations of the multi-turn sweep, the same in every run.
+    """Return the conversations of the multi-turn sweep; they are equal in every run.
 
-    Each client has them one after another. Its rows together tell: 250 tokens of a prompt are not
-    found in the cache whatever the number of clients, half a block of them lost to whole blocks;
-    answers have 610 tokens with 16 clients; and mean prompts fall from 2,105 with 16 clients as
-    they do where all begin with their first turn and end after some 6,600 requests together. Then a
-    prompt, k - 1 times a question and an answer and one question more, is of the turn k = 3.2 in
-    the mean, and there are 5.4 turns. Each client asks again as soon as it is answered: rate times
-    latency is the number of clients in every row. Lengths spread as in WildChat, from which the
-    conversations are: 295.6 +- 1609 tokens of people and 441 +- 411 of answers (Zhao et al., arXiv
-    2405.01470, table 1), log-normal; half of the variance of the logarithm of answers lies between
-    conversations (estimate).
+    Each client has conversations one after another, and asks again as soon as it has an answer: in
+    every row, rate times latency equals the number of clients.
+
+    The means follow from all rows of the sweep. For any number of clients, the prefix cache misses
+    250 tokens of a prompt, of which half a block is due to whole blocks. Answers have 610 tokens
+    with 16 clients. Mean prompts fall from 2,105 tokens with 16 clients; they do so if all clients
+    begin with a first turn and the run ends after about 6,600 requests. A prompt of turn k has k
+    questions and k - 1 answers, so the mean turn is k = 3.2, and conversations have 5.4 turns.
+
+    Lengths vary as in WildChat, the source of the conversations: log-normal, 295.6 +- 1609 tokens
+    of users and 441 +- 411 tokens of answers (Zhao et al., arXiv 2405.01470, table 1). Half of the
+    variance of the logarithm of answers is between conversations (estimate).
     """
     half = sqrt(_ANSWER_VARIANCE / 2.0)
     asked, answered = (
@@ -86,9 +89,10 @@ def _arrivals(measured: MeasuredRun) -> dict[str, Any]:
 
 
 def _lengths(measured: MeasuredRun, model: str) -> tuple[Any, Any]:
-    """Return the distributions of prompts and answers.
+    """Return the distributions of the lengths of prompts and answers.
 
-    They are those of the MLPerf data sets, spread as InferenceMAX does, or nominal.
+    MLPerf runs have the lengths of their data sets. Runs of InferenceMAX have uniform lengths. All
+    other runs have the nominal lengths.
     """
     known = mlperf.lengths(measured, model)
     if known is not None:

@@ -13,7 +13,7 @@ from pydantic import Field
 from cluster_sim.limits import COUNT
 from cluster_sim.request import Request
 from cluster_sim.schema import Description
-from cluster_sim.units import PositiveSeconds
+from cluster_sim.units import LatencySeconds
 from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.random_streams import AT_A_TIME, stream
 
@@ -27,11 +27,11 @@ class Slo(Description):
     A run meets its objectives when each objective holds at a percentile of the run's requests.
     """
 
-    ttft_s: PositiveSeconds | None = None
+    ttft_s: LatencySeconds | None = None
     """Maximum time to first token [s]. Default: no limit."""
-    tpot_s: PositiveSeconds | None = None
+    tpot_s: LatencySeconds | None = None
     """Maximum mean time per output token after the first [s]. Default: no limit."""
-    e2el_s: PositiveSeconds | None = None
+    e2el_s: LatencySeconds | None = None
     """Maximum end-to-end latency, from arrival to last token [s]. Default: no limit."""
     percentile: Percentile | None = None
     """Percentile of requests at which each objective must hold; requests that did not finish count

@@ -194,9 +194,9 @@ def test_a_token_is_on_its_way_over_wafers_for_hops_and_distances() -> None:
         ({"two": {"of": "run", "scenario": str(SPEEDS), "variant": "70b-cs3", "set": {"sead": 1}, "metric": "completed"}}, "unknown key 'sead'"),
         ({"two": {"of": "catalog", "entry": "b200", "figure": "x"}}, "no entry 'b200' in the catalog"),
         ({"two": {"of": "catalog", "entry": "b200-sxm", "figure": "memory.bandwith"}}, "did you mean 'memory.bandwidth'?"),  # codespell:ignore bandwith
-        ({"two": {"of": "catalog", "entry": "b200-sxm", "figure": "memory.bandwidth"}}, "expected 'unit', in which to take it"),
+        ({"two": {"of": "catalog", "entry": "b200-sxm", "figure": "memory.bandwidth"}}, "expected the key 'unit' with the unit of the value"),
         ({"two": {"of": "catalog", "entry": "b200-sxm", "figure": "memory.bandwidth", "unit": "K"}}, "'TB/s' is a bandwidth, not"),
-        ({"two": {"of": "measurement", "where": {"hardware": "B200"}}}, "measurements are so; expected one"),
+        ({"two": {"of": "measurement", "where": {"hardware": "B200"}}}, "measurements with these values; expected one"),
         ({"two": {"of": "limit", "scenario": str(SPEEDS), "variant": "70b-cs3", "limit": "reading_s", "pool": "b200"}}, "no pool 'b200'"),
     ],
 )  # fmt: skip
@@ -231,7 +231,7 @@ def test_a_metric_that_a_run_does_not_have_is_named_with_its_line(tmp_path: Path
 def test_a_division_by_a_quantity_that_is_zero_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         ScenarioError,
-        match=r"tiny_claims.yaml:\d+: 'two / \(five - five\)' divides by a quantity that is 0",
+        match=r"tiny_claims.yaml:\d+: 'two / \(five - five\)' divides by a quantity whose value is 0",
     ):
         judged(tmp_path, claim(1, "two / (five - five)"))
 
@@ -257,7 +257,7 @@ def test_the_command_prints_verdicts_and_writes_table_and_figure(
     said = " ".join(
         texts(figures.draw_study("claims", tmp_path / "out" / "claims.parquet")).split()
     )
-    assert "2 claims with a figure: 1 borne out, 1 under another reading only, 0 under none" in said
+    assert "2 claims with a number; holds: 1; holds only under another reading: 1; does not hold: 0" in said
     assert (tmp_path / "out" / "claims.png").stat().st_size > 1000
 
 

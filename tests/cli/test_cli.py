@@ -345,7 +345,10 @@ def test_plot_draws_every_figure_and_names_them(
             "plot: no figure 'latency_cfd'; did you mean 'latency_cdf'?",
         ),
         (["plot", "timeline"], "plot: expected at least one run folder"),
-        (["plot", "timeline", "nowhere"], "nowhere: is not a run folder: it has no manifest.json"),
+        (
+            ["plot", "timeline", "nowhere"],
+            "nowhere: no such folder; expected a folder that `cluster-sim run` has written, such as runs/NAME/VARIANT",
+        ),
         (["catalog", "dgx-b20"], "catalog: no entry 'dgx-b20'; did you mean 'dgx-b200'?"),
         (
             ["run", "small.yaml", "--variant", "cs4"],

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_all_faults_of_options_are_told_with_what_may_have_been_meant(
     assert code == 2
     assert "--model: no model 'lama-3.3-70b' in the catalog; did you mean 'llama-3.3-70b'?" in err
     assert "--node: no node 'dgx-h20' in the catalog; did you mean 'dgx-h200'?" in err
-    assert "--rate: '5' has no unit" in err
+    assert "--rate: '5' has no unit; expected a quantity such as '12 /s'" in err
     assert "--burst: got 'often'; expected '10 /s for 1 min every 10 min'" in err
     assert "--nodes: got 'none'; expected a whole number" in err
     assert not list(Path().iterdir())
@@ -138,6 +139,13 @@ class _Terminal:
         self.shown = self.shown.rpartition(question)[2]
         os.write(self.fd, text.encode())
 
+    def interrupt(self) -> None:
+        """Send what Ctrl-C sends, again where it came just before the command began to wait."""
+        while self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(2.0)
+
     def end(self) -> int:
         """Return the exit code."""
         try:
@@ -177,7 +185,7 @@ def test_the_end_of_input_takes_defaults_for_the_rest_and_ctrl_c_writes_nothing(
     assert load_scenario("first.yaml").cluster.pools[0].node.name == "DGX H100"
     terminal = _Terminal("init", "--out", "other.yaml")
     terminal.wait_for("Model")
-    terminal.process.send_signal(signal.SIGINT)
+    terminal.interrupt()
     terminal.wait_for("interrupted: nothing was saved")
     assert terminal.end() == 130
     assert not Path("other.yaml").exists()

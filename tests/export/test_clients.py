@@ -882,7 +882,7 @@ def test_faults_of_exports_are_told_in_a_sentence(
     assert call(capsys, "export", "none", "--format", "vllm") == (
         2,
         "",
-        "none: is not a run folder: it has no manifest.json\n",
+        "none: no such folder; expected a folder that `cluster-sim run` has written, such as runs/NAME/VARIANT\n",
     )
     assert call(capsys, "run", scenario, "--variant", "b200", "--out", "out")[0] == 0
     Path("taken").write_text("")

@@ -383,7 +383,7 @@ def test_faults_of_a_trace_are_told_in_a_sentence(
     assert call(capsys, "trace", "out") == (
         2,
         "",
-        "out: is not a run folder: it has no manifest.json\n",
+        "out: is not a run folder: it has no manifest.json; expected a folder that `cluster-sim run` has written, such as out/b200\n",
     )
     code, _, err = call(capsys, "trace", "out/b200", "-o", "none/x")
     assert code == 2 and err == "none/x: cannot be written: No such file or directory\n"

@@ -382,7 +382,7 @@ def test_a_scenario_names_the_config_that_is_wrong(text: str | bytes, message: s
         cluster_sim.load_scenario(tmp_path / "x.yaml")
     assert (
         str(told.value)
-        == f"{tmp_path}/config.json{message}\n{tmp_path}/x.yaml:3: workload: got 5; expected a mapping"
+        == f"{tmp_path}/config.json{message}\n{tmp_path}/x.yaml:3: workload: got 5; expected a mapping with keys such as arrivals, prompt_tokens, output_tokens"
     )
 
 

@@ -173,8 +173,8 @@ CLUSTERS = [
     ("tensor_parallel: 2", "defective_cores: 0.01", "x.yaml:16: cluster.pools[0].replica.defective_cores: got 0.01; NVIDIA H100 SXM is not a wafer"),
     ("tensor_parallel: 2", "start: lukewarm", "x.yaml:16: cluster.pools[0].replica.start: got 'lukewarm'; did you mean 'warm'?"),
     ("dgx-h100", "cs-3", "x.yaml:16: cluster.pools[0].replica.tensor_parallel: got 2; Cerebras WSE-3 is a wafer, for which 'wafers' spreads the layers"),
-    ("llama-3.1-8b", "llama-3.1-405b", "x.yaml:15: cluster.pools[0].replica: the bf16 weights of Llama 3.1 405B do not fit: 405.9 GB on each of 2 devices of 85.5 GB, 0.0 GB left for the KV cache"),
-    ("llama-3.1-8b", "llama-2-70b", "x.yaml:5: workload: the longest request, 4100 tokens, exceeds the context of Llama 2 70B, 4096 tokens"),
+    ("llama-3.1-8b", "llama-3.1-405b", "x.yaml:15: cluster.pools[0].replica: the bf16 weights of Llama 3.1 405B do not fit: 405.9 GB on each of 2 devices of 85.5 GB, 0.0 GB left for the KV cache; expected more devices per replica (tensor_parallel, pipeline_parallel), or weights: fp8"),
+    ("llama-3.1-8b", "llama-2-70b", "x.yaml:5: workload: the longest request, 4,100 tokens, exceeds the context of Llama 2 70B, 4,096 tokens; expected shorter prompts and answers, such as a `max` of their lengths"),
     ("  router", "    - {name: a, node: dgx-h100}\n  router", "x.yaml:19: cluster.pools[1].name: got 'a' twice; expected different names of pools"),
     ("router: {policy: least_work}", "network: {name: n}", "x.yaml:19: cluster.network: expected 'links' or 'fabric'"),
     ("router: {policy: least_work}", "network: {fabric: {shape: fat_tree, kind: x, radix: 2, bandwidth: 1 GB/s, latency: 1 us, switch_latency: 1 us}}", "x.yaml:19: cluster.network: 8 NICs need 8 leaves with 1 cables to spines each, which is more than two tiers of switches with 2 ports have; expected fewer nodes, a larger radix or more oversubscription"),
@@ -190,7 +190,7 @@ CLUSTERS = [
     ("  output_tokens: 100\n", "  classes: [{name: a, share: 0.5, output_tokens: 9}, {name: b, share: 0.5}]\n", "x.yaml:5: workload: 'output_tokens' is missing; expected arrivals, prompt_tokens and output_tokens, or a trace"),
     ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0.5}, {name: b, share: 0.4}]", "x.yaml:9: workload.classes: got shares that add up to 0.9; expected 1"),
     ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0.5}, {name: a, share: 0.5}]", "x.yaml:9: workload.classes[1].name: got 'a' twice; expected different names of classes"),
-    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 1, prompt_tokens: 200000}]", "x.yaml:5: workload: the longest request, 200100 tokens, exceeds the context of Llama 3.1 8B, 131072 tokens"),
+    ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 1, prompt_tokens: 200000}]", "x.yaml:5: workload: the longest request, 200,100 tokens, exceeds the context of Llama 3.1 8B, 131,072 tokens; expected shorter prompts and answers, such as a `max` of their lengths"),
     ("output_tokens: 100", "output_tokens: 100\n  classes: [{name: a, share: 0}]", "x.yaml:9: workload.classes[0].share: got 0; expected more than 0"),
     ("router:", "admission: {policy: predicted}\n  router:", "x.yaml:19: cluster.admission.policy: no policy 'predicted'; did you mean 'predicted_ttft'?"),
     ("router:", "admission: {policy: queue_limit}\n  router:", "x.yaml:19: cluster.admission: 'max_waiting' is missing"),
@@ -351,19 +351,19 @@ def test_weights_that_do_not_fit_beside_the_activations_of_a_step_are_told():
         )
     )
     assert told == (
-        "x.yaml:15: cluster.pools[0].replica: the fp8 weights of Kimi K2 do not fit: 129.4 GB on each of 8 devices of 150.8 GB beside 5.1 GB that experts and the sampler need in a step of 8,192 tokens and 1,024 sequences, 0.0 GB left for the KV cache"
+        "x.yaml:15: cluster.pools[0].replica: the fp8 weights of Kimi K2 do not fit: 129.4 GB on each of 8 devices of 150.8 GB beside 5.1 GB that experts and the sampler need in a step of 8,192 tokens and 1,024 sequences, 0.0 GB left for the KV cache; expected more devices per replica (tensor_parallel, pipeline_parallel), or weights: fp4"
     )
 
 
 def test_tensor_parallelism_must_divide_heads_and_stay_in_a_node():
     assert (
         faults(edited(("tensor_parallel: 2", "tensor_parallel: 3")))[1]
-        == "x.yaml:16: cluster.pools[0].replica.tensor_parallel: 3 does not divide the 32 heads of Llama 3.1 8B"
+        == "x.yaml:16: cluster.pools[0].replica.tensor_parallel: 3 does not divide the 32 heads of Llama 3.1 8B; expected one of 1, 2, 4, 8, 16, 32"
     )
     assert faults(
         edited(("tensor_parallel: 2", "tensor_parallel: 16"), ("nodes: 1", "nodes: 2"))
     ) == [
-        "x.yaml:16: cluster.pools[0].replica.tensor_parallel: got groups of 16 devices; expected at most the 8 devices of DGX H100, since this version does not simulate groups across nodes"
+        "x.yaml:16: cluster.pools[0].replica.tensor_parallel: got groups of 16 devices; expected at most the 8 devices of DGX H100, since this version does not simulate groups across nodes; pipeline_parallel spans several nodes"
     ]
 
 
@@ -422,7 +422,7 @@ def test_faults_in_variants_point_to_the_lines_of_the_variants_and_come_together
 
 def test_what_does_not_fit_together_names_the_variant():
     assert faults(BASE + "variants:\n  big:\n    model: llama-3.1-405b\n")[0].endswith(
-        "0.0 GB left for the KV cache (variant big)"
+        "0.0 GB left for the KV cache; expected more devices per replica (tensor_parallel, pipeline_parallel), or weights: fp8 (variant big)"
     )
 
 
@@ -452,7 +452,10 @@ def test_variants_may_be_empty_or_numbered(variants: str):
             "x.yaml:20: 'variants' is allowed only at the top level of a file",
         ),
         ("{a: {name: null}}", "x.yaml:1: 'name' is missing"),
-        ("{a: {cluster: 5}}", "x.yaml:20: cluster: got 5; expected a mapping"),
+        (
+            "{a: {cluster: 5}}",
+            "x.yaml:20: cluster: got 5; expected a mapping with keys such as pools",
+        ),
         (
             "{a: {cluster: {pools: []}}}",
             "x.yaml:20: cluster.pools: got an empty list; expected at least 1",
@@ -597,7 +600,7 @@ def test_anchors_of_a_long_text_are_not_copied():
 def test_a_scenario_that_is_missing_or_a_folder_is_told():
     for path, message in [
         ("nope.yaml", "nope.yaml: no such file"),
-        (".", ".: cannot be read: is a directory"),
+        (".", ".: is a folder; expected a file"),
         ("x" * 300, f"{'x' * 300}: cannot be read: file name too long"),
         ("\0", "'\\x00': no such file"),
     ]:

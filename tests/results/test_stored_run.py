@@ -263,7 +263,7 @@ def test_what_is_no_run_folder_is_said_to_be_none(
     for load in (load_results, load_runs):
         if name or load is load_results:
             with pytest.raises(
-                ScenarioError, match=r"is not a run folder: it has no manifest\.json"
+                ScenarioError, match="expected a folder that `cluster-sim run` has written"
             ):
                 load(name)
     assert len(load_runs("")) == 1

@@ -191,6 +191,6 @@ def test_an_override_that_is_wrong_is_told_under_its_key(tmp_path: Path):
         )
     assert str(told.value).splitlines() == [
         "--seed: seed: got -3; expected at least 0",
-        "override slo.ttft: slo.ttft: 'kg' is a mass, not a time; expected a time such as '20 min'",
+        "override slo.ttft: slo.ttft: 'kg' is a mass, not a time; expected a time such as '500 ms'",
         "override cluster.pools[0].nodes: cluster.pools[0].nodes: got -1; expected more than 0",
     ]

@@ -444,7 +444,7 @@ def test_a_scenario_of_sessions_is_checked_as_a_whole(tmp_path: Path) -> None:
         run(tmp_path, PLAIN, duration=None)
     with pytest.raises(
         ScenarioError,
-        match="the longest request, 9000 tokens, exceeds the context of tiny, 4096 tokens",
+        match="the longest request, 9,000 tokens, exceeds the context of tiny, 4,096 tokens",
     ):
         run(tmp_path, PLAIN | {"window_tokens": 9000})
 

@@ -31,44 +31,52 @@ _Text = str | None
 def init(  # noqa: PLR0913 - a parameter is an option of the command
     *,
     model: Annotated[
-        _Text, _text("--model", "M", "Catalog name, or path of a config.json.")
+        _Text, _text("--model", "M", "Catalog name or config.json; default: llama-3.3-70b.")
     ] = None,
-    node: Annotated[_Text, _text("--node", "N", "Catalog name, or path of a node file.")] = None,
+    node: Annotated[
+        _Text, _text("--node", "N", "Catalog name or node file; default: dgx-h200.")
+    ] = None,
     nodes: Annotated[
-        _Text, _text("--nodes", "K", "Number of nodes; default as many as the model needs.")
+        _Text, _text("--nodes", "K", "Number of nodes; default: as many as the model needs.")
     ] = None,
-    rate: Annotated[_Text, _text("--rate", "R", "Mean rate of requests, such as '12 /s'.")] = None,
+    rate: Annotated[_Text, _text("--rate", "R", "Mean request rate; default: '2 /s'.")] = None,
     burst: Annotated[
-        _Text, _text("--burst", "B", "On top: '20 /s for 1 min every 10 min'.")
+        _Text, _text("--burst", "B", "Bursts on top, such as '20 /s for 1 min every 10 min'.")
     ] = None,
     prompt_tokens: Annotated[
-        _Text, _text("--prompt-tokens", "T", "A number, or a distribution as in a file.")
+        _Text,
+        _text("--prompt-tokens", "T", "Prompt length: a number, or a distribution as in a file."),
     ] = None,
     output_tokens: Annotated[
-        _Text, _text("--output-tokens", "T", "A number, or a distribution as in a file.")
+        _Text,
+        _text("--output-tokens", "T", "Output length: a number, or a distribution as in a file."),
     ] = None,
-    ttft: Annotated[_Text, _text("--ttft", "T", "Objective, such as '500 ms'.")] = None,
-    tpot: Annotated[_Text, _text("--tpot", "T", "Objective, such as '25 ms'.")] = None,
+    ttft: Annotated[
+        _Text, _text("--ttft", "T", "Objective: time to first token; default: '1 s'.")
+    ] = None,
+    tpot: Annotated[
+        _Text, _text("--tpot", "T", "Objective: time per output token; default: '50 ms'.")
+    ] = None,
     percentile: Annotated[
-        _Text, _text("--percentile", "P", "Percentile at which both must hold.")
+        _Text, _text("--percentile", "P", "Percentile at which both must hold; default: 99.")
     ] = None,
     result: Annotated[
         Path | None,
         typer.Option(
             "--from",
             metavar="RESULT",
-            help="Begin with a result of vLLM, AIPerf, GuideLLM, inference-perf.",
+            help="Start from a result of vLLM, AIPerf, GuideLLM or inference-perf.",
             show_default=False,
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write.")] = Path(
-        "first.yaml"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="Write the scenario to this file.")
+    ] = Path("first.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
 ) -> None:
     """Write a first scenario of your model, nodes and traffic, with comments.
 
-    Asks for what is missing where it can; else takes defaults and names them.
+    Ask for missing options on a terminal; otherwise take defaults and name them.
     """
     from cluster_sim.drafts import answers_of, draft, recorded
 
@@ -114,6 +122,7 @@ def _asked(given: dict[str, str | None], measured: Recorded | None) -> dict[str,
     from cluster_sim.errors import ScenarioError
 
     answers = dict(given)
+    print_line("Enter takes the value in brackets.")
     for name, option in OPTIONS.items():
         is_known = measured is not None and (name in measured.values or measured.stands_for(name))
         if answers[name] is not None or is_known or not option.is_asked:

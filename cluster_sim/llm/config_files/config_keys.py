@@ -87,8 +87,7 @@ class ConfigKeys:
         """Return the first of `keys` that is present and its value, or the first key and None.
 
         Two spellings with different values are a fault. Keys that the family does not have are
-        ignored
-        here. They count as unknown later, unless they repeat a value that was read.
+        ignored here. They count as unknown later, unless they repeat a value that was read.
         """
         config = self.config if among is None else among
         there = [
@@ -157,10 +156,8 @@ class ConfigKeys:
         """Return the whole number under one of `keys`, or else `default`.
 
         Some families write certain keys as a list with one number per layer. Such a list counts as
-        the
-        number if all entries are equal. A missing number without a default and a value of another
-        type
-        are faults.
+        the number if all entries are equal. A missing number without a default and a value of
+        another type are faults.
         """
         key, value = self.value(*keys, among=among)
         if value is None:

@@ -48,8 +48,7 @@ def read_model(value: Any) -> Any:
     """Return the content of a `model` key, ready to be validated as a `Model`.
 
     The value is one of: a catalog name; the path of a config.json, of Mistral's params.json, of
-    their
-    folder or of a YAML file; a mapping with the keys of a Model.
+    their folder or of a YAML file; a mapping with the keys of a Model.
 
     Parameters
     ----------
@@ -67,6 +66,11 @@ def read_model(value: Any) -> Any:
         There is no such file, folder or catalog entry.
     ScenarioError
         A config.json has faults.
+
+    Examples
+    --------
+    >>> read_model({"name": "tiny", "layers": 2})
+    {'name': 'tiny', 'layers': 2}
     """
     if not isinstance(value, str) or value in catalog_names("models"):
         return named("models", value, read_model)

@@ -35,8 +35,7 @@ def with_kept_parts(reader: ConfigKeys, model: Model, quantised: Quantised) -> d
     """Return the keys of a Model about precision.
 
     A part gets the precision of most of its weights: 16, 8 or 4 bit. If that changes the size of
-    all
-    weights by more than 3 %, or if a list names single experts, the reader gets a fault.
+    all weights by more than 3 %, or if a list names single experts, the reader gets a fault.
     """
     if model.attention_layers is not None and quantised.has_lists and not reader.order.attention:
         reader.fault(

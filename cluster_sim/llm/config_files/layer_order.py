@@ -20,8 +20,7 @@ class LayerOrder:
         """
         self.dense: list[int | None] = []
         """Index of each layer's part in `Model.dense_parts`; empty if all layers without experts
-        have the first
-        part."""
+        have the first part."""
         self.experts: list[bool] = []
         """Whether each layer has experts; empty if all layers after `Experts.dense_layers` have
         experts."""

@@ -21,8 +21,7 @@ def mlx(content: dict[str, Any]) -> Groups:
     """Return the formats of an MLX checkpoint; formats of named modules come first.
 
     Integers have a 16-bit scale and a 16-bit bias per group. Embedding and output head are
-    quantised
-    too (`mlx_lm/utils.py`, `mlx.nn.quantize`).
+    quantised too (`mlx_lm/utils.py`, `mlx.nn.quantize`).
     """
     named = [
         Group(BF16 if own is False else _of_mlx(content | own if isinstance(own, dict) else content), (str(name),))

@@ -1,10 +1,8 @@
 """Mistral's format, params.json: its keys as keys of a config.json.
 
 Keys and their meaning are those that vLLM reads (vllm/transformers_utils/configs/mistral.py, 2026).
-A
-mixture with shared experts is read as DeepSeek's (Mistral Large 3), one without as Mixtral's, and
-any
-other file as Mistral's. Unknown keys are kept, so that those that describe the architecture are
+A mixture with shared experts is read as DeepSeek's (Mistral Large 3), one without as Mixtral's, and
+any other file as Mistral's. Unknown keys are kept, so that those that describe the architecture are
 refused by name.
 """
 

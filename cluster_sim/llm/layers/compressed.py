@@ -57,8 +57,8 @@ class CompressedLayers(IndexedLayers):
         """Return the matrices of one device.
 
         They project queries down and up, project the entry of the window, and project outputs down
-        by
-        groups and up. A compressor gives entries and their weights, a second one gives index keys.
+        by groups and up. A compressor gives entries and their weights, a second one gives index
+        keys.
         """
         width = self.heads * self.head_dim / ranks
         groups = self.output_groups / ranks

@@ -49,8 +49,7 @@ class DeltaLayers(StateLayers):
         """Arithmetic of one token with the state [FLOP].
 
         Decay, product with the key, update of rank one and product with the query take 1 + 2 + 2 +
-        2
-        FLOP per value of the state. Source: Gated DeltaNet, arXiv 2412.06464, equation 10.
+        2 FLOP per value of the state. Source: Gated DeltaNet, arXiv 2412.06464, equation 10.
         """
         return 7.0 * self.state_values
 

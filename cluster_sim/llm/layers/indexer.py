@@ -34,8 +34,7 @@ class Indexer(Description):
         """Return the matrices of index queries, index keys and weights of heads.
 
         Every tensor-parallel device holds all of them. `query_width` is the width of the vector
-        from
-        which index queries are projected.
+        from which index queries are projected.
         """
         if self.is_shared:
             return []

@@ -57,8 +57,7 @@ class AttentionLayers(Description):
     """Layers of one kind. Every property describes one of the layers.
 
     `ranks` is the number of devices that share a layer (tensor parallelism). Results of methods
-    with
-    this parameter are those of one device.
+    with this parameter are those of one device.
     """
 
     words: ClassVar[str]
@@ -204,7 +203,10 @@ class AttentionLayers(Description):
 
 def heads_fault(ranks: int, heads: int, what: str = "heads") -> str | None:
     """Return the fault if `ranks` devices cannot share the heads evenly; None otherwise."""
-    return f"{ranks} does not divide the {heads} {what} of {{}}" if heads % ranks else None
+    if heads % ranks == 0:
+        return None
+    divisors = ", ".join(str(number) for number in range(1, heads + 1) if heads % number == 0)
+    return f"{ranks} does not divide the {heads} {what} of {{}}; expected one of {divisors}"
 
 
 def split(heads: int, ranks: int) -> float:

@@ -78,8 +78,7 @@ class LatentLayers(LatentAttention, IndexedLayers):
           device.
         * One matrix projects up to the queries.
         * Two matrices per head project up to keys and values. Decode applies them to queries and
-          sums
-          instead, head by head and with the same FLOP.
+          sums instead, head by head and with the same FLOP.
         * One matrix projects the output.
         """
         heads = self.heads / ranks
@@ -125,8 +124,7 @@ class LatentLayers(LatentAttention, IndexedLayers):
         """Arithmetic of one decoding query per key [FLOP].
 
         Decode runs in the latent space, with absorbed up-projections: scores over rank + rope, sum
-        over
-        rank.
+        over rank.
         """
         return self._per_key(2.0 * self.heads * (2 * self.kv_rank + self.rope_dim))
 

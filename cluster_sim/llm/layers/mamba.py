@@ -132,7 +132,6 @@ class MambaLayers(StateLayers):
         """Arithmetic of one token with the state [FLOP].
 
         Discretisation of A and B, decay, input and the sum with C take 9 FLOP per value (arXiv
-        2312.00752,
-        section 3.3 and appendix C).
+        2312.00752, section 3.3 and appendix C).
         """
         return 9.0 * self.state_values

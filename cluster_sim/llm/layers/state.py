@@ -18,8 +18,7 @@ class StateLayers(AttentionLayers):
     """Layers with a recurrent state, and a short convolution before it.
 
     A decoding token reads and writes the whole state. Prefill runs in chunks and writes the state
-    once
-    per chunk of the engine.
+    once per chunk of the engine.
     """
 
     state_precision: Literal["fp32", "bf16"] = "fp32"

@@ -78,7 +78,7 @@ def capacity_faults(scenario: Scenario, deployment: Deployment, trail: Trail) ->
     if longest > model.max_context:
         yield (
             ("workload",),
-            f"the longest request, {longest} tokens, exceeds the context of {model.name}, {model.max_context} tokens",
+            f"the longest request, {longest:,} tokens, exceeds the context of {model.name}, {model.max_context:,} tokens; expected shorter prompts and answers, such as a `max` of their lengths",
         )
     elif longest - 1 > (held := deployment.kv_cache.longest(pool.max_batched_tokens)):
         yield (
@@ -109,6 +109,14 @@ def _longest_request(scenario: Scenario, deployment: Deployment) -> int | None:
     return longest + (workload.shared_prefix.tokens if workload.shared_prefix else 0)
 
 
+def _remedy(deployment: Deployment) -> str:
+    """Return what makes weights fit: more devices, or a smaller format that the device has."""
+    if deployment.pool.is_wafer:
+        return "; expected more wafers"
+    smaller = {"bf16": ", or weights: fp8", "fp8": ", or weights: fp4", "fp4": ""}
+    return f"; expected more devices per replica (tensor_parallel, pipeline_parallel){smaller[deployment.weights]}"
+
+
 def _no_room(deployment: Deployment) -> str:
     """Return a sentence that names the memory that is too small, and for what."""
     pool, placement, device = deployment.pool, deployment.placement, deployment.device
@@ -126,7 +134,7 @@ def _no_room(deployment: Deployment) -> str:
             activations = f" beside {_gigabytes(placement.activation_bytes)} that experts and the sampler need in a step of {pool.max_batched_tokens:,} tokens and {pool.max_sequences:,} sequences"
         if pool.is_wafer and (fixed_bytes := _fixed_bytes(deployment)):
             activations = f" beside {_gigabytes(fixed_bytes)} for windows and states of {pool.max_sequences:,} sequences (max_sequences)"
-        return f"{weights} do not fit: {_gigabytes(placement.weight_bytes)} on {noun} of {_gigabytes(memory_bytes)}{activations}, {_gigabytes(left_bytes)} left for the KV cache"
+        return f"{weights} do not fit: {_gigabytes(placement.weight_bytes)} on {noun} of {_gigabytes(memory_bytes)}{activations}, {_gigabytes(left_bytes)} left for the KV cache{_remedy(deployment)}"
     if placement.weight_free_bytes is not None and placement.weight_free_bytes < 0.0:
         return f"{weights} do not fit: {_gigabytes(placement.weight_bytes)} on {noun}, whose memory for weights is {_gigabytes(weight_memory.capacity_bytes)}"
     return f"no memory is left for the KV cache: {noun} has {_gigabytes(memory_bytes)} beside its memory for weights, {_gigabytes(placement.reserved_bytes)} of it reserved"

@@ -93,7 +93,7 @@ def _group_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
     if (group := plan.tensor_parallel * plan.data_parallel) > per_node:
         yield (
             (*at, "tensor_parallel" if plan.data_parallel == 1 else "data_parallel"),
-            f"got groups of {group} devices; expected at most the {per_node} devices of {pool.node.name}, since this version does not simulate groups across nodes",
+            f"got groups of {group} devices; expected at most the {per_node} devices of {pool.node.name}, since this version does not simulate groups across nodes; pipeline_parallel spans several nodes",
         )
     elif plan.tensor_parallel > 1 and device.collectives.all_reduce is None:
         yield (

@@ -116,23 +116,32 @@ def finished(run: RunData, pool: str | None = None, class_: str | None = None) -
         Name of a pool. Default: all pools.
     class_
         Name of a class of traffic. Default: all classes.
+
+    Examples
+    --------
+    >>> import cluster_sim
+    >>> few = {"workload.arrivals.concurrency": 2, "workload.arrivals.requests": 4}
+    >>> scenario = cluster_sim.load_scenario("example:chat_closed_loop", "b200", few)
+    >>> done = finished(cluster_sim.simulate(scenario))
+    >>> len(done.ttft_s), bool(np.all(done.ttft_s < done.e2el_s))
+    (4, True)
     """
     table = run.requests
-    wanted = counted(run, pool, class_) & (table["status"].to_numpy() == "finished")
-    class_number = np.zeros(len(wanted), dtype=np.int64)
+    selected = counted(run, pool, class_) & (table["status"].to_numpy() == "finished")
+    class_number = np.zeros(len(selected), dtype=np.int64)
     for number, traffic_class in enumerate(run.scenario.workload.classes):
         class_number[table["class"].to_numpy() == traffic_class.name] = number
     reasoning = [
-        table[name].to_numpy()[wanted]
+        table[name].to_numpy()[selected]
         for name in ("reasoning_tokens", "first_output_token_s")
         if name in table.column_names
     ]
     later = [
-        table[name].to_numpy() if name in table.column_names else np.zeros(len(wanted))
+        table[name].to_numpy() if name in table.column_names else np.zeros(len(selected))
         for name in _LATER_COLUMNS
     ]
     columns = [*(table[name].to_numpy() for name in _COLUMNS), class_number, *later]
-    return Finished(*(column[wanted] for column in columns), *reasoning)
+    return Finished(*(column[selected] for column in columns), *reasoning)
 
 
 def counted(run: RunData, pool: str | None = None, class_: str | None = None) -> Array:
@@ -155,15 +164,15 @@ def counted(run: RunData, pool: str | None = None, class_: str | None = None) ->
         Truths of shape (requests,).
     """
     table = run.requests
-    wanted: Array = table["counted"].to_numpy()
+    is_counted: Array = table["counted"].to_numpy()
     if class_ is not None:
-        wanted = wanted & (table["class"].to_numpy() == class_)
+        is_counted = is_counted & (table["class"].to_numpy() == class_)
     if pool is not None:
-        wanted = wanted & (
+        is_counted = is_counted & (
             (table["pool"].to_numpy() == pool)
             | np.isin(table["prefill_replica"].to_numpy(), run.fleet.numbers(pool))
         )
-    return wanted
+    return is_counted
 
 
 def within_slo(run: RunData, done: Finished) -> Array | None:
@@ -186,8 +195,8 @@ def within_slo(run: RunData, done: Finished) -> Array | None:
     if not _has_objectives(run):
         return None
     good = np.ones(len(done.arrival_s), dtype=bool)
-    for mine, values_s, limit_s in _objectives(run, done):
-        good &= ~mine | (values_s <= limit_s)
+    for selected, values_s, limit_s in _objectives(run, done):
+        good &= ~selected | (values_s <= limit_s)
     return good
 
 
@@ -206,12 +215,12 @@ def strictness(run: RunData) -> Array | None:
         return None
     done = finished(run)
     needed = np.zeros(len(done.arrival_s))
-    for mine, values_s, limit_s in _objectives(run, done):
-        needed[mine] = np.maximum(needed[mine], values_s[mine] / limit_s)
-    wanted, status = run.requests["counted"].to_numpy(), run.requests["status"].to_numpy()
+    for selected, values_s, limit_s in _objectives(run, done):
+        needed[selected] = np.maximum(needed[selected], values_s[selected] / limit_s)
+    is_counted, status = run.requests["counted"].to_numpy(), run.requests["status"].to_numpy()
     factors = np.full(len(status), np.inf)
-    factors[wanted & (status == "finished")] = needed
-    of_counted: Array = factors[wanted]
+    factors[is_counted & (status == "finished")] = needed
+    of_counted: Array = factors[is_counted]
     return of_counted
 
 
@@ -223,10 +232,10 @@ def _has_objectives(run: RunData) -> bool:
 def _objectives(run: RunData, done: Finished) -> Iterator[tuple[Array, Array, float]]:
     """Yield the requests that each objective applies to, their latencies [s], and its limit [s]."""
     for number, slo in enumerate(run.scenario.slos):
-        mine = done.class_number == number
+        selected = done.class_number == number
         values_s = {"ttft": done.ttft_s, "tpot": done.tpot_s, "e2el": done.e2el_s}
         for latency, limit_s in slo.limits_s.items():
-            yield mine, values_s[latency], limit_s
+            yield selected, values_s[latency], limit_s
 
 
 def max_concurrent(done: Finished) -> int:

@@ -30,15 +30,15 @@ def itl(run: RunData, pool: str | None = None) -> Gaps:
     """
     table = run.stretches
     replica = table["replica"].to_numpy()
-    mine = (
+    selected = (
         np.ones(len(replica), dtype=bool)
         if pool is None
         else np.isin(replica, run.fleet.numbers(pool))
     )
     weight = table["counted"].to_numpy()
-    mine &= weight > 0
+    selected &= weight > 0
     first_s, slope_s, steps = (
-        table[name].to_numpy()[mine] for name in ("first_s", "slope_s", "steps")
+        table[name].to_numpy()[selected] for name in ("first_s", "slope_s", "steps")
     )
     events = run.events
     resumed = events["what"].to_numpy() == "resumed"
@@ -52,8 +52,8 @@ def itl(run: RunData, pool: str | None = None) -> Gaps:
         torn_s = torn_s[counted]
         ones = np.ones(len(torn_s), dtype=np.int64)
         first_s, slope_s = np.append(first_s, torn_s), np.append(slope_s, 0.0 * torn_s)
-        return Gaps(first_s, slope_s, np.append(steps, ones), np.append(weight[mine], ones))
-    return Gaps(first_s, slope_s, steps, weight[mine])
+        return Gaps(first_s, slope_s, np.append(steps, ones), np.append(weight[selected], ones))
+    return Gaps(first_s, slope_s, steps, weight[selected])
 
 
 @dataclass(frozen=True)

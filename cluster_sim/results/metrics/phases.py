@@ -36,6 +36,15 @@ def phases(run: RunData) -> dict[str, Array]:
     -------
     dict of str to Array
         Durations [s] of shape (finished requests that count,), by phase.
+
+    Examples
+    --------
+    >>> import cluster_sim
+    >>> few = {"workload.arrivals.concurrency": 2, "workload.arrivals.requests": 4}
+    >>> scenario = cluster_sim.load_scenario("example:chat_closed_loop", "b200", few)
+    >>> run = cluster_sim.simulate(scenario)
+    >>> bool(np.allclose(sum(phases(run).values()), finished(run).e2el_s))
+    True
     """
     table, done = run.requests, finished(run)
     wait_s, transfer_s = np.nan_to_num(done.hand_over_wait_s), np.nan_to_num(done.kv_transfer_s)

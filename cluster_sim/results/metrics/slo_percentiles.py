@@ -41,6 +41,10 @@ def percentile_key(latency: str, percentile: float) -> str:
 
 
 def percentiles_of(summary: Mapping[str, Any]) -> list[float]:
-    """Return the percentiles at which a summary is judged, ascending; empty without an SLO."""
+    """Return the percentiles at which a summary is judged, ascending; empty without an SLO.
+
+    >>> percentiles_of({"slo_percentile": {"chat": 95.0, "batch": 99.0}}), percentiles_of({})
+    ([95.0, 99.0], [])
+    """
     percentile = summary.get("slo_percentile", {})
     return sorted(set(percentile.values() if isinstance(percentile, Mapping) else [percentile]))

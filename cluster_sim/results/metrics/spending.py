@@ -81,13 +81,13 @@ def spending_of(selection: Selection) -> Spending | None:
 def answered_of(selection: Selection) -> Answered:
     """Return the selected requests that finished."""
     table = selection.run.requests
-    mine: Array = table["status"].to_numpy() == "finished"
+    of_pool: Array = table["status"].to_numpy() == "finished"
     if selection.pool is not None:
-        mine = mine & (table["pool"].to_numpy() == selection.pool)
+        of_pool = of_pool & (table["pool"].to_numpy() == selection.pool)
     prompts, outputs = (
-        int(np.sum(table[name].to_numpy()[mine])) for name in ("prompt_tokens", "output_tokens")
+        int(np.sum(table[name].to_numpy()[of_pool])) for name in ("prompt_tokens", "output_tokens")
     )
-    return Answered(prompts, outputs, int(np.sum(mine)))
+    return Answered(prompts, outputs, int(np.sum(of_pool)))
 
 
 def _busy(whole: Selection) -> dict[str, _Busy]:
@@ -101,8 +101,10 @@ def _busy(whole: Selection) -> dict[str, _Busy]:
     prefill = np.divide(prompts, tokens, out=np.zeros(len(tokens)), where=tokens > 0)
     busy = {}
     for name in whole.by_pool:
-        mine = np.isin(replica, whole.run.fleet.numbers(name))
-        busy[name] = _Busy(float(np.sum((prefill * length_s)[mine])), float(np.sum(length_s[mine])))
+        of_pool = np.isin(replica, whole.run.fleet.numbers(name))
+        busy[name] = _Busy(
+            float(np.sum((prefill * length_s)[of_pool])), float(np.sum(length_s[of_pool]))
+        )
     return busy
 
 

@@ -66,8 +66,8 @@ class _StretchColumns(NamedTuple):
 
     def of(self, number: int) -> _StretchColumns:
         """Return the stretches of one replica."""
-        mine = slice(*np.searchsorted(self.replica, (number, number + 1)))
-        return _StretchColumns(*(column[mine] for column in self))
+        selected = slice(*np.searchsorted(self.replica, (number, number + 1)))
+        return _StretchColumns(*(column[selected] for column in self))
 
 
 class _Work(NamedTuple):
@@ -99,6 +99,15 @@ def timeline(run: RunData, points: int = 300) -> Timeline:
         Tables of a run.
     points
         Number of bins.
+
+    Examples
+    --------
+    >>> import cluster_sim
+    >>> few = {"workload.arrivals.concurrency": 2, "workload.arrivals.requests": 4}
+    >>> scenario = cluster_sim.load_scenario("example:chat_closed_loop", "b200", few)
+    >>> course = timeline(cluster_sim.simulate(scenario), points=10)
+    >>> round(float(np.sum(course.arrival_per_s) * course.bin_s))
+    4
     """
     table = run.requests
     arrival_s, admitted_s, finish_s = (

@@ -119,8 +119,8 @@ class Verdict:
 
     def of_class(self, name: str) -> Verdict | None:
         """Return the verdict on one class of traffic; None if the class has no objectives."""
-        mine = tuple(outcome for outcome in self.outcomes if outcome.objective.class_ == name)
-        return Verdict(mine) if mine else None
+        selected = tuple(outcome for outcome in self.outcomes if outcome.objective.class_ == name)
+        return Verdict(selected) if selected else None
 
 
 def objectives(

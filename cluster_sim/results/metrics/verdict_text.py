@@ -46,7 +46,7 @@ def percentile_text(percentile: float) -> str:
 
 
 def met_text(*, is_met: bool) -> str:
-    """Return a verdict as one word."""
+    """Return a verdict as one word: `met` or `missed`."""
     return "met" if is_met else "missed"
 
 

@@ -95,9 +95,9 @@ def _over_links(recorder: Recorder) -> _BytesOver:
     """Return the bytes of transfers over each edge, by kind of transfer."""
     over: _BytesOver = {"kv": {}}
     for (kind, paths), moved in recorder.bytes_over.items():
-        mine = over.setdefault(kind, {})
+        of_kind = over.setdefault(kind, {})
         for edge, part in paths.edges.items():
-            mine[edge] = mine.get(edge, 0.0) + part * moved
+            of_kind[edge] = of_kind.get(edge, 0.0) + part * moved
     return over
 
 

@@ -43,21 +43,21 @@ def stretches_table(fleet: Fleet, recorder: Recorder) -> pa.Table:
     for name in names(STRETCH_TOTALS)[1:]:
         data[name] = np.full(len(steps), np.nan if name in _SOME else 0.0)
     for deployment in fleet.deployments:
-        mine = (
+        selected = (
             np.isin(data["replica"], fleet.numbers(deployment.name))
             if len(fleet.deployments) > 1
             else slice(None)
         )
-        counts = {name: values[mine] for name, values in data.items()}
+        counts = {name: values[selected] for name, values in data.items()}
         work = work_of(deployment, stretch_counts(counts), counts["steps"])
-        data["flop"][mine] = work.total(work.linear_flop) + work.total(work.attention_flop)
-        data["bytes"][mine] = work.total(work.bytes)
+        data["flop"][selected] = work.total(work.linear_flop) + work.total(work.attention_flop)
+        data["bytes"][selected] = work.total(work.bytes)
         if deployment.device.power is not None:
-            data["energy_j"][mine] = work.energy_j(
+            data["energy_j"][selected] = work.energy_j(
                 (counts["first_s"], counts["slope_s"]), counts["clock"]
             )
         if deployment.pool.is_wafer:
-            data["station_occupancy"][mine] = _occupancy(deployment, counts)
+            data["station_occupancy"][selected] = _occupancy(deployment, counts)
     return pa.table(
         {
             name: column(values, np.isnan(values) if name in _SOME else None)

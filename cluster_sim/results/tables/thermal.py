@@ -140,13 +140,13 @@ def _by_replica(run: Ended) -> dict[int, DrawnPower]:
         number, size = spec.number, spec.deployment.devices_per_replica
         power = spec.deployment.device.power
         if power is not None:
-            mine = slice(*np.searchsorted(replica, (number, number + 1)))
-            length_s = np.maximum(ended_s[mine] - began_s[mine], 1e-12)
+            selected = slice(*np.searchsorted(replica, (number, number + 1)))
+            length_s = np.maximum(ended_s[selected] - began_s[selected], 1e-12)
             steps = PoweredSteps(
-                began_s[mine],
-                ended_s[mine],
-                energy_j[mine] / (size * length_s),
-                moved[mine] / (size * length_s),
+                began_s[selected],
+                ended_s[selected],
+                energy_j[selected] / (size * length_s),
+                moved[selected] / (size * length_s),
             )
             by_replica[number] = power_of_steps(
                 power, steps, 0.0, run.simulated_s, run.down_s.get(number, inf)

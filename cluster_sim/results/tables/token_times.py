@@ -74,17 +74,20 @@ def token_times_s(
         began_s, first_s, slope_s, steps, ended_s = (
             column[name][rows] for name in ("began_s", "first_s", "slope_s", "steps", "ended_s")
         )
-        mine = np.nonzero((replica == number) & (token > from_token))[0]
+        selected = np.nonzero((replica == number) & (token > from_token))[0]
         done = np.cumsum(steps)
         # spans begin and end with stretches; take the nearest, since the clock and the closed form
         # differ by rounding
         middles_s = 0.5 * (ended_s[1:] + ended_s[:-1])
-        start, end = (done[np.searchsorted(middles_s, at_s[mine])] for at_s in (from_s, to_s))
-        wanted, made = token[mine] - from_token[mine], to_token[mine] - from_token[mine]
+        start, end = (done[np.searchsorted(middles_s, at_s[selected])] for at_s in (from_s, to_s))
+        wanted, made = (
+            token[selected] - from_token[selected],
+            to_token[selected] - from_token[selected],
+        )
         step = start + np.ceil(wanted * (end - start) / made).astype(np.int64)
         row = np.searchsorted(done, step)
         inside = step - (done[row] - steps[row])
-        times_s[mine] = began_s[row] + Ramp(first_s[row], slope_s[row]).total_s(inside)
+        times_s[selected] = began_s[row] + Ramp(first_s[row], slope_s[row]).total_s(inside)
     return times_s
 
 

@@ -169,5 +169,10 @@ class GroupedPrefixCache(PrefixCache):
 
 
 def common_block(groups: Groups) -> int:
-    """Return the number of tokens after which blocks of all groups end together."""
+    """Return the number of tokens after which blocks of all groups end together.
+
+    >>> from cluster_sim.physics.cache_groups import CacheGroup
+    >>> common_block((CacheGroup(16), CacheGroup(24, view="window", view_tokens=96)))
+    48
+    """
     return lcm(*(group.block_tokens for group in groups if group.view != "state"))

@@ -233,7 +233,7 @@ class KVCacheManager:
         """Take free blocks for a decoding request, which is counted with the decoding sequences."""
         self.free -= blocks
 
-    # What stays findable
+    # Prefix cache
 
     def find(self, request: Request) -> PrefixHit:
         """Return the prefix hit of a request; `free` must be exact."""

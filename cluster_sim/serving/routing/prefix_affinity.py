@@ -81,9 +81,9 @@ class PrefixAffinity(Description):
 class SentPrefixes:
     """Prefix tree of the prompts that were sent to one replica.
 
-    The least recently used leaves are dropped.  A piece's identity stands for all that comes before
-    it too, so the tree is a set of identities: a prompt's prefix is in it as far as its pieces are.
-    Pieces are touched from the last to the first, which leaves leaves older than what they hang on.
+    The least recently used leaves are dropped. The identity of a piece stands for all content
+    before it too, so the tree is a set of identities: a prefix is in the tree if its pieces are.
+    Pieces are touched from the last to the first, so a leaf is always older than its parent.
     """
 
     __slots__ = ("_max_tokens", "_pieces", "_tokens")

@@ -240,7 +240,7 @@ class _Reader:
         else:
             is_in_front, why = (
                 False,
-                "there are no server_input_tokens to check it, and BLIS's own client excludes the prefix",
+                "there are no server_input_tokens to check it, although BLIS's own client excludes the prefix",
             )
         if is_in_front:
             tally.prefixes_apart = True

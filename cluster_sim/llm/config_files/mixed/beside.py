@@ -1,12 +1,10 @@
 """Families with dense feed-forward parts in parallel to experts: LongCat-Flash, Snowflake Arctic.
 
 A layer of LongCat-Flash (arXiv 2509.01322; `configuration_longcat_flash.py` of transformers 5.24)
-has
-two latent attentions, two dense parts, and experts in parallel to the first dense part. It counts
-as two layers here. Some of its experts compute nothing. In Arctic (`configuration_arctic.py` of
-vLLM
-0.10) a layer with experts also has a dense part as wide as the hidden states if `use_residual` is
-set.
+has two latent attentions, two dense parts, and experts in parallel to the first dense part. It
+counts as two layers here. Some of its experts compute nothing. In Arctic (`configuration_arctic.py`
+of vLLM 0.10) a layer with experts also has a dense part as wide as the hidden states if
+`use_residual` is set.
 """
 
 from __future__ import annotations

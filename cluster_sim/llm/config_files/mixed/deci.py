@@ -1,11 +1,9 @@
 """Models derived from Llama by architecture search: layers of different heads and widths.
 
 Some layers have no attention. `block_configs` of NVIDIA's Nemotron (`configuration_decilm.py`
-beside
-the files on the hub) lists the attention and the feed-forward part of each layer.
-`n_heads_in_group`
-queries share a key. The width is 2 / 3 of `ffn_mult` times that of the hidden states, rounded up to
-a multiple of 256. DeciLM-7B lists `num_key_value_heads_per_layer`.
+beside the files on the hub) lists the attention and the feed-forward part of each layer.
+`n_heads_in_group` queries share a key. The width is 2 / 3 of `ffn_mult` times that of the hidden
+states, rounded up to a multiple of 256. DeciLM-7B lists `num_key_value_heads_per_layer`.
 """
 
 from __future__ import annotations

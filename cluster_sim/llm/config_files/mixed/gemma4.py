@@ -1,8 +1,7 @@
 """Gemma 4: windows in five of six layers, wider heads in the other layers, optional experts.
 
 Keys and defaults are those of `configuration_gemma4.py` of transformers 5.24. It writes the heads
-of
-layers with full attention into `per_layer_config`; older files have `global_head_dim` and
+of layers with full attention into `per_layer_config`; older files have `global_head_dim` and
 `num_global_key_value_heads`. With `attention_k_eq_v` one projection gives keys and values of these
 layers; the cache holds both. The last layer has full attention.
 """

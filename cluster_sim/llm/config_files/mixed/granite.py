@@ -2,8 +2,7 @@
 
 Keys and defaults are those of `configuration_bamba.py`, `configuration_granitemoehybrid.py` and
 `configuration_falcon_h1.py` of transformers 5.24. Falcon-H1 has attention and Mamba-2 in parallel
-in
-each layer, with `mamba_d_ssm` channels. Bamba lists the layers with attention in
+in each layer, with `mamba_d_ssm` channels. Bamba lists the layers with attention in
 `attn_layer_indices`, Granite lists the kind of each layer in `layer_types`. Mamba-2 has
 `mamba_expand` times the hidden width as channels. Granite has a shared feed-forward part of
 `shared_intermediate_size` in each layer, and experts in parallel if `num_local_experts` is not 0.

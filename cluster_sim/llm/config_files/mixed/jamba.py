@@ -1,11 +1,9 @@
 """Jamba: Mamba-1, attention and experts, each at a period and an offset of layers.
 
 Keys and defaults are those of `configuration_jamba.py` of transformers 5.24. Layer i has attention
-if
-i modulo `attn_layer_period` is `attn_layer_offset`, and experts if i modulo `expert_layer_period`
-is
-`expert_layer_offset`. Experts are as wide as dense feed-forward parts. A `mamba_dt_rank` of auto is
-a sixteenth of the hidden width, rounded up.
+if i modulo `attn_layer_period` is `attn_layer_offset`, and experts if i modulo
+`expert_layer_period` is `expert_layer_offset`. Experts are as wide as dense feed-forward parts. A
+`mamba_dt_rank` of auto is a sixteenth of the hidden width, rounded up.
 """
 
 from __future__ import annotations

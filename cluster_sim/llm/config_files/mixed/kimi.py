@@ -2,10 +2,9 @@
 
 Keys are those of the files on the hub and of `configuration_kimi_linear.py` of transformers 5.24.
 `linear_attn_config` lists the layers of each kind, counted from 1, and the heads of the states.
-Both
-of its gates have the rank of a head; with `use_full_rank_gate` the output gate has full rank. The
-experts of K3 work in a space of `routed_expert_hidden_size`, and its latent attention has an output
-gate (`mla_use_output_gate`). Engines keep the state in 32 bit.
+Both of its gates have the rank of a head; with `use_full_rank_gate` the output gate has full rank.
+The experts of K3 work in a space of `routed_expert_hidden_size`, and its latent attention has an
+output gate (`mla_use_output_gate`). Engines keep the state in 32 bit.
 """
 
 from __future__ import annotations
@@ -30,8 +29,7 @@ _NO_SIZES = (
     "head_dim", "activation_situ_beta", "activation_situ_linear_beta", "mla_use_nope", "latent_moe_use_norm", "attn_res_block_size", "num_key_value_heads", "model_max_length",
 )  # fmt: skip
 """Keys that change no size: latent attention has separate widths, and `attn_res_block_size` adds
-only
-vectors."""
+only vectors."""
 
 
 def read(reader: ConfigKeys) -> dict[str, Any]:

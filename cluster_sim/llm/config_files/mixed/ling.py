@@ -3,9 +3,8 @@
 Keys and defaults are those of `configuration_bailing_hybrid.py` of transformers 5.24. A group has
 `layer_group_size` layers, unless `layer_types` lists all layers. States have the heads of attention
 and the width `head_dim`; both of their gates have full rank. The output gate of latent attention
-has
-one value per head. Ling 2.5 and Ring 2.5 have lightning attention under this `model_type`, with a
-`group_norm_size` and without `short_conv_kernel_size`; they are refused.
+has one value per head. Ling 2.5 and Ring 2.5 have lightning attention under this `model_type`, with
+a `group_norm_size` and without `short_conv_kernel_size`; they are refused.
 """
 
 from __future__ import annotations

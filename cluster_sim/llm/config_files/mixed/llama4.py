@@ -1,9 +1,8 @@
 """Llama 4: attention inside chunks, and full attention in every fourth layer.
 
 Keys and defaults are those of `configuration_llama4.py` of transformers 5.24. `layer_types` lists
-the
-layers. Without it, layers with rotary positions have chunks. `no_rope_layers` holds a 1 for each of
-these layers and a 0 for the others; if it is empty, `no_rope_layer_interval` gives them.
+the layers. Without it, layers with rotary positions have chunks. `no_rope_layers` holds a 1 for
+each of these layers and a 0 for the others; if it is empty, `no_rope_layer_interval` gives them.
 """
 
 from __future__ import annotations

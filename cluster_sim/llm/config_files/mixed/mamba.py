@@ -3,8 +3,7 @@
 Keys and defaults are those of `configuration_mamba.py`, `configuration_falcon_mamba.py` and
 `configuration_mamba2.py` of transformers 5.24. Mamba-1 has `expand` times the hidden width as
 channels, or `intermediate_size` if the file has it; Mamba-2 has heads. Files give no maximum
-context,
-because a state does not grow with the context.
+context, because a state does not grow with the context.
 """
 
 from __future__ import annotations

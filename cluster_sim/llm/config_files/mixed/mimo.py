@@ -1,11 +1,10 @@
 """MiMo-V2: layers with windows differ in heads, and values are narrower than keys.
 
 Keys are those of the files on the hub, and of `configuration_mimo_v2_flash.py` of transformers
-5.24.
-`hybrid_layer_pattern` has a 1 for each layer with a window, or `layer_types` lists the layers.
-Without
-both, the first layer and every sixth one have full attention. The keys that begin with `swa_` give
-the heads of layers with a window; without them these layers have twice as many heads of keys.
+5.24. `hybrid_layer_pattern` has a 1 for each layer with a window, or `layer_types` lists the
+layers. Without both, the first layer and every sixth one have full attention. The keys that begin
+with `swa_` give the heads of layers with a window; without them these layers have twice as many
+heads of keys.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """MiniMax-M3: attention to the blocks of the context that an indexer chooses.
 
 Keys are those of `sparse_attention_config` in the files on the hub.
-`configuration_minimax_m3_vl.py`
-of transformers 5.24 spells them `index_…` and adds `layer_types`. A query reads a fixed number of
-blocks of keys, its own block included. Queries do not weight the index heads.
+`configuration_minimax_m3_vl.py` of transformers 5.24 spells them `index_…` and adds `layer_types`.
+A query reads a fixed number of blocks of keys, its own block included. Queries do not weight the
+index heads.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Llama 3.2 Vision: some layers only attend to an image.
 
 Keys and defaults are those of `configuration_mllama.py` of transformers 5.24. The language model
-has
-`cross_attention_layers` among its layers, counted from 0. Text without images skips them.
+has `cross_attention_layers` among its layers, counted from 0. Text without images skips them.
 """
 
 from __future__ import annotations

@@ -2,10 +2,8 @@
 
 Keys and defaults are those of `configuration_nemotron_h.py` of transformers 5.24. Each letter of
 `hybrid_override_pattern` is a layer: M for Mamba-2, * for attention, - for a feed-forward part, E
-for
-experts; `layers_block_type` and `layer_types` list them by name. No part has a gate. Experts work
-in
-a space of `moe_latent_size` if it is given; the shared expert has a separate width.
+for experts; `layers_block_type` and `layer_types` list them by name. No part has a gate. Experts
+work in a space of `moe_latent_size` if it is given; the shared expert has a separate width.
 """
 
 from __future__ import annotations

@@ -2,10 +2,9 @@
 
 Keys and defaults are those of `configuration_qwen3_next.py`, `configuration_qwen3_5.py` and
 `configuration_qwen3_5_moe.py` of transformers 5.24. `layer_types` lists the layers; without it,
-each
-`full_attention_interval`-th layer has attention. The query projection is twice as wide, because it
-includes the output gate. `mamba_ssm_dtype` is the precision of the state; engines default to 32
-bit.
+each `full_attention_interval`-th layer has attention. The query projection is twice as wide,
+because it includes the output gate. `mamba_ssm_dtype` is the precision of the state; engines
+default to 32 bit.
 """
 
 from __future__ import annotations

@@ -66,8 +66,7 @@ def read_mistral(reader: ConfigKeys) -> dict[str, Any]:
     """Return the keys of a Model of Mistral Large 4, whose queries are not compressed.
 
     Layers without positions keep no rotary part of keys. A 0 in `no_rope_layers` marks them;
-    without
-    that list, they are every fourth layer.
+    without that list, they are every fourth layer.
     """
     shape, attention, indexers = _parts(reader)
     key = "kv_source_layers"

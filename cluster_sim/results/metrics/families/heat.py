@@ -45,8 +45,8 @@ def _throttled_fraction(selection: Selection) -> float | None:
 def _lowest_clock_fraction(selection: Selection) -> float | None:
     """Return the lowest clock under heat or a power limit; None if no clock was lowered."""
     stretches = selection.run.stretches
-    mine = selection.is_of_replicas(stretches["replica"].to_numpy())
-    clocks = stretches["clock"].to_numpy()[mine]
+    selected = selection.is_of_replicas(stretches["replica"].to_numpy())
+    clocks = stretches["clock"].to_numpy()[selected]
     if selection.once(_max_die_c) is not None:
         lowest = np.nanmin(_of_devices(selection, "lowest_clock"))
         return float(min(lowest, np.min(clocks, initial=1.0)))
@@ -57,8 +57,8 @@ def _count(selection: Selection, event: str) -> Value:
     """Return the number of events of a kind, or None if there was no such event."""
     events = selection.run.events
     happened = events["what"].to_numpy() == event
-    mine = happened & selection.is_of_replicas(events["replica"].to_numpy())
-    return int(np.sum(mine)) if mine.any() else None
+    selected = happened & selection.is_of_replicas(events["replica"].to_numpy())
+    return int(np.sum(selected)) if selected.any() else None
 
 
 METRICS = (

@@ -25,9 +25,9 @@ def _peak_fraction(selection: Selection) -> float:
     replica = run.stretches["replica"].to_numpy()
     held = run.stretches["kv_tokens"].to_numpy() + kv_growth(run.stretches)
     for deployment in selection.deployments:
-        mine = np.isin(replica, run.fleet.numbers(deployment.name))
-        if mine.any():
-            peak = max(peak, float(np.max(held[mine])) / deployment.kv_tokens)
+        selected = np.isin(replica, run.fleet.numbers(deployment.name))
+        if selected.any():
+            peak = max(peak, float(np.max(held[selected])) / deployment.kv_tokens)
     grouped = any(deployment.placement.pool for deployment in selection.deployments)
     return min(peak, 1.0) if grouped else peak
 

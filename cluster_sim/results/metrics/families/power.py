@@ -36,7 +36,7 @@ class Energy:
 
 
 def energy_of(selection: Selection) -> Energy | None:
-    """Return the energy of the selected nodes, or None where it is not known."""
+    """Return the energy of the selected nodes, or None if it is not known."""
     run = selection.run
     nodes, simulated_s = energy.nodes(run, selection.pool), run.info.simulated_s
     if nodes is None or not simulated_s:

@@ -38,8 +38,10 @@ def _acceptance_length(selection: Selection) -> float | None:
     if not speculating:
         return None
     table = selection.run.stretches
-    mine = np.isin(table["replica"].to_numpy(), speculating)
-    steps, batch, growth = (table[name].to_numpy()[mine] for name in ("steps", "batch", "growth"))
+    selected = np.isin(table["replica"].to_numpy(), speculating)
+    steps, batch, growth = (
+        table[name].to_numpy()[selected] for name in ("steps", "batch", "growth")
+    )
     checks = float(np.sum(steps * batch))
     return float(np.sum(steps * growth)) / checks if checks else None
 

@@ -34,12 +34,12 @@ def _pipelines(selection: Selection) -> Pipelines | None:
     if not wafers:
         return None
     table = run.stretches
-    mine = np.isin(
+    selected = np.isin(
         table["replica"].to_numpy(),
         [number for wafer in wafers for number in run.fleet.numbers(wafer.name)],
     )
-    length_s = table["ended_s"].to_numpy()[mine] - table["began_s"].to_numpy()[mine]
-    occupancy = table["station_occupancy"].to_numpy()[mine]
+    length_s = table["ended_s"].to_numpy()[selected] - table["began_s"].to_numpy()[selected]
+    occupancy = table["station_occupancy"].to_numpy()[selected]
     busy = float(np.average(occupancy, weights=length_s)) if length_s.sum() else 0.0
     slots = min(float(times.slots) for wafer in wafers if (times := wafer.wafer_steps) is not None)
     return Pipelines(slots, busy)
