@@ -32,7 +32,17 @@ from cluster_sim.topology import FRONT_DOOR, group_path
 def explain(scenario: Scenario) -> list[PoolArithmetic]:
     """Return the estimates of every pool of the scenario, computed without simulation.
 
-    Raises ScenarioError if a trace is malformed.
+    Raises
+    ------
+    ScenarioError
+        A trace is malformed.
+
+    Examples
+    --------
+    >>> import cluster_sim
+    >>> (pool,) = explain(cluster_sim.load_scenario("example:burst_70b", "b200"))
+    >>> pool.name, pool.replicas, pool.kv_tokens
+    ('b200', 4, 1819312)
     """
     lengths, fleet = sampled_lengths(scenario), resolve(scenario)
     pools = [_pool(fleet, deployment, lengths) for deployment in fleet.deployments]

@@ -59,6 +59,13 @@ def full_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
     The number of sequences is limited by the batch slots, or by the KV cache, in which each
     sequence wastes half a block. One step of each request prefills its prompt, the other steps
     decode.
+
+    Parameters
+    ----------
+    deployment
+        Deployment of the replica.
+    lengths
+        Moments of the lengths of requests.
     """
     pool = deployment.pool
     steps = decode_steps(pool, lengths)
@@ -82,9 +89,20 @@ def full_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
 def prompts_per_step(
     pool: Pool, lengths: LengthMoments, batch: FullBatch, decoding: int
 ) -> PromptsPerStep:
-    """Return the prompts that a step prefills beside `decoding` sequences.
+    """Return the prompts that a step prefills beside decoding sequences.
 
     In a full batch each finished request is followed by the prompt of another.
+
+    Parameters
+    ----------
+    pool
+        Pool of the replica.
+    lengths
+        Moments of the lengths of requests.
+    batch
+        Mean batch of the replica.
+    decoding
+        Number of sequences that decode in the step.
     """
     finishing = batch.sequences / decode_steps(pool, lengths)
     budget = pool.max_batched_tokens - decoding * tokens_checked(pool)

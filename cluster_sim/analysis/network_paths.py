@@ -29,9 +29,21 @@ class DescribedPath:
 
 
 def path(topology: Topology, start: str, end: str, what: str = "") -> DescribedPath:
-    """Return the path of the first flow from `start` to `end`.
+    """Return the path of the first flow between two vertices.
 
-    Raises ScenarioError if there is no path or no such vertex.
+    Parameters
+    ----------
+    topology
+        Vertices and links of the cluster.
+    start, end
+        Names of two vertices.
+    what
+        Description of the path in words.
+
+    Raises
+    ------
+    ScenarioError
+        There is no path, or no such vertex.
     """
     for place in (start, end):
         if place not in topology:

@@ -17,9 +17,16 @@ def offered_per_s(scenario: Scenario) -> float | None:
 
 
 def at_offered_rate(scenario: Scenario, per_s: float) -> Scenario:
-    """Return the scenario with its whole arrival process scaled to a mean rate over the run [1/s].
+    """Return the scenario with its whole arrival process scaled to a mean rate over the run.
 
-    `offered_per_s` must not be None or 0.
+    `offered_per_s` of the scenario must not be None or 0.
+
+    Parameters
+    ----------
+    scenario
+        Scenario whose arrivals are scaled, bursts included.
+    per_s
+        Mean rate over the run [1/s].
     """
     arrivals = scenario.workload.arrivals
     assert arrivals is not None

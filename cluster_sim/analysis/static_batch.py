@@ -38,6 +38,15 @@ def static_rate(deployment: Deployment, lengths: LengthMoments, batch: int) -> S
 
     All prompts are padded to the longest, and all sequences continue until the longest answer has
     ended.
+
+    Parameters
+    ----------
+    deployment
+        Deployment of the replica.
+    lengths
+        Moments of the lengths of requests.
+    batch
+        Number of sequences in the batch.
     """
     model, times = deployment.model, deployment.step_times
     prompt, output = lengths.longest_of(batch)

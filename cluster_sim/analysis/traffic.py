@@ -50,10 +50,26 @@ def of_trace(
     until_s: float = float("inf"),
     tokens_per_s: float = ANSWER_TOKENS_PER_S,
 ) -> Demand:
-    """Return the requests of a trace until `until_s`, at their recorded times.
+    """Return the requests of a trace at their recorded times.
 
-    If requests follow answers and have no times, each answer is assumed to begin immediately and to
-    proceed at `tokens_per_s`. Raises ScenarioError as `Trace.rows` does.
+    Parameters
+    ----------
+    trace
+        Description of the trace.
+    name
+        Name of the traffic.
+    seed
+        Seed of the random choices of `sample` and `dejitter`.
+    until_s
+        Time after which requests are omitted [s].
+    tokens_per_s
+        Assumed rate of every answer, if requests follow answers and have no times [tokens/s].
+        Answers begin immediately.
+
+    Raises
+    ------
+    ScenarioError
+        The trace is malformed.
     """
     if not trace.has_times:
         return _of_recorded(trace, name, seed, until_s, tokens_per_s)
@@ -155,8 +171,18 @@ def _added_tokens(turns: Iterable[Turn]) -> int:
 def of_scenario(scenario: Scenario, tokens_per_s: float) -> Demand:
     """Return the requests of a scenario's workload.
 
-    If requests wait for answers, each answer is assumed to begin immediately and to proceed at
-    `tokens_per_s`. Raises ScenarioError if a trace is malformed, or if the arrivals have no end.
+    Parameters
+    ----------
+    scenario
+        Scenario whose workload is drawn or read.
+    tokens_per_s
+        Assumed rate of every answer, if requests wait for answers [tokens/s]. Answers begin
+        immediately.
+
+    Raises
+    ------
+    ScenarioError
+        A trace is malformed, or the arrivals have no end.
     """
     demand, prefix = _without_prefix(scenario, tokens_per_s), scenario.workload.shared_prefix
     return demand if prefix is None else _with_prefix(demand, prefix, scenario.seed)
@@ -204,8 +230,19 @@ def _without_prefix(scenario: Scenario, tokens_per_s: float) -> Demand:
 def of_scenarios(scenarios: Sequence[Scenario], tokens_per_s: float) -> list[Demand]:
     """Return the requests of each different workload among the variants of a file.
 
-    The name of a workload is that of its variant, or of the file if there is only one. Raises
-    ScenarioError as `of_scenario` does.
+    The name of a workload is that of its variant, or of the file if there is only one.
+
+    Parameters
+    ----------
+    scenarios
+        Variants of a file.
+    tokens_per_s
+        Assumed rate of every answer, if requests wait for answers [tokens/s].
+
+    Raises
+    ------
+    ScenarioError
+        A trace is malformed, or the arrivals have no end.
     """
     different: list[Scenario] = []
     for scenario in scenarios:

@@ -25,9 +25,18 @@ FORMATS = (".parquet", ".jsonl")
 def write(demand: Demand, path: Path) -> None:
     """Write the requests in the format of the suffix.
 
-    The suffix is .parquet, or .jsonl for Mooncake's format (milliseconds with microseconds as
-    decimals, identities of blocks of 512 tokens). Raises ScenarioError for another suffix, or if
-    the file cannot be written.
+    Parameters
+    ----------
+    demand
+        Requests to write.
+    path
+        File with the suffix .parquet, or .jsonl for Mooncake's format (milliseconds with
+        microseconds as decimals, identities of blocks of 512 tokens).
+
+    Raises
+    ------
+    ScenarioError
+        The suffix is unknown, or the file cannot be written.
     """
     if path.suffix not in FORMATS:
         raise ScenarioError.at(

@@ -34,9 +34,20 @@ class PoweredSteps(NamedTuple):
 def power_of_steps(
     power: Power, steps: PoweredSteps, since_s: float, until_s: float, lost_s: float = inf
 ) -> DrawnPower:
-    """Return the power of a device from `since_s` until `until_s`.
+    """Return the power of a device over a time.
 
-    Between steps the device is loaded and idle. From `lost_s` on it holds no model.
+    Between steps the device is loaded and idle.
+
+    Parameters
+    ----------
+    power
+        Power model of the device.
+    steps
+        Steps or stretches of its replica, in order.
+    since_s, until_s
+        Beginning and end of the time [s].
+    lost_s
+        Time from which on the device holds no model [s].
     """
     count, quiet_memory_w = len(steps.began_s), memory_w(power, 0.0)
     ends_s = np.stack([steps.began_s, steps.ended_s], axis=1).ravel()
@@ -57,7 +68,7 @@ def power_of_steps(
 
 
 def power_without_replica(power: Power, since_s: float, until_s: float) -> DrawnPower:
-    """Return the power of a device without a replica."""
+    """Return the power of a device without a replica from `since_s` until `until_s`."""
     return DrawnPower(
         np.array([since_s, until_s]), np.array([power.idle_w]), np.array([memory_w(power, 0.0)])
     )

@@ -137,6 +137,13 @@ def resolve(scenario: Scenario) -> Fleet:
     """Return the fleet of a scenario, one object per scenario.
 
     Nothing is computed yet: each part is computed when it is used first.
+
+    Examples
+    --------
+    >>> import cluster_sim
+    >>> fleet = resolve(cluster_sim.load_scenario("example:burst_70b", "cs3"))
+    >>> [replica.label for replica in fleet.replicas]
+    ['cs3/0']
     """
     fleet = _FLEETS.get(id(scenario))
     if fleet is None:

@@ -114,9 +114,21 @@ def stretch_counts(rows: Mapping[str, Number]) -> StepWork:
 
 
 def work_of(deployment: Deployment, counts: StepWork, steps: Number) -> StretchWork:
-    """Return the work of stretches of `steps` steps each on replicas of a deployment.
+    """Return the work of stretches of engine steps.
 
-    The counts of the first step of each stretch are single numbers or arrays.
+    Parameters
+    ----------
+    deployment
+        Deployment of the replicas that run the stretches.
+    counts
+        Counts of the first step of each stretch, as single numbers or arrays.
+    steps
+        Number of steps of each stretch.
+
+    Returns
+    -------
+    StretchWork
+        FLOP, bytes and energy of the stretches.
     """
     model, pool, device = deployment.model, deployment.pool, deployment.device
     plan = pool.replica

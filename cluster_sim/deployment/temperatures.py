@@ -93,7 +93,17 @@ def _all_edges_s(own: DrawnPower, front: DrawnPower | None, marks_s: Array | Non
 def last_temperatures(
     group: ThermalGroup, state: Array, own: DrawnPower, front: DrawnPower | None
 ) -> Array:
-    """Return the temperatures at the last edge, in one step if nothing changes before it."""
+    """Return the temperatures at the last edge, in one step if nothing changes before it [degC].
+
+    Parameters
+    ----------
+    group
+        Devices with equal temperatures.
+    state
+        Temperatures at the first edge of `own` [degC].
+    own, front
+        Power of a device of the group, and of a device in front of it, over the same time.
+    """
     since_s, until_s = float(own.edges_s[0]), float(own.edges_s[-1])
     if (
         len(own.watts) > 1

@@ -102,10 +102,19 @@ def spare_share(failures_per_s: Number, devices: int, repair_s: Number) -> Numbe
 
 
 def electricity_usd_per_hour(power_w: Number, usd_per_kwh: Number) -> Number:
-    """Return the cost of electricity per hour for `power_w` at the site's meter, PUE included.
+    """Return the cost of electricity per hour [USD/h].
 
-    >>> electricity_usd_per_hour(10_000.0, 0.07)
-    0.7000000000000001
+    Parameters
+    ----------
+    power_w
+        Power at the meter of the site, PUE included [W].
+    usd_per_kwh
+        Price of electricity [USD/kWh].
+
+    Examples
+    --------
+    >>> round(electricity_usd_per_hour(10_000.0, 0.07), 6)
+    0.7
     """
     return power_w / 1e3 * usd_per_kwh
 
@@ -117,6 +126,22 @@ def written_off_usd_per_hour(
 
     The cost of capital is the difference of the annuity and straight-line depreciation: interest on
     the value that is not written off yet.
+
+    Parameters
+    ----------
+    bought_usd
+        Price of each purchase by its name [USD].
+    residual
+        Share of the price that is recovered after `years` [1].
+    rate
+        Interest per year [1].
+    years
+        Time over which the purchases are written off.
+
+    Returns
+    -------
+    (dict, float)
+        Depreciation by name [USD/h], and cost of capital [USD/h].
     """
     parts = {
         name: straight_line_usd_per_hour(price_usd, residual, years)
@@ -146,8 +171,19 @@ def contract_nodes(power_w: Number, node_w: Number, pue: Number) -> Number:
 
 
 def contract_usd_per_hour(amount_usd: Number, years: Number, nodes: Number) -> Number:
-    """Return the cost of one system if `amount_usd` is committed to `nodes` for `years` [USD/h].
+    """Return the cost of one system under a contract [USD/h].
 
+    Parameters
+    ----------
+    amount_usd
+        Amount that the contract commits to [USD].
+    years
+        Term of the contract.
+    nodes
+        Number of systems, see `contract_nodes`.
+
+    Examples
+    --------
     >>> round(contract_usd_per_hour(10e9, 3.0, contract_nodes(750e6, 23e3, 1.2)), 2)
     14.0
     """

@@ -85,8 +85,8 @@ def draw(
         raise ScenarioError.at(name, "has nothing to draw; expected one run or more")
     module = import_module(f"cluster_sim.figures.{name}")
     if axes is not None:
-        if len(axes) != (wanted := len(module.blank(runs)[1])):
-            raise ScenarioError.at(name, f"got {len(axes)} axes; expected {wanted}")
+        if len(axes) != (expected := len(module.blank(runs)[1])):
+            raise ScenarioError.at(name, f"got {len(axes)} axes; expected {expected}")
         module.draw(runs, axes)
         return draw_literally(cast("Figure", axes[0].get_figure(root=True)), axes)
     return _styled(style, lambda: _drawn(module, runs))

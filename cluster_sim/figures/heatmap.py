@@ -60,7 +60,7 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
             "heatmap",
             f"{len(facets)} panels; expected at most {_MOST_PANELS}: narrow {', '.join(rest)} by --where",
         )
-    cells = {values: _means(mine, x, y, metric) for values, mine in facets.items()}
+    cells = {values: _means(group, x, y, metric) for values, group in facets.items()}
     known = np.concatenate([means[~np.isnan(means)] for means in cells.values()])
     if not len(known):
         raise ScenarioError.at("heatmap", f"no point has a number for {metric}")
@@ -125,8 +125,8 @@ def _two(rows: Sequence[Row], choice: Choice) -> tuple[str, str]:
 def _means(rows: Sequence[Row], x: _Axis, y: _Axis, metric: str) -> Array:
     """Return means over replications (ys, xs); NaN where no replication has a number."""
     means = np.full((len(y.values), len(x.values)), np.nan)
-    for (of_x, of_y), mine in study.grouped(rows, [x.column, y.column]).items():
-        if numbers := [row[metric] for row in mine if row[metric] is not None]:
+    for (of_x, of_y), group in study.grouped(rows, [x.column, y.column]).items():
+        if numbers := [row[metric] for row in group if row[metric] is not None]:
             means[y.values.index(of_y), x.values.index(of_x)] = np.mean(numbers)
     return means
 

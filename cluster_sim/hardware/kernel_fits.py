@@ -183,5 +183,12 @@ def fit_name(precision: str, engine: str) -> str:
 
 
 def fit_of_engine(fits: Mapping[str, Fit], precision: str, engine: str) -> Fit | None:
-    """Return the engine's own fit of a precision, or else the fit for all engines, if any."""
+    """Return the engine's own fit of a precision, or else the fit for all engines, if any.
+
+    Examples
+    --------
+    >>> fits = {"fp8": "all engines", "fp8_vllm": "vLLM"}
+    >>> fit_of_engine(fits, "fp8", "vLLM"), fit_of_engine(fits, "fp8", "SGLang")
+    ('vLLM', 'all engines')
+    """
     return fits.get(fit_name(precision, engine), fits.get(precision))

@@ -37,7 +37,15 @@ Fit = TypeVar("Fit", bound=Description)
 
 
 def scaled_by(fit: Fit, scales: Mapping[str, float]) -> Fit:
-    """Return `fit` with the numbers named in `scales` multiplied. Absent numbers stay absent."""
+    """Return `fit` with some of its numbers multiplied.
+
+    Parameters
+    ----------
+    fit
+        Description of hardware.
+    scales
+        Factor by the name of the field. Absent numbers stay absent.
+    """
     known = ((name, getattr(fit, name, None), scale) for name, scale in scales.items())
     return fit.model_copy(
         update={name: value * scale for name, value, scale in known if value is not None}

@@ -191,7 +191,7 @@ class ScenarioFile:
         Raises
         ------
         ScenarioError
-            The scenario has faults, all of which are told.
+            The scenario has faults, all of which are listed.
         """
         overrides = [(key, value, f"{where}: {key}") for key, value in (values or {}).items()]
         return _one(self.document, variant, overrides, seed, self.sets)
@@ -199,6 +199,13 @@ class ScenarioFile:
 
 def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
     """Return the file at `path`. Its `sweep` and `capacity` are checked, its scenarios are not yet.
+
+    Parameters
+    ----------
+    path
+        Scenario file, or `example:NAME` for a scenario that ships with the package.
+    sets
+        `key=value` texts that apply to all scenarios of the file.
 
     Raises
     ------
@@ -215,12 +222,19 @@ def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
 
 
 def scenarios_of(document: Document, sets: Sequence[str] = ()) -> ScenarioFile:
-    """Return the scenarios of a document, its `sweep` and `capacity` checked, others not yet.
+    """Return the scenarios of a document. Only its `sweep` and `capacity` are checked yet.
+
+    Parameters
+    ----------
+    document
+        Values of a scenario file, with the line of each.
+    sets
+        `key=value` texts that apply to all scenarios of the file.
 
     Raises
     ------
     ScenarioError
-        These two sections have faults, or the document is no scenario.
+        These two sections have faults, or the document is not a scenario.
     """
     document = with_new_names(document, NEW_NAMES_IN_FILES)
     _no_model(document)

@@ -20,8 +20,13 @@ def described(
 ) -> dict[str, str]:
     """Return what a scenario simulates: heading -> sentence.
 
-    `devices_per_replica` gives the number of devices of a replica by the name of its pool. Without
-    it, numbers that depend on the weights are omitted.
+    Parameters
+    ----------
+    scenario
+        Scenario to describe.
+    devices_per_replica
+        Number of devices of a replica by the name of its pool. Default: numbers that depend on the
+        weights are omitted.
     """
     workload, model = scenario.workload, scenario.model
     lines = {"model": model.name}

@@ -130,7 +130,22 @@ class Description(BaseModel):
 def describe(kind: type[Made], document: Document) -> Made:
     """Return the frozen description that a document holds.
 
-    Raises ScenarioError with every fault of the document.
+    Parameters
+    ----------
+    kind
+        Class of the description.
+    document
+        Values of a file, with the line of each.
+
+    Returns
+    -------
+    Description
+        Frozen instance of `kind`, with every quantity in its SI unit.
+
+    Raises
+    ------
+    ScenarioError
+        The document has faults, all of which are listed with their lines.
     """
     try:
         return kind.model_validate(with_lines(document))

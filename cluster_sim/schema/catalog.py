@@ -18,9 +18,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from cluster_sim.errors import did_you_mean, shown
-from cluster_sim.schema.documents import LIKE, Document, Trail, path_text
+from cluster_sim.schema.documents import LIKE, Document
 from cluster_sim.schema.examples import EXAMPLE, user_file
 from cluster_sim.schema.like import ENTRY_KINDS, FromFile, Written, merged_with_entry, reading
+from cluster_sim.schema.sourced_figures import Figure, bare, figures
 from cluster_sim.schema.yaml_files import read_yaml
 
 CATALOG = Path(__file__).parents[1] / "catalog"
@@ -29,8 +30,6 @@ _NOUNS = {"links": "network", "prices": "prices"}
 """Noun for an entry of a folder, if the noun is not the name of the folder."""
 KINDS = ("devices", "nodes", "prices", "links", "models", "engines", "workloads", "traces")
 """Folders of the catalog, in the order of listing."""
-_PROVENANCE = ("source", "confidence", "note")
-_FIGURE_KEYS = {"value", "range", *_PROVENANCE}
 _RANGED = ("prices",)  # folders whose descriptions also read the ranges of figures
 
 # Folders in which a relative path from a file is searched before the working directory.
@@ -50,8 +49,18 @@ def looking_in(folder: Path) -> Iterator[None]:
 def find(path: str, *, folders: bool = False) -> Path | None:
     """Return the absolute path of a file that a description names; None if there is no such file.
 
-    With `folders` a folder is accepted too. Raises ScenarioError for an `example:NAME` that does
-    not exist.
+    Parameters
+    ----------
+    path
+        Path as written. A relative path is searched beside the file that names it first, then in
+        the working directory. `example:NAME` is a scenario that ships with the package.
+    folders
+        Whether a folder is accepted too.
+
+    Raises
+    ------
+    ScenarioError
+        There is no example of that name.
     """
     if path.startswith(EXAMPLE):
         return user_file(path).resolve()
@@ -81,10 +90,21 @@ def catalog_names(kind: str) -> tuple[str, ...]:
 def named(kind: str, value: Any, read: Callable[[str], Any] | None = None) -> Any:
     """Return the values behind a catalog name or the path of a YAML file, with bare figures.
 
-    A mapping stands for itself. With the key `like` it stands for the entry of that name, with the
-    other keys of the mapping over it. `read` returns the values of that entry; by default a name is
-    one of this folder of the catalog, or the path of a YAML file. Raises ValueError, so that
-    pydantic reports it under the key with the name.
+    Parameters
+    ----------
+    kind
+        Folder of the catalog, such as `devices`.
+    value
+        Catalog name, path of a file, or mapping. A mapping stands for itself. With the key `like`
+        it stands for the entry of that name, with the other keys of the mapping over it.
+    read
+        Function that returns the values of the entry that `like` names. Default: the entry is in
+        `kind`, or is a YAML file.
+
+    Raises
+    ------
+    ValueError
+        There is no such entry. Pydantic reports the error under the key with the name.
     """
     read = read or partial(named, kind)
     plain = partial(bare, keeps_ranges=kind in _RANGED)
@@ -188,7 +208,7 @@ def catalog_entry(kind: str, name: str) -> Any:
 def catalog_data(kind: str, name: str) -> Any:
     """Return the catalog's file `kind`/`name`.yaml as it is written, figures with their sources.
 
-    It is shared: never change it.
+    The result is shared and must not be changed.
     """
     return read_yaml(CATALOG / kind / f"{name}.yaml").data
 
@@ -199,87 +219,6 @@ def catalog_figures(kind: str, name: str) -> tuple[Figure, ...]:
     return tuple(figures(catalog_data(kind, name)))
 
 
-def bare(data: Any, *, keeps_ranges: bool = False) -> Any:
-    """Return values in which each figure is replaced by its value, without provenance.
-
-    A figure is `{value: …, source: …, confidence: …}`. With `keeps_ranges` a figure that has a
-    range becomes `{value: …, range: …}`.
-    """
-    if isinstance(data, dict):
-        if "value" in data and data.keys() <= _FIGURE_KEYS:
-            if keeps_ranges and "range" in data:
-                return {"value": data["value"], "range": data["range"]}
-            return data["value"]
-        return {
-            key: bare(value, keeps_ranges=keeps_ranges)
-            for key, value in data.items()
-            if key not in _PROVENANCE
-        }
-    if isinstance(data, list):
-        return [bare(item, keeps_ranges=keeps_ranges) for item in data]
-    return data
-
-
 def catalog_kinds(*kinds: str) -> dict[str, str]:
     """Return the kind of each entry of the catalog, of all kinds or of the given ones."""
     return {name: kind for kind in kinds or KINDS for name in catalog_names(kind)}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure of a catalog file."""
-
-    path: str
-    """Path within the file."""
-    value: str
-    """Value as written."""
-    source: str
-    """Keys of its sources, comma-separated; `est` is an estimate."""
-    confidence: str
-    """Confidence of the figure: high, medium or low."""
-    note: str
-    """Note on the figure in the file."""
-    range: tuple[str, str] | None = None
-    """Lowest and highest possible value; None if the file gives no range."""
-
-    @property
-    def sources(self) -> list[str]:
-        """Keys of the sources, as in `sources.yaml`."""
-        return [key.strip() for key in self.source.split(",") if key.strip()]
-
-    @property
-    def is_estimate(self) -> bool:
-        """Whether the value relies on an estimate."""
-        return "est" in self.sources
-
-
-def figures(
-    data: Any, trail: Trail = (), about: tuple[str, str, str] = ("", "", "")
-) -> Iterator[Figure]:
-    """Yield every figure under `data`.
-
-    Source, confidence and note (`about`) of a mapping also hold for the bare values inside it.
-    """
-    if isinstance(data, dict):
-        source, confidence, note = (
-            str(data.get(key, outer)) for key, outer in zip(_PROVENANCE, about, strict=True)
-        )
-        if "value" in data and data.keys() <= _FIGURE_KEYS:
-            low_high = (str(data["range"][0]), str(data["range"][1])) if "range" in data else None
-            yield Figure(
-                path_text(trail),
-                str(data["value"]),
-                source,
-                confidence,
-                str(data.get("note", "")),
-                low_high,
-            )
-            return
-        for key, value in data.items():
-            if key not in (*_PROVENANCE, "name"):
-                yield from figures(value, (*trail, key), (source, confidence, note))
-    elif isinstance(data, list):
-        for index, value in enumerate(data):
-            yield from figures(value, (*trail, index), about)
-    else:
-        yield Figure(path_text(trail), str(data), *about)

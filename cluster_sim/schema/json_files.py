@@ -20,10 +20,19 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(text: str, file: str) -> Any:
-    """Return the value in a text of JSON. `file` names it in messages.
+    """Return the value in a text of JSON.
 
-    Raises ScenarioError for invalid JSON, for too deep nesting, and for a number of thousands of
-    digits.
+    Parameters
+    ----------
+    text
+        Text of the file.
+    file
+        Name of the file, for messages.
+
+    Raises
+    ------
+    ScenarioError
+        The text is not valid JSON, is nested too deeply, or holds a number of thousands of digits.
     """
     try:
         return json.loads(text)

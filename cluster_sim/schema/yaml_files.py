@@ -64,9 +64,24 @@ def parse_value(text: str, where: str) -> Any:
 
 
 def parse_yaml(text: str, file: str) -> Document:
-    """Return the mapping in a text of YAML 1.2. `file` names it in messages.
+    r"""Return the mapping in a text of YAML 1.2.
 
-    Raises ScenarioError if the text is not a mapping.
+    Parameters
+    ----------
+    text
+        Text of the file.
+    file
+        Name of the file, for messages.
+
+    Raises
+    ------
+    ScenarioError
+        The text is not valid YAML, or is not a mapping.
+
+    Examples
+    --------
+    >>> parse_yaml("seed: 3\nname: test", "x.yaml").data
+    {'seed': 3, 'name': 'test'}
     """
     document = Document(None, file)
     _YamlReader(document).read(text)

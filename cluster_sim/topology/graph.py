@@ -144,13 +144,19 @@ class Topology:
     def route(self, start: str, end: str, flow: int = 0) -> Route:
         """Return the route of a flow: fewest hops, then highest bandwidth, then lowest latency.
 
-        The hash of the flow picks one of equally good routes, identical in every run. Devices
-        forward only what goes to or from their own memory.
+        Devices forward only what goes to or from their own memory.
+
+        Parameters
+        ----------
+        start, end
+            Names of two vertices, such as `front_door` and `pool/0/device3`.
+        flow
+            Number of the flow. Its hash picks one of equally good routes, identical in every run.
 
         Raises
         ------
         LookupError
-            No route leads from `start` to `end`, or there is no such place.
+            No route leads from `start` to `end`, or there is no such vertex.
         """
         return self._routes.route(start, end, flow)
 
@@ -160,7 +166,7 @@ class Topology:
         Raises
         ------
         LookupError
-            No route leads from `start` to `end`, or there is no such place.
+            No route leads from `start` to `end`, or there is no such vertex.
         """
         return self._routes.choices(start, end)
 

@@ -25,11 +25,18 @@ class GroupPath:
 
 
 def group_path(topology: Topology, starts: Sequence[str], ends: Sequence[str]) -> GroupPath:
-    """Return the bandwidth from the devices `starts` to the devices `ends`.
+    """Return the bandwidth from one group of devices to another.
 
-    The i-th device sends to the i-th device; the smaller group is repeated. A device has its own
-    edges for itself, and an equal part of edges that it shares with other devices of its node
-    (rails). Edges outside of nodes are not divided.
+    A device has its own edges for itself, and an equal part of edges that it shares with other
+    devices of its node (rails). Edges outside of nodes are not divided.
+
+    Parameters
+    ----------
+    topology
+        Vertices and links of the cluster.
+    starts, ends
+        Names of the sending and of the receiving devices. The i-th device sends to the i-th device;
+        the smaller group is repeated.
 
     Raises
     ------

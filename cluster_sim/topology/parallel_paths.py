@@ -67,14 +67,20 @@ class ParallelPaths:
 def parallel_paths_between(
     topology: Topology, starts: Sequence[str], ends: Sequence[str]
 ) -> ParallelPaths:
-    """Return the paths from each of the vertices `starts` to one of `ends`.
+    """Return the paths between two groups of devices.
 
-    The i-th vertex sends to the i-th vertex; the smaller group is repeated.
+    Parameters
+    ----------
+    topology
+        Vertices and links of the cluster.
+    starts, ends
+        Names of the sending and of the receiving devices. The i-th device sends to the i-th device;
+        the smaller group is repeated.
 
     Raises
     ------
     LookupError
-        No route leads from one of the places to its partner.
+        No route leads from one of the devices to its partner.
     """
     routes = [
         topology.route(starts[number % len(starts)], ends[number % len(ends)], number)

@@ -70,6 +70,7 @@ def test_a_mistake_in_the_file(
         (["report", "mine.yaml"], "mine.yaml: is no run folder, no sweep's folder and no table; expected .parquet, .csv or .json"),
         (["report", "gone"], "gone: no such folder; expected a folder that `cluster-sim run` has written, such as runs/NAME/VARIANT"),
         (["plot", "timeline", "mine.yaml"], "mine.yaml: is a file; expected a folder that `cluster-sim run` has written, such as runs/NAME/VARIANT"),
+        (["run", "mine.yaml", "--time-limit", "5"], "--time-limit: '5' has no unit; expected a time such as '10 min'"),
         (["plot", "ttft", "runs"], "plot: no figure 'ttft'; did you mean 'ttft_over_time' or 'ttft_tpot_scatter'?"),
     ],
 )  # fmt: skip

@@ -497,7 +497,7 @@ def test_the_command_line_keeps_the_question_and_says_what_is_wanted(
     code, _, said = call(capsys, "report", tmp_path / "nowhere")
     assert (code, "is not a run folder: it has no manifest.json" in said) == (2, True)
     code, _, said = call(capsys, "plot", "queue", tmp_path / "out", "--style", "poster")
-    assert (code, "poster: is no style; known: readme, paper, slide" in said) == (2, True)
+    assert (code, "poster: is no style; expected one of readme, paper, slide" in said) == (2, True)
     assert (
         call(
             capsys, "plot", "queue", tmp_path / "out", "--style", "paper", "-o", tmp_path / "x.svg"

@@ -19,7 +19,9 @@ def notes(warmup: str, requests: int = 5) -> tuple[str, ...]:
 
 def test_a_warm_up_in_which_all_requests_arrive_is_told() -> None:
     (note,) = notes("1 s")
-    assert note.startswith("all 5 requests arrive in the warm-up of 1 s, so the statistics are empty")
+    assert note.startswith(
+        "all 5 requests arrive in the warm-up of 1 s, so the statistics are empty"
+    )
 
 
 def test_without_a_warm_up_and_with_requests_behind_it_nothing_is_told() -> None:

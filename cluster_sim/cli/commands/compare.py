@@ -228,8 +228,8 @@ def _differences(comparison: Comparison, name: str, confidence: float) -> Table:
     first = comparison.variants[0]
     table = Table(title=f"{comparison.name}: {name} minus {first}", title_justify="left")
     table.add_column("")
-    intervals = (f"t {confidence:.0%}", f"bootstrap {confidence:.0%}")
-    for heading in (first, name, "difference", *intervals, "p", "verdict", "runs saved"):
+    intervals = (f"{confidence:.0%} interval (t)", f"{confidence:.0%} interval (bootstrap)")
+    for heading in (first, name, "difference", *intervals, "p", "verdict", "pairing saves runs"):
         table.add_column(heading, justify="right")
     for difference in comparison.differences:
         if difference.variant == name:

@@ -83,12 +83,12 @@ def capacity_faults(scenario: Scenario, deployment: Deployment, trail: Trail) ->
     elif longest - 1 > (held := deployment.kv_cache.longest(pool.max_batched_tokens)):
         yield (
             ("workload",),
-            f"the longest request, {longest} tokens, can never be admitted: the KV cache capacity of a replica of pool '{pool.name}' is {held} tokens",
+            f"the longest request, {longest:,} tokens, can never be admitted: the KV cache capacity of a replica of pool '{pool.name}' is {held:,} tokens; expected shorter requests, more devices per replica, or a smaller kv_cache format",
         )
     elif not pool.chunked_prefill and longest - 1 > pool.max_batched_tokens:
         yield (
             (*trail, "batching"),
-            f"without chunked_prefill the longest request, {longest} tokens, never fits into a step of max_batched_tokens {pool.max_batched_tokens}",
+            f"without chunked_prefill the longest request, {longest:,} tokens, never fits into a step of max_batched_tokens {pool.max_batched_tokens:,}; expected chunked_prefill: true, or a higher max_batched_tokens",
         )
 
 

@@ -50,7 +50,7 @@ def _wafer_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
         if (value := getattr(plan, key)) != 1:
             yield (
                 (*at, key),
-                f"got {value}; {device.name} is a wafer, for which 'wafers' spreads the layers",
+                f"got {value}; {device.name} is a wafer, for which 'wafers' spreads the layers; expected no {key}",
             )
     if device.wafer is not None and plan.reserved_rows >= device.wafer.rows:
         yield (

@@ -57,19 +57,18 @@ class Trace(Description):
     """Path of the file, which may be packed by gzip, zstd, xz, bz2 or zip. servegen and weka also
     accept a folder, or an archive: tar, packed or not, or zip."""
     start_s: Seconds = 0.0
-    """Time in the trace before which rows are omitted [s]. The first row after it is at time
-    zero."""
+    """Time in the trace that becomes time zero [s]. Earlier rows are omitted."""
     sample: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    """Share of rows that is kept, chosen at random. It gives a smaller service with the same
-    habits."""
+    """Share of requests or sessions that is kept, chosen at random. The result is the traffic of a
+    smaller service with similar users."""
     dejitter_s: PositiveSeconds | None = None
     """Time over which rows are spread evenly at random after their timestamps [s]. Timestamps in
-    coarse ticks, such as 3 s in Mooncake, would otherwise make artificial bursts. Default: rows
+    coarse ticks, such as 3 s in Mooncake, would otherwise cause artificial bursts. Default: rows
     arrive at their timestamps."""
     speedup: Annotated[float, Field(gt=0.0)] = 1.0
     """Number by which times are divided. 2 makes the traffic twice as fast."""
     limit: RequestCount | None = None
-    """Number of requests that are read, from the first on. Default: all."""
+    """Maximum number of requests, counted from the first one. Default: all."""
     block_tokens: Count | None = None
     """Length of a block of hash_ids [tokens]. Default: 512 for Mooncake, 16 for Bailian."""
     columns: TraceColumns | None = None
@@ -87,7 +86,7 @@ class Trace(Description):
     prefix: PrefixPlace | None = None
     """Position of the prefix of a request's prefix_group in a blis file. included: the prompt length
     includes the prefix. in_front: the prefix comes in addition, before the prompt. Default: in_front
-    if a simulator wrote the file or the server counted the prefix, otherwise included. A note
+    if a simulator wrote the file or the count of the server shows it, otherwise included. A note
     reports the choice."""
 
     arrivals: Arrivals | None = None

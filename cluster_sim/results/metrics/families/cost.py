@@ -97,6 +97,7 @@ METRICS = (
         _per_hour("p5_usd_per_hour"),
         scope=MACHINES,
         is_extensive=True,
+        label="cost, p5 [USD/h]",
         heading=Heading("cost, p5 [USD/h]", decimals=2),
     ),
     Metric(
@@ -106,6 +107,7 @@ METRICS = (
         _per_hour("p95_usd_per_hour"),
         scope=MACHINES,
         is_extensive=True,
+        label="cost, p95 [USD/h]",
         heading=Heading("cost, p95 [USD/h]", decimals=2),
     ),
     Metric(
@@ -115,6 +117,7 @@ METRICS = (
         _cost_usd,
         scope=MACHINES,
         is_extensive=True,
+        label="cost of the run [USD]",
     ),
     Metric(
         "usd_per_million_tokens",
@@ -124,7 +127,7 @@ METRICS = (
         _usd_per_million_tokens,
         scope=MACHINES,
         label="cost [USD per million tokens]",
-        row=Row(330, "USD per million tokens, input + output", ",.3f"),
+        row=Row(330, "USD per million tokens, in + out", ",.3f"),
     ),
     Metric(
         "usd_per_million_output_tokens",
@@ -142,6 +145,7 @@ METRICS = (
         "5th percentile of the cost per million output tokens over the ranges of prices.",
         _per_million_output_tokens("p5_usd_per_hour"),
         scope=MACHINES,
+        label="cost, p5 [USD per million output tokens]",
         heading=Heading("cost, p5 [USD/million output tokens]", decimals=3),
     ),
     Metric(
@@ -150,6 +154,7 @@ METRICS = (
         "95th percentile of the cost per million output tokens over the ranges of prices.",
         _per_million_output_tokens("p95_usd_per_hour"),
         scope=MACHINES,
+        label="cost, p95 [USD per million output tokens]",
         heading=Heading("cost, p95 [USD/million output tokens]", decimals=3),
     ),
     Metric(
@@ -159,6 +164,7 @@ METRICS = (
         _usd_per_hour_parts,
         scope=MACHINES,
         is_extensive=True,
+        label="cost by kind of expense [USD/h]",
     ),
     Metric(
         "attributed_usd_per_million_input_tokens",
@@ -167,7 +173,8 @@ METRICS = (
         "decode by busy time.",
         _usd_per_million_input,
         scope=Scope.RUN,
-        row=Row(340, "  per million input tokens, prefill's part", ",.3f"),
+        label="cost of prefill [USD per million input tokens]",
+        row=Row(340, "  per million input (prefill)", ",.3f"),
     ),
     Metric(
         "attributed_usd_per_million_output_tokens",
@@ -176,8 +183,9 @@ METRICS = (
         "decode by busy time.",
         _usd_per_million_output,
         scope=Scope.RUN,
+        label="cost of decode [USD per million output tokens]",
         heading=Heading("cost of decode [USD/million output tokens]", decimals=3),
-        row=Row(350, "  per million output tokens, decode's part", ",.3f"),
+        row=Row(350, "  per million output (decode)", ",.3f"),
     ),
     Metric(
         "usd_per_request",
@@ -185,6 +193,7 @@ METRICS = (
         "Cost of the run per finished request; absent if no request finished.",
         _usd_per_request,
         scope=Scope.RUN,
+        label="cost [USD per request]",
         row=Row(360, "USD per request", ",.3g"),
     ),
     Metric(
@@ -193,6 +202,7 @@ METRICS = (
         "Cost of the run per session that ended; absent if the workload has no sessions.",
         _usd_per_session,
         scope=Scope.RUN,
+        label="cost [USD per session]",
         row=Row(370, "USD per session", ",.3g"),
     ),
 )

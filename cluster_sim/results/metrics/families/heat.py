@@ -85,6 +85,7 @@ METRICS = (
         "temperatures are not known.",
         _throttled_fraction,
         scope=MACHINES,
+        label="share of time throttled by heat",
         row=Row(400, "time throttled by heat", ".1%"),
     ),
     Metric(
@@ -94,6 +95,7 @@ METRICS = (
         "and no clock was lowered.",
         _lowest_clock_fraction,
         scope=MACHINES,
+        label="lowest clock, share of normal",
     ),
     Metric(
         "shutdowns",

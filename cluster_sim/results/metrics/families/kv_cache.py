@@ -46,6 +46,7 @@ METRICS = (
         _capacity_tokens,
         scope=MACHINES,
         is_extensive=True,
+        label="KV cache capacity [tokens]",
         heading=Heading("KV cache capacity [tokens]", decimals=0),
     ),
     Metric(
@@ -54,6 +55,7 @@ METRICS = (
         "Highest KV cache usage of a replica, as a share of its capacity.",
         _peak_fraction,
         scope=MACHINES,
+        label="peak KV cache usage",
         heading=Heading("KV cache used, peak [%]", 100.0, 1),
         row=Row(250, "KV cache used, peak", ".1%"),
     ),

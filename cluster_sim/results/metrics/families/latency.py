@@ -202,6 +202,7 @@ LATENCIES: tuple[tuple[Latency, Mapping[str, Row]], ...] = (
             "latency added by other traffic on the memories of a request's replicas; absent without "
             "transfers",
             of_contention(lambda done: done.bus_s),
+            "memory contention",
         ),
         {"mean": Row(170, "E2E mean: memory contention [ms]", ",.2f")},
     ),
@@ -211,6 +212,7 @@ LATENCIES: tuple[tuple[Latency, Mapping[str, Row]], ...] = (
             "latency added by other traffic on the links of collectives and of the KV transfer; absent "
             "without transfers",
             of_contention(lambda done: done.link_s + done.kv_contention_s),
+            "link contention",
         ),
         {"mean": Row(180, "E2E mean: link contention [ms]", ",.2f")},
     ),
@@ -219,6 +221,7 @@ LATENCIES: tuple[tuple[Latency, Mapping[str, Row]], ...] = (
             "compute",
             "latency without queueing, KV transfer and contention; absent without transfers",
             of_contention(lambda done: done.compute_s),
+            "compute time",
         ),
         {"mean": Row(160, "E2E mean: compute [ms]", ",.1f")},
     ),
@@ -228,6 +231,7 @@ LATENCIES: tuple[tuple[Latency, Mapping[str, Row]], ...] = (
             "time from the first token until a decode replica can admit the request; absent if prefill is "
             "not disaggregated",
             of_requests(lambda done: done.hand_over_wait_s[~np.isnan(done.hand_over_wait_s)]),
+            "wait for a decode replica",
         ),
         {"p99": Row(130, "wait for a decode replica p99 [ms]", ",.1f")},
     ),
@@ -237,6 +241,7 @@ LATENCIES: tuple[tuple[Latency, Mapping[str, Row]], ...] = (
             "time from admission by a decode replica until the KV cache has arrived there; absent if prefill "
             "is not disaggregated",
             of_requests(lambda done: done.kv_transfer_s[~np.isnan(done.kv_transfer_s)]),
+            "KV transfer",
         ),
         {"p99": Row(140, "KV transfer p99 [ms]", ",.2f")},
     ),

@@ -110,6 +110,7 @@ METRICS = (
         "Energy of nodes per output token; absent if there is no output token.",
         _j_per_output_token,
         scope=MACHINES,
+        label="energy [J per output token]",
         heading=Heading("energy [J/output token]", decimals=2),
         row=Row(290, "energy per output token [J]", ",.3g"),
     ),
@@ -120,6 +121,7 @@ METRICS = (
         "output token.",
         _j_per_token,
         scope=MACHINES,
+        label="energy [J per token]",
     ),
     Metric(
         "co2_kg",
@@ -128,6 +130,7 @@ METRICS = (
         _co2_kg,
         scope=MACHINES,
         is_extensive=True,
+        label="CO2 [kg]",
     ),
     Metric(
         "co2_g_per_million_output_tokens",
@@ -135,6 +138,7 @@ METRICS = (
         "CO2 emitted per million output tokens; absent if the site gives no carbon intensity.",
         _co2_g_per_million,
         scope=MACHINES,
+        label="CO2 [g per million output tokens]",
         row=Row(300, "CO2 per million output tokens [g]", ",.4g"),
     ),
     Metric(

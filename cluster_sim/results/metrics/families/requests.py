@@ -96,6 +96,7 @@ METRICS = (
         "Number of prompt tokens of finished requests.",
         lambda selection: _served(selection).prompt_tokens,
         is_extensive=True,
+        label="input [tokens]",
         heading=Heading("input [tokens]", decimals=0),
     ),
     Metric(
@@ -104,6 +105,7 @@ METRICS = (
         "Number of output tokens of finished requests.",
         lambda selection: _served(selection).output_tokens,
         is_extensive=True,
+        label="output [tokens]",
         heading=Heading("output [tokens]", decimals=0),
     ),
     Metric(
@@ -134,7 +136,7 @@ METRICS = (
             _served(selection).prompt_tokens + _served(selection).output_tokens
         ),
         is_extensive=True,
-        label="throughput [tokens/s]",
+        label="total throughput [tokens/s]",
         heading=Heading("throughput [tokens/s]", decimals=0),
     ),
     Metric(
@@ -143,6 +145,7 @@ METRICS = (
         "Largest number of finished requests that were in the cluster simultaneously.",
         lambda selection: max_concurrent(_served(selection).done),
         is_extensive=True,
+        label="peak concurrency [requests]",
         heading=Heading("peak concurrency [requests]", decimals=0),
     ),
     Metric(

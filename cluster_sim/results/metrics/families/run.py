@@ -11,6 +11,7 @@ METRICS = (
         "Simulated time from 0 until the last step ends or the last request arrives.",
         lambda selection: selection.run.info.simulated_s,
         scope=Scope.RUN,
+        label="simulated time [s]",
         heading=Heading("simulated time [s]", decimals=0),
     ),
     Metric(
@@ -19,6 +20,7 @@ METRICS = (
         "Wall time that the run took.",
         lambda selection: selection.run.info.wall_s,
         scope=Scope.RUN,
+        label="wall time [s]",
         heading=Heading("wall time [s]", decimals=2),
         row=Row(420, "wall time [s]", ",.2f"),
     ),

@@ -57,6 +57,7 @@ METRICS = (
         "share",
         "Share of prompt tokens that hit the prefix cache; absent without prefix caching.",
         _prefix_hit_fraction,
+        label="prefix cache hit share",
         row=Row(230, "prompt tokens from prefix cache", ".1%"),
     ),
     Metric(
@@ -64,6 +65,7 @@ METRICS = (
         "share",
         "Share of prompt tokens whose KV cache is fetched from offload tiers; absent without such tiers.",
         _offload_hit_fraction,
+        label="offload hit share",
         row=Row(240, "prompt tokens from offload tiers", ".1%"),
     ),
     Metric(
@@ -71,6 +73,7 @@ METRICS = (
         "tokens",
         "Mean number of tokens generated per step and sequence; absent without speculative decoding.",
         _acceptance_length,
+        label="tokens per step and sequence",
     ),
     Metric(
         "total_reasoning_tokens",
@@ -79,5 +82,6 @@ METRICS = (
         "reasoning tokens.",
         _reasoning_tokens,
         is_extensive=True,
+        label="reasoning [tokens]",
     ),
 )

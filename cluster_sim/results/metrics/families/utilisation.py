@@ -84,6 +84,7 @@ METRICS = (
         "Share of the busy time in which steps wait for memory bandwidth.",
         lambda selection: saturated_fraction(selection.run, selection.pool),
         scope=MACHINES,
+        label="memory-bound share of busy time",
     ),
     Metric(
         "pipeline_slots",
@@ -98,7 +99,8 @@ METRICS = (
         "Share of busy time in which the slowest pipeline stage works; absent without wafers.",
         _occupancy,
         scope=MACHINES,
-        heading=Heading("slowest stage busy [1]"),
+        label="slowest stage, busy share",
+        heading=Heading("slowest stage, busy share"),
     ),
     Metric(
         "pipeline_bubble_fraction",
