@@ -427,15 +427,15 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     """Run every simulator on every case and print the table."""
     options = parse_arguments()
-    wanted = tuple(options.only or ("",))
+    prefixes = tuple(options.only or ("",))
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
         venvs = (options.venvs or Path(folder)).resolve()
         venvs.mkdir(parents=True, exist_ok=True)
-        if "cluster-sim".startswith(wanted) and not options.capacity:
+        if "cluster-sim".startswith(prefixes) and not options.capacity:
             for requests, replicas in CASES:
                 rows.append(run_ours(requests, replicas, options.repeats, options.limit, folder))
-        for peer in (peer for peer in PEERS if peer.name.startswith(wanted)):
+        for peer in (peer for peer in PEERS if peer.name.startswith(prefixes)):
             try:
                 python = prepare(peer, venvs, options.install_limit)
             except Failed as error:

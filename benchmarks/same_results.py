@@ -184,17 +184,17 @@ def _run(task: Task, file: str, folder: Path, outcome: Path) -> None:
         return f"simulated, {'some' if results.requests.num_rows else 'no'} requests"
 
     try:
-        said = _patiently(simulate)
+        text = _patiently(simulate)
     except cluster_sim.ScenarioError as error:
-        said = f"refused\n{error}"
+        text = f"refused\n{error}"
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1].name
-        said = f"failed: {type(error).__name__}\n{error}"
+        text = f"failed: {type(error).__name__}\n{error}"
         print(f"{task.name}: {type(error).__name__} in {place}: {error}", file=sys.stderr)
     except TimedOut:
-        said = f"not done after {PATIENCE_S:g} s"
-        print(f"{task.name}: {said}", file=sys.stderr)
-    outcome.write_text(said + "\n")
+        text = f"not done after {PATIENCE_S:g} s"
+        print(f"{task.name}: {text}", file=sys.stderr)
+    outcome.write_text(text + "\n")
 
 
 def _explained(command: Callable[[], None], task: Task, file: str) -> str:
@@ -217,8 +217,8 @@ def _command(checkout: Path) -> Callable[[], None]:
     """Return the function of the command `cluster-sim`, from pyproject.toml."""
     project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
     module, _, name = project["scripts"]["cluster-sim"].partition(":")
-    found: Callable[[], None] = getattr(importlib.import_module(module), name)
-    return found
+    function: Callable[[], None] = getattr(importlib.import_module(module), name)
+    return function
 
 
 def _patiently(work: Callable[[], Any]) -> Any:
@@ -248,9 +248,9 @@ def compare(one: Path, other: Path) -> int:
     runs = sorted(_runs(one) | _runs(other))
     differing = 0
     for run in runs:
-        found = list(_differences(one / run, other / run))
-        differing += bool(found)
-        for difference in found:
+        differences = list(_differences(one / run, other / run))
+        differing += bool(differences)
+        for difference in differences:
             print(f"{run}: {difference}")
     print(f"{len(runs):,} runs compared, {differing:,} differ")
     return 1 if differing or not runs else 0
@@ -266,8 +266,8 @@ def _differences(one: Path, other: Path) -> Iterator[str]:
         lacking = [folder for folder in (one, other) if not (folder / file).is_file()]
         if lacking:
             yield f"{file} is not in {lacking[0]}"
-        elif found := _difference(one / file, other / file):
-            yield f"{file}: {found}"
+        elif difference := _difference(one / file, other / file):
+            yield f"{file}: {difference}"
 
 
 def _files(folder: Path) -> set[Path]:

@@ -109,10 +109,10 @@ def cpu_s(checkout: Path, work: tuple[int, int], router: str) -> float:
 
 def against(other: Path, router: str, runs: int) -> None:
     """Run this checkout and another checkout alternately; print the ratios of their CPU times."""
-    mine = Path(__file__).resolve().parents[1]
+    this = Path(__file__).resolve().parents[1]
     print(f"{'requests':>9} {'replicas':>9} {'median ratio':>13} {'min / min':>14}  ratios")
     for work in WORKS:
-        pairs = [(cpu_s(mine, work, router), cpu_s(other, work, router)) for _ in range(runs)]
+        pairs = [(cpu_s(this, work, router), cpu_s(other, work, router)) for _ in range(runs)]
         ratios = [new_s / old_s for new_s, old_s in pairs]
         least = min(new_s for new_s, _ in pairs) / min(old_s for _, old_s in pairs)
         print(

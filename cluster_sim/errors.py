@@ -113,8 +113,8 @@ def cannot_write(path: object, fault: OSError, rest: str = "") -> ScenarioError:
 def did_you_mean(value: object, known: Sequence[str]) -> str:
     """Return `; did you mean 'x'?` with the nearest of `known`, or all of them if none is near.
 
-    Near are names that contain all words of the value, then names of about the same letters in any
-    case, names whose words begin with the letters, and names that contain the text.
+    Near names contain all words of the value, have similar letters in any case, have words that
+    begin with the letters of the value, or contain the value, in this order of preference.
 
     >>> did_you_mean("b200", ["b200-sxm", "dgx-b200", "gb200"])
     "; did you mean 'b200-sxm' or 'dgx-b200'?"
@@ -125,17 +125,17 @@ def did_you_mean(value: object, known: Sequence[str]) -> str:
     >>> did_you_mean("ttft", ["mean_ttft_ms", "duration", "p99_ttft_ms"])
     "; did you mean 'mean_ttft_ms' or 'p99_ttft_ms'?"
     >>> did_you_mean("x", ["gamma", "poisson"])
-    '; known: gamma, poisson'
+    '; expected one of gamma, poisson'
     """
     near = [f"'{name}'" for name in nearest(str(value), known)]
     if not near:
-        return f"; known: {', '.join(known)}"
+        return f"; expected {'one of ' if len(known) > 1 else ''}{', '.join(known)}"
     *others, last = near
     return f"; did you mean {', '.join(others)} or {last}?" if others else f"; did you mean {last}?"
 
 
 def nearest(text: str, known: Sequence[str]) -> list[str]:
-    """Return the names that somebody may have meant by a text, at most six."""
+    """Return at most six names that a user may have meant by a text."""
     text = text[:_MOST_SHOWN].lower()
     if with_words := _with_words_of(text, known):
         return with_words[:_MOST_OFFERED]

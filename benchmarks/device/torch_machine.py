@@ -352,11 +352,11 @@ class Pool:
         count = math.prod(shape)
         if self._at + count > len(self._numbers):
             self._at = 0
-        found = self._numbers[self._at : self._at + count]
-        if len(found) < count:
+        numbers = self._numbers[self._at : self._at + count]
+        if len(numbers) < count:
             raise CannotError("the kernel's buffers are larger than the free memory")
         self._at += math.ceil(count / 1024) * 1024
-        return found.view(*shape)
+        return numbers.view(*shape)
 
 
 def _event() -> torch.cuda.Event:

@@ -49,7 +49,7 @@ def _size_rows(pools: Sequence[PoolArithmetic]) -> Rows:
     """Yield the rows of replicas, weights and KV cache."""
     if any(pool.role != "both" for pool in pools):
         yield "role", [pool.role for pool in pools]
-    yield "replicas", [f"{pool.replicas} x {pool.devices_a_replica} devices" for pool in pools]
+    yield "replicas", [_replicas(pool) for pool in pools]
     yield "weights per device [GB]", [_gigabytes(pool.weight_bytes) for pool in pools]
     if any(pool.runtime_bytes is not None for pool in pools):
         runtime_gb = [
@@ -68,6 +68,11 @@ def _size_rows(pools: Sequence[PoolArithmetic]) -> Rows:
     yield from _capacity_rows(pools)
     yield from _page_rows(pools)
     yield "time to load the weights [s]", [_optional(pool.load_s, ",.3g") for pool in pools]
+
+
+def _replicas(pool: PoolArithmetic) -> str:
+    noun = "device" if pool.devices_a_replica == 1 else "devices"
+    return f"{pool.replicas} x {pool.devices_a_replica} {noun}"
 
 
 def _capacity_rows(pools: Sequence[PoolArithmetic]) -> Rows:

@@ -42,7 +42,7 @@ site: SITE
         ),
         (
             "{events: [{at: 1 s, lasts: 1 s, what: fan_failure, where: b, factor: 0.5}]}",
-            "site.events[0].where: no pool or node 'b'; known: a, a/0, a/1",
+            "site.events[0].where: no pool or node 'b'; expected one of a, a/0, a/1",
         ),
         (
             "{events: [{at: 1 s, lasts: 1 s, what: pump_failure, factor: 0.5}]}",
