@@ -429,7 +429,10 @@ def test_figures_are_written_as_their_suffix_says_and_the_same_run_makes_the_sam
 
 
 def test_faults_say_what_was_wanted(both: list[Results], tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match=r"latency: is no figure; did you mean 'latency_ccdf' or 'latency_cdf'\?"):
+    with pytest.raises(
+        ScenarioError,
+        match=r"latency: is no figure; did you mean 'latency_ccdf' or 'latency_cdf'\?",
+    ):
         figures.draw("latency", both)
     with pytest.raises(
         ScenarioError, match="timeline: has nothing to draw; expected one run or more"

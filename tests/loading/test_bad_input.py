@@ -166,7 +166,7 @@ NUMBERS = [
 
 CLUSTERS = [
     ("tensor_parallel: 2", "tensor_parallel: 3", "x.yaml:12: cluster.pools[0]: 1 node holds 8 devices, which is not divisible by replicas of 3; expected a multiple, or 'replicas: 2'"),
-    ("tensor_parallel: 2", "pipeline_parallel: 16", "x.yaml:14: cluster.pools[0].nodes: 1 node holds 8 devices; a replica needs 16"),
+    ("tensor_parallel: 2", "pipeline_parallel: 16", "x.yaml:14: cluster.pools[0].nodes: 1 node holds 8 devices; expected at least 16 for a replica"),
     ("tensor_parallel: 2", "wafers: 2", "x.yaml:16: cluster.pools[0].replica.wafers: NVIDIA H100 SXM is not a wafer; expected tensor_parallel and pipeline_parallel"),
     ("tensor_parallel: 2", "weights_from: memoryx", "x.yaml:16: cluster.pools[0].replica.weights_from: got memoryx; NVIDIA H100 SXM is not a wafer"),
     ("tensor_parallel: 2", "layout: whole", "x.yaml:16: cluster.pools[0].replica.layout: got whole; NVIDIA H100 SXM is not a wafer"),

@@ -49,7 +49,7 @@ def offload_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
             "got tiers without prefix caching, so that no block is ever reused; expected prefix_caching: true",
         )
     for index, tier in enumerate(tiers):
-        if tier.tier in [other.tier for other in tiers[:index]]:
+        if tier.tier in [earlier.tier for earlier in tiers[:index]]:
             yield (
                 (*at, "offload", index, "tier"),
                 f"got '{tier.tier}' twice; expected different tiers",
