@@ -257,7 +257,10 @@ def test_the_command_prints_verdicts_and_writes_table_and_figure(
     said = " ".join(
         texts(figures.draw_study("claims", tmp_path / "out" / "claims.parquet")).split()
     )
-    assert "2 claims with a number; holds: 1; holds only under another reading: 1; does not hold: 0" in said
+    assert (
+        "2 claims with a number; holds: 1; holds only under another reading: 1; does not hold: 0"
+        in said
+    )
     assert (tmp_path / "out" / "claims.png").stat().st_size > 1000
 
 

@@ -125,7 +125,11 @@ def test_a_pattern_of_letters_is_a_list_of_names():
 def test_devices_share_the_heads_of_keys_and_of_values():
     states = [one for one in model(CONFIGS["qwen3_next"]).attention if isinstance(one, StateLayers)]
     faults = {ranks: states[0].fault_of_ranks(ranks) for ranks in (3, 6, 9)}
-    assert faults == {3: None, 6: None, 9: "9 does not divide the 6 key heads of {}; expected one of 1, 2, 3, 6"}
+    assert faults == {
+        3: None,
+        6: None,
+        9: "9 does not divide the 6 key heads of {}; expected one of 1, 2, 3, 6",
+    }
 
 
 def test_a_shared_expert_may_have_a_width_of_its_own():

@@ -503,7 +503,10 @@ def test_errors_of_prefix_hits_are_points() -> None:
     ("text", "said"),
     [
         ("dataset,source\na,b\n", "m.csv:1: lacks the columns hardware, n_devices"),
-        (",".join(COLUMNS) + "\na,b\n", "m.csv:2: got another number of values than the heading; expected 20"),
+        (
+            ",".join(COLUMNS) + "\na,b\n",
+            "m.csv:2: got another number of values than the heading; expected 20",
+        ),
         (None, "m.csv: cannot be read: No such file"),
     ],
 )
