@@ -1,13 +1,12 @@
-"""Counts the parameters and the cache of models as the library transformers builds them.
+"""Count the parameters and the cache of models as the library transformers builds them.
 
     pip install -e .[oracle]
     python benchmarks/count_parameters.py [--again]
 
-Each configuration of tests/llm/oracle is built on the meta device, where weights take no memory,
-and reads a few tokens, which shows the shapes of its cache. The figures of new rows go into
-tests/llm/oracle/table.csv, with the versions of the libraries, and the configurations as the library
-saves them into saved.json beside it. The tests of cluster_sim.llm hold
-its readers to that table.
+Each configuration of tests/llm/oracle is built on the meta device, where weights use no memory. The
+model then prefills a few tokens, which shows the shapes of its cache. Figures of new rows are written
+to tests/llm/oracle/table.csv with the versions of the libraries, and configurations as the library
+saves them to saved.json in that folder. Tests of cluster_sim.llm compare its readers with the table.
 """
 
 from __future__ import annotations
@@ -38,9 +37,9 @@ from tests.llm.oracle.table import Figures  # noqa: E402
 Config = dict[str, Any]
 
 TOKENS = 7
-"""Number of tokens that a model reads."""
+"""Number of tokens that a model prefills."""
 TOKENS_OF_ENTRIES = 1024
-"""Number of tokens that a model with one entry of its cache per some tokens reads."""
+"""Number of tokens that a model prefills if its cache has one entry per several tokens."""
 _NOT_THE_LANGUAGE_MODEL = re.compile(
     r"(^|[._])(visual|vision\w*|image\w*|audio\w*|multi_modal\w*|multimodal\w*|projector|mlp_AR|mtp|talker|token2wav|code2wav|embed_vision|embed_audio)[._]"
 )
@@ -53,12 +52,12 @@ _OUTSIDE = {
     "qwen2_5_omni_text": "qwen2_5_omni_thinker",
     "qwen3_omni_moe_text": "qwen3_omni_moe_thinker",
 }
-"""Models around language models whose names do not tell them."""
+"""Multimodal model type of a language model type, if the name does not show it."""
 _CAUSAL = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING
 
 
 def counted(config: Config) -> Figures:
-    """Return what the model of a configuration holds, or the fault of the library."""
+    """Return the figures of a configuration's model, or the fault of the library."""
     try:
         model, text = _built(_with_floats(copy.deepcopy(config)))
         cache = _cache_of(model)
@@ -79,8 +78,8 @@ def _with_floats(value: Any) -> Any:
 def _built(config: Config) -> tuple[Any, Any]:
     """Return the model on the meta device and the configuration of its language model.
 
-    Of a model of text and images the language model alone is built where it has a class of its
-    own; the configuration around it says whether its embedding and its head are tied.
+    For a model of text and images only the language model is built, if a separate class exists. The
+    outer configuration determines whether embedding and head are tied.
     """
     config = _inside_its_model(config)
     made = CONFIG_MAPPING[config["model_type"]].from_dict(config)
@@ -97,7 +96,7 @@ def _built(config: Config) -> tuple[Any, Any]:
 
 
 def _inside_its_model(config: Config) -> Config:
-    """Return a language model's configuration inside that of a model that can be built with it."""
+    """Return a configuration that can be built; it contains the language model's configuration."""
     model_type = config["model_type"]
     outside = _OUTSIDE.get(model_type, model_type.removesuffix("_text"))
     if outside == model_type or CONFIG_MAPPING[model_type] in _CAUSAL:
@@ -119,14 +118,14 @@ def _cache_of(model: Any) -> Any:
     """Return the cache after a few tokens."""
     for module in model.modules():
         kind = type(module).__name__
-        if kind.endswith("Experts"):  # their work depends on data, and changes no cache
+        if kind.endswith("Experts"):  # the work of experts depends on data and changes no cache
             module.forward = lambda states, *_, **__: torch.zeros_like(states)
         if getattr(module, "mrope_section", None) and hasattr(module, "inv_freq"):
             half = module.inv_freq.shape[-1]  # sections of positions that suit the width of heads
             module.mrope_section = [half - 2 * (half // 3), half // 3, half // 3]
         for groups in ("n_group", "num_group", "topk_group"):
             if isinstance(getattr(module, groups, None), int):
-                setattr(module, groups, 1)  # experts may be no multiple of their groups
+                setattr(module, groups, 1)  # the number of experts may be no multiple of groups
     number = TOKENS_OF_ENTRIES if hasattr(model.config, "compress_rates") else TOKENS
     with torch.device("meta"), torch.no_grad():
         tokens = torch.zeros((1, number), dtype=torch.long)
@@ -143,7 +142,7 @@ def _figures(model: Any, text: Any, cache: Any) -> Figures:
     entries = index_entries = 0.0
     lengths: set[int] = set()
     for layer in cache.layers:
-        of_entries = getattr(text, "compress_rates", None) is not None  # key and value at once
+        of_entries = getattr(text, "compress_rates", None) is not None  # keys are also values
         names = ("keys",) if of_entries else ("keys", "values")
         values = sum(_per_token(getattr(layer, name, None)) for name in names)
         compressed = getattr(layer, "compressed_kv", {})
@@ -177,7 +176,7 @@ def _figures(model: Any, text: Any, cache: Any) -> Figures:
 
 
 def _repeats(text: Any) -> bool:
-    """Return whether the library keeps keys once per query head: engines keep them once per group."""
+    """Return whether the library stores keys per query head; engines store them per group."""
     return text.model_type == "falcon" and text.new_decoder_architecture
 
 
@@ -186,14 +185,14 @@ def _per_token(values: Any, axis: int = -2) -> int:
 
 
 def _per_read_token(entries: Any) -> float:
-    """Return the values of entries per token that was read."""
+    """Return the number of values of cache entries per prefilled token."""
     return 0.0 if entries is None else entries.numel() / TOKENS_OF_ENTRIES
 
 
 def _all_values(states: Any, *, without_last: bool = False) -> int:
-    """Return the number of values of states, which layers keep in mappings, lists or tensors.
+    """Return the number of values of states, which layers store in mappings, lists or tensors.
 
-    without_last: leave out the token that passes a convolution just now; engines do not keep it.
+    without_last: omit the token that a convolution processes at present; engines do not store it.
     """
     if isinstance(states, dict):
         states = list(states.values())
@@ -205,7 +204,7 @@ def _all_values(states: Any, *, without_last: bool = False) -> int:
 
 
 def _idle(model: Any, text: Any) -> float:
-    """Return the number of expert parameters that a token does not visit."""
+    """Return the number of expert parameters that a token does not use."""
     top_k = next((k for key in _TOP_K if (k := getattr(text, key, None)) is not None), None)
     if top_k is None:
         nested = getattr(text, "ffn_config", None)
@@ -229,7 +228,7 @@ def _outermost_experts(module: Any, name: str = "") -> Iterator[Any]:
 
 
 def _saved(config: Config) -> Config:
-    """Return a configuration as the library writes it to a file."""
+    """Return a configuration in the form in which the library saves it."""
     made = CONFIG_MAPPING[config["model_type"]].from_dict(copy.deepcopy(config))
     saved: Config = json.loads(made.to_json_string(use_diff=True))
     return saved

@@ -1,12 +1,12 @@
-"""Requests simulated per second of wall time while hundreds of transfers share a fabric.
+"""Measure the speed of simulations in which hundreds of KV transfers share a fabric.
 
     python -m benchmarks.fabric [--nodes 128] [--seconds 20] [--link "46 GB/s"] [--transfer layers]
 
-Half of the nodes prefill, one replica on each GPU, for the other half, one replica of eight GPUs
-each, over rail-optimised leaves and spines. KV is sent layer by layer, so that there are about as
-many transfers in progress as prompts that are being prefilled, each over eight parallel paths.
-Beside it: their mean number, simulated and wall time, and how many bare SimPy timeouts the same
-time would pay for (see speed.py).
+Half of the nodes prefill with one replica per GPU. The other half decode with one replica of eight
+GPUs per node. The network has rail-optimised leaves and spines. The KV cache is sent layer by layer,
+so about every prefill in progress has a transfer in progress, over eight ECMP paths. The output has
+requests per second of wall time, simulated and wall time, bare SimPy timeouts per request (see
+speed.py), and the mean number of transfers in progress.
 """
 
 from __future__ import annotations
@@ -56,17 +56,21 @@ cluster:
 
 
 def main() -> None:
-    """Simulate once and print what it took."""
+    """Simulate once and print the speed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--nodes", type=int, default=128)
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--nodes", type=int, default=128, help="simulate this number of nodes")
     parser.add_argument(
-        "--rate", type=float, default=30.0, help="requests per second and node that prefills"
+        "--seconds", type=float, default=20.0, help="simulate arrivals of this time"
     )
-    parser.add_argument("--link", default="46 GB/s")
-    parser.add_argument("--transfer", default="layers")
+    parser.add_argument(
+        "--rate", type=float, default=30.0, help="set the rate per prefill node [requests/s]"
+    )
+    parser.add_argument("--link", default="46 GB/s", help="set the bandwidth of a link")
+    parser.add_argument(
+        "--transfer", default="layers", help="set kv_transfer: layers, whole or off"
+    )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "fabric.yaml"
@@ -100,7 +104,7 @@ def main() -> None:
     )
     print(
         f"{took_s / requests / bare_timeout_s():,.0f} bare timeouts per request; "
-        f"{under_way:,.0f} transfers in progress in the mean of the second half"
+        f"{under_way:,.0f} transfers in progress, mean of the second half"
     )
 
 

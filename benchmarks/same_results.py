@@ -1,12 +1,12 @@
-"""Proves that two versions of the simulator compute the same: records runs, compares records.
+"""Test that two versions of the simulator have equal results: record runs, compare records.
 
     python benchmarks/same_results.py record CHECKOUT --out before [--seeds 0:200] [--jobs 2]
     python benchmarks/same_results.py compare before after
 
-`record` runs every variant of CHECKOUT's scenario files, long ones shortened, and the random
-scenarios of tests/random_scenarios.py beside this file, with CHECKOUT's cluster_sim. Of each it
-keeps the run folder and what `cluster-sim explain` prints, or else why there is none. Of CHECKOUT
-it knows the public API and the name of its command alone, so that modules may move.
+`record` uses the cluster_sim of CHECKOUT. It runs every variant of the scenario files of CHECKOUT
+(long scenarios are shortened) and the random scenarios of this checkout's tests/random_scenarios.py.
+For each run it saves the run folder and the output of `cluster-sim explain`, or the reason why there
+is no result. It uses only the public API and the command of CHECKOUT, so modules may move.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_S = 60.0
-"""Of CPU time, for each run."""
+"""Maximum CPU time of a run [s]."""
 SHORTER: dict[str, dict[str, Any]] = {
     "contract_10b": {"duration": "6 min", "warmup": "1 min"},
     "fleet_10000_gpus": {"duration": "40 min"},
@@ -45,11 +45,11 @@ TRACES = {
     "mooncake_trace": "traces/mooncake/conversation_trace.first1800s.jsonl",
 }
 WALL = {"wall_s", "versions"}
-"""Keys of JSON that tell of the machine and the day, and not of the run."""
+"""Keys of JSON that depend on the machine and the time, and not on the scenario."""
 
 
 class Task(NamedTuple):
-    """One run: a scenario file of CHECKOUT, or the scenario of a seed."""
+    """One run: a scenario file of CHECKOUT, or the random scenario of a seed."""
 
     name: str
     file: str = ""
@@ -59,24 +59,39 @@ class Task(NamedTuple):
 
 
 class TimedOut(BaseException):
-    """A run has taken too long; nothing in it may catch this."""
+    """End of a run that takes too long. It is no Exception, so that the run does not catch it."""
 
 
 def main() -> None:
-    """Read the command line and do what it says."""
+    """Run the command line."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     verbs = parser.add_subparsers(dest="verb", required=True)
     recording = verbs.add_parser("record", help="run scenarios with the simulator of a checkout")
     recording.add_argument("checkout", type=Path, metavar="CHECKOUT")
     recording.add_argument("--out", type=Path, required=True, metavar="FOLDER")
-    recording.add_argument("--seeds", default="0:200", metavar="FROM:TO", help="default 0:200")
+    recording.add_argument(
+        "--seeds",
+        default="0:200",
+        metavar="FROM:TO",
+        help="run the random scenarios of these seeds; default 0:200",
+    )
     boolean = argparse.BooleanOptionalAction
-    recording.add_argument("--scenarios", action=boolean, default=True, help="its scenario files")
-    recording.add_argument("--shared", type=Path, default=ROOT.parent / "shared", metavar="FOLDER")
-    recording.add_argument("--jobs", type=int, default=1, metavar="N", help="processes; default 1")
+    recording.add_argument(
+        "--scenarios", action=boolean, default=True, help="run the scenario files of CHECKOUT"
+    )
+    recording.add_argument(
+        "--shared",
+        type=Path,
+        default=ROOT.parent / "shared",
+        metavar="FOLDER",
+        help="read recorded traces from this folder",
+    )
+    recording.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="use N processes; default 1"
+    )
     recording.add_argument("--part", type=int, help=argparse.SUPPRESS)
-    comparing = verbs.add_parser("compare", help="name every difference between two records")
+    comparing = verbs.add_parser("compare", help="print every difference between two records")
     comparing.add_argument("one", type=Path, metavar="FOLDER_A")
     comparing.add_argument("other", type=Path, metavar="FOLDER_B")
     arguments = parser.parse_args()
@@ -91,7 +106,7 @@ def main() -> None:
 
 
 def record(arguments: argparse.Namespace) -> int:
-    """Record all runs, in processes that import CHECKOUT's cluster_sim. Returns the exit status."""
+    """Record all runs in processes that import the cluster_sim of CHECKOUT; return the exit code."""
     if arguments.out.exists() and any(arguments.out.iterdir()):
         print(f"{arguments.out} is not empty; expected another --out", file=sys.stderr)
         return 2
@@ -108,7 +123,7 @@ def record(arguments: argparse.Namespace) -> int:
 
 
 def record_part(arguments: argparse.Namespace) -> None:
-    """Record every n-th run in this process, where there are n."""
+    """Record every n-th run in this process, for n processes."""
     import cluster_sim
 
     checkout, out = arguments.checkout.resolve(), arguments.out.resolve()
@@ -137,7 +152,7 @@ def _random_tasks(seeds: str) -> Iterator[Task]:
 
 
 def _file_tasks(checkout: Path, shared: Path) -> Iterator[Task]:
-    """Every variant of every scenario file; names those whose trace is not at hand."""
+    """Yield every variant of every scenario file; print the files whose trace is missing."""
     for path in sorted((checkout / "scenarios").glob("*.yaml")):
         overrides = SHORTER.get(path.stem, {})
         if path.stem in TRACES:
@@ -159,7 +174,7 @@ def _write_random(seed: int, path: Path) -> None:
 
 
 def _run(task: Task, file: str, folder: Path, outcome: Path) -> None:
-    """Simulate one scenario and save its run folder; `outcome` begins with how that went."""
+    """Simulate one scenario and save its run folder; write the kind of outcome to `outcome`."""
     import cluster_sim
 
     def simulate() -> str:
@@ -169,21 +184,21 @@ def _run(task: Task, file: str, folder: Path, outcome: Path) -> None:
         return f"simulated, {'some' if results.requests.num_rows else 'no'} requests"
 
     try:
-        said = _patiently(simulate)
+        text = _patiently(simulate)
     except cluster_sim.ScenarioError as error:
-        said = f"refused\n{error}"
+        text = f"refused\n{error}"
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1].name
-        said = f"failed: {type(error).__name__}\n{error}"
+        text = f"failed: {type(error).__name__}\n{error}"
         print(f"{task.name}: {type(error).__name__} in {place}: {error}", file=sys.stderr)
     except TimedOut:
-        said = f"not done after {PATIENCE_S:g} s"
-        print(f"{task.name}: {said}", file=sys.stderr)
-    outcome.write_text(said + "\n")
+        text = f"not done after {PATIENCE_S:g} s"
+        print(f"{task.name}: {text}", file=sys.stderr)
+    outcome.write_text(text + "\n")
 
 
 def _explained(command: Callable[[], None], task: Task, file: str) -> str:
-    """What the command line's `explain` prints of a scenario, and its exit status."""
+    """Return the output of `cluster-sim explain` for a scenario, and its exit code."""
     sets = [f"--set={key}={json.dumps(value)}" for key, value in task.overrides.items()]
     variant = [f"--variant={task.variant}"] if task.variant else []
     sys.argv = ["cluster-sim", "explain", file, *variant, *sets]
@@ -199,15 +214,21 @@ def _explained(command: Callable[[], None], task: Task, file: str) -> str:
 
 
 def _command(checkout: Path) -> Callable[[], None]:
-    """The function behind `cluster-sim`, wherever it lives."""
+    """Return the function of the command `cluster-sim`, from pyproject.toml."""
     project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
     module, _, name = project["scripts"]["cluster-sim"].partition(":")
-    found: Callable[[], None] = getattr(importlib.import_module(module), name)
-    return found
+    function: Callable[[], None] = getattr(importlib.import_module(module), name)
+    return function
 
 
 def _patiently(work: Callable[[], Any]) -> Any:
-    """What `work` gives. Raises TimedOut where it takes too much CPU time."""
+    """Return the result of `work`.
+
+    Raises
+    ------
+    TimedOut
+        The work takes more than PATIENCE_S of CPU time.
+    """
     signal.setitimer(signal.ITIMER_PROF, PATIENCE_S)
     try:
         return work()
@@ -223,13 +244,13 @@ def _give_up(*_: object) -> None:
 
 
 def compare(one: Path, other: Path) -> int:
-    """Print a line for each difference. Returns the exit status."""
+    """Print a line for each difference; return the exit code."""
     runs = sorted(_runs(one) | _runs(other))
     differing = 0
     for run in runs:
-        found = list(_differences(one / run, other / run))
-        differing += bool(found)
-        for difference in found:
+        differences = list(_differences(one / run, other / run))
+        differing += bool(differences)
+        for difference in differences:
             print(f"{run}: {difference}")
     print(f"{len(runs):,} runs compared, {differing:,} differ")
     return 1 if differing or not runs else 0
@@ -240,13 +261,13 @@ def _runs(folder: Path) -> set[Path]:
 
 
 def _differences(one: Path, other: Path) -> Iterator[str]:
-    """What differs between two records of a run, file by file."""
+    """Yield the differences between two records of a run, file by file."""
     for file in sorted(_files(one) | _files(other)):
         lacking = [folder for folder in (one, other) if not (folder / file).is_file()]
         if lacking:
             yield f"{file} is not in {lacking[0]}"
-        elif found := _difference(one / file, other / file):
-            yield f"{file}: {found}"
+        elif difference := _difference(one / file, other / file):
+            yield f"{file}: {difference}"
 
 
 def _files(folder: Path) -> set[Path]:
@@ -254,7 +275,7 @@ def _files(folder: Path) -> set[Path]:
 
 
 def _difference(one: Path, other: Path) -> str:
-    """The first difference of two files; nothing where that is wall times and versions alone."""
+    """Return the first difference of two files; "" if only wall times and versions differ."""
     if one.read_bytes() == other.read_bytes():
         return ""
     if one.suffix == ".parquet":
@@ -269,7 +290,7 @@ def _difference(one: Path, other: Path) -> str:
 
 
 def _in_tables(one: Path, other: Path) -> str:
-    """The first column, and in it the first row, that differs."""
+    """Return the first difference of two tables: first column, and its first row, that differs."""
     table, other_table = pq.read_table(one), pq.read_table(other)
     if table.schema != other_table.schema:
         return f"columns {_columns(table)} and {_columns(other_table)}"
@@ -280,7 +301,7 @@ def _in_tables(one: Path, other: Path) -> str:
         for row, (value, other_value) in enumerate(rows):
             if repr(value) != repr(other_value):
                 return f"column {name}, row {row}: {value!r} and {other_value!r}"
-    return "the same values, written in other bytes"
+    return "equal values in different bytes"
 
 
 def _columns(table: Any) -> str:
@@ -288,7 +309,7 @@ def _columns(table: Any) -> str:
 
 
 def _in_json(one: Any, other: Any, key: str = "") -> str:
-    """The first key that differs, or whose place does; wall times and versions are passed over."""
+    """Return the first key that differs in value or order; wall times and versions are ignored."""
     if isinstance(one, dict) and isinstance(other, dict):
         keys, other_keys = ([name for name in half if name not in WALL] for half in (one, other))
         if keys != other_keys:

@@ -1,12 +1,12 @@
-"""What the engines of a device add to its kernels, fitted to measured serving runs: constants,
-errors, and errors of runs left out.
+"""Fit the overheads of engines on a device to measured serving runs, and print the errors.
 
     python benchmarks/serving_fit.py MEASUREMENTS B200 [--out overheads.yaml]
 
-MEASUREMENTS is a table as `cluster-sim validate --data` reads; of it, the closed loops of
-`validation.serving_rows`. The catalog's `overheads` (B200, H200 and H100) and experts' shares are
-these: one set of constants for a device and an engine, started from round numbers, kernels as they
-stand in the catalog. Left out, in turn, are all runs of one configuration (`split_key`).
+MEASUREMENTS is a table as `cluster-sim validate --data` reads it. The fit uses the closed loops that
+`validation.serving_rows` selects. It gives the catalog's `overheads` and shares of experts for B200,
+H200 and H100: one set of constants per device and engine. It starts from round numbers and takes
+kernel times from the catalog. Errors are also cross-validated: in turn, all runs of one configuration
+(`split_key`) are omitted from the fit and then predicted.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ START = {
 
 
 def started(device: Device) -> Device:
-    """Return the device with round numbers where the fit begins.
+    """Return the device with the round numbers from which the fit starts.
 
-    TensorRT-LLM launches from C++, and its first tokens are not fitted.
+    TensorRT-LLM launches kernels from C++, so its eager layers start lower. Its TTFT is not fitted.
     """
     assert device.efficiency is not None
     start = Overhead.model_validate(START)
@@ -52,17 +52,18 @@ def started(device: Device) -> Device:
 
 
 def cell(errors: np.ndarray) -> str:
-    """Return median and ninetieth percentile."""
+    """Return the median and the 90th percentile of absolute errors as text."""
     return f"{np.nanmedian(np.abs(errors)):6.1%} {np.nanpercentile(np.abs(errors), 90):6.1%}"
 
 
 def main() -> None:
+    """Fit the constants, print the errors and write the constants."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("measurements", type=Path)
-    parser.add_argument("hardware", choices=sorted(DEVICES))
-    parser.add_argument("--out", type=Path, help="write the constants as a device file has them")
+    parser.add_argument("measurements", type=Path, help="CSV file of measurements")
+    parser.add_argument("hardware", choices=sorted(DEVICES), help="name of the hardware")
+    parser.add_argument("--out", type=Path, help="write the constants as keys of a device file")
     arguments = parser.parse_args()
     rows = serving_rows(read_measurements(arguments.measurements).runs, arguments.hardware)
     fitted = fit_serving(started(device_named(DEVICES[arguments.hardware])), rows).device
@@ -73,7 +74,7 @@ def main() -> None:
     }
     kinds["experts"] = ~kinds["dense"]
     print(
-        f"{'':<10} {'runs':>4}   TPOT, p90     its configuration left out   TTFT, p90     left out"
+        f"{'':<10} {'runs':>4}   TPOT, p90                cross-validated   TTFT, p90     cross-validated"
     )
     for name, chosen in kinds.items():
         print(

@@ -1,14 +1,14 @@
-"""Requests simulated per second of wall time, for three works on one core.
+"""Measure the requests simulated per second of wall time, for three sizes on one core.
 
     python benchmarks/speed.py [--router least_requests] [--runs 3] [--against CHECKOUT]
 
-Llama 3.3 70B on DGX B200, tensor parallel 8, Poisson near 70 % load, 512 prompt and 256 output
-tokens, everything recorded. The time is that of `simulate`, tables included. Beside it: how many
-bare SimPy timeouts the same time would pay for, which does not depend on the machine, and the peak
-memory of the process.
+The scenario is Llama 3.3 70B on DGX B200 with tensor parallelism 8, Poisson arrivals at about 70 % of
+the highest rate, 512 prompt and 256 output tokens. The time is that of `simulate` including its
+tables. The output also has this time in bare SimPy timeouts per request, which hardly depends on the
+machine, and the peak memory of the process.
 
-With `--against` this checkout and another one run each work in turns, each in a process of its own,
-and the ratios of their CPU seconds are printed: below 1 where this checkout is faster.
+With `--against`, this checkout and another checkout run each size alternately, each in a new process.
+The output has the ratios of their CPU times; a ratio below 1 means that this checkout is faster.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from pathlib import Path
 
 WORKS = ((1_000, 1), (10_000, 4), (100_000, 4))
 RATE_PER_REPLICA = 30.8
-"""Requests per second; 70 % of what `cluster-sim explain` gives for a replica."""
+"""Arrival rate per replica [requests/s]: 70 % of the highest rate by `cluster-sim explain`."""
 
 
 def scenario_text(requests: int, replicas: int, router: str = "least_requests") -> str:
-    """Return the scenario file of one work."""
+    """Return the text of the scenario file of one size."""
     return f"""# How fast is the simulator?
 name: speed
 seed: 1
@@ -51,7 +51,7 @@ cluster:
 
 
 def bare_timeout_s(count: int = 300_000) -> float:
-    """Return the time of one SimPy timeout of one process, and nothing else [s]."""
+    """Return the time of one timeout in a SimPy process that does nothing else [s]."""
     import simpy
 
     env = simpy.Environment()
@@ -67,17 +67,17 @@ def bare_timeout_s(count: int = 300_000) -> float:
 
 
 def measure(requests: int, replicas: int, router: str) -> None:
-    """Simulate one work in this process; print seconds, timeouts per request, MB and more."""
+    """Simulate one size in this process; print wall time [s], timeouts per request, MB and more."""
     import cluster_sim
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "speed.yaml"
         path.write_text(scenario_text(requests, replicas, router))
         scenario = cluster_sim.load_scenario(path)
-    # caches warm, as in a sweep
+    # fill the caches, as in a sweep
     cluster_sim.simulate(scenario.model_copy(update={"workload": scenario.workload}))
     timeout_s = bare_timeout_s()
-    # Which run a collection of all objects falls into depends on what was loaded before.
+    # without this, garbage of earlier work could be collected during the measurement
     gc.collect()
     began, began_cpu = time.perf_counter(), time.process_time()
     results = cluster_sim.simulate(scenario)
@@ -95,7 +95,7 @@ def measure(requests: int, replicas: int, router: str) -> None:
 
 
 def cpu_s(checkout: Path, work: tuple[int, int], router: str) -> float:
-    """Return the CPU seconds of one work, simulated by the package of `checkout`."""
+    """Return the CPU time of one size, simulated by the package of a checkout [s]."""
     once = ["--router", router, "--once", *map(str, work)]
     done = subprocess.run(
         [sys.executable, __file__, *once],
@@ -108,11 +108,11 @@ def cpu_s(checkout: Path, work: tuple[int, int], router: str) -> float:
 
 
 def against(other: Path, router: str, runs: int) -> None:
-    """Run this checkout and another one in turns; print ratios of their CPU seconds."""
-    mine = Path(__file__).resolve().parents[1]
-    print(f"{'requests':>9} {'replicas':>9} {'median ratio':>13} {'least / least':>14}  ratios")
+    """Run this checkout and another checkout alternately; print the ratios of their CPU times."""
+    this = Path(__file__).resolve().parents[1]
+    print(f"{'requests':>9} {'replicas':>9} {'median ratio':>13} {'min / min':>14}  ratios")
     for work in WORKS:
-        pairs = [(cpu_s(mine, work, router), cpu_s(other, work, router)) for _ in range(runs)]
+        pairs = [(cpu_s(this, work, router), cpu_s(other, work, router)) for _ in range(runs)]
         ratios = [new_s / old_s for new_s, old_s in pairs]
         least = min(new_s for new_s, _ in pairs) / min(old_s for _, old_s in pairs)
         print(
@@ -122,13 +122,15 @@ def against(other: Path, router: str, runs: int) -> None:
 
 
 def main() -> None:
-    """Run each work several times, each in its own process, and print medians."""
+    """Run each size several times, each time in a new process, and print medians."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--router", default="least_requests")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--against", type=Path, metavar="CHECKOUT")
+    parser.add_argument("--router", default="least_requests", help="use this routing policy")
+    parser.add_argument("--runs", type=int, default=3, help="run each size this many times")
+    parser.add_argument(
+        "--against", type=Path, metavar="CHECKOUT", help="compare with this checkout"
+    )
     parser.add_argument(
         "--once", nargs=2, type=int, metavar=("REQUESTS", "REPLICAS"), help=argparse.SUPPRESS
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -10,6 +11,7 @@ from math import isfinite, isnan
 from os import strerror
 from unicodedata import category
 
+_MOST_OFFERED = 6  # names in place of one that is not known
 _MOST_SHOWN = 60  # maximum number of characters of a value in a message
 _MOST_BITS = 200  # maximum number of bits of a number in a message; larger ones are slow or impossible to write
 
@@ -111,9 +113,11 @@ def cannot_write(path: object, fault: OSError, rest: str = "") -> ScenarioError:
 def did_you_mean(value: object, known: Sequence[str]) -> str:
     """Return `; did you mean 'x'?` with the nearest of `known`, or all of them if none is near.
 
-    Near are names of about the same letters in any case, names whose words begin with the letters,
-    and names that contain the text.
+    Near names contain all words of the value, have similar letters in any case, have words that
+    begin with the letters of the value, or contain the value, in this order of preference.
 
+    >>> did_you_mean("b200", ["b200-sxm", "dgx-b200", "gb200"])
+    "; did you mean 'b200-sxm' or 'dgx-b200'?"
     >>> did_you_mean("poison", ["gamma", "poisson"])
     "; did you mean 'poisson'?"
     >>> did_you_mean("tp", ["pipeline_parallel", "tensor_parallel"])
@@ -121,18 +125,20 @@ def did_you_mean(value: object, known: Sequence[str]) -> str:
     >>> did_you_mean("ttft", ["mean_ttft_ms", "duration", "p99_ttft_ms"])
     "; did you mean 'mean_ttft_ms' or 'p99_ttft_ms'?"
     >>> did_you_mean("x", ["gamma", "poisson"])
-    '; known: gamma, poisson'
+    '; expected one of gamma, poisson'
     """
     near = [f"'{name}'" for name in nearest(str(value), known)]
     if not near:
-        return f"; known: {', '.join(known)}"
+        return f"; expected {'one of ' if len(known) > 1 else ''}{', '.join(known)}"
     *others, last = near
     return f"; did you mean {', '.join(others)} or {last}?" if others else f"; did you mean {last}?"
 
 
 def nearest(text: str, known: Sequence[str]) -> list[str]:
-    """Return the names that somebody may have meant by a text, at most three."""
+    """Return at most six names that a user may have meant by a text."""
     text = text[:_MOST_SHOWN].lower()
+    if with_words := _with_words_of(text, known):
+        return with_words[:_MOST_OFFERED]
     names = {name.lower(): name for name in known}
     if close := get_close_matches(text, names, n=1, cutoff=0.6):
         return [names[close[0]]]
@@ -141,6 +147,16 @@ def nearest(text: str, known: Sequence[str]) -> list[str]:
     ]
     inside = [name for lower, name in names.items() if len(text) > 2 and text in lower]
     return (initials or inside)[:3]
+
+
+def _with_words_of(text: str, known: Sequence[str]) -> list[str]:
+    """Return the names that contain all words of a text of three letters or more."""
+    words = _words(text)
+    return [name for name in known if words <= _words(name)] if len(text) >= 3 and words else []
+
+
+def _words(name: str) -> set[str]:
+    return {word for word in re.split(r"[^a-z0-9.]+", name.lower()) if word}
 
 
 _TURNS_TEXT = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

@@ -1,6 +1,4 @@
-"""What the board says about itself while a kernel runs: through NVML where its Python package is
-there, otherwise nvidia-smi.
-"""
+"""Sensors of the board: read through NVML if its Python package is installed, else by nvidia-smi."""
 
 from __future__ import annotations
 
@@ -11,12 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 _QUERY = "power.draw.instant,power.limit,temperature.gpu,clocks.sm"
-# NVML_FI_DEV_POWER_INSTANT; the plain power reading is a mean over a second on recent boards
+# NVML_FI_DEV_POWER_INSTANT; on recent boards the usual power reading is a mean over a second
 _POWER_INSTANT = 186
 
 
 class Board(NamedTuple):
-    """One reading; None for what the board does not tell."""
+    """Reading of the board's sensors; None for a sensor that the board does not report."""
 
     power_w: float | None
     power_limit_w: float | None
@@ -28,16 +26,14 @@ NOTHING = Board(None, None, None, None)
 
 
 def reader(identity: str) -> tuple[Callable[[], Board], str]:
-    """A function that reads the board of that UUID (`GPU-…`), and what it reads with."""
+    """Return a function that reads the board of a UUID (`GPU-…`), and the name of its interface."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByUUID(identity)
         _nvml(pynvml, handle)
-    except (
-        Exception
-    ):  # no package, no library, a UUID it does not know: each with an exception of its own
+    except Exception:  # no package, no library, an unknown UUID: each raises a different exception
         if shutil.which("nvidia-smi") is None:
             return lambda: NOTHING, "nothing"
         return lambda: _smi(identity), "nvidia-smi"
@@ -47,21 +43,19 @@ def reader(identity: str) -> tuple[Callable[[], Board], str]:
 def parsed(line: str) -> Board:
     """Return power, limit, temperature and clock from a line of nvidia-smi.
 
-    The line is that of `nvidia-smi --format=csv,noheader,nounits`.
+    The line has the format of `nvidia-smi --format=csv,noheader,nounits`.
     """
     values: list[float | None] = []
     for cell in line.split(","):
         try:
             values.append(float(cell))
-        except ValueError:  # [N/A] and its like
+        except ValueError:  # a text such as [N/A]
             values.append(None)
     return Board(*values) if len(values) == len(Board._fields) else NOTHING
 
 
 def middle(readings: Sequence[Board]) -> Board:
-    """The medians of readings taken one after the other, without the first third, in which power
-    still comes up.
-    """
+    """Return the medians of consecutive readings, without the first third, in which power rises."""
     late = readings[len(readings) // 3 :]
     columns = (
         [value for value in column if value is not None] for column in zip(*late, strict=True)

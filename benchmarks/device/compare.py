@@ -1,15 +1,15 @@
-"""Measured kernels beside what the model of a device says they take, and beside the naive roofline.
+"""Compare measured kernels with a device's kernel model and with the naive roofline.
 
     python benchmarks/device/compare.py TABLE... --device h200-sxm [--engine vllm]
 
-The tables are those of measure.py, or any that `cluster-sim calibrate` reads. Errors are predicted
-over measured, less one: the median and the ninetieth percentile of their sizes, and the bias, which
-is the median with its sign. The roofline is the slower of peak compute and peak bandwidth. Of plain
-memory traffic the model has no constants: there the roofline stands alone, and what other streams
-copy meanwhile counts as traffic, so that its bias is what reading and copying at once cost. Mind
-whose kernels are compared: the catalog's attention constants of H200 are of vLLM's, on Hopper
-FlashAttention 3; its fp8 products quantise their inputs. Exit codes: 0 done; 2 the input is at
-fault.
+The tables are those of measure.py, or any tables that `cluster-sim calibrate` reads. An error is
+predicted / measured - 1. The output has the median and the 90th percentile of absolute errors, and
+the bias: the median of signed errors. The roofline is the larger of FLOP over peak compute and bytes
+over peak bandwidth. The kernel model has no constants for plain memory traffic, so only the roofline
+is compared. There the bytes that other streams copy count as traffic, so the bias is the cost of
+simultaneous reads and copies. The catalog's attention constants of H200 are for the kernels of vLLM,
+on Hopper FlashAttention 3; its fp8 products include quantisation of inputs. Exit codes: 0 done; 2 the
+input is at fault.
 """
 
 from __future__ import annotations
@@ -47,9 +47,7 @@ PRECISIONS: dict[str, tuple[Precision, float]] = {
 
 
 class Compared(NamedTuple):
-    """Kernels of one kind: times [s] measured, by the model (None where it has none) and by the
-    roofline.
-    """
+    """Times of kernels of one kind [s]: measured, by the model (None without one), by the roofline."""
 
     kind: str
     measured_s: Array
@@ -60,7 +58,13 @@ class Compared(NamedTuple):
 def compared(
     path: Path, device: Device, system: str | None = None, engine: str = ""
 ) -> Iterator[Compared]:
-    """Yield the kinds of kernels in a table. Raise ScenarioError where the file is none."""
+    """Yield the times of each kind of kernel in a table.
+
+    Raises
+    ------
+    ScenarioError
+        The file is no table of measured kernels.
+    """
     if path.is_file() and path.suffix == ".csv":
         with path.open(newline="") as file:
             rows = csv.DictReader(file)
@@ -165,6 +169,7 @@ def _cells(predicted_s: Array | None, measured_s: Array) -> str:
 
 
 def main() -> int:
+    """Print the errors of all tables; return the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -173,18 +178,18 @@ def main() -> int:
         "--device",
         required=True,
         metavar="NAME",
-        help="a device of the catalog, or the path of a device file",
+        help="compare with this device of the catalog, or of this device file",
     )
     parser.add_argument(
         "--system",
         metavar="NAME",
-        help="system whose rows are meant in tables with several; default: the device's name",
+        help="use rows of this system; default: the device's name",
     )
     parser.add_argument(
         "--engine",
         default="",
         metavar="NAME",
-        help="with kernels of its own in the device's file, such as vllm",
+        help="use the kernels of this engine in the device file, such as vllm",
     )
     arguments = parser.parse_args()
     try:

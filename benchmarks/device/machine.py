@@ -1,4 +1,4 @@
-"""What measuring asks of a machine, so that it can be tried without one."""
+"""Interface of a machine that measures kernels. Tests replace the machine by a substitute."""
 
 from __future__ import annotations
 
@@ -11,39 +11,46 @@ from shapes import Kernel
 
 
 class CannotError(Exception):
-    """The machine cannot run this kernel; the text says why, in one line."""
+    """Fault of a kernel that the machine cannot run; its text is the reason, on one line."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What a measurement found."""
+    """Result of a measurement."""
 
     seconds: float
-    """Of one launch, the median."""
+    """Median time of one launch [s]."""
     spread: float = 0.0
-    """From the tenth to the ninetieth percentile, over the median."""
+    """Distance from the 10th to the 90th percentile, as a share of the median."""
     board: Board = NOTHING
+    """Medians of the board's sensors during the measurement."""
     copied_bytes: float = 0.0
-    """What other streams moved over the memory bus in that time."""
+    """Bytes that other streams moved over the memory bus during one launch."""
 
 
 class Machine(Protocol):
-    """A GPU, or what stands for one."""
+    """GPU, or a substitute for tests."""
 
     memory_bytes: float
-    """That a kernel may touch."""
+    """Memory that a kernel may use [bytes]."""
     libraries: Mapping[str, Sequence[str]]
-    """Of attention, by op."""
+    """Names of the attention libraries, by op."""
 
     def version(self, library: str) -> str:
-        """Of the software that runs a kernel; begins with the library, where the kernel has one."""
+        """Return the version of the software that runs a kernel; it begins with the library."""
 
     def timed(self, kernel: Kernel) -> Timing:
-        """Measures. Raises CannotError."""
+        """Measure a kernel.
+
+        Raises
+        ------
+        CannotError
+            The machine cannot run the kernel.
+        """
 
 
 def timing(samples_s: Sequence[float], board: Board = NOTHING, copied_bytes: float = 0.0) -> Timing:
-    """The timing of one launch from several of it."""
+    """Return the timing of one launch from samples of its time [s]."""
     ordered = sorted(samples_s)
     last = len(ordered) - 1
     middle = (ordered[last // 2] + ordered[(last + 1) // 2]) / 2
@@ -56,10 +63,15 @@ def timing(samples_s: Sequence[float], board: Board = NOTHING, copied_bytes: flo
 
 
 def copied(ends_s: Sequence[float], began_s: float, ended_s: float) -> float:
-    """How many copies of one stream, which end one after the other at `ends_s`, fall between two
-    times; parts count by their time.
+    """Return the number of copies of one stream between two times; a part counts by its time.
 
-    The first must have ended by `began_s`, the last not before `ended_s`.
+    Parameters
+    ----------
+    ends_s
+        Ascending times at which the copies end [s]. The first must be at or before `began_s`, the
+        last at or after `ended_s`.
+    began_s, ended_s
+        Start and end of the interval [s].
     """
 
     def done(at_s: float) -> float:

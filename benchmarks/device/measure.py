@@ -1,32 +1,31 @@
-"""Kernels of Llama models measured on the GPU of this machine, as tables that `cluster-sim
-calibrate` reads.
+"""Measure kernels of Llama models on the GPU of this machine, for `cluster-sim calibrate`.
 
     python benchmarks/device/measure.py --out DIR [--minutes 8] [--system h200_sxm]
     python benchmarks/device/compare.py DIR/*.csv --device h200-sxm
 
-The first needs PyTorch and an NVIDIA GPU and nothing else; the second needs cluster-sim and no GPU.
-Measured are
+The first command needs only PyTorch and an NVIDIA GPU. The second needs cluster-sim and no GPU. The
+first writes these tables:
 
-* gemm.csv: products in bf16, and in fp8 with one scale a tensor where the GPU has it
-  (`torch._scaled_mm`; inputs are in fp8 already. Engines quantise them first, in a kernel of its
-  own that tables collected from engines count in);
-* attention.csv: decode and prefill attention by every library that is there: FlashInfer (decode
-  only, fp8 KV cache too), FlashAttention 3 and 2, and PyTorch's own flash and cuDNN kernels. KV
-  caches lie in one piece, but FlashInfer's in pages of 16 tokens;
-* traffic.csv: reading, writing and copying memory, and reading while one to four other streams
-  copy: `copied_bytes` is what those moved over the bus in the time of the read.
+* gemm.csv: products in bf16, and in fp8 with one scale per tensor if the GPU has fp8
+  (`torch._scaled_mm`). Inputs have fp8 already. Engines quantise inputs in a separate kernel, whose
+  time is included in tables that were collected from engines.
+* attention.csv: decode and prefill attention by every installed library: FlashInfer (decode only,
+  also with an fp8 KV cache), FlashAttention 3 and 2, and the flash and cuDNN kernels of PyTorch. KV
+  caches are contiguous; those of FlashInfer have pages of 16 tokens.
+* traffic.csv: reads, writes and copies of memory, and reads while one to four other streams copy.
+  `copied_bytes` is the number of bytes that the other streams moved over the bus during the read.
 
-A time is the median of replays of a CUDA graph of many launches, by events, divided by the
-launches; launches take turns over buffers of several times the L2 cache, so that weights and KV
-caches come from memory. (Reads beside copies run without a graph, as each takes long.) `spread` is
-the distance of the tenth and ninetieth percentile over the median. Power, temperature and clock are
-the medians of what the board told meanwhile. Inputs are random: zeros draw less power and run
-faster. `version` begins with the attention's library, so that `cluster-sim calibrate --collector`
-can choose one.
+A time is the median over replays of a CUDA graph of many launches, measured by events, per launch.
+Launches alternate between buffers of several times the size of the L2 cache, so that weights and KV
+caches come from memory. Reads beside copies run without a graph, since each takes long. `spread` is
+the distance from the 10th to the 90th percentile over the median. Power, temperature and clock are
+medians of the board's sensors. Inputs are random, since zeros draw less power and run faster.
+`version` begins with the attention library, so that `cluster-sim calibrate --collector` can select
+one.
 
-Rows are written as they are measured; a run ends by itself within `--minutes`, and another with the
-same `--out` goes on from there. What the machine cannot do is skipped and said, with the reason, on
-stderr and in skipped.csv. Exit codes: 0 done; 2 no PyTorch or no GPU.
+Each row is written as soon as it is measured. A run ends within `--minutes`; another run with the
+same `--out` continues it. Kernels that the machine cannot run are skipped; the reason is printed to
+stderr and written to skipped.csv. Exit codes: 0 done; 2 no PyTorch or no GPU.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ from pathlib import Path
 from machine import CannotError, Machine, Timing
 from shapes import Kernel, kernels
 
-RECENT = 20  # measurements; there must be time left for one as long as the longest of them
+RECENT = 20  # recent measurements; the time left must suffice for the longest of them
 
 _BOARD = ("power_w", "power_limit_w", "temperature_c", "sm_clock_mhz")
 _MEASURED = ("latency_ms", "spread", *_BOARD)
@@ -70,7 +69,7 @@ COLUMNS = {table: (*identity, *_MEASURED, *_ORIGIN) for table, identity in IDENT
 
 
 class Tables:
-    """The CSV files of a folder, each row written at once and once."""
+    """CSV files of a folder; each row is written immediately, and only once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -84,7 +83,7 @@ class Tables:
         return self._key(table, cells) in self._have[table]
 
     def add(self, table: str, cells: Mapping[str, object]) -> None:
-        """Appends a row, unless the table has one of the same kernel, system and version."""
+        """Append a row unless the table has a row with this kernel, system and version."""
         if (table, cells) in self:
             return
         path = self._path(table)
@@ -126,8 +125,12 @@ def measure(
     clock: Callable[[], float],
     say: Callable[[str], None],
 ) -> int:
-    """Measures one kernel after the other until all are done or `clock` nears `until_s`; the number
-    of kernels that are left.
+    """Measure kernels until all are done or `clock` is near `until_s` [s].
+
+    Returns
+    -------
+    int
+        Number of kernels that are left.
     """
     planned = kernels(machine.memory_bytes, machine.libraries)
     took_s: deque[float] = deque(maxlen=RECENT)
@@ -140,7 +143,7 @@ def measure(
         if began_s + max(took_s, default=0.0) >= until_s:
             say(
                 f"the time is up: {len(planned) - index} of {len(planned)} kernels are left; "
-                "run again with the same --out to go on"
+                "run again with the same --out to continue"
             )
             return len(planned) - index
         try:
@@ -161,7 +164,7 @@ def measure(
         "done: "
         + (
             ", ".join(f"{count} {kind}" for kind, count in rows.items())
-            or "nothing was left to measure"
+            or "no kernel was left to measure"
         )
     )
     return 0
@@ -182,32 +185,33 @@ def _cells(kernel: Kernel, timing: Timing) -> dict[str, object]:
 
 
 def main() -> int:
+    """Measure on the GPU of this machine; return the exit code."""
     began_s = time.monotonic()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="where the tables are, or go"
+        "--out", type=Path, required=True, metavar="DIR", help="write the tables to this folder"
     )
     parser.add_argument(
-        "--minutes", type=float, default=8.0, help="the whole run, start included; default 8"
+        "--minutes", type=float, default=8.0, help="end the run after this time [min]; default 8"
     )
     parser.add_argument(
         "--system",
         metavar="NAME",
-        help="in the tables' column of that name; default: the GPU's name",
+        help="write this name to the column system; default: the GPU's name",
     )
     arguments = parser.parse_args()
     try:
         import torch
     except ImportError:
         print(
-            "measure.py: PyTorch is not installed here; kernels are measured with it",
+            "measure.py: PyTorch is not installed; install it to measure kernels",
             file=sys.stderr,
         )
         return 2
     if not torch.cuda.is_available():
-        print("measure.py: PyTorch sees no NVIDIA GPU here", file=sys.stderr)
+        print("measure.py: PyTorch finds no NVIDIA GPU", file=sys.stderr)
         return 2
     from torch_machine import TorchMachine
 

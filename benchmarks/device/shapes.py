@@ -1,5 +1,6 @@
-"""Which kernels are measured: those of Llama 3.1 8B, 3.3 70B and 3.1 405B at tensor parallel 1 to
-8, and plain traffic of the memory.
+"""Kernels that are measured: kernels of Llama 3.1 8B, 3.3 70B and 3.1 405B, and memory traffic.
+
+The kernels of the models are those of tensor parallelism 1 to 8.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ TOKENS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024, 204
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 CONTEXTS = tuple(1024 << doubling for doubling in range(8))
 PROMPTS = (128, 256, 512, *CONTEXTS)
-MOST_PROMPT_TOKENS = 131_072  # of all sequences of a prefill together
-MOST_FLOP = 1e14  # of one kernel: a quarter of a second or less, so that no row takes seconds
+MOST_PROMPT_TOKENS = 131_072  # sum over all sequences of a prefill
+MOST_FLOP = 1e14  # per kernel: a quarter of a second or less, so that no row takes seconds
 COPIED_BYTES = tuple(
     2**exponent for exponent in range(26, 33)
-)  # 64 MiB to 4 GiB: beyond what caches hold
+)  # 64 MiB to 4 GiB: larger than caches
 STREAMS = (1, 2, 3, 4)
 DTYPES = {"bfloat16": 2, "fp8": 1}
 ORDER_SEED = 0
 
 
 class Llama(NamedTuple):
-    """What decides the sizes of a model's kernels."""
+    """Sizes of a model that determine the sizes of its kernels."""
 
     hidden: int
     heads: int
@@ -45,8 +46,9 @@ LLAMAS = (
 
 @dataclass(frozen=True)
 class Gemm:
-    """m tokens times a weight matrix of n outputs and k inputs; weights and inputs of `gemm_dtype`,
-    outputs in 16 bit.
+    """Product of m tokens and a weight matrix with n outputs and k inputs.
+
+    Weights and inputs have `gemm_dtype`; outputs have 16 bits.
     """
 
     gemm_dtype: str
@@ -59,12 +61,12 @@ class Gemm:
 
     @property
     def kind(self) -> str:
-        """Kernels of one kind get about the same number of rows."""
+        """Kind of the kernel; all kinds get about the same number of rows."""
         return f"GEMM {self.gemm_dtype}"
 
     @property
     def bytes(self) -> int:
-        """What it reads and writes."""
+        """Bytes that the kernel reads and writes."""
         return DTYPES[self.gemm_dtype] * (self.n * self.k + self.m * self.k) + 2 * self.m * self.n
 
     @property
@@ -72,14 +74,16 @@ class Gemm:
         return 2.0 * self.m * self.n * self.k
 
     def columns(self) -> dict[str, object]:
-        """The columns of its table that say which kernel it is."""
+        """Return the columns of the table that identify the kernel."""
         return {"op": "gemm", **asdict(self)}
 
 
 @dataclass(frozen=True)
 class Attention:
-    """Attention of one layer on one device, by the kernels of `library`: decoding one token of each
-    of `batch` sequences that have `tokens` cached, or the prefill of `tokens` each.
+    """Attention of one layer on one device, by the kernels of a library.
+
+    A decode generates one token for each of `batch` sequences with `tokens` cached tokens. A prefill
+    processes `batch` sequences of `tokens` tokens.
     """
 
     library: str
@@ -112,7 +116,10 @@ class Attention:
         return 4.0 * self.batch * self.heads * HEAD_DIM * pairs
 
     def columns(self) -> dict[str, object]:
-        """In decoding, the context is `isl + step`; the new token is among it."""
+        """Return the columns that identify the kernel.
+
+        The context of a decode is `isl + step`, including the new token.
+        """
         return {
             "op": self.op,
             "batch_size": self.batch,
@@ -128,14 +135,14 @@ class Attention:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Memory traffic: `op` is read, write or copy, or read_beside_copies while `streams` other
-    streams copy without pause.
+    """Memory traffic: `op` is read, write, copy or read_beside_copies.
+
+    During read_beside_copies, `streams` other streams copy without pause.
     """
 
     op: str
     bytes: int
-    """Of the operation itself, over the memory bus: a copy reads half of them and writes the other
-    half."""
+    """Bytes of the operation over the memory bus. A copy reads one half and writes the other half."""
     streams: int = 0
 
     table = "traffic"
@@ -154,11 +161,17 @@ Kernel = Gemm | Attention | Traffic
 
 
 def kernels(memory_bytes: float, libraries: Mapping[str, Sequence[str]]) -> list[Kernel]:
-    """Every kernel that fits into `memory_bytes`, in the order in which they are measured.
+    """Return all kernels that fit into the memory, in the order in which they are measured.
 
-    libraries: by the name of the attention's op, those that are there. The kinds take turns, each
-    in an order drawn once and for all, so that a run that ends early has covered every kind and all
-    its sizes.
+    Kinds alternate, and the order within a kind is random with a fixed seed. A run that ends early
+    has measured kernels of every kind and of all sizes.
+
+    Parameters
+    ----------
+    memory_bytes
+        Memory that a kernel may use [bytes].
+    libraries
+        Names of the installed attention libraries, by op.
     """
     rng = random.Random(ORDER_SEED)
     kinds: dict[str, list[Kernel]] = {}
@@ -189,7 +202,7 @@ def _gemms() -> Iterator[Gemm]:
         heads.add((VOCABULARY // parallel, hidden))
     for (n, k), m in product(sorted(layers | heads), TOKENS):
         yield Gemm("bfloat16", m, n, k)
-    for (n, k), m in product(sorted(layers), TOKENS):  # the output head stays in 16 bit
+    for (n, k), m in product(sorted(layers), TOKENS):  # the output head has 16 bits
         yield Gemm("fp8", m, n, k)
 
 

@@ -1,4 +1,4 @@
-"""One NVIDIA GPU, driven by PyTorch."""
+"""Machine that measures kernels on one NVIDIA GPU with PyTorch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from shapes import HEAD_DIM, Attention, Gemm, Kernel, Traffic
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-GRAPH_S = 5e-3  # of one graph, so that its own start does not count
-MEASURED_S = 0.15  # of all replays of a kernel, so that power can be read
+GRAPH_S = 5e-3  # minimum time of a graph, so that its start is negligible
+MEASURED_S = 0.15  # time of all replays of a kernel, so that power can be read
 BETWEEN_READINGS_S = 5e-3
 REPLAYS = (3, 100)
-MOST_LAUNCHES = 1024  # in a graph
-CACHES = 16  # buffers of a kernel span that many times the L2 cache together
-# of the free memory: random numbers that inputs are cut from; fp8 has another pool of half that
+MOST_LAUNCHES = 1024  # per graph
+CACHES = 16  # total size of a kernel's buffers, as a multiple of the L2 cache
+# share of the free memory for random numbers, of which inputs are slices; fp8 has another pool of
+# half this size
 POOL_SHARE = 0.3
 PAGE_TOKENS = 16
 STREAM_COPY_BYTES = 2**28
@@ -32,7 +33,7 @@ WORKSPACE_BYTES = 2**28
 
 _TORCH_DTYPES = {"bfloat16": torch.bfloat16, "fp8": torch.float8_e4m3fn}
 _BACKENDS = {"sdpa-flash": SDPBackend.FLASH_ATTENTION, "sdpa-cudnn": SDPBackend.CUDNN_ATTENTION}
-# Packages beside PyTorch: as they are called in tables, and as they are imported.
+# Optional packages: name in tables -> name of the module.
 _PACKAGES = {
     "flashinfer": "flashinfer",
     "flash-attn-3": "flash_attn_interface",
@@ -43,7 +44,7 @@ Launch = Callable[[], object]
 
 
 class TorchMachine:
-    """See `machine.Machine`."""
+    """Implementation of `machine.Machine` for one NVIDIA GPU."""
 
     def __init__(self, device: str = "cuda") -> None:
         self.device = torch.device(device)
@@ -73,7 +74,7 @@ class TorchMachine:
         self._workspace: torch.Tensor | None = None
 
     def describe(self) -> str:
-        """One line for people."""
+        """Return one line about the GPU and the installed software."""
         missing = ", ".join(name for name in _PACKAGES if name not in self._packages) or "none"
         return (
             f"{self._name}, {self.version('')}; board read through {self._reads_with}; "
@@ -95,14 +96,14 @@ class TorchMachine:
             return self._graphed(self._launches(kernel))
         except CannotError:
             raise
-        except Exception as error:  # libraries raise what they like for shapes that they lack
-            torch.cuda.synchronize(self.device)  # a broken context raises again, and ends the run
+        except Exception as error:  # libraries raise different errors for unsupported shapes
+            torch.cuda.synchronize(self.device)  # a broken context raises again and ends the run
             torch.cuda.empty_cache()
             lines = str(error).strip().splitlines()
             raise CannotError(lines[0] if lines else type(error).__name__) from error
 
     def _launches(self, kernel: Kernel) -> list[Launch]:
-        """The kernel on as many sets of buffers as it takes to find none of them in the cache."""
+        """Return launches of a kernel on enough sets of buffers that none is in the cache."""
         sets = min(math.ceil(CACHES * self._cache_bytes / kernel.bytes), MOST_LAUNCHES)
         if isinstance(kernel, Gemm):
             return [self._gemm(kernel) for _ in range(sets)]
@@ -168,7 +169,7 @@ class TorchMachine:
         if kernel.library == "flashinfer":
             return self._paged_decode(kernel, dtype)
         if kernel.kv_cache_dtype != "bfloat16":
-            raise CannotError("of an fp8 KV cache only FlashInfer's kernels are measured")
+            raise CannotError("only FlashInfer's kernels are measured with an fp8 KV cache")
 
         def make() -> Launch:
             queries = self._random(torch.bfloat16, kernel.batch, 1, kernel.heads, HEAD_DIM)
@@ -207,7 +208,7 @@ class TorchMachine:
         wrapper = self._packages["flashinfer"].BatchDecodeWithPagedKVCacheWrapper(
             self._workspace, "NHD", use_tensor_cores=kernel.heads >= 4 * kernel.kv_heads
         )
-        pages = kernel.tokens // PAGE_TOKENS  # contexts are whole pages
+        pages = kernel.tokens // PAGE_TOKENS  # contexts are multiples of a page
 
         def integers(*bounds: int) -> torch.Tensor:
             return torch.arange(*bounds, dtype=torch.int32, device=self.device)
@@ -229,7 +230,7 @@ class TorchMachine:
     def _graphed(self, launches: Sequence[Launch]) -> Timing:
         for launch in launches[
             :2
-        ]:  # compiles, picks algorithms, or fails here rather than in the capture
+        ]:  # compiles, chooses algorithms, or fails here and not in the capture
             launch()
         torch.cuda.synchronize(self.device)
         about_s = self._elapsed_s(launches[-1])
@@ -241,7 +242,7 @@ class TorchMachine:
             for _ in range(rounds):
                 for launch in launches:
                     launch()
-        graph_s = self._elapsed_s(graph.replay)  # the first replay also uploads the graph
+        graph_s = self._elapsed_s(graph.replay)  # includes the upload of the graph
         least, most = REPLAYS
         replays = max(least, min(math.ceil(MEASURED_S / graph_s), most))
         events = [_event() for _ in range(replays + 1)]
@@ -261,8 +262,9 @@ class TorchMachine:
         return timing(samples_s, middle(readings))
 
     def _beside_copies(self, kernel: Traffic) -> Timing:
-        """Reads on one stream while others copy; where their copies end before the read does, again
-        with more of them.
+        """Measure reads on one stream while other streams copy.
+
+        If the copies end before the read, the measurement is repeated with more copies.
         """
         read = self._traffic(Traffic("read", kernel.bytes))
         copies = [
@@ -280,7 +282,7 @@ class TorchMachine:
                 for stream, copy in zip(streams, copies, strict=True)
             ]
             for of_stream in ends:
-                of_stream[0].wait()  # all copy by the time the read begins
+                of_stream[0].wait()  # all streams copy before the read begins
             began.record()
             read()
             ended.record()
@@ -293,7 +295,7 @@ class TorchMachine:
             if min(of_stream[-1] for of_stream in ends_s) < ended_s:
                 if count > 16 * STREAM_COPIES:
                     raise CannotError(
-                        "copies end before the read does: the streams take turns here"
+                        "copies end before the read: the GPU runs these streams one after another"
                     )
                 count *= 2
                 continue
@@ -308,7 +310,7 @@ class TorchMachine:
     def _copying(
         self, stream: torch.cuda.Stream, copy: Launch, zero: torch.cuda.Event, count: int
     ) -> list[torch.cuda.Event]:
-        """Starts `count` copies on the stream; an event after each."""
+        """Start `count` copies on a stream; return an event after each copy."""
         ends = []
         with torch.cuda.stream(stream):
             zero.wait()
@@ -334,8 +336,9 @@ class TorchMachine:
 
 
 class Pool:
-    """Random numbers that inputs are cut from, one after the other and round again: drawing them
-    anew for each kernel would take longer than the kernels.
+    """Pool of random numbers; inputs are consecutive slices of it, again from its start at its end.
+
+    New random numbers for each kernel would take longer than the kernels.
     """
 
     def __init__(self, size_bytes: int, dtype: torch.dtype, device: torch.device) -> None:
@@ -345,15 +348,15 @@ class Pool:
         self._at = 0
 
     def cut(self, shape: Sequence[int]) -> torch.Tensor:
-        """The next numbers, in that shape; from an address that suits every kernel."""
+        """Return the next numbers in a shape, from an address that every kernel accepts."""
         count = math.prod(shape)
         if self._at + count > len(self._numbers):
             self._at = 0
-        found = self._numbers[self._at : self._at + count]
-        if len(found) < count:
-            raise CannotError("is larger than the memory that is free for it")
+        numbers = self._numbers[self._at : self._at + count]
+        if len(numbers) < count:
+            raise CannotError("the kernel's buffers are larger than the free memory")
         self._at += math.ceil(count / 1024) * 1024
-        return found.view(*shape)
+        return numbers.view(*shape)
 
 
 def _event() -> torch.cuda.Event:
@@ -361,7 +364,7 @@ def _event() -> torch.cuda.Event:
 
 
 def _imported(module: str) -> Any:
-    """The package, or None where it is not there or does not fit this PyTorch."""
+    """Return a package; None if it is not installed or does not fit this PyTorch."""
     try:
         return importlib.import_module(module)
     except (ImportError, OSError, RuntimeError):

@@ -10,12 +10,7 @@ from cluster_sim.deployment.fleet import resolve
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WEIGHT_PARTS
-from cluster_sim.physics.transformer import (
-    INDEX_BYTES,
-    growing_kv_bytes,
-    state_bytes,
-    window_kv_bytes,
-)
+from cluster_sim.physics.kv_sizes import INDEX_BYTES, growing_kv_bytes, state_bytes, window_kv_bytes
 from cluster_sim.scenario.scenario import Scenario
 
 

@@ -21,7 +21,8 @@ from cluster_sim.physics.limited_view import LimitedView, causal_pairs
 from cluster_sim.physics.model_parts import parts_of
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer import WaferSteps
-from cluster_sim.physics.wafer_placement import WaferPlan, wafers_needed
+from cluster_sim.physics.wafer_placement import wafers_needed
+from cluster_sim.physics.wafer_regions import WaferPlan
 
 
 class PromptTime(NamedTuple):

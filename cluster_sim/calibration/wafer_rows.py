@@ -19,7 +19,8 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.model_parts import parts_of
 from cluster_sim.physics.wafer_flow import between_s
-from cluster_sim.physics.wafer_placement import WaferPlan, cuts, regions_of, wafers_needed
+from cluster_sim.physics.wafer_placement import cuts, regions_of, wafers_needed
+from cluster_sim.physics.wafer_regions import WaferPlan
 
 _CONTEXT = 500
 """Number of cached tokens, if a row does not give it."""

@@ -110,7 +110,8 @@ def _amount(option: str, text: str | None, unit: str) -> float:
     try:
         amount = parse(text, unit)
     except ValueError as fault:
-        raise ScenarioError.at(option, str(fault)) from fault
+        example = "a time such as '10 min'" if unit == "s" else "a size such as '8 GB'"
+        raise ScenarioError.at(option, f"{fault}; expected {example}") from fault
     if not amount > 0.0:
         raise ScenarioError.at(option, f"got '{text}'; expected more than 0 {unit}")
     return amount

@@ -13,17 +13,14 @@ from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.kv_sizes import KVTraffic, kv_traffic, sequence_kv_bytes
 from cluster_sim.physics.limited_view import LimitedView, causal_pairs
 from cluster_sim.physics.placement import Placement
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.physics.step_work import StepWork
-from cluster_sim.physics.transformer import (
-    KVTraffic,
-    kv_traffic,
-    sequence_kv_bytes,
-)
 from cluster_sim.physics.wafer import WaferSteps
-from cluster_sim.physics.wafer_placement import Region, wafers_needed
+from cluster_sim.physics.wafer_placement import wafers_needed
+from cluster_sim.physics.wafer_regions import Region
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.kv_cache.offload import Level, levels

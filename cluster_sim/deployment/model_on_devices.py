@@ -15,7 +15,8 @@ from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import MemoryUse, Placement, place_on_gpus, place_on_wafers
 from cluster_sim.physics.replica_layout import Hops, ReplicaLayout
 from cluster_sim.physics.wafer import WaferSteps
-from cluster_sim.physics.wafer_placement import Region, WaferPlan, regions_of
+from cluster_sim.physics.wafer_placement import regions_of
+from cluster_sim.physics.wafer_regions import Region, WaferPlan
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.topology import Topology, group_path, host_bandwidth_bytes_per_s
 

@@ -146,10 +146,10 @@ def _shortfall(scenario: Scenario, pool: PoolArithmetic) -> str | None:
     """Return why a pool is too small for the traffic; None for one that is not."""
     clients, peak_per_s = _load(scenario)
     if pool.role == "both" and peak_per_s > pool.requests_per_s:
-        return f"its highest rate is {pool.requests_per_s:,.3g} requests/s, and up to {peak_per_s:,.3g} arrive"
+        return f"its highest rate is {pool.requests_per_s:,.3g} requests/s, and up to {peak_per_s:,.6g} arrive"
     mean_per_s = _mean_per_s(scenario)
     if mean_per_s > _USED * pool.requests_per_s:
-        return f"its highest rate is {pool.requests_per_s:,.3g} requests/s, and {mean_per_s:,.3g} arrive in the mean"
+        return f"its highest rate is {pool.requests_per_s:,.3g} requests/s, and {mean_per_s:,.6g} arrive on average"
     step_s = _step_s(scenario, pool, clients, peak_per_s)
     tpot_s = scenario.slo.tpot_s
     if tpot_s is not None and step_s > tpot_s:

@@ -189,14 +189,16 @@ def _about_layout(layout: Layout, file: Path) -> str:
     noun = "wafer" if pool.wafers is not None else "device"
     devices = f"{pool.devices_a_replica} {noun}s" if pool.devices_a_replica > 1 else f"one {noun}"
     which = (
-        "the smallest replica whose memory holds the weights and the KV cache of this traffic"
+        "By arithmetic it is the smallest replica that holds the weights and the KV cache of this"
+        " traffic and keeps the objectives"
         if layout.shortfall is None
-        else f"the one of highest rate among those that fit. It may be too small: {layout.shortfall}"
+        else "By arithmetic no layout that fits is large enough, and this one has the highest rate:"
+        f" {layout.shortfall}"
     )
     return (
-        f"This layout was chosen by `cluster-sim init`: {replicas} of {devices}, {which}."
-        f" Arithmetic gives {pool.kv_tokens:,} tokens of KV cache per replica and a highest rate of"
-        f" {pool.requests_per_s:,.3g} requests/s for all (`cluster-sim explain {file}`)."
+        f"This layout was chosen by `cluster-sim init`: {replicas} of {devices}. {which}."
+        f" A replica has {pool.kv_tokens:,} tokens of KV cache, and the highest rate of all"
+        f" replicas is {pool.requests_per_s:,.3g} requests/s (`cluster-sim explain {file}`)."
         " Other layouts may serve this traffic better: compare them."
     )
 

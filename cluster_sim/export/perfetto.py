@@ -23,7 +23,7 @@ packets use."""
 
 
 def varint(value: int) -> bytes:
-    r"""Return a whole number as a varint: seven bits per byte, lowest first, with a flag to go on.
+    r"""Return a whole number as a varint: seven bits per byte, lowest first, and a continuation bit.
 
     >>> varint(300)
     b'\xac\x02'

@@ -134,11 +134,11 @@ def _means(rows: Sequence[Row], axes: Sequence[str], columns: _CostColumns) -> l
     ends = (f"{end}_{columns.cost}" for end in ("p5", "p95"))
     numbers = [columns.latency, columns.cost, *ends, _USED]
     means = []
-    for values, mine in study.grouped(rows, names).items():
+    for values, group in study.grouped(rows, names).items():
         known = {
-            name: float(np.mean([row[name] for row in mine]))
+            name: float(np.mean([row[name] for row in group]))
             for name in numbers
-            if all(row.get(name) is not None for row in mine)
+            if all(row.get(name) is not None for row in group)
         }
         means.append(dict(zip(names, values, strict=True)) | known)
     return means
@@ -209,10 +209,10 @@ def _draw_lines(
 ) -> None:
     """Draw the cost of each variant's cheapest set-up over the rate, with its range of prices."""
     for place, name in enumerate(machines):
-        mine = [row for row in rows if row["variant"] == name]
+        group = [row for row in rows if row["variant"] == name]
         cheapest = [
             min(at_rate, key=lambda row: row[columns.cost])
-            for at_rate in study.grouped(mine, [columns.rate]).values()
+            for at_rate in study.grouped(group, [columns.rate]).values()
         ]
         colour, dash = style.look(place)
         rates = [row[columns.rate] for row in cheapest]

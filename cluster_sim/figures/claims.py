@@ -20,11 +20,12 @@ from cluster_sim.figures.study_table import Choice, Row
 
 _COLOURS = {True: style.COLOURS[2], False: style.COLOURS[1]}
 _NAMED = {True: "simulated, agrees with the claim", False: "simulated, differs"}
-_COUNTED = (
-    ("holds", "holds"),
-    ("holds if", "holds only under another reading"),
-    ("does not hold", "does not hold"),
-)
+_VERDICTS = {
+    "holds": "holds",
+    "holds if": "holds only under another reading",
+    "does not hold": "does not hold",
+}
+"""Texts of the verdicts on claims with a number."""
 _BOUNDS = {"about": (1.0, 1.0), "at_least": (1.0, float("inf")), "at_most": (0.0, 1.0)}
 
 
@@ -69,7 +70,7 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     _name_once(panel)
     style.shared_legend(panel)
     verdicts = [next(row["verdict"] for row in rows if row["claim"] == name) for name in names]
-    counts = "; ".join(f"{text}: {verdicts.count(verdict)}" for verdict, text in _COUNTED)
+    counts = "; ".join(f"{text}: {verdicts.count(verdict)}" for verdict, text in _VERDICTS.items())
     style.headline(panel, f"{len(names)} claims with a number; {counts}")
     return figure
 
@@ -82,7 +83,7 @@ def _draw_rows(panel: Axes, rows: list[Row]) -> list[tuple[float, str]]:
     for row in rows:
         if row["claim"] != before:
             before, height = row["claim"], height + 1.0
-            places.append((height, f"{row['claim']}: {row['verdict']}"))
+            places.append((height, f"{row['claim']}: {_VERDICTS[row['verdict']]}"))
             panel.axhline(height - 0.5, color="#dddddd", linewidth=0.6)
         height += 1.0
         places.append((height, "   " + shorten(row["reading"], 70, placeholder=" …")))

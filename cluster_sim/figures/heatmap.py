@@ -58,9 +58,9 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     if len(facets) > _MOST_PANELS:
         raise ScenarioError.at(
             "heatmap",
-            f"{len(facets)} panels; expected at most {_MOST_PANELS}: narrow {', '.join(rest)} by --where",
+            f"got {len(facets)} panels; expected at most {_MOST_PANELS}. Narrow {', '.join(rest)} by --where",
         )
-    cells = {values: _means(mine, x, y, metric) for values, mine in facets.items()}
+    cells = {values: _means(group, x, y, metric) for values, group in facets.items()}
     known = np.concatenate([means[~np.isnan(means)] for means in cells.values()])
     if not len(known):
         raise ScenarioError.at("heatmap", f"no point has a number for {metric}")
@@ -107,7 +107,8 @@ def _two(rows: Sequence[Row], choice: Choice) -> tuple[str, str]:
     for asked in (choice.x, choice.y):
         if asked is not None and asked not in axes:
             raise ScenarioError.at(
-                "heatmap", f"'{asked}' is no axis that varies; expected one of {', '.join(axes)}"
+                "heatmap",
+                f"got '{asked}', which is no axis that varies; expected one of {', '.join(axes)}",
             )
     free = sorted(
         (name for name in axes if name not in (choice.x, choice.y)),
@@ -117,7 +118,8 @@ def _two(rows: Sequence[Row], choice: Choice) -> tuple[str, str]:
     y = y or next((name for name in free if name != x), None)
     if x is None or y is None or x == y:
         raise ScenarioError.at(
-            "heatmap", f"expected two axes that vary; this sweep has {', '.join(axes) or 'none'}"
+            "heatmap",
+            f"got a sweep in which {', '.join(axes) or 'no axis'} varies; expected two axes that vary",
         )
     return x, y
 
@@ -125,8 +127,8 @@ def _two(rows: Sequence[Row], choice: Choice) -> tuple[str, str]:
 def _means(rows: Sequence[Row], x: _Axis, y: _Axis, metric: str) -> Array:
     """Return means over replications (ys, xs); NaN where no replication has a number."""
     means = np.full((len(y.values), len(x.values)), np.nan)
-    for (of_x, of_y), mine in study.grouped(rows, [x.column, y.column]).items():
-        if numbers := [row[metric] for row in mine if row[metric] is not None]:
+    for (of_x, of_y), group in study.grouped(rows, [x.column, y.column]).items():
+        if numbers := [row[metric] for row in group if row[metric] is not None]:
             means[y.values.index(of_y), x.values.index(of_x)] = np.mean(numbers)
     return means
 

@@ -146,16 +146,16 @@ def _trials(table: pa.Table) -> _Trials:
 
 def _draw_options(panel: Axes, trials: _Trials, objective: str) -> None:
     """Draw the trials of each option with a colour and mark per option."""
-    for place, mine in enumerate(study.grouped(trials.rows, trials.options).values()):
+    for place, group in enumerate(study.grouped(trials.rows, trials.options).values()):
         for is_good, alpha in ((True, 1.0), (False, 0.25)):
             panel.plot(
-                *trials.points([row for row in mine if row["good"] == is_good], objective),
+                *trials.points([row for row in group if row["good"] == is_good], objective),
                 style.MARKS[place % len(style.MARKS)],
                 color=style.look(place)[0],
                 alpha=alpha,
                 markersize=5.0,
                 markeredgewidth=0,
-                label=style.in_legend(trials.name(mine[0])) if is_good else None,
+                label=style.in_legend(trials.name(group[0])) if is_good else None,
             )
 
 

@@ -90,11 +90,11 @@ def _draw(panel: Axes, name: str, points: Sequence[Point], groups: Sequence[str]
     )
     panel.plot(ends, ends, color=style.GREY, linewidth=0.8, zorder=1.5)
     for place, group in enumerate(groups):
-        mine = np.array([point[2] == group for point in points])
-        if mine.any():
+        is_in_group = np.array([point[2] == group for point in points])
+        if is_in_group.any():
             panel.plot(
-                measured[mine],
-                predicted[mine],
+                measured[is_in_group],
+                predicted[is_in_group],
                 style.MARKS[place % len(style.MARKS)],
                 markersize=3.0,
                 color=style.COLOURS[place % len(style.COLOURS)],

@@ -117,10 +117,12 @@ def _bands(nodes: list[PowerOverTime]) -> list[PowerOverTime]:
     for node in nodes:
         by_pool.setdefault(node.name.rpartition("/")[0], []).append(node)
     bands = []
-    for pool, mine in by_pool.items():
-        total = energy.together(mine)
+    for pool, of_pool in by_pool.items():
+        total = energy.together(of_pool)
         bands.append(
-            PowerOverTime(f"{pool} ({len(mine)} nodes)", total.time_s, total.watts, total.devices_w)
+            PowerOverTime(
+                f"{pool} ({len(of_pool)} nodes)", total.time_s, total.watts, total.devices_w
+            )
         )
     return bands
 

@@ -46,7 +46,7 @@ class _SweepColumns(NamedTuple):
         """Return the rows of each line by its value."""
         if self.lines is None:
             return {None: list(rows)}
-        return {value: mine for (value,), mine in study.grouped(rows, [self.lines]).items()}
+        return {value: group for (value,), group in study.grouped(rows, [self.lines]).items()}
 
 
 def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
@@ -78,17 +78,17 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     if len(facets) > _MOST_ROWS:
         raise ScenarioError.at(
             "rate_latency",
-            f"{len(facets)} rows of panels; expected at most {_MOST_ROWS}: narrow {', '.join(columns.rest)} by --where",
+            f"got {len(facets)} rows of panels; expected at most {_MOST_ROWS}. Narrow {', '.join(columns.rest)} by --where",
         )
     height_in = 3.4 if len(facets) == 1 else 2.6
     figure, panels = style.blank(
         [height_in] * len(facets), columns=len(metrics), share_x=True, given=axes
     )
     looks = {value: style.look(place) for place, value in enumerate(columns.by_line(rows))}
-    for place, (values, mine) in enumerate(facets.items()):
+    for place, (values, group) in enumerate(facets.items()):
         facet = study.described(columns.rest, values)
         for panel, metric in zip(panels[place * len(metrics) :], metrics, strict=False):
-            growth = _draw_lines(panel, mine, columns, metric, looks)
+            growth = _draw_lines(panel, group, columns, metric, looks)
             title = ": ".join(part for part in (facet, growth) if part)
             style.title(panel, title, width=110 // len(metrics))
             style.label(panel, y=study.label(metric))
@@ -157,9 +157,9 @@ def _draw_lines(
 ) -> str:
     """Draw mean and band of a metric, line by line; return the rates at which latencies double."""
     texts = []
-    for value, mine in columns.by_line(rows).items():
+    for value, group in columns.by_line(rows).items():
         name, (colour, dash) = columns.described(value), looks[value]
-        points = _points(mine, columns, metric)
+        points = _points(group, columns, metric)
         if not len(points):
             texts.append(f"{name}: no request finished")
             continue
@@ -183,9 +183,9 @@ def _draw_lines(
 def _points(rows: Sequence[Row], columns: _SweepColumns, metric: str) -> Array:
     """Return x, and mean, minimum and maximum of a metric over replications (points, 4)."""
     points = []
-    for mine in study.grouped(rows, [columns.along]).values():
-        xs = [row[columns.x] for row in mine if row[columns.x] is not None]
-        ys = [row[metric] for row in mine if None not in (row[metric], row[columns.x])]
+    for group in study.grouped(rows, [columns.along]).values():
+        xs = [row[columns.x] for row in group if row[columns.x] is not None]
+        ys = [row[metric] for row in group if None not in (row[metric], row[columns.x])]
         if ys:
             points.append((float(np.mean(xs)), float(np.mean(ys)), min(ys), max(ys)))
     return np.array(points, dtype=float)

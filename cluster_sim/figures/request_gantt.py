@@ -67,32 +67,32 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 def _draw_requests(panel: Axes, variant: Variant, chosen: Array) -> _Bars | None:
     """Draw the chosen requests of a run; return None if none of these requests finished."""
     numbers, done = _finished_numbers(variant.results), metrics.finished(variant.results)
-    mine = np.flatnonzero(np.isin(numbers, chosen))
-    if not len(mine):
+    rows = np.flatnonzero(np.isin(numbers, chosen))
+    if not len(rows):
         style.title(panel, f"{variant.label}: none of these requests finished")
         style.nothing(panel, "no request finished")
         return None
     seen = set()
-    left_s = done.arrival_s[mine].copy()
+    left_s = done.arrival_s[rows].copy()
     for name, length_s in metrics.phases(variant.results).items():
-        if np.any(length_s[mine] > 0.0):
+        if np.any(length_s[rows] > 0.0):
             panel.barh(
-                numbers[mine],
-                length_s[mine],
+                numbers[rows],
+                length_s[rows],
                 left=left_s,
                 height=0.8,
                 color=style.PHASES[name],
                 linewidth=0.0,
             )
             seen.add(name)
-        left_s += length_s[mine]
+        left_s += length_s[rows]
     panel.invert_yaxis()
     panel.grid(visible=False, axis="y")
-    wait = style.duration(float(np.max(done.queue_s[mine])))
-    missing = len(chosen) - len(mine)
+    wait = style.duration(float(np.max(done.queue_s[rows])))
+    missing = len(chosen) - len(rows)
     rest = f"; {missing} of these requests did not finish" if missing else ""
     style.title(panel, f"{variant.label}: longest wait {wait}{rest}")
-    return _Bars(seen, float(np.min(done.arrival_s[mine])), float(np.max(left_s)))
+    return _Bars(seen, float(np.min(done.arrival_s[rows])), float(np.max(left_s)))
 
 
 def _about_the_longest_wait(results: Results) -> Array:

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.figures import style
-from cluster_sim.physics.wafer_placement import Region
+from cluster_sim.physics.wafer_regions import Region
 from cluster_sim.results.results import Results
 
 _COLUMNS = 4

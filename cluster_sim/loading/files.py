@@ -121,10 +121,10 @@ def load_variants(
     ['what-saturates/b200', 'what-saturates/cs3']
     """
     document = open_scenarios(path).document
-    wanted: list[str | None] = list(variants) or list(variant_names(document)) or [None]
+    names: list[str | None] = list(variants) or list(variant_names(document)) or [None]
     scenarios: list[Scenario] = []
     faults: list[Fault] = []
-    for variant in wanted:
+    for variant in names:
         try:
             scenarios.append(_one(document, variant, [], seed, sets))
         except ScenarioError as error:
@@ -191,7 +191,7 @@ class ScenarioFile:
         Raises
         ------
         ScenarioError
-            The scenario has faults, all of which are told.
+            The scenario has faults, all of which are listed.
         """
         overrides = [(key, value, f"{where}: {key}") for key, value in (values or {}).items()]
         return _one(self.document, variant, overrides, seed, self.sets)

@@ -36,7 +36,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _add_old_names(schema: dict[str, Any]) -> None:
-    """Add the old names of keys, marked as deprecated, which files may still write."""
+    """Add the old names of keys, which files may still write, as deprecated keys."""
     for (*parents, old), new in NEW_NAMES.items():
         properties = schema["properties"]
         for key in parents:
@@ -46,7 +46,7 @@ def _add_old_names(schema: dict[str, Any]) -> None:
 
 
 def _properties_of(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the properties of a section, which may be named, or may be left out."""
+    """Return the properties of a section that may be a name, or may be omitted."""
     while "properties" not in part:
         if "$ref" in part:
             part = schema["$defs"][part["$ref"].rpartition("/")[2]]

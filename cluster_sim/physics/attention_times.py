@@ -1,4 +1,8 @@
-"""Times of attention and states of one kind of layers on one device, under one engine."""
+"""Times of attention and states of one kind of layers on one device, under one engine.
+
+A kernel that was measured on the device (`Device.kernels`) uses its fit. A kernel that was not
+measured uses a roofline of the data sheet's shares (`Device.efficiency`).
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,7 @@ from cluster_sim.physics.decode_attention import (
     generation_floor_s,
     generation_line,
 )
+from cluster_sim.physics.kv_sizes import KV_BYTES, cache_bytes
 from cluster_sim.physics.linear_attention import (
     LinearShape,
     linear_decode_s,
@@ -37,7 +42,6 @@ from cluster_sim.physics.sparse_attention import (
     sparse_roofline,
     sparse_shape,
 )
-from cluster_sim.physics.transformer import KV_BYTES, cache_bytes
 
 Fit = TypeVar("Fit")
 

@@ -28,7 +28,13 @@ class DecodeAttention(NamedTuple):
     key_s: float
 
     def stretch(self, keys: float, growth: float) -> Ramp:
-        """Return the lengths of steps that read `keys` keys first, and `growth` more each time."""
+        """Return the lengths of steps that read `keys` keys first, and `growth` more each time [s].
+
+        >>> DecodeAttention(100.0, 5.0, 2.0, 0.02).stretch(90.0, 5.0)  # 90, 95 and 100 keys
+        Ramp(first_s=5.0, slope_s=0.0, valid_steps=3)
+        >>> DecodeAttention(100.0, 5.0, 2.0, 0.02).stretch(200.0, 5.0)[:2]  # 2 + 4; 0.1 per step
+        (6.0, 0.1)
+        """
         if keys <= self.short_keys:
             until = floor((self.short_keys - keys) / growth) + 1 if growth else ALWAYS
             return Ramp(self.floor_s, 0.0, until)

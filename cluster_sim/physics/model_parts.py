@@ -10,7 +10,7 @@ from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.layers import AttentionLayers, DenseLayers, Experts, PerKey
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WEIGHT_PARTS
-from cluster_sim.physics.transformer import cache_bytes
+from cluster_sim.physics.kv_sizes import cache_bytes
 
 Kind = TypeVar("Kind")
 

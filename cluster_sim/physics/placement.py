@@ -8,14 +8,12 @@ from typing import NamedTuple
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.cache_groups import CacheKind, PagePool, View, page_pool
+from cluster_sim.physics.cache_groups import View
+from cluster_sim.physics.kv_sizes import cache_bytes, growing_kv_bytes, window_kv_bytes
+from cluster_sim.physics.page_pool import CacheKind, PagePool, page_pool
 from cluster_sim.physics.replica_layout import ReplicaLayout
-from cluster_sim.physics.transformer import (
-    cache_bytes,
-    growing_kv_bytes,
-    window_kv_bytes,
-)
-from cluster_sim.physics.wafer_placement import WaferPlan, regions_of
+from cluster_sim.physics.wafer_placement import regions_of
+from cluster_sim.physics.wafer_regions import WaferPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ def place_on_gpus(
     * With attention data parallelism each rank holds all weights except for the experts, and the KV
       cache of its own sequences. All ranks share the experts evenly.
     * Windows reserve no memory: groups of layers share one pool of pages.
-    * If the weights have a memory of their own, the whole other memory is for the KV cache. The
+    * If the weights have a separate memory, the whole other memory is for the KV cache. The
       used share of both memories is equal.
 
     Parameters

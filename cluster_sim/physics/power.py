@@ -2,6 +2,7 @@
 
     P = min(limit, busy + active f V² + e_mem BW + e_flop FLOPS V²),  V = 0.55 + 0.45 f
 
+P, busy and active are in W, e_mem is in J/B, BW in B/s, e_flop in J/FLOP and FLOPS in FLOP/s.
 f is the clock as a share of the highest clock, V the voltage as a share of the voltage at that
 clock. FLOPS and BW are the rates that the device reaches, so they depend on f already. A CMOS
 circuit draws power in proportion to f V² (Chandrakasan et al., IEEE JSSC 27(4), 1992). The line of
@@ -34,7 +35,11 @@ class WorkRates(NamedTuple):
 
 
 def voltage(clock: Number) -> Number:
-    """Return the voltage at a clock, both as shares of their highest values."""
+    """Return the voltage at a clock, both as shares of their highest values.
+
+    >>> voltage(1.0), voltage(0.8)
+    (1.0, 0.91)
+    """
     return FLOOR_V + (1.0 - FLOOR_V) * clock
 
 

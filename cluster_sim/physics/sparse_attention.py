@@ -33,7 +33,7 @@ from cluster_sim.hardware.precision import Precision
 from cluster_sim.hardware.sparse_fit import SparseAttentionFit
 from cluster_sim.llm.layers import AttentionLayers
 from cluster_sim.physics.attention import above
-from cluster_sim.physics.transformer import cache_bytes
+from cluster_sim.physics.kv_sizes import cache_bytes
 from cluster_sim.typing import Number
 
 _UNLIMITED = 1e30

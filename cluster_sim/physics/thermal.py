@@ -5,10 +5,14 @@
     Cs dTs/dt = (Td - Ts)/Rds + (Tm - Ts)/Rms - (Ts - Tc)/Rsa       heat sink or cold plate
     lag dTc/dt = Tin + rise (Pd + Pm) - Tc                          coolant
 
-T is a temperature, P a power, C a heat capacity, R a thermal resistance; d is the die, m the
-memory, s the sink, c the coolant, in the inlet. The network is solved by its eigenvalues. Under
-constant power each temperature is its steady value plus a sum of exponentials. Therefore the state
-after any time, and the next time at which it crosses a limit, are computed without time steps.
+T is a temperature [°C], P a power [W], C a heat capacity [J/K], R and rise are thermal resistances
+[K/W], and lag is a time [s]. The indices are d for the die, m for the memory, s for the sink, c for
+the coolant at the sink, and in for the coolant that arrives; Rsa connects sink and coolant.
+
+The network is solved by its eigenvalues. Under constant power each temperature is its steady value
+plus a sum of exponentials. Therefore the state after any time, and the next time at which it
+crosses a limit, are computed without time steps. Range: linear heat transfer with constant
+resistances, uniform temperature of each part.
 
 Source: a Cauer network; see e.g. JEDEC JESD51-14 for such ladders.
 """

@@ -12,7 +12,8 @@ from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer_flow import Pipeline, Program, between_s
-from cluster_sim.physics.wafer_placement import WaferPlan, regions_of
+from cluster_sim.physics.wafer_placement import regions_of
+from cluster_sim.physics.wafer_regions import WaferPlan
 from cluster_sim.typing import Number
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.wafer import Wafer
 from cluster_sim.physics.model_parts import ModelPart
-from cluster_sim.physics.wafer_placement import Region
+from cluster_sim.physics.wafer_regions import Region
 
 
 class Program(NamedTuple):

@@ -119,10 +119,10 @@ def entries(scenario: Scenario) -> Iterator[tuple[str, str, frozenset[str]]]:
             yield kind, name, other
     for name in catalog_names("workloads"):
         preset = _preset(name)
-        mine = [key for key in _OF_WORKLOADS if getattr(preset, key) is not None]
-        same = [key for key in mine if getattr(preset, key) == getattr(scenario.workload, key)]
+        given = [key for key in _OF_WORKLOADS if getattr(preset, key) is not None]
+        same = [key for key in given if getattr(preset, key) == getattr(scenario.workload, key)]
         if "arrivals" in same or "prompt_tokens" in same:
-            yield "workloads", name, frozenset(key for key in mine if key not in same)
+            yield "workloads", name, frozenset(key for key in given if key not in same)
 
 
 def _parts(scenario: Scenario) -> Iterator[tuple[str, Description]]:

@@ -184,13 +184,13 @@ def _charts(rows: list[Row], axes: _Axes, lines: Mapping[Any, Line]) -> Iterator
     There is a chart for each metric and each combination of the other axes.
     """
     facets = study.grouped(rows, axes.rest).items()
-    for values, mine in islice(facets, _MOST_CHARTS // len(_METRICS)):
+    for values, group in islice(facets, _MOST_CHARTS // len(_METRICS)):
         facet = study.described(axes.rest, values)
         for metric in _METRICS:
-            series = list(_series(mine, axes, lines, metric))
+            series = list(_series(group, axes, lines, metric))
             if not series:
                 continue
-            rates = [row[axes.along] for row in mine]
+            rates = [row[axes.along] for row in group]
             is_share = METRICS[metric].unit == "share"
             name = heading(metric).partition(" [")[0]
             what = ": ".join(part for part in (facet, name) if part)
@@ -210,8 +210,8 @@ def _series(
 ) -> Iterator[Series]:
     """Yield the series of each line that has a point."""
     for value, look in lines.items():
-        mine = [row for row in rows if axes.by is None or row[axes.by] == value]
-        points = _means(mine, axes.along, metric)
+        group = [row for row in rows if axes.by is None or row[axes.by] == value]
+        points = _means(group, axes.along, metric)
         if len(points):
             x, y = points.T
             yield Series(look.label, look.number, look.colour, plain(y), dash=look.dash, x=plain(x))
@@ -225,7 +225,10 @@ def _means(rows: list[Row], along: str, metric: str) -> Array:
     scale = METRICS[metric].report_heading.scale
     known = study.grouped([row for row in rows if row.get(metric) is not None], [along])
     return np.array(
-        [(rate, scale * np.mean([row[metric] for row in mine])) for (rate,), mine in known.items()],
+        [
+            (rate, scale * np.mean([row[metric] for row in group]))
+            for (rate,), group in known.items()
+        ],
         dtype=float,
     )
 

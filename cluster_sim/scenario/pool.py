@@ -9,7 +9,7 @@ from pydantic import Field
 from cluster_sim.economics.prices import Prices
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.precision import Precision
-from cluster_sim.physics.wafer_placement import WaferLayout
+from cluster_sim.physics.wafer_regions import WaferLayout
 from cluster_sim.schema import Description, Named
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.engine import Engine

@@ -29,7 +29,7 @@ def _preset_is_a_name(schema: dict[str, Any]) -> None:
     properties = schema["properties"]
     properties["preset"] = {
         "type": "string",
-        "description": "Name of a catalog workload that gives arrivals, lengths and their correlation where they are omitted. Default: no preset.",
+        "description": "Name of a catalog workload, or path of a file of the same form, that gives arrivals, lengths and their correlation where they are omitted. Default: no preset.",
     }
     keys_alone = {
         "type": "object",

@@ -8,15 +8,12 @@ from cluster_sim.schema.base import Description, describe
 from cluster_sim.schema.catalog import (
     CATALOG,
     KINDS,
-    Figure,
     Named,
-    bare,
     catalog_data,
     catalog_entry,
     catalog_figures,
     catalog_kinds,
     catalog_names,
-    figures,
     find,
     looking_in,
     named,
@@ -34,6 +31,7 @@ from cluster_sim.schema.json_files import parse_json, read_json
 from cluster_sim.schema.like import ENTRY_KINDS, FromFile, entry_name, opened
 from cluster_sim.schema.overrides import overridden, override
 from cluster_sim.schema.renamed_keys import NewNames, RenamedKeyWarning, with_new_names
+from cluster_sim.schema.sourced_figures import Figure, bare, figures
 from cluster_sim.schema.yaml_files import parse_yaml, read_text, read_yaml, yaml_text
 
 __all__ = [

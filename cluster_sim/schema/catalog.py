@@ -18,9 +18,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from cluster_sim.errors import did_you_mean, shown
-from cluster_sim.schema.documents import LIKE, Document, Trail, path_text
+from cluster_sim.schema.documents import LIKE, Document
 from cluster_sim.schema.examples import EXAMPLE, user_file
 from cluster_sim.schema.like import ENTRY_KINDS, FromFile, Written, merged_with_entry, reading
+from cluster_sim.schema.sourced_figures import Figure, bare, figures
 from cluster_sim.schema.yaml_files import read_yaml
 
 CATALOG = Path(__file__).parents[1] / "catalog"
@@ -29,8 +30,6 @@ _NOUNS = {"links": "network", "prices": "prices"}
 """Noun for an entry of a folder, if the noun is not the name of the folder."""
 KINDS = ("devices", "nodes", "prices", "links", "models", "engines", "workloads", "traces")
 """Folders of the catalog, in the order of listing."""
-_PROVENANCE = ("source", "confidence", "note")
-_FIGURE_KEYS = {"value", "range", *_PROVENANCE}
 _RANGED = ("prices",)  # folders whose descriptions also read the ranges of figures
 
 # Folders in which a relative path from a file is searched before the working directory.
@@ -220,105 +219,6 @@ def catalog_figures(kind: str, name: str) -> tuple[Figure, ...]:
     return tuple(figures(catalog_data(kind, name)))
 
 
-def bare(data: Any, *, keeps_ranges: bool = False) -> Any:
-    """Return values in which each figure is replaced by its value, without provenance.
-
-    A figure is `{value: …, source: …, confidence: …}`.
-
-    Parameters
-    ----------
-    data
-        Values as a file of the catalog writes them.
-    keeps_ranges
-        Whether a figure with a range becomes `{value: …, range: …}`.
-
-    Examples
-    --------
-    >>> bare({"name": "x", "power": {"value": "700 W", "source": "est", "confidence": "low"}})
-    {'name': 'x', 'power': '700 W'}
-    """
-    if isinstance(data, dict):
-        if "value" in data and data.keys() <= _FIGURE_KEYS:
-            if keeps_ranges and "range" in data:
-                return {"value": data["value"], "range": data["range"]}
-            return data["value"]
-        return {
-            key: bare(value, keeps_ranges=keeps_ranges)
-            for key, value in data.items()
-            if key not in _PROVENANCE
-        }
-    if isinstance(data, list):
-        return [bare(item, keeps_ranges=keeps_ranges) for item in data]
-    return data
-
-
 def catalog_kinds(*kinds: str) -> dict[str, str]:
     """Return the kind of each entry of the catalog, of all kinds or of the given ones."""
     return {name: kind for kind in kinds or KINDS for name in catalog_names(kind)}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure of a catalog file."""
-
-    path: str
-    """Path within the file."""
-    value: str
-    """Value as written."""
-    source: str
-    """Keys of its sources, comma-separated; `est` is an estimate."""
-    confidence: str
-    """Confidence of the figure: high, medium or low."""
-    note: str
-    """Note on the figure in the file."""
-    range: tuple[str, str] | None = None
-    """Lowest and highest possible value; None if the file gives no range."""
-
-    @property
-    def sources(self) -> list[str]:
-        """Keys of the sources, as in `sources.yaml`."""
-        return [key.strip() for key in self.source.split(",") if key.strip()]
-
-    @property
-    def is_estimate(self) -> bool:
-        """Whether the value relies on an estimate."""
-        return "est" in self.sources
-
-
-def figures(
-    data: Any, trail: Trail = (), about: tuple[str, str, str] = ("", "", "")
-) -> Iterator[Figure]:
-    """Yield every figure under `data`.
-
-    Parameters
-    ----------
-    data
-        Values as a file of the catalog writes them.
-    trail
-        Keys that lead to `data`.
-    about
-        Source, confidence and note of the surrounding mapping. They also hold for bare values.
-    """
-    if isinstance(data, dict):
-        source, confidence, note = (
-            str(data.get(key, outer)) for key, outer in zip(_PROVENANCE, about, strict=True)
-        )
-        if "value" in data and data.keys() <= _FIGURE_KEYS:
-            low_high = (str(data["range"][0]), str(data["range"][1])) if "range" in data else None
-            yield Figure(
-                path_text(trail),
-                str(data["value"]),
-                source,
-                confidence,
-                str(data.get("note", "")),
-                low_high,
-            )
-            return
-        for key, value in data.items():
-            if key not in (*_PROVENANCE, "name"):
-                yield from figures(value, (*trail, key), (source, confidence, note))
-    elif isinstance(data, list):
-        for index, value in enumerate(data):
-            yield from figures(value, (*trail, index), about)
-    else:
-        yield Figure(path_text(trail), str(data), *about)

@@ -114,7 +114,7 @@ def _missing(problem: _Problem) -> _Message:
     if isinstance(last, int):
         pair = located(problem.kind, problem.data, problem.error["loc"][:-1]).annotation
         expected = tuple_length(pair)
-        what = f"got a list of {problem.length or 0}; expected one of {expected}"
+        what = f"got a list of {problem.length or 0}; expected a list of {expected}"
     else:
         what = f"'{last}' is missing{_example(problem.place.owner, last)}"
     return _Message(tuple(parents), what)
@@ -143,9 +143,9 @@ def _unknown_key(problem: _Problem) -> _Message:
 
 
 def _like_hint(known: Sequence[str]) -> str:
-    """Return where `like` may stand, for a mapping with the keys `known` that has none."""
+    """Return where `like` may be written, for a mapping that does not accept it."""
     if "preset" in known:
-        return "; expected 'preset: NAME', beside which other keys hold"
+        return "; expected 'preset: NAME' beside the other keys"
     return f"; expected it in a mapping for {', '.join(ENTRY_KINDS)}"
 
 
@@ -159,7 +159,7 @@ def _tag_invalid(problem: _Problem) -> _Message:
     given = value.get(tag) if isinstance(value, dict) else problem.context["tag"]
     annotation = problem.place.annotation
     what = (
-        f"no {tag} {shown(given)}{did_you_mean(given, tags_of(annotation))}"
+        f"got {shown(given)}{did_you_mean(given, tags_of(annotation))}"
         if isinstance(given, str)
         else _one_of(given, annotation)
     )
@@ -186,7 +186,7 @@ def _one_of(value: Any, union: Any) -> str:
 
 def _no_choice(problem: _Problem) -> _Message:
     known = choices(problem.place.annotation)
-    hint = did_you_mean(problem.value, known) if len(known) > 1 else f"; only '{known[0]}' is known"
+    hint = did_you_mean(problem.value, known) if len(known) > 1 else f"; expected '{known[0]}'"
     return _Message(problem.place.trail, f"got {shown(problem.value)}{hint}")
 
 

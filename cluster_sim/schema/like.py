@@ -96,7 +96,8 @@ def merged_with_entry(
         raise _fault(document, str(fault)) from fault
     changes = document.without(LIKE)
     if not changes.data:
-        return FromFile(Document(base.data, document.file, base.places, document.trail))
+        places = base.places | {(): document.place(())}
+        return FromFile(Document(base.data, document.file, places, document.trail))
     changes.data = opened(base.data, bare(changes.data))
     merged = base.merged(changes)
     own_name, entry_name = changes.data.get("name"), base.data.get("name")

@@ -8,7 +8,6 @@ from typing import Any
 
 from cluster_sim.errors import ScenarioError, shown
 from cluster_sim.schema.catalog import (
-    bare,
     catalog_entry,
     catalog_kinds,
     catalog_names,
@@ -16,8 +15,9 @@ from cluster_sim.schema.catalog import (
     named,
 )
 from cluster_sim.schema.documents import LIKE, Document, Trail, forget, inside, path_text
-from cluster_sim.schema.like import ENTRY_KINDS, Written
+from cluster_sim.schema.like import ENTRY_KINDS, Written, like_name
 from cluster_sim.schema.renamed_keys import NewNames, with_new_name
+from cluster_sim.schema.sourced_figures import bare
 from cluster_sim.schema.yaml_files import parse_value, read_yaml
 
 _DOTTED = re.compile(r"[\w-]+(\[\d+\]|\.[\w-]+)*")  # cluster.pools[0].nodes
@@ -26,7 +26,7 @@ _DOTTED = re.compile(r"[\w-]+(\[\d+\]|\.[\w-]+)*")  # cluster.pools[0].nodes
 def override(document: Document, assignment: str, names: NewNames | None = None) -> Document:
     """Return a document with one `key.of[0].value=VALUE` of the command line applied.
 
-    VALUE is read as YAML; `names` are the new names of keys.
+    VALUE is read as YAML. `names` are the new names of keys.
     """
     where = f"--set {assignment}"
     dotted, equals, text = assignment.partition("=")
@@ -50,9 +50,9 @@ def overridden(
     dotted
         Key of the value, such as `cluster.pools[0].nodes`.
     value
-        New value; None takes the key away.
+        New value; None removes the key.
     where
-        Who asked for it, for messages.
+        Origin of the new value, for messages.
     names
         New names of keys: an old one in `dotted` is replaced, with a warning.
 
@@ -98,7 +98,7 @@ class _Override:
             # the scalar is replaced by the mapping that the rest of the key requires
             self.places[trail] = self.where
             tree = {} if key == LIKE else _behind(tree)
-        elif LIKE in tree and key != LIKE:
+        elif LIKE in tree and key not in (LIKE, "name"):
             tree = self._written_out(tree, trail)
         if self.value is None and not rest:
             kept = {name: item for name, item in tree.items() if name != key}
@@ -123,7 +123,8 @@ class _Override:
         self.places.update(
             {(*trail, *inner): where for inner, where in entry.document.places.items()}
         )
-        return dict(entry)
+        is_named = tree.keys() == {LIKE} and isinstance(entry.get("name"), str)
+        return dict(entry) | ({"name": like_name(entry["name"])} if is_named else {})
 
     def _check_index(self, items: list[Any], trail: Trail, key: str | int) -> None:
         """Raise ScenarioError for an invalid index of a list."""

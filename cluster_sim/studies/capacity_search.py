@@ -218,6 +218,7 @@ def _pool_place(scenario: Scenario, name: str | None, file: ScenarioFile) -> int
     names = [pool.name for pool in scenario.cluster.pools]
     if name is not None and name not in names:
         raise ScenarioError.at(
-            file.place(), f"capacity.pool: no pool '{name}'; known: {', '.join(names)}"
+            file.place(),
+            f"capacity.pool: got '{name}'; expected {'one of ' if len(names) > 1 else ''}{', '.join(names)}",
         )
     return names.index(name) if name is not None else 0

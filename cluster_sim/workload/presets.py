@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from cluster_sim.errors import did_you_mean, shown
-from cluster_sim.schema import Description, catalog_entry, catalog_names
+from cluster_sim.schema import Description, catalog_entry, catalog_names, find, named
 from cluster_sim.units import PositiveSeconds
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.lengths import Lengths
@@ -37,13 +38,19 @@ class Preset(Description):
     """One file of the catalog's workloads: arrivals with lengths, or sessions."""
 
     name: str
+    """Name of the workload, for people."""
     lasts_s: PositiveSeconds | None = None
     """Duration of the trace, over which statistics are compared [s]."""
     arrivals: Arrivals | None = None
+    """Arrival process of the requests. Default: the preset has sessions."""
     prompt_tokens: Lengths | None = None
+    """Lengths of the prompts [tokens]. Default: the preset has sessions."""
     output_tokens: Lengths | None = None
+    """Lengths of the answers [tokens]. Default: the preset has sessions."""
     length_correlation: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
+    """Rank correlation of prompts and answers. Default: they are independent."""
     reasoning_share: ReasoningShare | None = None
+    """Share of answers that is reasoning. Default: no reasoning."""
     sessions: dict[str, Any] | None = None
     """Keys of `workload.sessions`."""
     matches: dict[str, Match] = Field(default_factory=dict)
@@ -60,6 +67,36 @@ def workload_presets() -> list[str]:
         for name in catalog_names("workloads")
         if "arrivals" in catalog_entry("workloads", name)
     ]
+
+
+def preset_values(name: Any, section: str, known: Sequence[str]) -> Mapping[str, Any]:
+    """Return the values of a preset of the catalog, or of a file of the same form.
+
+    Parameters
+    ----------
+    name
+        Name in the catalog, or path of the file.
+    section
+        Section that the preset must have: `arrivals` or `sessions`.
+    known
+        Names of the catalog's presets with the section.
+
+    Raises
+    ------
+    ValueError
+        If there is no such preset, or the file is wrong.
+    """
+    if isinstance(name, str) and name in known:
+        entry: Mapping[str, Any] = catalog_entry("workloads", name)
+        return entry
+    noun = "session preset" if section == "sessions" else "workload preset"
+    if not isinstance(name, str) or name in catalog_names("workloads") or find(name) is None:
+        raise ValueError(f"no {noun} {shown(name)}{did_you_mean(name, known)}")
+    values: Mapping[str, Any] = named("workloads", name)
+    Preset.model_validate(values)
+    if section not in values:
+        raise ValueError(f"{shown(name)} is no {noun}: '{section}' is missing")
+    return values
 
 
 def with_preset(value: Any) -> Any:
@@ -81,16 +118,11 @@ def with_preset(value: Any) -> Any:
     Raises
     ------
     ValueError
-        If the catalog has no such preset.
+        If there is no such preset, or its file is wrong.
     """
     if not isinstance(value, dict) or "preset" not in value:
         return value
-    name = value["preset"]
-    if not isinstance(name, str) or name not in workload_presets():
-        raise ValueError(
-            f"no workload preset {shown(name)}{did_you_mean(name, workload_presets())}"
-        )
-    entry = catalog_entry("workloads", name)
+    entry = preset_values(value["preset"], "arrivals", workload_presets())
     brought = {key: entry[key] for key in entry if key in KEYS}
     given = {key: value[key] for key in value if key != "preset"}
     arrivals = given.get("arrivals")

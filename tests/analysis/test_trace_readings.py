@@ -162,7 +162,7 @@ def test_columns_may_have_commas_in_their_names() -> None:
     [
         (["--columns", "when"], "--columns: got 'when'; expected arrival=NAME,prompt=NAME"),
         (["--columns", "arrival=t,prompt=p"], "columns: 'output' is missing"),
-        (["--time-unit", "years"], "time_unit: got 'years'; known: s, ms, us, ns, iso"),
+        (["--time-unit", "years"], "time_unit: got 'years'; expected one of s, ms, us, ns, iso"),
     ],
 )
 def test_what_is_wrong_with_these_options_is_said(

@@ -146,7 +146,7 @@ def test_a_run_ends_within_its_minutes(tmp_path: Path, each_s: float) -> None:
     left, said = machine.run(tmp_path, minutes=2.0)
     assert 120.0 - 2 * each_s <= machine.now_s <= 120.0
     assert said[-1] == (
-        f"the time is up: {left} of {len(kernels(machine.memory_bytes, LIBRARIES))} kernels are left; run again with the same --out to go on"
+        f"the time is up: {left} of {len(kernels(machine.memory_bytes, LIBRARIES))} kernels are left; run again with the same --out to continue"
     )
 
 
@@ -242,7 +242,7 @@ def test_without_pytorch_the_script_says_so_in_a_line(
     assert measure.main() == 2
     assert (
         capsys.readouterr().err
-        == "measure.py: PyTorch is not installed here; kernels are measured with it\n"
+        == "measure.py: PyTorch is not installed; install it to measure kernels\n"
     )
 
 

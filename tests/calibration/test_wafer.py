@@ -33,7 +33,7 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer import WaferSteps
-from cluster_sim.physics.wafer_placement import WaferPlan
+from cluster_sim.physics.wafer_regions import WaferPlan
 from cluster_sim.schema import catalog_entry
 
 MEASUREMENTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "measurements.csv.gz"

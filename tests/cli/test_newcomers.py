@@ -70,6 +70,7 @@ def test_a_mistake_in_the_file(
         (["report", "mine.yaml"], "mine.yaml: is no run folder, no sweep's folder and no table; expected .parquet, .csv or .json"),
         (["report", "gone"], "gone: no such folder; expected a folder that `cluster-sim run` has written, such as runs/NAME/VARIANT"),
         (["plot", "timeline", "mine.yaml"], "mine.yaml: is a file; expected a folder that `cluster-sim run` has written, such as runs/NAME/VARIANT"),
+        (["run", "mine.yaml", "--time-limit", "5"], "--time-limit: '5' has no unit; expected a time such as '10 min'"),
         (["plot", "ttft", "runs"], "plot: no figure 'ttft'; did you mean 'ttft_over_time' or 'ttft_tpot_scatter'?"),
     ],
 )  # fmt: skip
@@ -83,17 +84,11 @@ def test_a_mistake_on_the_command_line(
     assert call(capsys, *arguments) == (2, "", f"{message}\n")
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("rate: 2 /s", "rate: 0.0001 /s", "mine: no request arrived; expected a higher rate, a longer duration or another seed"),
-        ("60 s\n", "60 s\nwarmup: 59.99 s\n", "requests arrived in the warm-up of 59.99 s, and none counts; expected a shorter warmup or a longer duration"),
-    ],
-)  # fmt: skip
-def test_a_run_without_requests_that_count_says_so(
-    old: str, new: str, message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    Path("mine.yaml").write_text(MINE.replace(old, new))
+def test_a_run_without_requests_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.yaml").write_text(MINE.replace("rate: 2 /s", "rate: 0.0001 /s"))
     code, _, err = call(capsys, "run", "mine.yaml")
     assert code == 0
-    assert message in err
+    assert (
+        "warning: mine: no request arrived; expected a higher rate, a longer duration or another seed"
+        in err
+    )

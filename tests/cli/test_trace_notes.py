@@ -91,7 +91,7 @@ def test_explain_says_nothing_of_rows_that_it_does_not_read(
     columns = {"arrival": "arrival_s", "prompt": "prompt_tokens", "output": "output_tokens"}
     setting = f"workload.trace.columns={json.dumps(columns)}"
     _, _, err = call(capsys, "explain", path, "--set", setting)
-    assert "left out" not in err
+    assert "omitted" not in err
     scenario = cluster_sim.load_scenario(path, "one", {"workload.trace.columns": columns})
     trace = scenario.workload.trace
     assert trace is not None

@@ -387,7 +387,7 @@ def test_sessions_that_have_ended_share_the_cost(tmp_path: Path) -> None:
         ),
         (
             PLAIN | {"basis": "leased"},
-            "cluster.pools[0].prices.basis: no basis 'leased'; known: committed, owned, rented",
+            "cluster.pools[0].prices.basis: got 'leased'; expected one of committed, owned, rented",
         ),
         (
             "dgx-b200-owed",

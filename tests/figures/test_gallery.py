@@ -353,7 +353,9 @@ def test_a_paper_has_its_columns_widths_and_a_slide_fits_its_height(
         ]
         assert min(sizes[0]) >= 6.3
         assert min(sizes[1]) >= 11.9
-    with pytest.raises(ScenarioError, match="poster: is no style; known: readme, paper, slide"):
+    with pytest.raises(
+        ScenarioError, match="poster: is no style; expected one of readme, paper, slide"
+    ):
         figures.draw("queue", both, style="poster")
 
 

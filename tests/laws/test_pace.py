@@ -21,7 +21,7 @@ from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer import WaferSteps
-from cluster_sim.physics.wafer_placement import WaferPlan
+from cluster_sim.physics.wafer_regions import WaferPlan
 from cluster_sim.request import Request
 from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder

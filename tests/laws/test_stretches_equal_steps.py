@@ -15,7 +15,7 @@ from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.speculative_steps import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
-from cluster_sim.physics.wafer_placement import WaferPlan
+from cluster_sim.physics.wafer_regions import WaferPlan
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.offload import Level
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec

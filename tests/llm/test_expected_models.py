@@ -17,12 +17,7 @@ from cluster_sim import ScenarioError
 from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.layers import StateLayers
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.transformer import (
-    INDEX_BYTES,
-    growing_kv_bytes,
-    state_bytes,
-    window_kv_bytes,
-)
+from cluster_sim.physics.kv_sizes import INDEX_BYTES, growing_kv_bytes, state_bytes, window_kv_bytes
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared/models"
 WEIGHTS = 0.03

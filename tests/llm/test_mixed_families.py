@@ -10,7 +10,7 @@ from pytest import approx
 from cluster_sim.llm.config_files import from_hugging_face
 from cluster_sim.llm.layers import StateLayers
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.transformer import state_bytes
+from cluster_sim.physics.kv_sizes import state_bytes
 from tests.llm.oracle.configs_mixed import CONFIGS
 
 _CONV_LAYERS = [2, 6, 10, 14, 18, 21]

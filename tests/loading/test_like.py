@@ -187,8 +187,9 @@ def test_a_model_may_be_like_a_configuration_of_hugging_face():
         (("like: dgx-b20",), "x.yaml:13: cluster.pools[0].node.like: no node 'dgx-b20' in the catalog; did you mean 'dgx-b200'?"),
         (("like: [a]",), "x.yaml:13: cluster.pools[0].node.like: got a list; expected a name in the catalog or a path"),
         (("like: dgx-b200", "devises: 4"), "x.yaml:14: cluster.pools[0].node: unknown key 'devises'; did you mean 'devices'?"),
+        (("like: d.yaml",), "x.yaml:12: cluster.pools[0].node: 'device' is missing"),
         (("like: dgx-b200", "devices: null"), "x.yaml:12: cluster.pools[0].node: 'devices' is missing"),
-        (("like: dgx-b200", "device:", "  memory:", "    capcity: 9 GB"), "x.yaml:16: cluster.pools[0].node.device.memory: unknown key 'capcity'; did you mean 'capacity'?"),
+        (("like: dgx-b200", "device:", "  memory:", "    capcity: 9 GB"), "x.yaml:16: cluster.pools[0].node.device.memory: unknown key 'capcity'; did you mean 'capacity'?"),  # codespell:ignore capcity
         (("like: dgx-b200", "device:", "  like: b20-sxm"), "x.yaml:15: cluster.pools[0].node.device.like: no device 'b20-sxm' in the catalog; did you mean 'b200-sxm'?"),
         (("like: dgx-b200", "prices: {like: b200-rented, rentl: 3 USD/h}"), "x.yaml:14: cluster.pools[0].node.prices: unknown key 'rentl'; did you mean 'rental'?"),
         (("like: a.yaml",), "b.yaml:1: like: a.yaml -> b.yaml -> a.yaml is a cycle; expected a file that is not like itself"),
@@ -200,6 +201,7 @@ def test_faults_name_the_line_on_which_they_are_written(
 ):
     Path("a.yaml").write_text("# one\nlike: b.yaml\n")
     Path("b.yaml").write_text("like: a.yaml\ndevices: 4\n")
+    Path("d.yaml").write_text("like: dgx-b200\ndevice: null\n")
     Path("c.yaml").write_text("like: dgx-b200\ndevices: 8\ndevicess: 3\n")
     (message,) = faults(*lines)
     assert message.removeprefix(f"{tmp_path}/") == told
@@ -219,7 +221,7 @@ def test_like_is_refused_where_no_entry_is_named():
     )
     (workload,) = faults("like: dgx-b200", overrides={"workload.like": "azure-code"})
     assert workload.endswith(
-        "workload: unknown key 'like'; expected 'preset: NAME', beside which other keys hold"
+        "workload: unknown key 'like'; expected 'preset: NAME' beside the other keys"
     )
 
 
@@ -253,6 +255,10 @@ def test_values_set_from_outside_may_be_like_an_entry_and_reach_into_one():
     assert node(f"{key}.device.memory.capacity=96.135 GB").cooling is None
     assert node(f"{key}.links[0].bandwidth=1 TB/s").links[0].bandwidth_bytes_per_s == 1e12
     assert node(f"{key}.power=null").power is None
+    assert node(f"{key}.name=ours").name == "ours (like DGX B200)"
+    assert node(f"{key}=dgx-h200", f"{key}.like=dgx-b200", f"{key}.power=null").name == (
+        "like DGX B200"
+    )
     assert node(f"{key}=dgx-b200", f"{key}.like=dgx-b200", f"{key}.cooling=null").cooling is None
 
 

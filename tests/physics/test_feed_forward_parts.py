@@ -12,12 +12,9 @@ from cluster_sim.llm.layers import Experts
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WeightPart
 from cluster_sim.physics.elementwise import ffn_passes
+from cluster_sim.physics.kv_sizes import state_bytes
 from cluster_sim.physics.model_parts import parts_of
-from cluster_sim.physics.transformer import (
-    linear_flop_per_token,
-    state_bytes,
-    step_weight_bytes,
-)
+from cluster_sim.physics.transformer import linear_flop_per_token, step_weight_bytes
 from tests.layer_oracle import KINDS
 
 DENSE = Model(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cluster_sim.physics.cache_groups import CacheKind
+from cluster_sim.physics.page_pool import CacheKind
 from cluster_sim.physics.placement import MemoryUse, cache_kinds, place_on_gpus
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.schema import catalog_entry

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from pytest import approx
 
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.kv_sizes import state_bytes
 from cluster_sim.physics.model_parts import parts_of
-from cluster_sim.physics.transformer import state_bytes
 
 ATTENTION = {"kind": "full", "layers": 4, "heads": 8, "kv_heads": 2, "head_dim": 16}
 STATE = {"kind": "mamba2", "layers": 4, "heads": 4, "head_dim": 64, "state": 16}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster_sim.physics import limited_view, transformer
+from cluster_sim.physics import kv_sizes, limited_view, transformer
 from tests.machines import model, tiny_model
 
 
@@ -17,7 +17,7 @@ from tests.machines import model, tiny_model
 )  # fmt: skip
 def test_a_token_takes_the_published_bytes_of_kv_cache(name: str, per_token: int) -> None:
     """Two bytes a value; only layers that see the whole context keep every token."""
-    assert transformer.growing_kv_bytes(model(name), "bf16") == per_token
+    assert kv_sizes.growing_kv_bytes(model(name), "bf16") == per_token
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ def test_kv_heads_are_copied_where_there_are_more_devices_than_heads() -> None:
     """8 KV heads over 16 devices: each holds one, as over 8; latent attention is copied on each."""
     llama, deepseek = model("llama-3.3-70b"), model("deepseek-r1")
     assert (
-        transformer.growing_kv_bytes(llama, "fp8", 16)
-        == transformer.growing_kv_bytes(llama, "fp8", 8)
+        kv_sizes.growing_kv_bytes(llama, "fp8", 16)
+        == kv_sizes.growing_kv_bytes(llama, "fp8", 8)
         == 80 * 2 * 128
     )
     assert (
-        transformer.growing_kv_bytes(deepseek, "fp8", 8)
-        == transformer.growing_kv_bytes(deepseek, "fp8", 1)
+        kv_sizes.growing_kv_bytes(deepseek, "fp8", 8)
+        == kv_sizes.growing_kv_bytes(deepseek, "fp8", 1)
         == 61 * (512 + 64)
     )
 
@@ -68,7 +68,7 @@ def test_bytes_of_a_step_are_weights_and_kv_by_hand() -> None:
     B a token and layer.
     """
     tiny = tiny_model()
-    traffic = transformer.kv_traffic(tiny, "bf16")
+    traffic = kv_sizes.kv_traffic(tiny, "bf16")
     assert transformer.step_weight_bytes(tiny, "bf16", 5) == 2 * (2 * 12_288 + 2 * 24_576 + 16_384)
     assert transformer.step_weight_bytes(tiny, "bf16", 5, weight_reuse=False) == 5 * 2 * (
         2 * 12_288 + 2 * 24_576 + 16_384
@@ -82,4 +82,4 @@ def test_of_chunks_a_sequence_keeps_the_present_one(tokens: int, kept: int) -> N
     heads = {"heads": 4, "kv_heads": 2, "head_dim": 16}
     layers = [{"kind": "full", "layers": 1, **heads}, {"kind": "chunked", "layers": 3, "tokens": 16, **heads}]  # fmt: skip
     chunked = tiny_model(layers=4, attention_layers=layers)
-    assert transformer.sequence_kv_bytes(chunked, "bf16", 1, tokens) == 128 * (tokens + 3 * kept)
+    assert kv_sizes.sequence_kv_bytes(chunked, "bf16", 1, tokens) == 128 * (tokens + 3 * kept)

@@ -19,7 +19,7 @@ from cluster_sim.llm.model import Model
 from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer import WaferSteps
-from cluster_sim.physics.wafer_placement import WaferPlan
+from cluster_sim.physics.wafer_regions import WaferPlan
 from cluster_sim.results.metrics.finished import finished
 from cluster_sim.schema import catalog_entry
 

@@ -15,13 +15,8 @@ from cluster_sim.llm.model import Model
 from cluster_sim.physics.model_parts import parts_of
 from cluster_sim.physics.placement import place_on_wafers
 from cluster_sim.physics.wafer import WaferSteps
-from cluster_sim.physics.wafer_placement import (
-    Region,
-    WaferPlan,
-    cuts,
-    regions_of,
-    wafers_needed,
-)
+from cluster_sim.physics.wafer_placement import cuts, regions_of, wafers_needed
+from cluster_sim.physics.wafer_regions import Region, WaferPlan
 from cluster_sim.schema import catalog_entry, catalog_names
 
 WSE3 = Device.model_validate(catalog_entry("devices", "wse-3"))

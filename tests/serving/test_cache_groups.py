@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from cluster_sim.physics.cache_groups import CacheGroup, CacheKind, page_pool, pages_held
+from cluster_sim.physics.cache_groups import CacheGroup, pages_held
+from cluster_sim.physics.page_pool import CacheKind, page_pool
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.scheduler import Continuous, SchedulerLimits

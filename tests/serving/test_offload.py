@@ -243,7 +243,7 @@ def test_a_block_is_counted_over_all_devices_and_a_tier_that_is_slower_than_read
         ),
         (
             {"prefix_caching": True, "offload": [{"tier": "tape"}]},
-            r"kv.offload\[0\].tier: got 'tape'; known: host, nvme",
+            r"kv.offload\[0\].tier: got 'tape'; expected one of host, nvme",
         ),
         ({"prefix_caching": True, "offload": [{"latency": "1 s"}]}, r"kv.offload\[0\]"),
     ],

@@ -263,7 +263,7 @@ def test_options_that_do_not_fit_are_told_with_their_reason(tmp_path: Path) -> N
             {"slo": {}},
             "queue.yaml:1: 'slo' is missing; expected the objectives, such as slo: {ttft: 500 ms, tpot: 25 ms}",
         ),
-        ({"asked": {"pool": "q"}}, "capacity.pool: no pool 'q'; known: p"),
+        ({"asked": {"pool": "q"}}, "capacity.pool: got 'q'; expected p"),
         (
             {"asked": {"rate": "5 kg"}},
             "capacity.rate: 'kg' is a mass, not a rate; expected a rate such as '5 /s'",

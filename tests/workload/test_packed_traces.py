@@ -192,7 +192,7 @@ def test_a_bomb_is_refused_with_sizes_and_a_way_out_in_constant_memory(
     tracemalloc.stop()
     found = re.fullmatch(
         rf"{re.escape(path)}: got (\d+) MB out of 0\.\d+ MB of {packing}; expected at most 250 times "
-        r"as much: where it is meant, unpack it \(\S+( -d)?\) and name the file that results",
+        r"as much: if this is intended, unpack it \(\S+( -d)?\) and name the resulting file",
         str(caught.value),
     )
     assert found

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,33 +22,95 @@ def catalog(
             metavar="NAME", help="Entry to print; default: all names.", show_default=False
         ),
     ] = None,
+    *,
+    yaml: Annotated[
+        bool, typer.Option("--yaml", help="Print the entry as a file to start from.")
+    ] = False,
 ) -> None:
     """List the catalog; with NAME, print one entry with its sources.
 
     Each figure of an entry has a value, a range, a source and a confidence.
     """
     from cluster_sim.errors import ScenarioError, did_you_mean
-    from cluster_sim.schema import CATALOG, KINDS, catalog_kinds, catalog_names, figures, read_yaml
+    from cluster_sim.schema import KINDS, catalog_kinds, catalog_names
 
     if name is None:
+        if yaml:
+            raise ScenarioError.at("--yaml", "got no NAME; expected the name of an entry")
         for kind in KINDS:
             print(f"{kind}: {', '.join(catalog_names(kind))}")
+        print_line(_HOW_TO_USE)
         return
     kinds = catalog_kinds()
     if name not in kinds:
         raise ScenarioError.at("catalog", f"no entry '{name}'{did_you_mean(name, sorted(kinds))}")
-    data = read_yaml(CATALOG / kinds[name] / f"{name}.yaml").data
+    if yaml:
+        print_line(_file_of(kinds[name], name))
+    else:
+        _print_entry(kinds[name], name)
+
+
+_HOW_TO_USE = (
+    "To use an entry, name it (`model: llama-3.3-70b`), name a file (`model: my-model.yaml`), or change single keys of an entry "
+    "(`model: {like: llama-3.3-70b, layers: 40}`). `cluster-sim catalog NAME` prints one entry, with --yaml as a file to start from."
+)
+
+
+def _print_entry(kind: str, name: str) -> None:
+    """Print the figures of an entry, their sources, and how a file names the entry."""
+    from cluster_sim.schema import CATALOG, figures, read_yaml
+
+    data = read_yaml(CATALOG / kind / f"{name}.yaml").data
     rows = list(figures(data))
-    stdout().print(_table(f"{data.get('name', name)} ({kinds[name]})", rows))
+    stdout().print(_table(f"{data.get('name', name)} ({kind})", rows))
     counts = ", ".join(
         f"{sum(figure.confidence == level for figure in rows)} of {level} confidence"
         for level in ("high", "medium", "low")
     )
     estimates = sum(figure.is_estimate for figure in rows)
     print(f"{len(rows)} figures: {counts}; {estimates} rest on an estimate")
+    for line in _citations(rows):
+        print_line(line)
+    print_line(f"{_use_of(kind, name, data)} `cluster-sim catalog {name} --yaml` prints its file.")
+
+
+def _file_of(kind: str, name: str) -> str:
+    """Return the text of an entry's file, with how to use it above and its sources below."""
+    from cluster_sim.results.run_folder import package_version
+    from cluster_sim.schema import CATALOG, figures, read_text, read_yaml
+
+    path = CATALOG / kind / f"{name}.yaml"
+    data, text = read_yaml(path).data, read_text(path)
+    version = package_version("cluster-sim")
+    head = f"# Copy of {name} ({kind}) in the catalog of cluster-sim {version}."
+    cited = [f"# {line}" for line in _citations(list(figures(data)))]
+    use = f"# {_use_of(kind, name if kind == 'traces' else 'FILE', data)}"
+    return "\n".join([head, use, text.rstrip(), *(["# Sources:", *cited] if cited else [])])
+
+
+def _citations(rows: Sequence[Figure]) -> list[str]:
+    """Return a line for each source of an entry: its key and its citation."""
+    from cluster_sim.schema import CATALOG, read_yaml
+
     sources = read_yaml(CATALOG / "sources.yaml").data
-    for key in sorted({key for figure in rows for key in figure.sources}):
-        print_line(f"{key}: {sources.get(key, 'unknown')}")
+    keys = sorted({key for figure in rows for key in figure.sources})
+    return [f"{key}: {sources.get(key, 'unknown')}" for key in keys]
+
+
+def _use_of(kind: str, name: str, data: Mapping[str, Any]) -> str:
+    """Return how a scenario, or a file that it names, uses an entry by name or path."""
+    from cluster_sim.schema import ENTRY_KINDS, LIKE
+
+    if kind == "traces":
+        return f"To use it: `cluster-sim workload fetch {name}` downloads the trace."
+    if kind == "workloads":
+        preset = f"{{preset: {name}, KEY: VALUE}}"
+        whole = preset if "arrivals" in data else f"{{sessions: {preset}}}"
+        return f"To use it: `workload: {whole}`."
+    key = next(key for key, folder in ENTRY_KINDS.items() if folder == kind)
+    return (
+        f"To use it: `{key}: {name}`, or `{key}: {{{LIKE}: {name}, KEY: VALUE}}` with other values."
+    )
 
 
 def _table(title: str, rows: Sequence[Figure]) -> Table:

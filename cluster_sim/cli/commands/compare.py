@@ -156,7 +156,9 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         if out is not None:
             write_table(clusters.table, out)
     elif at is not None or out is not None:
-        raise ScenarioError.at("--at" if at is not None else "--out", "goes with --iso only")
+        raise ScenarioError.at(
+            "--at" if at is not None else "--out", "is only for --iso; add --iso or omit it"
+        )
     elif measured is not None:
         from cluster_sim.cli.benchmark_table import print_beside
         from cluster_sim.export import read
@@ -228,8 +230,8 @@ def _differences(comparison: Comparison, name: str, confidence: float) -> Table:
     first = comparison.variants[0]
     table = Table(title=f"{comparison.name}: {name} minus {first}", title_justify="left")
     table.add_column("")
-    intervals = (f"t {confidence:.0%}", f"bootstrap {confidence:.0%}")
-    for heading in (first, name, "difference", *intervals, "p", "verdict", "runs saved"):
+    intervals = (f"{confidence:.0%} interval (t)", f"{confidence:.0%} interval (bootstrap)")
+    for heading in (first, name, "difference", *intervals, "p", "verdict", "pairing saves runs"):
         table.add_column(heading, justify="right")
     for difference in comparison.differences:
         if difference.variant == name:

@@ -31,34 +31,37 @@ _Text = str | None
 def init(  # noqa: PLR0913 - a parameter is an option of the command
     *,
     model: Annotated[
-        _Text, _text("--model", "M", "Catalog name or config.json; default: llama-3.3-70b.")
+        _Text,
+        _text("--model", "M", "Use this catalog model or config.json; default: llama-3.3-70b."),
     ] = None,
     node: Annotated[
-        _Text, _text("--node", "N", "Catalog name or node file; default: dgx-h200.")
+        _Text, _text("--node", "N", "Use this catalog node or node file; default: dgx-h200.")
     ] = None,
     nodes: Annotated[
-        _Text, _text("--nodes", "K", "Number of nodes; default: as many as the model needs.")
+        _Text, _text("--nodes", "K", "Use K nodes; default: as many as the model needs.")
     ] = None,
-    rate: Annotated[_Text, _text("--rate", "R", "Mean request rate; default: '2 /s'.")] = None,
+    rate: Annotated[
+        _Text, _text("--rate", "R", "Set the mean request rate; default: '2 /s'.")
+    ] = None,
     burst: Annotated[
-        _Text, _text("--burst", "B", "Bursts on top, such as '20 /s for 1 min every 10 min'.")
+        _Text, _text("--burst", "B", "Add bursts, such as '20 /s for 1 min every 10 min'.")
     ] = None,
     prompt_tokens: Annotated[
         _Text,
-        _text("--prompt-tokens", "T", "Prompt length: a number, or a distribution as in a file."),
+        _text("--prompt-tokens", "T", "Set the prompt length: a number or a distribution."),
     ] = None,
     output_tokens: Annotated[
         _Text,
-        _text("--output-tokens", "T", "Output length: a number, or a distribution as in a file."),
+        _text("--output-tokens", "T", "Set the output length: a number or a distribution."),
     ] = None,
     ttft: Annotated[
-        _Text, _text("--ttft", "T", "Objective: time to first token; default: '1 s'.")
+        _Text, _text("--ttft", "T", "Set the limit of the time to first token; default: '1 s'.")
     ] = None,
     tpot: Annotated[
-        _Text, _text("--tpot", "T", "Objective: time per output token; default: '50 ms'.")
+        _Text, _text("--tpot", "T", "Set the limit of the time per output token; default: '50 ms'.")
     ] = None,
     percentile: Annotated[
-        _Text, _text("--percentile", "P", "Percentile at which both must hold; default: 99.")
+        _Text, _text("--percentile", "P", "Set the percentile of both limits; default: 99.")
     ] = None,
     result: Annotated[
         Path | None,
@@ -74,9 +77,10 @@ def init(  # noqa: PLR0913 - a parameter is an option of the command
     ] = Path("first.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
 ) -> None:
-    """Write a first scenario of your model, nodes and traffic, with comments.
+    """Write a first scenario with comments: your model, nodes and traffic.
 
-    Ask for missing options on a terminal; otherwise take defaults and name them.
+    On a terminal the command asks for missing options. Otherwise it takes defaults and names them.
+    Lengths are written as in a scenario file.
     """
     from cluster_sim.drafts import answers_of, draft, recorded
 

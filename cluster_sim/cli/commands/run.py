@@ -129,24 +129,16 @@ def _warn_of_run(results: Results, noted: set[tuple[str, str]]) -> None:
     scenario, info = results.scenario, results.info
     trace = scenario.workload.recorded
     of = scenario.title if trace is None else trace.path
-    if (nothing := _why_empty(results)) is not None:
-        warn(f"{scenario.title}: {nothing}")
+    if results.requests.num_rows == 0:
+        warn(
+            f"{scenario.title}: no request arrived; expected a higher rate, a longer duration or another seed"
+        )
     for note in info.notes:
         if (of, note) not in noted:
             noted.add((of, note))
             warn(f"{scenario.title}: {note}")
     if info.stopped is not None:
         warn(f"{scenario.title}: ended early: {info.stopped}")
-
-
-def _why_empty(results: Results) -> str | None:
-    """Return why no request counts, and what helps; None if any counts."""
-    requests, scenario = results.requests, results.scenario
-    if requests.num_rows == 0:
-        return "no request arrived; expected a higher rate, a longer duration or another seed"
-    if not requests["counted"].to_numpy().any():
-        return f"all {requests.num_rows:,} requests arrived in the warm-up of {scenario.warmup_s:g} s, and none counts; expected a shorter warmup or a longer duration"
-    return None
 
 
 def _fail(failures: Sequence[Exception]) -> None:

@@ -12,7 +12,9 @@ class _Counter(NamedTuple):
     """Counter of a column of the table."""
 
     name: str
+    """Name of the counter."""
     unit: str
+    """Unit of the counter."""
     factor: float
     """Factor on the values of the column."""
 

@@ -18,7 +18,7 @@ def state_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     if pool.kv.offload:
         yield (
             (*trail, "kv", "offload"),
-            f"got tiers; expected none: {model.name} has layers with a state, which tiers do not keep in this version",
+            f"got tiers; expected no tiers: {model.name} has layers with a state, which tiers do not keep in this version",
         )
     if pool.is_wafer and pool.kv.prefix_caching:
         yield (
@@ -49,7 +49,7 @@ def offload_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
             "got tiers without prefix caching, so that no block is ever reused; expected prefix_caching: true",
         )
     for index, tier in enumerate(tiers):
-        if tier.tier in [other.tier for other in tiers[:index]]:
+        if tier.tier in [earlier.tier for earlier in tiers[:index]]:
             yield (
                 (*at, "offload", index, "tier"),
                 f"got '{tier.tier}' twice; expected different tiers",
@@ -83,12 +83,12 @@ def capacity_faults(scenario: Scenario, deployment: Deployment, trail: Trail) ->
     elif longest - 1 > (held := deployment.kv_cache.longest(pool.max_batched_tokens)):
         yield (
             ("workload",),
-            f"the longest request, {longest} tokens, can never be admitted: the KV cache capacity of a replica of pool '{pool.name}' is {held} tokens",
+            f"the longest request, {longest:,} tokens, can never be admitted: the KV cache capacity of a replica of pool '{pool.name}' is {held:,} tokens; expected shorter requests, more devices per replica, or a smaller kv_cache format",
         )
     elif not pool.chunked_prefill and longest - 1 > pool.max_batched_tokens:
         yield (
             (*trail, "batching"),
-            f"without chunked_prefill the longest request, {longest} tokens, never fits into a step of max_batched_tokens {pool.max_batched_tokens}",
+            f"without chunked_prefill the longest request, {longest:,} tokens, never fits into a step of max_batched_tokens {pool.max_batched_tokens:,}; expected chunked_prefill: true, or a higher max_batched_tokens",
         )
 
 

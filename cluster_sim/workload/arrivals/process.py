@@ -1,4 +1,4 @@
-"""Base classes of arrival processes: `ArrivalProcess` of all, `OpenLoop` of independent times."""
+"""Base classes of arrival processes: `ArrivalProcess`, and `OpenLoop` if answers do not matter."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ class ArrivalProcess(Description):
         TypeError
             If arrivals depend on the answers, so that only a run determines their times.
         """
-        raise TypeError(f"{self.name()} arrivals wait for answers, so a run alone has their times")
+        raise TypeError(
+            f"{self.name()} arrivals wait for answers, so only a run determines their times"
+        )
 
     def times(self, rng: np.random.Generator) -> Iterator[float]:
         """Yield ascending arrival times [s], one by one.

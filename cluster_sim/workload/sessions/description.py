@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from cluster_sim.errors import did_you_mean
 from cluster_sim.limits import SESSION_STEPS
 from cluster_sim.schema import Description, catalog_entry, catalog_names
 from cluster_sim.typing import ClientCount, Count, CountOrZero, RequestCount, Sigma
 from cluster_sim.workload.arrivals import Arrivals, ClientLoad
 from cluster_sim.workload.lengths import Lengths
+from cluster_sim.workload.presets import preset_values
 from cluster_sim.workload.sessions.gaps import Gaps
 from cluster_sim.workload.traces import Trace
 
@@ -61,7 +61,7 @@ def _preset_or_keys(schema: dict[str, Any]) -> None:
     """Describe the preset in the JSON Schema: a name. The keys that a preset sets are optional."""
     schema["properties"]["preset"] = {
         "type": "string",
-        "description": "Name of a session preset of the catalog: values for the omitted keys. Default: no preset.",
+        "description": "Name of a session preset of the catalog, or path of a file of the same form: values for the omitted keys. Default: no preset.",
     }
 
 
@@ -132,11 +132,9 @@ class Sessions(Description):
     def _fill_in_preset(cls, value: Any) -> Any:
         if not isinstance(value, dict) or "preset" not in value:
             return value
-        name = value["preset"]
-        if not isinstance(name, str) or name not in session_presets():
-            raise ValueError(f"no session preset '{name}'{did_you_mean(name, session_presets())}")
+        entry = preset_values(value["preset"], "sessions", session_presets())
         given = {key: value[key] for key in value if key != "preset"}
-        return catalog_entry("workloads", name)["sessions"] | given
+        return entry["sessions"] | given
 
     @model_validator(mode="after")
     def _is_whole(self) -> Sessions:

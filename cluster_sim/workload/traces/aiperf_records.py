@@ -38,12 +38,19 @@ class _Record(NamedTuple):
     """Part of a record that is needed for a replay."""
 
     start_ns: int
+    """Time at which the request was sent, since 1970 [ns]."""
     end_ns: int
+    """Time at which the request ended, since 1970 [ns]."""
     prompt: Any
+    """Length of the prompt [tokens], not checked yet."""
     output: Any
+    """Length of the answer [tokens], not checked yet."""
     session: int
+    """Number of the conversation; -1 for none."""
     has_failed: bool
+    """Whether the request failed or was cancelled."""
     is_warmup: bool
+    """Whether the request is part of the warm-up."""
 
 
 def is_aiperf_records(begun: Beginning) -> bool:

@@ -60,15 +60,21 @@ class _Row(NamedTuple):
     """Part of a row that is needed for a replay."""
 
     sent_us: int
+    """Time at which the request was sent, or arrived [us]."""
     answered_us: int
     """Time at which the answer ended; 0 if it is unknown [us]."""
     think_us: int
     """Pause from the previous answer until the request; 0 if it is unknown [us]."""
     prompt: int
+    """Length of the prompt [tokens]."""
     output: int
+    """Length of the answer [tokens]."""
     session: int
+    """Number of the conversation; -1 for none."""
     blocks: Blocks
+    """Prefix of the prefix_group as a block; `UNKNOWN` without a prefix."""
     has_failed: bool
+    """Whether the status is another one than ok."""
 
 
 def is_blis(begun: Beginning) -> bool:

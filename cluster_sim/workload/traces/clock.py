@@ -17,8 +17,8 @@ every format (`decided_unit`, which `stamps.Stamps` calls):
 
 Rows with Mooncake's keys have a separate rule (`mooncake_unit`). If nine tenths of the first rows
 have the size of times since 1970, or lie close together, the remaining rows do not count for the
-unit; a row whose time is years away is refused. Refused are also dates as numbers of 14 digits, days
-since 1900 as Excel writes them, and columns named after minutes, hours or days.
+unit; a row whose time is years away is refused. Dates as numbers of 14 digits, days since 1900 as
+Excel writes them, and columns named after minutes, hours or days are refused too.
 """
 
 from __future__ import annotations

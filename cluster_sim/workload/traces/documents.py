@@ -22,8 +22,11 @@ class TraceDocument(NamedTuple):
     """JSON document of a trace, with its file and line."""
 
     file: str
+    """Name of the file."""
     line: int
+    """Line at which the document begins."""
     text: str
+    """Text of the document."""
 
 
 def documents_of_file(path: str) -> Iterator[TraceDocument]:

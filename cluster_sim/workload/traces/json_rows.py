@@ -34,6 +34,7 @@ class KeyedRows(NamedTuple):
     """Rows of a file, each parsed when it is requested."""
 
     rows: Iterable[KeyedRow]
+    """Rows, which can be read once."""
     lines: np.ndarray
     """Line of each row; its number counted from 1 if the file has no lines."""
 

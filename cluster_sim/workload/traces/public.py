@@ -20,6 +20,7 @@ class PublicTrace(Description):
     """Public trace of the catalog."""
 
     name: str
+    """Name of the trace, for people."""
     url: str
     """Address of a file, or of a tar archive with a folder of traces. The address names a commit, so
     that the content does not change."""
@@ -34,6 +35,7 @@ class PublicTrace(Description):
     files: Count | None = None
     """Published number of files of the folder."""
     licence: str
+    """Licence of the trace, as an SPDX identifier."""
     attribution: str
     """Publication to cite."""
 

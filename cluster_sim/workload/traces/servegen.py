@@ -27,14 +27,22 @@ _EXPECTED = "start, rate, cv, Gamma or Weibull, shape, scale"
 
 @dataclass(frozen=True)
 class _Window:
+    """Arrivals of a client in one window."""
+
     rate_per_s: float
+    """Rate of requests [1/s]."""
     family: str
+    """Distribution of the gaps: Gamma or Weibull."""
     shape: float
+    """Shape of the distribution."""
 
 
 @dataclass
 class _ServeGenClient:
+    """Client of ServeGen."""
+
     windows: dict[float, _Window] = field(default_factory=dict)
+    """Windows by their start [s]."""
     tables: dict[float, dict[str, tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict)
     """Lengths and their cumulative probability, by start of the window [s] and kind of length."""
 

@@ -57,19 +57,18 @@ class Trace(Description):
     """Path of the file, which may be packed by gzip, zstd, xz, bz2 or zip. servegen and weka also
     accept a folder, or an archive: tar, packed or not, or zip."""
     start_s: Seconds = 0.0
-    """Time in the trace before which rows are omitted [s]. The first row after it is at time
-    zero."""
+    """Time in the trace that becomes time zero [s]. Earlier rows are omitted."""
     sample: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    """Share of rows that is kept, chosen at random. It gives a smaller service with the same
-    habits."""
+    """Share of requests or sessions that is kept, chosen at random. The result is the traffic of a
+    smaller service with similar users."""
     dejitter_s: PositiveSeconds | None = None
     """Time over which rows are spread evenly at random after their timestamps [s]. Timestamps in
-    coarse ticks, such as 3 s in Mooncake, would otherwise make artificial bursts. Default: rows
+    coarse ticks, such as 3 s in Mooncake, would otherwise cause artificial bursts. Default: rows
     arrive at their timestamps."""
     speedup: Annotated[float, Field(gt=0.0)] = 1.0
-    """Number by which times are divided. 2 makes the traffic twice as fast."""
+    """Factor by which times are divided. 2 makes the traffic twice as fast."""
     limit: RequestCount | None = None
-    """Number of requests that are read, from the first on. Default: all."""
+    """Maximum number of requests, counted from the first one. Default: all."""
     block_tokens: Count | None = None
     """Length of a block of hash_ids [tokens]. Default: 512 for Mooncake, 16 for Bailian."""
     columns: TraceColumns | None = None
@@ -87,15 +86,15 @@ class Trace(Description):
     prefix: PrefixPlace | None = None
     """Position of the prefix of a request's prefix_group in a blis file. included: the prompt length
     includes the prefix. in_front: the prefix comes in addition, before the prompt. Default: in_front
-    if a simulator wrote the file or the server counted the prefix, otherwise included. A note
+    if a simulator wrote the file or the count of the server shows it, otherwise included. A note
     reports the choice."""
 
     arrivals: Arrivals | None = None
-    """Process by which conversations of a sharegpt file start, or by which its requests arrive if
-    replay is timestamps. Default: other formats have recorded times."""
+    """Arrival process of the conversations of a sharegpt file, or of its requests if replay is
+    timestamps. Required for a sharegpt file; other formats have recorded times."""
     tokens_per_word: Annotated[float, Field(gt=0.0, le=1000.0)] | None = None
-    """Number of tokens per word of a sharegpt file. A text has at least one token. English has
-    about 1.3 tokens per word. Default: other formats have recorded counts."""
+    """Number of tokens per word of a sharegpt file; English has about 1.3. A text has at least one
+    token. Required for a sharegpt file without `tokenizer`; other formats have recorded counts."""
     tokenizer: str | None = None
     """Path of a tokenizer.json that counts the tokens of a sharegpt file, instead of
     tokens_per_word. It needs the package tokenizers. Default: no tokenizer."""
