@@ -386,7 +386,7 @@ def test_the_command_takes_scenarios_and_lays_several_side_by_side(
     assert code == 0
     assert "demand" in out and "t.csv" in out
     assert call(capsys, "workload", "demand.yaml", trace, "--out", "r.parquet")[2].endswith(
-        "--out: takes one traffic; got 2: demand, t.csv\n"
+        "--out: got 2 workloads (demand, t.csv); expected one\n"
     )
 
 
@@ -403,7 +403,7 @@ def test_the_command_proposes_a_workload_that_a_scenario_can_take(
     ("name", "said"),
     [
         ("nowhere.csv", "cannot be read: no such file or folder"),
-        ("fit", "fit: expected a trace, or a scenario file, for which"),
+        ("fit", "fit: got no file; expected a trace or a scenario file"),
         ("odd.csv", ":1: has no known format"),
     ],
 )

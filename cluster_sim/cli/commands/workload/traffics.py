@@ -187,7 +187,7 @@ def the_only(traffics: Sequence[Demand], where: str) -> Demand:
 
     if len(traffics) != 1:
         names = ", ".join(traffic.name for traffic in traffics)
-        raise ScenarioError.at(where, f"takes one traffic; got {len(traffics)}: {names}")
+        raise ScenarioError.at(where, f"got {len(traffics)} workloads ({names}); expected one")
     return traffics[0]
 
 
