@@ -148,9 +148,9 @@ def oversized_first(scenario: Scenario, prompt: np.ndarray, output: np.ndarray) 
     Parameters
     ----------
     scenario
-        The scenario that replays it.
+        Scenario that replays the trace.
     prompt
-        Lengths of prompts, with the text that stands before every one [tokens].
+        Lengths of prompts, including the shared text before each [tokens].
     output
         Lengths of answers [tokens].
     """

@@ -108,8 +108,8 @@ class PoolArithmetic:
         Returns
         -------
         float | None
-            Cost of a million output tokens [USD]; None for a pool that serves only prompts or only
-            what follows, and for one that serves nothing.
+            Cost per million output tokens [USD]; None for a pool that serves only prefill or only
+            decode, and for a pool that serves nothing.
         """
         if self.role != "both" or not self.requests_per_s:
             return None

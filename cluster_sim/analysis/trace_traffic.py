@@ -116,9 +116,9 @@ def _reading(
     times_s
         Recorded arrivals as they are replayed, ascending [s].
     sessions
-        Number of conversations; None where there are none.
+        Number of conversations; None without conversations.
     added
-        Sum of the prompts that conversations add; None where prompts are whole [tokens].
+        Sum of the prompts that conversations add [tokens]; None for whole prompts.
     """
     if tally.zero_s is None or not len(times_s):
         return TraceReading(trace.path, sessions=sessions, added_prompt_tokens=added)

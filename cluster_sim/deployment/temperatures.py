@@ -48,7 +48,7 @@ def temperatures(
     state
         Temperatures at the first edge of `own` [degC].
     own, front
-        Power of a device of the group, and of one in front of it, over the same time.
+        Power of a device of the group, and of a device in front of it, over the same time.
     marks_s
         More edges within that time [s].
     """

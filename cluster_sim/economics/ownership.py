@@ -87,11 +87,11 @@ def spare_share(failures_per_s: Number, devices: int, repair_s: Number) -> Numbe
     Parameters
     ----------
     failures_per_s
-        Failures per device, each of which takes its node out [1/s].
+        Failures per device [1/s]. Each takes the whole node out of service.
     devices
         Number of devices per node.
     repair_s
-        Time until the node is back [s].
+        Time until the node is back in service [s].
 
     Examples
     --------

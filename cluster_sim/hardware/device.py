@@ -179,7 +179,7 @@ def device_named(name: str) -> Device:
     Raises
     ------
     ScenarioError
-        There is no such device, or its file is wrong.
+        There is no such device, or its file is invalid.
     """
     try:
         return describe(Device, Document(named("devices", name), name))

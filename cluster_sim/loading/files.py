@@ -101,7 +101,7 @@ def load_variants(
     sets
         `key=value` texts, as of the option `--set`, which are applied to each variant.
     seed
-        Seed in place of the file's.
+        Seed that replaces the seed of the file.
 
     Returns
     -------

@@ -82,7 +82,7 @@ def merged_with_entry(
     Raises
     ------
     ScenarioError
-        There is no such entry, or files are like each other in a cycle.
+        There is no such entry, or files name each other in a cycle.
     """
     document = value.document if isinstance(value, Written) else Document(value, "a mapping")
     named = value[LIKE]

@@ -54,7 +54,7 @@ def overridden(
     where
         Origin of the new value, for messages.
     names
-        New names of keys: an old one in `dotted` is replaced, with a warning.
+        New names of keys. An old name in `dotted` is replaced, with a warning.
 
     Raises
     ------

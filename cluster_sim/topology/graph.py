@@ -27,14 +27,14 @@ class Topology:
     Parameters
     ----------
     nodes
-        Nodes by name; a name has one slash.
+        Nodes by name. A name has one slash.
     network
-        Network that joins all of them. Default: that of each node.
+        Network that connects all nodes. Default: that of each node.
 
     Raises
     ------
     ValueError
-        A generated fabric does not have the ports for its nodes.
+        A generated fabric has too few ports for its nodes.
     """
 
     def __init__(self, nodes: Mapping[str, Node], network: NetworkSpec | None = None) -> None:

@@ -22,14 +22,14 @@ def network_graph(
     Parameters
     ----------
     ports
-        Places at which each node meets its network, by the node's name.
+        Vertices at which each node meets its network, by the node's name.
     members
-        Names of the nodes that each network joins.
+        Names of the nodes that each network connects.
 
     Raises
     ------
     ValueError
-        A generated fabric does not have the ports for its nodes.
+        A generated fabric has too few ports for its nodes.
     """
     graph = nx.Graph()
     graph.add_node(FRONT_DOOR)

@@ -18,8 +18,8 @@ class ParallelPaths:
     routes
         Route of each path.
     uses
-        Number of paths over each resource that they share with other flows. Resources that belong
-        to one device are there for the first path alone: those of the other paths carry the same.
+        Number of paths over each resource that is shared with other flows. Resources that belong
+        to one device are listed for the first path only: those of other paths carry the same load.
     ends
         Memories of the first path that are read and written.
     """

@@ -75,11 +75,11 @@ class Routes:
     Parameters
     ----------
     nodes
-        Inside of each node by name.
+        Graph of the inside of each node by name.
     outside
-        Graph of what joins the nodes; its edges have a `link`.
+        Graph of the network between the nodes. Its edges have a `link`.
     node_of
-        Node that a place is inside of, None for places of a network.
+        Node that contains a vertex; None for vertices of a network.
     link
         Link that joins two neighbours.
     """

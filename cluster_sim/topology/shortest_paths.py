@@ -51,9 +51,9 @@ class ShortestPaths:
     Parameters
     ----------
     graph
-        Places and links.
+        Vertices and links.
     ends
-        Places that pass nothing on but what is their only neighbour's, as devices do for their
+        Vertices that forward nothing but the traffic of their only neighbour, as devices do for their
         memory.
     """
 
