@@ -25,7 +25,7 @@ def hybrid(overlap: float, **changes: Any) -> Device:
 
 
 def test_weights_are_read_from_their_memory_and_kv_from_the_other() -> None:
-    """A compute peak without end: what depends on the context takes as long as with one memory, all
+    """With an infinite compute peak, what depends on the context takes as long as with one memory, all
     else a hundredth.
     """
     fast = {"bf16": "1000 PFLOP/s"}
