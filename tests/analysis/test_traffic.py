@@ -17,7 +17,8 @@ from ruamel.yaml import YAML
 
 import cluster_sim
 from cluster_sim.analysis.demand import Demand
-from cluster_sim.analysis.traffic import of_scenario, of_trace
+from cluster_sim.analysis.trace_traffic import of_trace
+from cluster_sim.analysis.traffic import of_scenario
 from cluster_sim.analysis.traffic_files import losses, write
 from cluster_sim.calibration.traffic import propose
 from cluster_sim.errors import ScenarioError

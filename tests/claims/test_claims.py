@@ -309,6 +309,6 @@ def test_one_claim_is_judged_alone(tmp_path: Path, capsys: pytest.CaptureFixture
         "b200_transistors_millions": 208_000.0,
     }
     path = write(tmp_path, [claim(7, "two") | {"name": "first"}, claim(5, "five")])
-    code, _, error = call(capsys, "claims", path, "--claim", "frist")  # codespell:ignore frist
+    code, _, error = call(capsys, "claims", path, "--claim", "fist")
     assert code == 2
-    assert error == f"{path}: no claim 'frist'; did you mean 'first'?\n"
+    assert error == f"{path}: no claim 'fist'; did you mean 'first'?\n"

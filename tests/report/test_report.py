@@ -446,7 +446,9 @@ def test_faults_of_a_report_say_what_was_wanted(tmp_path: Path, runs: dict[str, 
     ):
         studies.read(tmp_path / "x.txt")
     (tmp_path / "x.json").write_text("[1, 2]")
-    with pytest.raises(ScenarioError, match="got no table; expected a list of rows, each a mapping"):
+    with pytest.raises(
+        ScenarioError, match="got no table; expected a list of rows, each a mapping"
+    ):
         studies.read(tmp_path / "x.json")
     (tmp_path / "y.json").write_text("{")
     with pytest.raises(ScenarioError, match="is not valid JSON"):

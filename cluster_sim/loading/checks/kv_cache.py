@@ -18,7 +18,7 @@ def state_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     if pool.kv.offload:
         yield (
             (*trail, "kv", "offload"),
-            f"got tiers; expected none: {model.name} has layers with a state, which tiers do not keep in this version",
+            f"got tiers; expected no tiers: {model.name} has layers with a state, which tiers do not keep in this version",
         )
     if pool.is_wafer and pool.kv.prefix_caching:
         yield (

@@ -69,7 +69,7 @@ def _gpu_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
         )
     for key, default in _WAFER_KEYS:
         if (value := getattr(plan, key)) != default:
-            yield (*at, key), f"got {value}; {device.name} is not a wafer"
+            yield (*at, key), f"got {value}, which is for wafers only; {device.name} is not a wafer"
     yield from _head_faults(model, plan.tensor_parallel, (*at, "tensor_parallel"))
     yield from _expert_faults(model, pool, at)
     yield from _group_faults(pool, at)
