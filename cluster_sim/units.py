@@ -74,7 +74,7 @@ def _registry() -> pint.UnitRegistry[float]:
 
 
 @cache
-def _factor(written: str, wanted: str) -> float | None:
+def _factor(written: str, expected: str) -> float | None:
     """Return the factor from one unit to another; None if one has an offset, as degC has.
 
     Raises ValueError for an unknown unit and for a unit of another dimension.
@@ -87,14 +87,16 @@ def _factor(written: str, wanted: str) -> float | None:
         unit = _registry().Unit(_readable(written))
     except pint.UndefinedUnitError as fault:
         raise ValueError(f"unknown unit '{written}'") from fault
-    if _registry().Unit(_readable(wanted)).dimensionality != unit.dimensionality:
-        raise ValueError(f"'{written}' is {_kind(unit)}, not {KINDS.get(wanted, f'in {wanted}')}")
-    if unit == _registry().Unit(_readable(wanted)):
+    if _registry().Unit(_readable(expected)).dimensionality != unit.dimensionality:
+        raise ValueError(
+            f"'{written}' is {_kind(unit)}, not {KINDS.get(expected, f'in {expected}')}"
+        )
+    if unit == _registry().Unit(_readable(expected)):
         return 1.0
-    if wanted == "degC":
+    if expected == "degC":
         return None
     try:
-        return float(_registry().Quantity(1.0, unit).to(_readable(wanted)).magnitude)
+        return float(_registry().Quantity(1.0, unit).to(_readable(expected)).magnitude)
     except pint.OffsetUnitCalculusError:
         return None
 

@@ -29,7 +29,7 @@ def trace_notes(scenarios: Iterable[Scenario], most: float = inf) -> Iterator[st
     malformed trace has no notes: the code that replays it raises the fault.
     """
     parts = dict.fromkeys(part for scenario in scenarios if (part := _part(scenario)) is not None)
-    sentences = (f"{part.trace.path}: {each}" for part in parts for each in _said(part, most))
+    sentences = (f"{part.trace.path}: {each}" for part in parts for each in _sentences(part, most))
     yield from dict.fromkeys(sentences)
 
 
@@ -42,7 +42,7 @@ def _part(scenario: Scenario) -> _Part | None:
     return _Part(workload.trace, as_sessions=False, until_s=scenario.duration_s)
 
 
-def _said(part: _Part, most: float) -> list[str]:
+def _sentences(part: _Part, most: float) -> list[str]:
     """Return the sentences on one part of a trace, of which at most `most` requests are read."""
     tally = Tally()
     try:

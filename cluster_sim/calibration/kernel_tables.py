@@ -94,11 +94,11 @@ def read_kernels(path: Path, system: str | None = None, collector: str = "") -> 
 
 def _checked(path: Path, table: pa.Table) -> pa.Table:
     """Return the table. Raise ScenarioError if columns are missing or hold no numbers."""
-    wanted = next(
+    expected = next(
         (columns for name, columns in _KINDS.items() if name in table.column_names),
         _ATTENTION_COLUMNS,
     )
-    if missing := [name for name in wanted if name not in table.column_names]:
+    if missing := [name for name in expected if name not in table.column_names]:
         choices = ", or ".join(", ".join(columns) for columns in _KINDS.values())
         raise ScenarioError.at(str(path), f"has no column {', '.join(missing)}; expected {choices}")
     for name in ("latency_ms", "ranks", "size_bytes"):

@@ -96,14 +96,14 @@ def calibrate(tables: list[pa.Table], device: Device, choice: FitOptions) -> Ite
             yield from _prefill(table, device, choice)
 
 
-def with_kernels(device: Device, found: Iterable[DeviceFits]) -> dict[str, Any]:
+def with_kernels(device: Device, new_fits: Iterable[DeviceFits]) -> dict[str, Any]:
     """Return the content of the device's file, with new fits replacing old ones of each kind.
 
     Parameters
     ----------
     device
         Device whose content is changed.
-    found
+    new_fits
         New fits.
 
     Returns
@@ -112,7 +112,7 @@ def with_kernels(device: Device, found: Iterable[DeviceFits]) -> dict[str, Any]:
         Content of a device file.
     """
     kernels, between = device.kernels, device.collectives
-    for fits in found:
+    for fits in new_fits:
         between = between.updated(fits.collectives)
         if fits.kernels.model_fields_set:
             kernels = (kernels or KernelFits()).updated(fits.kernels)

@@ -128,8 +128,8 @@ def fit_linear(
         def refit(
             seen: Array, held: Array, phase: _Phase = phase, measured: StateBlocks = measured
         ) -> Array:
-            found = _fit_phase(phase, measured.take(seen), kind)
-            return phase.predict(_made(found), measured.take(held))
+            constants_seen = _fit_phase(phase, measured.take(seen), kind)
+            return phase.predict(_made(constants_seen), measured.take(held))
 
         constants |= _fit_phase(phase, measured, kind)
         shapes = np.stack([measured.model, measured.heads])

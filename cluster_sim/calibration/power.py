@@ -125,7 +125,7 @@ def calibrate(tables: list[pa.Table]) -> Iterator[CalibratedPower]:
     Yields
     ------
     CalibratedPower
-        Fit of one kind of kernel, or the reason not to fit it.
+        Fit of one kind of kernel; without constants if the readings are not repeatable.
     """
     for table in tables:
         if not {"power_w", "power_limit_w", "version"} <= set(table.column_names):

@@ -155,9 +155,9 @@ def _calibrated(
     constants = {field: getattr(unmeasured, field) for field in SparseAttentionFit.model_fields}
     rows = []
     for phase, measured in zip(_PHASES, blocks, strict=True):
-        found, errors = fit_phase(phase, measured)
-        constants |= found.constants if errors.median <= POOR else {"is_partial": True}
-        predicted_s = _predicted_s(phase, found, measured)
+        phase_fit, errors = fit_phase(phase, measured)
+        constants |= phase_fit.constants if errors.median <= POOR else {"is_partial": True}
+        predicted_s = _predicted_s(phase, phase_fit, measured)
         rows.append((phase, measured, errors, Errors.of(predicted_s, measured.seconds)))
     fit = _made(constants)
     fits = DeviceFits(KernelFits(sparse={name: fit}))

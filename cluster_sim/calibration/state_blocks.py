@@ -68,13 +68,13 @@ def state_blocks(table: pa.Table, op: str, phase: str) -> StateBlocks:
         part = "whole" if name.startswith(_WHOLE) else part
         block = kernels[row["model_name"], *_shape(row), row["batch_size"], row["seq_len"]]
         block[part] = min(block.get(part, np.inf), 1e-3 * row["latency_ms"])
-    found = [
+    blocks = [
         (*shape, sequences, sequences * each, seconds)
         for (*shape, sequences, each), parts in kernels.items()
         if np.isfinite(seconds := _block_s(parts, needs_scan=KINDS[op] not in ONLY_CONVOLUTION))
     ]
-    models = sorted({block[0] for block in found})
-    numbers = [(models.index(model), *rest) for model, *rest in found]
+    models = sorted({block[0] for block in blocks})
+    numbers = [(models.index(model), *rest) for model, *rest in blocks]
     columns = np.array(numbers, dtype=float).reshape(-1, len(StateBlocks.__dataclass_fields__))
     return StateBlocks(*columns.T)
 

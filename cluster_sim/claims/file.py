@@ -202,7 +202,7 @@ class _Scenarios:
         if variant is None and len(variants) > 1:
             raise ScenarioError.at(
                 self._document.place(trail),
-                f"{under(trail)}{quantity.scenario} has the variants {', '.join(variants)}; name one",
+                f"{under(trail)}got no variant of {quantity.scenario}; expected one of {', '.join(variants)}",
             )
         if variant is not None and variant not in variants:
             hint = did_you_mean(variant, variants) if variants else ""

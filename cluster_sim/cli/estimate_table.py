@@ -50,7 +50,7 @@ def _size_rows(pools: Sequence[PoolArithmetic]) -> Rows:
     if any(pool.role != "both" for pool in pools):
         yield "role", [pool.role for pool in pools]
     yield "replicas", [_replicas(pool) for pool in pools]
-    yield "weights per device [GB]", [_gigabytes(pool.weight_bytes) for pool in pools]
+    yield f"weights {_where(pools)} [GB]", [_gigabytes(pool.weight_bytes) for pool in pools]
     if any(pool.runtime_bytes is not None for pool in pools):
         runtime_gb = [
             None if pool.runtime_bytes is None else pool.runtime_bytes / 1e9 for pool in pools
@@ -64,7 +64,7 @@ def _size_rows(pools: Sequence[PoolArithmetic]) -> Rows:
             "expert and sampler buffers per device [GB]",
             [f"{pool.activation_bytes / 1e9:.2f}" for pool in pools],
         )
-    yield "KV cache per device [GB]", [_gigabytes(pool.kv_bytes) for pool in pools]
+    yield f"KV cache {_where(pools)} [GB]", [_gigabytes(pool.kv_bytes) for pool in pools]
     yield from _capacity_rows(pools)
     yield from _page_rows(pools)
     yield "time to load the weights [s]", [_optional(pool.load_s, ",.3g") for pool in pools]
@@ -75,12 +75,20 @@ def _replicas(pool: PoolArithmetic) -> str:
     return f"{pool.replicas} x {pool.devices_a_replica} {noun}"
 
 
+def _where(pools: Sequence[PoolArithmetic]) -> str:
+    """Return the memory that sizes refer to: one device, or all wafers of a replica."""
+    on_wafers = [pool.wafers is not None for pool in pools]
+    if all(on_wafers):
+        return "on all wafers"
+    return "per device (on all wafers)" if any(on_wafers) else "per device"
+
+
 def _capacity_rows(pools: Sequence[PoolArithmetic]) -> Rows:
     """Yield the rows of capacity: tokens, or sequences if all layers keep states only."""
     stateful = [_keeps_states_alone(pool) for pool in pools]
     if not all(stateful):
         sizes = [f"{pool.kv_token_bytes / 1e3:,.1f}" for pool in pools]
-        yield "KV cache per token and device [kB]", _without(sizes, stateful)
+        yield f"KV cache per token {_where(pools)} [kB]", _without(sizes, stateful)
         yield (
             "KV cache per replica [tokens]",
             _without([f"{pool.kv_tokens:,}" for pool in pools], stateful),

@@ -82,7 +82,7 @@ def draw(
 
     runs = [results] if isinstance(results, Results) else list(results)
     if not runs:
-        raise ScenarioError.at(name, "has nothing to draw; expected one run or more")
+        raise ScenarioError.at(name, "got no run; expected one or more")
     module = import_module(f"cluster_sim.figures.{name}")
     if axes is not None:
         if len(axes) != (expected := len(module.blank(runs)[1])):
@@ -203,7 +203,7 @@ def save(figure: Figure, path: str | Path, dpi: float = 200.0) -> Path:
     path = Path(path)
     if path.suffix.lower() not in _FORMATS:
         raise ScenarioError.at(
-            str(path), f"'{path.suffix}' is no format of a figure; expected {', '.join(_FORMATS)}"
+            str(path), f"got the format '{path.suffix}'; expected one of {', '.join(_FORMATS)}"
         )
     try:
         drawn = BytesIO()  # since PDF writers raise other errors than OSError on a full disk

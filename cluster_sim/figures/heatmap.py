@@ -58,7 +58,7 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     if len(facets) > _MOST_PANELS:
         raise ScenarioError.at(
             "heatmap",
-            f"{len(facets)} panels; expected at most {_MOST_PANELS}: narrow {', '.join(rest)} by --where",
+            f"got {len(facets)} panels; expected at most {_MOST_PANELS}. Narrow {', '.join(rest)} by --where",
         )
     cells = {values: _means(group, x, y, metric) for values, group in facets.items()}
     known = np.concatenate([means[~np.isnan(means)] for means in cells.values()])
@@ -107,7 +107,8 @@ def _two(rows: Sequence[Row], choice: Choice) -> tuple[str, str]:
     for asked in (choice.x, choice.y):
         if asked is not None and asked not in axes:
             raise ScenarioError.at(
-                "heatmap", f"'{asked}' is no axis that varies; expected one of {', '.join(axes)}"
+                "heatmap",
+                f"got '{asked}', which is no axis that varies; expected one of {', '.join(axes)}",
             )
     free = sorted(
         (name for name in axes if name not in (choice.x, choice.y)),
@@ -117,7 +118,8 @@ def _two(rows: Sequence[Row], choice: Choice) -> tuple[str, str]:
     y = y or next((name for name in free if name != x), None)
     if x is None or y is None or x == y:
         raise ScenarioError.at(
-            "heatmap", f"expected two axes that vary; this sweep has {', '.join(axes) or 'none'}"
+            "heatmap",
+            f"got a sweep in which {', '.join(axes) or 'no axis'} varies; expected two axes that vary",
         )
     return x, y
 

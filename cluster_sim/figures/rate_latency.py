@@ -78,7 +78,7 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     if len(facets) > _MOST_ROWS:
         raise ScenarioError.at(
             "rate_latency",
-            f"{len(facets)} rows of panels; expected at most {_MOST_ROWS}: narrow {', '.join(columns.rest)} by --where",
+            f"got {len(facets)} rows of panels; expected at most {_MOST_ROWS}. Narrow {', '.join(columns.rest)} by --where",
         )
     height_in = 3.4 if len(facets) == 1 else 2.6
     figure, panels = style.blank(

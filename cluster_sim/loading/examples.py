@@ -30,7 +30,7 @@ class Example:
 def examples() -> list[Example]:
     """Return the scenarios that ship with the package, sorted by command and name."""
     order = ("run", *_STUDIES[1:], _STUDIES[0])
-    return sorted(map(_example, example_names()), key=lambda one: order.index(one.command))
+    return sorted(map(_example, example_names()), key=lambda example: order.index(example.command))
 
 
 def example_command(text: str) -> str:

@@ -121,10 +121,10 @@ def load_variants(
     ['what-saturates/b200', 'what-saturates/cs3']
     """
     document = open_scenarios(path).document
-    wanted: list[str | None] = list(variants) or list(variant_names(document)) or [None]
+    names: list[str | None] = list(variants) or list(variant_names(document)) or [None]
     scenarios: list[Scenario] = []
     faults: list[Fault] = []
-    for variant in wanted:
+    for variant in names:
         try:
             scenarios.append(_one(document, variant, [], seed, sets))
         except ScenarioError as error:

@@ -16,11 +16,10 @@ determine_available_memory, `v1/worker/gpu_model_runner.py` profile_run and _dum
   B in 16 bit, 4 B in 32 bit, 4 B for sorted values, 8 B for their indices, 8 B for the indices
   before sorting, and 12 B of scratch memory (`aten/src/ATen/native/cuda/SortStable.cu`
   segmented_sort_pairs, for 128 sequences and more). vLLM sorts like this without FlashInfer: by
-  default until early 2026. sequences and more). vLLM samples so without FlashInfer: by default
-  until early 2026.
+  default until early 2026.
 
-The sampler's rule is compared with logs in tests/physics/test_activation_memory.py: five models on
-H100 (vLLM 0.11) within 2 %.
+Accuracy: tests/physics/test_activation_memory.py compares the rule of the sampler with logs. Five
+models on H100 (vLLM 0.11) are within 2 %.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ def roots(amplitudes: Sequence[float], rates: Sequence[float], horizon: float) -
     """Return the t in [0, horizon] at which the sum of amplitudes·exp(rates·t) is zero, ascending.
 
     The method is recursive. Dividing the sum by one of its exponentials and differentiating it
-    gives a sum with one term less. Between two zeros of the sum lies a zero of that smaller sum
+    gives a sum with one term fewer. Between two zeros of the sum lies a zero of that smaller sum
     (Rolle), so the zeros of the smaller sum divide the interval into pieces with at most one zero
     each. Bisection finds it. A sum of n terms has at most n - 1 zeros.
 

@@ -34,7 +34,7 @@ class GpuSteps:
     parallelism the sequences are distributed evenly over the ranks, and so are the prompts that the
     step completes. All ranks synchronise at the experts of each layer. Steps that only decode run
     as CUDA graphs, which are captured for `graph_batches`; smaller batches are padded. If weights
-    have a memory of their own, reading the KV cache overlaps with the rest of the step by the share
+    have a separate memory, reading the KV cache overlaps with the rest of the step by the share
     `overlap`.
 
     A term that depends only on the number of tokens is computed once per number and kept.

@@ -59,7 +59,7 @@ def page_pool(kinds: Iterable[CacheKind], block_tokens: int, stages: int) -> Pag
     model has states, a block holds at least the bytes of one state, rounded to the multiple that
     attention kernels need. The number of layers per group is that of the kind with the fewest
     layers, or that of the kind with the most layers if it has less than half more. The last group
-    of a kind is padded. Source: vLLM, see the module docstring.
+    of a kind is padded. Source: vLLM, see `physics.cache_groups`.
 
     Parameters
     ----------
@@ -88,8 +88,8 @@ def page_pool(kinds: Iterable[CacheKind], block_tokens: int, stages: int) -> Pag
     token_bytes = max((kind.token_bytes for kind in kinds if kind.view != "state"), default=0.0)
     if token_bytes:
         kernel_tokens = max(kind.kernel_tokens for kind in kinds)
-        wanted = kernel_tokens * ceil(state_bytes / (kernel_tokens * token_bytes))
-        block_tokens = max(block_tokens, wanted)
+        state_tokens = kernel_tokens * ceil(state_bytes / (kernel_tokens * token_bytes))
+        block_tokens = max(block_tokens, state_tokens)
     block_bytes = max(block_tokens * token_bytes, state_bytes)
     groups = tuple(
         CacheGroup(

@@ -112,7 +112,7 @@ def place_on_gpus(
     * With attention data parallelism each rank holds all weights except for the experts, and the KV
       cache of its own sequences. All ranks share the experts evenly.
     * Windows reserve no memory: groups of layers share one pool of pages.
-    * If the weights have a memory of their own, the whole other memory is for the KV cache. The
+    * If the weights have a separate memory, the whole other memory is for the KV cache. The
       used share of both memories is equal.
 
     Parameters

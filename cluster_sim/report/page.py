@@ -96,7 +96,7 @@ def page(
     """
     if not results and not studies:
         raise ScenarioError.at(
-            "report", "has nothing to show; expected a run folder, a sweep's folder or a table"
+            "report", "got nothing to show; expected a run folder, a sweep's folder or a table"
         )
     swings = [swing for study in studies for swing in study.swings]
     runs = _runs(results, swings) if results else None

@@ -38,7 +38,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     except (OSError, pa.ArrowInvalid, ValueError) as fault:
         raise ScenarioError.at(str(path), f"cannot be read as a table: {fault}") from fault
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise ScenarioError.at(str(path), "is no table; expected a list of rows, each a mapping")
+        raise ScenarioError.at(str(path), "got no table; expected a list of rows, each a mapping")
     return rows
 
 

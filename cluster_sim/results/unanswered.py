@@ -23,9 +23,9 @@ Outcome = Literal["failed", "rejected"]
 
 _NOT_RECORDED = "no reason recorded"
 _ALL_DOWN = Refusal(
-    "no replica up that could serve it", "more replicas, so that one stays up when others are lost"
+    "no available replica could serve it", "add replicas, so that one remains if others are lost"
 )
-_LOST = Refusal("lost with its replica, no other could serve it", _ALL_DOWN.remedy)
+_LOST = Refusal("lost with its replica; no other replica could serve it", _ALL_DOWN.remedy)
 
 
 class Reason(NamedTuple):
@@ -36,7 +36,7 @@ class Reason(NamedTuple):
     text: str
     """Reason in plain words, with the limit that was exceeded."""
     requests: int
-    """Number of requests, those of the warm-up aside."""
+    """Number of requests outside the warm-up."""
     remedy: str
     """Change of the scenario that helps; empty if there is none to name."""
 
@@ -63,7 +63,7 @@ def unanswered(run: RunData) -> tuple[Reason, ...]:
 
 
 def remedies(reasons: Sequence[Reason]) -> list[str]:
-    """Return one line per remedy, with the reasons that it helps against, in their order."""
+    """Return one line per remedy, after the reasons that it mends, in order of the reasons."""
     texts: dict[str, dict[str, None]] = {}
     for reason in reasons:
         if reason.remedy:
@@ -135,7 +135,7 @@ def _present(outcome: Outcome, refusal: Refusal, requests: Array) -> _Counted:
 
 
 def _end(run: RunData) -> tuple[str, str]:
-    """Return what ended a run that requests were still in, and a remedy."""
+    """Return the cause of the end of a run with unfinished requests, and a remedy."""
     if run.info.stopped is not None:
         return "a limit ended the run", ""
     if run.scenario.duration_s is None:
@@ -148,7 +148,7 @@ def _end(run: RunData) -> tuple[str, str]:
 
 
 def _codes(run: RunData, what: Outcome) -> Array:
-    """Return the reason that events of one kind give for each request; empty where none does."""
+    """Return the reason of each request in events of one kind; empty if there are none."""
     events, requests = run.events, run.requests
     codes: Array = np.full(requests.num_rows, "", dtype=object)
     is_of_kind = events["what"].to_numpy() == what
@@ -163,7 +163,7 @@ def _codes(run: RunData, what: Outcome) -> Array:
 
 
 def _class_numbers(run: RunData) -> Array:
-    """Return the number of the class of each request; 0 where the traffic has no classes."""
+    """Return the number of the class of each request; 0 if the traffic has no classes."""
     names = [traffic_class.name for traffic_class in run.scenario.workload.classes]
     numbers: Array = np.zeros(run.requests.num_rows, dtype=np.int64)
     for number, name in enumerate(names):
@@ -174,7 +174,7 @@ def _class_numbers(run: RunData) -> Array:
 def reason_rows(outcome: Outcome, runs: Sequence[Sequence[Reason]]) -> list[tuple[str, list[int]]]:
     """Return the rows of a table below an outcome: a reason, and its requests in each run.
 
-    The reason with most requests in one run is the first.
+    Reasons are in descending order of their largest number of requests in one run.
     """
     counts = [
         {reason.text: reason.requests for reason in reasons if reason.outcome == outcome}

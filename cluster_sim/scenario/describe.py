@@ -41,7 +41,7 @@ def described(
             lines[name.replace("_", " ")] = _parts(lengths)
     if workload.classes:
         lines["classes"] = "; ".join(
-            f"{one.name}: {100 * one.share:g} %" for one in workload.classes
+            f"{each.name}: {100 * each.share:g} %" for each in workload.classes
         )
     if slo := _parts(scenario.slo):
         lines["SLO"] = slo
@@ -119,17 +119,17 @@ def _parts(description: Description) -> str:
     kind = next(
         (str(own[key]) for key in ("process", "distribution", "policy", "format") if key in own), ""
     )
-    said = ", ".join(
+    keys = ", ".join(
         f"{key.replace('_', ' ')} {_value(value)}"
         for key, value in written.items()
         if str(value) != kind
     )
-    return f"{kind}: {said}" if kind and said else kind or said
+    return f"{kind}: {keys}" if kind and keys else kind or keys
 
 
 def _value(value: Any) -> str:
     if isinstance(value, dict):
-        return "(" + ", ".join(f"{key} {_value(one)}" for key, one in value.items()) + ")"
+        return "(" + ", ".join(f"{key} {_value(item)}" for key, item in value.items()) + ")"
     if isinstance(value, list):
         return ", ".join(map(_value, value)) if len(value) <= 6 else f"({len(value)} values)"
     number, _, unit = str(value).partition(" ")

@@ -24,10 +24,10 @@ from cluster_sim.workload.classes import Slo
 
 def _one_in(value: Any) -> Any:
     """Return the 250 of a share such as 1/250."""
-    one, slash, count = value.partition("/") if isinstance(value, str) else ("", "", "")
+    numerator, slash, count = value.partition("/") if isinstance(value, str) else ("", "", "")
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if not slash or one.strip() != "1" or not count.strip().isdecimal():
+    if not slash or numerator.strip() != "1" or not count.strip().isdecimal():
         raise ValueError(f"got {shown(value)}; expected a share such as 1/250")
     return int(count)
 
@@ -109,8 +109,8 @@ class Scenario(Description):
 
     def warnings(self) -> Iterator[str]:
         """Yield the unmeasured figures and the gaps in the model's file on which the run depends."""
-        drafting = (pool.replica.speculation for pool in self.cluster.pools)
-        drafters = (one.draft_model for one in drafting if one is not None)
+        speculations = (pool.replica.speculation for pool in self.cluster.pools)
+        drafters = (each.draft_model for each in speculations if each is not None)
         for model in (self.model, *(drafter for drafter in drafters if drafter is not None)):
             for note in model.notes or ():
                 yield f"{model.name}: {note}"

@@ -78,13 +78,13 @@ class SiteEvent(Description):
 
     @model_validator(mode="after")
     def _says_how_much(self) -> SiteEvent:
-        wanted, other = ("rise", "factor") if self.what == "inlet_rise" else ("factor", "rise")
+        needed, excluded = ("rise", "factor") if self.what == "inlet_rise" else ("factor", "rise")
         given = {"factor": self.factor is not None, "rise": self.rise_kelvin is not None}
-        if given[other] or not given[wanted]:
-            example = "rise: 8 K" if wanted == "rise" else "factor: 0.5"
+        if given[excluded] or not given[needed]:
+            example = "rise: 8 K" if needed == "rise" else "factor: 0.5"
             raise ValueError(
-                f"{self.what} needs '{wanted}', such as '{example}'"
-                + (f", and no '{other}'" if given[other] else "")
+                f"{self.what} needs '{needed}', such as '{example}'"
+                + (f", and no '{excluded}'" if given[excluded] else "")
             )
         return self
 

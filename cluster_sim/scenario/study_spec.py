@@ -182,7 +182,7 @@ def checked_axes(axes: tuple[dict[str, tuple[Any, ...]], ...], replications: int
                 f"keys of one axis change together: expected the same number of values for each, got {', '.join(f'{count} of {key}' for key, count in lengths.items())}"
             )
         if twice := seen & axis.keys():
-            raise ValueError(f"{min(twice)} is in two axes")
+            raise ValueError(f"got {min(twice)} in two axes; expected each key in one axis")
         seen |= axis.keys()
         points *= next(iter(lengths.values()))
     if points * replications > POINTS.most:

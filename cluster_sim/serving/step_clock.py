@@ -14,8 +14,8 @@ class StepClock:
     """Number of steps so far, and the steps at which decoding requests finish.
 
     A request that leaves before it has finished keeps its entry in the heap; the entry is void,
-    since the request has a new ticket. The cost of a step or a preemption therefore does not grow
-    with the number of requests.
+    since its ticket no longer matches the ticket of the request. The cost of a step or a preemption
+    therefore does not grow with the number of requests.
     """
 
     __slots__ = ("_finishing", "_tickets", "now")

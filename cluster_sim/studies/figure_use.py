@@ -29,7 +29,7 @@ def part_of(kind: str, entry: str, path: str, scenario: Scenario) -> Part | None
     entry
         Name of the entry, such as `b200-sxm`.
     path
-        Path of the figure in it, such as `power.idle`.
+        Path of the figure in the entry, such as `power.idle`.
     scenario
         Scenario that uses the entry.
 
@@ -56,7 +56,7 @@ def part_of(kind: str, entry: str, path: str, scenario: Scenario) -> Part | None
 
 
 def _pools(kind: str, entry: str, scenario: Scenario) -> Sequence[Pool]:
-    """Return the pools that use an entry; all of them if that cannot be told by its name."""
+    """Return the pools that use an entry; all pools if its name does not determine them."""
     pools = scenario.cluster.pools
     if kind not in ("devices", "nodes", "engines"):
         return pools
@@ -122,7 +122,7 @@ def _kernels(table: str, scenario: Scenario, pool: Pool) -> list[str]:
 
 
 def _is_of_layers(leaf: str, scenario: Scenario, pool: Pool, weights: str) -> bool:
-    """Return whether an overhead or an efficiency is of layers and formats that the model has."""
+    """Return whether the model has the layers and formats of an overhead or an efficiency."""
     name, _, precision = leaf.partition(".")
     if "expert" in name:
         return scenario.model.experts is not None
@@ -143,7 +143,7 @@ def _is_of_collective(kind: str, pool: Pool) -> bool:
 
 
 def _is_of_engine(pool: Pool, root: str) -> bool:
-    """Return whether a pool takes a limit from its engine, and has none of its own."""
+    """Return whether a pool uses its engine's value of a limit, since the scenario gives none."""
     if root in _OF_BATCHING:
         return getattr(pool.batching, root, None) is None
     if root in _OF_KV:
@@ -152,7 +152,7 @@ def _is_of_engine(pool: Pool, root: str) -> bool:
 
 
 def _transfers(pool: Pool) -> bool:
-    """Return whether more than prompts and tokens moves over the links of a pool."""
+    """Return whether the links of a pool carry more traffic than prompts and tokens."""
     plan = pool.replica
     return (
         plan.role != "both"

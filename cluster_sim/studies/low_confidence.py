@@ -22,9 +22,9 @@ _FIRST = (
     *("arrivals", "prompt_tokens", "output_tokens", "sessions", "memory", "overheads"),
     *("collectives", "power", "cooling", "governor", "limits"),
 )
-"""Roots of paths, the most important first; those that are not listed follow."""
+"""First parts of paths, the most important first; other paths follow."""
 _DEPTHS = {"kernels": 3, "collectives": 2, "overheads": 2, "purchase": 0, "rental": 0}
-"""Number of parts of a path that name the group of a figure; 0 for a figure on its own."""
+"""Number of parts of a path that name the group of a figure; 0 for a figure without a group."""
 _ABOUT_TRACES = ("name", "lasts", "matches", "misses")
 
 
@@ -32,11 +32,11 @@ class Estimate(NamedTuple):
     """One catalog figure of low confidence that an answer rests on."""
 
     part: Part
-    """Part of the answer that it can change."""
+    """Part of the answer that the figure can change."""
     entry: str
-    """Name of its entry in the catalog."""
+    """Name of the catalog entry."""
     path: str
-    """Path in the entry."""
+    """Path of the figure in the entry."""
     text: str
     """Value, or range if the catalog gives one."""
 
@@ -47,7 +47,7 @@ class Estimate(NamedTuple):
 
     @property
     def group(self) -> str:
-        """Path of the group that the figure is named with."""
+        """Path of the group in which the figure is listed."""
         depth = _DEPTHS.get(self.root, 1)
         if self.part == "price" and depth:
             return "other prices"
@@ -55,12 +55,12 @@ class Estimate(NamedTuple):
 
     @property
     def rank(self) -> int:
-        """Position of its root among the most important ones."""
+        """Rank of the first part of the path in order of importance."""
         return _FIRST.index(self.root) if self.root in _FIRST else len(_FIRST)
 
 
 def estimate(kind: str, entry: str, figure: Figure, scenario: Scenario) -> Estimate | None:
-    """Return a figure as an estimate; None if it is none, or changes nothing of the answer.
+    """Return a figure as an estimate; None if it is no estimate or cannot change the answer.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def estimates_of(
     file
         Scenario file.
     scenarios
-        Scenarios by the names of their variants; None where the file has none.
+        Scenarios by name of the variant; the name is None if the file has no variants.
     """
     return tuple(
         dict.fromkeys(
@@ -116,7 +116,7 @@ def _used(written: Any) -> Iterator[tuple[str, str, Figure]]:
 
 
 def _is_replaced(written: Any, trail: Trail) -> bool:
-    """Return whether prices or a network that a node names give way to those of the scenario."""
+    """Return whether the scenario replaces the prices or the network that a node names."""
     if trail[-2:] == ("node", "network"):
         return "network" in written["cluster"]
     if trail[-2:] == ("node", "prices"):
@@ -128,7 +128,7 @@ def _is_replaced(written: Any, trail: Trail) -> bool:
 
 
 def _is_of_preset(written: Any, trail: Trail, root: str) -> bool:
-    """Return whether a scenario takes a part of a workload's entry, and has none of its own."""
+    """Return whether a scenario uses a part of a workload's entry without replacing it."""
     if root in _ABOUT_TRACES:
         return False
     if len(trail) > 2:  # the preset of a part, such as workload.sessions.preset
@@ -137,14 +137,14 @@ def _is_of_preset(written: Any, trail: Trail, root: str) -> bool:
 
 
 def estimates_line(estimates: Iterable[Estimate], command: str) -> str | None:
-    """Return what an answer rests on, in one line; None if no figure is of low confidence.
+    """Return one line with the estimates that an answer rests on; None if there are none.
 
     Parameters
     ----------
     estimates
         Figures of low confidence.
     command
-        Command that shows what they change.
+        Command that shows the effect of the estimates.
 
     Examples
     --------
@@ -198,16 +198,16 @@ def _range_text(figure: Figure) -> str:
 
 
 def rests_on(path: str | Path, sets: Sequence[str], scenarios: Iterable[Scenario]) -> str | None:
-    """Return the line about the scenarios of a file; None if no figure is of low confidence.
+    """Return the line of estimates for the scenarios of a file; None if there are none.
 
     Parameters
     ----------
     path
         Scenario file.
     sets
-        `key=value` texts that were applied to it.
+        `key=value` texts that were applied to the file.
     scenarios
-        Its scenarios, one per variant.
+        Scenarios of the file, one per variant.
     """
     file = open_scenarios(path, sets)
     # a resolved scenario keeps the name of its variant, in a file that has none

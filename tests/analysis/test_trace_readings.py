@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pytest import approx
 
-from cluster_sim.analysis.traffic import of_trace
+from cluster_sim.analysis.trace_traffic import of_trace
 from cluster_sim.cli.commands.workload.traffics import TraceOptions
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces import Trace

@@ -17,7 +17,8 @@ from ruamel.yaml import YAML
 
 import cluster_sim
 from cluster_sim.analysis.demand import Demand
-from cluster_sim.analysis.traffic import of_scenario, of_trace
+from cluster_sim.analysis.trace_traffic import of_trace
+from cluster_sim.analysis.traffic import of_scenario
 from cluster_sim.analysis.traffic_files import losses, write
 from cluster_sim.calibration.traffic import propose
 from cluster_sim.errors import ScenarioError
@@ -386,7 +387,7 @@ def test_the_command_takes_scenarios_and_lays_several_side_by_side(
     assert code == 0
     assert "demand" in out and "t.csv" in out
     assert call(capsys, "workload", "demand.yaml", trace, "--out", "r.parquet")[2].endswith(
-        "--out: takes one traffic; got 2: demand, t.csv\n"
+        "--out: got 2 workloads (demand, t.csv); expected one\n"
     )
 
 
@@ -403,7 +404,7 @@ def test_the_command_proposes_a_workload_that_a_scenario_can_take(
     ("name", "said"),
     [
         ("nowhere.csv", "cannot be read: no such file or folder"),
-        ("fit", "fit: expected a trace, or a scenario file, for which"),
+        ("fit", "fit: got no file; expected a trace or a scenario file"),
         ("odd.csv", ":1: has no known format"),
     ],
 )

@@ -344,7 +344,7 @@ def test_plot_draws_every_figure_and_names_them(
             ["plot", "latency_cfd", "runs"],
             "plot: no figure 'latency_cfd'; did you mean 'latency_cdf'?",
         ),
-        (["plot", "timeline"], "plot: expected at least one run folder"),
+        (["plot", "timeline"], "plot: got no run folder; expected one or more"),
         (
             ["plot", "timeline", "nowhere"],
             "nowhere: no such folder; expected a folder that `cluster-sim run` has written, such as runs/NAME/VARIANT",

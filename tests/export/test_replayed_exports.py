@@ -11,7 +11,7 @@ import pytest
 
 from cluster_sim import Results, simulate
 from cluster_sim import export as clients
-from cluster_sim.analysis.traffic import of_trace
+from cluster_sim.analysis.trace_traffic import of_trace
 from cluster_sim.analysis.traffic_files import write
 from cluster_sim.errors import ScenarioError
 from cluster_sim.workload.traces import Tally, Trace, find_trace

@@ -429,16 +429,17 @@ def test_figures_are_written_as_their_suffix_says_and_the_same_run_makes_the_sam
 
 
 def test_faults_say_what_was_wanted(both: list[Results], tmp_path: Path) -> None:
-    with pytest.raises(ScenarioError, match=r"latency: is no figure; did you mean 'latency_cdf'\?"):
-        figures.draw("latency", both)
     with pytest.raises(
-        ScenarioError, match="timeline: has nothing to draw; expected one run or more"
+        ScenarioError,
+        match=r"latency: is no figure; did you mean 'latency_ccdf' or 'latency_cdf'\?",
     ):
+        figures.draw("latency", both)
+    with pytest.raises(ScenarioError, match="timeline: got no run; expected one or more"):
         figures.draw("timeline", [])
     figure = figures.draw("latency_cdf", both)
     with pytest.raises(
         ScenarioError,
-        match=r"x\.gif: '\.gif' is no format of a figure; expected \.png, \.svg, \.pdf",
+        match=r"x\.gif: got the format '\.gif'; expected one of \.png, \.svg, \.pdf",
     ):
         figures.save(figure, tmp_path / "x.gif")
     with pytest.raises(ScenarioError, match="cannot be written: No such file or directory"):

@@ -273,7 +273,7 @@ def test_the_front_is_ringed_and_costs_are_dollars_where_they_are_known(
     [
         (
             ["rate_latency"],
-            "plot: rate_latency is drawn from one study; expected its folder or Parquet file",
+            "plot: rate_latency is drawn from one study; got 0 paths; expected its folder or Parquet file",
         ),
         (["rate_latency", "nowhere"], "nowhere: is no table of a study"),
         (["tornado", "."], "tornado: no column 'name'"),
@@ -281,7 +281,10 @@ def test_the_front_is_ringed_and_costs_are_dollars_where_they_are_known(
             ["rate_latency", ".", "--metric", "p99_tfft_ms"],
             "no column 'p99_tfft_ms'; did you mean 'p99_ttft_ms'?",
         ),
-        (["rate_latency", ".", "--where", "variant"], "--where variant: expected COLUMN=VALUE"),
+        (
+            ["rate_latency", ".", "--where", "variant"],
+            "--where variant: got no '='; expected COLUMN=VALUE",
+        ),
         (
             ["rate_latency", ".", "--where", "variant=quick"],
             "--where: no row matches; the table has variant: slow, fast",
@@ -292,9 +295,9 @@ def test_the_front_is_ringed_and_costs_are_dollars_where_they_are_known(
         ),
         (
             ["heatmap", ".", "--where", "variant=slow"],
-            "expected two axes that vary; this sweep has workload.arrivals.rate_per_s",
+            "got a sweep in which workload.arrivals.rate_per_s varies; expected two axes that vary",
         ),
-        (["heatmap", ".", "--x", "seed"], "'seed' is no axis that varies"),
+        (["heatmap", ".", "--x", "seed"], "got 'seed', which is no axis that varies"),
         (
             ["timeline", "x", "--where", "variant=slow"],
             "timeline is drawn from runs; --metric, --x, --y and --where are only for",

@@ -166,11 +166,11 @@ NUMBERS = [
 
 CLUSTERS = [
     ("tensor_parallel: 2", "tensor_parallel: 3", "x.yaml:12: cluster.pools[0]: 1 node holds 8 devices, which is not divisible by replicas of 3; expected a multiple, or 'replicas: 2'"),
-    ("tensor_parallel: 2", "pipeline_parallel: 16", "x.yaml:14: cluster.pools[0].nodes: 1 node holds 8 devices; a replica needs 16"),
+    ("tensor_parallel: 2", "pipeline_parallel: 16", "x.yaml:14: cluster.pools[0].nodes: 1 node holds 8 devices; expected at least 16 for a replica"),
     ("tensor_parallel: 2", "wafers: 2", "x.yaml:16: cluster.pools[0].replica.wafers: NVIDIA H100 SXM is not a wafer; expected tensor_parallel and pipeline_parallel"),
-    ("tensor_parallel: 2", "weights_from: memoryx", "x.yaml:16: cluster.pools[0].replica.weights_from: got memoryx; NVIDIA H100 SXM is not a wafer"),
-    ("tensor_parallel: 2", "layout: whole", "x.yaml:16: cluster.pools[0].replica.layout: got whole; NVIDIA H100 SXM is not a wafer"),
-    ("tensor_parallel: 2", "defective_cores: 0.01", "x.yaml:16: cluster.pools[0].replica.defective_cores: got 0.01; NVIDIA H100 SXM is not a wafer"),
+    ("tensor_parallel: 2", "weights_from: memoryx", "x.yaml:16: cluster.pools[0].replica.weights_from: got memoryx, which is for wafers only; NVIDIA H100 SXM is not a wafer"),
+    ("tensor_parallel: 2", "layout: whole", "x.yaml:16: cluster.pools[0].replica.layout: got whole, which is for wafers only; NVIDIA H100 SXM is not a wafer"),
+    ("tensor_parallel: 2", "defective_cores: 0.01", "x.yaml:16: cluster.pools[0].replica.defective_cores: got 0.01, which is for wafers only; NVIDIA H100 SXM is not a wafer"),
     ("tensor_parallel: 2", "start: lukewarm", "x.yaml:16: cluster.pools[0].replica.start: got 'lukewarm'; did you mean 'warm'?"),
     ("dgx-h100", "cs-3", "x.yaml:16: cluster.pools[0].replica.tensor_parallel: got 2; Cerebras WSE-3 is a wafer, for which 'wafers' spreads the layers; expected no tensor_parallel"),
     ("llama-3.1-8b", "llama-3.1-405b", "x.yaml:15: cluster.pools[0].replica: the bf16 weights of Llama 3.1 405B do not fit: 405.9 GB on each of 2 devices of 85.5 GB, 0.0 GB left for the KV cache; expected more devices per replica (tensor_parallel, pipeline_parallel), or weights: fp8"),
@@ -333,7 +333,7 @@ def test_tiers_do_not_keep_states():
         )
     )
     assert told.endswith(
-        "kv.offload: got tiers; expected none: m has layers with a state, which tiers do not keep in this version"
+        "kv.offload: got tiers; expected no tiers: m has layers with a state, which tiers do not keep in this version"
     )
 
 

@@ -189,7 +189,7 @@ def test_a_model_may_be_like_a_configuration_of_hugging_face():
         (("like: dgx-b200", "devises: 4"), "x.yaml:14: cluster.pools[0].node: unknown key 'devises'; did you mean 'devices'?"),
         (("like: d.yaml",), "x.yaml:12: cluster.pools[0].node: 'device' is missing"),
         (("like: dgx-b200", "devices: null"), "x.yaml:12: cluster.pools[0].node: 'devices' is missing"),
-        (("like: dgx-b200", "device:", "  memory:", "    capcity: 9 GB"), "x.yaml:16: cluster.pools[0].node.device.memory: unknown key 'capcity'; did you mean 'capacity'?"),  # codespell:ignore capcity
+        (("like: dgx-b200", "device:", "  memory:", "    capacities: 9 GB"), "x.yaml:16: cluster.pools[0].node.device.memory: unknown key 'capacities'; did you mean 'capacity'?"),
         (("like: dgx-b200", "device:", "  like: b20-sxm"), "x.yaml:15: cluster.pools[0].node.device.like: no device 'b20-sxm' in the catalog; did you mean 'b200-sxm'?"),
         (("like: dgx-b200", "prices: {like: b200-rented, rentl: 3 USD/h}"), "x.yaml:14: cluster.pools[0].node.prices: unknown key 'rentl'; did you mean 'rental'?"),
         (("like: a.yaml",), "b.yaml:1: like: a.yaml -> b.yaml -> a.yaml is a cycle; expected a file that is not like itself"),

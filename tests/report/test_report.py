@@ -435,7 +435,7 @@ def test_a_sensitivity_says_on_which_estimates_the_answer_hangs(
 
 
 def test_faults_of_a_report_say_what_was_wanted(tmp_path: Path, runs: dict[str, Results]) -> None:
-    with pytest.raises(ScenarioError, match="report: has nothing to show; expected a run folder"):
+    with pytest.raises(ScenarioError, match="report: got nothing to show; expected a run folder"):
         page()
     with pytest.raises(ScenarioError, match="cannot be written: No such file or directory"):
         write(tmp_path / "nowhere" / "x.html", [runs["h100"]])
@@ -446,10 +446,12 @@ def test_faults_of_a_report_say_what_was_wanted(tmp_path: Path, runs: dict[str, 
     ):
         studies.read(tmp_path / "x.txt")
     (tmp_path / "x.json").write_text("[1, 2]")
-    with pytest.raises(ScenarioError, match="is no table; expected a list of rows, each a mapping"):
+    with pytest.raises(
+        ScenarioError, match="got no table; expected a list of rows, each a mapping"
+    ):
         studies.read(tmp_path / "x.json")
     (tmp_path / "y.json").write_text("{")
-    with pytest.raises(ScenarioError, match="cannot be read as a table"):
+    with pytest.raises(ScenarioError, match="is not valid JSON"):
         studies.read(tmp_path / "y.json")
 
 
@@ -495,7 +497,7 @@ def test_the_command_line_keeps_the_question_and_says_what_is_wanted(
         == "A test"
     )
     code, _, said = call(capsys, "report", tmp_path / "nowhere")
-    assert (code, "is not a run folder: it has no manifest.json" in said) == (2, True)
+    assert (code, "expected a folder that `cluster-sim run` has written" in said) == (2, True)
     code, _, said = call(capsys, "plot", "queue", tmp_path / "out", "--style", "poster")
     assert (code, "poster: is no style; expected one of readme, paper, slide" in said) == (2, True)
     assert (

@@ -141,8 +141,13 @@ def test_requests_of_the_warm_up_do_not_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "status", "outcome", "text"),
     [
-        ("rejected", "rejected", "rejected", "no replica up that could serve it"),
-        ("failed", "unfinished", "failed", "lost with its replica, no other could serve it"),
+        ("rejected", "rejected", "rejected", "no available replica could serve it"),
+        (
+            "failed",
+            "unfinished",
+            "failed",
+            "lost with its replica; no other replica could serve it",
+        ),
     ],
 )
 def test_losses_are_told_by_their_events(

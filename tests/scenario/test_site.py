@@ -38,11 +38,11 @@ site: SITE
         # 2 · (8 · 115 W + 2200 W + 870 W · (920/5600)²) = 6287 W
         (
             "{rack_power_cap: 4 kW}",
-            "site.rack_power_cap: is 2287 W below the idle power of its nodes",
+            "site.rack_power_cap: got a cap 2287 W below the idle power of its nodes; expected a higher cap",
         ),
         (
             "{events: [{at: 1 s, lasts: 1 s, what: fan_failure, where: b, factor: 0.5}]}",
-            "site.events[0].where: no pool or node 'b'; expected one of a, a/0, a/1",
+            "site.events[0].where: got 'b'; expected one of a, a/0, a/1",
         ),
         (
             "{events: [{at: 1 s, lasts: 1 s, what: pump_failure, factor: 0.5}]}",

@@ -218,4 +218,4 @@ def test_the_command_prints_the_clusters_side_by_side_and_writes_the_table(
     assert pq.read_table(out)["copies"].to_pylist() == approx([6.0, 2.0])
     code, _, error = call(capsys, "compare", write(tmp_path), "--at", "12 USD/h")
     assert code == 2
-    assert "--at: goes with --iso only" in error
+    assert "--at: is only for --iso" in error

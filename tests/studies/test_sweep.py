@@ -219,7 +219,10 @@ def test_points_that_fail_are_recorded_with_their_reasons_and_stop_nothing(
             {"axes": [{"seed": [1], "duration": ["1 s", "2 s"]}]},
             "keys of one axis change together: expected the same number of values for each, got 1 of seed, 2 of duration",
         ),
-        ({"axes": [{"seed": [1]}, {"seed": [2]}]}, "seed is in two axes"),
+        (
+            {"axes": [{"seed": [1]}, {"seed": [2]}]},
+            "got seed in two axes; expected each key in one axis",
+        ),
         (
             {"axes": [{"seed": {"low": "1 s", "high": "2 min", "points": 3}}]},
             "sweep.axes[0].seed: low is in 's' and high in 'min'; expected one unit",

@@ -95,7 +95,7 @@ def test_the_clock_of_the_file_is_told(file: str) -> None:
     expected = ROWS[file]
     if not expected["first_arrival_s"]:
         pytest.skip("the file has no times")
-    from cluster_sim.analysis.traffic import of_trace
+    from cluster_sim.analysis.trace_traffic import of_trace
 
     summary = of_trace(opened(file), file).summary()
     for key in ("first_arrival_s", "last_arrival_s"):

@@ -156,7 +156,9 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         if out is not None:
             write_table(clusters.table, out)
     elif at is not None or out is not None:
-        raise ScenarioError.at("--at" if at is not None else "--out", "goes with --iso only")
+        raise ScenarioError.at(
+            "--at" if at is not None else "--out", "is only for --iso; add --iso or omit it"
+        )
     elif measured is not None:
         from cluster_sim.cli.benchmark_table import print_beside
         from cluster_sim.export import read

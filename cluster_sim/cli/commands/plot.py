@@ -122,7 +122,8 @@ def _study(figure: str, paths: Sequence[Path]) -> Path:
 
     if len(paths) != 1:
         raise ScenarioError.at(
-            "plot", f"{figure} is drawn from one study; expected its folder or Parquet file"
+            "plot",
+            f"{figure} is drawn from one study; got {len(paths)} paths; expected its folder or Parquet file",
         )
     return paths[0]
 
@@ -139,7 +140,7 @@ def _runs(figure: str, paths: Sequence[Path]) -> list[Results]:
             f"no figure '{figure}'{did_you_mean(figure, (*figures.NAMES, *figures.STUDIES))}",
         )
     if not paths:
-        raise ScenarioError.at("plot", "expected at least one run folder")
+        raise ScenarioError.at("plot", "got no run folder; expected one or more")
     return [results for path in paths for results in load_runs(path)]
 
 
@@ -150,6 +151,6 @@ def _condition(text: str) -> tuple[str, str]:
     column, equals, value = text.partition("=")
     if not equals:
         raise ScenarioError.at(
-            f"--where {text}", "expected COLUMN=VALUE, such as --where variant=b200"
+            f"--where {text}", "got no '='; expected COLUMN=VALUE, such as --where variant=b200"
         )
     return column, value

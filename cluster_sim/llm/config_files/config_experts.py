@@ -64,7 +64,7 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
         )
     if not expert and not any("intermediate_size: got" in fault for fault in reader.faults):
         reader.fault("moe_intermediate_size: is missing; expected the width of one expert")
-    _says_all(reader, among)
+    _require_widths(reader, among)
     shared = _shared(reader, expert)
     if reader.given("intermediate_size_mlp"):
         # Llama 4: a shared expert in addition to the routed experts
@@ -84,7 +84,7 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
     return {"experts": experts, "ffn": width if dense else 0} | gate
 
 
-def _says_all(reader: ConfigKeys, among: dict[str, Any] | None) -> None:
+def _require_widths(reader: ConfigKeys, among: dict[str, Any] | None) -> None:
     """Note keys that a file with experts must have if the defaults of its class are unknown."""
     if reader.family is not None or among is not None:
         return

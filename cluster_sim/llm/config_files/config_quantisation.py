@@ -77,17 +77,17 @@ def quantisation_of(reader: ConfigKeys, beside: dict[str, Any]) -> Quantised | N
             reader.fault(
                 f"{key}: got {shown(value)}; expected the precision of the weights in quantization_config"
             )
-    found = [
+    precisions = [
         quantised
         for where, content in _sources(reader, beside)
         if (quantised := _read(reader, where, content)) is not None
     ]
-    for other in found[1:]:
-        if other.formats != found[0].formats:
+    for other in precisions[1:]:
+        if other.formats != precisions[0].formats:
             reader.fault(
-                f"{found[0].where} and {other.where}: got {' with '.join(found[0].formats)} and {' with '.join(other.formats)}; expected one precision"
+                f"{precisions[0].where} and {other.where}: got {' with '.join(precisions[0].formats)} and {' with '.join(other.formats)}; expected one precision"
             )
-    return _with_experts_of_their_own(reader, found[0] if found else None)
+    return _with_experts_of_their_own(reader, precisions[0] if precisions else None)
 
 
 def _with_experts_of_their_own(reader: ConfigKeys, quantised: Quantised | None) -> Quantised | None:

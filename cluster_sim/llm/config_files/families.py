@@ -20,7 +20,7 @@ WRAPPERS = (
     "llava", "llava_next", "llava_next_video", "llava_onevision", "vipllava", "video_llava", "mistral3", "idefics3", "smolvlm", "internvl",
     "aya_vision", "ovis2", "perception_lm",
 )  # fmt: skip
-"""Models around a language model that have no defaults of their own for it (transformers 5.24).
+"""Models around a language model that set no defaults for it (transformers 5.24).
 
 Others, such as voxtral, have different defaults for the inner model.
 """

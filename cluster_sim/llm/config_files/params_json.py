@@ -73,18 +73,18 @@ def _with_windows(config: dict[str, Any]) -> list[str]:
 
 def _with_precision(config: dict[str, Any]) -> list[str]:
     """Write the precision as a config.json does; return the faults."""
-    said = config.pop("quantization", None)
-    if not said:
+    written = config.pop("quantization", None)
+    if not written:
         return []
-    if isinstance(said, dict) and said.get("qformat_weight") == "fp8_e4m3":
+    if isinstance(written, dict) and written.get("qformat_weight") == "fp8_e4m3":
         config["quantization_config"] = {"quant_method": "fp8"}
         return []
-    method = str(said.get("quant_method", "")) if isinstance(said, dict) else ""
+    method = str(written.get("quant_method", "")) if isinstance(written, dict) else ""
     if method.lower().replace("_", "-") == "compressed-tensors":
-        config["quantization_config"] = {**said, "quant_method": "compressed-tensors"}
+        config["quantization_config"] = {**written, "quant_method": "compressed-tensors"}
         return []
     return [
-        f"quantization: got {shown(said)}; expected qformat_weight 'fp8_e4m3' or quant_method 'compressed-tensors'"
+        f"quantization: got {shown(written)}; expected qformat_weight 'fp8_e4m3' or quant_method 'compressed-tensors'"
     ]
 
 

@@ -69,15 +69,15 @@ def _groups(content: dict[str, Any]) -> Groups:
         raise ValueError(
             f"sparsity_config: got {shown(sparsity.get('format'))}; expected dense: sparse weights are not simulated yet"
         )
-    found = [
+    groups = [
         Group(_of_weights(group["weights"]), _targets(group))
         for group in (content.get("config_groups") or {}).values()
         if group.get("weights")
     ]
-    if not found and not content.get("kv_cache_scheme"):
+    if not groups and not content.get("kv_cache_scheme"):
         raise ValueError("config_groups: is missing; expected a group with weights")
     # groups with names precede groups with Linear, which stands for every product
-    return sorted(found, key=lambda group: not group.targets)
+    return sorted(groups, key=lambda group: not group.targets)
 
 
 def _targets(group: dict[str, Any]) -> tuple[str, ...]:

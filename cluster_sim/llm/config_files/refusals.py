@@ -60,11 +60,11 @@ def refusals(reader: ConfigKeys) -> Iterator[str]:
 
     A key that is null, false, 0 or empty requests nothing. Each message names its first keys.
     """
-    found = _asked(reader)
-    for meaning, keys in found.items():
+    refused = _refused_keys(reader)
+    for meaning, keys in refused.items():
         keys.sort(key=lambda key: key not in _FIRST)
         yield f"{_named(keys)}: got {shown(reader.config[keys[0]])}, {meaning}; not simulated yet"
-    if found or reader.model_type in FAMILIES:
+    if refused or reader.model_type in FAMILIES:
         return
     for pattern, meaning in REFUSED_TYPES:
         if pattern.fullmatch(reader.model_type.lower()):
@@ -73,9 +73,9 @@ def refusals(reader: ConfigKeys) -> Iterator[str]:
             return
 
 
-def _asked(reader: ConfigKeys) -> dict[str, list[str]]:
+def _refused_keys(reader: ConfigKeys) -> dict[str, list[str]]:
     """Return the keys that request parts that are not simulated, by the name of the part."""
-    found: dict[str, list[str]] = {}
+    refused: dict[str, list[str]] = {}
     mixed = mixed_reader(reader)
     for key, value in reader.config.items():
         if mixed is not None and key in mixed.keys:
@@ -84,8 +84,8 @@ def _asked(reader: ConfigKeys) -> dict[str, list[str]]:
             if pattern.fullmatch(str(key)):
                 reader.looked_up.add(key)
                 if asks(value) and matters(value):
-                    found.setdefault(meaning, []).append(str(key))
-    return found
+                    refused.setdefault(meaning, []).append(str(key))
+    return refused
 
 
 def unknown_keys(reader: ConfigKeys) -> Iterator[str]:

@@ -107,7 +107,7 @@ class CompressedLayers(IndexedLayers):
 
     @property
     def is_latent(self) -> bool:
-        """Always true."""
+        """Whether all heads share one entry per token: always true."""
         return True
 
     def decode_heads(self, ranks: int) -> HeadShape | None:

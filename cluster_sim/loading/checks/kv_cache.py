@@ -18,7 +18,7 @@ def state_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     if pool.kv.offload:
         yield (
             (*trail, "kv", "offload"),
-            f"got tiers; expected none: {model.name} has layers with a state, which tiers do not keep in this version",
+            f"got tiers; expected no tiers: {model.name} has layers with a state, which tiers do not keep in this version",
         )
     if pool.is_wafer and pool.kv.prefix_caching:
         yield (
@@ -49,7 +49,7 @@ def offload_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
             "got tiers without prefix caching, so that no block is ever reused; expected prefix_caching: true",
         )
     for index, tier in enumerate(tiers):
-        if tier.tier in [other.tier for other in tiers[:index]]:
+        if tier.tier in [earlier.tier for earlier in tiers[:index]]:
             yield (
                 (*at, "offload", index, "tier"),
                 f"got '{tier.tier}' twice; expected different tiers",

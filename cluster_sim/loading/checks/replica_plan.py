@@ -69,7 +69,7 @@ def _gpu_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
         )
     for key, default in _WAFER_KEYS:
         if (value := getattr(plan, key)) != default:
-            yield (*at, key), f"got {value}; {device.name} is not a wafer"
+            yield (*at, key), f"got {value}, which is for wafers only; {device.name} is not a wafer"
     yield from _head_faults(model, plan.tensor_parallel, (*at, "tensor_parallel"))
     yield from _expert_faults(model, pool, at)
     yield from _group_faults(pool, at)
@@ -153,10 +153,10 @@ def _count_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     pool = deployment.pool
     devices, each = pool.nodes * pool.node.devices, deployment.devices_per_replica
     hold = f"{pool.nodes} node{'s hold' if pool.nodes > 1 else ' holds'} {devices} device{'s' if devices > 1 else ''}"
-    wanted = pool.replicas or 1
-    if devices < each * wanted:
-        need = f"{wanted} replicas need" if wanted > 1 else "a replica needs"
-        yield (*trail, "nodes"), f"{hold}; {need} {each * wanted}"
+    count = pool.replicas or 1
+    if devices < each * count:
+        what = f"{count} replicas" if count > 1 else "a replica"
+        yield (*trail, "nodes"), f"{hold}; expected at least {each * count} for {what}"
     elif pool.replicas is None and devices % each:
         yield (
             trail,

@@ -52,7 +52,10 @@ def _cap_faults(scenario: Scenario) -> Iterator[Finding]:
             default=-1.0,
         )
         if missing_w >= 0.0:
-            yield ("site", key), f"is {missing_w:.0f} W below the idle power of its nodes"
+            yield (
+                ("site", key),
+                f"got a cap {missing_w:.0f} W below the idle power of its nodes; expected a higher cap",
+            )
 
 
 def _event_faults(site: Site, pools: tuple[Pool, ...]) -> Iterator[Finding]:
@@ -63,7 +66,7 @@ def _event_faults(site: Site, pools: tuple[Pool, ...]) -> Iterator[Finding]:
         if not hit:
             names = [*(pool.name for pool in pools), *islice(nodes, 8)]
             hint = did_you_mean(event.where or "", names)
-            yield (*at, "where"), f"no pool or node '{event.where}'{hint}"
+            yield (*at, "where"), f"got '{event.where}'{hint}"
         else:
             yield from _medium_faults(event, list(hit.values()), at)
 

@@ -58,6 +58,8 @@ def levels(tiers: Iterable[Tier], block_bytes: float, recompute_s: float) -> tup
     recompute_s
         Estimated time to recompute a block [s].
 
+    Examples
+    --------
     >>> host = Tier(tier="host", capacity="1 GB", bandwidth="10 GB/s")
     >>> levels([host], block_bytes=5e6, recompute_s=1e-3)
     (Level(blocks=200, block_s=0.0005, is_fetched=True),)

@@ -66,7 +66,7 @@ class Trace(Description):
     coarse ticks, such as 3 s in Mooncake, would otherwise cause artificial bursts. Default: rows
     arrive at their timestamps."""
     speedup: Annotated[float, Field(gt=0.0)] = 1.0
-    """Number by which times are divided. 2 makes the traffic twice as fast."""
+    """Factor by which times are divided. 2 makes the traffic twice as fast."""
     limit: RequestCount | None = None
     """Maximum number of requests, counted from the first one. Default: all."""
     block_tokens: Count | None = None
@@ -90,11 +90,11 @@ class Trace(Description):
     reports the choice."""
 
     arrivals: Arrivals | None = None
-    """Process by which conversations of a sharegpt file start, or by which its requests arrive if
-    replay is timestamps. Default: other formats have recorded times."""
+    """Arrival process of the conversations of a sharegpt file, or of its requests if replay is
+    timestamps. Required for a sharegpt file; other formats have recorded times."""
     tokens_per_word: Annotated[float, Field(gt=0.0, le=1000.0)] | None = None
-    """Number of tokens per word of a sharegpt file. A text has at least one token. English has
-    about 1.3 tokens per word. Default: other formats have recorded counts."""
+    """Number of tokens per word of a sharegpt file; English has about 1.3. A text has at least one
+    token. Required for a sharegpt file without `tokenizer`; other formats have recorded counts."""
     tokenizer: str | None = None
     """Path of a tokenizer.json that counts the tokens of a sharegpt file, instead of
     tokens_per_word. It needs the package tokenizers. Default: no tokenizer."""

@@ -51,7 +51,8 @@ def power(
         table.add_row(*_cells(calibrated))
     if not table.row_count:
         raise ScenarioError.at(
-            str(file), "got too few kernels with power_w, power_limit_w and version"
+            str(file),
+            "got too few kernels with power_w, power_limit_w and version; expected more of one kind",
         )
     stdout().print(table)
     print(

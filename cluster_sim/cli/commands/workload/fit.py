@@ -46,9 +46,7 @@ def fit(  # noqa: PLR0913 - a parameter is an option of the command
     from cluster_sim.errors import ScenarioError
 
     if trace is None:
-        raise ScenarioError.at(
-            "fit", "expected a trace, or a scenario file, for which a workload is proposed"
-        )
+        raise ScenarioError.at("fit", "got no file; expected a trace or a scenario file")
     traffics = TrafficReader(variant or (), set_ or (), seed, answer_rate).traffics(
         [trace], TraceOptions(columns, time_unit)
     )

@@ -152,7 +152,8 @@ class TrafficReader:
         return traffics
 
     def _of_file(self, path: Path, options: TraceOptions) -> list[Demand]:
-        from cluster_sim.analysis.traffic import of_scenarios, of_trace
+        from cluster_sim.analysis.trace_traffic import of_trace
+        from cluster_sim.analysis.traffic import of_scenarios
         from cluster_sim.loading.files import load_variants
         from cluster_sim.workload.traces import find_trace
 
@@ -187,7 +188,7 @@ def the_only(traffics: Sequence[Demand], where: str) -> Demand:
 
     if len(traffics) != 1:
         names = ", ".join(traffic.name for traffic in traffics)
-        raise ScenarioError.at(where, f"takes one traffic; got {len(traffics)}: {names}")
+        raise ScenarioError.at(where, f"got {len(traffics)} workloads ({names}); expected one")
     return traffics[0]
 
 
