@@ -96,7 +96,7 @@ def test_measured_operators_become_a_table_of_collectives() -> None:
 
 @cache
 def collectives_of(system: str, kind: CollectiveKind) -> MeasuredCollectives:
-    """What was measured between 1 kB and 256 MB."""
+    """Collectives measured between 1 kB and 256 MB."""
     import pyarrow.compute as pc
     import pyarrow.csv
 

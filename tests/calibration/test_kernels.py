@@ -141,7 +141,7 @@ def test_known_constants_are_found_again_and_the_file_is_a_device(
         ),
     ],
 )
-def test_what_is_no_table_of_kernels_is_told(
+def test_a_file_that_is_not_a_table_of_kernels_is_refused(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -252,7 +252,7 @@ def test_few_kernels_of_a_table_of_measurements_suffice_beside_a_similar_device(
     assert fits.gemm["bf16"] == known.gemm["bf16"]  # the others' are kept
 
 
-def test_operators_are_told_apart_by_their_shapes(tmp_path: Path) -> None:
+def test_operators_are_distinguished_by_their_shapes(tmp_path: Path) -> None:
     products, attention = read_kernels(measurements(tmp_path / "measurements.csv"), "h100_sxm")
     assert len(products) == 28
     assert products.select(["gemm_dtype", "m", "n", "k"]).to_pylist()[1] == {

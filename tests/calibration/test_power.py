@@ -130,7 +130,7 @@ def test_the_command_prints_constants_and_errors(
     assert "NVIDIA B200 SXM: board power" in out and "bfloat16" in out and "steady" in out
 
 
-def test_a_table_without_power_is_told(
+def test_a_table_without_power_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "kernels.parquet"

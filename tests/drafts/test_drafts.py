@@ -259,6 +259,12 @@ def test_guidellm_gives_its_strategy(tmp_path: Path) -> None:
     assert result.values == {"model": "qwen3-30b", "prompt-tokens": 100, "output-tokens": 20}
 
 
+def test_a_report_of_guidellm_without_a_list_of_requests_is_refused(tmp_path: Path) -> None:
+    report = {"benchmarks": [{"requests": {"successful": 0.5}}]}
+    with pytest.raises(ScenarioError, match="has no list of requests"):
+        recorded(saved(tmp_path, report))
+
+
 def test_a_file_of_another_kind_and_a_missing_one_are_the_inputs_fault(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match="no such file"):
         recorded(tmp_path / "none.json")

@@ -112,7 +112,7 @@ def damaged(name: str, change: Any) -> Config:
         (lambda blocks: [one["attention"].update(no_op=True) for one in blocks], "block_configs: got no layer with attention"),
     ],
 )  # fmt: skip
-def test_a_layer_that_is_wrong_is_told_by_its_place_and_key(change: Any, message: str):
+def test_a_fault_of_a_layer_is_reported_by_its_position_and_key(change: Any, message: str):
     assert message in fault(damaged("x", change))
 
 
@@ -206,7 +206,9 @@ def test_spellings_of_sparse_and_windowed_layers_are_the_same_model():
         ("gemma4_text", {"num_experts": 8, "top_k_experts": 2, "moe_intermediate_size": 512}, "num_experts: got experts without enable_moe_block"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_a_family_is_told_by_its_key(family: str, changes: Config, message: str):
+def test_a_file_that_does_not_fit_its_family_is_reported_by_its_key(
+    family: str, changes: Config, message: str
+):
     assert message in fault(CONFIGS[family] | changes)
 
 

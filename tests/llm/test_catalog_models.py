@@ -192,7 +192,7 @@ SHAPE = (
     "vocabulary",
     "tied_embeddings",
 )
-"""What of a model must be the same however it is written."""
+"""Properties of a model that must be equal however it is written."""
 
 
 def shape_of(described: Model) -> dict[str, object]:

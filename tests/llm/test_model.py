@@ -324,7 +324,7 @@ def test_layers_without_experts_are_counted_wherever_they_are():
         ),
     ],
 )
-def test_a_config_that_is_wrong_is_told_by_its_key(changes: dict[str, Any], message: str):
+def test_a_fault_of_a_config_is_reported_by_its_key(changes: dict[str, Any], message: str):
     with pytest.raises(ValueError, match=r".") as told:
         from_hugging_face(LLAMA | {"model_type": "kin", "hidden_act": "silu"} | changes, "x")
     assert str(told.value) == message

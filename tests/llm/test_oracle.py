@@ -45,7 +45,7 @@ READ_THOUGH_THE_LIBRARY_MAKES_NO_MODEL = (
     (r"(glm_moe_dsa|axk1) .* num_key_value_heads null", "latent attention has no heads of keys"),
     (r"step3p7 bare", "without a window the library's masks fail"),
 )  # fmt: skip
-"""Cases where the library raises and a reading is right all the same, by pattern, with the reason."""
+"""Cases where the library raises and the reading is correct nevertheless, by pattern, with the reason."""
 
 NOT_AS_THE_LIBRARY = (
     (r"longcat_flash .*", "the library keeps gates for experts that compute nothing; published: 560 B"),

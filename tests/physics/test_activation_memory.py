@@ -62,7 +62,7 @@ def test_experts_hold_a_row_for_each_token_and_expert() -> None:
 
 
 def test_tensor_parallel_devices_cut_the_rows_of_experts() -> None:
-    """As above on 2 devices: 20 rows of 16 + 3 values; in fp8 3 B more, and 16 B of the input."""
+    """The model above on 2 devices: 20 rows of 16 + 3 values; in fp8 3 B more, and 16 B of the input."""
     tiny = tiny_model(hidden=16, experts={"count": 4, "top_k": 2, "ffn": 6})
     step = LargestStep(10, 1)
     assert activation_bytes(tiny, ReplicaLayout(2), step) == 20 * 38 + 10 * 64
@@ -70,7 +70,7 @@ def test_tensor_parallel_devices_cut_the_rows_of_experts() -> None:
 
 
 def test_sorted_rows_are_padded_to_blocks() -> None:
-    """As above on one device: 127 rows more for each of 4 experts, of 16 + 16 values of 2 B."""
+    """The model above on one device: 127 rows more for each of 4 experts, of 16 + 16 values of 2 B."""
     tiny = tiny_model(hidden=16, experts={"count": 4, "top_k": 2, "ffn": 6})
     step = LargestStep(10, 1, expert_rows="sorted")
     assert activation_bytes(tiny, ReplicaLayout(), step) == (20 + 508) * 64 + 10 * 64
@@ -86,7 +86,7 @@ def test_ranks_count_the_rows_of_their_own_tokens() -> None:
 
 
 def test_experts_on_latent_vectors_hold_rows_of_their_width() -> None:
-    """As on one device, on vectors of 4: 20 rows of 12 + 6 values; 10 inputs and residuals of 16
+    """The model on one device, on vectors of 4: 20 rows of 12 + 6 values; 10 inputs and residuals of 16
     values and latent vectors of 4 in and out.
     """
     tiny = tiny_model(hidden=16, experts={"count": 4, "top_k": 2, "ffn": 6, "latent": 4})

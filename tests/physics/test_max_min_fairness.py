@@ -19,7 +19,7 @@ def shared(
     capacities: dict[str, float], *paths: str, limits: tuple[float, ...] = ()
 ) -> list[float]:
     """Rates of flows whose paths are written as the resources that they cross; `aa` crosses `a`
-    with two lanes.
+    with two paths.
     """
     sharing = Sharing(lambda resource, _: capacities[str(resource)])
     flows = [
@@ -43,7 +43,7 @@ def test_rates_of_one_to_six_flows_are_those_worked_out_by_hand() -> None:
     assert shared({"a": 6, "b": 12, "c": 9}, "abc", "a", "b", "c") == [3, 3, 9, 6]
     # who wants little gives way to the others
     assert shared({"a": 12}, "a", "a", "a", limits=(2, 7)) == [2, 5, 5]
-    # two lanes on a link count twice
+    # two paths over a link count twice
     assert shared({"a": 12}, "aa", "a") == [4, 4]
     # six flows: c is the tightest (9 / 3 = 3), then a (10 - 3) / 2 = 3.5, then b 20 - 3 - 3.5 =
     # 13.5
@@ -109,7 +109,7 @@ def by_linear_programmes(
 
 @st.composite
 def networks(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[int]]:
-    """(lanes by resource and flow, capacities, limits, in which order flows end)."""
+    """(paths by resource and flow, capacities, limits, in which order flows end)."""
     resources, flows = draw(st.integers(1, 5)), draw(st.integers(1, 7))
     uses = np.array(
         draw(

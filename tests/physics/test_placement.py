@@ -11,7 +11,7 @@ from cluster_sim.schema import catalog_entry
 from tests.machines import device, model, small_gpu, tiny_model
 
 
-def test_kv_room_of_llama_70b_on_b200_is_what_vllm_prints_at_start() -> None:
+def test_kv_cache_capacity_of_llama_70b_on_b200_is_that_of_vllms_log() -> None:
     """vLLM 0.15 with 0.90 of memory, fp4 weights and fp8 KV: 782,176 tokens on one B200, 1,819,408
     on two (InferenceX, 2026).
     """

@@ -30,7 +30,7 @@ def cooling(name: str) -> Cooling:
 def heat(
     name: str, watts: float, bandwidth: float, supply_c: float, upstream_w: float = 0.0
 ) -> Heat:
-    """Of a board that draws `watts` with a share `bandwidth` of its memory bus in use."""
+    """Heat of a board that draws `watts` with a share `bandwidth` of its memory bus in use."""
     device = node(name).device
     assert device.power is not None
     memory = float(memory_w(device.power, bandwidth * device.memory.bandwidth_bytes_per_s))
@@ -108,7 +108,7 @@ def test_a_whole_history_at_once_is_the_closed_form_piece_by_piece(name: str) ->
 
 
 def test_half_of_the_water_throttles_a_rack_at_45_degrees_and_not_a_wafer_at_20() -> None:
-    """By hand: 1190 W through 0.01 + 0.013·1.301 + 2·0.0055 K/W is 45.1 K above the supply; the
+    """Sum by hand: 1190 W through 0.01 + 0.013·1.301 + 2·0.0055 K/W is 45.1 K above the supply; the
     whole network is a little less.
     """
     rack, wafer = (

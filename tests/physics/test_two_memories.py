@@ -25,8 +25,9 @@ def hybrid(overlap: float, **changes: Any) -> Device:
 
 
 def test_weights_are_read_from_their_memory_and_kv_from_the_other() -> None:
-    """A compute peak without end: what depends on the context takes as long as with one memory, all
-    else a hundredth.
+    """Times of a device with an infinite compute peak and two memories.
+
+    The part of the context takes as long as with one memory, the rest takes a hundredth.
     """
     fast = {"bf16": "1000 PFLOP/s"}
     still = {"default": {"step": "0 s", "layer": "0 s"}}

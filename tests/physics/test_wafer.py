@@ -136,7 +136,7 @@ def test_sequences_do_not_slow_each_other_while_the_pipeline_has_places():
     )
 
 
-def test_a_full_pipeline_is_paced_by_its_slowest_station():
+def test_the_slowest_stage_limits_a_full_pipeline():
     steps = WaferSteps(MODEL, device(1e18), WaferPlan(1))
     largest = max(
         (one for one in steps.regions if one.parts[0].is_layer),
@@ -147,7 +147,7 @@ def test_a_full_pipeline_is_paced_by_its_slowest_station():
     )
 
 
-def test_wafers_whose_layers_take_turns_are_stations():
+def test_wafers_whose_layers_take_turns_are_pipeline_stages():
     # two wafers, eight layers each; the second has the head too
     steps = whole(1e18, wafers=2)
     assert steps.station_s == approx(8 * 18e-6 + 1.6e-6, rel=1e-4)
@@ -329,7 +329,7 @@ def test_one_request_takes_the_latency_of_its_tokens(tmp_path: Path) -> None:
     )  # keys grow evenly about the mean context
 
 
-def test_full_slots_make_a_token_a_station_time(tmp_path: Path) -> None:
+def test_full_slots_generate_a_token_per_stage_time(tmp_path: Path) -> None:
     results = run(tmp_path, 300, 1, 401)
     steps = results.fleet.deployments[0].step_times
     assert isinstance(steps, WaferSteps) and steps.slots < 100
@@ -338,7 +338,7 @@ def test_full_slots_make_a_token_a_station_time(tmp_path: Path) -> None:
     assert results.summary()["station_occupancy"] == approx(1.0, abs=0.01)
 
 
-def test_kv_room_is_what_ends_the_batch(tmp_path: Path) -> None:
+def test_kv_cache_capacity_limits_the_batch(tmp_path: Path) -> None:
     """70B on four: 66,000 tokens are 13 requests of 5,000; the 14th waits until one has left,
     though there are places for a hundred.
     """

@@ -1,4 +1,4 @@
-"""Where layers lie on wafers: nothing overlaps, everything fits, neighbours stay neighbours, and
+"""Placement of layers on wafers: nothing overlaps, everything fits, neighbours stay neighbours, and
 wafers are cut as well as can be.
 """
 
@@ -121,7 +121,7 @@ def test_70b_is_cut_where_the_embeddings_leave_less_to_layers() -> None:
     ]  # 19 and the embedding, 21, 21, 19 and the head
 
 
-def test_the_fullest_wafer_sets_the_kv_room_of_70b() -> None:
+def test_the_fullest_wafer_sets_the_kv_cache_capacity_of_70b() -> None:
     # 21 layers of 1.711 GB leave 5.87 of 41.8 GB, over 21 x 4,096 B: 68,200 tokens; all SRAM
     # together would hold 79,600.
     tokens = place_on_wafers(model("llama-3.3-70b"), WSE3, WaferPlan(4)).kv_tokens
@@ -135,7 +135,7 @@ def test_the_fullest_wafer_sets_the_kv_room_of_70b() -> None:
 
 @pytest.mark.parametrize("wafers", [2, 3, 4])
 @pytest.mark.parametrize("experts", [False, True])
-def test_no_other_cut_leaves_more_room(wafers: int, experts: bool) -> None:
+def test_no_other_cut_has_more_kv_cache_capacity(wafers: int, experts: bool) -> None:
     described = model("deepseek-r1" if experts else "mistral-large-2")
     small = described.model_copy(
         update={"layers": 9}
@@ -165,7 +165,7 @@ def test_no_other_cut_leaves_more_room(wafers: int, experts: bool) -> None:
 
 @pytest.mark.parametrize("name", ["gemma-4-31b", "gemma-3-27b", "llama-4-scout"])
 def test_the_fewest_wafers_hold_windows_of_all_sequences_too(name: str) -> None:
-    """Of 128 sequences, beside weights that need fewer wafers by themselves."""
+    """Windows of 128 sequences, beside weights that need fewer wafers by themselves."""
     described = model(name)
     wafers = wafers_needed(described, WSE3, described.native, "bf16", 128)
     assert wafers > wafers_needed(described, WSE3, described.native)
@@ -175,7 +175,9 @@ def test_the_fewest_wafers_hold_windows_of_all_sequences_too(name: str) -> None:
 
 @pytest.mark.parametrize("wafers", [5, 12, 24])
 @pytest.mark.parametrize("sequences", [16, 128, 512])
-def test_layers_with_much_and_little_kv_in_turns_leave_room(wafers: int, sequences: int) -> None:
+def test_alternating_layers_with_much_and_little_kv_leave_capacity(
+    wafers: int, sequences: int
+) -> None:
     """Pairs of layers that just fill a wafer stay together: 155 GB on wafers of 42 GB."""
     flash = Model.model_validate(catalog_entry("models", "deepseek-v4-flash"))
     plan = WaferPlan(wafers, flash.native, sequences=sequences)
@@ -184,11 +186,11 @@ def test_layers_with_much_and_little_kv_in_turns_leave_room(wafers: int, sequenc
     assert max(region.wafer for region in regions) == wafers - 1
 
 
-def test_too_few_wafers_leave_no_room() -> None:
+def test_too_few_wafers_have_no_kv_cache_capacity() -> None:
     assert place_on_wafers(model("llama-3.3-70b"), WSE3, WaferPlan(3)).kv_tokens == 0
 
 
-def test_reserved_rows_stay_empty_and_cost_room() -> None:
+def test_reserved_rows_stay_empty_and_reduce_the_capacity() -> None:
     regions = placed("llama-3.1-8b", reserved_rows=72)
     assert max(region.row + region.height for region in regions) == 1100
     whole, less = (
@@ -198,7 +200,7 @@ def test_reserved_rows_stay_empty_and_cost_room() -> None:
     assert whole - less == approx(0.95 * 44e9 * 72 / 1172 / 131_072, rel=0.1)
 
 
-def test_defective_cores_cost_room_and_arithmetic_but_no_ways() -> None:
+def test_defective_cores_reduce_capacity_and_arithmetic_but_no_paths() -> None:
     sound, worse = (
         WaferSteps(model("llama-3.1-8b"), WSE3, WaferPlan(1, layout="whole", defective=share))
         for share in (0.0, 0.1)
@@ -211,7 +213,7 @@ def test_defective_cores_cost_room_and_arithmetic_but_no_ways() -> None:
 
 
 def test_windows_are_set_aside_for_the_sequences_that_may_be_there() -> None:
-    # gpt-oss: 18 layers keep 128 tokens of 2 x 8 x 64 values of 2 B: 4.7 MB a sequence
+    # gpt-oss: 18 layers keep 128 tokens of 2 x 8 x 64 values of 2 B: 4.7 MB per sequence
     few, many = (placed("gpt-oss-120b", sequences=sequences) for sequences in (0, 100))
     fixed = [
         sum(part.fixed_bytes for region in regions for part in region.parts)

@@ -464,7 +464,7 @@ def test_a_large_cluster_is_drawn_as_one_node_and_one_leaf_a_rail():
         ("leaf", 4),
         ("spine", 16),
     }
-    assert [box.name for box in large.boxes] == ["p/0 and 127 like it"]
+    assert [box.name for box in large.boxes] == ["p/0 and 127 similar"]
     assert (
         sum(len(bundle.edges) for bundle in large.bundles) == 128 * (8 * 5 + 2 + 8) + 32 * 16 + 16
     )

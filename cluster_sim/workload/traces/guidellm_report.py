@@ -52,6 +52,8 @@ def guidellm_batches(source: TraceSource) -> Iterator[Batch]:
     try:
         requests = benchmark["requests"]
         successful = requests["successful"]
+        if not isinstance(successful, list):
+            raise TypeError
         lost = [len(requests.get(status) or ()) for status in ("errored", "incomplete")]
     except MALFORMED:
         raise ScenarioError.at(

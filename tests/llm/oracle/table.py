@@ -13,7 +13,7 @@ FILE = Path(__file__).with_name("table.csv")
 
 
 class Figures(NamedTuple):
-    """What a model holds; the library's fault where it makes no model of a configuration."""
+    """Content of a model; the library's fault where it makes no model of a configuration."""
 
     parameters: int = 0
     """Number of parameters of the language model: embedding, head (once if tied), all layers."""
