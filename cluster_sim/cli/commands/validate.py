@@ -38,7 +38,7 @@ def validate(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--labels",
             metavar="FILE",
-            help="Use these labels of drafting; default: drafting_labels.csv beside FILE.",
+            help="Use these labels of drafts; default: drafting_labels.csv beside FILE.",
             show_default=False,
         ),
     ] = None,
