@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cluster_sim.export.network_latency import answer_latencies_s
-from cluster_sim.results.results import Results
+from cluster_sim.results.run_data import RunData
 from cluster_sim.typing import Array
 
 
@@ -38,6 +37,21 @@ class _Span(NamedTuple):
     """Gap before the first token of the span; NaN if there is no such gap [s]."""
 
 
+class TickSpans(NamedTuple):
+    """Spans of finished requests as columns. A tick is a step at whose end a request gets tokens."""
+
+    row: Array
+    """Index of the request among the finished ones."""
+    replica: Array
+    """Number of the replica."""
+    start: Array
+    """Number of steps of the replica that have ended at the first tick of the span."""
+    first: Array
+    """Number of the first tick; 0 is that of the request's first token."""
+    last: Array
+    """Number of the last tick."""
+
+
 class TokenTimes:
     """Times of the tokens of finished requests outside the warm-up.
 
@@ -46,7 +60,7 @@ class TokenTimes:
     preemption, a KV transfer or a loss gets its next token at the event `resumed`.
     """
 
-    def __init__(self, results: Results) -> None:
+    def __init__(self, results: RunData) -> None:
         """Compute the steps of each finished request outside the warm-up."""
         table = results.requests
         is_shown = table["counted"].to_numpy() & (table["status"].to_numpy() == "finished")
@@ -56,9 +70,10 @@ class TokenTimes:
             for number in np.unique(results.stretches["replica"].to_numpy()).astype(int).tolist()
         }
         self._roles = [replica.role for replica in results.fleet.replicas]
+        self._latency_s = np.array(results.fleet.answer_latencies_s)
         self._spans = self._spans_of(results, rows)
 
-    def _spans_of(self, results: Results, rows: Array) -> list[list[_Span]]:
+    def _spans_of(self, results: RunData, rows: Array) -> list[list[_Span]]:
         """Return the spans of each of these requests."""
         table = results.requests
         columns = ("request", "replica", "prefill_replica", "first_token_s", "finish_s")
@@ -66,7 +81,7 @@ class TokenTimes:
             table[name].to_numpy()[rows] for name in columns
         )
         replica, prefill_replica = replica.astype(np.int64), prefill_replica.astype(float)
-        latency_s = answer_latencies_s(results.scenario)
+        latency_s = self._latency_s
         is_moved = ~np.isnan(prefill_replica)
         prefilled_at = np.where(is_moved, prefill_replica, replica).astype(np.int64)
         first_s, finish_s = first_s - latency_s[prefilled_at], finish_s - latency_s[replica]
@@ -125,6 +140,41 @@ class TokenTimes:
         ]
         return np.array(counts, dtype=np.int64)
 
+    @cached_property
+    def spans(self) -> TickSpans:
+        """Spans of all requests, in order of request and time."""
+        rows = [row for row, spans in enumerate(self._spans) for _ in spans]
+        every = [span for spans in self._spans for span in spans]
+        replica, start, stop, _ = np.array(every, dtype=float).reshape(-1, 4).T
+        row, last = np.array(rows, dtype=np.int64), (stop - start).astype(np.int64)
+        so_far = np.cumsum(last + 1) - (last + 1)
+        is_first = np.diff(row, prepend=-1) > 0
+        first = so_far - np.repeat(so_far[is_first], np.bincount(row))
+        return TickSpans(row, replica.astype(np.int64), start.astype(np.int64), first, first + last)
+
+    def ended_s(self, row: Array, tick: Array) -> tuple[Array, Array]:
+        """Return the times at which ticks of finished requests end [s], and their replicas.
+
+        Parameters
+        ----------
+        row
+            Finished requests, by index.
+        tick
+            Number of a step at whose end each request gets tokens; 0 is that of its first token.
+        """
+        spans, size = self.spans, int(np.max(tick, initial=0)) + 1
+        place = np.searchsorted(spans.row * size + spans.first, row * size + tick, "right") - 1
+        replica, ended = spans.replica[place], spans.start[place] + tick - spans.first[place]
+        times_s = np.empty(len(row))
+        for number, steps in self._steps.items():
+            here = replica == number
+            times_s[here] = steps.ends_s[ended[here]]
+        return times_s, replica
+
+    def ends_s(self, replica: int) -> Array:
+        """Return the end of every step of a replica [s], after the start of the first."""
+        return self._steps[replica].ends_s
+
     def gaps_s(self, row: int) -> Array:
         """Return the gaps [s] between the chunks of a finished request, in order."""
         parts: list[Array] = []
@@ -146,7 +196,7 @@ def _with_tokens(spans: list[_Span], tokens: int) -> list[_Span]:
     return [*before, last._replace(stop=min(last.stop, last.start + tokens - made))]
 
 
-def _changes(results: Results) -> dict[int, list[_TokenChange]]:
+def _changes(results: RunData) -> dict[int, list[_TokenChange]]:
     """Return the preemptions and resumptions of each request, in order of time."""
     columns = ("request", "what", "at_s", "value", "replica")
     rows = zip(*(results.events[name].to_pylist() for name in columns), strict=True)
@@ -160,12 +210,13 @@ def _changes(results: Results) -> dict[int, list[_TokenChange]]:
 class _ReplicaSteps:
     """Engine steps of one replica, in order of time."""
 
-    def __init__(self, results: Results, replica: int) -> None:
+    def __init__(self, results: RunData, replica: int) -> None:
         """Read the steps from the table of stretches."""
         table = results.stretches
         here = table["replica"].to_numpy() == replica
-        self._first_s, self._slope_s, self._count, ended_s = (
-            table[name].to_numpy()[here] for name in ("first_s", "slope_s", "steps", "ended_s")
+        self._began_s, self._first_s, self._slope_s, self._count, ended_s = (
+            table[name].to_numpy()[here]
+            for name in ("began_s", "first_s", "slope_s", "steps", "ended_s")
         )
         # A given time is the end of a stretch, except for rounding: the nearest end is meant.
         self._middles_s = 0.5 * (ended_s[1:] + ended_s[:-1])
@@ -179,8 +230,27 @@ class _ReplicaSteps:
     @cached_property
     def lengths_s(self) -> Array:
         """Length of every step [s]."""
-        inside = np.arange(int(self._done[-1])) - np.repeat(self._done - self._count, self._count)
+        inside = self._inside
         lengths_s: Array = (
             np.repeat(self._first_s, self._count) + np.repeat(self._slope_s, self._count) * inside
         )
         return lengths_s
+
+    @cached_property
+    def ends_s(self) -> Array:
+        """End of every step [s], after the start of the first step."""
+        n = self._inside + 1
+        began_s, first_s, slope_s = (
+            np.repeat(column, self._count)
+            for column in (self._began_s, self._first_s, self._slope_s)
+        )
+        ended_s: Array = began_s + n * first_s + slope_s * n * (n - 1) / 2
+        return np.append(self._began_s[0], ended_s)
+
+    @property
+    def _inside(self) -> Array:
+        """Number of earlier steps of the same stretch, for every step."""
+        inside: Array = np.arange(int(self._done[-1])) - np.repeat(
+            self._done - self._count, self._count
+        )
+        return inside
