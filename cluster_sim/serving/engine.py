@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,7 +10,7 @@ from cluster_sim.physics.activation_memory import ExpertRows
 from cluster_sim.schema import Description, entry_name
 from cluster_sim.serving.reservation import CapacitySchedulerPolicy
 from cluster_sim.typing import Count, CountOrZero, Share
-from cluster_sim.units import Bytes
+from cluster_sim.units import Bytes, Seconds
 
 
 class Engine(Description):
@@ -59,6 +59,24 @@ class Engine(Description):
     expert_rows: ExpertRows = "in_place"
     """Order of the rows of tokens in expert kernels: `in_place`, or `sorted` by expert and padded
     to blocks, as DeepGEMM needs them."""
+
+    stream_interval: Count = 1
+    """Number of tokens per chunk of a streamed answer. The first token is sent at once, and the
+    last chunk may be shorter. Default: 1."""
+    stream_interval_unit: Literal["tokens", "steps"] = "tokens"
+    """Unit of stream_interval: `tokens` since the last chunk, as in vLLM and SGLang, or `steps` of
+    the answer at multiples of the interval, as in TensorRT-LLM."""
+    first_chunk_delay: CountOrZero = 0
+    """Number of steps by which the first chunk follows the first token; the chunk has all tokens
+    until then. The delay is a measurement and not a setting of an engine. Default: 0."""
+    detokenisation_s: Seconds = 0.0
+    """Latency of detokenisation [s], which the server adds to the path of answers without delaying
+    engine steps. Default: 0."""
+
+    @property
+    def is_chunked(self) -> bool:
+        """Whether clients see other chunks than one per engine step."""
+        return self.stream_interval > 1 or self.first_chunk_delay > 0
 
     @property
     def profile(self) -> str:
