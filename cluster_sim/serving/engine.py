@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,8 +12,9 @@ from cluster_sim.physics.replica_layout import GraphPlan
 from cluster_sim.schema import Description, entry_name
 from cluster_sim.serving.graphs import GraphMemory, GraphMode, GraphSizes, StepLimits, graph_plan
 from cluster_sim.serving.memory_rules import DeviceDefaults, MemoryBase, StaticReserve
+from cluster_sim.serving.reservation import CapacitySchedulerPolicy
 from cluster_sim.typing import Count, CountOrZero, Share
-from cluster_sim.units import Bytes
+from cluster_sim.units import Bytes, Seconds
 
 
 class Engine(Description):
@@ -32,6 +33,12 @@ class Engine(Description):
     them can join together."""
     batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Share of max_batched_tokens from which a step no longer holds back new requests."""
+    capacity_scheduler_policy: CapacitySchedulerPolicy = "first_chunk"
+    """Rule for the blocks of KV cache that an admission reserves: those of the first chunk of the
+    prompt, `first_chunk` (vLLM up to 0.18); those of the whole prompt and of tokens generated
+    before a preemption, `full_isl` (vLLM since 0.19, `scheduler_reserve_full_isl`); or those of
+    prompt and whole answer, `guaranteed_no_evict` (default of TensorRT-LLM), which never preempts.
+    Reserved blocks count as used only once they hold tokens."""
     block_tokens: Count
     """Number of tokens per block of KV cache."""
     graph_batches: tuple[Count, ...] = ()
@@ -75,10 +82,21 @@ class Engine(Description):
     expert_rows: ExpertRows = "in_place"
     """Order of the rows of tokens in expert kernels: `in_place`, or `sorted` by expert and padded
     to blocks, as DeepGEMM needs them."""
-
     by_device: tuple[DeviceDefaults, ...] = ()
     """Values that the engine chooses by the device. Each value is that of the first row that holds
     for the device and gives it."""
+    stream_interval: Count = 1
+    """Number of tokens per chunk of a streamed answer. The first token is sent at once, and the
+    last chunk may be shorter. Default: 1."""
+    stream_interval_unit: Literal["tokens", "steps"] = "tokens"
+    """Unit of stream_interval: `tokens` since the last chunk, as in vLLM and SGLang, or `steps` of
+    the answer at multiples of the interval, as in TensorRT-LLM."""
+    first_chunk_delay: CountOrZero = 0
+    """Number of steps by which the first chunk follows the first token; the chunk has all tokens
+    until then. The delay is a measurement and not a setting of an engine. Default: 0."""
+    detokenisation_s: Seconds = 0.0
+    """Latency of detokenisation [s], which the server adds to the path of answers without delaying
+    engine steps. Default: 0."""
 
     @model_validator(mode="after")
     def _has_sizes(self) -> Self:
@@ -116,6 +134,11 @@ class Engine(Description):
             return None
         sizes = self.graph_sizes or GraphSizes()
         return graph_plan(self.graph_mode, sizes, self.prefill_graph_sizes, limits)
+
+    @property
+    def is_chunked(self) -> bool:
+        """Whether clients see other chunks than one per engine step."""
+        return self.stream_interval > 1 or self.first_chunk_delay > 0
 
     @property
     def profile(self) -> str:
