@@ -8,6 +8,7 @@ from pydantic import Field
 
 from cluster_sim.physics.activation_memory import ExpertRows
 from cluster_sim.schema import Description, entry_name
+from cluster_sim.serving.reservation import CapacitySchedulerPolicy
 from cluster_sim.typing import Count, CountOrZero, Share
 from cluster_sim.units import Bytes, Seconds
 
@@ -28,6 +29,12 @@ class Engine(Description):
     them can join together."""
     batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Share of max_batched_tokens from which a step no longer holds back new requests."""
+    capacity_scheduler_policy: CapacitySchedulerPolicy = "first_chunk"
+    """Rule for the blocks of KV cache that an admission reserves: those of the first chunk of the
+    prompt, `first_chunk` (vLLM up to 0.18); those of the whole prompt and of tokens generated
+    before a preemption, `full_isl` (vLLM since 0.19, `scheduler_reserve_full_isl`); or those of
+    prompt and whole answer, `guaranteed_no_evict` (default of TensorRT-LLM), which never preempts.
+    Reserved blocks count as used only once they hold tokens."""
     block_tokens: Count
     """Number of tokens per block of KV cache."""
     graph_batches: tuple[Count, ...] = ()
