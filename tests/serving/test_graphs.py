@@ -68,6 +68,14 @@ def test_vllm_captures_two_tokens_per_sequence_and_at_most_512() -> None:
         assert plan.decode_sequences[-1] == {60: 56, 256: 256, 1024: 512}[sequences]
 
 
+def test_newer_vllm_captures_the_full_batch_as_well() -> None:
+    """60 sequences decode as a whole graph of 60, and 120 tokens in pieces stay the largest."""
+    sizes = rule(VLLM, per_sequence=2, captures_full_batch=True)
+    plan = graph_plan("full_and_piecewise", sizes, None, StepLimits(60, 8192))
+    assert plan.decode_sequences[-2:] == (56, 60)
+    assert plan.piece_tokens[-1] == 120
+
+
 def test_drafts_count_in_sizes_that_are_whole_sequences() -> None:
     """Three drafts: 8 sequences of 4 tokens, twice as many are 64; in multiples of 4."""
     plan = graph_plan("full_and_piecewise", rule(VLLM, per_sequence=2), None, StepLimits(8, 99, 3))
