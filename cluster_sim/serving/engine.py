@@ -8,6 +8,7 @@ from pydantic import Field
 
 from cluster_sim.physics.activation_memory import ExpertRows
 from cluster_sim.schema import Description, entry_name
+from cluster_sim.serving.prefill_first import PrefillFirst
 from cluster_sim.typing import Count, CountOrZero, Share
 from cluster_sim.units import Bytes
 
@@ -28,6 +29,10 @@ class Engine(Description):
     them can join together."""
     batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Share of max_batched_tokens from which a step no longer holds back new requests."""
+    prefill_first: PrefillFirst | None = None
+    """Rules of steps that prefill instead of decode, as in SGLang; `{}` selects SGLang's values.
+    Replicas that only prefill or only decode keep the rules of vLLM. Default: a step decodes and
+    prefills."""
     block_tokens: Count
     """Number of tokens per block of KV cache."""
     graph_batches: tuple[Count, ...] = ()

@@ -13,6 +13,7 @@ from cluster_sim.serving.kv_cache.grouped_blocks import GroupedBlocks
 from cluster_sim.serving.kv_cache.grouped_manager import GroupedKVCacheManager
 from cluster_sim.serving.kv_cache.manager import KVCacheManager
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.prefill_first import PrefillFirst
 from cluster_sim.serving.scheduler.batch_wait import BatchWait
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
 from cluster_sim.serving.scheduler.decode import DecodeScheduler
@@ -21,6 +22,7 @@ from cluster_sim.serving.scheduler.grouped_sequences import GroupedSequences
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
 from cluster_sim.serving.scheduler.policy import BatchingPolicy
 from cluster_sim.serving.scheduler.prefill import PrefillScheduler
+from cluster_sim.serving.scheduler.prefill_first_scheduler import PrefillFirstScheduler
 from cluster_sim.serving.scheduler.queue_orders import QUEUE_ORDERS, QueueOrder
 from cluster_sim.serving.scheduler.speculative import Drafting, SpeculativeSequences
 from cluster_sim.typing import Count, CountOrZero
@@ -48,6 +50,9 @@ class Continuous(BatchingPolicy):
     """Share of max_batched_tokens from which a step no longer holds back new requests. Default:
     that of the engine."""
 
+    prefill_first: PrefillFirst | None = None
+    """Rules of steps that prefill instead of decode, as in SGLang. Default: those of the engine."""
+
     def step_tokens(self, engine: Engine) -> int:
         """Return the maximum number of tokens per step of one rank."""
         return self.max_batched_tokens or engine.max_batched_tokens
@@ -57,8 +62,8 @@ class Continuous(BatchingPolicy):
         return engine.chunked_prefill if self.chunked_prefill is None else self.chunked_prefill
 
     def with_defaults(self, engine: Engine) -> Self:
-        """Return this policy with the engine's values for missing keys `batch_wait_…`."""
-        names = ("batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio")
+        """Return this policy with the engine's values for missing keys."""
+        names = ("batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio", "prefill_first")
         missing = {name: getattr(engine, name) for name in names if getattr(self, name) is None}
         return self.model_copy(update=missing)
 
@@ -73,6 +78,8 @@ class Continuous(BatchingPolicy):
         decoding = _decoding(limits, kv_cache, drafting)
         kv = _manager(kv_cache, decoding)
         queue = QUEUE_ORDERS[self.order]()
+        if role == "both" and self.prefill_first is not None:
+            return PrefillFirstScheduler(limits, kv, decoding, queue, self.prefill_first)
         wait = None
         if max_steps := self.batch_wait_timeout_iterations:
             min_tokens = (self.batch_wait_max_tokens_ratio or 0.0) * limits.max_batched_tokens
