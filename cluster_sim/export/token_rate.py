@@ -27,6 +27,7 @@ def max_tokens_per_second(answers: Answers) -> float:
         table[name].to_numpy()
         for name in ("replica", "began_s", "first_s", "slope_s", "steps", "counted")
     )
+    weight = np.where(table["batch"].to_numpy() > 0, weight, 0)  # others hold still
     upto = np.cumsum(steps)
     ends = np.searchsorted(upto, np.arange(_STEPS_AT_A_TIME, int(upto[-1]), _STEPS_AT_A_TIME))
     for part in np.split(np.arange(len(steps)), ends):

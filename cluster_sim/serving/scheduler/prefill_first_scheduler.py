@@ -129,7 +129,7 @@ class PrefillFirstScheduler(ContinuousScheduler):
             work.prompt_tokens = work.pairs = work.window_pairs = work.pairs_growth = 0
             self._completing = self._past_tokens = 0
         if output.preempted:
-            output.preempted = []
+            output.preempted, output.held = [], []
         output.swap_s = 0.0
         self._is_holding = False
 
@@ -285,6 +285,8 @@ class PrefillFirstScheduler(ContinuousScheduler):
         request.prefilled = 0
         self.waiting.append(request)
         self.output.preempted.append(request)
+        if self._held_since_s is not None:
+            self.output.held.append((request, now_s - request.stalled_s))
 
     def _last_token_s(self, request: Request, now_s: float) -> float:
         """Return the time of the last token of a decoding request [s]; `now_s`: if none holds."""
