@@ -189,9 +189,13 @@ class PrefillFirstScheduler(ContinuousScheduler):
         return 1 if chunks or self._kv.hits_may_shrink else _INDEFINITELY
 
     def _in_blocks(self, tokens: int) -> int:
-        """Return the part of a budget that whole blocks take; all of it without chunks."""
-        block = self._kv.block_tokens
-        return tokens // block * block if self._limits.chunked_prefill else tokens
+        """Return the part of a budget that whole blocks take.
+
+        It is the whole budget without chunks, and if a step takes less than a block.
+        """
+        block, limits = self._kv.block_tokens, self._limits
+        is_whole = limits.chunked_prefill and limits.max_batched_tokens >= block
+        return tokens // block * block if is_whole else tokens
 
     def _charge(self, request: Request, chunk: int) -> int:
         """Charge a chunk to the limits of the step; return its tokens in whole blocks."""
@@ -241,7 +245,10 @@ class PrefillFirstScheduler(ContinuousScheduler):
         if self.running and kv.free * self._block_size - reused * kv.block_tokens < needed:
             self._is_full = True
             return 0
-        if self.output.chunks and -(-missing // kv.block_tokens) * kv.block_tokens >= self._input_left:
+        if (
+            self.output.chunks
+            and -(-missing // kv.block_tokens) * kv.block_tokens >= self._input_left
+        ):
             return 0
         tokens = self._admit(request, budget, now_s)
         if not tokens and (self._limits.chunked_prefill or missing <= budget):
