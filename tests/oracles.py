@@ -402,10 +402,50 @@ class Limits:
     """Groups of layers that share the blocks, see GroupTables."""
     watch: Callable[[int, int], None] = lambda taken, running: None
     """Is told the blocks taken and the requests running after each step."""
+    policy: str = "first_chunk"
+    """What an admission reserves, by the name of the engine's key."""
+
+
+def peak_blocks(limits: Limits, tokens: int) -> int:
+    """Most blocks, or pages, of a sequence that grows to `tokens` tokens in steps of any size."""
+    if not limits.groups:
+        return ceil(tokens / limits.block_tokens)
+    total = 0
+    for block, pages, view, size in limits.groups:
+        most = ceil(tokens / block)
+        if view == "state":
+            most = 1
+        elif view != "context":  # what the queries of one step see, wherever the step begins
+            seen = range(size - 1 + limits.max_batched_tokens)
+            touched = max(len({(at + key) // block for key in seen}) for at in range(block))
+            most = min(most, touched)
+        total += pages * most
+    return total
+
+
+def may_start(
+    limits: Limits, blocks: Blocks | GroupTables, job: Job, running: Sequence[Job], in_use: int
+) -> bool:
+    """Whether the rule for what an admission reserves lets a job start.
+
+    in_use: blocks, or pages, of its text that others use. To completion, every running job is
+    looked at: it still needs what it will hold at its end less what it holds.
+    """
+    free = blocks.free if isinstance(blocks, GroupTables) else len(blocks.free)
+    if limits.policy == "first_chunk":
+        return True
+    if limits.policy == "full_isl":
+        return peak_blocks(limits, job.prompt + job.made) - in_use <= free
+    assert limits.policy == "guaranteed_no_evict"
+    for one in running:
+        held = blocks.held(one) if isinstance(blocks, GroupTables) else len(one.table)
+        free -= peak_blocks(limits, one.prompt + one.output - 1) - held
+    return peak_blocks(limits, job.prompt + job.output - 1) - in_use <= free
 
 
 # (contexts of decoding sequences, (chunk, past) of each prompt, tokens sampled) -> seconds
 StepSeconds = Callable[[list[int], list[tuple[int, int]], int], float]
+StepSize = Callable[[int, int, bool], tuple[int, float, float]]
 
 
 def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSeconds) -> None:
@@ -485,6 +525,10 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
                 tokens = min(job.reading - hit, budget)
                 if hit + tokens < job.reading and not limits.chunked:
                     break
+                unit_pages = blocks.unit_pages if isinstance(blocks, FindablePages) else 0
+                in_use = unit_pages * sum(1 for each in known if each.users)
+                if not may_start(limits, blocks, job, running, in_use):
+                    break
                 if isinstance(blocks, FindablePages):
                     if not blocks.admit(job, known, tokens):
                         break
@@ -503,9 +547,10 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
             tokens = min(job.reading - hit, budget)
             if hit + tokens < job.reading and not limits.chunked:
                 break
-            if ceil((hit + tokens) / limits.block_tokens) - sum(
-                1 for block in found if block.users
-            ) > len(blocks.free):
+            in_use = sum(1 for block in found if block.users)
+            if ceil((hit + tokens) / limits.block_tokens) - in_use > len(blocks.free):
+                break
+            if not may_start(limits, blocks, job, running, in_use):
                 break
             for block in found:
                 if not block.users:
@@ -556,9 +601,13 @@ def gpu_step_s(
     kv_bytes: float,
     compute_eta: float,
     peak: float,
+    size_of: StepSize | None = None,
 ) -> StepSeconds:
     """A step's time as the sum of its terms, dense grouped-query models with or without windows,
     one pipeline stage.
+
+    size_of: from sequences, tokens and whether there are prompts to the padded number of tokens,
+    seconds that are added, and the least length of the step.
     """
     eta, bandwidth, overhead = (
         device.efficiency,
@@ -592,7 +641,12 @@ def gpu_step_s(
 
     def step_s(contexts: list[int], prompts: list[tuple[int, int]], sampled: int) -> float:
         tokens = len(contexts) + sum(chunk for chunk, _ in prompts)
-        total_s = overhead.step_s + overhead.sequence_s * sampled
+        added_s, least_s = 0.0, 0.0
+        if size_of is not None:
+            tokens, added_s, least_s = size_of(len(contexts), tokens, bool(prompts))
+        elif prompts:
+            least_s = overhead.step_s + model.layers * overhead.eager_layer_s
+        total_s = overhead.step_s + overhead.sequence_s * sampled + added_s
         for layer in range(model.layers):
             windowed = layer < window_layers
             total_s += product_s(
@@ -637,11 +691,7 @@ def gpu_step_s(
                 2.0,
                 eta.compute.bf16 * device.peak.bf16_flop_per_s,
             )
-        return (
-            max(total_s, overhead.step_s + model.layers * overhead.eager_layer_s)
-            if prompts
-            else total_s
-        )
+        return max(total_s, least_s)
 
     return step_s
 

@@ -171,6 +171,9 @@ def _batching(random: Random, role: str) -> Section:
         batching |= {"batch_wait_timeout_iterations": 20, "batch_wait_max_tokens_ratio": 0.5}
     if _maybe(random, 0.15):
         batching |= {"chunked_prefill": False, "max_batched_tokens": 512}
+    if _maybe(random, 0.4):
+        policies = ["full_isl", "guaranteed_no_evict"]
+        batching["capacity_scheduler_policy"] = random.choice(policies)
     return batching
 
 

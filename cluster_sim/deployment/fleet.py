@@ -10,7 +10,7 @@ from functools import cached_property
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.topology import Topology
+from cluster_sim.topology import FRONT_DOOR, Topology
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +116,19 @@ class Fleet:
         Raises ValueError if a generated fabric has too few ports for the nodes.
         """
         return build_topology(self.cluster)
+
+    @cached_property
+    def answer_latencies_s(self) -> list[float]:
+        """Latency of answers from each replica to the front door [s], by number of the replica.
+
+        It is that of the network and of detokenisation. Times in the table of requests are times at
+        the front door, so they include it.
+        """
+        return [
+            self.topology.route(FRONT_DOOR, replica.server).latency_s
+            + replica.deployment.pool.replica.engine.detokenisation_s
+            for replica in self.replicas
+        ]
 
 
 def build_topology(cluster: Cluster) -> Topology:

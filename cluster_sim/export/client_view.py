@@ -1,15 +1,21 @@
-"""Requests of a run from the view of the client."""
+"""Requests of a run from the view of the client.
+
+A client sees chunks of an answer: one per engine step, or fewer with a stream interval. All clients
+take the time of the first chunk as that of the first token.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from cluster_sim.export.token_times import TokenTimes
 from cluster_sim.results.metrics.finished import Finished, finished, within_slo
+from cluster_sim.results.metrics.gaps import Gaps, itl
 from cluster_sim.results.results import Results
+from cluster_sim.results.streaming.chunks import Chunks, seen_chunks
+from cluster_sim.results.streaming.token_times import TokenTimes
 from cluster_sim.typing import Array
 
 REJECTED = "rejected"
@@ -33,7 +39,7 @@ class Answers:
     arrival_s: Array
     """Time at which each request was sent [s]."""
     first_token_s: Array
-    """Time at which the first token of each request reached the front door; NaN without one [s]."""
+    """Time at which the first chunk of each request reached the front door; NaN without one [s]."""
     finish_s: Array
     """Time at which the last token of each request reached the front door; NaN if the request did
     not finish [s]."""
@@ -45,6 +51,8 @@ class Answers:
     """Part of each prompt that was in the prefix cache [tokens]."""
     of_done: Finished
     """Columns of the finished requests; they have one row per finished request."""
+    chunks: Chunks | None
+    """Chunks of the finished requests; None if engines send one chunk per step."""
 
     @cached_property
     def good(self) -> Array | None:
@@ -52,9 +60,21 @@ class Answers:
         return within_slo(self.results, self.of_done)
 
     @cached_property
-    def times(self) -> TokenTimes:
-        """Times of the tokens of the finished requests."""
-        return TokenTimes(self.results)
+    def times(self) -> TokenTimes | Chunks:
+        """Times of the chunks of the finished requests."""
+        return TokenTimes(self.results) if self.chunks is None else self.chunks
+
+    @cached_property
+    def gaps(self) -> Gaps:
+        """Gaps between the chunks of all finished requests, pooled."""
+        return itl(self.results) if self.chunks is None else self.chunks.gaps()
+
+    @property
+    def first_tokens(self) -> Array:
+        """Number of tokens in the first chunk of each finished request."""
+        if self.chunks is None:
+            return np.ones(len(self.of_done.arrival_s), dtype=np.int64)
+        return self.chunks.first_tokens
 
     @property
     def duration_s(self) -> float:
@@ -100,12 +120,26 @@ def answers(results: Results) -> Answers:
         "prefix_hit_tokens",
     )
     columns: dict[str, Array] = {name: table[name].to_numpy()[counted] for name in names}
-    number = table["request"].to_numpy()[counted]
+    number, is_done = table["request"].to_numpy()[counted], status == "finished"
+    of_done, chunks = finished(results), seen_chunks(results)
+    if chunks is not None:
+        of_done = _as_seen(of_done, chunks)
+        columns["first_token_s"] = columns["first_token_s"].copy()
+        columns["first_token_s"][is_done] = of_done.first_token_s
     return Answers(
         results,
         number=number,
-        done=status == "finished",
+        done=is_done,
         rejected=status == "rejected",
-        of_done=finished(results),
+        of_done=of_done,
+        chunks=chunks,
         **columns,
     )
+
+
+def _as_seen(done: Finished, chunks: Chunks) -> Finished:
+    """Return finished requests with the times at which tokens arrive with their chunks."""
+    seen = replace(done, first_token_s=chunks.first_s)
+    if done.reasoning_tokens is None:
+        return seen
+    return replace(seen, first_output_token_s=chunks.seen_s(done.reasoning_tokens + 1))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from cluster_sim.export.client_view import Answers
-from cluster_sim.export.network_latency import answer_latencies_s
 from cluster_sim.typing import Array
 
 _STEPS_AT_A_TIME = 1 << 20
@@ -19,10 +18,20 @@ def max_tokens_per_second(answers: Answers) -> float:
     """
     if not answers.done.any():
         return 0.0
-    results = answers.results
     seconds = _Seconds(float(np.min(answers.arrival_s)), int(answers.duration_s) + 2)
     seconds.add(answers.of_done.first_token_s, np.ones(len(answers.of_done.first_token_s)))
-    table, latency_s = results.stretches, answer_latencies_s(results.scenario)
+    if answers.chunks is None:
+        _add_steps(answers, seconds)
+    else:
+        times_s, weight = answers.chunks.arrivals()
+        seconds.add(times_s, weight.astype(float))
+    return float(np.max(seconds.counts))
+
+
+def _add_steps(answers: Answers, seconds: _Seconds) -> None:
+    """Count the chunks after the first, if each engine step sends one."""
+    results = answers.results
+    table, latency_s = results.stretches, np.array(results.fleet.answer_latencies_s)
     replica, began, first_s, slope_s, steps, weight = (
         table[name].to_numpy()
         for name in ("replica", "began_s", "first_s", "slope_s", "steps", "counted")
@@ -39,7 +48,6 @@ def max_tokens_per_second(answers: Answers) -> float:
     request, at_s = (results.events[name].to_numpy()[resumed] for name in ("request", "at_s"))
     is_counted = np.isin(request, answers.number)
     seconds.add(at_s[is_counted], np.ones(int(is_counted.sum())))
-    return float(np.max(seconds.counts))
 
 
 class _Seconds:

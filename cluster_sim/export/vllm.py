@@ -17,7 +17,6 @@ from cluster_sim.export.client_load import declared_load, measured_load
 from cluster_sim.export.client_view import Answers
 from cluster_sim.export.distributions import Distribution, Values
 from cluster_sim.export.token_rate import max_tokens_per_second
-from cluster_sim.results.metrics.gaps import itl
 from cluster_sim.typing import Array
 
 METRICS = ("ttft", "tpot", "itl", "e2el")
@@ -48,7 +47,7 @@ def document(
 
     Percentiles are interpolated linearly, and standard deviations are those of the population.
     Requests that were rejected or did not finish count as failed. TPOT excludes answers of one token.
-    ITL pools the gaps of all answers. There is no queue in the client, so latencies with and without
+    ITL pools the gaps between chunks of all answers. There is no queue in the client, so latencies with and without
     the client's queue are equal.
 
     Parameters
@@ -205,7 +204,7 @@ def _distribution(answers: Answers, metric: str) -> Distribution:
     """Return the distribution of a metric [s]."""
     done = answers.of_done
     if metric == "itl":
-        return itl(answers.results)
+        return answers.gaps
     values: dict[str, Array] = {
         "ttft": done.ttft_s,
         "tpot": done.tpot_s[done.output_tokens > 1],

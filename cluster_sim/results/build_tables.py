@@ -62,7 +62,7 @@ def build_tables(
         Groups of devices with equal temperatures; empty if temperatures are not simulated.
     """
     fleet = resolve(scenario)
-    latencies_s = np.array([path.latency_s for path in paths])
+    latencies_s = np.array(fleet.answer_latencies_s)
     stretches = stretches_table(fleet, recorder)
     requests = requests_table(scenario, recorder, latencies_s, stretches)
     down_s = {number: at_s for at_s, what, number, _, _ in recorder.events if what == "shutdown"}

@@ -91,8 +91,8 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
     thermal_governors(env, fleet, groups, replicas.everyone, recorder)
     paths = [fleet.topology.route(FRONT_DOOR, spec.server) for spec in fleet.replicas]
     router = _build_router(env, scenario, fleet, replicas.everyone, recorder)
-    send, answer_s = label_requests(scenario, router.route), [path.latency_s for path in paths]
-    front_door = FrontDoorPath(send, [*answer_s, 0.0])
+    send = label_requests(scenario, router.route)
+    front_door = FrontDoorPath(send, [*fleet.answer_latencies_s, 0.0])
     closed_loop = build_closed_loop(env, scenario, front_door, tally)
     if closed_loop is None:
         env.process(timetable(env, open_loop_requests(scenario, tally), send))

@@ -45,7 +45,7 @@ class DecodeReplica(Replica[DecodeScheduler]):
         return (
             not self.down
             and self.holds(request)
-            and self._scheduler.can_take(tokens, self._steps_ended())
+            and self._scheduler.can_take(request, tokens, self._steps_ended())
         )
 
     def promise(self, request: Request, tokens: int) -> None:

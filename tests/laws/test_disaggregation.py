@@ -24,7 +24,7 @@ from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.run_data import TABLES
 from cluster_sim.serving.disaggregation import Disaggregation
 from cluster_sim.serving.routing import LeastRequests
-from cluster_sim.serving.scheduler import Continuous, DecodeScheduler, PrefillScheduler
+from cluster_sim.serving.scheduler import DecodeScheduler, PrefillScheduler
 from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
@@ -415,7 +415,7 @@ def decode_scheduler(limit: dict[str, Any], feature: dict[str, Any]) -> DecodeSc
         swap_blocks=feature["swap_blocks"],
         swap_block_s=1e-4,
     )
-    policy = Continuous(order=feature["order"])
+    policy = steps_laws.batching_of(limit, order=feature["order"])
     limits = steps_laws.limits_of(limit, drafts)
     scheduler = policy.scheduler(limits, kv_cache, "decode", drafting)
     assert isinstance(scheduler, DecodeScheduler)
@@ -452,7 +452,7 @@ def prefill_scheduler(
         watermark=feature["watermark"],
         prefix_caching=feature["prefix_caching"],
     )
-    policy = Continuous(order=feature["order"])
+    policy = steps_laws.batching_of(limit, order=feature["order"])
     scheduler = policy.scheduler(steps_laws.limits_of(limit), kv_cache, "prefill")
     scheduler.__class__ = Audited
     assert isinstance(scheduler, PrefillScheduler)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.request import Request
+from cluster_sim.serving.reservation import CapacitySchedulerPolicy
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
 from tests.laws.test_stretches_equal_steps import make_scheduler, model_of
 from tests.machines import small_gpu
@@ -36,6 +37,7 @@ limits = st.fixed_dictionaries({
     "chunked": st.booleans(),
     "window": st.sampled_from([0, 0, 5]),
     "prefix_caching": st.just(True),
+    "policy": st.sampled_from(["first_chunk", *get_args(CapacitySchedulerPolicy)]),
 })  # fmt: skip
 
 
@@ -125,6 +127,7 @@ def test_an_engine_that_looks_at_every_block_gives_the_same_times_and_hits(
         limit["budget"],
         limit["chunked"],
         prefix_caching=True,
+        policy=limit["policy"],
     )
     serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
     for stepping in (False, True):

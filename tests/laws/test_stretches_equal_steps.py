@@ -12,19 +12,21 @@ from hypothesis import strategies as st
 from cluster_sim.physics.cache_groups import CacheGroup
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.limited_view import LimitedView
-from cluster_sim.physics.replica_layout import ReplicaLayout
+from cluster_sim.physics.replica_layout import GraphPlan, ReplicaLayout
 from cluster_sim.physics.speculative_steps import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_regions import WaferPlan
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.offload import Level
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.reservation import CapacitySchedulerPolicy, GuaranteedNoEvict
 from cluster_sim.serving.routing import Routing
 from cluster_sim.serving.scheduler import (
     Continuous,
     Drafting,
     Scheduler,
     SchedulerLimits,
+    SchedulerOutput,
     Static,
 )
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
@@ -59,6 +61,7 @@ limits = st.fixed_dictionaries({
     "chunked": st.booleans(),
     "window": st.sampled_from([0, 0, 5, 40]),
     "shares": st.sampled_from([False, False, True]),
+    "policy": st.sampled_from(["first_chunk", *get_args(CapacitySchedulerPolicy)]),
 })  # fmt: skip
 
 
@@ -91,7 +94,12 @@ def groups_of(limit: dict[str, Any]) -> tuple[CacheGroup, ...]:
 
 
 def make_scheduler(limit: dict[str, Any]) -> ContinuousScheduler:
-    return Continuous().scheduler(limits_of(limit), kv_cache_of(limit))
+    return batching_of(limit).scheduler(limits_of(limit), kv_cache_of(limit))
+
+
+def batching_of(limit: dict[str, Any], **keys: Any) -> Continuous:
+    keys["capacity_scheduler_policy"] = limit.get("policy")
+    return Continuous.model_validate(keys)
 
 
 def make_requests(gaps: list[tuple[float, int, int]], limit: dict[str, Any]) -> list[Request]:
@@ -133,6 +141,7 @@ def test_a_token_by_token_engine_gives_the_same_times(
             limit["budget"],
             limit["chunked"],
             groups=[group[:4] for group in groups_of(limit)],
+            policy=limit["policy"],
         ),
         step_s,
     )
@@ -147,6 +156,7 @@ def test_a_token_by_token_engine_gives_the_same_times(
         for request, job in zip(again, plain, strict=True):
             assert request.first_token_s == pytest.approx(job.first_s, rel=1e-9)
             assert request.finish_s == pytest.approx(job.finish_s, rel=1e-9)
+            assert not request.preemptions or limit["policy"] != "guaranteed_no_evict"
 
 
 RANKS: dict[str, Callable[[Job], float]] = {
@@ -185,6 +195,7 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
         limit["chunked"],
         rank=RANKS[order],
         groups=[group[:4] for group in groups_of(limit)],
+        policy=limit["policy"],
     )
     serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
     feature = dict(PLAIN, order=order)
@@ -233,7 +244,7 @@ def make_scheduler_with(limit: dict[str, Any], feature: dict[str, Any]) -> Sched
         return Static().scheduler(limits_of(limit), kv_cache_of(limit))
     limits = limits_of(limit, limit["max_sequences"] * feature["drafts"])
     names = ("order", "batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio")
-    policy = Continuous.model_validate({name: feature[name] for name in names})
+    policy = batching_of(limit, **{name: feature[name] for name in names})
     kv_cache = kv_cache_of(
         limit,
         watermark=feature["watermark"],
@@ -256,6 +267,12 @@ def audited(scheduler: Scheduler, blocks: int, on_host: int) -> Scheduler:
     class Audited(kind):  # type: ignore[misc, valid-type]
         __slots__ = ()
 
+        def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
+            output = super().schedule(now_s, max_steps)
+            if kind is ContinuousScheduler:  # who is alone can always be served
+                assert output.steps or not self.waiting
+            return output
+
         def advance(self, steps: int, now_s: float) -> list[Request]:
             finished: list[Request] = super().advance(steps, now_s)
             taken = self.blocks_taken()
@@ -264,6 +281,11 @@ def audited(scheduler: Scheduler, blocks: int, on_host: int) -> Scheduler:
             # with drafts the room is a mean, and may be exceeded until the next step is scheduled
             if self._decoding.blocks.step_tokens == 1:
                 assert 0 <= taken <= blocks
+            if isinstance(self._reservation, GuaranteedNoEvict):
+                unreserved = self._reservation._unreserved()
+                assert unreserved >= 0
+                if not self.running and not getattr(self, "_promised", 0):
+                    assert unreserved == self._kv.capacity
             if self._kv.caches_prefixes and taken <= blocks:
                 self._kv.forget_until(blocks - taken)
                 assert taken + sum(self._kv.count_queue()) == blocks
@@ -299,7 +321,7 @@ def make_requests_with(gaps: list[tuple[float, int, int]], scheduler: Scheduler)
     st.sampled_from(ROUTERS),
     st.integers(1, 3),
     st.sampled_from([0.0, 1e-5, 3e-3]),
-    st.sampled_from(["gpu", "stages", "wafer", "wafer in turns", "wafer streamed"]),
+    st.sampled_from(["gpu", "stages", "graphs", "wafer", "wafer in turns", "wafer streamed"]),
 )
 def test_stretch_and_step_agree_on_every_first_token_and_finish(
     gaps: list[tuple[float, int, int]],
@@ -338,6 +360,7 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
     for stretched, stepped in zip(*seen, strict=True):
         assert stretched.replica == stepped.replica
         assert stretched.preemptions == stepped.preemptions
+        assert not stretched.preemptions or limit["policy"] != "guaranteed_no_evict"
         assert stretched.prefix_hit_tokens == stepped.prefix_hit_tokens
         assert stretched.fetched_tokens == stepped.fetched_tokens
         assert stretched.admitted_s == pytest.approx(stepped.admitted_s, rel=1e-9)
@@ -356,7 +379,10 @@ def step_times(machine: str, limit: dict[str, Any]) -> Any:
     return GpuSteps(
         model_of(limit),
         small_gpu(),
-        ReplicaLayout(pipeline_parallel=2 if machine == "stages" else 1),
+        ReplicaLayout(
+            pipeline_parallel=2 if machine == "stages" else 1,
+            graphs=GraphPlan((1, 2, 4), (), (1, 2, 4, 8, 16, 32)) if machine == "graphs" else None,
+        ),
     )
 
 

@@ -11,13 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from cluster_sim.deployment.schedulers import build_scheduler
-from cluster_sim.export.network_latency import answer_latencies_s
-from cluster_sim.export.token_times import TokenTimes
 from cluster_sim.results import energy
 from cluster_sim.results.metrics.finished import finished
 from cluster_sim.results.metrics.gaps import itl
 from cluster_sim.results.results import Results
 from cluster_sim.results.run_data import TABLES
+from cluster_sim.results.streaming.token_times import TokenTimes
 from cluster_sim.results.unanswered import unanswered
 
 _ROUNDING = 1e-9
@@ -247,7 +246,7 @@ def gaps_are_those_between_tokens(results: Results) -> None:
         total_s = float(np.sum(done.finish_s - done.first_token_s))
         if tokens:
             # the way to the front door may be longer from where it decodes
-            latencies_s = answer_latencies_s(results.scenario)
+            latencies_s = results.fleet.answer_latencies_s
             paths_s = len(done.finish_s) * float(np.max(latencies_s) - np.min(latencies_s))
             decoded_s = gaps.mean() * gaps.count
             assert abs(decoded_s - total_s) <= 1e-6 * max(total_s, 1e-6) + paths_s
@@ -261,7 +260,7 @@ def tokens_of_each_answer_come_one_by_one(results: Results) -> None:
         return
     requests, times = results.requests, TokenTimes(results)
     shown = column(requests, "counted").astype(bool) & (column(requests, "status") == "finished")
-    latencies_s = answer_latencies_s(results.scenario)
+    latencies_s = results.fleet.answer_latencies_s
     slack_s = float(np.max(latencies_s) - np.min(latencies_s)) + 1e-6
     names = ("output_tokens", "first_token_s", "finish_s", "request")
     for row, (tokens, first_s, finish_s, number) in enumerate(

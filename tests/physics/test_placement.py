@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from cluster_sim.physics.memory_use import MemoryUse
 from cluster_sim.physics.page_pool import CacheKind
-from cluster_sim.physics.placement import MemoryUse, cache_kinds, place_on_gpus
+from cluster_sim.physics.placement import cache_kinds, place_on_gpus
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.schema import catalog_entry
 from tests.machines import device, model, small_gpu, tiny_model

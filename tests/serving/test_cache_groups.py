@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -12,6 +12,7 @@ from cluster_sim.physics.cache_groups import CacheGroup, pages_held
 from cluster_sim.physics.page_pool import CacheKind, page_pool
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.reservation import CapacitySchedulerPolicy
 from cluster_sim.serving.scheduler import Continuous, SchedulerLimits
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
 from tests.oracles import Job, Limits, serve_token_by_token
@@ -130,7 +131,7 @@ def any_case(rng: random.Random) -> tuple[Limits, list[tuple[float, int, int]]]:
     for _ in range(rng.randint(1, 14)):
         now += rng.choice([0, 0, 1, 5, 20])
         jobs.append((now, rng.randint(1, 120), rng.randint(1, 60)))
-    return limits, jobs
+    return replace(limits, policy=rng.choice(get_args(CapacitySchedulerPolicy))), jobs
 
 
 def scheduler_of(limits: Limits, **options: Any) -> ContinuousScheduler:
@@ -138,7 +139,8 @@ def scheduler_of(limits: Limits, **options: Any) -> ContinuousScheduler:
     bounds = SchedulerLimits(
         limits.max_sequences, limits.max_batched_tokens, 4096, chunked_prefill=limits.chunked
     )
-    return Continuous().scheduler(bounds, spec)
+    policy = {"capacity_scheduler_policy": limits.policy}
+    return Continuous.model_validate(policy).scheduler(bounds, spec)
 
 
 def run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import get_args
 
 import pytest
 
@@ -10,6 +11,7 @@ from cluster_sim.physics.cache_groups import CacheGroup, View
 from cluster_sim.physics.limited_view import NO_VIEW, LimitedView
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.reservation import CapacitySchedulerPolicy
 from cluster_sim.serving.scheduler import Continuous, SchedulerLimits
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
 from tests.oracles import Job, Limits, serve_token_by_token
@@ -20,13 +22,17 @@ STATE = (CacheGroup(8), CacheGroup(1, 3, "state", slots=2))
 
 
 def scheduler_of(
-    groups: tuple[CacheGroup, ...], pages: int, max_sequences: int = 8, budget: int = 100
+    groups: tuple[CacheGroup, ...],
+    pages: int,
+    max_sequences: int = 8,
+    budget: int = 100,
+    policy: CapacitySchedulerPolicy = "first_chunk",
 ) -> ContinuousScheduler:
     limited = [group for group in groups if group.view in ("window", "chunk")]
     view = LimitedView(limited[0].view_tokens, limited[0].view == "chunk") if limited else NO_VIEW
     limits = SchedulerLimits(max_sequences, budget, 4096, view=view)
     spec = KVCacheSpec(1000, 4, prefix_caching=True, groups=groups, pages=pages)
-    return Continuous().scheduler(limits, spec)
+    return Continuous(capacity_scheduler_policy=policy).scheduler(limits, spec)
 
 
 def request(number: int, arrival_s: float, *pieces: tuple[int, int], output: int = 2) -> Request:
@@ -193,9 +199,9 @@ def stretches_agree(seed: int) -> tuple[int, int]:
     for stretches in (False, True):
         rng = random.Random(seed)
         groups = any_groups(rng)
-        scheduler = scheduler_of(
-            groups, rng.randint(20, 300), rng.randint(1, 8), rng.randint(8, 120)
-        )
+        sizes = rng.randint(20, 300), rng.randint(1, 8), rng.randint(8, 120)
+        policy = random.Random(seed).choice(get_args(CapacitySchedulerPolicy))
+        scheduler = scheduler_of(groups, *sizes, policy)
         requests = [each for each in any_requests(rng) if each.footprint <= scheduler.longest]
         serve(scheduler, requests, stretches=stretches)
         seen.append([
@@ -211,7 +217,8 @@ def tables_agree(seed: int) -> int:
     rng = random.Random(seed)
     groups = any_groups(rng)
     pages, sequences, budget = rng.randint(20, 300), rng.randint(1, 8), rng.randint(8, 120)
-    scheduler = scheduler_of(groups, pages, sequences, budget)
+    policy = random.Random(seed).choice(get_args(CapacitySchedulerPolicy))
+    scheduler = scheduler_of(groups, pages, sequences, budget, policy)
     requests = [each for each in any_requests(rng) if each.footprint <= scheduler.longest]
     jobs = [
         Job(each.arrival_s, each.prompt_tokens, each.output_tokens, pieces=each.pieces, answer=each.output_piece)
@@ -221,7 +228,7 @@ def tables_agree(seed: int) -> int:
     tables = [(group.block_tokens, group.pages * group.slots, *group[2:4]) for group in groups]
     limits = Limits(
         pages, 1, sequences, budget, chunked=True, prefix_caching=True, groups=tables,
-        watch=lambda taken, _: told.append(taken),
+        watch=lambda taken, _: told.append(taken), policy=policy,
     )  # fmt: skip
     serve_token_by_token(jobs, limits, lambda *_: 1.0)
     taken = serve(scheduler, requests, counts=False)
@@ -252,4 +259,4 @@ def test_a_stretch_finds_what_its_steps_find(seed: int) -> None:
 def test_a_stretch_finds_what_its_steps_find_in_many_cases() -> None:
     rows = [stretches_agree(seed) for seed in range(20, 520)]
     assert sum(found for found, _ in rows) > 500
-    assert sum(preempted for _, preempted in rows) > 500
+    assert sum(preempted for _, preempted in rows) > 300

@@ -14,7 +14,7 @@ from cluster_sim.export.aiperf.records import columns_of_done
 from cluster_sim.export.benchmark import Benchmark, at, number, writer
 from cluster_sim.export.client_view import CUT_OFF, REJECTED, Answers
 from cluster_sim.export.percentiles import linear
-from cluster_sim.results.metrics.gaps import Gaps, itl
+from cluster_sim.results.metrics.gaps import Gaps
 from cluster_sim.typing import Array
 
 SCHEMA = "1.4"
@@ -25,8 +25,8 @@ def document(answers: Answers) -> dict[str, Any]:
     """Return the object of profile_export_aiperf.json.
 
     Percentiles are interpolated linearly, and standard deviations are those of the population.
-    inter_token_latency is the mean gap of a request after its first token [ms]. inter_chunk_latency
-    pools the gaps of all requests [ms]. Metrics without values are absent.
+    inter_token_latency is the time of a request after its first chunk per token after that chunk
+    [ms]. inter_chunk_latency pools the gaps between chunks of all requests [ms]. Metrics without values are absent.
     """
     scenario = answers.results.scenario
     head: dict[str, Any] = {
@@ -119,7 +119,7 @@ def _distributions(answers: Answers) -> Iterator[tuple[str, dict[str, Any]]]:
     columns = columns_of_done(answers) | {"error_isl": answers.prompt_tokens[~answers.done]}
     for tag in RECORDS:
         if tag == "inter_chunk_latency":
-            if answers.done.any() and (gaps := itl(answers.results)).count:
+            if answers.done.any() and (gaps := answers.gaps).count:
                 yield tag, _of_gaps(gaps)
         elif tag in columns and len(values := columns[tag][columns[tag] == columns[tag]]):
             yield tag, _of_values(values)

@@ -59,9 +59,10 @@ def _metadata(answers: Answers, place: int) -> dict[str, Any]:
 def columns_of_done(answers: Answers) -> dict[str, Array]:
     """Return the metrics of finished requests as columns by tag; NaN for a missing value."""
     done = answers.of_done
-    several = done.output_tokens > 1
+    later = done.output_tokens - answers.first_tokens
+    several = answers.times.chunks > 1
     with np.errstate(divide="ignore", invalid="ignore"):
-        tpot_s = np.where(several, done.tpot_s, np.nan)
+        tpot_s = np.where(later > 0, (done.finish_s - done.first_token_s) / later, np.nan)
         second_s = [
             answers.times.gaps_s(row)[0] if has_second else np.nan
             for row, has_second in enumerate(several.tolist())

@@ -7,7 +7,6 @@ from typing import IO
 
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import cannot_write
-from cluster_sim.export.network_latency import answer_latencies_s
 from cluster_sim.export.perfetto import TraceEvent, TraceWriter
 from cluster_sim.export.trace.devices import write_devices
 from cluster_sim.export.trace.links import write_links
@@ -93,7 +92,8 @@ def _write(
 ) -> None:
     """Write a slice over the whole run with the totals of its summary, and the tables of the run."""
     out = TraceWriter(file, list(dict.fromkeys((*_NAMES, *totals))))
-    latencies_s, fleet = answer_latencies_s(scenario).tolist(), resolve(scenario)
+    fleet = resolve(scenario)
+    latencies_s = fleet.answer_latencies_s
     about = f"Simulated: {scenario.model.name}, seed {scenario.seed}"
     track = out.track(scenario.title, rank=0, description=about)
     out.begin(track, 0, TraceEvent("run", "run", totals))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cluster_sim.results.metrics.families import (
+    client,
     cost,
     goodput,
     heat,
@@ -28,6 +29,7 @@ FAMILIES: tuple[tuple[Metric, ...], ...] = (
     tokens.METRICS,
     goodput.METRICS,
     latency.METRICS,
+    client.METRICS,
     kv_cache.METRICS,
     utilisation.METRICS,
     power.METRICS,

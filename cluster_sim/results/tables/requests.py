@@ -29,7 +29,7 @@ def requests_table(
     Parameters
     ----------
     latencies_s
-        Latency between the front door and each replica, by number [s].
+        Latency of answers from each replica to the front door, by number [s].
     stretches
         Table of stretches of the same run.
     """

@@ -68,10 +68,15 @@ class GroupedKVCacheManager(KVCacheManager):
         pages = self._findable.block_pages
         return self.most_blocks(known * self.block_tokens + missing, step) - known * pages
 
+    def shared_blocks(self, hit: PrefixHit) -> int:
+        """Return the number of pages of a hit that other requests use."""
+        assert self._findable is not None
+        return hit.used * self._findable.block_pages
+
     def use(self, request: Request, hit: PrefixHit) -> None:
         """Let a request use the blocks of a prefix hit."""
         assert self._findable is not None
-        super().use(request, hit._replace(used=hit.used * self._findable.block_pages))
+        super().use(request, hit._replace(used=self.shared_blocks(hit)))
         self._findable.use_kept(request, hit.found)
 
     def passed(self, request: Request, past: int) -> None:

@@ -132,6 +132,15 @@ class KVCacheManager:
         """
         return self.most_blocks(missing, step)
 
+    def blocks_to_completion(self, request: Request, step: int) -> int:
+        """Return the peak number of blocks of a request until its end, in steps up to `step`."""
+        spare = self._decoding.spare_tokens  # the mean of drafts also counts the last token
+        return self.most_blocks(request.footprint + (spare + 1 if spare else 0), step)
+
+    def shared_blocks(self, hit: PrefixHit) -> int:
+        """Return the number of blocks of a hit that other requests use."""
+        return hit.used
+
     # Between two steps
 
     def taken(self) -> int:
@@ -239,6 +248,12 @@ class KVCacheManager:
         self.free -= blocks
         self._taken += blocks
         return True
+
+    def has_free(self, blocks: int) -> bool:
+        """Return whether this number of blocks is free; count them only if the bound is lower."""
+        if blocks > self.free:
+            self.make_exact()
+        return blocks <= self.free
 
     def take_for_decoding(self, blocks: int) -> None:
         """Take free blocks for a decoding request, which is counted with the decoding sequences."""

@@ -14,6 +14,8 @@ from cluster_sim.serving.kv_cache.grouped_manager import GroupedKVCacheManager
 from cluster_sim.serving.kv_cache.manager import KVCacheManager
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.prefill_first import PrefillFirst
+from cluster_sim.serving.reservation import RESERVATIONS, CapacitySchedulerPolicy
+from cluster_sim.serving.scheduler.admission_rules import AdmissionRules
 from cluster_sim.serving.scheduler.batch_wait import BatchWait
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
 from cluster_sim.serving.scheduler.decode import DecodeScheduler
@@ -52,6 +54,9 @@ class Continuous(BatchingPolicy):
 
     prefill_first: PrefillFirst | None = None
     """Rules of steps that prefill instead of decode, as in SGLang. Default: those of the engine."""
+    capacity_scheduler_policy: CapacitySchedulerPolicy | None = None
+    """Rule for the blocks of KV cache that an admission reserves, see the same key of an engine.
+    Default: that of the engine."""
 
     def step_tokens(self, engine: Engine) -> int:
         """Return the maximum number of tokens per step of one rank."""
@@ -62,9 +67,10 @@ class Continuous(BatchingPolicy):
         return engine.chunked_prefill if self.chunked_prefill is None else self.chunked_prefill
 
     def with_defaults(self, engine: Engine) -> Self:
-        """Return this policy with the engine's values for missing keys."""
-        names = ("batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio", "prefill_first")
-        missing = {name: getattr(engine, name) for name in names if getattr(self, name) is None}
+        """Return this policy with the engine's values for missing keys about admission."""
+        missing = {
+            name: getattr(engine, name) for name in _BY_ENGINE if getattr(self, name) is None
+        }
         return self.model_copy(update=missing)
 
     def scheduler(
@@ -84,8 +90,19 @@ class Continuous(BatchingPolicy):
         if max_steps := self.batch_wait_timeout_iterations:
             min_tokens = (self.batch_wait_max_tokens_ratio or 0.0) * limits.max_batched_tokens
             wait = BatchWait(max_steps, min_tokens)
+        rule = RESERVATIONS[self.capacity_scheduler_policy or "first_chunk"]
+        reservation = rule(kv, limits.max_batched_tokens) if rule else None
         scheduler = _SCHEDULERS[role]
-        return scheduler(limits, kv, decoding, queue, wait)
+        return scheduler(limits, kv, decoding, queue, AdmissionRules(wait, reservation))
+
+
+_BY_ENGINE = (
+    "batch_wait_timeout_iterations",
+    "batch_wait_max_tokens_ratio",
+    "capacity_scheduler_policy",
+    "prefill_first",
+)
+"""Keys of the policy that an engine also has."""
 
 
 _SCHEDULERS: dict[Role, type[ContinuousScheduler]] = {

@@ -4,7 +4,8 @@ Before each step, running requests are scheduled first: one token per decoding r
 request in prefill as much of its prompt as the token budget allows. If the KV cache is full, the
 request that was admitted last, or the last in the queue order, is preempted and recomputed later.
 Then waiting requests are admitted in order while budget, batch slots and blocks suffice; no request
-is admitted in a step with a preemption. (vLLM, vllm/v1/core/sched/scheduler.py.)
+is admitted in a step with a preemption. (vLLM, vllm/v1/core/sched/scheduler.py.) The blocks of the
+first chunk suffice, as in vLLM up to 0.18, unless a rule in `serving/reservation` requires more.
 """
 
 from __future__ import annotations
@@ -21,10 +22,6 @@ class ContinuousScheduler(RequestBatch):
     """Scheduler of steps that mix decoding requests with chunks of prefill."""
 
     __slots__ = ()
-
-    admits_whole_prompts = False
-    """Whether a prompt is admitted only if the KV cache can hold the whole prompt, not just a
-    chunk."""
 
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
         """Decide on the next step, and on the number of equal steps that may follow."""
@@ -182,9 +179,9 @@ class ContinuousScheduler(RequestBatch):
         else:
             blocks = -(-chunk // block_tokens)
         spare = kv.watermark_blocks if self.running else 0
-        if self.admits_whole_prompts:
-            known = 0 if hit is None else hit.known
-            spare += kv.most_behind(known, missing, self._limits.max_batched_tokens) - blocks
+        rule = self._reservation
+        if rule is not None and not rule.fits(request, hit, spare):
+            return 0
         if not kv.try_take(reused + blocks, spare):
             return 0
         self._take_first()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.manager import KVCacheManager
-from cluster_sim.serving.scheduler.batch_wait import BatchWait
+from cluster_sim.serving.scheduler.admission_rules import NO_RULES, AdmissionRules
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
 from cluster_sim.serving.scheduler.decoding import DecodingSequences
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
@@ -29,18 +29,21 @@ class DecodeScheduler(ContinuousScheduler):
         kv: KVCacheManager,
         decoding: DecodingSequences,
         queue: RequestQueue,
-        wait: BatchWait | None = None,
+        rules: AdmissionRules = NO_RULES,
     ) -> None:
-        super().__init__(limits, kv, decoding, queue, wait)
+        super().__init__(limits, kv, decoding, queue, rules)
         self._promised = 0  # requests in KV transfer, or arrived since `schedule`
         self._landed: list[Request] = []
 
-    def can_take(self, tokens: int, steps: int) -> bool:
-        """Return whether there are blocks and a batch slot for a request of this length."""
+    def can_take(self, request: Request, tokens: int, steps: int) -> bool:
+        """Return whether there are blocks and a batch slot for a request with `tokens` tokens."""
         in_batch = len(self.running) + self._promised
         if self.waiting or self.output.chunks or in_batch >= self._limits.max_sequences:
             return False
-        blocks = self._blocks_for(tokens) + (self._kv.watermark_blocks if in_batch else 0)
+        spare = self._kv.watermark_blocks if in_batch else 0
+        if self._reservation is not None and not self._reservation.can_land(request, spare):
+            return False
+        blocks = self._blocks_for(tokens) + spare
         # Far from the limit no exact count is needed.
         return not self._kv.is_tight(steps + 1, blocks) or blocks <= self._kv.free_after(steps + 1)
 
@@ -50,13 +53,19 @@ class DecodeScheduler(ContinuousScheduler):
         The stretch in progress may become too long by this, see `steps_within`.
         """
         self._promised += 1
-        self._kv.promise(self._blocks_for(tokens))
+        blocks = self._blocks_for(tokens)
+        self._kv.promise(blocks)
+        if self._reservation is not None:
+            self._reservation.begin(request, blocks)
         self.pending_tokens += self._left_to_decode(request, tokens)
 
     def withdraw(self, request: Request, tokens: int) -> None:
         """Cancel a promise: the KV cache of the request will not arrive."""
         self._promised -= 1
-        self._kv.keep_promise(self._blocks_for(tokens))
+        blocks = self._blocks_for(tokens)
+        self._kv.keep_promise(blocks)
+        if self._reservation is not None:
+            self._reservation.end(request, blocks)
         self.pending_tokens -= self._left_to_decode(request, tokens)
 
     def _left_to_decode(self, request: Request, tokens: int) -> int:
@@ -93,7 +102,11 @@ class DecodeScheduler(ContinuousScheduler):
         tokens = request.known_tokens - 1  # the last token is not cached yet
         self._kv.restore(request, tokens, self._kv.free_after(0))
         self._promised -= 1
-        self._kv.keep_promise(self._blocks_for(tokens))
+        blocks = self._blocks_for(tokens)
+        self._kv.keep_promise(blocks)
+        if self._reservation is not None:
+            self._reservation.end(request, blocks)
+            self._reservation.begin(request)
         self.running[request] = None
         self.waiting.passed_by(request)
         request.stalled_s = request.read_s

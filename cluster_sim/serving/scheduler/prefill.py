@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.manager import KVCacheManager
-from cluster_sim.serving.scheduler.batch_wait import BatchWait
+from cluster_sim.serving.reservation.full_isl import FullISL
+from cluster_sim.serving.scheduler.admission_rules import NO_RULES, AdmissionRules
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
 from cluster_sim.serving.scheduler.decoding import DecodingSequences
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
@@ -16,13 +17,11 @@ class PrefillScheduler(ContinuousScheduler):
 
     A request leaves with its first token, and its KV cache stays until `release`. Prompts therefore
     wait if no decode replica accepts requests. A prompt is admitted when there are blocks for the
-    whole prompt, as in vLLM with `scheduler_reserve_full_isl`: chunks of a prompt that cannot be
+    whole prompt (`FullISL`), whatever the engine does elsewhere: chunks of a prompt that cannot be
     completed would waste blocks. Therefore no request is ever preempted.
     """
 
     __slots__ = ("_kept", "_prefilled_requests")
-
-    admits_whole_prompts = True
 
     def __init__(
         self,
@@ -30,9 +29,10 @@ class PrefillScheduler(ContinuousScheduler):
         kv: KVCacheManager,
         decoding: DecodingSequences,
         queue: RequestQueue,
-        wait: BatchWait | None = None,
+        rules: AdmissionRules = NO_RULES,
     ) -> None:
-        super().__init__(limits, kv, decoding, queue, wait)
+        whole_prompts = FullISL(kv, limits.max_batched_tokens)
+        super().__init__(limits, kv, decoding, queue, rules._replace(reservation=whole_prompts))
         self._prefilled_requests: list[Request] = []
         self._kept: dict[Request, int] = {}
         """Number of tokens in the cache per prefilled request, until `release`."""

@@ -17,8 +17,8 @@ runs for requests that have finished is left out.
 from __future__ import annotations
 
 from cluster_sim.request import Request
-from cluster_sim.serving.kv_cache.manager import KVCacheManager
 from cluster_sim.serving.kv_cache.decoding_blocks import SpeculativeBlocks
+from cluster_sim.serving.kv_cache.manager import KVCacheManager
 from cluster_sim.serving.prefill_first import PrefillFirst
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
 from cluster_sim.serving.scheduler.decoding import DecodingSequences

@@ -10,7 +10,7 @@ from cluster_sim.physics.limited_view import causal_pairs
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.manager import KVCacheManager
-from cluster_sim.serving.scheduler.batch_wait import BatchWait
+from cluster_sim.serving.scheduler.admission_rules import NO_RULES, AdmissionRules
 from cluster_sim.serving.scheduler.decoding import DecodingSequences
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
 from cluster_sim.serving.scheduler.output import SchedulerOutput
@@ -30,8 +30,8 @@ class RequestBatch:
         Decoding requests, initially empty; `kv` counts their blocks.
     queue
         Waiting requests in order of admission, initially empty.
-    wait
-        Rule by which new requests are held back; None if they are not held back.
+    rules
+        Rules that hold waiting requests back.
     """
 
     __slots__ = (
@@ -41,6 +41,7 @@ class RequestBatch:
         "_limits",
         "_partial",
         "_past_tokens",
+        "_reservation",
         "_resuming",
         "_wait",
         "longest",
@@ -59,7 +60,7 @@ class RequestBatch:
         kv: KVCacheManager,
         decoding: DecodingSequences,
         queue: RequestQueue,
-        wait: BatchWait | None = None,
+        rules: AdmissionRules = NO_RULES,
     ) -> None:
         self.work = StepWork()
         self.output = SchedulerOutput()
@@ -72,7 +73,8 @@ class RequestBatch:
         held = kv.longest(limits.max_batched_tokens)
         self.longest = min(held, limits.max_context - 1, longest_prompt)
         """Number of tokens of the longest request that can be served alone."""
-        self._limits, self._kv, self._decoding, self._wait = limits, kv, decoding, wait
+        self._limits, self._kv, self._decoding = limits, kv, decoding
+        self._wait, self._reservation = rules
         self._completing = 0  # number of prompts whose last chunk is in the scheduled step
         self._past_tokens = 0  # cached tokens of the prompts that the scheduled step continues
         self._partial: Request | None = None  # running request with a partly prefilled prompt
@@ -158,6 +160,8 @@ class RequestBatch:
         self.running[request] = None
         if self._wait is not None:
             self._wait.remove(request)
+        if self._reservation is not None:
+            self._reservation.begin(request)
 
     def _add_chunk(self, request: Request, chunk: int) -> None:
         """Let the step prefill the next `chunk` tokens of a request."""
@@ -207,8 +211,7 @@ class RequestBatch:
                 blocks = decoding.leave(request, stored)
                 if kv.caches_prefixes:
                     kv.give_back(request, stored, blocks, again=False)
-                del self.running[request]
-                request.finish_s = now_s
+                self._finish(request, now_s)
         if chunks:
             for request, chunk in chunks:
                 self._prefilled(request, chunk * steps, now_s, finished)
@@ -217,6 +220,13 @@ class RequestBatch:
         if self._resuming:
             self._end_gaps(now_s)
         return finished
+
+    def _finish(self, request: Request, now_s: float) -> None:
+        """Let a request leave with its last token; its blocks are free already."""
+        del self.running[request]
+        request.finish_s = now_s
+        if self._reservation is not None:
+            self._reservation.end(request)
 
     def _end_gaps(self, now_s: float) -> None:
         """Include requests that have decoded one step after a gap, and record the gap."""
@@ -252,8 +262,7 @@ class RequestBatch:
         self.pending_tokens -= 1
         if request.generated == request.output_tokens:
             self._kv.give_back(request, length, self._kv.blocks_for(length), again=False)
-            del self.running[request]
-            request.finish_s = now_s
+            self._finish(request, now_s)
             finished.append(request)
         else:
             self._begin_decoding(request, length)
@@ -290,6 +299,8 @@ class RequestBatch:
         self.waiting.put_back(request)
         if self._wait is not None:
             self._wait.add(request)
+        if self._reservation is not None:
+            self._reservation.end(request)
         self.output.preempted.append(request)
 
     def _preempt_partial(self, request: Request) -> None:

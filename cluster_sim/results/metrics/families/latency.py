@@ -93,6 +93,18 @@ def _milliseconds(
     return compute
 
 
+def of_values(values_s: Array) -> Statistics | None:
+    """Return the statistics of latencies [s]; None if there are none."""
+    if not len(values_s):
+        return None
+    return Statistics(
+        float(np.mean(values_s)),
+        float(np.std(values_s)),
+        float(np.max(values_s)),
+        *np.percentile(values_s, PERCENTS).tolist(),
+    )
+
+
 def of_requests(
     values_s: Callable[[Finished], Array | None],
 ) -> Callable[[Selection], Statistics | None]:
@@ -100,14 +112,7 @@ def of_requests(
 
     def compute(selection: Selection) -> Statistics | None:
         values = values_s(selection.once(served).done)
-        if values is None or not len(values):
-            return None
-        return Statistics(
-            float(np.mean(values)),
-            float(np.std(values)),
-            float(np.max(values)),
-            *np.percentile(values, PERCENTS).tolist(),
-        )
+        return None if values is None else of_values(values)
 
     return compute
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cluster_sim.export.network_latency import answer_latencies_s
-from cluster_sim.results.results import Results
+from cluster_sim.results.run_data import RunData
+from cluster_sim.results.streaming.replica_steps import ReplicaSteps
 from cluster_sim.typing import Array
 
 
@@ -26,39 +26,59 @@ class _TokenChange(NamedTuple):
 
 
 class _Span(NamedTuple):
-    """Engine steps of a replica at whose ends a request gets a token."""
+    """Decode steps of a replica at whose ends a request gets a token."""
 
     replica: int
     """Number of the replica."""
     start: int
-    """Number of steps of the replica that ended before the span."""
+    """Number of decode steps of the replica that ended before the span."""
     stop: int
-    """Number of steps of the replica that ended until the end of the span."""
+    """Number of decode steps of the replica that ended until the end of the span."""
     gap_s: float
     """Gap before the first token of the span; NaN if there is no such gap [s]."""
+    at_s: float
+    """Time of the first token of the span [s]."""
+
+
+class TickSpans(NamedTuple):
+    """Spans of finished requests as columns. A tick is a step at whose end a request gets tokens."""
+
+    row: Array
+    """Index of the request among the finished ones."""
+    replica: Array
+    """Number of the replica."""
+    start: Array
+    """Number of decode steps of the replica that have ended at the first tick of the span."""
+    first: Array
+    """Number of the first tick; 0 is that of the request's first token."""
+    last: Array
+    """Number of the last tick."""
+    at_s: Array
+    """Time of the first tick [s]."""
 
 
 class TokenTimes:
     """Times of the tokens of finished requests outside the warm-up.
 
     After its first token a request gets one token (with speculation one chunk of tokens) at the end
-    of every step of its replica, until it is preempted or finishes. A request that continues after a
+    of every decode step of its replica, until it is preempted or finishes. A request that continues after a
     preemption, a KV transfer or a loss gets its next token at the event `resumed`.
     """
 
-    def __init__(self, results: Results) -> None:
+    def __init__(self, results: RunData) -> None:
         """Compute the steps of each finished request outside the warm-up."""
         table = results.requests
         is_shown = table["counted"].to_numpy() & (table["status"].to_numpy() == "finished")
         rows = np.nonzero(is_shown)[0]
         self._steps = {
-            number: _ReplicaSteps(results, number)
+            number: ReplicaSteps(results, number)
             for number in np.unique(results.stretches["replica"].to_numpy()).astype(int).tolist()
         }
         self._roles = [replica.role for replica in results.fleet.replicas]
+        self._latency_s = np.array(results.fleet.answer_latencies_s)
         self._spans = self._spans_of(results, rows)
 
-    def _spans_of(self, results: Results, rows: Array) -> list[list[_Span]]:
+    def _spans_of(self, results: RunData, rows: Array) -> list[list[_Span]]:
         """Return the spans of each of these requests."""
         table = results.requests
         columns = ("request", "replica", "prefill_replica", "first_token_s", "finish_s")
@@ -66,7 +86,7 @@ class TokenTimes:
             table[name].to_numpy()[rows] for name in columns
         )
         replica, prefill_replica = replica.astype(np.int64), prefill_replica.astype(float)
-        latency_s = answer_latencies_s(results.scenario)
+        latency_s = self._latency_s
         is_moved = ~np.isnan(prefill_replica)
         prefilled_at = np.where(is_moved, prefill_replica, replica).astype(np.int64)
         first_s, finish_s = first_s - latency_s[prefilled_at], finish_s - latency_s[replica]
@@ -77,8 +97,8 @@ class TokenTimes:
         # A request whose KV cache is transferred gets no more tokens from its prefill replica.
         begin = np.where(is_moved, end, begin)
         spans = [
-            [_Span(int(replica_number), int(start), int(stop), np.nan)]
-            for replica_number, start, stop in zip(replica, begin, end, strict=True)
+            [_Span(int(replica_number), int(start), int(stop), np.nan, float(at_s))]
+            for replica_number, start, stop, at_s in zip(replica, begin, end, first_s, strict=True)
         ]
         rows_of = {int(request): row for row, request in enumerate(number)}
         for request, changes in _changes(results).items():
@@ -99,19 +119,21 @@ class TokenTimes:
         # A prefill replica gives a request only its first token.
         is_alone = self._roles[replica] != "both"
         start, gap_s, is_open = self._ended_by(replica, first_s), np.nan, True
+        began_s = first_s
         spans: list[_Span] = []
         for what, at_s, value, at_replica in changes:
             if what == "resumed":
                 if is_open:  # after a KV transfer
-                    spans.append(_Span(replica, start, start, gap_s))
-                replica, gap_s, is_open = at_replica, value, True
+                    spans.append(_Span(replica, start, start, gap_s, began_s))
+                replica, gap_s, began_s, is_open = at_replica, value, at_s, True
                 is_alone = self._roles[replica] == "prefill"
                 start = self._ended_by(replica, at_s)
             elif at_s >= first_s and is_open:
                 stop = start if is_alone else self._ended_by(replica, at_s)
-                spans.append(_Span(replica, start, stop, gap_s))
+                spans.append(_Span(replica, start, stop, gap_s, began_s))
                 is_open = False
-        return [*spans, _Span(replica, start, start if is_alone else whole.stop, gap_s)]
+        stop = start if is_alone else whole.stop
+        return [*spans, _Span(replica, start, stop, gap_s, began_s)]
 
     def _ended_by(self, replica: int, at_s: float) -> int:
         """Return the number of steps of a replica that have ended at a time [s]."""
@@ -125,13 +147,50 @@ class TokenTimes:
         ]
         return np.array(counts, dtype=np.int64)
 
+    @cached_property
+    def spans(self) -> TickSpans:
+        """Spans of all requests, in order of request and time."""
+        rows = [row for row, spans in enumerate(self._spans) for _ in spans]
+        every = [span for spans in self._spans for span in spans]
+        replica, start, stop, _, at_s = np.array(every, dtype=float).reshape(-1, 5).T
+        row, last = np.array(rows, dtype=np.int64), (stop - start).astype(np.int64)
+        so_far = np.cumsum(last + 1) - (last + 1)
+        is_first = np.diff(row, prepend=-1) > 0
+        first = so_far - np.repeat(so_far[is_first], np.bincount(row))
+        replica, start = replica.astype(np.int64), start.astype(np.int64)
+        return TickSpans(row, replica, start, first, first + last, at_s)
+
+    def ended_s(self, row: Array, tick: Array) -> tuple[Array, Array]:
+        """Return the times at which ticks of finished requests end [s], and their replicas.
+
+        Parameters
+        ----------
+        row
+            Finished requests, by index.
+        tick
+            Number of a step at whose end each request gets tokens; 0 is that of its first token.
+        """
+        spans, size = self.spans, int(np.max(self.spans.last, initial=0)) + 1
+        place = np.searchsorted(spans.row * size + spans.first, row * size + tick, "right") - 1
+        replica, times_s = spans.replica[place], spans.at_s[place]
+        ended = spans.start[place] + tick - spans.first[place]
+        is_later = tick > spans.first[place]
+        for number, steps in self._steps.items():
+            here = is_later & (replica == number)
+            times_s[here] = steps.ends_s[ended[here]]
+        return times_s, replica
+
+    def ends_s(self, replica: int) -> Array:
+        """Return the end of every decode step of a replica [s], after the start of the first."""
+        return self._steps[replica].ends_s
+
     def gaps_s(self, row: int) -> Array:
         """Return the gaps [s] between the chunks of a finished request, in order."""
         parts: list[Array] = []
-        for replica, start, stop, gap_s in self._spans[row]:
+        for replica, start, stop, gap_s, at_s in self._spans[row]:
             if gap_s == gap_s:
                 parts.append(np.array([gap_s]))
-            parts.append(self._steps[replica].lengths_s[start:stop])
+            parts.append(self._steps[replica].gaps_s(start, stop, at_s))
         return np.concatenate(parts)
 
 
@@ -146,7 +205,7 @@ def _with_tokens(spans: list[_Span], tokens: int) -> list[_Span]:
     return [*before, last._replace(stop=min(last.stop, last.start + tokens - made))]
 
 
-def _changes(results: Results) -> dict[int, list[_TokenChange]]:
+def _changes(results: RunData) -> dict[int, list[_TokenChange]]:
     """Return the preemptions and resumptions of each request, in order of time."""
     columns = ("request", "what", "at_s", "value", "replica")
     rows = zip(*(results.events[name].to_pylist() for name in columns), strict=True)
@@ -155,32 +214,3 @@ def _changes(results: Results) -> dict[int, list[_TokenChange]]:
         if what in ("preempted", "retried", "resumed"):
             changes.setdefault(request, []).append(_TokenChange(what, at_s, value, replica))
     return changes
-
-
-class _ReplicaSteps:
-    """Engine steps of one replica, in order of time."""
-
-    def __init__(self, results: Results, replica: int) -> None:
-        """Read the steps from the table of stretches."""
-        table = results.stretches
-        here = table["replica"].to_numpy() == replica
-        self._first_s, self._slope_s, self._count, ended_s = (
-            table[name].to_numpy()[here] for name in ("first_s", "slope_s", "steps", "ended_s")
-        )
-        # A given time is the end of a stretch, except for rounding: the nearest end is meant.
-        self._middles_s = 0.5 * (ended_s[1:] + ended_s[:-1])
-        self._done = np.cumsum(self._count)
-
-    def ended_by(self, times_s: Array) -> Array:
-        """Return the number of steps that have ended at each of these ends of stretches [s]."""
-        ended: Array = self._done[np.searchsorted(self._middles_s, times_s)]
-        return ended
-
-    @cached_property
-    def lengths_s(self) -> Array:
-        """Length of every step [s]."""
-        inside = np.arange(int(self._done[-1])) - np.repeat(self._done - self._count, self._count)
-        lengths_s: Array = (
-            np.repeat(self._first_s, self._count) + np.repeat(self._slope_s, self._count) * inside
-        )
-        return lengths_s

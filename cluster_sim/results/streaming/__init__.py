@@ -1,0 +1,1 @@
+"""Streams of answers: times of tokens, chunks as clients receive them, and gaps between chunks."""
