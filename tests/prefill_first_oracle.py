@@ -14,7 +14,7 @@ from tests.oracles import Blocks, Job, Limits, StepSeconds
 
 @dataclass(frozen=True)
 class Rules:
-    """What SGLang's scheduler may be told."""
+    """Settings of SGLang's scheduler."""
 
     max_prefill_tokens: int = 16_384
     mixed: bool = False

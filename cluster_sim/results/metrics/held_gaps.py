@@ -63,13 +63,11 @@ def decode_gaps(stretches: pa.Table, events: pa.Table, selected: Array, is_count
     ends &= (replica[end] == replica) & (batch[end] > 0)
     group, end = group[ends], end[ends]
     delayed = np.bincount(end, group, minlength=len(steps)).astype(np.int64)
-    decodes = batch > 0
-    parts = (
-        Ramps(began_s[end] - began_s[ends] + first_s[end], 0.0 * group, np.ones_like(group), group),
-        Ramps(first_s, slope_s, np.where(delayed > 0, 1, steps), weight - delayed),
-        Ramps(first_s + slope_s, slope_s, np.where(delayed > 0, steps - 1, 0), weight),
-    )
-    parts = (parts[0], *(_of(part, decodes) for part in parts[1:]))
+    firsts = Ramps(first_s, slope_s, np.where(delayed > 0, 1, steps), weight - delayed)
+    others = Ramps(first_s + slope_s, slope_s, np.where(delayed > 0, steps - 1, 0), weight)
+    waits_s = began_s[end] - began_s[ends] + first_s[end]
+    longer = Ramps(waits_s, 0.0 * waits_s, np.ones_like(group), group)
+    parts = (longer, _of(firsts, batch > 0), _of(others, batch > 0))
     whole = Ramps(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
     return _of(whole, (whole.steps > 0) & (whole.weight > 0))
 
