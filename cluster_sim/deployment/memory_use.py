@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.activation_memory import LargestStep, activation_bytes
-from cluster_sim.physics.memory_use import MemoryUse
+from cluster_sim.physics.memory_use import ExpertPadding, MemoryUse
 from cluster_sim.physics.replica_layout import GraphPlan, ReplicaLayout
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.serving.graphs import StepLimits
@@ -27,7 +27,7 @@ def memory_use(pool: Pool, model: Model, layout: ReplicaLayout, devices: int) ->
     """Return the memory that the engine uses on each of the `devices` GPUs of a replica."""
     engine, graphs = pool.engine, layout.graphs
     group_bytes = engine.reserved_group_bytes if devices > 1 else 0.0
-    memory = engine.graph_memory
+    memory, padding = engine.graph_memory, engine.expert_padding
     return MemoryUse(
         fraction=pool.kv.memory_fraction or _memory_fraction(pool, model, graphs),
         reserved_bytes=engine.reserved_bytes + group_bytes,
@@ -36,6 +36,7 @@ def memory_use(pool: Pool, model: Model, layout: ReplicaLayout, devices: int) ->
         step_tokens=_counted_step_tokens(pool) // pool.replica.data_parallel,
         activation_bytes=_activation_bytes(pool, model, layout),
         graph_bytes=memory.reserve_bytes(graphs) if memory and graphs else 0.0,
+        expert_padding=ExpertPadding(padding.hidden, padding.width) if padding else ExpertPadding(),
         of_free=engine.memory_base == "free",
     )
 

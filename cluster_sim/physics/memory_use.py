@@ -2,9 +2,43 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import NamedTuple
 
 from cluster_sim.hardware.device import Device
+from cluster_sim.llm.model import Model
+from cluster_sim.physics.replica_layout import ReplicaLayout
+
+
+class ExpertPadding(NamedTuple):
+    """Blocks to which an engine pads the 4-bit weights of experts, for the tiles of its kernels.
+
+    Source: vLLM 0.11 to 0.33, `model_executor/layers/quantization/mxfp4.py` create_weights: on
+    Hopper the width of an expert on a device to 128 and the hidden size to 256.
+    """
+
+    hidden: int = 1
+    """Block of the hidden size."""
+    width: int = 1
+    """Block of the width of an expert on one device."""
+
+    def factor(self, model: Model, layout: ReplicaLayout) -> float:
+        """Return the size of a model's padded experts relative to their own size.
+
+        gpt-oss pads 2,880 to 3,072, and 1,440 on each of two devices to 1,536:
+
+        >>> from cluster_sim.schema import catalog_entry
+        >>> gpt_oss = Model.model_validate(catalog_entry("models", "gpt-oss-120b"))
+        >>> round(ExpertPadding(256, 128).factor(gpt_oss, ReplicaLayout(2, weights="fp4")), 4)
+        1.1378
+        """
+        experts = model.experts
+        if experts is None or model.stored_in(layout.weights, "experts") != "fp4":
+            return 1.0
+        parts = 1 if layout.expert_parallel > 1 else layout.tensor_parallel * layout.data_parallel
+        width, hidden = experts.ffn / parts, model.expert_hidden
+        padded = self.hidden * ceil(hidden / self.hidden) * self.width * ceil(width / self.width)
+        return padded / (hidden * width)
 
 
 class MemoryUse(NamedTuple):
@@ -24,6 +58,8 @@ class MemoryUse(NamedTuple):
     """Activations of experts and of the sampler beyond those in `reserved_bytes` [B]."""
     graph_bytes: float = 0.0
     """CUDA graphs beyond `reserved_bytes` [B]."""
+    expert_padding: ExpertPadding = ExpertPadding()
+    """Blocks to which 4-bit weights of experts are padded."""
     of_free: bool = False
     """Whether `fraction` is a share of the memory that weights and reserves leave, as TensorRT-LLM's
     free_gpu_memory_fraction."""

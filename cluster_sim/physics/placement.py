@@ -9,7 +9,7 @@ from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.cache_groups import View
 from cluster_sim.physics.kv_sizes import cache_bytes, growing_kv_bytes, window_kv_bytes
-from cluster_sim.physics.memory_use import MemoryUse, kv_bytes_of
+from cluster_sim.physics.memory_use import ExpertPadding, MemoryUse, kv_bytes_of
 from cluster_sim.physics.page_pool import CacheKind, PagePool, page_pool
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.wafer_placement import regions_of
@@ -144,7 +144,10 @@ def place_on_gpus(
         * model.bytes_per_parameter(layout.weights, "attention")
     )
     rank_bytes = model.weight_bytes(layout.weights) - model.expert_bytes(layout.weights) + copies
-    weight_bytes = (model.expert_bytes(layout.weights) + data * rank_bytes) / devices
+    expert_bytes = model.expert_bytes(layout.weights)
+    if memory.expert_padding != ExpertPadding():
+        expert_bytes *= memory.expert_padding.factor(model, layout)
+    weight_bytes = (expert_bytes + data * rank_bytes) / devices
     reserved_bytes = memory.reserved_bytes + memory.activation_bytes + memory.graph_bytes
     weight_free_bytes = None
     kv_bytes = kv_bytes_of(device, memory, weight_bytes, reserved_bytes)

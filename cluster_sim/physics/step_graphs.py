@@ -135,7 +135,7 @@ def launch_costs(model: Model, device: Device, layout: ReplicaLayout) -> LaunchC
     return LaunchCosts(
         overhead.step_s + layers * overhead.eager_layer_s,
         overhead.step_s + layers * piecewise_layer_s(overhead),
-        layers * _piece_s(device, layout, overhead),
+        layers * piece_s_of(device, layout),
     )
 
 
@@ -146,8 +146,9 @@ def piecewise_layer_s(overhead: Overhead) -> float:
     return PIECEWISE_SHARE * overhead.eager_layer_s
 
 
-def _piece_s(device: Device, layout: ReplicaLayout, overhead: Overhead) -> float:
+def piece_s_of(device: Device, layout: ReplicaLayout) -> float:
     """Return the time per layer that pieces add, fitted or else estimated [s]."""
+    overhead = device.overhead(layout.engine)
     if overhead.piece_s is not None:
         return overhead.piece_s
     if device.kernels is None:

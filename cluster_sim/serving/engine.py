@@ -11,7 +11,12 @@ from cluster_sim.physics.activation_memory import ExpertRows
 from cluster_sim.physics.replica_layout import GraphPlan
 from cluster_sim.schema import Description, entry_name
 from cluster_sim.serving.graphs import GraphMemory, GraphMode, GraphSizes, StepLimits, graph_plan
-from cluster_sim.serving.memory_rules import DeviceDefaults, MemoryBase, StaticReserve
+from cluster_sim.serving.memory_rules import (
+    DeviceDefaults,
+    MemoryBase,
+    PaddedExperts,
+    StaticReserve,
+)
 from cluster_sim.serving.prefill_first import PrefillFirst
 from cluster_sim.serving.reservation import CapacitySchedulerPolicy
 from cluster_sim.typing import Count, CountOrZero, Share
@@ -84,6 +89,8 @@ class Engine(Description):
     logit_bytes: Bytes = 0.0
     """Memory of the sampler per logit [B], for the maximum number of sequences in the batch.
     Default: 0, the sampler stays within the reserved memory."""
+    expert_padding: PaddedExperts | None = None
+    """Blocks to which the engine pads 4-bit weights of experts. Default: none are padded."""
     expert_rows: ExpertRows = "in_place"
     """Order of the rows of tokens in expert kernels: `in_place`, or `sorted` by expert and padded
     to blocks, as DeepGEMM needs them."""

@@ -5,7 +5,7 @@ Rules of sizes are data, because they differ by engine and release:
 * vLLM counts tokens: 1, 2, 4, then every 8th up to 256 and every 16th beyond, up to
   min(2 x max_num_seqs x (1 + drafts), 512) and max_num_batched_tokens (0.14 to 0.25,
   `config/vllm.py` _set_cudagraph_sizes; 0.11 without drafts; from 0.28 on 1,024 on compute
-  capability 10). With drafts, sizes are rounded up to whole sequences (`config/compilation.py`
+  capability 10; by 0.33 also the sizes of a full batch). With drafts, sizes are rounded up to whole sequences (`config/compilation.py`
   adjust_cudagraph_sizes_for_spec_decode). Graphs of whole decode steps are captured up to
   max_num_seqs (`v1/cudagraph_dispatcher.py`).
 * TensorRT-LLM counts sequences. Sizes above the executor's maximum batch, or above its tokens per
@@ -84,6 +84,9 @@ class GraphSizes(Description):
     """Whether `per_sequence` counts a sequence with its drafted tokens."""
     captures_limit: bool = False
     """Whether the largest allowed size is captured in place of the sizes that are too large."""
+    captures_full_batch: bool = False
+    """Whether the tokens of `max_sequences` decoding sequences, with and without drafts, are sizes
+    as well."""
     padding: bool = True
     """Whether a smaller step is padded to the next size. Without padding only steps of exactly a
     captured size run as graphs."""
@@ -93,6 +96,8 @@ class GraphSizes(Description):
         listed = set(self.sizes)
         for sizes in self.ranges:
             listed.update(range(sizes.first, sizes.last + 1, sizes.step))
+        if self.captures_full_batch and self.unit == "tokens":
+            listed |= {limits.max_sequences, limits.max_sequences * limits.each}
         limit = self._limit(limits)
         kept = {size for size in listed if size <= limit}
         if self.captures_limit and kept != listed and limit:

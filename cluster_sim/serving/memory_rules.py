@@ -93,6 +93,15 @@ class StaticReserve(Description):
         return max(1.0 - self.reserve_bytes(memory_bytes, plan) / memory_bytes, 0.0)
 
 
+class PaddedExperts(Description):
+    """Blocks to which an engine pads the 4-bit weights of experts, for the tiles of its kernels."""
+
+    hidden: Count = 1
+    """Number of hidden values per block."""
+    width: Count = 1
+    """Number of values of an expert's width per block, on one device."""
+
+
 class DeviceDefaults(Description):
     """Values of an engine for some devices. Conditions that are omitted hold for every device."""
 

@@ -41,6 +41,20 @@ def test_vllm_captures_the_graphs_that_a_server_printed() -> None:
         assert len(plan.decode_sequences) == whole
 
 
+def test_vllm_captures_the_default_sizes_that_servers_printed() -> None:
+    """Logs of vLLM 0.19 to 0.22: PIECEWISE=51 (largest=512), FULL=35 (largest=256), and so on."""
+    sizes = rule(VLLM, largest=512, per_sequence=2)
+    for sequences, printed in (
+        (256, (51, 512, 35, 256)),
+        (128, (35, 256, 19, 128)),
+        (32, (11, 64, 7, 32)),
+        (8, (5, 16, 4, 8)),
+    ):
+        plan = graph_plan("full_and_piecewise", sizes, None, StepLimits(sequences, 2048))
+        pieces, whole = plan.piece_tokens, plan.decode_sequences
+        assert (len(pieces), pieces[-1], len(whole), whole[-1]) == printed
+
+
 def test_vllm_captures_two_tokens_per_sequence_and_at_most_512() -> None:
     for sequences, largest in ((60, 120), (256, 512), (1024, 512)):
         plan = graph_plan(
@@ -52,6 +66,14 @@ def test_vllm_captures_two_tokens_per_sequence_and_at_most_512() -> None:
         assert plan.piece_tokens[-1] == largest
         # 60 is no size: 57 to 60 sequences run in pieces
         assert plan.decode_sequences[-1] == {60: 56, 256: 256, 1024: 512}[sequences]
+
+
+def test_newer_vllm_captures_the_full_batch_as_well() -> None:
+    """60 sequences decode as a whole graph of 60, and 120 tokens in pieces stay the largest."""
+    sizes = rule(VLLM, per_sequence=2, captures_full_batch=True)
+    plan = graph_plan("full_and_piecewise", sizes, None, StepLimits(60, 8192))
+    assert plan.decode_sequences[-2:] == (56, 60)
+    assert plan.piece_tokens[-1] == 120
 
 
 def test_drafts_count_in_sizes_that_are_whole_sequences() -> None:
