@@ -17,6 +17,7 @@ from cluster_sim.serving.memory_rules import (
     PaddedExperts,
     StaticReserve,
 )
+from cluster_sim.serving.prefill_first import PrefillFirst
 from cluster_sim.serving.reservation import CapacitySchedulerPolicy
 from cluster_sim.typing import Count, CountOrZero, Share
 from cluster_sim.units import Bytes, Seconds
@@ -38,6 +39,10 @@ class Engine(Description):
     them can join together."""
     batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Share of max_batched_tokens from which a step no longer holds back new requests."""
+    prefill_first: PrefillFirst | None = None
+    """Rules of steps that prefill instead of decode, as in SGLang; `{}` selects SGLang's values.
+    Replicas that only prefill or only decode keep the rules of vLLM. Default: a step decodes and
+    prefills."""
     capacity_scheduler_policy: CapacitySchedulerPolicy = "first_chunk"
     """Rule for the blocks of KV cache that an admission reserves: those of the first chunk of the
     prompt, `first_chunk` (vLLM up to 0.18); those of the whole prompt and of tokens generated
