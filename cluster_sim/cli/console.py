@@ -48,6 +48,19 @@ def print_estimates(path: Path, sets: Sequence[str], scenarios: Iterable[Scenari
         print_line(line)
 
 
+def print_validation(scenarios: Iterable[Scenario]) -> None:
+    """Print whether measured runs are like those of scenarios; one line for all that are alike."""
+    from cluster_sim.deployment.fleet import resolve
+    from cluster_sim.deployment.validated_cases import validation_of
+
+    names: dict[str, list[str]] = {}
+    for scenario in scenarios:
+        name = scenario.variant or scenario.name
+        names.setdefault(validation_of(resolve(scenario)).text, []).append(name)
+    for text, alike in names.items():
+        print_line(text if len(names) == 1 else f"{', '.join(alike)}: {text}")
+
+
 def say_wrote(path: Path) -> None:
     """Report on stderr that a file or folder has been written."""
     written.append(path)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cluster_sim.deployment.validated_cases import validation_of
 from cluster_sim.figures import style
 from cluster_sim.figures.timeline import peaks
 from cluster_sim.report.charts import View
@@ -124,6 +125,7 @@ def warnings(
         if (stopped := view.results.info.stopped) is not None:
             sentences.append(f"{view.label} ended early: {stopped}.")
         sentences += [f"{view.label}: {text}" for text in _of_view(view)]
+        sentences.append(f"{view.label} is {validation_of(view.results.fleet).text}.")
     first = shown[0].results.requests["arrival_s"] if shown else None
     if any(not view.results.requests["arrival_s"].equals(first) for view in shown[1:]):
         sentences.append(

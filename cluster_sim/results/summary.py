@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cluster_sim.deployment.validated_cases import validation_of
 from cluster_sim.results.extrapolate import of_fleet
 from cluster_sim.results.metrics.metric import Scope
 from cluster_sim.results.metrics.selection import Selection
@@ -17,7 +18,8 @@ def summary(run: RunData) -> dict[str, Any]:
 
     Names are those of `vllm bench serve` if it has such a field. Latencies are in ms. Rates are
     over the time from the first counted arrival to the last answer. Fields of features that are
-    not simulated are absent. The summary of a sample is extrapolated to its fleet.
+    not simulated are absent. The summary of a sample is extrapolated to its fleet. `validation` says
+    whether measured runs are like this one, and how large the errors of their predictions are.
     """
     whole = Selection(run)
     report: dict[str, Any] = {"name": run.scenario.title} | fields(whole, Scope.RUN)
@@ -26,6 +28,7 @@ def summary(run: RunData) -> dict[str, Any]:
         report["classes"] = {
             name: fields(class_, Scope.CLASS) for name, class_ in whole.by_class.items()
         }
+    report["validation"] = validation_of(run.fleet).fields()
     return of_fleet(report, run.scenario.stands_for)
 
 

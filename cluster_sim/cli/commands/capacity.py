@@ -12,6 +12,7 @@ from cluster_sim.cli.console import (
     check_folder_of,
     print_estimates,
     print_line,
+    print_validation,
     stdout,
     warn,
     write_table,
@@ -82,7 +83,7 @@ def capacity(  # noqa: PLR0913 - a parameter is an option of the command
 
 
 def _print_estimates(file: Path, sets: Sequence[str], variants: Sequence[str]) -> None:
-    """Print the figures of low confidence that the answer rests on.
+    """Print how well the deployments are validated, and the estimates that the answer rests on.
 
     A file whose scenarios are whole only with the values of `capacity.axes` gets no line.
     """
@@ -92,7 +93,9 @@ def _print_estimates(file: Path, sets: Sequence[str], variants: Sequence[str]) -
     from cluster_sim.loading.files import load_variants
 
     with suppress(ScenarioError):
-        print_estimates(file, sets, load_variants(file, variants, sets))
+        scenarios = load_variants(file, variants, sets)
+        print_validation(scenarios)
+        print_estimates(file, sets, scenarios)
 
 
 def _end(answer: Answer) -> None:

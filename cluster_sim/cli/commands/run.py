@@ -13,6 +13,7 @@ from cluster_sim.cli.console import (
     complain,
     print_estimates,
     print_line,
+    print_validation,
     say_wrote,
     stderr,
     stdout,
@@ -116,6 +117,7 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
         print(json.dumps(_document(scenarios[0], summaries), indent=2))
     elif summaries:
         _print_table(scenarios[0], summaries, reasons, ended_early)
+        print_validation(scenarios)
         print_estimates(file, set_ or (), scenarios)
     _fail(failures)
 
