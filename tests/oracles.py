@@ -457,6 +457,7 @@ def may_start(
 
 # (contexts of decoding sequences, (chunk, past) of each prompt, tokens sampled) -> seconds
 StepSeconds = Callable[[list[int], list[tuple[int, int]], int], float]
+StepSize = Callable[[int, int, bool], tuple[int, float, float]]
 
 
 def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSeconds) -> None:
@@ -617,9 +618,13 @@ def gpu_step_s(
     kv_bytes: float,
     compute_eta: float,
     peak: float,
+    size_of: StepSize | None = None,
 ) -> StepSeconds:
     """A step's time as the sum of its terms, dense grouped-query models with or without windows,
     one pipeline stage.
+
+    size_of: from sequences, tokens and whether there are prompts to the padded number of tokens,
+    seconds that are added, and the least length of the step.
     """
     eta, bandwidth, overhead = (
         device.efficiency,
@@ -653,7 +658,12 @@ def gpu_step_s(
 
     def step_s(contexts: list[int], prompts: list[tuple[int, int]], sampled: int) -> float:
         tokens = len(contexts) + sum(chunk for chunk, _ in prompts)
-        total_s = overhead.step_s + overhead.sequence_s * sampled
+        added_s, least_s = 0.0, 0.0
+        if size_of is not None:
+            tokens, added_s, least_s = size_of(len(contexts), tokens, bool(prompts))
+        elif prompts:
+            least_s = overhead.step_s + model.layers * overhead.eager_layer_s
+        total_s = overhead.step_s + overhead.sequence_s * sampled + added_s
         for layer in range(model.layers):
             windowed = layer < window_layers
             total_s += product_s(
@@ -698,11 +708,7 @@ def gpu_step_s(
                 2.0,
                 eta.compute.bf16 * device.peak.bf16_flop_per_s,
             )
-        return (
-            max(total_s, overhead.step_s + model.layers * overhead.eager_layer_s)
-            if prompts
-            else total_s
-        )
+        return max(total_s, least_s)
 
     return step_s
 

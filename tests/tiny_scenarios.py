@@ -123,6 +123,8 @@ def _pool(random: Random, name: str, role: str) -> Section:
         "chunked_prefill": True,
         "block_tokens": random.choice([16, 1, 4]),
     }
+    if not is_wafer and _maybe(random, 0.3):
+        limits |= _graphs(random)
     replica: Section = {"engine": engine(**limits), "role": role}
     if is_wafer:
         replica["wafers"] = 1
@@ -145,6 +147,24 @@ def _pool(random: Random, name: str, role: str) -> Section:
     if not is_wafer and _maybe(random, 0.1):
         pool["power_limit"] = "300 W"
     return pool
+
+
+def _graphs(random: Random) -> Section:
+    """CUDA graphs in a mode, and memory rules."""
+    modes = ["full_and_piecewise", "none", "piecewise", "full", "full_decode_only"]
+    drawn: Section = {
+        "graph_mode": random.choice(modes),
+        "graph_sizes": {
+            "sizes": random.choice([[1, 2, 4, 8], [3], [1, 16, 64, 256]]),
+            "per_sequence": random.choice([2, 1]),
+            "padding": random.random() < 0.7,
+        },
+        "graph_memory": {"first": random.choice(["0 B", "8 kB"])},
+        "memory_base": random.choice(["all", "free"]),
+    }
+    if _maybe(random, 0.3):
+        drawn["by_device"] = [{"min_memory": "350 kB", "max_sequences": 5}, {"largest_graph": 8}]
+    return drawn
 
 
 def _kv(random: Random) -> Section:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 
+from cluster_sim.analysis.engine_facts import engine_facts
 from cluster_sim.analysis.full_batch import (
     FullBatch,
     PromptsPerStep,
@@ -105,7 +106,7 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
         weight_bytes=placement.weight_bytes,
         runtime_bytes=None
         if pool.is_wafer
-        else placement.reserved_bytes - placement.activation_bytes,
+        else placement.reserved_bytes - placement.activation_bytes - placement.graph_bytes,
         activation_bytes=placement.activation_bytes,
         kv_bytes=placement.kv_bytes,
         kv_token_bytes=placement.kv_token_bytes,
@@ -122,6 +123,7 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
         bound_by=batch.bound_by,
         parts=deployment.step_times.parts(full),
         path=fleet.topology.route(FRONT_DOOR, f"{pool.name}/0/device0"),
+        engine=engine_facts(deployment),
         role=pool.replica.role,
         load_s=deployment.load_s,
         wafers=_on_wafers(deployment),

@@ -75,9 +75,12 @@ def _memory(deployment: Deployment) -> dict[str, Any]:
     return {
         "memory_per_device": {
             "weights": placement.weight_bytes,
-            "runtime": placement.reserved_bytes - placement.activation_bytes,
+            "runtime": placement.reserved_bytes
+            - placement.activation_bytes
+            - placement.graph_bytes,
             "experts_and_sampler": placement.activation_bytes,
             "kv_cache": placement.kv_bytes,
-        },
+        }
+        | ({"graphs": placement.graph_bytes} if placement.graph_bytes else {}),
         "kv_tokens": deployment.kv_tokens,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cluster_sim.analysis.engine_facts import EngineFacts
 from cluster_sim.physics.cache_groups import CacheGroup
 from cluster_sim.topology import Route
 
@@ -71,6 +72,8 @@ class PoolArithmetic:
     """Share of each kind of work in a step with a full batch."""
     path: Route
     """Path from the front door to the first device."""
+    engine: EngineFacts
+    """Limits and CUDA graphs of the engine."""
     role: str = "both"
     """Phases of a request that the pool serves: `both`, `prefill` or `decode`."""
     load_s: float | None = None

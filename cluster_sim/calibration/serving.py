@@ -102,18 +102,12 @@ def errors_of(device: Device, rows: Sequence[ServingRow]) -> tuple[Array, Array]
 
 
 def _log_errors(device: Device, rows: Sequence[ServingRow]) -> tuple[Array, Array]:
-    steps: dict[tuple[str, int, str, str, str], GpuSteps] = {}
+    steps: dict[tuple[str, ReplicaLayout], GpuSteps] = {}
     tpot, ttft = [], []
     for row in rows:
-        key = (row.model.name, row.tensor_parallel, row.weights, row.kv_cache, row.engine)
+        key = (row.model.name, row.layout)
         if key not in steps:
-            layout = ReplicaLayout(
-                tensor_parallel=row.tensor_parallel,
-                weights=row.weights,
-                kv_cache=row.kv_cache,
-                engine=row.engine,
-            )
-            steps[key] = GpuSteps(row.model, device, layout)
+            steps[key] = GpuSteps(row.model, device, row.layout)
         token_s, first_s = times_s(steps[key], row, device.overhead(row.engine).request_s)
         tpot.append(log(token_s / row.tpot_s))
         ttft.append(log(first_s / row.ttft_s) if row.ttft_s is not None else float("nan"))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from cluster_sim.calibration.serving_runs import ServingRow
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.precision import Precision
+from cluster_sim.physics.step_graphs import piece_s_of, piecewise_layer_s
 
 _SHARE = (0.02, 1.0)
 """Bounds of shares of a peak."""
@@ -19,6 +20,8 @@ _STEP_S, _SEQUENCE_S = (2e-5, 2e-3), (1e-8, 1e-5)
 """Bounds of the host time per step, and per sequence of a step [s]."""
 _LAYER_S, _EXPERT_LAYER_S, _EAGER_LAYER_S = (2e-6, 6e-5), (1e-6, 6e-5), (5e-5, 1e-3)
 """Bounds of the launch times of a layer, of experts, and of a layer without CUDA graphs [s]."""
+_PIECEWISE_LAYER_S, _PIECE_S = (1e-5, 5e-4), (1e-7, 5e-5)
+"""Bounds of the times of a layer in piecewise CUDA graphs: its minimum, and what pieces add [s]."""
 _REQUEST_S = (1e-3, 1e-1)
 """Bounds of the time of a request before it is scheduled [s]."""
 
@@ -74,6 +77,11 @@ def _overheads(device: Device, engine: str, rows: Sequence[ServingRow]) -> Itera
     if any(row.ttft_s is not None for row in runs):
         yield Constant(f"{engine}.request_s", overhead.request_s, _REQUEST_S)
         yield Constant(f"{engine}.eager_layer_s", overhead.eager_layer_s, _EAGER_LAYER_S)
+    in_pieces = [row for row in runs if row.graphs is not None and row.graphs.piece_tokens]
+    if in_pieces:
+        layer_s, piece_s = piecewise_layer_s(overhead), piece_s_of(device, in_pieces[0].layout)
+        yield Constant(f"{engine}.piecewise_layer_s", layer_s, _PIECEWISE_LAYER_S)
+        yield Constant(f"{engine}.piece_s", piece_s, _PIECE_S)
 
 
 def _dense_precisions(rows: Sequence[ServingRow]) -> list[Precision]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.gpu import GpuSteps
+from cluster_sim.physics.replica_layout import GraphPlan, ReplicaLayout
 from cluster_sim.physics.step_work import StepWork
 
 
@@ -35,6 +36,20 @@ class ServingRow:
     """Measured time per output token [s]."""
     ttft_s: float | None = None
     """Measured time to first token [s]; None if the engine holds requests back."""
+    graphs: GraphPlan | None = None
+    """CUDA graphs that the engine captured. None: every decode step ran as a graph, and no step
+    with a prompt."""
+
+    @property
+    def layout(self) -> ReplicaLayout:
+        """Layout of the replica that ran."""
+        return ReplicaLayout(
+            tensor_parallel=self.tensor_parallel,
+            weights=self.weights,
+            kv_cache=self.kv_cache,
+            engine=self.engine,
+            graphs=self.graphs,
+        )
 
 
 def times_s(steps: GpuSteps, row: ServingRow, request_s: float) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cluster_sim.cli.engine_rows import engine_rows
 from cluster_sim.cli.tables import side_by_side
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def estimate_table(
     rows = [
         *_size_rows(pools),
         *_wafer_rows(pools),
+        *engine_rows([pool.engine for pool in pools]),
         *_step_rows(pools),
         *_transfer_rows(pools),
         ("highest rate [requests/s]", [f"{pool.requests_per_s:,.2f}" for pool in pools]),

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
 
+from cluster_sim.deployment.memory_use import captured_graphs, memory_use
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.activation_memory import LargestStep, activation_bytes
 from cluster_sim.physics.gpu import GpuSteps
-from cluster_sim.physics.placement import MemoryUse, Placement, place_on_gpus, place_on_wafers
+from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers
 from cluster_sim.physics.replica_layout import Hops, ReplicaLayout
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import regions_of
@@ -63,44 +63,10 @@ class ModelOnDevices:
     @cached_property
     def placement(self) -> Placement:
         """Memory of weights and KV cache, and the memory that is left."""
-        pool, engine = self.pool, self.pool.replica.engine
-        if pool.is_wafer:
+        if self.pool.is_wafer:
             return place_on_wafers(self.model, self.node.device, self.wafer_plan)
-        group_bytes = engine.reserved_group_bytes if self.devices > 1 else 0.0
-        memory = MemoryUse(
-            fraction=pool.kv.memory_fraction or engine.memory_fraction,
-            reserved_bytes=engine.reserved_bytes + group_bytes,
-            prefix_caching=pool.kv.prefix_caching,
-            block_tokens=pool.block_tokens,
-            step_tokens=self._counted_step_tokens // pool.replica.data_parallel,
-            activation_bytes=self._activation_bytes,
-        )
+        memory = memory_use(self.pool, self.model, self._layout, self.devices)
         return place_on_gpus(self.model, self.node.device, self._layout, memory)
-
-    @property
-    def _counted_step_tokens(self) -> int:
-        """Number of tokens of a step for the capacity in tokens.
-
-        Static batching has no limit. The limit of the engine is used for it, so that windows count
-        as windows.
-        """
-        pool = self.pool
-        if pool.batching.is_continuous:
-            return pool.max_batched_tokens
-        return pool.replica.engine.max_batched_tokens
-
-    @property
-    def _activation_bytes(self) -> float:
-        """Activations of a step that exceed the engine's reserved memory [B]."""
-        pool, engine = self.pool, self.pool.replica.engine
-        if engine.reserved_activation_bytes is None:
-            return 0.0
-        sequences = min(pool.max_sequences, pool.max_batched_tokens)
-        step = LargestStep(
-            pool.max_batched_tokens, sequences, engine.logit_bytes, engine.expert_rows
-        )
-        needed = activation_bytes(self.model, self._layout, step)
-        return max(needed - engine.reserved_activation_bytes, 0.0)
 
     @cached_property
     def _layout(self) -> ReplicaLayout:
@@ -115,6 +81,7 @@ class ModelOnDevices:
             kv_cache=plan.kv_cache,
             engine=plan.engine.profile,
             graph_batches=plan.engine.graph_batches,
+            graphs=captured_graphs(self.pool),
         )
 
     def step_times(self, point: OperatingPoint) -> PlainSteps:

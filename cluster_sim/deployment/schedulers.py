@@ -24,5 +24,5 @@ def build_scheduler(deployment: Deployment, seed: int = 0) -> Scheduler:
     )
     speculation = pool.replica.speculation
     drafting = Drafting(speculation, numbered(seed, "speculation")) if speculation else None
-    policy = pool.batching.with_defaults(pool.replica.engine)
+    policy = pool.batching.with_defaults(pool.engine)
     return policy.scheduler(limits, deployment.kv_cache, deployment.role, drafting)

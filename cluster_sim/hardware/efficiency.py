@@ -54,6 +54,13 @@ class Overhead(Description):
     eager_layer_s: Seconds = 0.0
     """Minimum time per layer of a step with prefill [s]. Such steps run outside CUDA graphs, and
     the host launches their kernels one by one."""
+    piecewise_layer_s: Seconds | None = None
+    """Minimum time per layer of a step in piecewise CUDA graphs [s]: the host launches attention
+    and one graph. Default: an estimate, a quarter of `eager_layer`."""
+    piece_s: Seconds | None = None
+    """Time per layer that a step in piecewise CUDA graphs takes longer than as one graph [s]: the
+    starts of attention and of the next graph. Default: an estimate, what `launch_overlap` would
+    hide of the starts of a measured attention kernel and of a measured product."""
     launch_overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of a kernel's launch that is hidden behind the previous kernel in a CUDA graph. It
     applies to kernels that were measured alone."""

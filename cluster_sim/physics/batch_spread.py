@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from math import ceil
 from typing import NamedTuple
 
@@ -37,7 +36,6 @@ class BatchSpread:
 
     def __init__(self, kernels: LayerKernels, layout: ReplicaLayout) -> None:
         self._kernels, self._layout = kernels, layout
-        self._graph_batches = sorted(layout.graph_batches)
         self._is_alone = layout.data_parallel == layout.pipeline_parallel == 1
         self.spreads = Memo(self._spread)
         """Distribution of a batch, by its number of sequences."""
@@ -59,15 +57,6 @@ class BatchSpread:
             ceil((decoding + work.prompt_tokens) / micro_batches),
             kernels,
         )
-
-    def padded(self, batch: int) -> int:
-        """Return the size of the CUDA graph that runs `batch` decoding sequences.
-
-        The graph is the next larger one that was captured. Without such a graph the size is
-        `batch`.
-        """
-        place = bisect_left(self._graph_batches, batch)
-        return self._graph_batches[place] if place < len(self._graph_batches) else batch
 
     def _spread(self, batch: int) -> Spread:
         ranks = self._layout.data_parallel

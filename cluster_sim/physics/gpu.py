@@ -13,6 +13,7 @@ from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.memo import Memo
 from cluster_sim.physics.ramp import ALWAYS, Ramp, new_ramp
 from cluster_sim.physics.replica_layout import ReplicaLayout
+from cluster_sim.physics.step_graphs import StepGraphs, launch_costs
 from cluster_sim.physics.step_work import StepWork
 
 NO_ATTENTION = Ramp(0.0, 0.0)
@@ -32,8 +33,8 @@ class GpuSteps:
     With pipeline stages the batch is split into micro-batches, one per stage if there are enough
     sequences. A step then ends when every sequence has passed all stages. With attention data
     parallelism the sequences are distributed evenly over the ranks, and so are the prompts that the
-    step completes. All ranks synchronise at the experts of each layer. Steps that only decode run
-    as CUDA graphs, which are captured for `graph_batches`; smaller batches are padded. If weights
+    step completes. All ranks synchronise at the experts of each layer. Steps run as CUDA
+    graphs, in pieces or eager by the layout's `graphs` (`physics.step_graphs`). If weights
     have a separate memory, reading the KV cache overlaps with the rest of the step by the share
     `overlap`.
 
@@ -70,12 +71,12 @@ class GpuSteps:
         overhead = device.overhead(layout.engine)
         self._sequence_s = overhead.sequence_s
         self._key_compute_s = max(kind.key_compute_s() for kind in self._kernels.attention)
-        self._eager_s = overhead.step_s + model.passed_layers * overhead.eager_layer_s
+        self._graphs = StepGraphs(layout, launch_costs(model, device, layout))
         self._overlap = device.weight_memory.overlap if device.weight_memory is not None else 0.0
         self._batches = BatchSpread(self._kernels, layout)
         self._spread = self._batches.spreads
         self._sampling_s = Memo(self._sampling_seconds)
-        self._decode_base_s = Memo(self._decode_base_seconds)
+        self._decode_base = Memo(self._decode_base_and_floor)
 
     def ramp(self, work: StepWork) -> Ramp:
         """Return the lengths of steps that begin with `work` [s].
@@ -85,7 +86,7 @@ class GpuSteps:
         """
         if work.prompt_tokens:
             return self._mixed(work)
-        base_s = self._decode_base_s[work.batch]
+        base_s, least_s = self._decode_base[work.batch]
         _, kernels, plain, _, _, _ = self._spread[work.batch]
         # NOTE: this is the common case of `_together(..., self._attention(work))`, written out
         # because decoding is the hot loop: 2 us of the 25 us that a request takes.
@@ -93,10 +94,11 @@ class GpuSteps:
             layers, _, (short_keys, floor_s, fixed_s, key_s) = plain
             keys = work.context / kernels
             first_s = fixed_s + key_s * keys
-            if keys > short_keys and first_s >= floor_s:
+            if keys > short_keys and first_s >= floor_s and not least_s:
                 slope_s = layers * (key_s * (work.growth / kernels))
                 return new_ramp(Ramp, (base_s + layers * first_s, slope_s, ALWAYS))
-        return self._together(base_s, Ramp(0.0, 0.0), self._attention(work))
+        ramp = self._together(base_s, Ramp(0.0, 0.0), self._attention(work))
+        return ramp.at_least(least_s)
 
     def verify(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
         """Return the lengths of steps that verify `tokens_per_sequence` tokens per sequence [s].
@@ -107,11 +109,15 @@ class GpuSteps:
         batch, each = work.batch, tokens_per_sequence
         _, kernels, plain, _, _, _ = self._spread[batch]
         tokens, all_tokens, prompt_kernels = self._batches.tokens(work, each)
-        part = ceil(batch / kernels)
-        if not work.prompt_tokens and (padded := self._batches.padded(part)) > part:
-            tokens = each * padded
-            all_tokens = max(all_tokens, each * padded * self._layout.data_parallel)
-        base_s = self.tokens_s(tokens, all_tokens)
+        run = (
+            self._graphs.mixed[tokens]
+            if work.prompt_tokens
+            else self._graphs.decode[ceil(batch / kernels), each]
+        )
+        if run.tokens > tokens:
+            tokens = run.tokens
+            all_tokens = max(all_tokens, tokens * self._layout.data_parallel)
+        base_s = self.tokens_s(tokens, all_tokens) + run.added_s
         if work.sampled:
             checked = each * batch + work.sampled - batch
             head_s = self.head_s(ceil(checked / self._spread[work.sampled].kernels))
@@ -124,10 +130,8 @@ class GpuSteps:
                 attention = attention._replace(key_s=key_s)
             ramp = attention.stretch(work.context / kernels, work.growth / kernels)
             decoding = ramp.scaled(plain.layers)
-        if not work.prompt_tokens:
-            return self._together(base_s, Ramp(0.0, 0.0), decoding)
-        prompts = self._prompts(work, prompt_kernels)
-        return self._together(base_s, prompts, decoding).at_least(self._eager_s)
+        prompts = self._prompts(work, prompt_kernels) if work.prompt_tokens else Ramp(0.0, 0.0)
+        return self._together(base_s, prompts, decoding).at_least(run.floor_s)
 
     def tokens_s(self, tokens: int, all_tokens: int) -> float:
         """Return the time of the part of a step that depends only on its number of tokens [s].
@@ -175,11 +179,15 @@ class GpuSteps:
     def _mixed(self, work: StepWork) -> Ramp:
         """Return the lengths of steps with prompt tokens, decode included [s]."""
         tokens, all_tokens, kernels = self._batches.tokens(work, 1)
+        size, added_s, floor_s = self._graphs.mixed[tokens]
+        if size > tokens:
+            tokens, all_tokens = size, max(all_tokens, size * self._layout.data_parallel)
         base_s = self._layers.seconds[tokens, all_tokens] + self._sampling_s[work.sampled]
+        base_s += added_s
         decoding = self._attention(work)
         if self._overlap or work.pairs_growth:
             together = self._together(base_s, self._prompts(work, kernels), decoding)
-            return together.at_least(self._eager_s)
+            return together.at_least(floor_s)
         # NOTE: this is the common case of the line above, written out: 0.6 us of the 25 us of a
         # request.
         first_s, slope_s, valid_steps = decoding
@@ -190,16 +198,18 @@ class GpuSteps:
             )
         )
         ramp = new_ramp(Ramp, (first_s, slope_s, valid_steps))
-        return ramp if first_s >= self._eager_s else ramp.at_least(self._eager_s)
+        return ramp if first_s >= floor_s else ramp.at_least(floor_s)
 
-    def _decode_base_seconds(self, batch: int) -> float:
-        """Return the time of a step that decodes `batch` sequences, without attention [s]."""
+    def _decode_base_and_floor(self, batch: int) -> tuple[float, float]:
+        """Return the time of a decode step without attention, and the minimum of its length [s]."""
         micro_batches, kernels, _, _, _, _ = self._spread[batch]
         part = ceil(batch / kernels)
-        tokens = self._batches.padded(part)
+        size, added_s, floor_s = self._graphs.decode[part, 1]
+        tokens = max(part, size)
         padded = tokens * self._layout.data_parallel if tokens > part else 0
         all_tokens = max(ceil(batch / micro_batches), padded)
-        return self.tokens_s(tokens, all_tokens) + self._sampling_s[batch]
+        base_s = self.tokens_s(tokens, all_tokens) + self._sampling_s[batch]
+        return base_s + added_s, floor_s
 
     def _sampling_seconds(self, sampled: int) -> float:
         """Return the time of output head and host for `sampled` sequences [s]."""

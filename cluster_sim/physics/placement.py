@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.cache_groups import View
 from cluster_sim.physics.kv_sizes import cache_bytes, growing_kv_bytes, window_kv_bytes
+from cluster_sim.physics.memory_use import ExpertPadding, MemoryUse, kv_bytes_of
 from cluster_sim.physics.page_pool import CacheKind, PagePool, page_pool
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.wafer_placement import regions_of
@@ -46,6 +46,10 @@ class Placement:
     activation_bytes: float = 0.0
     """Part of the reserved memory for experts and the sampler, beyond a step of dense layers [B].
     """
+    graph_bytes: float = 0.0
+    """Part of the reserved memory for CUDA graphs [B]."""
+    kv_share: float = 1.0
+    """Share of further free memory that the KV cache would get [1]."""
 
     @property
     def pages(self) -> int:
@@ -78,28 +82,11 @@ class Placement:
             self,
             weight_bytes=self.weight_bytes + other.weight_bytes,
             kv_token_bytes=self.kv_token_bytes + other.kv_token_bytes,
-            kv_bytes=self.kv_bytes - other.weight_bytes if shared else self.kv_bytes,
+            kv_bytes=self.kv_bytes - (self.kv_share * other.weight_bytes if shared else 0.0),
             weight_free_bytes=None
             if self.weight_free_bytes is None
             else self.weight_free_bytes - other.weight_bytes,
         )
-
-
-class MemoryUse(NamedTuple):
-    """Memory of a GPU that an engine uses, and its needs in addition to weights and KV cache."""
-
-    fraction: float
-    """Share of the device's memory that the engine uses, as vLLM's gpu_memory_utilization."""
-    reserved_bytes: float
-    """Memory of each device that is reserved for other purposes than KV cache [B]."""
-    prefix_caching: bool = False
-    """Whether blocks stay findable; each sequence then keeps a second state for prefix hits."""
-    block_tokens: int = 16
-    """Number of tokens per block of KV cache."""
-    step_tokens: int = 8192
-    """Maximum number of tokens of a step of one rank."""
-    activation_bytes: float = 0.0
-    """Activations of experts and of the sampler beyond those in `reserved_bytes` [B]."""
 
 
 def place_on_gpus(
@@ -157,12 +144,14 @@ def place_on_gpus(
         * model.bytes_per_parameter(layout.weights, "attention")
     )
     rank_bytes = model.weight_bytes(layout.weights) - model.expert_bytes(layout.weights) + copies
-    weight_bytes = (model.expert_bytes(layout.weights) + data * rank_bytes) / devices
-    reserved_bytes = memory.reserved_bytes + memory.activation_bytes
-    kv_bytes = device.memory.capacity_bytes * memory.fraction - weight_bytes - reserved_bytes
+    expert_bytes = model.expert_bytes(layout.weights)
+    if memory.expert_padding != ExpertPadding():
+        expert_bytes *= memory.expert_padding.factor(model, layout)
+    weight_bytes = (expert_bytes + data * rank_bytes) / devices
+    reserved_bytes = memory.reserved_bytes + memory.activation_bytes + memory.graph_bytes
     weight_free_bytes = None
+    kv_bytes = kv_bytes_of(device, memory, weight_bytes, reserved_bytes)
     if device.weight_memory is not None:
-        kv_bytes = kv_bytes + weight_bytes
         weight_free_bytes = device.weight_memory.capacity_bytes * memory.fraction - weight_bytes
     return Placement(
         devices=devices,
@@ -173,6 +162,8 @@ def place_on_gpus(
         ranks=data,
         weight_free_bytes=weight_free_bytes,
         activation_bytes=memory.activation_bytes,
+        graph_bytes=memory.graph_bytes,
+        kv_share=memory.fraction if memory.of_free else 1.0,
         pool=pool,
         page_tokens=pool.tokens_per_page(model.max_context, memory.step_tokens) if pool else 0.0,
     )

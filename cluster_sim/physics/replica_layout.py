@@ -19,6 +19,29 @@ class Hops(NamedTuple):
     """Bandwidth of one hop over the links of all devices of a stage [B/s]."""
 
 
+class GraphPlan(NamedTuple):
+    """Sizes for which an engine captured CUDA graphs, for one rank, each list ascending.
+
+    A step runs as a graph of the first list that has a size for it, and else eager.
+    """
+
+    decode_sequences: tuple[int, ...] = ()
+    """Sizes of graphs of whole decode steps [sequences]."""
+    step_tokens: tuple[int, ...] = ()
+    """Sizes of graphs of whole steps of any kind [tokens]."""
+    piece_tokens: tuple[int, ...] = ()
+    """Sizes of piecewise graphs of steps of any kind, with attention outside of them [tokens]."""
+    padding: bool = True
+    """Whether a smaller step is padded to the next size. Without padding only steps of exactly a
+    captured size run as graphs."""
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Number of graphs of each kind; kinds without graphs are omitted."""
+        lists = (self.decode_sequences, self.step_tokens, self.piece_tokens)
+        return tuple(len(sizes) for sizes in lists if sizes)
+
+
 class ReplicaLayout(NamedTuple):
     """Parallelism, precisions and engine of one replica; the default is one GPU in 16 bit."""
 
@@ -37,6 +60,9 @@ class ReplicaLayout(NamedTuple):
     expert_parallel: int = 1
     """Number of groups over which experts are spread."""
     graph_batches: tuple[int, ...] = ()
-    """Batch sizes for which CUDA graphs are captured; empty: batches are not padded."""
+    """Batch sizes for which CUDA graphs are captured; empty: batches are not padded. Unused
+    with `graphs`."""
     between_nodes: Hops = Hops()
     """Hops of the pipeline that leave a node."""
+    graphs: GraphPlan | None = None
+    """Captured CUDA graphs. None: every decode step runs as a graph, and no step with a prompt."""

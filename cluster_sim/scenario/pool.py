@@ -149,28 +149,33 @@ class Pool(Description):
         return self.replicas or self.nodes * self.node.devices // devices_per_replica
 
     @property
+    def engine(self) -> Engine:
+        """Engine of the replicas, with the values that it chooses on the pool's devices."""
+        return self.replica.engine.on(self.node.device, self.replica.tensor_parallel)
+
+    @property
     def max_sequences(self) -> int:
         """Number of batch slots of a replica."""
-        per_rank = self.batching.max_sequences or self.replica.engine.max_sequences
+        per_rank = self.batching.max_sequences or self.engine.max_sequences
         return per_rank * self.replica.data_parallel
 
     @property
     def max_batched_tokens(self) -> int:
         """Maximum number of tokens of one step of a replica. A static batch has no maximum."""
-        per_rank = self.batching.step_tokens(self.replica.engine)
+        per_rank = self.batching.step_tokens(self.engine)
         return per_rank * self.replica.data_parallel
 
     @property
     def chunked_prefill(self) -> bool:
         """Whether the prefill of a prompt may be split over several steps."""
-        return self.batching.is_chunked(self.replica.engine)
+        return self.batching.is_chunked(self.engine)
 
     @property
     def block_tokens(self) -> int:
         """Number of tokens per block of KV cache."""
-        return self.kv.block_tokens or self.replica.engine.block_tokens
+        return self.kv.block_tokens or self.engine.block_tokens
 
     @property
     def watermark(self) -> float:
         """Share of the KV cache that admission keeps free."""
-        return self.replica.engine.watermark if self.kv.watermark is None else self.kv.watermark
+        return self.engine.watermark if self.kv.watermark is None else self.kv.watermark

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from cluster_sim.hardware.device import Device
 from cluster_sim.physics.activation_memory import ExpertRows
+from cluster_sim.physics.replica_layout import GraphPlan
 from cluster_sim.schema import Description, entry_name
+from cluster_sim.serving.graphs import GraphMemory, GraphMode, GraphSizes, StepLimits, graph_plan
+from cluster_sim.serving.memory_rules import (
+    DeviceDefaults,
+    MemoryBase,
+    PaddedExperts,
+    StaticReserve,
+)
 from cluster_sim.serving.reservation import CapacitySchedulerPolicy
 from cluster_sim.typing import Count, CountOrZero, Share
 from cluster_sim.units import Bytes, Seconds
@@ -40,11 +49,30 @@ class Engine(Description):
     """Number of tokens per block of KV cache."""
     graph_batches: tuple[Count, ...] = ()
     """Batch sizes for which CUDA graphs are captured. A step that decodes fewer sequences is padded
-    to the next size."""
+    to the next size. Unused with `graph_mode`."""
+    graph_mode: GraphMode | None = None
+    """Steps that run as CUDA graphs, by vLLM's names. piecewise: every step, without its attention.
+    full: every step. full_decode_only: decode steps. full_and_piecewise: decode steps as whole
+    graphs, the others without their attention. A step above the largest captured size runs
+    outside of graphs. Default: every decode step runs as a graph, and no step with a prompt."""
+    graph_sizes: GraphSizes | None = None
+    """Rule of the sizes for which CUDA graphs are captured; required with a `graph_mode` other than
+    none."""
+    prefill_graph_sizes: GraphSizes | None = None
+    """Rule of the sizes for steps with a prompt [tokens]. Default: that of `graph_sizes`."""
+    graph_memory: GraphMemory | None = None
+    """Memory of CUDA graphs that is taken from the KV cache. Default: it lies outside the memory
+    that the engine uses."""
     watermark: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of the KV cache that admission keeps free for running sequences to grow."""
     memory_fraction: Share
     """Share of each device's memory that the engine uses."""
+    memory_base: MemoryBase = "all"
+    """Memory of which `memory_fraction` is a share. all: the memory of the device, weights and
+    reserves included. free: the memory that weights and reserves leave."""
+    static_reserve: StaticReserve | None = None
+    """Rule of the memory outside the share for weights and KV cache. It replaces
+    `memory_fraction`. Default: `memory_fraction` holds."""
     reserved_bytes: Bytes
     """Memory reserved on each device for runtime and activations [B]."""
     reserved_group_bytes: Bytes
@@ -57,10 +85,14 @@ class Engine(Description):
     logit_bytes: Bytes = 0.0
     """Memory of the sampler per logit [B], for the maximum number of sequences in the batch.
     Default: 0, the sampler stays within the reserved memory."""
+    expert_padding: PaddedExperts | None = None
+    """Blocks to which the engine pads 4-bit weights of experts. Default: none are padded."""
     expert_rows: ExpertRows = "in_place"
     """Order of the rows of tokens in expert kernels: `in_place`, or `sorted` by expert and padded
     to blocks, as DeepGEMM needs them."""
-
+    by_device: tuple[DeviceDefaults, ...] = ()
+    """Values that the engine chooses by the device. Each value is that of the first row that holds
+    for the device and gives it."""
     stream_interval: Count = 1
     """Number of tokens per chunk of a streamed answer. The first token is sent at once, and the
     last chunk may be shorter. Default: 1."""
@@ -73,6 +105,43 @@ class Engine(Description):
     detokenisation_s: Seconds = 0.0
     """Latency of detokenisation [s], which the server adds to the path of answers without delaying
     engine steps. Default: 0."""
+
+    @model_validator(mode="after")
+    def _has_sizes(self) -> Self:
+        mode, sizes = self.graph_mode, self.graph_sizes
+        if mode in (None, "none"):
+            return self
+        if sizes is None:
+            raise ValueError(f"got graph_mode {mode} without sizes; expected `graph_sizes`")
+        mixed = mode != "full_decode_only"
+        if mixed and sizes.unit == "sequences" and self.prefill_graph_sizes is None:
+            raise ValueError(
+                f"got graph_mode {mode} with sizes in sequences; expected `prefill_graph_sizes` in tokens"
+            )
+        return self
+
+    def on(self, device: Device, tensor_parallel: int) -> Self:
+        """Return the engine with the values that it chooses on a device."""
+        rows = [row for row in self.by_device if row.holds(device, tensor_parallel)]
+        if not rows:
+            return self
+
+        def chosen(key: str) -> Any:
+            return next((value for row in rows if (value := getattr(row, key)) is not None), None)
+
+        keys = ("max_sequences", "max_batched_tokens", "memory_fraction")
+        values = {key: value for key in keys if (value := chosen(key)) is not None}
+        largest = chosen("largest_graph")
+        if largest is not None and self.graph_sizes is not None:
+            values["graph_sizes"] = self.graph_sizes.model_copy(update={"largest": largest})
+        return self.model_copy(update=values)
+
+    def graphs(self, limits: StepLimits) -> GraphPlan | None:
+        """Return the captured CUDA graphs with these limits of a rank; None without a mode."""
+        if self.graph_mode is None:
+            return None
+        sizes = self.graph_sizes or GraphSizes()
+        return graph_plan(self.graph_mode, sizes, self.prefill_graph_sizes, limits)
 
     @property
     def is_chunked(self) -> bool:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,8 +15,8 @@ from cluster_sim.validation.measured import METRICS
 from cluster_sim.validation.predictions import Prediction
 
 _ABOUT = (
-    "dataset", "hardware", "model", "precision", "framework", "layout", "replicas", "isl", "osl",
-    "load", "amount", "split_key", "source", "notes",
+    "dataset", "hardware", "model", "precision", "framework", "date", "layout", "replicas", "isl",
+    "osl", "load", "amount", "split_key", "source", "notes",
 )  # fmt: skip
 """Fields of a run that are columns of the table of predictions."""
 
@@ -30,16 +31,32 @@ class ErrorRow:
     """Name of the hardware, or 'all'."""
     model: str
     """Name of the model, or 'all'."""
+    release: str
+    """Engine release, or 'all'."""
+    fit: str
+    """Whether a constant was fitted to the values: 'yes' or 'no', or 'all'."""
     metric: str
     """Metric, a key of `METRICS`."""
     count: int
     """Number of measured values."""
+    fitted: int
+    """Number of measured values to which a constant was fitted."""
     median: float
     """Median of the absolute errors."""
     p90: float
     """90th percentile of the absolute errors."""
     bias: float
     """Median of the signed errors; above 0 if predictions are too high."""
+
+
+class Group(NamedTuple):
+    """Group of measured values; 'all' stands for a field by which values are not grouped."""
+
+    dataset: str
+    hardware: str
+    model: str
+    release: str
+    fit: str
 
 
 def errors(
@@ -54,31 +71,30 @@ def errors(
     predictions
         Predictions with their measurements.
     by
-        Fields of runs that define the groups: some of dataset, hardware and model. Fields that are
-        not given are 'all' in the rows.
+        Fields that define the groups: some of dataset, hardware, model, release and fit. Fields
+        that are not given are 'all' in the rows.
     """
-    groups: dict[tuple[str, ...], list[float]] = defaultdict(list)
+    groups: dict[tuple[Group, str], list[tuple[float, bool]]] = defaultdict(list)
     for prediction in predictions:
         run = prediction.measured
-        group = tuple(
-            getattr(run, name) if name in by else "all" for name in ("dataset", "hardware", "model")
-        )
-        for metric in run.scored():
-            if metric in prediction.values:
-                groups[*group, metric].append(prediction.error(metric))
+        for metric, error in prediction.scores().items():
+            is_fitted = metric in prediction.fitted
+            fields = Group(
+                run.dataset, run.hardware, run.model, run.release.name, "yes" if is_fitted else "no"
+            )._asdict()
+            group = Group(**{name: fields[name] if name in by else "all" for name in fields})
+            groups[group, metric].append((error, is_fitted))
     order = list(METRICS)
     table = []
-    for (dataset, hardware, model, metric), signed in sorted(
-        groups.items(), key=lambda item: (*item[0][:3], order.index(item[0][3]))
-    ):
+    for group, metric in sorted(groups, key=lambda key: (key[0], order.index(key[1]))):
+        signed, is_fitted_each = zip(*groups[group, metric], strict=True)
         median, p90 = np.percentile(np.abs(signed), [50, 90])
         table.append(
             ErrorRow(
-                dataset,
-                hardware,
-                model,
+                *group,
                 metric,
                 len(signed),
+                sum(is_fitted_each),
                 float(median),
                 float(p90),
                 float(np.median(signed)),
@@ -104,9 +120,8 @@ def points(predictions: Iterable[Prediction]) -> dict[str, list[tuple[float, flo
     pairs: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
     for prediction in predictions:
         run = prediction.measured
-        for metric in run.scored():
-            if metric in prediction.values:
-                pairs[metric].append((run.values[metric], prediction.values[metric], run.hardware))
+        for metric in prediction.scores():
+            pairs[metric].append((run.values[metric], prediction.values[metric], run.hardware))
     units = {metric: " [ms]" for metric in METRICS if metric.endswith("_ms")}
     return {
         METRICS[metric] + units.get(metric, ""): pairs[metric]
@@ -126,6 +141,10 @@ def as_csv(predictions: Iterable[Prediction]) -> str:
         [
             *_ABOUT,
             *(f"{side}_{metric}" for metric in METRICS for side in ("measured", "predicted")),
+            "release",
+            "profile",
+            "settings",
+            "fitted",
             "fault",
         ]
     )
@@ -136,5 +155,12 @@ def as_csv(predictions: Iterable[Prediction]) -> str:
             for metric in METRICS
             for side in (run.values, prediction.values)
         ]
-        writer.writerow([*(getattr(run, name) for name in _ABOUT), *sides, prediction.fault])
+        closing = (
+            run.release.name,
+            run.release.profile,
+            "; ".join(setting.name for setting in run.settings),
+            " ".join(sorted(prediction.fitted & run.values.keys())),
+            prediction.fault,
+        )
+        writer.writerow([*(getattr(run, name) for name in _ABOUT), *sides, *closing])
     return text.getvalue()

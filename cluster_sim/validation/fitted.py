@@ -24,6 +24,34 @@ _PREVIEWS = {
 """Preview releases that ran gpt-oss-120b before its final kernels."""
 
 
+_OTHER_FITS: dict[str, tuple[str, ...]] = {
+    "ifx_llama70b_fp4_b200_multiturn": ("prefix_hits",),  # the conversations, not the engine
+    "cerebras_cs3": ("user_per_s",),
+}
+"""Metrics by data set that constants of other rooms are fitted to: conversations, and wafers."""
+
+
+def fitted_metrics(run: MeasuredRun) -> frozenset[str]:
+    """Return the metrics of a run that a constant was fitted to; empty if there are none.
+
+    They are those of `serving_rows`, memory from which the reserves of engines are derived, the one
+    run of May 2025 without drafts, prefix hits of conversations, and wafers.
+
+    Parameters
+    ----------
+    run
+        Measured run.
+    """
+    metrics = set(_OTHER_FITS.get(run.dataset, ()))
+    if run.dataset == "b200_lowlatency" and run.speculation is None:
+        metrics.add("user_per_s")
+    if run.dataset == "ifx_llama70b_fp4_b200_multiturn" and "Llama" in run.model:
+        metrics |= {"kv_tokens", "kv_gb"}
+    for row in serving_rows([run], run.hardware):
+        metrics |= {"tpot_ms", "output_per_s"} | ({"ttft_ms"} if row.ttft_s is not None else set())
+    return frozenset(metrics)
+
+
 def serving_rows(runs: Iterable[MeasuredRun], hardware: str) -> list[ServingRow]:
     """Return the runs to which `calibration.serving.fit_serving` fits a device's constants.
 

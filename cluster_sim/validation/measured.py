@@ -6,13 +6,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from cluster_sim.validation.engine_flags import Setting
+from cluster_sim.validation.layouts import Group
+from cluster_sim.validation.releases import Release, release_of
+
 METRICS = {
     "ttft_ms": "TTFT",
     "tpot_ms": "TPOT",
     "output_per_s": "output tokens/s",
+    "ttft_p50_ms": "TTFT p50",
+    "ttft_p90_ms": "TTFT p90",
     "ttft_p99_ms": "TTFT p99",
+    "tpot_p50_ms": "TPOT p50",
+    "tpot_p90_ms": "TPOT p90",
     "tpot_p99_ms": "TPOT p99",
     "kv_tokens": "KV tokens",
+    "kv_gb": "KV GB per device",
     "user_per_s": "tokens/s per user",
     "prefix_hits": "prefix hits, points",
 }
@@ -20,7 +29,8 @@ METRICS = {
 
 TTFT_RULE = (
     "TTFT is compared for vLLM, for MLPerf, and for TensorRT-LLM in InferenceMAX, whose batch wait is known. "
-    "Other runs of TensorRT-LLM do not state their settings, and the queue order of SGLang is not simulated."
+    "Other runs of TensorRT-LLM do not state their settings, and the queue order of SGLang is not simulated. "
+    "The catalog's engine_releases.csv lists this by engine and release."
 )
 """Rule that determines the runs whose TTFT is compared, as a text for users."""
 
@@ -73,9 +83,12 @@ class MeasuredRun:
     """Number of drafted tokens per step, and mean number of tokens per step; None: no speculation."""
     wafers: int | None = None
     """Number of wafers per replica; None on GPUs."""
-    at_launch: bool = False
-    """Whether a public API was measured with its launch software, which has a separate engine
-    profile."""
+    date: str = ""
+    """Date of the run, such as 2026-04 or 2026-04-17; empty if it is not stated."""
+    prefill: Group | None = None
+    """Replicas that prefill, if others decode; None if the same replicas do both."""
+    settings: tuple[Setting, ...] = ()
+    """Settings of the engine that are not those of all runs, as `engine_flags.csv` lists them."""
 
     @property
     def name(self) -> str:
@@ -85,32 +98,55 @@ class MeasuredRun:
 
     @property
     def layout(self) -> str:
-        """Tensor, attention data and expert parallelism, such as TP8 or TP1DP8EP8."""
-        parts = (
-            ("TP", self.tensor_parallel),
-            ("DP", self.data_parallel),
-            ("EP", self.expert_parallel),
-        )
-        return "".join(f"{name}{size}" for name, size in parts if size > 1 or name == "TP")
+        """Tensor, attention data and expert parallelism, such as TP8 or TP1DP8EP8.
+
+        If others prefill, they and the numbers of replicas are given: 1xTP4+2xTP8.
+        """
+        if self.prefill is None:
+            return self.group.name
+        prefill = f"{self.prefill.replicas}x{self.prefill.name}"
+        return f"{prefill}+{self.replicas}x{self.group.name}"
+
+    @property
+    def group(self) -> Group:
+        """Replicas that decode."""
+        return Group(self.tensor_parallel, self.data_parallel, self.expert_parallel, self.replicas)
+
+    @property
+    def release(self) -> Release:
+        """Engine release, with the profile that stands for it."""
+        release = release_of(self.framework, self.date, self.dataset)
+        assert release is not None, f"{self.framework} has no profile"
+        return release
 
     @property
     def devices(self) -> int:
         """Number of devices of all replicas."""
-        return self.tensor_parallel * self.data_parallel * self.replicas
+        prefill = self.prefill.devices * self.prefill.replicas if self.prefill is not None else 0
+        return self.group.devices * self.replicas + prefill
 
     @property
     def spread(self) -> bool:
         """Whether lengths are uniform between 0.8 and 1.0 of the nominal length (InferenceMAX)."""
         return "uniform in [0.8,1.0]" in self.notes
 
-    def scored(self) -> Iterator[str]:
-        """Yield the metrics that are compared: all except TTFT, which follows `TTFT_RULE`."""
-        engine = self.framework.lower()
-        is_known = (
-            self.dataset.startswith("mlperf")
-            or engine.startswith("vllm")
-            or (self.dataset == "inferencemax_silicon" and engine.startswith("trtllm"))
+    @property
+    def unset(self) -> tuple[Setting, ...]:
+        """Settings that neither the set-up nor the engine profile has, and that change a metric."""
+        known = self.release.settings
+        return tuple(
+            setting
+            for setting in self.settings
+            if setting.changes and setting.name not in known and setting.setting not in known
         )
+
+    def scored(self) -> Iterator[str]:
+        """Yield the metrics that are compared.
+
+        TTFT follows `TTFT_RULE`. Metrics that a setting in `unset` changes are omitted.
+        """
+        changed = frozenset().union(*(setting.changes for setting in self.unset))
+        has_ttft = self.release.has_ttft
         for metric in self.values:
-            if metric != "ttft_ms" or is_known:
+            if metric not in changed and (has_ttft or not metric.startswith("ttft")):
                 yield metric

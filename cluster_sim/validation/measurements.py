@@ -1,48 +1,40 @@
-"""Reader of tables of measurements."""
+"""Reader of tables of measurements: rows of one run are gathered, and rows are omitted by rule."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 from cluster_sim.calibration.measured_models import model_keys
-from cluster_sim.calibration.wafer_models import LAUNCH
 from cluster_sim.errors import ScenarioError
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.node import Node
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.wafer_placement import wafers_needed
 from cluster_sim.schema import CATALOG, Document, catalog_entry, describe
+from cluster_sim.validation.drafting_labels import LABELS, DraftingLabels, read_labels
+from cluster_sim.validation.engine_flags import FLAGS, Setting, read_flags
+from cluster_sim.validation.layouts import stated_layout
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import NODES, PRECISIONS, model_name
 from cluster_sim.validation.row_rules import (
-    COMPARED,
     RULES,
-    Row,
-    stated_layout,
+    Compared,
+    compared,
     stated_load,
     stated_speculation,
 )
+from cluster_sim.validation.table_rows import Row, number_in, table_rows
 
 REFERENCE = CATALOG / "reference.csv"
 """CSV file of published measurements with their sources, in the columns of `COLUMNS`."""
-COLUMNS = (
-    "dataset", "source", "hardware", "n_devices", "parallelism", "model", "precision", "isl", "osl",
-    "concurrency_or_rate", "metric", "value", "unit", "date", "framework", "spec_decoding", "kind",
-    "confidence", "split_key", "notes",
-)  # fmt: skip
-"""Columns of a table of measurements."""
 _SAME = (
     "dataset", "source", "hardware", "n_devices", "parallelism", "model", "precision", "isl", "osl",
-    "concurrency_or_rate", "framework", "notes",
+    "concurrency_or_rate", "framework", "date", "notes",
 )  # fmt: skip
 """Columns that are equal in all rows of one run."""
 
@@ -59,68 +51,121 @@ these are typical of a chat. The time per token on wafers hardly depends on leng
 
 @dataclass(frozen=True)
 class Measurements:
-    """Runs of a table of measurements, with the numbers of omitted rows."""
+    """Runs of tables of measurements, with the numbers of omitted rows."""
 
     runs: list[MeasuredRun]
     """Runs that can be simulated."""
     left_out: dict[str, int]
     """Number of omitted rows by rule. Each row is counted for the first rule that it meets, in the
     order of `RULES`."""
+    unset: dict[str, int] = field(default_factory=dict)
+    """Number of values that are not compared, by the engine setting that changes them and that the
+    profile does not have."""
 
 
-def read_measurements(path: str | Path) -> Measurements:
-    """Read the runs in a CSV file of measurements.
+@dataclass
+class _Gathered:
+    """Rows of one run."""
 
-    The file has the columns `COLUMNS` and one row per measured value. Rows that differ only in
+    row: Row
+    where: str
+    values: dict[str, float] = field(default_factory=dict)
+    steady: bool = False
+
+
+def read_measurements(
+    paths: str | Path | Sequence[str | Path],
+    labels: Path | None = None,
+    flags: Path | None = None,
+) -> Measurements:
+    """Read the runs in CSV files of measurements.
+
+    The files have the columns `COLUMNS` and one row per measured value. Rows that differ only in
     metric, value and unit are one run. If a run has two rows for a metric, the last row is used.
 
     Parameters
     ----------
-    path
-        Path of the file; a file that ends in .gz is decompressed.
+    paths
+        Path of a file, or paths of several; a file that ends in .gz is decompressed.
+    labels
+        Path of a file that says which rows ran with drafts. Default: `drafting_labels.csv` beside
+        each file of measurements, if there is one.
+    flags
+        Path of a file of engine settings. Default: `engine_flags.csv` beside each file, if there
+        is one.
 
     Raises
     ------
     ScenarioError
-        The file cannot be read, lacks columns, or has no number in a column of numbers.
+        A file cannot be read, lacks columns, or has no number in a column of numbers.
 
     Examples
     --------
     >>> len(read_measurements(REFERENCE).runs) > 10
     True
     """
-    figures: dict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
-    rows: dict[tuple[str, ...], Row] = {}
-    steady: set[tuple[str, ...]] = set()
+    runs: list[MeasuredRun] = []
     left_out: Counter[str] = Counter()
-    compared = 0
-    for number, row in _rows(Path(path)):
-        where = f"{path}:{number}"
+    for path in [paths] if isinstance(paths, str | Path) else paths:
+        beside = Path(path).parent
+        drafting = labels or _if_there(beside / LABELS)
+        settings = flags or _if_there(beside / FLAGS)
+        gathered = _gathered(
+            Path(path), read_labels(drafting) if drafting else DraftingLabels([]), left_out
+        )
+        stated = read_flags(settings) if settings else ()
+        runs += [_run(each, stated) for each in gathered]
+    if impossible := sum(len(run.values) for run in runs if _is_impossible(run)):
+        left_out[IMPOSSIBLE] = impossible
+    runs = [run for run in runs if not _is_impossible(run)]
+    unset = Counter(
+        setting.name
+        for run in runs
+        for setting in run.unset
+        for _ in setting.changes & run.values.keys()
+    )
+    return Measurements(runs, dict(left_out), dict(unset))
+
+
+def _if_there(path: Path) -> Path | None:
+    return path if path.is_file() else None
+
+
+def _gathered(path: Path, labels: DraftingLabels, left_out: Counter[str]) -> Iterable[_Gathered]:
+    """Return the rows of a file by run, and count the omitted rows in `left_out`."""
+    runs: dict[tuple[str, ...], _Gathered] = {}
+    for number, unlabelled in table_rows(path):
+        row = labels.labelled(unlabelled)
         rule = next((name for name, meets in RULES if meets(row)), None)
         if rule is not None:
             left_out[rule] += 1
             continue
-        compared += 1
-        metric, is_per_device = COMPARED[row["metric"], row["unit"]]
-        devices = _number(row, "n_devices", where) if is_per_device else 1.0
-        value = _number(row, "value", where) * devices
-        if value <= 0.0:
-            raise ScenarioError.at(where, f"value: got {row['value']}; expected a number above 0")
+        what = compared(row)
+        assert what is not None
+        value = _value(row, what, f"{path}:{number}")
         key = tuple(row[name] for name in _SAME)
-        if is_per_device and metric in figures[key]:  # the total is known, and not rounded
-            continue
-        figures[key][metric] = value
-        rows.setdefault(key, row)
-        if row["metric"].endswith("_derived"):
-            steady.add(key)
-    if repeated := compared - sum(map(len, figures.values())):
-        left_out[REPEATED] = repeated
-    runs = [
-        _run(rows[key], values, f"{path}", steady=key in steady) for key, values in figures.items()
-    ]
-    if impossible := sum(len(run.values) for run in runs if _is_impossible(run)):
-        left_out[IMPOSSIBLE] = impossible
-    return Measurements([run for run in runs if not _is_impossible(run)], dict(left_out))
+        run = runs.setdefault(key, _Gathered(row, f"{path}"))
+        run.steady |= row["metric"].endswith("_derived")
+        if what.metric in run.values:
+            left_out[REPEATED] += 1
+            if what.is_per_device:  # the total is known, and not rounded
+                continue
+        run.values[what.metric] = value
+    return runs.values()
+
+
+def _value(row: Row, what: Compared, where: str) -> float:
+    """Return the value of a row in the unit of its metric."""
+    value = number_in(row, "value", where) * what.factor
+    if value <= 0.0:
+        raise ScenarioError.at(where, f"value: got {row['value']}; expected a number above 0")
+    if what.is_per_device:
+        value *= number_in(row, "n_devices", where)
+    if what.is_batch_time:
+        stated = stated_load(row)
+        assert stated is not None
+        value = stated[1] * number_in(row, "osl", where) / value
+    return value
 
 
 def _is_impossible(run: MeasuredRun) -> bool:
@@ -145,66 +190,23 @@ def _machine(model: str, hardware: str) -> tuple[Model, Device]:
     return described, describe(Node, Document(catalog_entry("nodes", node), node)).device
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Row]]:
-    """Yield the rows of the file, with the numbers of their lines."""
-    try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8", newline="")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8", newline="") as file
-        ):
-            reader = csv.DictReader(file, strict=True)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise ScenarioError.at(
-                    f"{path}:1",
-                    f"lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
-                )
-            for row in reader:
-                if None in row or None in row.values():
-                    raise ScenarioError.at(
-                        f"{path}:{reader.line_num}",
-                        f"got another number of values than the heading; expected {len(reader.fieldnames or ())}",
-                    )
-                yield reader.line_num, row
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as fault:
-        raise ScenarioError.at(
-            str(path), f"cannot be read: {getattr(fault, 'strerror', None) or fault}"
-        ) from fault
-
-
-def _number(row: Row, column: str, where: str) -> float:
-    try:
-        number = float(row[column] or "nan")
-    except ValueError:
-        number = float("nan")
-    if not np.isfinite(number):
-        raise ScenarioError.at(where, f"{column}: got '{row[column]}'; expected a number")
-    return number
-
-
 def _wafers(row: Row, where: str) -> int:
     """Return the number of wafers that the row states, or that the weights need."""
     if row["n_devices"]:
-        return round(_number(row, "n_devices", where))
+        return round(number_in(row, "n_devices", where))
     return wafers_needed(
         *_machine(row["model"], row["hardware"]), PRECISIONS[row["precision"].split(" ")[0]]
     )
 
 
-def _run(row: Row, values: dict[str, float], where: str, *, steady: bool) -> MeasuredRun:
-    """Return the run that `row` belongs to, with all its measured values."""
-    layout, stated = stated_layout(row), stated_load(row)
-    assert layout is not None and stated is not None
-    load, amount = stated
-    if load == "none":
-        lengths = 1.0, 1.0
-    elif "API" in row["concurrency_or_rate"] and not row["isl"]:
-        lengths = _API_LENGTHS
-    else:
-        lengths = _number(row, "isl", where), _number(row, "osl", where)
-    if load == "sessions" and (hits := _HITS.search(row["notes"])):
+def _run(gathered: _Gathered, stated: Iterable[Setting]) -> MeasuredRun:
+    """Return the run that rows belong to, with all its measured values."""
+    row, where, values = gathered.row, gathered.where, gathered.values
+    layout, load = stated_layout(row), stated_load(row)
+    assert layout is not None and load is not None
+    if load[0] == "sessions" and (hits := _HITS.search(row["notes"])):
         values = values | {"prefix_hits": float(hits[1]) / 100.0}
+    lengths = _lengths(row, load[0], where)
     return MeasuredRun(
         # gap-analysis runs of this data set have another source; their lengths and precision are
         # partly assumed
@@ -214,19 +216,30 @@ def _run(row: Row, values: dict[str, float], where: str, *, steady: bool) -> Mea
         model=row["model"],
         precision=row["precision"].split(" ")[0],
         framework=row["framework"],
-        tensor_parallel=layout.tensor_parallel,
-        data_parallel=layout.data_parallel,
-        expert_parallel=layout.expert_parallel,
-        replicas=layout.replicas,
+        tensor_parallel=layout.main.tensor_parallel,
+        data_parallel=layout.main.data_parallel,
+        expert_parallel=layout.main.expert_parallel,
+        replicas=layout.main.replicas,
         isl=lengths[0],
         osl=lengths[1],
-        load=load,
-        amount=amount,
+        load=load[0],
+        amount=load[1],
         split_key=row["split_key"],
         notes=row["notes"],
         values=values,
-        steady=steady,
+        steady=gathered.steady,
         speculation=stated_speculation(row),
         wafers=_wafers(row, where) if row["hardware"] == "CS-3" else None,
-        at_launch=row["hardware"] == "CS-3" and row["date"].startswith(LAUNCH),
+        date=row["date"],
+        prefill=layout.prefill,
+        settings=tuple(setting for setting in stated if setting.is_of(row)),
     )
+
+
+def _lengths(row: Row, load: str, where: str) -> tuple[float, float]:
+    """Return the lengths of prompts and answers [tokens]."""
+    if load == "none":
+        return 1.0, 1.0
+    if "API" in row["concurrency_or_rate"] and not row["isl"]:
+        return _API_LENGTHS
+    return number_in(row, "isl", where), number_in(row, "osl", where)

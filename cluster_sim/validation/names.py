@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from cluster_sim.hardware.precision import Precision
-from cluster_sim.schema import catalog_names
+from cluster_sim.schema import bare, catalog_entry, catalog_names
 
 NODES = {
     "B200": "dgx-b200",
@@ -11,6 +13,9 @@ NODES = {
     "H100": "dgx-h100",
     "A100-80GB": "dgx-a100",
     "GB200": "gb200-nvl72",
+    "B300": "hgx-b300",
+    "MI300X": "mi300x-8",
+    "MI355X": "mi355x-8",
     "CS-3": "cs-3",
 }
 MODELS = {
@@ -25,6 +30,10 @@ MODELS = {
     "DeepSeek-R1": "deepseek-r1",
     "DeepSeek-R1-0528": "deepseek-r1",
     "Qwen3-32B": "qwen3-32b",
+    "Qwen3.5-397B-A17B": "qwen3.5-397b",
+    "Kimi-K2.5": "kimi-k2.5",
+    "GLM-5": "glm-5",
+    "MiniMax-M2.5": "minimax-m2",  # the same shape
 }
 PRECISIONS: dict[str, Precision] = {
     "bf16": "bf16",
@@ -52,3 +61,13 @@ def model_name(model: str) -> str:
     ('llama-2-70b', 'gpt-oss-120b')
     """
     return MODELS.get(model, model)
+
+
+@cache
+def node_devices(hardware: str) -> int:
+    """Return the number of devices per node of some hardware; 0 for wafers.
+
+    >>> node_devices("B200"), node_devices("GB200")
+    (8, 72)
+    """
+    return int(bare(catalog_entry("nodes", NODES.get(hardware, hardware))).get("devices") or 0)

@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from multiprocessing import get_context
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.results.metrics.finished import finished
+from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.simulate import simulate
+from cluster_sim.validation.fitted import fitted_metrics
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.setup import scenario_of
+from cluster_sim.validation.stated_settings import (
+    stated_batching,
+    stated_kv_cache,
+    stated_memory_fraction,
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,17 @@ class Prediction:
     """Predicted values by the keys of `METRICS`."""
     fault: str = ""
     """Reason why the run cannot be set up; empty if it can."""
+
+    @cached_property
+    def fitted(self) -> frozenset[str]:
+        """Metrics of the run that a constant was fitted to; empty if it cannot be set up."""
+        return fitted_metrics(self.measured) if not self.fault else frozenset()
+
+    def scores(self) -> dict[str, float]:
+        """Return the errors of the metrics that are compared and predicted."""
+        return {
+            metric: self.error(metric) for metric in self.measured.scored() if metric in self.values
+        }
 
     def error(self, metric: str) -> float:
         """Return (predicted - measured) / measured; for prefix hits, predicted - measured."""
@@ -55,9 +75,7 @@ def predict(measured: MeasuredRun) -> Prediction:
     try:
         scenario = scenario_of(measured)
         if measured.load == "none":
-            return Prediction(
-                measured, {"kv_tokens": float(resolve(scenario).deployments[0].kv_tokens)}
-            )
+            return Prediction(measured, _memory(scenario))
         done = finished(simulate(scenario))
     except ScenarioError as error:
         return Prediction(measured, {}, str(error))
@@ -65,12 +83,12 @@ def predict(measured: MeasuredRun) -> Prediction:
     values = {
         "ttft_ms": float(np.mean(ttft_ms)),
         "tpot_ms": float(np.mean(tpot_ms)),
-        "ttft_p99_ms": float(np.percentile(ttft_ms, 99)),
-        "tpot_p99_ms": float(np.percentile(tpot_ms, 99)),
+        **_percentiles("ttft", ttft_ms),
+        **_percentiles("tpot", tpot_ms),
         "output_per_s": float(
             np.sum(done.output_tokens) / (np.max(done.finish_s) - np.min(done.arrival_s))
         ),
-        "kv_tokens": float(resolve(scenario).deployments[0].kv_tokens),
+        **_memory(scenario),
         "user_per_s": 1e3 / float(np.mean(tpot_ms)),
         "prefix_hits": float(np.sum(done.prefix_hit_tokens) / np.sum(done.prompt_tokens)),
     }
@@ -80,6 +98,23 @@ def predict(measured: MeasuredRun) -> Prediction:
             measured.amount * answer / (values["ttft_ms"] + values["tpot_ms"] * (answer - 1)) * 1e3
         )
     return Prediction(measured, values)
+
+
+def _memory(scenario: Scenario) -> dict[str, float]:
+    """Return the KV cache capacity of one replica that decodes, in tokens and GB per device."""
+    deployment = resolve(scenario).deployments[-1]
+    return {
+        "kv_tokens": float(deployment.kv_tokens),
+        "kv_gb": deployment.placement.kv_bytes / 1e9,
+    }
+
+
+def _percentiles(metric: str, values_ms: NDArray[np.float64]) -> dict[str, float]:
+    shares = (50, 90, 99)
+    values = np.percentile(values_ms, shares)
+    return {
+        f"{metric}_p{share}_ms": float(value) for share, value in zip(shares, values, strict=True)
+    }
 
 
 def predict_all(
@@ -123,11 +158,11 @@ def _predictions(runs: list[MeasuredRun], workers: int) -> Iterator[Prediction]:
 
 
 def _setup(run: MeasuredRun) -> tuple[object, ...]:
-    """Return all fields of a run that its scenario depends on."""
-    engine = run.framework.lower().split(" ")[0]
+    """Return everything that the scenario of a run, and its predicted values, depend on."""
     mlperf = run.split_key.rpartition("|x")[2] if run.dataset.startswith("mlperf") else ""
+    stated = tuple(stated_batching(run).items()), stated_kv_cache(run), stated_memory_fraction(run)
     return (
-        run.dataset, run.hardware, run.model, run.precision, engine, run.layout, run.replicas,
-        run.isl, run.osl, run.load, run.amount, run.spread, run.steady, run.speculation, run.wafers,
-        mlperf,
+        run.dataset, run.hardware, run.model, run.precision, run.release.profile, run.group,
+        run.prefill, run.isl, run.osl, run.load, run.amount, run.spread, run.steady,
+        run.speculation, run.wafers, mlperf, stated,
     )  # fmt: skip

@@ -4,6 +4,7 @@ the catalog's errors.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from cluster_sim.calibration.serving_runs import ServingRow, times_s
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.gpu import GpuSteps
-from cluster_sim.physics.replica_layout import ReplicaLayout
+from cluster_sim.physics.replica_layout import GraphPlan, ReplicaLayout
 from cluster_sim.schema import catalog_entry
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "measurements.csv.gz"
@@ -50,11 +51,7 @@ def synthetic(device: Device, noise: float) -> list[ServingRow]:
                 )
                 token_s, first_s = times_s(steps, row, device.overhead("vLLM").request_s)
                 spread = np.exp(noise * rng.standard_normal(2))
-                rows.append(
-                    ServingRow(
-                        *list(vars(row).values())[:-2], token_s * spread[0], first_s * spread[1]
-                    )
-                )
+                rows.append(replace(row, tpot_s=token_s * spread[0], ttft_s=first_s * spread[1]))
     return rows
 
 
@@ -79,6 +76,27 @@ def test_runs_give_back_the_constants_that_made_them() -> None:
     assert found.attention == pytest.approx(true.attention, rel=0.1)
     assert found.collective == pytest.approx(true.collective, rel=0.15)
     assert found.eager_layer_s == pytest.approx(true.eager_layer_s, rel=0.1)
+
+
+def test_runs_with_small_prompts_give_back_the_launches_of_piecewise_graphs() -> None:
+    """Prompts of 100 and 300 tokens beside a few clients run in pieces of up to 512 tokens."""
+    known = {"piecewise_layer_s": 250e-6, "piece_s": 12e-6}
+    overhead = B200.overhead("vLLM").model_copy(update=known)
+    device = B200.model_copy(update={"overheads": B200.overheads | {"vLLM": overhead}})
+    graphs = GraphPlan((1, 2, 4, 8, 16, 32, 64), (), tuple(range(16, 513, 16)))
+    rows = []
+    for tensor in (1, 8):
+        for prompt, clients in ((100, 4), (100, 32), (300, 4), (300, 64)):
+            row = ServingRow(
+                "runs", LLAMA, tensor, "fp8", "fp8", "vLLM", clients, prompt, 100, 8192, 1.0
+            )
+            row = replace(row, graphs=graphs)
+            token_s, first_s = times_s(GpuSteps(LLAMA, device, row.layout), row, 0.02)
+            rows.append(replace(row, tpot_s=token_s, ttft_s=first_s))
+    found = fit_serving(B200, rows).device.overhead("vLLM")
+    assert found.piecewise_layer_s == pytest.approx(250e-6, rel=0.05)
+    assert found.piece_s is not None
+    assert 1e-6 < found.piece_s < 5e-5
 
 
 def test_shares_of_the_peaks_are_fitted_where_no_kernels_were_measured() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from cluster_sim.physics.cache_groups import CacheGroup
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.limited_view import LimitedView
-from cluster_sim.physics.replica_layout import ReplicaLayout
+from cluster_sim.physics.replica_layout import GraphPlan, ReplicaLayout
 from cluster_sim.physics.speculative_steps import SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_regions import WaferPlan
@@ -325,7 +325,7 @@ def make_requests_with(gaps: list[tuple[float, int, int]], scheduler: Scheduler)
     st.sampled_from(ROUTERS),
     st.integers(1, 3),
     st.sampled_from([0.0, 1e-5, 3e-3]),
-    st.sampled_from(["gpu", "stages", "wafer", "wafer in turns", "wafer streamed"]),
+    st.sampled_from(["gpu", "stages", "graphs", "wafer", "wafer in turns", "wafer streamed"]),
 )
 def test_stretch_and_step_agree_on_every_first_token_and_finish(
     gaps: list[tuple[float, int, int]],
@@ -383,7 +383,10 @@ def step_times(machine: str, limit: dict[str, Any]) -> Any:
     return GpuSteps(
         model_of(limit),
         small_gpu(),
-        ReplicaLayout(pipeline_parallel=2 if machine == "stages" else 1),
+        ReplicaLayout(
+            pipeline_parallel=2 if machine == "stages" else 1,
+            graphs=GraphPlan((1, 2, 4), (), (1, 2, 4, 8, 16, 32)) if machine == "graphs" else None,
+        ),
     )
 
 

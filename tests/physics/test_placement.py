@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from cluster_sim.physics.memory_use import ExpertPadding, MemoryUse
 from cluster_sim.physics.page_pool import CacheKind
-from cluster_sim.physics.placement import MemoryUse, cache_kinds, place_on_gpus
+from cluster_sim.physics.placement import cache_kinds, place_on_gpus
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.schema import catalog_entry
 from tests.machines import device, model, small_gpu, tiny_model
@@ -53,6 +54,18 @@ def test_fp4_checkpoints_of_deepseek_keep_attention_in_16_bit() -> None:
         MemoryUse(0.9, 0.0),
     )
     assert placed.weight_bytes / 2**30 == pytest.approx(48.13, rel=0.015)
+
+
+def test_padded_experts_of_gpt_oss_take_the_memory_that_vllm_prints() -> None:
+    """vLLM 0.22.1 on H200: 34.38, 17.22 and 8.66 GiB of weights on two, four and eight devices.
+
+    Without padding they would be an eighth less.
+    """
+    for devices, printed in ((2, 34.38), (4, 17.22), (8, 8.66)):
+        layout = ReplicaLayout(devices, weights="fp4")
+        memory = MemoryUse(0.9, 0.0, expert_padding=ExpertPadding(hidden=256, width=128))
+        placed = place_on_gpus(model("gpt-oss-120b"), device("h200-sxm"), layout, memory)
+        assert placed.weight_bytes / 2**30 == pytest.approx(printed, rel=0.012)
 
 
 def test_layers_whose_windows_are_alike_are_one_kind() -> None:

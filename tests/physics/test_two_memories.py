@@ -11,7 +11,8 @@ from pytest import approx
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.physics.gpu import GpuSteps
-from cluster_sim.physics.placement import MemoryUse, place_on_gpus
+from cluster_sim.physics.memory_use import MemoryUse
+from cluster_sim.physics.placement import place_on_gpus
 from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.step_work import StepWork

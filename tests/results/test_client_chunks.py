@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -127,7 +128,7 @@ def test_rules_of_random_answers_are_those_of_an_engine_that_decides_step_by_ste
         (number, *gap)
         for number, ticks in enumerate(expected)
         if not answers.is_regular[number]
-        for gap in zip(ticks, ticks[1:], strict=False)
+        for gap in pairwise(ticks)
     }
 
 
@@ -170,7 +171,7 @@ def pooled_gaps_agree(results: cluster_sim.Results) -> int:
     return len(every)
 
 
-QUICK = (1, 2, 4, 8, 10, 13, 14, 19)
+QUICK = (2, 4, 8, 10, 13, 14)
 
 
 @pytest.mark.parametrize(

@@ -151,16 +151,16 @@ def test_throughput_of_one_device_is_multiplied_and_gives_way_to_that_of_all(
         ({"metric": "gemm_latency"}, "not compared"),
         ({"metric": "gemm_latency", "concurrency_or_rate": "m=8"}, "no serving run"),
         ({"concurrency_or_rate": ""}, "no serving run"),
-        ({"metric": "ttft_p50"}, "not compared"),
+        ({"metric": "ttft_p95"}, "not compared"),
         ({"unit": "s"}, "not compared"),
         ({"confidence": "low"}, "confidence low"),
         ({"notes": "SUSPECT: shared server"}, "marked SUSPECT"),
-        ({"spec_decoding": "unknown (file does not say; MTP possible)"}, "speculation"),
-        ({"spec_decoding": "MTP3"}, "speculation"),
-        ({"spec_decoding": "not stated (open division)"}, "speculation"),
+        ({"spec_decoding": "unknown (file does not say; MTP possible)"}, "drafting unknown"),
+        ({"spec_decoding": "MTP3"}, "drafts whose"),
+        ({"spec_decoding": "not stated (open division)"}, "drafting unknown"),
         (
             {"spec_decoding": "MTP3", "dataset": "b200_lowlatency", "notes": "further kernels"},
-            "speculation",
+            "drafts whose",
         ),
         (
             {"dataset": "ifx_llama70b_fp4_b200_multiturn", "notes": "KV offload to CPU on"},
@@ -169,11 +169,14 @@ def test_throughput_of_one_device_is_multiplied_and_gives_way_to_that_of_all(
         ({"dataset": "ifx_together_b200"}, "prefix caching"),
         ({"dataset": "mlperf_v5_0", "confidence": "medium"}, "MLPerf rounds"),
         ({"concurrency_or_rate": "static batch 64"}, "static batches"),
-        ({"hardware": "B300"}, "hardware"),
+        ({"hardware": "MI325X"}, "hardware"),
         ({"model": "Llama-4-Scout-17B-16E"}, "model"),
         ({"precision": "UNSET"}, "precision"),
         ({"parallelism": ""}, "layout"),
         ({"parallelism": "DEP4? (file: adp16, moe 4x4)"}, "layout"),
+        ({"parallelism": "PD: 1 x 20 GPUs prefill + 1 x DEP16 decode"}, "layout"),
+        ({"parallelism": "PD: 1 x TP4 prefill + 1 x DEP16 decode"}, "groups of devices wider"),
+        ({"framework": "abacus 1.0"}, "engine without a profile"),
         ({"model": "gpt-oss-120b", "precision": "fp8"}, "gpt-oss in fp8"),
     ],
 )
@@ -418,7 +421,7 @@ def test_a_throughput_that_was_worked_out_is_compared_with_one_worked_out_in_the
 
 def test_kv_room_is_compared_without_a_load(tmp_path: Path) -> None:
     prediction = predict(one(tmp_path, MEMORY))
-    assert set(prediction.values) == {"kv_tokens"}
+    assert set(prediction.values) == {"kv_tokens", "kv_gb"}
     assert prediction.error("kv_tokens") == approx(0.0, abs=0.03)
 
 
@@ -664,3 +667,41 @@ def test_every_row_of_the_public_measurements_is_in_a_run_or_left_out_by_rule() 
         == rows
     )
     assert len(read.runs) > 1000
+
+
+def test_errors_are_grouped_by_engine_release_and_by_what_was_fitted(tmp_path: Path) -> None:
+    # llama-3.3-70b on a B200 with few clients is in the fit, of which TTFT is used for vLLM alone
+    rows = [
+        {"metric": metric, "framework": framework, "date": "2026-02"}
+        for framework in ("vllm 0.15.1", "trtllm 1.2.0")
+        for metric in ("ttft", "tpot")
+    ]
+    runs = read_measurements(table(tmp_path / "m.csv", *rows)).runs
+    predictions = [Prediction(run, {"ttft_ms": 17.0, "tpot_ms": 8.5}) for run in runs]
+    by_release = errors(predictions, ("release",))
+    assert [(row.release, row.metric, row.count, row.fitted) for row in by_release] == [
+        ("trtllm 1.2", "ttft_ms", 1, 0),
+        ("trtllm 1.2", "tpot_ms", 1, 1),
+        ("vllm 0.15", "ttft_ms", 1, 1),
+        ("vllm 0.15", "tpot_ms", 1, 1),
+    ]
+    by_fit = errors(predictions, ("fit",))
+    assert [(row.fit, row.metric, row.count, row.median) for row in by_fit] == [
+        ("no", "ttft_ms", 1, 1.0),
+        ("yes", "ttft_ms", 1, 1.0),
+        ("yes", "tpot_ms", 2, 0.0),
+    ]
+
+
+def test_the_markdown_table_separates_what_was_fitted_and_names_releases(tmp_path: Path) -> None:
+    rows = [{"framework": f"vllm 0.{minor}", "hardware": "B200"} for minor in (11, 15)]
+    rows += [{"concurrency_or_rate": "concurrency=512"}]  # the client limits a run of so many
+    runs = read_measurements(table(tmp_path / "m.csv", *rows)).runs
+    lines = validation.as_markdown(
+        [Prediction(run, {"tpot_ms": 8.5 * 1.1**n}) for n, run in enumerate(runs)]
+    ).splitlines()
+    about = "inferencemax_silicon on B200: Llama-3.3-70B-Instruct"
+    assert lines[2:] == [
+        f"| {about}, vllm 0.15 | TPOT | 1 | 21 % | 21 % | +21 % | no |",
+        f"| {about}, vllm 0.11, vllm 0.15 | TPOT | 2 | 5.0 % | 9.0 % | +5 % | yes |",
+    ]

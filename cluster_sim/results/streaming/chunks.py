@@ -186,6 +186,7 @@ class Chunks:
     def _chains(self) -> _Chains:
         spans, begin, end = self._regular
         size = self.boundaries.interval[spans.row]
+        begin = _after_first(begin, spans, size)
         gaps = (end - begin) // size
         start = spans.start + begin - spans.first
         return _Chains(spans.row, spans.replica, start, gaps, size).among(gaps > 0)
@@ -206,12 +207,22 @@ class Chunks:
         bounds = self.boundaries
         spans, begin, end = self._regular
         rows = np.nonzero(bounds.is_regular)[0]
-        row = np.concatenate([rows, spans.row, rows])
-        first = np.concatenate([bounds.first[rows], begin, bounds.last[rows]])
-        last = np.concatenate([bounds.first[rows], end, bounds.last[rows]])
+        after = np.minimum(_after_first(begin, spans, bounds.interval[spans.row]), end)
+        row = np.concatenate([rows, spans.row, spans.row, rows])
+        first = np.concatenate([bounds.first[rows], begin, after, bounds.last[rows]])
+        last = np.concatenate([bounds.first[rows], begin, end, bounds.last[rows]])
         order = np.lexsort((last, first, row))
         row, first, last = row[order], first[order], last[order]
         is_gap = (row[1:] == row[:-1]) & (first[1:] > last[:-1])
         of_regular = (row[1:][is_gap], last[:-1][is_gap], first[1:][is_gap])
         joined = zip(of_regular, bounds.irregular(), strict=True)
         return _Joints(*(np.concatenate(part) for part in joined))
+
+
+def _after_first(begin: Array, spans: TickSpans, size: Array) -> Array:
+    """Return `begin`, or the chunk after it where it is the first tick of a span.
+
+    A span may begin while others hold still, so its first gap may be shorter than theirs.
+    """
+    after: Array = np.where(begin == spans.first, begin + size, begin)
+    return after

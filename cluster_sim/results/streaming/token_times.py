@@ -26,14 +26,14 @@ class _TokenChange(NamedTuple):
 
 
 class _Span(NamedTuple):
-    """Engine steps of a replica at whose ends a request gets a token."""
+    """Decode steps of a replica at whose ends a request gets a token."""
 
     replica: int
     """Number of the replica."""
     start: int
-    """Number of steps of the replica that ended before the span."""
+    """Number of decode steps of the replica that ended before the span."""
     stop: int
-    """Number of steps of the replica that ended until the end of the span."""
+    """Number of decode steps of the replica that ended until the end of the span."""
     gap_s: float
     """Gap before the first token of the span; NaN if there is no such gap [s]."""
     at_s: float
@@ -48,7 +48,7 @@ class TickSpans(NamedTuple):
     replica: Array
     """Number of the replica."""
     start: Array
-    """Number of steps of the replica that have ended at the first tick of the span."""
+    """Number of decode steps of the replica that have ended at the first tick of the span."""
     first: Array
     """Number of the first tick; 0 is that of the request's first token."""
     last: Array
@@ -61,7 +61,7 @@ class TokenTimes:
     """Times of the tokens of finished requests outside the warm-up.
 
     After its first token a request gets one token (with speculation one chunk of tokens) at the end
-    of every step of its replica, until it is preempted or finishes. A request that continues after a
+    of every decode step of its replica, until it is preempted or finishes. A request that continues after a
     preemption, a KV transfer or a loss gets its next token at the event `resumed`.
     """
 
@@ -181,16 +181,16 @@ class TokenTimes:
         return times_s, replica
 
     def ends_s(self, replica: int) -> Array:
-        """Return the end of every step of a replica [s], after the start of the first."""
+        """Return the end of every decode step of a replica [s], after the start of the first."""
         return self._steps[replica].ends_s
 
     def gaps_s(self, row: int) -> Array:
         """Return the gaps [s] between the chunks of a finished request, in order."""
         parts: list[Array] = []
-        for replica, start, stop, gap_s, _ in self._spans[row]:
+        for replica, start, stop, gap_s, at_s in self._spans[row]:
             if gap_s == gap_s:
                 parts.append(np.array([gap_s]))
-            parts.append(self._steps[replica].lengths_s[start:stop])
+            parts.append(self._steps[replica].gaps_s(start, stop, at_s))
         return np.concatenate(parts)
 
 

@@ -1,0 +1,47 @@
+"""Rows of the table of estimates about the engine: limits by the device, and CUDA graphs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cluster_sim.analysis.engine_facts import EngineFacts
+    from cluster_sim.physics.replica_layout import GraphPlan
+
+
+def engine_rows(engines: Sequence[EngineFacts]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the rows of limits and of graphs; no row if no profile has rules for them."""
+    if any(engine.by_device for engine in engines):
+        yield "max_sequences", [f"{engine.max_sequences:,}" for engine in engines]
+        yield "max_batched_tokens", [f"{engine.max_batched_tokens:,}" for engine in engines]
+    if not any(engine.graph_mode for engine in engines):
+        return
+    yield "CUDA graphs", [engine.graph_mode or "-" for engine in engines]
+    yield "  of decode steps [sequences]", [_decode(engine.graphs) for engine in engines]
+    yield "  of steps with a prompt [tokens]", [_mixed(engine.graphs) for engine in engines]
+    if any(engine.graph_bytes for engine in engines):
+        yield (
+            "  memory per device [GB]",
+            [f"{engine.graph_bytes / 1e9:.2f}" if engine.graph_mode else "-" for engine in engines],
+        )
+
+
+def _decode(graphs: GraphPlan | None) -> str:
+    """Return the sizes of decode steps, which other graphs may run as well."""
+    if graphs is not None and graphs.decode_sequences:
+        return _sizes(graphs.decode_sequences, padding=graphs.padding)
+    return _mixed(graphs)
+
+
+def _mixed(graphs: GraphPlan | None) -> str:
+    if graphs is None or not (graphs.step_tokens or graphs.piece_tokens):
+        return "-"
+    text = _sizes(graphs.step_tokens or graphs.piece_tokens, padding=graphs.padding)
+    return text if graphs.step_tokens else f"{text}, piecewise"
+
+
+def _sizes(sizes: tuple[int, ...], *, padding: bool) -> str:
+    text = f"{len(sizes)} sizes up to {sizes[-1]:,}"
+    return text if padding else f"exactly {text}"

@@ -1,0 +1,88 @@
+"""KV cache by the memory rules of engines, by mental arithmetic on devices of 10 GB."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cluster_sim.analysis.estimate import explain
+from cluster_sim.cli.engine_rows import engine_rows
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.fleet import resolve
+from tests.machines import engine
+from tests.scenarios import make_pool, make_scenario
+
+GRAPHS: dict[str, Any] = {
+    "graph_mode": "full_and_piecewise",
+    "graph_sizes": {"sizes": [1, 2, 4, 8, 16], "per_sequence": 2},
+}
+
+
+def deployment(replica: dict[str, Any] | None = None, **keys: Any) -> Deployment:
+    pool = make_pool(replica={"engine": engine(**keys)} | (replica or {}))
+    return resolve(make_scenario(cluster={"pools": [pool]})).deployments[0]
+
+
+def test_graphs_take_their_memory_from_the_kv_cache() -> None:
+    """Four sequences: 3 decode graphs and 4 of pieces, so 100 MB and 5 further ones of 2 MB."""
+    plain = deployment(max_sequences=4, memory_fraction=0.9).placement
+    memory = {"first": "100 MB", "further": "2 MB"}
+    graphs = deployment(max_sequences=4, memory_fraction=0.9, graph_memory=memory, **GRAPHS)
+    assert graphs.placement.graph_bytes == pytest.approx(110e6)
+    assert plain.kv_bytes - graphs.placement.kv_bytes == pytest.approx(110e6)
+    eager = deployment(graph_memory=memory, graph_mode="none").placement
+    assert eager.graph_bytes == 0.0
+
+
+def test_a_share_of_the_free_memory_leaves_out_weights_and_reserves() -> None:
+    placement = deployment(memory_fraction=0.9, memory_base="free", reserved="1 GB").placement
+    free_bytes = 10e9 - placement.weight_bytes - 1e9
+    assert placement.kv_bytes == pytest.approx(0.9 * free_bytes)
+
+
+def test_a_draft_model_takes_its_share_of_the_free_memory() -> None:
+    """The drafter's weights leave nine tenths of their size less for the KV cache."""
+    drafts = {"draft_tokens": 1, "acceptance": 0.5, "draft_model": tiny()}
+    alone = deployment(memory_fraction=0.9, memory_base="free").placement
+    both = deployment({"speculation": drafts}, memory_fraction=0.9, memory_base="free").placement
+    drafted_bytes = both.weight_bytes - alone.weight_bytes
+    assert alone.kv_bytes - both.kv_bytes == pytest.approx(0.9 * drafted_bytes)
+
+
+def tiny() -> dict[str, Any]:
+    from tests.machines import TINY_MODEL
+
+    return TINY_MODEL | {"name": "drafter", "layers": 1}
+
+
+def test_a_static_reserve_leaves_the_rest_to_weights_and_kv_cache() -> None:
+    """512 tokens per step at 1 MB, 64 sequences at 2 MB, 100 MB: 740 MB of 10 GB."""
+    rule = {"fixed": "100 MB", "per_step_token": "1 MB", "per_graph_sequence": "2 MB"}
+    sizes = {"unit": "sequences", "sizes": [32, 64, 128]}
+    placement = deployment(
+        static_reserve=rule, graph_mode="full_decode_only", graph_sizes=sizes
+    ).placement
+    assert placement.kv_bytes + placement.weight_bytes == pytest.approx(10e9 - 740e6)
+
+
+def test_the_estimate_shows_limits_by_the_device_and_graphs() -> None:
+    keys = {"by_device": [{"min_memory": "9 GB", "max_sequences": 4}], **GRAPHS}
+    pool = make_pool(replica={"engine": engine(**keys)})
+    (estimate,) = explain(make_scenario(cluster={"pools": [pool]}))
+    assert list(engine_rows([estimate.engine])) == [
+        ("max_sequences", ["4"]),
+        ("max_batched_tokens", ["512"]),
+        ("CUDA graphs", ["full_and_piecewise"]),
+        ("  of decode steps [sequences]", ["3 sizes up to 4"]),
+        ("  of steps with a prompt [tokens]", ["4 sizes up to 8, piecewise"]),
+    ]
+    (plain,) = explain(make_scenario())
+    assert not list(engine_rows([plain.engine]))
+
+
+def test_a_run_in_pieces_says_that_its_launches_are_estimates() -> None:
+    pool = make_pool(replica={"engine": engine(**GRAPHS)})
+    warnings = list(make_scenario(cluster={"pools": [pool]}).warnings())
+    assert any("piecewise CUDA graphs were not measured" in text for text in warnings)
+    assert not any("piecewise" in text for text in make_scenario().warnings())
