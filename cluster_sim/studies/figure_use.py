@@ -128,6 +128,8 @@ def _is_of_layers(leaf: str, scenario: Scenario, pool: Pool, weights: str) -> bo
         return scenario.model.experts is not None
     if "latent" in name:
         return any("latent" in kind.label for kind in scenario.model.attention)
+    if name in ("piece", "piecewise_layer"):
+        return pool.engine.graph_mode in ("piecewise", "full_and_piecewise")
     if name == "collective":
         return pool.replica_devices != 1
     return not precision or precision == weights
@@ -146,6 +148,10 @@ def _is_of_engine(pool: Pool, root: str) -> bool:
     """Return whether a pool uses its engine's value of a limit, since the scenario gives none."""
     if root in _OF_BATCHING:
         return getattr(pool.batching, root, None) is None
+    if root == "graph_batches":
+        return pool.engine.graph_mode is None
+    if root == "memory_fraction" and pool.engine.static_reserve is not None:
+        return False
     if root in _OF_KV:
         return getattr(pool.kv, root) is None
     return root != "reserved_group" or pool.replica_devices != 1

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from cluster_sim.calibration.serving_runs import ServingRow
 from cluster_sim.deployment.fleet import resolve
+from cluster_sim.deployment.memory_use import captured_graphs
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import model_name
 from cluster_sim.validation.setup import scenario_of
@@ -115,4 +116,5 @@ def _row(run: MeasuredRun) -> ServingRow | None:
         max_batched_tokens=deployment.pool.max_batched_tokens,
         tpot_s=run.values["tpot_ms"] / 1e3,
         ttft_s=run.values["ttft_ms"] / 1e3 if has_ttft else None,
+        graphs=captured_graphs(deployment.pool),
     )

@@ -218,7 +218,7 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
 
 PLAIN: dict[str, Any] = {
     "static": False, "drafts": 0, "acceptance": 0.0, "prefix_caching": False, "order": "fcfs", "batch_wait_timeout_iterations": 0,
-    "batch_wait_max_tokens_ratio": 0.0, "watermark": 0.0, "swap_blocks": 0, "offload": (),
+    "batch_wait_max_tokens_ratio": 0.0, "watermark": 0.0, "swap_blocks": 0, "offload": (), "prefill_first": None,
 }  # fmt: skip
 
 features = st.fixed_dictionaries({
@@ -231,6 +231,7 @@ features = st.fixed_dictionaries({
     "batch_wait_max_tokens_ratio": st.sampled_from([0.1, 0.8]),
     "watermark": st.sampled_from([0.0, 0.2]),
     "swap_blocks": st.sampled_from([0, 0, 5, 100]),
+    "prefill_first": st.sampled_from([None, None, {}, {"mixed_chunks": True}, {"ignore_eos": True}]),
     "offload": st.sampled_from([(), (), (Level(3, 1e-4, True), Level(8, 1e-3, True)), (Level(100, 1e-4, True),)]),
 })  # fmt: skip
 
@@ -247,7 +248,12 @@ def make_scheduler_with(limit: dict[str, Any], feature: dict[str, Any]) -> Sched
     if feature["static"]:
         return Static().scheduler(limits_of(limit), kv_cache_of(limit))
     limits = limits_of(limit, limit["max_sequences"] * feature["drafts"])
-    names = ("order", "batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio")
+    names = (
+        "order",
+        "batch_wait_timeout_iterations",
+        "batch_wait_max_tokens_ratio",
+        "prefill_first",
+    )
     policy = batching_of(limit, **{name: feature[name] for name in names})
     kv_cache = kv_cache_of(
         limit,
@@ -364,7 +370,8 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
     for stretched, stepped in zip(*seen, strict=True):
         assert stretched.replica == stepped.replica
         assert stretched.preemptions == stepped.preemptions
-        assert not stretched.preemptions or limit["policy"] != "guaranteed_no_evict"
+        evicts = limit["policy"] != "guaranteed_no_evict" or feature["prefill_first"] is not None
+        assert evicts or not stretched.preemptions
         assert stretched.prefix_hit_tokens == stepped.prefix_hit_tokens
         assert stretched.fetched_tokens == stepped.fetched_tokens
         assert stretched.admitted_s == pytest.approx(stepped.admitted_s, rel=1e-9)

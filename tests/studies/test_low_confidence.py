@@ -80,6 +80,17 @@ def test_a_limit_of_the_engine_counts_unless_the_pool_has_its_own() -> None:
     assert part_of("engines", "vllm", "max_batched_tokens", own) == "speed"
 
 
+def test_figures_of_graphs_and_reserves_count_in_the_modes_that_use_them() -> None:
+    sizes = {"graph_sizes": {"sizes": [1, 2, 4]}, "static_reserve": {"fixed": "20 GB"}}
+    pieces = b200(replica={"engine": {"like": "vllm", "graph_mode": "piecewise", **sizes}})
+    for path, plain, used in (("piece", None, "speed"), ("eager_layer", "speed", "speed")):
+        assert part_of("devices", "b200-sxm", f"overheads.vLLM.{path}", b200()) == plain
+        assert part_of("devices", "b200-sxm", f"overheads.vLLM.{path}", pieces) == used
+    for path in ("graph_batches", "memory_fraction"):
+        assert part_of("engines", "vllm", path, b200()) == "speed"
+        assert part_of("engines", "vllm", path, pieces) is None
+
+
 def test_the_line_names_five_the_first_of_each_part_of_the_answer_before_the_second() -> None:
     estimates = [
         Estimate("speed", "gpu", "overheads.vLLM.step", "1 us"),

@@ -228,6 +228,17 @@ class KVCacheManager:
         self.free = self.capacity + self.extra_blocks - int(most + 1 + self.partial_blocks)
         self._is_counted, self._taken = False, 0
 
+    def begin_exact_step(self, growth: int) -> None:
+        """Begin to schedule a step with an exact count of `free`.
+
+        Parameters
+        ----------
+        growth
+            Number of steps by which decoding sequences grow in it: 0 if they hold still, else 1.
+        """
+        self.free = self.free_after(growth)
+        self._is_counted, self._taken = True, 0
+
     def count_free(self) -> None:
         """Count `free` exactly."""
         self.free = self.free_after(1) - self._taken
@@ -318,7 +329,9 @@ class KVCacheManager:
             taken = self._decoding.taken(self._clock.now) + blocks
             self._prefix.take_until(self.capacity + self.extra_blocks - taken)
 
-    def forget_before(self, steps: int, chunks: Sequence[tuple[Request, int]]) -> bool:
+    def forget_before(
+        self, steps: int, chunks: Sequence[tuple[Request, int]], growth: int | None = None
+    ) -> bool:
         """Forget the content of blocks that become free during the scheduled steps.
 
         Parameters
@@ -327,6 +340,8 @@ class KVCacheManager:
             Number of scheduled steps.
         chunks
             Requests that each step prefills, with the number of tokens.
+        growth
+            Number of the steps in which decoding sequences grow. Default: all.
 
         Returns
         -------
