@@ -194,6 +194,7 @@ EVENTS = (
 
 EVENT_KINDS = {
     "preempted": "A running request leaves the batch; value: output tokens so far.",
+    "held": "A preempted request had held still while steps prefilled; value: time since its last token [s].",
     "resumed": "A preempted request decodes again; value: gap between two output tokens [s].",
     "handed_over": "The KV cache of a request has arrived; value: time since the first token [s].",
     "rejected": "A request is rejected; value: tokens of KV cache that it needs.",

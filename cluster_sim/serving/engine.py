@@ -17,6 +17,7 @@ from cluster_sim.serving.memory_rules import (
     PaddedExperts,
     StaticReserve,
 )
+from cluster_sim.serving.prefill_first import PrefillFirst
 from cluster_sim.serving.reservation import CapacitySchedulerPolicy
 from cluster_sim.typing import Count, CountOrZero, Share
 from cluster_sim.units import Bytes, Seconds
@@ -38,12 +39,17 @@ class Engine(Description):
     them can join together."""
     batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Share of max_batched_tokens from which a step no longer holds back new requests."""
+    prefill_first: PrefillFirst | None = None
+    """Rules of steps that prefill instead of decode, as in SGLang; `{}` selects SGLang's values.
+    Replicas that only prefill or only decode keep the rules of vLLM. Default: a step decodes and
+    prefills."""
     capacity_scheduler_policy: CapacitySchedulerPolicy = "first_chunk"
     """Rule for the blocks of KV cache that an admission reserves: those of the first chunk of the
     prompt, `first_chunk` (vLLM up to 0.18); those of the whole prompt and of tokens generated
-    before a preemption, `full_isl` (vLLM since 0.19, `scheduler_reserve_full_isl`); or those of
-    prompt and whole answer, `guaranteed_no_evict` (default of TensorRT-LLM), which never preempts.
-    Reserved blocks count as used only once they hold tokens."""
+    before a preemption, `full_isl` (vLLM since 0.19, `scheduler_reserve_full_isl`); the same beside
+    blocks for the next steps of decoding requests, taken at once, `max_utilization`
+    (TensorRT-LLM); or those of prompt and whole answer, `guaranteed_no_evict` (default of
+    TensorRT-LLM), which never preempts."""
     block_tokens: Count
     """Number of tokens per block of KV cache."""
     graph_batches: tuple[Count, ...] = ()
@@ -93,11 +99,12 @@ class Engine(Description):
     """Values that the engine chooses by the device. Each value is that of the first row that holds
     for the device and gives it."""
     stream_interval: Count = 1
-    """Number of tokens per chunk of a streamed answer. The first token is sent at once, and the
-    last chunk may be shorter. Default: 1."""
-    stream_interval_unit: Literal["tokens", "steps"] = "tokens"
-    """Unit of stream_interval: `tokens` since the last chunk, as in vLLM and SGLang, or `steps` of
-    the answer at multiples of the interval, as in TensorRT-LLM."""
+    """Number of tokens or steps per chunk of a streamed answer, by stream_rule. The first token is
+    sent at once, and the last chunk may be shorter. Default: 1."""
+    stream_rule: Literal["unsent", "tokens", "steps"] = "unsent"
+    """Rule for the end of a chunk: stream_interval tokens are `unsent`, as in vLLM; the answer has 1
+    plus a multiple of stream_interval `tokens`, which a step with drafts may miss, as in SGLang; or
+    a multiple of stream_interval `steps` of the answer have run, as in TensorRT-LLM."""
     first_chunk_delay: CountOrZero = 0
     """Number of steps by which the first chunk follows the first token; the chunk has all tokens
     until then. The delay is a measurement and not a setting of an engine. Default: 0."""

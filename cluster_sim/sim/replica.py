@@ -241,6 +241,8 @@ class Replica(Generic[SomeScheduler]):
                 self._recorder.events.append(
                     (now_s, "preempted", self.number, request.number, float(request.generated))
                 )
+            for request, since_s in output.held:
+                self._recorder.events.append((now_s, "held", self.number, request.number, since_s))
         if self._on_turn is not None:
             self._on_turn(steps > 0)
         if not steps:

@@ -3,6 +3,7 @@
 This room fits nothing.
 """
 
+from cluster_sim.validation.case_table import cases_as_csv, measured_cases
 from cluster_sim.validation.errors import ErrorRow, as_csv, errors, points
 from cluster_sim.validation.fitted import serving_rows
 from cluster_sim.validation.markdown import as_markdown
@@ -35,7 +36,9 @@ __all__ = [
     "Release",
     "as_csv",
     "as_markdown",
+    "cases_as_csv",
     "errors",
+    "measured_cases",
     "points",
     "predict",
     "predict_all",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,20 @@ _HEADING = (
     "| runs | metric | values | median error | 90 % below | bias | in the fit? |\n"
     "|---|---|---:|---:|---:|---:|---|\n"
 )
+_FITTED_KERNELS = ("A100-80GB", "H100", "H200", "B200", "GB200")
+"""Devices whose kernels are fitted to measured ones; their runs share lines."""
+
+
+class _Place(NamedTuple):
+    """Runs and metric of one line, in the order of lines."""
+
+    dataset: str
+    model: str
+    hardware: str
+    kinds: str
+    profile: str
+    is_fitted: bool
+    metric: int
 
 
 @dataclass
@@ -29,35 +44,48 @@ class _Line:
 def as_markdown(predictions: Iterable[Prediction]) -> str:
     """Return the errors as a Markdown table, without a heading of its own.
 
-    A line is for one metric of one data set, model and engine profile. Values to which a constant
-    was fitted have a line of their own.
+    A line is for one metric of one data set, model and engine profile. Four kinds of values have
+    lines of their own: those to which a constant was fitted, those of pools apart for prefill and
+    decode, those with drafts, and those of each device whose kernels are not fitted.
 
     Parameters
     ----------
     predictions
         Predictions with their measurements.
     """
-    lines: dict[tuple[str, str, str, bool, int], _Line] = defaultdict(_Line)
+    lines: dict[_Place, _Line] = defaultdict(_Line)
     order = list(METRICS)
     for prediction in predictions:
         run = prediction.measured
         for metric, error in prediction.scores().items():
-            is_seen = metric in prediction.fitted
-            place = (run.dataset, run.model, run.release.profile, is_seen, order.index(metric))
-            line = lines[place]
+            line = lines[_place(prediction, metric)]
             line.hardware.add(run.hardware)
             line.releases.add(run.release.name)
             line.errors.append(error)
     return _HEADING + "".join(
-        _cells(place, line, order[place[-1]]) for place, line in sorted(lines.items())
+        _cells(place, line, order[place.metric]) for place, line in sorted(lines.items())
     )
 
 
-def _cells(place: tuple[str, str, str, bool, int], line: _Line, metric: str) -> str:
-    dataset, model, profile, is_seen, _ = place
+def _place(prediction: Prediction, metric: str) -> _Place:
+    run = prediction.measured
+    kinds = {"pools apart": run.prefill is not None, "drafts": run.speculation is not None}
+    return _Place(
+        run.dataset,
+        run.model,
+        "" if run.hardware in _FITTED_KERNELS else run.hardware,
+        ", ".join(name for name, is_so in kinds.items() if is_so),
+        run.release.profile,
+        metric in prediction.fitted,
+        list(METRICS).index(metric),
+    )
+
+
+def _cells(place: _Place, line: _Line, metric: str) -> str:
     median, p90 = np.percentile(np.abs(line.errors), [50, 90])
-    releases = ", ".join(sorted(line.releases)) if len(line.releases) <= 3 else profile
-    about = f"{dataset} on {', '.join(sorted(line.hardware))}: {model}, {releases}"
+    releases = sorted(line.releases) if len(line.releases) <= 3 else [place.profile]
+    about = ", ".join(filter(None, (place.model, place.kinds, *releases)))
+    about = f"{place.dataset} on {', '.join(sorted(line.hardware))}: {about}"
     cells = (
         about.replace("|", "\\|"),
         METRICS[metric],
@@ -65,7 +93,7 @@ def _cells(place: tuple[str, str, str, bool, int], line: _Line, metric: str) -> 
         _percent(median),
         _percent(p90),
         f"{100 * np.median(line.errors):+.3g} %",
-        "yes" if is_seen else "no",
+        "yes" if place.is_fitted else "no",
     )
     return f"| {' | '.join(cells)} |\n"
 

@@ -62,6 +62,7 @@ limits = st.fixed_dictionaries({
     "window": st.sampled_from([0, 0, 5, 40]),
     "shares": st.sampled_from([False, False, True]),
     "policy": st.sampled_from(["first_chunk", *get_args(CapacitySchedulerPolicy)]),
+    "stages": st.integers(1, 2),
 })  # fmt: skip
 
 
@@ -71,6 +72,7 @@ def limits_of(limit: dict[str, Any], more_tokens: int = 0) -> SchedulerLimits:
         max_batched_tokens=limit["budget"] + more_tokens,
         max_context=4096,
         chunked_prefill=limit["chunked"],
+        pipeline_stages=limit.get("stages", 1),
         view=LimitedView(limit["window"]),
     )
 
@@ -142,6 +144,7 @@ def test_a_token_by_token_engine_gives_the_same_times(
             limit["chunked"],
             groups=[group[:4] for group in groups_of(limit)],
             policy=limit["policy"],
+            ahead=limit["stages"],
         ),
         step_s,
     )
@@ -196,6 +199,7 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
         rank=RANKS[order],
         groups=[group[:4] for group in groups_of(limit)],
         policy=limit["policy"],
+        ahead=limit["stages"],
     )
     serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
     feature = dict(PLAIN, order=order)
@@ -214,7 +218,7 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
 
 PLAIN: dict[str, Any] = {
     "static": False, "drafts": 0, "acceptance": 0.0, "prefix_caching": False, "order": "fcfs", "batch_wait_timeout_iterations": 0,
-    "batch_wait_max_tokens_ratio": 0.0, "watermark": 0.0, "swap_blocks": 0, "offload": (),
+    "batch_wait_max_tokens_ratio": 0.0, "watermark": 0.0, "swap_blocks": 0, "offload": (), "prefill_first": None,
 }  # fmt: skip
 
 features = st.fixed_dictionaries({
@@ -227,6 +231,7 @@ features = st.fixed_dictionaries({
     "batch_wait_max_tokens_ratio": st.sampled_from([0.1, 0.8]),
     "watermark": st.sampled_from([0.0, 0.2]),
     "swap_blocks": st.sampled_from([0, 0, 5, 100]),
+    "prefill_first": st.sampled_from([None, None, {}, {"mixed_chunks": True}, {"ignore_eos": True}]),
     "offload": st.sampled_from([(), (), (Level(3, 1e-4, True), Level(8, 1e-3, True)), (Level(100, 1e-4, True),)]),
 })  # fmt: skip
 
@@ -243,7 +248,12 @@ def make_scheduler_with(limit: dict[str, Any], feature: dict[str, Any]) -> Sched
     if feature["static"]:
         return Static().scheduler(limits_of(limit), kv_cache_of(limit))
     limits = limits_of(limit, limit["max_sequences"] * feature["drafts"])
-    names = ("order", "batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio")
+    names = (
+        "order",
+        "batch_wait_timeout_iterations",
+        "batch_wait_max_tokens_ratio",
+        "prefill_first",
+    )
     policy = batching_of(limit, **{name: feature[name] for name in names})
     kv_cache = kv_cache_of(
         limit,
@@ -360,7 +370,8 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
     for stretched, stepped in zip(*seen, strict=True):
         assert stretched.replica == stepped.replica
         assert stretched.preemptions == stepped.preemptions
-        assert not stretched.preemptions or limit["policy"] != "guaranteed_no_evict"
+        evicts = limit["policy"] != "guaranteed_no_evict" or feature["prefill_first"] is not None
+        assert evicts or not stretched.preemptions
         assert stretched.prefix_hit_tokens == stepped.prefix_hit_tokens
         assert stretched.fetched_tokens == stepped.fetched_tokens
         assert stretched.admitted_s == pytest.approx(stepped.admitted_s, rel=1e-9)

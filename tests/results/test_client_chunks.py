@@ -12,7 +12,7 @@ import pytest
 from pytest import approx
 
 import cluster_sim
-from cluster_sim.results.streaming.boundaries import Boundaries
+from cluster_sim.results.streaming.boundaries import RULES, Boundaries
 from cluster_sim.results.streaming.chunks import Chunks
 from cluster_sim.results.streaming.token_times import TokenTimes
 from cluster_sim.sim.simulate import simulate
@@ -33,16 +33,19 @@ def run(workload: dict[str, Any] | None = None, **settings: Any) -> cluster_sim.
     return simulate(make_scenario(workload=workload or traffic, cluster={"pools": [pool]}))
 
 
-def boundaries(ticks: int, tokens: int, interval: int, delay: int = 0, **unit: bool) -> Boundaries:
+def boundaries(
+    ticks: int, tokens: int, interval: int, rule: str = "unsent", delay: int = 0
+) -> Boundaries:
     """One answer of `tokens` tokens in `ticks` steps after the first."""
-    counts_steps = np.array([unit.get("counts_steps", False)])
-    of_answer = (np.array([value]) for value in (ticks, tokens, interval))
-    return Boundaries(*of_answer, counts_steps, np.array([delay]))
+    values = (ticks, tokens, interval, RULES.index(rule), delay)
+    return Boundaries(*(np.array([value]) for value in values))
 
 
-def tokens_sent(ticks: int, tokens: int, interval: int, delay: int = 0, **unit: bool) -> list[int]:
+def tokens_sent(
+    ticks: int, tokens: int, interval: int, rule: str = "unsent", delay: int = 0
+) -> list[int]:
     """Numbers of tokens that a client has after each chunk."""
-    answer = boundaries(ticks, tokens, interval, delay, **unit)
+    answer = boundaries(ticks, tokens, interval, rule, delay)
     return [int(answer.tokens_until(tick)[0]) for tick in answer.of(0)]
 
 
@@ -59,13 +62,13 @@ def test_of_eight_tokens_at_three_the_last_chunk_holds_one() -> None:
 
 
 def test_steps_are_counted_from_the_first_token_and_sent_at_multiples() -> None:
-    assert tokens_sent(6, 7, 3, counts_steps=True) == [1, 3, 6, 7]
-    assert tokens_sent(6, 7, 1, counts_steps=True) == [1, 2, 3, 4, 5, 6, 7]
+    assert tokens_sent(6, 7, 3, "steps") == [1, 3, 6, 7]
+    assert tokens_sent(6, 7, 1, "steps") == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_a_first_chunk_two_steps_late_holds_three_tokens() -> None:
     assert tokens_sent(6, 7, 3, delay=2) == [3, 6, 7]
-    assert tokens_sent(6, 7, 3, delay=2, counts_steps=True) == [3, 6, 7]
+    assert tokens_sent(6, 7, 3, "steps", delay=2) == [3, 6, 7]
     assert tokens_sent(6, 7, 1, delay=2) == [3, 4, 5, 6, 7]
 
 
@@ -77,21 +80,45 @@ def test_an_answer_shorter_than_the_delay_is_one_chunk() -> None:
 def test_with_drafts_a_chunk_waits_until_three_tokens_are_unsent() -> None:
     # two tokens per step: 1, 3, 5, 7; after the first, 3 has two unsent and 5 four
     assert tokens_sent(3, 7, 3) == [1, 5, 7]
-    assert tokens_sent(3, 7, 3, counts_steps=True) == [1, 5, 7]  # steps 1, 3 and the last
+    assert tokens_sent(3, 7, 3, "steps") == [1, 5, 7]  # steps 1, 3 and the last
     assert tokens_sent(3, 7, 1) == tokens_sent(3, 7, 2) == [1, 3, 5, 7]
+
+
+def test_a_rule_for_tokens_is_that_for_unsent_ones_without_drafts() -> None:
+    for delay in (0, 2):
+        sent = tokens_sent(30, 31, 4, "tokens", delay)
+        assert sent == tokens_sent(30, 31, 4, "unsent", delay)
+
+
+def test_steps_of_two_tokens_on_average_meet_every_other_chunk_of_thirty_tokens() -> None:
+    # 1 or 3 tokens per step at equal chances, as an engine makes them one after the other
+    random, sizes = Random(3), []
+    for _ in range(300):
+        there = sent = 1
+        while there < 3000:
+            there += random.choice([1, 3])
+            if there % 30 == 1:
+                sizes, sent = [*sizes, there - sent], there
+    assert np.mean(sizes) == approx(60, rel=0.03)
+    tokens, ticks = np.full(300, 3001), np.full(300, 1500)
+    rule, none = np.full(300, RULES.index("tokens")), np.zeros(300, dtype=np.int64)
+    answers = Boundaries(ticks, tokens, np.full(300, 30), rule, none)
+    drawn = [np.diff(1 + 2 * answers.of(row)) for row in range(300)]
+    pooled = np.concatenate([sizes_of[:-1] for sizes_of in drawn])
+    assert np.mean(pooled) == approx(60, rel=0.03)
+    for percent in (50, 90, 99):
+        assert np.percentile(pooled, percent) == approx(np.percentile(sizes, percent), abs=31)
 
 
 # Brute force
 
 
-def sent_one_by_one(
-    ticks: int, tokens: int, interval: int, delay: int, *, counts_steps: bool
-) -> list[int]:
+def sent_one_by_one(ticks: int, tokens: int, interval: int, rule: str, delay: int) -> list[int]:
     """Ticks of chunks, as an engine decides at the end of each step."""
     sent, chunks = 0, []
     for tick in range(ticks + 1):
         there = 1 + (tick * (tokens - 1) // ticks if ticks else 0)
-        if counts_steps:
+        if rule == "steps":
             is_due = not sent or (tick + 1) % interval == 0
         else:
             is_due = not sent or there - sent >= interval
@@ -111,24 +138,23 @@ def test_rules_of_random_answers_are_those_of_an_engine_that_decides_step_by_ste
                 ticks,
                 1 if not ticks else random.randint(ticks + 1, per_tick * ticks + 1),
                 random.choice([1, 2, 3, random.randint(1, 50)]),
-                random.random() < 0.4,
+                random.choice(["unsent", "steps"]),
                 random.choice([0, 0, 1, random.randint(0, 60)]),
             )
         )
-    answers = Boundaries(*(np.array(column) for column in zip(*drawn, strict=True)))
-    expected = [
-        sent_one_by_one(ticks, tokens, interval, delay, counts_steps=counts_steps)
-        for ticks, tokens, interval, counts_steps, delay in drawn
-    ]
+    ticks, tokens, interval, rule, delay = zip(*drawn, strict=True)
+    number = [RULES.index(name) for name in rule]
+    answers = Boundaries(*map(np.array, (ticks, tokens, interval, number, delay)))
+    expected = [sent_one_by_one(*values) for values in drawn]
     assert [answers.of(row).tolist() for row in range(len(drawn))] == expected
     assert answers.count.tolist() == [len(ticks) for ticks in expected]
-    row, begin, end = answers.irregular()
+    row, begin, end = answers.irregular
     pairs = {tuple(gap) for gap in zip(row.tolist(), begin.tolist(), end.tolist(), strict=True)}
     assert pairs == {
-        (number, *gap)
-        for number, ticks in enumerate(expected)
-        if not answers.is_regular[number]
-        for gap in pairwise(ticks)
+        (answer, *gap)
+        for answer, sent in enumerate(expected)
+        if not answers.is_regular[answer]
+        for gap in pairwise(sent)
     }
 
 
@@ -146,8 +172,8 @@ def chunks_as_an_engine_sends_them(results: cluster_sim.Results) -> list[np.ndar
             int(times.chunks[place]) - 1,
             table["output_tokens"][row].as_py(),
             engine.stream_interval,
+            engine.stream_rule,
             engine.first_chunk_delay,
-            counts_steps=engine.stream_interval_unit == "steps",
         )
         gaps_s.append(np.diff(np.append(0.0, np.cumsum(times.gaps_s(place)))[ticks]))
     return gaps_s
@@ -185,7 +211,7 @@ def test_pooled_gaps_of_random_runs_are_those_of_their_tokens(seed: int, tmp_pat
     for pool in section["cluster"]["pools"]:
         pool["replica"]["engine"] |= {
             "stream_interval": random.choice([1, 2, 3, 10]),
-            "stream_interval_unit": random.choice(["tokens", "steps"]),
+            "stream_rule": random.choice(["unsent", "steps"]),
             "first_chunk_delay": random.choice([0, 0, 1, 7]),
             "detokenisation": random.choice(["0 s", "1 ms"]),
         }
@@ -271,3 +297,18 @@ def test_a_pool_that_sends_each_step_has_no_metrics_beside_one_that_does_not() -
     parts = simulate(make_scenario(cluster={"pools": pools})).summary()["pools"]
     assert "mean_client_itl_ms" not in parts["plain"]
     assert parts["thirds"]["tokens_per_chunk"] == 20 / 8
+
+
+def test_chunks_that_drafts_miss_are_the_same_in_every_metric() -> None:
+    replica = {
+        "engine": engine(stream_interval=3, stream_rule="tokens"),
+        "speculation": {"draft_tokens": 3, "acceptance": 0.6},
+    }
+    results = simulate(make_scenario(cluster={"pools": [make_pool(replica=replica)]}))
+    chunks = Chunks(results)
+    gaps_s = np.concatenate([chunks.gaps_s(row) for row in range(len(chunks.chunks))])
+    assert not chunks.boundaries.is_regular.any()
+    assert chunks.gaps().count == len(gaps_s) == int(np.sum(chunks.chunks - 1))
+    assert chunks.gaps().percentiles([10, 90]) == approx(np.percentile(gaps_s, [10, 90]).tolist())
+    assert 1e3 * chunks.gaps().mean() == approx(results.summary()["mean_client_itl_ms"])
+    assert results.summary()["tokens_per_chunk"] > 3

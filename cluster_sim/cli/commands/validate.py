@@ -81,11 +81,17 @@ def validate(  # noqa: PLR0913 - a parameter is an option of the command
     workers: Annotated[
         int, typer.Option("--workers", metavar="N", min=1, help="Use N processes.")
     ] = 2,
+    *,
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Write the cases into the catalog, in place of its table."),
+    ] = False,
 ) -> None:
     """Simulate measured serving runs and print the errors.
 
     Errors are printed by data set, hardware and model, by data set, by engine release, and over all
-    runs: those to which a constant was fitted, the others, and both.
+    runs: those to which a constant was fitted, the others, and both. --write makes the catalog's
+    table of measured cases, from which `run` says how well a scenario like its own was predicted.
     """
     from cluster_sim import validation
 
@@ -98,6 +104,12 @@ def validate(  # noqa: PLR0913 - a parameter is an option of the command
     if markdown is not None:
         write_text(markdown, validation.as_markdown(predictions))
         say_wrote(markdown)
+    if write:
+        from cluster_sim.deployment.validated_cases import VALIDATED_CASES
+
+        cases = validation.measured_cases(predictions)
+        write_text(VALIDATED_CASES, validation.cases_as_csv(cases))
+        say_wrote(VALIDATED_CASES)
     if figure is not None:
         from cluster_sim import figures
         from cluster_sim.figures.parity import parity
@@ -158,4 +170,4 @@ def _reason(prediction: Prediction) -> str:
     """Return the reason why a run cannot be set up, without its name and its numbers."""
     text = prediction.fault.splitlines()[0]
     text = text.removeprefix(prediction.measured.name).lstrip(": ")
-    return re.sub(r"\d+(\.\d+)?", "N", text)
+    return re.sub(r"\b\d+(\.\d+)?\b", "N", text)

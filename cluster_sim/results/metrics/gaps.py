@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cluster_sim.results.metrics.held_gaps import decode_gaps
+
 if TYPE_CHECKING:
     from cluster_sim.results.run_data import RunData
     from cluster_sim.typing import Array
@@ -19,7 +21,8 @@ _BRACKETS = 128
 def itl(run: RunData, pool: str | None = None) -> Gaps:
     """Return the inter-token latencies (ITL) of all requests that count, exactly.
 
-    Each stretch is one ramp, weighted by its batch.
+    Each stretch is one ramp, weighted by its batch; its first gap is longer after steps in which
+    decoding sequences held still.
 
     Parameters
     ----------
@@ -35,15 +38,12 @@ def itl(run: RunData, pool: str | None = None) -> Gaps:
         if pool is None
         else np.isin(replica, run.fleet.numbers(pool))
     )
-    weight = table["counted"].to_numpy()
-    selected &= weight > 0
-    first_s, slope_s, steps = (
-        table[name].to_numpy()[selected] for name in ("first_s", "slope_s", "steps")
-    )
+    is_counted = run.requests["counted"].to_numpy()
+    first_s, slope_s, steps, weight = decode_gaps(table, run.events, selected, is_counted)
     events = run.events
     resumed = events["what"].to_numpy() == "resumed"
     if resumed.any():  # the gap around a preemption is longer than a step
-        counted = run.requests["counted"].to_numpy()[events["request"].to_numpy()[resumed]]
+        counted = is_counted[events["request"].to_numpy()[resumed]]
         torn_s = events["value"].to_numpy()[resumed]
         if pool is not None:
             counted = counted & np.isin(
@@ -52,8 +52,8 @@ def itl(run: RunData, pool: str | None = None) -> Gaps:
         torn_s = torn_s[counted]
         ones = np.ones(len(torn_s), dtype=np.int64)
         first_s, slope_s = np.append(first_s, torn_s), np.append(slope_s, 0.0 * torn_s)
-        return Gaps(first_s, slope_s, np.append(steps, ones), np.append(weight[selected], ones))
-    return Gaps(first_s, slope_s, steps, weight[selected])
+        return Gaps(first_s, slope_s, np.append(steps, ones), np.append(weight, ones))
+    return Gaps(first_s, slope_s, steps, weight)
 
 
 @dataclass(frozen=True)

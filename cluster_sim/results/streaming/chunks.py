@@ -10,7 +10,7 @@ import numpy as np
 
 from cluster_sim.results.metrics.gaps import Gaps
 from cluster_sim.results.run_data import RunData
-from cluster_sim.results.streaming.boundaries import Boundaries
+from cluster_sim.results.streaming.boundaries import RULES, Boundaries
 from cluster_sim.results.streaming.token_times import TickSpans, TokenTimes
 from cluster_sim.typing import Array
 
@@ -65,7 +65,7 @@ class Chunks:
 
     Gaps are counted per step of a replica, not per chunk: each answer adds its first and last chunk
     to a sum that runs over the steps at the stream interval. The effort grows with steps and
-    requests, not with tokens; only with speculation and an interval of tokens it grows with chunks.
+    requests, not with tokens; only with speculation and a rule for tokens it grows with chunks.
     """
 
     def __init__(self, run: RunData) -> None:
@@ -83,15 +83,15 @@ class Chunks:
             [
                 (
                     engine.stream_interval,
-                    engine.stream_interval_unit == "steps",
+                    RULES.index(engine.stream_rule),
                     engine.first_chunk_delay,
                 )
                 for engine in engines
             ]
         )
-        interval, counts_steps, delay = rules[replica.astype(np.int64)].T
+        interval, rule, delay = rules[replica.astype(np.int64)].T
         last = self.times.chunks - 1
-        self.boundaries = Boundaries(last, tokens, interval, counts_steps > 0, delay)
+        self.boundaries = Boundaries(last, tokens, interval, rule, delay, run.scenario.seed)
 
     @cached_property
     def chunks(self) -> Array:
@@ -215,7 +215,7 @@ class Chunks:
         row, first, last = row[order], first[order], last[order]
         is_gap = (row[1:] == row[:-1]) & (first[1:] > last[:-1])
         of_regular = (row[1:][is_gap], last[:-1][is_gap], first[1:][is_gap])
-        joined = zip(of_regular, bounds.irregular(), strict=True)
+        joined = zip(of_regular, bounds.irregular, strict=True)
         return _Joints(*(np.concatenate(part) for part in joined))
 
 

@@ -67,13 +67,15 @@ def token_times_s(
     times_s: Array = from_s.copy()
     column = {
         name: stretches[name].to_numpy()
-        for name in ("replica", "began_s", "first_s", "slope_s", "steps", "ended_s")
+        for name in ("replica", "began_s", "first_s", "slope_s", "steps", "ended_s", "batch")
     }
     for number in np.unique(replica).tolist():
         rows = np.nonzero(column["replica"] == number)[0]
-        began_s, first_s, slope_s, steps, ended_s = (
-            column[name][rows] for name in ("began_s", "first_s", "slope_s", "steps", "ended_s")
+        began_s, first_s, slope_s, steps, ended_s, batch = (
+            column[name][rows]
+            for name in ("began_s", "first_s", "slope_s", "steps", "ended_s", "batch")
         )
+        steps = np.where(batch > 0, steps, 0)  # steps in which decoding sequences get a token
         selected = np.nonzero((replica == number) & (token > from_token))[0]
         done = np.cumsum(steps)
         # spans begin and end with stretches; take the nearest, since the clock and the closed form

@@ -87,10 +87,21 @@ class GroupedKVCacheManager(KVCacheManager):
     def forget_for_others(self, free: int) -> None:
         """Forget nothing yet: a request may need several pages and leave other pages free."""
 
-    def forget_before(self, steps: int, chunks: Sequence[tuple[Request, int]]) -> bool:
+    def forget_before(
+        self, steps: int, chunks: Sequence[tuple[Request, int]], growth: int | None = None
+    ) -> bool:
         """Forget the content of pages that become free during the scheduled steps.
 
         These are pages of prompts outside their windows, and of chunks of the text that end.
+
+        Parameters
+        ----------
+        steps
+            Number of scheduled steps.
+        chunks
+            Requests that each step prefills, with the number of tokens.
+        growth
+            Number of the steps in which decoding sequences grow. Default: all.
         """
         if not chunks and self._pages.steps_until_change(self._clock.now) > steps:
             return False
@@ -98,7 +109,8 @@ class GroupedKVCacheManager(KVCacheManager):
             self.blocks_during(request.prefilled + chunk * steps, chunk)
             for request, chunk in chunks
         )
-        self.forget_until(self.free_after(steps) + self.partial_blocks - pages)
+        grown = steps if growth is None else growth
+        self.forget_until(self.free_after(grown) + self.partial_blocks - pages)
         return True
 
     def give_back(self, request: Request, tokens: int, blocks: int, *, again: bool) -> None:

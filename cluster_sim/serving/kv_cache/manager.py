@@ -179,6 +179,19 @@ class KVCacheManager:
         """Reserve the blocks of the first `tokens` tokens of the partly prefilled prompt."""
         self.partial_blocks = self.blocks_for(tokens)
 
+    def hold_whole(self, tokens: int, taken: int) -> None:
+        """Reserve the blocks of a whole prompt before its first chunk.
+
+        Parameters
+        ----------
+        tokens
+            Number of tokens of the prompt.
+        taken
+            Number of its blocks that were taken in the step being scheduled.
+        """
+        self._taken -= taken
+        self.hold_partial(tokens)
+
     def drop_partial(self) -> None:
         """Stop reserving the blocks of the partly prefilled prompt."""
         self.partial_blocks = 0
@@ -214,6 +227,17 @@ class KVCacheManager:
         most = decoding.tokens // self.block_tokens + decoding.sequences * decoding.slack_blocks
         self.free = self.capacity + self.extra_blocks - int(most + 1 + self.partial_blocks)
         self._is_counted, self._taken = False, 0
+
+    def begin_exact_step(self, growth: int) -> None:
+        """Begin to schedule a step with an exact count of `free`.
+
+        Parameters
+        ----------
+        growth
+            Number of steps by which decoding sequences grow in it: 0 if they hold still, else 1.
+        """
+        self.free = self.free_after(growth)
+        self._is_counted, self._taken = True, 0
 
     def count_free(self) -> None:
         """Count `free` exactly."""
@@ -305,7 +329,9 @@ class KVCacheManager:
             taken = self._decoding.taken(self._clock.now) + blocks
             self._prefix.take_until(self.capacity + self.extra_blocks - taken)
 
-    def forget_before(self, steps: int, chunks: Sequence[tuple[Request, int]]) -> bool:
+    def forget_before(
+        self, steps: int, chunks: Sequence[tuple[Request, int]], growth: int | None = None
+    ) -> bool:
         """Forget the content of blocks that become free during the scheduled steps.
 
         Parameters
@@ -314,6 +340,8 @@ class KVCacheManager:
             Number of scheduled steps.
         chunks
             Requests that each step prefills, with the number of tokens.
+        growth
+            Number of the steps in which decoding sequences grow. Default: all.
 
         Returns
         -------

@@ -13,6 +13,7 @@ from cluster_sim.serving.kv_cache.grouped_blocks import GroupedBlocks
 from cluster_sim.serving.kv_cache.grouped_manager import GroupedKVCacheManager
 from cluster_sim.serving.kv_cache.manager import KVCacheManager
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.prefill_first import PrefillFirst
 from cluster_sim.serving.reservation import RESERVATIONS, CapacitySchedulerPolicy
 from cluster_sim.serving.scheduler.admission_rules import AdmissionRules
 from cluster_sim.serving.scheduler.batch_wait import BatchWait
@@ -23,6 +24,7 @@ from cluster_sim.serving.scheduler.grouped_sequences import GroupedSequences
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
 from cluster_sim.serving.scheduler.policy import BatchingPolicy
 from cluster_sim.serving.scheduler.prefill import PrefillScheduler
+from cluster_sim.serving.scheduler.prefill_first_scheduler import PrefillFirstScheduler
 from cluster_sim.serving.scheduler.queue_orders import QUEUE_ORDERS, QueueOrder
 from cluster_sim.serving.scheduler.speculative import Drafting, SpeculativeSequences
 from cluster_sim.typing import Count, CountOrZero
@@ -50,6 +52,8 @@ class Continuous(BatchingPolicy):
     """Share of max_batched_tokens from which a step no longer holds back new requests. Default:
     that of the engine."""
 
+    prefill_first: PrefillFirst | None = None
+    """Rules of steps that prefill instead of decode, as in SGLang. Default: those of the engine."""
     capacity_scheduler_policy: CapacitySchedulerPolicy | None = None
     """Rule for the blocks of KV cache that an admission reserves, see the same key of an engine.
     Default: that of the engine."""
@@ -80,12 +84,16 @@ class Continuous(BatchingPolicy):
         decoding = _decoding(limits, kv_cache, drafting)
         kv = _manager(kv_cache, decoding)
         queue = QUEUE_ORDERS[self.order]()
+        if role == "both" and self.prefill_first is not None:
+            return PrefillFirstScheduler(limits, kv, decoding, queue, self.prefill_first)
         wait = None
         if max_steps := self.batch_wait_timeout_iterations:
             min_tokens = (self.batch_wait_max_tokens_ratio or 0.0) * limits.max_batched_tokens
             wait = BatchWait(max_steps, min_tokens)
         rule = RESERVATIONS[self.capacity_scheduler_policy or "first_chunk"]
-        reservation = rule(kv, limits.max_batched_tokens) if rule else None
+        reservation = None
+        if rule is not None:
+            reservation = rule(kv, limits.max_batched_tokens, limits.pipeline_stages)
         scheduler = _SCHEDULERS[role]
         return scheduler(limits, kv, decoding, queue, AdmissionRules(wait, reservation))
 
@@ -94,6 +102,7 @@ _BY_ENGINE = (
     "batch_wait_timeout_iterations",
     "batch_wait_max_tokens_ratio",
     "capacity_scheduler_policy",
+    "prefill_first",
 )
 """Keys of the policy that an engine also has."""
 

@@ -21,5 +21,7 @@ class SchedulerOutput:
     """Requests that each step prefills, with the number of tokens."""
     preempted: list[Request] = field(default_factory=list)
     """Requests that were preempted to free blocks for these steps."""
+    held: list[tuple[Request, float]] = field(default_factory=list)
+    """Preempted requests that had held still before, with the time since their last token [s]."""
     swap_s: float = 0.0
     """Time for which a single step waits for blocks that are swapped or fetched [s]."""

@@ -1,0 +1,27 @@
+"""PrefillFirst: description of steps that prefill instead of decode, as SGLang schedules them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from cluster_sim.schema import Description
+from cluster_sim.typing import Count
+
+
+class PrefillFirst(Description):
+    """Rules of a scheduler whose steps prefill instead of decode, as in SGLang."""
+
+    max_prefill_tokens: Count = 16_384
+    """Number of prompt tokens per step from which a further prompt must wait. The first prompt of
+    a step may be longer."""
+    mixed_chunks: bool = False
+    """Whether decoding sequences join the steps that prefill (`enable_mixed_chunk`). Otherwise
+    they hold still in such steps."""
+    conservativeness: Annotated[float, Field(gt=0.0)] = 1.0
+    """Factor of the share of their remaining answers that admission reserves for running requests
+    (`schedule_conservativeness`). SGLang multiplies it by 0.3 with attention data parallelism."""
+    ignore_eos: bool = False
+    """Whether admission reserves the whole remaining answers of running requests. It is a safe
+    bound of the rule of SGLang for requests with `ignore_eos` if the prefix cache is off."""

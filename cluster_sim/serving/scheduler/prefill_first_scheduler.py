@@ -1,0 +1,351 @@
+"""PrefillFirstScheduler: steps that prefill instead of decode, with the rules of SGLang.
+
+If a step can prefill, it does so, and decoding requests hold still: they get no token and their KV
+cache does not grow. A step prefills the rest of a partly prefilled prompt first, then waiting
+requests while chunk budget, `max_prefill_tokens`, batch slots and KV cache last. Admission reserves
+the whole answer of a new request and a share of the remaining answers of running ones. When it has
+stopped for lack of KV cache or slots, it is tried again once the batch has shrunk. Before a decode
+step without KV cache for every request, those with the fewest outputs are retracted; they go to the
+end of the queue, and keep their prompts findable. (SGLang 0.5, srt/managers/scheduler.py:
+`get_next_batch_to_run`, `update_running_batch`; schedule_policy.py: `PrefillAdder`;
+schedule_batch.py: `retract_decode`.)
+
+The longest answer of a request is the answer that it gives. The step that the overlap scheduler
+runs for requests that have finished is left out.
+"""
+
+from __future__ import annotations
+
+from cluster_sim.request import Request
+from cluster_sim.serving.kv_cache.decoding_blocks import SpeculativeBlocks
+from cluster_sim.serving.kv_cache.manager import KVCacheManager
+from cluster_sim.serving.prefill_first import PrefillFirst
+from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
+from cluster_sim.serving.scheduler.decoding import DecodingSequences
+from cluster_sim.serving.scheduler.limits import SchedulerLimits
+from cluster_sim.serving.scheduler.output import SchedulerOutput
+from cluster_sim.serving.scheduler.promised_tokens import (
+    CLIP_TOKENS,
+    NewTokenRatio,
+    PromisedTokens,
+    RetractionOrder,
+)
+from cluster_sim.serving.scheduler.request_queue import RequestQueue
+
+_INDEFINITELY = 1 << 62
+
+
+class PrefillFirstScheduler(ContinuousScheduler):
+    """Scheduler of steps that prefill, or else decode."""
+
+    __slots__ = (
+        "_held_since_s",
+        "_input_left",
+        "_is_full",
+        "_is_holding",
+        "_order",
+        "_promised",
+        "_ratio",
+        "_reserved",
+        "_rules",
+    )
+
+    def __init__(
+        self,
+        limits: SchedulerLimits,
+        kv: KVCacheManager,
+        decoding: DecodingSequences,
+        queue: RequestQueue,
+        rules: PrefillFirst,
+    ) -> None:
+        super().__init__(limits, kv, decoding, queue)
+        self._rules = rules
+        has_drafts = isinstance(decoding.blocks, SpeculativeBlocks)
+        self._ratio = NewTokenRatio(rules.conservativeness, is_full=rules.ignore_eos)
+        self._promised = PromisedTokens(SpeculativeBlocks.ONE if has_drafts else 1)
+        self._order = RetractionOrder(by_outputs=not has_drafts)
+        self._is_full = False  # whether admission waits until the batch has shrunk
+        self._is_holding = False  # whether decoding requests hold still in the scheduled steps
+        # end of the last step that decoded, if steps that hold have followed it
+        self._held_since_s: float | None = None
+        self._input_left = 0  # prompt tokens until `max_prefill_tokens` in the step
+        self._reserved = 0.0  # tokens reserved for answers in the step being scheduled
+
+    def enqueue(self, request: Request) -> bool:
+        """Add a request that has arrived; return whether it may be admitted in the next step."""
+        return super().enqueue(request) and not self._is_full
+
+    def kv_share(self, steps: int) -> float:
+        """Return the KV cache usage, promised blocks included, after this number of steps."""
+        if self._is_holding:
+            return 1.0 - self._kv.free_after(0) / self._kv.capacity
+        return super().kv_share(steps)
+
+    def drain(self, last_token_s: float) -> list[Request]:
+        """Remove and return all requests, running requests first; their KV cache is lost.
+
+        Requests that hold still got their last token before the steps that prefill.
+        """
+        held: dict[Request, float] = {}
+        if self._held_since_s is not None:
+            prefilling = {request for request, _ in self.output.chunks} | {self._partial}
+            held = {
+                request: self._last_token_s(request, last_token_s)
+                for request in self.running
+                if request not in prefilling
+            }
+        lost = super().drain(last_token_s)
+        for request, at_s in held.items():
+            request.stalled_s = at_s
+        return lost
+
+    # Decisions
+
+    def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
+        """Decide on the next step, and on the number of equal steps that may follow."""
+        output, kv, blocks = self.output, self._kv, self._decoding.blocks
+        self._clear_output()
+        steps = max_steps
+        if self._partial is not None or (self.waiting and not self._is_full):
+            steps = min(steps, self._form_prefill(now_s))
+        if output.chunks and not (self._rules.mixed_chunks and blocks.sequences):
+            output.steps = self._hold(steps, now_s)
+            return output
+        if not output.chunks:
+            if not blocks.sequences:
+                self._ratio.reset()
+                output.steps = 0
+                return output
+            if kv.is_tight(1):
+                self._retract_until_all_fit(now_s)
+        output.steps = self._decode(1 if output.preempted or output.swap_s else steps)
+        return output
+
+    def _clear_output(self) -> None:
+        """Forget the decision on the last step."""
+        output, work = self.output, self.work
+        if output.chunks:
+            output.chunks.clear()
+            work.prompt_tokens = work.pairs = work.window_pairs = work.pairs_growth = 0
+            self._completing = self._past_tokens = 0
+        if output.preempted:
+            output.preempted, output.held = [], []
+        output.swap_s = 0.0
+        self._is_holding = False
+
+    def _hold(self, steps: int, now_s: float) -> int:
+        """Let decoding requests hold still; return the number of equal steps."""
+        work = self.work
+        work.batch = work.windowed = work.growing = 0
+        work.context = work.growth = 0
+        work.counted = self._decoding.counted
+        work.sampled = self._completing
+        self._is_holding = True
+        if self._held_since_s is None and self._decoding.blocks.sequences:
+            self._held_since_s = now_s
+        return 1 if self.output.swap_s else steps
+
+    def _decode(self, steps: int) -> int:
+        """Let decoding requests get a token per step; return the number of equal steps."""
+        kv, work = self._kv, self.work
+        steps = min(steps, self._decoding.write(work))
+        work.sampled = work.batch + self._completing
+        if steps > 1 and kv.is_tight(steps):
+            steps = kv.steps_within(steps)
+        return steps
+
+    def _form_prefill(self, now_s: float) -> int:
+        """Fill the budgets of a step with prefill; return the number of equal steps."""
+        kv, chunks, limits = self._kv, self.output.chunks, self._limits
+        decoding = self._decoding_tokens() if self._rules.mixed_chunks else 0
+        kv.begin_exact_step(1 if decoding else 0)
+        budget = self._in_blocks(limits.max_batched_tokens - decoding)
+        self._input_left = self._rules.max_prefill_tokens - decoding
+        self._reserved = self._ratio.value * self._promised.clipped(self._decoding.now)
+        if self._partial is not None:
+            if budget <= 0:
+                return _INDEFINITELY
+            self._go_on_with(self._partial, budget, now_s)
+            if self._is_unfinished(*chunks[0]):
+                return self._like_chunks(*chunks[0])
+            budget -= self._charge(*chunks[0])
+        while (
+            self.waiting
+            and budget > 0
+            and self._input_left > 0
+            and not self._is_full
+            and not self.output.preempted
+        ):
+            tokens = self._admit_first(budget, now_s)
+            if not tokens:
+                break
+            request = chunks[-1][0]
+            if request is self._partial and len(chunks) == 1:
+                return self._like_chunks(request, tokens)
+            budget -= self._charge(request, tokens)
+        if chunks and self._is_full:
+            # A batch that decodes for the first time, or has decoded with chunks, is not full.
+            self._is_full = bool(self._decoding.blocks.sequences) and not decoding
+        return 1 if chunks or self._kv.hits_may_shrink else _INDEFINITELY
+
+    def _in_blocks(self, tokens: int) -> int:
+        """Return the part of a budget that whole blocks take.
+
+        It is the whole budget without chunks, and if a step takes less than a block.
+        """
+        block, limits = self._kv.block_tokens, self._limits
+        is_whole = limits.chunked_prefill and limits.max_batched_tokens >= block
+        return tokens // block * block if is_whole else tokens
+
+    def _charge(self, request: Request, chunk: int) -> int:
+        """Charge a chunk to the limits of the step; return its tokens in whole blocks."""
+        block = self._kv.block_tokens
+        tokens = -(-chunk // block) * block
+        self._input_left -= tokens
+        if not self._is_unfinished(request, chunk):
+            self._reserved += min(request.output_tokens, CLIP_TOKENS)
+        if self._kv.free * self._block_size <= self._reserved:
+            self._is_full = True
+        return tokens
+
+    @property
+    def _block_size(self) -> float:
+        """Number of tokens of KV cache capacity per block."""
+        return self._kv.token_share or self._kv.block_tokens
+
+    def _go_on_with(self, partial: Request, budget: int, now_s: float) -> None:
+        """Continue the prefill of the request with a partly prefilled prompt.
+
+        Blocks can be missing only if decoding requests have grown in steps with chunks; requests
+        are retracted then.
+        """
+        kv = self._kv
+        chunk = min(partial.prompt_tokens + partial.generated - partial.prefilled, budget)
+        blocks = kv.blocks_during(partial.prefilled + chunk, chunk) - kv.partial_blocks
+        while not kv.try_take(blocks, 0):
+            self._preempt(self._order.first(), now_s, max(kv.free, 0))
+            kv.count_free()
+        if self.output.preempted:
+            self._has_retracted()
+        self._add_chunk(partial, chunk)
+
+    def _admit_first(self, budget: int, now_s: float) -> int:
+        """Admit the first waiting request if possible; return the number of its tokens, or 0."""
+        kv, request = self._kv, self.waiting.first
+        if len(self.running) >= self._limits.max_sequences:
+            self._is_full = True
+            return 0
+        missing, reused = request.prompt_tokens + request.generated, 0
+        if kv.caches_prefixes:
+            hit = kv.find(request)
+            missing -= hit.known * kv.block_tokens
+            reused = hit.known - hit.used
+        answer = min(request.output_tokens - request.generated, CLIP_TOKENS)
+        needed = missing + answer + kv.block_tokens + self._reserved
+        if self.running and kv.free * self._block_size - reused * kv.block_tokens < needed:
+            self._is_full = True
+            return 0
+        if (
+            self.output.chunks
+            and -(-missing // kv.block_tokens) * kv.block_tokens >= self._input_left
+        ):
+            return 0
+        tokens = self._admit(request, budget, now_s)
+        if not tokens and (self._limits.chunked_prefill or missing <= budget):
+            self._is_full = True
+        return tokens
+
+    # Retraction
+
+    def _retract_until_all_fit(self, now_s: float) -> None:
+        """Retract requests until every other one has a block for its next token."""
+        kv, blocks = self._kv, self._decoding.blocks
+        while blocks.sequences > 1 and kv.free_after(1) < 0:
+            self._preempt(self._order.first(), now_s, 0)
+        if self.output.preempted:
+            self._has_retracted()
+
+    def _has_retracted(self) -> None:
+        """Set the ratio after a retraction, and try to admit again."""
+        promised, sequences = self._promised, self._decoding.blocks.sequences
+        decoded = promised.answers - promised.left(self._decoding.now)
+        self._ratio.retracted(decoded, promised.answers, sequences)
+        self._is_full = False
+
+    def _preempt(self, request: Request, now_s: float, free: int) -> None:
+        """Retract a decoding request: it waits at the end of the queue and keeps its answer."""
+        decoding = self._decoding
+        del self.running[request]
+        request.preemptions += 1
+        self._kv.forget_for_others(free)
+        self._promised.leave(request, decoding.now)
+        request.generated = decoding.generated(request)
+        request.stalled_s = self._last_token_s(request, now_s)
+        self.pending_tokens += request.prompt_tokens + request.output_tokens
+        self.pending_tokens -= decoding.steps_left(request)
+        self.pending_prompt_tokens += request.prompt_tokens + request.generated
+        decoding.stop(request)
+        # only what was prefilled is findable
+        stored = request.prompt_tokens + request.generated - 1
+        blocks = decoding.leave(request, stored)
+        self._kv.give_back(request, request.prefilled, blocks, again=True)
+        request.prefilled = 0
+        self.waiting.append(request)
+        self.output.preempted.append(request)
+        if self._held_since_s is not None:
+            self.output.held.append((request, now_s - request.stalled_s))
+
+    def _last_token_s(self, request: Request, now_s: float) -> float:
+        """Return the time of the last token of a decoding request [s]; `now_s`: if none holds."""
+        if self._held_since_s is None:
+            return now_s
+        return max(request.stalled_s, self._held_since_s)
+
+    # Advance in time
+
+    def advance(self, steps: int, now_s: float) -> list[Request]:
+        """Advance by `steps` of the scheduled steps; return the requests that finished."""
+        if self._is_holding:
+            finished = self._advance_prefill(steps, now_s)
+        else:
+            finished = super().advance(steps, now_s)
+            self._held_since_s = None
+            if not self.output.chunks and not self.output.preempted:
+                self._ratio.decay(steps)
+        clock = self._decoding.now
+        self._promised.advance(clock)
+        if finished:
+            self._is_full = False
+            for request in finished:
+                self._promised.leave(request, clock)
+        return finished
+
+    def _advance_prefill(self, steps: int, now_s: float) -> list[Request]:
+        """Advance by steps in which decoding requests hold still."""
+        kv, chunks = self._kv, self.output.chunks
+        finished: list[Request] = []
+        self.stalls = []
+        if kv.hits_may_shrink:
+            kv.forget_before(steps, chunks, growth=0)
+        if kv.caches_prefixes:
+            kv.forget_taken(request.prefilled + chunk * steps for request, chunk in chunks)
+        for request, chunk in chunks:
+            self._prefilled(request, chunk * steps, now_s, finished)
+        if self._decoding.blocks.step_tokens > 1:
+            self._decoding.count_tokens()
+        return finished
+
+    def _prefilled(
+        self, request: Request, tokens: int, now_s: float, finished: list[Request]
+    ) -> None:
+        """Record that `tokens` more tokens of a prompt were prefilled, and when."""
+        super()._prefilled(request, tokens, now_s, finished)
+        if request is not self._partial:
+            request.stalled_s = now_s
+
+    def _begin_decoding(self, request: Request, length: int) -> None:
+        """Let a request with `length` tokens in the cache decode from the next step on."""
+        super()._begin_decoding(request, length)
+        decoding = self._decoding
+        self._promised.join(request, decoding.now)
+        self._order.join(request, decoding.now, decoding.blocks.sequences)

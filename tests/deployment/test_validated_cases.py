@@ -1,0 +1,171 @@
+"""Deployments are compared with measured cases: validated, near or outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest import approx
+
+import cluster_sim
+from cluster_sim.deployment.fleet import resolve
+from cluster_sim.deployment.setup_key import SetupKey, profile_name, setup_keys
+from cluster_sim.deployment.validated_cases import (
+    VALIDATED_CASES,
+    Case,
+    differences,
+    nearest_case,
+    read_cases,
+    validation_of,
+)
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.schema import catalog_names
+from tests.scenarios import make_scenario
+
+LLAMA = SetupKey("dense, full", 70.6, "fp4", "no", "vllm", "NVIDIA B200 SXM", "TP2")
+
+
+def case(runs: int = 10, tpot_error: float | None = 0.03, **changes: Any) -> Case:
+    return Case(
+        model="llama-3.3-70b",
+        setup=LLAMA._replace(**changes),
+        runs=runs,
+        fitted=0,
+        tpot_error=tpot_error,
+        ttft_error=None,
+        throughput_error=None,
+        releases="vllm 0.15",
+        datasets="a test",
+    )
+
+
+@pytest.mark.parametrize(
+    ("cases", "status", "differs"),
+    [
+        ([case()], "validated", ()),
+        ([case(layout="TP8")], "near", ("layout",)),
+        ([case(precision="fp8")], "near", ("precision",)),
+        ([case(parameters_b=122.6)], "near", ("model",)),
+        ([case(engine="vllm-2025-07")], "near", ("release",)),
+        ([case(drafts="yes")], "near", ("drafts",)),
+        ([case(device="NVIDIA H200 SXM")], "outside", ("device",)),
+        ([case(layout="TP8", precision="fp8")], "outside", ("precision", "layout")),
+        # not known well enough: one thing more that is not as measured
+        ([case(runs=2)], "near", ()),
+        ([case(tpot_error=0.21)], "near", ()),
+        ([case(tpot_error=None)], "near", ()),
+        ([case(runs=2, layout="TP8")], "outside", ("layout",)),
+        # no likeness at all
+        ([case(family="experts, latent")], "outside", ()),
+        ([case(engine="sglang")], "outside", ()),
+        ([case(parameters_b=8.0)], "outside", ()),
+        ([], "outside", ()),
+        # the nearest decides
+        ([case(device="NVIDIA H200 SXM"), case(layout="TP8"), case(runs=2)], "near", ("layout",)),
+    ],
+)
+def test_the_status_counts_what_differs_from_the_nearest_case(
+    cases: list[Case], status: str, differs: tuple[str, ...]
+) -> None:
+    validation = nearest_case(LLAMA, cases)
+    assert (validation.status, validation.differs_in) == (status, differs)
+
+
+def test_a_case_with_more_runs_is_nearer_among_equals() -> None:
+    few, many = case(runs=5, layout="TP4"), case(runs=50, layout="TP8")
+    assert nearest_case(LLAMA, [few, many]).nearest == many
+
+
+def test_sizes_of_models_may_differ_by_a_factor_of_three() -> None:
+    assert differences(LLAMA, LLAMA._replace(parameters_b=211.7)) == ("model",)
+    assert differences(LLAMA, LLAMA._replace(parameters_b=211.9)) is None
+    assert differences(LLAMA._replace(parameters_b=211.9), LLAMA) is None
+
+
+def on(engine: Any, **replica: Any) -> Scenario:
+    """A scenario on one DGX B200."""
+    plan = {"tensor_parallel": 2, "weights": "fp4", "kv_cache": "fp8", "engine": engine} | replica
+    return make_scenario(
+        model="llama-3.3-70b",
+        cluster={"pools": [{"name": "b200", "node": "dgx-b200", "replica": plan}]},
+    )
+
+
+def test_the_setup_of_a_scenario_names_its_model_engine_device_and_layout() -> None:
+    assert setup_keys(resolve(on("vllm"))) == [LLAMA]
+    drafts = {"draft_tokens": 2, "acceptance": 0.7, "draft_cost": 0.1}
+    (key,) = setup_keys(resolve(on("trtllm", pipeline_parallel=2, speculation=drafts)))
+    assert (key.engine, key.drafts, key.layout) == ("trtllm", "yes", "TP2PP2")
+
+
+def test_pools_apart_are_one_setup_with_both_layouts() -> None:
+    scenario = cluster_sim.load_scenario("example:disaggregated_70b", "disaggregated")
+    assert [key.layout for key in setup_keys(resolve(scenario))] == ["2xTP4+2xTP4"]
+
+
+def test_a_changed_profile_is_another_release_of_its_engine() -> None:
+    (key,) = setup_keys(resolve(on({"like": "trtllm", "max_sequences": 7})))
+    assert (key.engine, key.engine_name) == ("trtllm (changed)", "trtllm")
+    assert differences(key, key._replace(engine="trtllm")) == ("release",)
+
+
+@pytest.mark.parametrize("name", catalog_names("engines"))
+def test_every_profile_of_the_catalog_is_found_by_its_values(name: str) -> None:
+    pool = on(name).cluster.pools[0]
+    assert profile_name(pool.replica.engine) == name
+
+
+def test_of_several_pools_the_least_known_one_decides() -> None:
+    pools = [
+        {"name": name, "node": node, "replica": {"tensor_parallel": 2, "weights": "fp4"}}
+        for name, node in (("a", "dgx-b200"), ("b", "dgx-h200"))
+    ]
+    fleet = resolve(make_scenario(model="llama-3.3-70b", cluster={"pools": pools}))
+    assert validation_of(fleet, [case()]).differs_in == ("device",)
+    assert validation_of(fleet, [case()]).status == "outside"
+
+
+def test_fields_of_the_summary_name_the_nearest_case_and_its_errors() -> None:
+    fields = nearest_case(LLAMA, [case(layout="TP8")]).fields()
+    assert fields == {
+        "status": "near",
+        "nearest": "llama-3.3-70b in fp4 on NVIDIA B200 SXM, TP8, vllm",
+        "runs": 10,
+        "differs_in": ["layout"],
+        "tpot_error": approx(0.03),
+    }
+    assert nearest_case(LLAMA, []).fields() == {"status": "outside"}
+
+
+def test_the_table_of_the_catalog_has_cases_of_catalog_models_and_profiles() -> None:
+    cases = read_cases()
+    models = {*catalog_names("models"), *catalog_names("measured_models")}
+    assert len(cases) > 50
+    assert {case.model for case in cases} <= models
+    assert {case.setup.engine for case in cases} <= set(catalog_names("engines"))
+    assert all(case.datasets and 0 <= case.fitted <= case.runs for case in cases)
+    assert VALIDATED_CASES.stat().st_size < 100_000
+
+
+def test_without_a_table_there_are_no_cases(tmp_path: Path) -> None:
+    assert read_cases(tmp_path / "none.csv") == ()
+
+
+def test_the_line_for_users_says_what_is_known_and_how_well() -> None:
+    name = "llama-3.3-70b in fp4 on NVIDIA B200 SXM, TP2, vllm"
+    assert nearest_case(LLAMA, [case()]).text == (
+        f"validated by 10 measured runs of {name}; median errors there: TPOT 3 %"
+    )
+    assert nearest_case(LLAMA, [case(runs=1)]).text == (
+        f"near what was validated: has only 1 measured run of {name}; median errors there: TPOT 3 %"
+    )
+    assert nearest_case(LLAMA, [case(tpot_error=0.31)]).text == (
+        f"near what was validated: errors are large in 10 measured runs of {name}; "
+        "median errors there: TPOT 31 %"
+    )
+    wide = nearest_case(LLAMA._replace(layout="TP8", precision="fp8"), [case()]).text
+    assert wide.startswith(
+        "outside what was validated: differs in precision and layout from 10 measured runs of"
+    )
+    assert nearest_case(LLAMA, []).text.startswith("outside what was measured: no measured run")
