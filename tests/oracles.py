@@ -404,6 +404,8 @@ class Limits:
     """Is told the blocks taken and the requests running after each step."""
     policy: str = "first_chunk"
     """What an admission reserves, by the name of the engine's key."""
+    ahead: int = 1
+    """Steps for which max_utilization wants blocks for those that decode."""
 
 
 def peak_blocks(limits: Limits, tokens: int) -> int:
@@ -423,6 +425,14 @@ def peak_blocks(limits: Limits, tokens: int) -> int:
     return total
 
 
+def missing_ahead(limits: Limits, blocks: Blocks | GroupTables, running: Sequence[Job]) -> int:
+    """Blocks that those that decode still need for the next steps of max_utilization."""
+    if isinstance(blocks, GroupTables):
+        return 0
+    ends = {id(job): ceil((job.cached + limits.ahead) / limits.block_tokens) for job in running}
+    return sum(max(ends[id(job)] - len(job.table), 0) for job in running if job.decodes)
+
+
 def may_start(
     limits: Limits, blocks: Blocks | GroupTables, job: Job, running: Sequence[Job], in_use: int
 ) -> bool:
@@ -434,7 +444,9 @@ def may_start(
     free = blocks.free if isinstance(blocks, GroupTables) else len(blocks.free)
     if limits.policy == "first_chunk":
         return True
-    if limits.policy == "full_isl":
+    if limits.policy == "max_utilization":
+        free -= missing_ahead(limits, blocks, running)
+    if limits.policy in ("full_isl", "max_utilization"):
         return peak_blocks(limits, job.prompt + job.made) - in_use <= free
     assert limits.policy == "guaranteed_no_evict"
     for one in running:
@@ -474,6 +486,12 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
         job.was_preempted |= again
         blocks.give_back(job, again=again)
 
+    def pause(victim: Job) -> None:
+        running.remove(victim)
+        give_back(victim, again=True)
+        victim.cached, victim.reading, victim.decodes = 0, victim.prompt + victim.made, False
+        waiting.insert(0, victim)
+
     while arriving or waiting or running:
         if not waiting and not running:
             now_s = max(now_s, arriving[0].arrival_s)
@@ -482,24 +500,22 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
         budget, preempted = limits.max_batched_tokens, False
         step: list[tuple[Job, int]] = []
         place = 0
+        while limits.policy == "max_utilization" and isinstance(blocks, Blocks):
+            if missing_ahead(limits, blocks, running) <= len(blocks.free) or len(running) == 1:
+                break
+            pause(max(running, key=place_of) if limits.rank else running[-1])
+            preempted = True
         while place < len(running):
             job = running[place]
             tokens = min(job.reading - job.cached, budget)
             while not (fits := blocks.take(job, job.cached + tokens, job.cached)):
                 victim = max(running, key=place_of) if limits.rank else running[-1]
-                running.remove(victim)
                 preempted = True
                 for known in [known for known in step if known[0] is victim]:
                     step.remove(known)
                     budget += known[1]
                     place -= 1
-                give_back(victim, again=True)
-                victim.cached, victim.reading, victim.decodes = (
-                    0,
-                    victim.prompt + victim.made,
-                    False,
-                )
-                waiting.insert(0, victim)
+                pause(victim)
                 if victim is job:
                     break
             if not fits:
@@ -557,7 +573,8 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
                     blocks.free.remove(block)
                 block.users += 1
             job.table = found
-            blocks.take(job, hit + tokens, hit)
+            whole = limits.policy == "max_utilization"
+            blocks.take(job, job.reading if whole else hit + tokens, hit)
             job.cached, job.hit = hit, hit if job.hit is None else job.hit
             if limits.prefix_caching:
                 blocks.fill(job, hit + tokens)

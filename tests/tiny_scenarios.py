@@ -192,7 +192,7 @@ def _batching(random: Random, role: str) -> Section:
     if _maybe(random, 0.15):
         batching |= {"chunked_prefill": False, "max_batched_tokens": 512}
     if _maybe(random, 0.4):
-        policies = ["full_isl", "guaranteed_no_evict"]
+        policies = ["full_isl", "guaranteed_no_evict", "max_utilization"]
         batching["capacity_scheduler_policy"] = random.choice(policies)
     if role == "both" and _maybe(random, 0.25):
         batching["prefill_first"] = random.choice(

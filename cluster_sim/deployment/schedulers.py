@@ -19,6 +19,7 @@ def build_scheduler(deployment: Deployment, seed: int = 0) -> Scheduler:
         max_batched_tokens=pool.max_batched_tokens,
         max_context=model.max_context,
         chunked_prefill=pool.chunked_prefill,
+        pipeline_stages=1 if pool.is_wafer else pool.replica.pipeline_parallel,
         view=LimitedView.of(model),
     )
     speculation = pool.replica.speculation

@@ -46,9 +46,10 @@ class Engine(Description):
     capacity_scheduler_policy: CapacitySchedulerPolicy = "first_chunk"
     """Rule for the blocks of KV cache that an admission reserves: those of the first chunk of the
     prompt, `first_chunk` (vLLM up to 0.18); those of the whole prompt and of tokens generated
-    before a preemption, `full_isl` (vLLM since 0.19, `scheduler_reserve_full_isl`); or those of
-    prompt and whole answer, `guaranteed_no_evict` (default of TensorRT-LLM), which never preempts.
-    Reserved blocks count as used only once they hold tokens."""
+    before a preemption, `full_isl` (vLLM since 0.19, `scheduler_reserve_full_isl`); the same beside
+    blocks for the next steps of decoding requests, taken at once, `max_utilization`
+    (TensorRT-LLM); or those of prompt and whole answer, `guaranteed_no_evict` (default of
+    TensorRT-LLM), which never preempts."""
     block_tokens: Count
     """Number of tokens per block of KV cache."""
     graph_batches: tuple[Count, ...] = ()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from cluster_sim import load_scenario
 from cluster_sim.results.results import Results
+from cluster_sim.serving.reservation import CapacitySchedulerPolicy
 from cluster_sim.sim.simulate import simulate
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
@@ -52,7 +53,16 @@ def mean_batch(results: Results) -> float:
     return float(sum(row["steps"] * row["batch"] for row in rows) / steps)
 
 
-@pytest.mark.parametrize("policy", ["first_chunk", "full_isl", "guaranteed_no_evict"])
+def test_max_utilization_runs_larger_batches_and_pauses_some() -> None:
+    """TensorRT-LLM issue 16827 compares both of its policies under KV cache pressure."""
+    reserved = run("c1-trtllm-no-evict", "guaranteed_no_evict")
+    paused = run("c1-trtllm-no-evict", "max_utilization")
+    assert paused.summary()["preemptions"] > 0
+    assert paused.summary()["completed"] == 600
+    assert mean_batch(paused) > mean_batch(reserved)
+
+
+@pytest.mark.parametrize("policy", get_args(CapacitySchedulerPolicy))
 def test_a_long_prompt_alone_takes_fifteen_seconds(policy: str) -> None:
     results = run("c2-vllm-one-long-prompt", policy)
     (row,) = results.requests.to_pylist()

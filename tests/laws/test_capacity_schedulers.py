@@ -25,6 +25,9 @@ def with_policy(section: dict[str, Any], policy: str) -> dict[str, Any]:
         batching = pool.setdefault("batching", {})
         if batching.get("policy") != "static":
             batching["capacity_scheduler_policy"] = policy
+            batching.pop("prefill_first", None)  # which has a rule of its own
+            if isinstance(own := pool["replica"].get("engine"), dict):
+                own.pop("prefill_first", None)
     return section
 
 

@@ -91,6 +91,7 @@ def test_steps_in_graphs_are_those_of_a_token_by_token_engine(
         plain,
         Limits(limit["blocks"], limit["block_tokens"], limit["max_sequences"], limit["budget"], limit["chunked"],
             groups=[group[:4] for group in groups_of(limit)],
+            policy=limit["policy"],
         ),
         gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9, size_of),
     )  # fmt: skip

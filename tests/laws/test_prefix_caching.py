@@ -38,6 +38,7 @@ limits = st.fixed_dictionaries({
     "window": st.sampled_from([0, 0, 5]),
     "prefix_caching": st.just(True),
     "policy": st.sampled_from(["first_chunk", *get_args(CapacitySchedulerPolicy)]),
+    "stages": st.integers(1, 2),
 })  # fmt: skip
 
 
@@ -128,6 +129,7 @@ def test_an_engine_that_looks_at_every_block_gives_the_same_times_and_hits(
         limit["chunked"],
         prefix_caching=True,
         policy=limit["policy"],
+        ahead=limit["stages"],
     )
     serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
     for stepping in (False, True):

@@ -62,6 +62,7 @@ limits = st.fixed_dictionaries({
     "window": st.sampled_from([0, 0, 5, 40]),
     "shares": st.sampled_from([False, False, True]),
     "policy": st.sampled_from(["first_chunk", *get_args(CapacitySchedulerPolicy)]),
+    "stages": st.integers(1, 2),
 })  # fmt: skip
 
 
@@ -71,6 +72,7 @@ def limits_of(limit: dict[str, Any], more_tokens: int = 0) -> SchedulerLimits:
         max_batched_tokens=limit["budget"] + more_tokens,
         max_context=4096,
         chunked_prefill=limit["chunked"],
+        pipeline_stages=limit.get("stages", 1),
         view=LimitedView(limit["window"]),
     )
 
@@ -142,6 +144,7 @@ def test_a_token_by_token_engine_gives_the_same_times(
             limit["chunked"],
             groups=[group[:4] for group in groups_of(limit)],
             policy=limit["policy"],
+            ahead=limit["stages"],
         ),
         step_s,
     )
@@ -196,6 +199,7 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
         rank=RANKS[order],
         groups=[group[:4] for group in groups_of(limit)],
         policy=limit["policy"],
+        ahead=limit["stages"],
     )
     serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
     feature = dict(PLAIN, order=order)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from cluster_sim.deployment.fleet import resolve
@@ -13,15 +15,21 @@ from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousSchedul
 from tests.machines import engine
 from tests.scenarios import make_pool, make_scenario
 
-POLICIES: tuple[CapacitySchedulerPolicy, ...] = ("first_chunk", "full_isl", "guaranteed_no_evict")
+POLICIES: tuple[CapacitySchedulerPolicy, ...] = get_args(CapacitySchedulerPolicy)
 
 
 def scheduler_of(
-    policy: CapacitySchedulerPolicy, blocks: int, budget: int = 200, *, caches: bool = False
+    policy: CapacitySchedulerPolicy,
+    blocks: int,
+    budget: int = 200,
+    stages: int = 1,
+    *,
+    caches: bool = False,
 ) -> ContinuousScheduler:
     spec = KVCacheSpec(blocks * 10, 10, prefix_caching=caches)
     batching = Continuous(capacity_scheduler_policy=policy)
-    return batching.scheduler(SchedulerLimits(8, budget, 4096), spec)
+    limits = SchedulerLimits(8, budget, 4096, pipeline_stages=stages)
+    return batching.scheduler(limits, spec)
 
 
 def admitted(scheduler: ContinuousScheduler, *requests: Request) -> list[int]:
@@ -43,6 +51,8 @@ def request(number: int, prompt: int, output: int) -> Request:
         ("first_chunk", 9, 3),  # 4 and 4 blocks, and one of the third prompt is enough
         ("full_isl", 11, 2),
         ("full_isl", 12, 3),  # three prompts of 4 blocks
+        ("max_utilization", 11, 2),
+        ("max_utilization", 12, 3),
         ("guaranteed_no_evict", 17, 2),
         ("guaranteed_no_evict", 18, 3),  # 40 + 21 - 1 tokens are 6 blocks each
     ],
@@ -94,6 +104,44 @@ def test_reserved_blocks_are_not_in_use_before_they_hold_tokens() -> None:
     scheduler.advance(1, 1.0)
     assert scheduler.blocks_taken() == 4
     assert scheduler.kv_share(0) == pytest.approx(0.5)  # with the block of the next step
+
+
+def test_max_utilization_takes_the_blocks_of_a_whole_prompt_at_once() -> None:
+    """A prompt of 100 tokens in chunks of 30; elsewhere the first chunk takes 3 blocks of the 10."""
+    for policy, expected in (("full_isl", 3), ("max_utilization", 10)):
+        scheduler = scheduler_of(policy, 12, 30)
+        admitted(scheduler, request(0, 100, 5))
+        scheduler.advance(1, 1.0)
+        assert scheduler.blocks_taken() == expected
+
+
+@pytest.mark.parametrize(("stages", "steps"), [(1, 1), (2, 0)])
+def test_max_utilization_pauses_the_last_that_started_a_step_early_with_stages(
+    stages: int, steps: int
+) -> None:
+    """Two prompts of 19 tokens in 4 blocks: the second step of decoding needs 3 blocks each."""
+    scheduler = scheduler_of("max_utilization", 4, stages=stages)
+    first, second = request(0, 19, 10), request(1, 19, 10)
+    assert admitted(scheduler, first, second) == [0, 1]
+    scheduler.advance(1, 1.0)
+    for step in range(steps):
+        assert not scheduler.schedule(2.0 + step, 1).preempted
+        scheduler.advance(1, 3.0 + step)
+    assert scheduler.schedule(9.0, 1).preempted == [second]
+    assert scheduler.waiting.first is second
+    assert list(scheduler.running) == [first]
+
+
+def test_a_request_alone_is_never_paused() -> None:
+    """19 + 21 tokens fill the 4 blocks; two steps ahead of its end it would need a fifth."""
+    scheduler = scheduler_of("max_utilization", 4, stages=2)
+    alone = request(0, 19, 22)
+    admitted(scheduler, alone)
+    for step in range(22):
+        scheduler.advance(1, step + 1.0)
+        scheduler.schedule(step + 1.0, 1)
+    assert alone.finish_s == 22.0
+    assert alone.preemptions == 0
 
 
 def test_the_engine_chooses_and_the_scenario_overrides() -> None:

@@ -179,6 +179,19 @@ class KVCacheManager:
         """Reserve the blocks of the first `tokens` tokens of the partly prefilled prompt."""
         self.partial_blocks = self.blocks_for(tokens)
 
+    def hold_whole(self, tokens: int, taken: int) -> None:
+        """Reserve the blocks of a whole prompt before its first chunk.
+
+        Parameters
+        ----------
+        tokens
+            Number of tokens of the prompt.
+        taken
+            Number of its blocks that were taken in the step being scheduled.
+        """
+        self._taken -= taken
+        self.hold_partial(tokens)
+
     def drop_partial(self) -> None:
         """Stop reserving the blocks of the partly prefilled prompt."""
         self.partial_blocks = 0

@@ -8,15 +8,19 @@ from typing import Literal
 
 from cluster_sim.serving.reservation.full_isl import FullISL
 from cluster_sim.serving.reservation.guaranteed_no_evict import GuaranteedNoEvict
+from cluster_sim.serving.reservation.max_utilization import MaxUtilization
 from cluster_sim.serving.reservation.reservation import Reservation
 
-CapacitySchedulerPolicy = Literal["first_chunk", "full_isl", "guaranteed_no_evict"]
+CapacitySchedulerPolicy = Literal[
+    "first_chunk", "full_isl", "guaranteed_no_evict", "max_utilization"
+]
 
 RESERVATIONS: Mapping[CapacitySchedulerPolicy, type[Reservation] | None] = MappingProxyType(
     {
         "first_chunk": None,
         "full_isl": FullISL,
         "guaranteed_no_evict": GuaranteedNoEvict,
+        "max_utilization": MaxUtilization,
     }
 )
 """Classes of rules by name; None if an admission needs the blocks of its first chunk alone."""
@@ -26,5 +30,6 @@ __all__ = [
     "CapacitySchedulerPolicy",
     "FullISL",
     "GuaranteedNoEvict",
+    "MaxUtilization",
     "Reservation",
 ]

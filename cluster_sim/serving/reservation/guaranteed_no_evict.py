@@ -29,8 +29,8 @@ class GuaranteedNoEvict(Reservation):
 
     __slots__ = ("_reserved",)
 
-    def __init__(self, kv: KVCacheManager, step_tokens: int) -> None:
-        super().__init__(kv, step_tokens)
+    def __init__(self, kv: KVCacheManager, step_tokens: int, stages: int = 1) -> None:
+        super().__init__(kv, step_tokens, stages)
         self._reserved = 0  # blocks at completion of all running requests
 
     def fits(self, request: Request, hit: PrefixHit | None, spare: int) -> bool:

@@ -12,7 +12,7 @@ class Reservation:
     """Rule for the blocks that must be available before a request is admitted.
 
     Reserved blocks are promises, not allocations: KV cache usage counts a block from the step in
-    which a token is written into it.
+    which a token is written into it, unless the rule takes whole prompts.
 
     Parameters
     ----------
@@ -20,12 +20,18 @@ class Reservation:
         KV cache of the replica.
     step_tokens
         Maximum number of tokens per step.
+    stages
+        Number of pipeline stages.
     """
 
-    __slots__ = ("_kv", "_step_tokens")
+    __slots__ = ("_kv", "_step_tokens", "steps_ahead", "takes_whole_prompts")
 
-    def __init__(self, kv: KVCacheManager, step_tokens: int) -> None:
+    def __init__(self, kv: KVCacheManager, step_tokens: int, stages: int = 1) -> None:
         self._kv, self._step_tokens = kv, step_tokens
+        self.takes_whole_prompts = False
+        """Whether the first chunk of a prompt takes the blocks of all of it."""
+        self.steps_ahead = 1
+        """Number of steps for which decoding requests need free blocks."""
 
     @abstractmethod
     def fits(self, request: Request, hit: PrefixHit | None, spare: int) -> bool:

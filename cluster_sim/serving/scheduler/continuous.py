@@ -91,7 +91,9 @@ class Continuous(BatchingPolicy):
             min_tokens = (self.batch_wait_max_tokens_ratio or 0.0) * limits.max_batched_tokens
             wait = BatchWait(max_steps, min_tokens)
         rule = RESERVATIONS[self.capacity_scheduler_policy or "first_chunk"]
-        reservation = rule(kv, limits.max_batched_tokens) if rule else None
+        reservation = None
+        if rule is not None:
+            reservation = rule(kv, limits.max_batched_tokens, limits.pipeline_stages)
         scheduler = _SCHEDULERS[role]
         return scheduler(limits, kv, decoding, queue, AdmissionRules(wait, reservation))
 

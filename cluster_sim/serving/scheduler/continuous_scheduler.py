@@ -36,7 +36,9 @@ class ContinuousScheduler(RequestBatch):
         blocks = decoding.blocks
         # NOTE: `kv.is_tight` is inlined here and below: 0.2 us of the 14 us per request.
         most = blocks.tokens // blocks.block_tokens + blocks.sequences * blocks.slack_blocks
-        if blocks.sequences and most + kv.partial_blocks >= kv.capacity + kv.extra_blocks:
+        if blocks.sequences and (
+            most + kv.partial_blocks >= kv.capacity + kv.extra_blocks or self._steps_ahead > 1
+        ):
             self._preempt_until_all_fit(now_s)
         steps, wait = max_steps, self._wait
         if wait is not None:
@@ -62,15 +64,23 @@ class ContinuousScheduler(RequestBatch):
         if steps > 1 and work.batch:
             grown = blocks.tokens + work.batch * blocks.step_tokens * steps
             most = grown // blocks.block_tokens + work.batch * blocks.slack_blocks
-            if most + kv.partial_blocks >= kv.capacity + kv.extra_blocks:
-                steps = kv.steps_within(steps)
+            if most + kv.partial_blocks >= kv.capacity + kv.extra_blocks or self._steps_ahead > 1:
+                steps = self._steps_within(steps)
         output.steps = steps
         return output
 
     def _preempt_until_all_fit(self, now_s: float) -> None:
-        """Preempt requests until every decoding request has a block for its next token."""
-        while self._kv.free_after(1) < 0:
+        """Preempt requests until every decoding request has blocks for its next tokens."""
+        kv = self._kv
+        while kv.free_after(1) < 0:
             self._preempt(self.waiting.victim(self.running), now_s, 0)
+        while kv.free_after(self._steps_ahead) < 0 and len(self.running) > 1:
+            self._preempt(self.waiting.victim(self.running), now_s, kv.free_after(0))
+
+    def _steps_within(self, steps: int) -> int:
+        """Return how many of `steps` decode steps the free blocks allow; at least 1."""
+        more = self._steps_ahead - 1
+        return max(self._kv.steps_within(steps + more) - more, 1)
 
     def _prefill_unless_held(self, now_s: float) -> int:
         """Prefill, unless new requests are held back; return the number of equal steps."""
@@ -128,7 +138,9 @@ class ContinuousScheduler(RequestBatch):
         kv = self._kv
         missing = partial.prompt_tokens + partial.generated - partial.prefilled
         chunk = min(missing, self._limits.max_batched_tokens - self._decoding_tokens())
-        blocks = kv.blocks_during(partial.prefilled + chunk, chunk) - kv.partial_blocks
+        blocks = 0
+        if not self._takes_whole_prompts:
+            blocks = kv.blocks_during(partial.prefilled + chunk, chunk) - kv.partial_blocks
         while not kv.try_take(blocks, 0):
             victim = self.waiting.victim(self.running)
             self._preempt(victim, now_s, kv.free)
@@ -147,7 +159,7 @@ class ContinuousScheduler(RequestBatch):
         missing = request.prompt_tokens + request.generated - request.prefilled
         steps = (missing - 1) // chunk
         blocks = kv.most_blocks(request.prefilled + chunk * steps, chunk) - kv.partial_blocks
-        if kv.is_tight(steps, blocks) or kv.hits_may_shrink:
+        if kv.is_tight(steps + self._steps_ahead - 1, blocks) or kv.hits_may_shrink:
             return 1
         view = self._limits.view
         if view.tokens and (view.is_chunked or request.prefilled < view.tokens):
@@ -182,6 +194,9 @@ class ContinuousScheduler(RequestBatch):
         rule = self._reservation
         if rule is not None and not rule.fits(request, hit, spare):
             return 0
+        is_held = chunk < missing and self._takes_whole_prompts
+        if is_held:
+            blocks = -(-missing // block_tokens)
         if not kv.try_take(reused + blocks, spare):
             return 0
         self._take_first()
@@ -194,6 +209,8 @@ class ContinuousScheduler(RequestBatch):
             if hit is not None:
                 request.prefix_hit_tokens = request.prefilled
                 request.fetched_tokens = hit.fetched * block_tokens
+        if is_held:
+            kv.hold_whole(request.known_tokens, reused + blocks)
         self._add_chunk(request, chunk)
         if chunk < missing:
             self._partial = request

@@ -45,7 +45,8 @@ class DecodeScheduler(ContinuousScheduler):
             return False
         blocks = self._blocks_for(tokens) + spare
         # Far from the limit no exact count is needed.
-        return not self._kv.is_tight(steps + 1, blocks) or blocks <= self._kv.free_after(steps + 1)
+        steps += self._steps_ahead
+        return not self._kv.is_tight(steps, blocks) or blocks <= self._kv.free_after(steps)
 
     def promise(self, request: Request, tokens: int) -> None:
         """Reserve blocks and a batch slot for a request, of which `tokens` tokens are prefilled.
@@ -74,7 +75,8 @@ class DecodeScheduler(ContinuousScheduler):
 
     def steps_within(self, steps: int) -> int:
         """Return how many of `steps` steps, from the next step on, the free blocks allow."""
-        return self._kv.steps_within(steps) if self._kv.is_tight(steps) else steps
+        is_tight = self._kv.is_tight(steps + self._steps_ahead - 1)
+        return self._steps_within(steps) if is_tight else steps
 
     def land(self, request: Request) -> None:
         """Record that the KV cache of a request has arrived."""

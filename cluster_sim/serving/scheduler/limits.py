@@ -19,5 +19,7 @@ class SchedulerLimits:
     """Maximum number of tokens per sequence of the model."""
     chunked_prefill: bool = True
     """Whether the prefill of a prompt may be split over several steps."""
+    pipeline_stages: int = 1
+    """Number of pipeline stages of the replica."""
     view: LimitedView = NO_VIEW
     """View of queries in layers without full attention."""

@@ -43,6 +43,8 @@ class RequestBatch:
         "_past_tokens",
         "_reservation",
         "_resuming",
+        "_steps_ahead",
+        "_takes_whole_prompts",
         "_wait",
         "longest",
         "output",
@@ -75,6 +77,9 @@ class RequestBatch:
         """Number of tokens of the longest request that can be served alone."""
         self._limits, self._kv, self._decoding = limits, kv, decoding
         self._wait, self._reservation = rules
+        rule = self._reservation
+        self._steps_ahead = 1 if rule is None else rule.steps_ahead
+        self._takes_whole_prompts = rule is not None and rule.takes_whole_prompts
         self._completing = 0  # number of prompts whose last chunk is in the scheduled step
         self._past_tokens = 0  # cached tokens of the prompts that the scheduled step continues
         self._partial: Request | None = None  # running request with a partly prefilled prompt
@@ -180,6 +185,10 @@ class RequestBatch:
         if view.tokens:
             work.window_pairs += view.pairs(chunk, past)
 
+    def _held_tokens(self, request: Request, prefilled: int) -> int:
+        """Return the number of tokens for which a request in prefill holds blocks."""
+        return request.known_tokens if self._takes_whole_prompts else prefilled
+
     def _resume(self, request: Request, length: int) -> None:
         """Let a request with `length` tokens in the cache decode after a gap.
 
@@ -203,7 +212,10 @@ class RequestBatch:
         some_end = kv.hits_may_shrink and kv.forget_before(steps, chunks)
         due = decoding.advance(steps)
         if kv.caches_prefixes and (chunks or some_end or due is not None):
-            kv.forget_taken(request.prefilled + chunk * steps for request, chunk in chunks)
+            kv.forget_taken(
+                self._held_tokens(request, request.prefilled + chunk * steps)
+                for request, chunk in chunks
+            )
         finished = due or []
         if finished:
             for request in finished:
@@ -249,7 +261,7 @@ class RequestBatch:
         self.pending_prompt_tokens -= tokens
         length = request.prompt_tokens + request.generated
         if request.prefilled < length:
-            self._kv.hold_partial(request.prefilled)
+            self._kv.hold_partial(self._held_tokens(request, request.prefilled))
             return
         if request is self._partial:
             self._partial = None
@@ -309,7 +321,8 @@ class RequestBatch:
         kv.drop_partial()
         self.pending_tokens += tokens
         self.pending_prompt_tokens += tokens
-        kv.give_back(request, tokens, kv.blocks_for(tokens), again=True)
+        blocks = kv.blocks_for(self._held_tokens(request, tokens))
+        kv.give_back(request, tokens, blocks, again=True)
 
     def _preempt_decoding(self, request: Request, now_s: float) -> None:
         """Move the blocks of a decoding request to host memory if it has space, else drop them."""
