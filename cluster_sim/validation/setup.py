@@ -30,8 +30,8 @@ _BATCH_WAIT = {"batch_wait_timeout_iterations": 20, "batch_wait_max_tokens_ratio
 """Batch waiting in InferenceMAX's scripts for Llama 70B on TensorRT-LLM.
 
 The scripts delay new requests by at most 20 steps if prompts and answers have 1,024 tokens and there
-are fewer than eight devices. The ratio of the token limit is an estimate, see `stated_settings`.
-Source: benchmarks/70b_*.sh of SemiAnalysisAI/InferenceX."""
+are fewer than eight devices. The ratio of the token limit is an estimate; it is hardly ever reached,
+and TTFT is equal for 0.5 and 1. Source: benchmarks/70b_*.sh of SemiAnalysisAI/InferenceX."""
 
 
 def scenario_of(measured: MeasuredRun) -> Scenario:

@@ -8,11 +8,7 @@ from typing import Any
 from cluster_sim.validation.measured import MeasuredRun
 
 _KV_CACHE = re.compile(r"\b(bf16|fp8)(?: latent)? KV\b")
-_WAIT = re.compile(r"batch_wait_timeout_iters=(\d+)")
 _SEQUENCES = re.compile(r"max_num_seqs (\d+)")
-_WAIT_RATIO = 0.5
-"""Share of the token limit from which batches no longer wait (estimate). It is hardly ever reached,
-and TTFT is equal for 0.5 and 1."""
 
 
 def stated_kv_cache(measured: MeasuredRun) -> str | None:
@@ -24,19 +20,15 @@ def stated_kv_cache(measured: MeasuredRun) -> str | None:
 def stated_batching(measured: MeasuredRun) -> dict[str, Any]:
     """Return the batching limits that a run states.
 
-    They are the maximum number of sequences, which some benchmarks set to the number of clients,
-    the maximum number of tokens per step, and the number of steps for which batches wait.
+    They are the maximum number of sequences, which some benchmarks set to the number of clients, and
+    the maximum number of tokens per step. What notes say of batch waiting is not used: they give one
+    wait for all models, and the script for DeepSeek-R1 on B200 has another.
     """
     limits: dict[str, Any] = {}
     if "max_num_seqs = concurrency" in measured.notes:
         limits["max_sequences"] = int(measured.amount)
     elif match := _SEQUENCES.search(measured.notes):
         limits["max_sequences"] = int(match[1])
-    if match := _WAIT.search(measured.notes):
-        limits |= {
-            "batch_wait_timeout_iterations": int(match[1]),
-            "batch_wait_max_tokens_ratio": _WAIT_RATIO,
-        }
     if tokens := _flag(measured, "chunked_prefill_size"):
         limits["max_batched_tokens"] = int(tokens)
     return limits
