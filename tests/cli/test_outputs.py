@@ -66,7 +66,7 @@ def test_a_report_replaces_a_report_and_nothing_else(
     page, text = Path("page.html"), scenario.read_text()
     code, _, err = call(capsys, "report", run, "-o", scenario)
     assert code == 2
-    assert err.startswith(f"{scenario}: is there already and is no report of cluster-sim; expected")
+    assert err.startswith(f"{scenario}: exists and is no report of cluster-sim; choose another")
     assert scenario.read_text() == text
     page.touch()
     for _ in range(2):  # over an empty file, and over the report
