@@ -57,8 +57,9 @@ class ReplicaPlan(Description):
     kv_cache: Precision = "bf16"
     """Precision of the KV cache."""
     engine: Annotated[Engine, Named("engines")] = Field(default="vllm", validate_default=True)
-    """Serving engine: a catalog name or the path of an engine file. It gives the limits and
-    reserves that the scenario omits."""
+    """Serving engine: a catalog name, the path of an engine file, or a mapping with its keys, such
+    as `{like: vllm, max_sequences: 64}`. It gives the limits and reserves that the scenario
+    omits."""
     role: Role = "both"
     """Phases of a request that are served here. With prefill and decode, two pools share each
     request: see `disaggregation` of the cluster."""
@@ -101,7 +102,8 @@ class Pool(Description):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
     """Name of the pool. Tables and events use it in the names of its nodes."""
     node: Annotated[Node, Named("nodes")]
-    """Kind of node: a catalog name, the path of a node file, or a mapping with its keys."""
+    """Kind of node: a catalog name, the path of a node file, or a mapping with its keys, such as
+    `{like: dgx-b200, prices: b200-rented}`."""
     nodes: ClusterCount = 1
     """Number of nodes in the pool."""
     prices: Annotated[Prices, Named("prices")] | None = None

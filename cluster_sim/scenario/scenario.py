@@ -71,7 +71,7 @@ class Scenario(Description):
     step: each step is an event, which is slower and gives the same results."""
     model: Annotated[Model, Named("models", read_model)]
     """Model that is served: a catalog name, the path of a Hugging Face config.json or of a model
-    file, or a mapping with its keys."""
+    file, or a mapping with its keys, such as `{like: llama-3.3-70b, layers: 40}`."""
     workload: Workload
     """Traffic that arrives at the cluster."""
     slo: Slo = Field(default_factory=Slo)
