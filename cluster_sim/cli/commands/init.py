@@ -18,7 +18,7 @@ from cluster_sim.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from cluster_sim.drafts import Recorded
+    from cluster_sim.starters import Recorded
 
 
 def _text(flag: str, metavar: str, help_: str) -> object:
@@ -82,7 +82,7 @@ def init(  # noqa: PLR0913 - a parameter is an option of the command
     On a terminal the command asks for missing options. Otherwise it takes defaults and names them.
     Lengths are written as in a scenario file.
     """
-    from cluster_sim.drafts import answers_of, draft, recorded
+    from cluster_sim.starters import answers_of, first_scenario, recorded
 
     check_is_new(out, force=force)
     given = {
@@ -102,7 +102,7 @@ def init(  # noqa: PLR0913 - a parameter is an option of the command
     if sys.stdin.isatty() and sys.stdout.isatty():
         given = _asked(given, measured)
     answers = answers_of(given, measured)
-    first = draft(answers, out)
+    first = first_scenario(answers, out)
     write_text(out, first.text)
     say_wrote(out)
     for note in first.notes:
@@ -122,8 +122,8 @@ def _asked(given: dict[str, str | None], measured: Recorded | None) -> dict[str,
 
     An empty answer takes the default, and so does the end of input for all that follow.
     """
-    from cluster_sim.drafts import OPTIONS
     from cluster_sim.errors import ScenarioError
+    from cluster_sim.starters import OPTIONS
 
     answers = dict(given)
     print_line("Enter takes the value in brackets.")

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from cluster_sim.drafts.model_names import known_model
-from cluster_sim.drafts.recorded import Recorded
 from cluster_sim.errors import Fault, ScenarioError, shown
 from cluster_sim.llm.config_files import read_model
 from cluster_sim.schema import find, named
 from cluster_sim.schema.yaml_files import parse_value
+from cluster_sim.starters.model_names import known_model
+from cluster_sim.starters.recorded import Recorded
 from cluster_sim.units import parse
 
 _BURST = re.compile(

@@ -7,11 +7,11 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from cluster_sim.drafts.answers import Answers
-from cluster_sim.drafts.flow_text import flow_text
-from cluster_sim.drafts.layouts import Layout
-from cluster_sim.drafts.recorded import Recorded
 from cluster_sim.schema import catalog_names
+from cluster_sim.starters.answers import Answers
+from cluster_sim.starters.flow_text import flow_text
+from cluster_sim.starters.layouts import Layout
+from cluster_sim.starters.recorded import Recorded
 
 _WIDTH = 100
 _MAX_VARIANTS = 3

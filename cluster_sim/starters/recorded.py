@@ -7,7 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cluster_sim.drafts.client_results import (
+from cluster_sim.errors import ScenarioError
+from cluster_sim.export import is_measured
+from cluster_sim.schema import parse_json, read_text
+from cluster_sim.starters.client_results import (
     aiperf_load,
     guidellm_load,
     length_quantiles,
@@ -16,10 +19,7 @@ from cluster_sim.drafts.client_results import (
     vllm_lengths,
     vllm_load,
 )
-from cluster_sim.drafts.model_names import known_model
-from cluster_sim.errors import ScenarioError
-from cluster_sim.export import is_measured
-from cluster_sim.schema import parse_json, read_text
+from cluster_sim.starters.model_names import known_model
 from cluster_sim.workload.traces import find_trace
 
 _OF_VLLM = ("num_prompts", "request_rate", "total_input_tokens")

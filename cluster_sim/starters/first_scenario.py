@@ -7,10 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster_sim.drafts.answers import Answers
-from cluster_sim.drafts.flow_text import flow_text
-from cluster_sim.drafts.layouts import Layout, layouts
-from cluster_sim.drafts.template import scenario_text
 from cluster_sim.errors import ScenarioError
 from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.model import Model
@@ -25,6 +21,10 @@ from cluster_sim.schema import (
     looking_in,
     parse_yaml,
 )
+from cluster_sim.starters.answers import Answers
+from cluster_sim.starters.flow_text import flow_text
+from cluster_sim.starters.layouts import Layout, layouts
+from cluster_sim.starters.template import scenario_text
 from cluster_sim.units import parse
 
 _DURATION_S = 600.0
@@ -34,7 +34,7 @@ _MAX_REQUESTS = 50_000
 
 
 @dataclass(frozen=True)
-class Draft:
+class FirstScenario:
     """A first scenario, checked."""
 
     text: str
@@ -45,7 +45,7 @@ class Draft:
     """Sentences on what was assumed, and on what the user should look at."""
 
 
-def draft(answers: Answers, file: str | Path) -> Draft:
+def first_scenario(answers: Answers, file: str | Path) -> FirstScenario:
     """Return a first scenario.
 
     Parameters
@@ -57,7 +57,7 @@ def draft(answers: Answers, file: str | Path) -> Draft:
 
     Returns
     -------
-    Draft
+    FirstScenario
         Text of the scenario, which passes `cluster-sim check`.
 
     Raises
@@ -82,7 +82,7 @@ def draft(answers: Answers, file: str | Path) -> Draft:
     keys["cluster"] = {"pools": [pool]}
     text = scenario_text(keys, answers, options, file)
     scenarios_of(parse_yaml(text, str(file))).scenario()
-    return Draft(text, chosen, tuple(_notes(answers, values, chosen)))
+    return FirstScenario(text, chosen, tuple(_notes(answers, values, chosen)))
 
 
 def _no_layout(error: ScenarioError, values: Mapping[str, Any]) -> ScenarioError:
