@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cluster_sim.cli.tables import side_by_side
+from cluster_sim.results.bursts import burst_line, burst_rows
 from cluster_sim.results.metrics.slo_percentiles import percentile_key, percentiles_of
 from cluster_sim.results.metrics.table import METRICS, run_rows
 from cluster_sim.results.metrics.verdict_text import (
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from cluster_sim.results.bursts import InBursts
     from cluster_sim.results.unanswered import Reason
 
     Summaries = Sequence[Mapping[str, Any]]
@@ -32,9 +34,13 @@ _TITLES = {"ttft": "TTFT", "tpot": "TPOT", "e2el": "E2E"}
 
 
 def verdicts(
-    summaries: Mapping[str, Mapping[str, Any]], ended_early: Collection[str] = ()
+    summaries: Mapping[str, Mapping[str, Any]],
+    ended_early: Collection[str] = (),
+    bursts: Mapping[str, InBursts | None] | None = None,
 ) -> Iterator[str]:
     """Yield the verdict on each variant that has an SLO.
+
+    Another line follows if the requests in bursts miss an objective that all requests meet.
 
     Parameters
     ----------
@@ -42,17 +48,23 @@ def verdicts(
         Summary of each variant by its name. With several, each line begins with the name.
     ended_early
         Names of variants whose runs a limit of time or memory has ended.
+    bursts
+        Requests of each variant that arrive in bursts, by its name.
     """
     for name, summary in summaries.items():
+        prefix = f"{name}: " if len(summaries) > 1 else ""
         if "slo_met" in summary:
-            line = f"{name}: {slo_line(summary)}" if len(summaries) > 1 else slo_line(summary)
+            line = f"{prefix}{slo_line(summary)}"
             yield f"{line} so far: the run was ended early" if name in ended_early else line
+            if (of_bursts := burst_line((bursts or {}).get(name))) is not None:
+                yield f"{prefix}{of_bursts}"
 
 
 def run_table(
     title: str,
     summaries: Mapping[str, Mapping[str, Any]],
     reasons: Mapping[str, Sequence[Reason]] | None = None,
+    bursts: Mapping[str, InBursts | None] | None = None,
 ) -> Table:
     """Return the table of a run.
 
@@ -64,10 +76,18 @@ def run_table(
         Summary of each variant by its name; each is a column.
     reasons
         Reasons why requests of a variant got no answer, by its name.
+    bursts
+        Requests of a variant that arrive in bursts, by its name.
     """
     columns = list(summaries.values())
     why = [(reasons or {}).get(name, ()) for name in summaries]
-    rows = [*_verdict_rows(columns), *_metric_rows(columns, why), *_class_rows(columns)]
+    of_bursts = burst_rows([(bursts or {}).get(name) for name in summaries])
+    rows = [
+        *_verdict_rows(columns),
+        *_metric_rows(columns, why),
+        *of_bursts,
+        *_class_rows(columns),
+    ]
     return side_by_side(summaries, rows, title)
 
 

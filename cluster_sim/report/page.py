@@ -55,6 +55,7 @@ class _Runs:
     warnings: list[str]
     headlines: Table
     reasons: Table
+    bursts: Table
     scenario: Table
     groups: list[ChartGroup]
     pictures: list[Picture]
@@ -192,6 +193,7 @@ def _runs(results: Sequence[Results], swings: Sequence[tuple[str, float]]) -> _R
         warnings=words.warnings(shown, figures_used, swings),
         headlines=run_tables.headlines(shown),
         reasons=run_tables.reasons(shown),
+        bursts=run_tables.bursts(shown),
         scenario=run_tables.scenarios(shown),
         groups=charts.groups(shown),
         pictures=_pictures(results),

@@ -11,6 +11,7 @@ from cluster_sim.figures import style
 from cluster_sim.figures.timeline import peaks
 from cluster_sim.report.charts import View
 from cluster_sim.report.provenance import Used
+from cluster_sim.results.bursts import burst_line
 from cluster_sim.results.metrics.slo_percentiles import percentile_key, percentiles_of
 from cluster_sim.results.metrics.verdict_text import percentile_text, slo_line
 from cluster_sim.results.unanswered import Outcome, unanswered
@@ -54,7 +55,9 @@ def _fullest(view: View) -> str:
 def _of_run(view: View) -> str:
     summary = view.summary
     if "slo_met" in summary:
-        return f"{view.label}: {slo_line(summary)}. {_answers('The run', summary)}"
+        line = burst_line(view.bursts)
+        of_bursts = "" if line is None else f"{line[0].upper()}{line[1:]}. "
+        return f"{view.label}: {slo_line(summary)}. {of_bursts}{_answers('The run', summary)}"
     return _answers(view.label, summary)
 
 

@@ -11,6 +11,7 @@ from cluster_sim.errors import visible
 from cluster_sim.figures import style
 from cluster_sim.report.charts.chart import Limit, Series, dashes, plain
 from cluster_sim.results import metrics
+from cluster_sim.results.bursts import InBursts, in_bursts
 from cluster_sim.results.metrics import Finished, Gaps, Timeline
 from cluster_sim.results.results import Results
 from cluster_sim.typing import Array
@@ -50,6 +51,11 @@ class View:
     def gaps(self) -> Gaps:
         """Gaps between the tokens of requests."""
         return metrics.itl(self.results)
+
+    @cached_property
+    def bursts(self) -> InBursts | None:
+        """Requests that arrive in bursts; None if the arrivals have no bursts."""
+        return in_bursts(self.results)
 
     def bins(self, second: float) -> list[float | None]:
         """Return the starts of the timeline's bins; second: seconds per unit of the axis."""

@@ -44,6 +44,13 @@ class OneBurst(Description):
         whole, rest_s = divmod(since_s, every_s)
         return whole * self.lasts_s + min(rest_s, self.lasts_s)
 
+    def holds(self, times_s: np.ndarray, every_s: float | None) -> np.ndarray:
+        """Return whether each time [s] lies in the burst or in one of its repetitions."""
+        since_s = times_s - self.at_s
+        into_s = since_s if every_s is None else np.mod(since_s, every_s)
+        is_inside: np.ndarray = (since_s >= 0.0) & (into_s < self.lasts_s)
+        return is_inside
+
     def pieces(self, rng: np.random.Generator, every_s: float | None) -> Iterator[np.ndarray]:
         """Yield ascending Poisson arrivals [s] of the burst, and of its repetitions.
 
@@ -88,6 +95,15 @@ class Burst(OpenLoop):
     def _timed(self) -> list[tuple[OneBurst, float | None]]:
         """Return each burst with the time after which it repeats [s]; None for a single burst."""
         return [(burst, burst.every_s or self.every_s) for burst in self.bursts]
+
+    def in_bursts(self, times_s: np.ndarray) -> np.ndarray:
+        """Return whether each time [s] lies in a burst, whose limits the rate curve moves."""
+        if self.rate_curve is not None:
+            integral = self.rate_curve.levels.integral
+            times_s = np.array([integral(time_s) for time_s in times_s.tolist()])
+        windows = [burst.holds(times_s, every_s) for burst, every_s in self._timed()]
+        is_inside: np.ndarray = np.logical_or.reduce(windows)
+        return is_inside
 
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Yield arrays of ascending arrival times [s] without the rate curve, indefinitely."""

@@ -120,6 +120,10 @@ class ArrivalProcess(Description):
         """Return the parameters of a benchmark client; None if a client must replay the times."""
         return None
 
+    def in_bursts(self, times_s: np.ndarray) -> np.ndarray | None:
+        """Return whether each time [s] lies in a burst; None if the process describes no bursts."""
+        return None
+
     def fleet_counts(self) -> dict[str, int]:
         """Return the counts that are proportional to the fleet's size, by key of the file."""
         return {}
