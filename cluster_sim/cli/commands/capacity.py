@@ -55,9 +55,10 @@ def capacity(  # noqa: PLR0913 - a parameter is an option of the command
 ) -> None:
     """Find the smallest cluster, or the highest rate, that meets the SLO.
 
-    With capacity.rate in the file, or --set capacity.rate='5 /s', the smallest number of nodes for this mean
-    rate is searched. Without it, the highest mean rate of the file's nodes is. Each variant and each combination
-    of capacity.axes gets its own answer. The next smaller and the next larger trial are printed above and below each answer.
+    With capacity.rate in the file, or --set capacity.rate='5 /s', the smallest number of nodes
+    for this mean rate is searched. Without it, the highest mean rate of the file's nodes is. Each
+    variant and each combination of capacity.axes has its own answer. The next smaller and the next
+    larger trial are printed above and below each answer.
     """
     from cluster_sim.studies.capacity import capacity as run
 
