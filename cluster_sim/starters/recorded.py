@@ -9,13 +9,13 @@ from typing import Any
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.export import is_measured
+from cluster_sim.export.nested import text_under
 from cluster_sim.schema import parse_json, read_text
 from cluster_sim.starters.client_results import (
     aiperf_load,
     guidellm_load,
     length_quantiles,
     statistics_quantiles,
-    text_under,
     vllm_lengths,
     vllm_load,
 )

@@ -133,6 +133,12 @@ class Burst(OpenLoop):
             for burst, every_s in self._timed()
         )
 
+    def rates_text(self, duration_s: float | None = None) -> str:
+        """Return the mean rate over a run, the base rate and the rates of the bursts."""
+        rates = dict.fromkeys(f"{burst.rate_per_s:.3g}/s" for burst in self.bursts)
+        mean = f"mean rate incl. bursts {self.mean_rate_per_s(duration_s):.3g}/s"
+        return f"{mean} (base {self.rate_per_s:.3g}/s, bursts {', '.join(rates)})"
+
     def with_rates(self, change: Callable[[float], float]) -> Self:
         """Return a copy in which `change` is applied to the base rate and to each burst's rate."""
         bursts = tuple(

@@ -88,6 +88,16 @@ class ArrivalProcess(Description):
         """
         return None
 
+    def rates_text(self, duration_s: float | None = None) -> str | None:
+        """Return the mean rate over a run with the rates that form it; None without such rates.
+
+        Parameters
+        ----------
+        duration_s
+            Time at which arrivals stop [s]. Default: arrivals continue indefinitely.
+        """
+        return None
+
     def periods_until(self, until_s: float) -> float:
         """Return the number of bursts, silences or stays that are drawn until a time [s]."""
         return 0.0
