@@ -122,6 +122,8 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
         bound_by=batch.bound_by,
         parts=deployment.step_times.parts(full),
         path=fleet.topology.route(FRONT_DOOR, f"{pool.name}/0/device0"),
+        weights_format=deployment.weights,
+        kv_cache_format=pool.replica.kv_cache,
         role=pool.replica.role,
         load_s=deployment.load_s,
         wafers=_on_wafers(deployment),

@@ -71,6 +71,10 @@ class PoolArithmetic:
     """Share of each kind of work in a step with a full batch."""
     path: Route
     """Path from the front door to the first device."""
+    weights_format: str = ""
+    """Format in which the weights are served."""
+    kv_cache_format: str = ""
+    """Format of the KV cache."""
     role: str = "both"
     """Phases of a request that the pool serves: `both`, `prefill` or `decode`."""
     load_s: float | None = None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from cluster_sim.results.bursts import InBursts
     from cluster_sim.results.unanswered import Reason
+    from cluster_sim.scenario.scenario import Scenario
 
     Summaries = Sequence[Mapping[str, Any]]
     Labelled = tuple[str, list[str]]
@@ -65,6 +66,7 @@ def run_table(
     summaries: Mapping[str, Mapping[str, Any]],
     reasons: Mapping[str, Sequence[Reason]] | None = None,
     bursts: Mapping[str, InBursts | None] | None = None,
+    scenarios: Mapping[str, Scenario] | None = None,
 ) -> Table:
     """Return the table of a run.
 
@@ -78,6 +80,9 @@ def run_table(
         Reasons why requests of a variant got no answer, by its name.
     bursts
         Requests of a variant that arrive in bursts, by its name.
+    scenarios
+        Scenario of each variant by its name, for the formats of weights and KV cache. Default: no
+        rows of formats.
     """
     columns = list(summaries.values())
     why = [(reasons or {}).get(name, ()) for name in summaries]
@@ -87,6 +92,7 @@ def run_table(
         *_metric_rows(columns, why),
         *of_bursts,
         *_class_rows(columns),
+        *_format_rows([scenarios[name] for name in summaries] if scenarios else ()),
     ]
     return side_by_side(summaries, rows, title)
 
@@ -156,3 +162,16 @@ def _class_cell(summary: Mapping[str, Any], keys: Sequence[str]) -> str:
     assert row is not None
     values = [format(summary[key], row.spec) if key in summary else "-" for key in keys]
     return ", ".join([*values, METRICS["slo_attainment"].cell(summary)])
+
+
+def _format_rows(scenarios: Sequence[Scenario]) -> Iterator[Labelled]:
+    """Yield the rows of the formats of weights and KV cache; several if pools differ."""
+    if not scenarios:
+        return
+    plans = [
+        [(pool.replica.weights or each.model.native, pool.replica.kv_cache) for pool in pools]
+        for each in scenarios
+        for pools in [each.cluster.pools]
+    ]
+    for number, label in enumerate(("weights format", "KV cache format")):
+        yield label, [", ".join(dict.fromkeys(formats[number] for formats in of)) for of in plans]

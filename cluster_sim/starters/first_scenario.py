@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.hardware.node import Node
 from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.model import Model
 from cluster_sim.loading.files import scenarios_of
@@ -23,7 +24,7 @@ from cluster_sim.schema import (
 )
 from cluster_sim.starters.answers import Answers
 from cluster_sim.starters.flow_text import flow_text
-from cluster_sim.starters.layouts import Layout, layouts
+from cluster_sim.starters.layouts import Layout, Wanted, layouts
 from cluster_sim.starters.template import scenario_text
 from cluster_sim.units import parse
 
@@ -73,16 +74,44 @@ def first_scenario(answers: Answers, file: str | Path) -> FirstScenario:
         values |= _shorter(answers, values)
         node = describe(Pool, Document({"name": "pool", "node": values["node"]}, "--node")).node
     keys = _keys(answers, values, file)
+    wanted = _wanted(answers, values)
+    _check_ranks(wanted, node)
     try:
-        options = layouts(keys, node, values.get("nodes"), answers.weights, str(file))
+        options = layouts(keys, node, wanted, str(file))
     except ScenarioError as error:
         raise _no_layout(error, values) from error
     chosen = options[0]
-    pool = keys["cluster"]["pools"][0] | {"nodes": chosen.nodes, "replica": dict(chosen.replica)}
+    pool = keys["cluster"]["pools"][0] | {"nodes": chosen.nodes, "replica": chosen.plan}
     keys["cluster"] = {"pools": [pool]}
     text = scenario_text(keys, answers, options, file)
     scenarios_of(parse_yaml(text, str(file))).scenario()
     return FirstScenario(text, chosen, tuple(_notes(answers, values, chosen)))
+
+
+def _wanted(answers: Answers, values: Mapping[str, Any]) -> Wanted:
+    """Return the known properties of the layout; a result of a client is that of one server."""
+    is_result = answers.recorded.is_result
+    return Wanted(
+        values.get("nodes"),
+        values.get("replicas", 1 if is_result else None),
+        values.get("tensor-parallel"),
+        answers.weights,
+        is_smallest=is_result,
+    )
+
+
+def _check_ranks(wanted: Wanted, node: Node) -> None:
+    """Raise ScenarioError if replicas of the given number of ranks do not fill a node."""
+    ranks = wanted.tensor_parallel
+    if ranks is None:
+        return
+    if node.device.wafer is not None:
+        raise ScenarioError.at("--tensor-parallel", "wafers have no ranks; omit this option")
+    if ranks > node.devices or (wanted.replicas is None and node.devices % ranks):
+        raise ScenarioError.at(
+            "--tensor-parallel",
+            f"got {ranks}; expected a divisor of the {node.devices} devices of a node",
+        )
 
 
 def _no_layout(error: ScenarioError, values: Mapping[str, Any]) -> ScenarioError:
@@ -90,7 +119,9 @@ def _no_layout(error: ScenarioError, values: Mapping[str, Any]) -> ScenarioError
     what = error.faults[0].what
     if not what.startswith("cluster."):
         return ScenarioError.at("init", what)
-    what = what.partition(": ")[2]
+    key, _, what = what.partition(": ")
+    if "tensor-parallel" in values and key.endswith("tensor_parallel"):
+        return ScenarioError.at("--tensor-parallel", what)
     if "nodes" not in values:
         return ScenarioError.at("--node", f"{what}; expected another node, or another --model")
     return ScenarioError.at(
@@ -130,6 +161,8 @@ def _keys(answers: Answers, values: Mapping[str, Any], file: Path) -> dict[str, 
     name = file.stem if file_name_fault(file.stem) is None else "first"
     workload, times = _workload(answers, values, file)
     pool = {"name": _pool_name(values["node"]), "node": values["node"]}
+    if (replicas := _wanted(answers, values).replicas) is not None:
+        pool["replicas"] = replicas
     return {
         "name": name,
         "seed": 1,
@@ -154,7 +187,8 @@ def _workload(answers: Answers, values: Mapping[str, Any], file: Path) -> tuple[
         assert recorded.path is not None
         is_beside = file.parent.resolve() == Path.cwd()
         path = recorded.path if is_beside else str(Path(recorded.path).resolve())
-        return {"trace": {"path": path}}, {}
+        columns = {} if recorded.columns is None else {"columns": dict(recorded.columns)}
+        return {"trace": {"path": path} | columns}, {}
     lengths = {
         "prompt_tokens": values["prompt-tokens"],
         "output_tokens": values["output-tokens"],
@@ -199,7 +233,7 @@ def _notes(answers: Answers, values: Mapping[str, Any], chosen: Layout) -> list[
         notes.append(
             f"the catalog has no model '{recorded.model_id}' of the result; name one with --model NAME, or the path of its config.json"
         )
-    if recorded.path is not None and not recorded.is_comparable:
+    if recorded.is_result and not recorded.is_comparable:
         notes.append(
             f"`compare --measured` does not read {recorded.path}: it reads whole results of vllm bench serve and profile_export_aiperf.json"
         )
@@ -207,9 +241,21 @@ def _notes(answers: Answers, values: Mapping[str, Any], chosen: Layout) -> list[
         notes.append(
             f"the weights are in {weights}: the published precision does not fit on these nodes"
         )
+    if recorded.columns is not None:
+        names = ", ".join(f"{name} for {role}" for role, name in recorded.columns.items())
+        notes.append(f"columns were guessed from their names: {names}; check `columns`")
+    if recorded.is_result:
+        notes.append(
+            f"the result is taken as that of one server ({chosen.size}); check tensor_parallel, replicas and engine; costs are those of {_nodes(chosen)}"
+        )
     if chosen.shortfall is not None:
-        notes.append(f"the layout with the highest rate may be too small: {chosen.shortfall}")
+        which = "this layout" if recorded.is_result else "the layout with the highest rate"
+        notes.append(f"{which} may be too small: {chosen.shortfall}")
     return notes
+
+
+def _nodes(layout: Layout) -> str:
+    return "the whole node" if layout.nodes == 1 else f"all {layout.nodes} nodes"
 
 
 def _shown(value: Any) -> str:

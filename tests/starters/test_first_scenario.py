@@ -284,3 +284,81 @@ def test_a_file_of_another_kind_and_a_missing_one_are_the_inputs_fault(tmp_path:
 def test_flow_text_reads_back_as_it_was(value: Any) -> None:
     assert parse_value(flow_text(value), "test") == value
     assert parse_yaml(f"{{a: {flow_text(value)}}}", "test").data["a"] == value
+
+
+def pool_of(text: str) -> dict[str, Any]:
+    Path("first.yaml").write_text(text)
+    pool: dict[str, Any] = parse_yaml(text, "first.yaml").data["cluster"]["pools"][0]
+    return pool
+
+
+@pytest.mark.parametrize(
+    ("model", "weights"), [("llama-3.1-8b", "bf16"), ("meta-llama/Llama-3.1-8B-Instruct-FP8", "fp8")]
+)  # fmt: skip
+def test_the_formats_of_weights_and_kv_cache_are_written(model: str, weights: str) -> None:
+    text = first_scenario(answers_of(options(model=model)), "first.yaml").text
+    assert pool_of(text)["replica"] == {"tensor_parallel": 1, "weights": weights, "kv_cache": "bf16", "engine": "vllm"}  # fmt: skip
+    plan = load_scenario("first.yaml").cluster.pools[0].replica
+    assert (plan.weights, plan.kv_cache) == (weights, "bf16")
+
+
+def test_a_result_of_one_server_is_one_replica_of_the_smallest_layout(tmp_path: Path) -> None:
+    result = recorded(saved(tmp_path, PLAIN))
+    first = first_scenario(answers_of({"node": "dgx-h100"}, result), "first.yaml")
+    assert (first.layout.pool.replicas, first.layout.replica["tensor_parallel"]) == (1, 1)
+    assert pool_of(first.text)["replicas"] == 1
+    text = " ".join(first.text.split("\n      # "))
+    assert "check tensor_parallel, replicas and engine" in text
+    assert "7 devices stay idle, but the whole node is paid for" in text
+    assert any("costs are those of the whole node" in note for note in first.notes)
+
+
+def test_the_numbers_of_replicas_and_ranks_may_be_given(tmp_path: Path) -> None:
+    result = recorded(saved(tmp_path, PLAIN))
+    given = {"node": "dgx-h100", "replicas": "2", "tensor-parallel": "4"}
+    pool = pool_of(first_scenario(answers_of(given, result), "first.yaml").text)
+    assert (pool["nodes"], pool["replicas"], pool["replica"]["tensor_parallel"]) == (1, 2, 4)
+    # 20 replicas of one device take three nodes of eight
+    many = first_scenario(answers_of(options(model="llama-3.1-8b", replicas="20")), "first.yaml")
+    assert (many.layout.nodes, many.layout.pool.replicas) == (3, 20)
+    wafers = first_scenario(answers_of(options(node="cs-3", replicas="2")), "first.yaml").layout
+    assert (wafers.nodes, wafers.replica["wafers"]) == (8, 4)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"tensor_parallel": "3"}, "^--tensor-parallel: got 3; expected a divisor of the 8 devices"),
+        ({"tensor_parallel": "16"}, "^--tensor-parallel: got 16"),
+        ({"tensor_parallel": "2", "node": "cs-3"}, "^--tensor-parallel: wafers have no ranks"),
+        ({"replicas": "9", "nodes": "1"}, "^--nodes: 1 node holds 8 devices; expected at least"),
+    ],
+)  # fmt: skip
+def test_numbers_that_do_not_fit_are_the_options_fault(
+    given: dict[str, str], expected: str
+) -> None:
+    with pytest.raises(ScenarioError, match=expected):
+        first_scenario(answers_of(options(model="llama-3.1-8b") | options(**given)), "first.yaml")
+
+
+def test_a_table_whose_columns_can_be_guessed_is_replayed_whole(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("timestamp,input_len,output_len\n0.5,100,20\n3.0,200,30\n700.5,50,10\n")
+    first = first_scenario(answers_of({"model": "llama-3.1-8b"}, recorded(path)), "first.yaml")
+    assert "duration" not in parse_yaml(first.text, "first.yaml").data
+    assert "TODO: `columns` were guessed" in first.text
+    assert any("timestamp for arrival" in note for note in first.notes)
+    assert "replicas" not in pool_of(first.text)
+    trace = load_scenario("first.yaml").workload.trace
+    assert trace is not None
+    assert [row[:3] for row in trace.rows()] == [(0.0, 100, 20), (2.5, 200, 30), (700.0, 50, 10)]
+
+
+def test_a_table_whose_columns_cannot_be_guessed_names_columns(tmp_path: Path) -> None:
+    path = tmp_path / "odd.csv"
+    path.write_text("when,in tok,reply\n0.5,100,20\n")
+    with pytest.raises(ScenarioError, match="or use `init` without --from and name them"):
+        recorded(path)
+    path.write_text("timestamp,arrival_time,input_len,output_len\n0.5,1,100,20\n")
+    with pytest.raises(ScenarioError, match="may both be the arrival"):
+        recorded(path)

@@ -40,11 +40,17 @@ def init(  # noqa: PLR0913 - a parameter is an option of the command
     nodes: Annotated[
         _Text, _text("--nodes", "K", "Use K nodes; default: as many as the model needs.")
     ] = None,
+    replicas: Annotated[
+        _Text, _text("--replicas", "K", "Use K replicas; default: as many as the nodes hold.")
+    ] = None,
+    tensor_parallel: Annotated[
+        _Text, _text("--tensor-parallel", "K", "Use K devices per replica; default: the fewest that suffice.")
+    ] = None,
     rate: Annotated[
-        _Text, _text("--rate", "R", "Set the mean request rate; default: '2 /s'.")
+        _Text, _text("--rate", "R", "Set the mean rate without the bursts; default: '2 /s'.")
     ] = None,
     burst: Annotated[
-        _Text, _text("--burst", "B", "Add bursts, such as '20 /s for 1 min every 10 min'.")
+        _Text, _text("--burst", "B", "Add on top of --rate, as '20 /s for 1 min every 10 min'.")
     ] = None,
     prompt_tokens: Annotated[
         _Text,
@@ -68,7 +74,7 @@ def init(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--from",
             metavar="RESULT",
-            help="Start from a result of vLLM, AIPerf, GuideLLM or inference-perf.",
+            help="Start from a trace, or a result of vLLM, AIPerf or GuideLLM.",
             show_default=False,
         ),
     ] = None,
@@ -89,6 +95,8 @@ def init(  # noqa: PLR0913 - a parameter is an option of the command
         "model": model,
         "node": node,
         "nodes": nodes,
+        "replicas": replicas,
+        "tensor-parallel": tensor_parallel,
         "rate": rate,
         "burst": burst,
         "prompt-tokens": prompt_tokens,

@@ -128,6 +128,8 @@ class _Shown:
     """Reasons why requests got no answer."""
     bursts: dict[str, InBursts | None] = field(default_factory=dict)
     """Requests that arrive in bursts."""
+    scenarios: dict[str, Scenario] = field(default_factory=dict)
+    """Scenarios."""
 
     def add(self, name: str, results: Results) -> None:
         """Compute what is shown of the results of a variant."""
@@ -136,6 +138,7 @@ class _Shown:
 
         self.reasons[name] = unanswered(results)
         self.bursts[name] = in_bursts(results)
+        self.scenarios[name] = results.scenario
 
 
 def _warn_of_run(results: Results, noted: set[tuple[str, str]]) -> None:
@@ -180,7 +183,8 @@ def _print_table(
 
     for line in verdicts(summaries, ended_early, shown.bursts):
         print_line(line)
-    stdout().print(run_table(scenario.name, summaries, shown.reasons, shown.bursts))
+    columns = run_table(scenario.name, summaries, shown.reasons, shown.bursts, shown.scenarios)
+    stdout().print(columns)
     for line in remedies([reason for of_run in shown.reasons.values() for reason in of_run]):
         print_line(line)
 
