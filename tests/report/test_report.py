@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.figures import style
 from cluster_sim.loading.files import load_scenario, question_of
 from cluster_sim.report import charts, run_tables, studies
 from cluster_sim.report import verdict as words
@@ -350,7 +351,7 @@ def test_charts_over_time_of_all_runs_have_the_same_bins(runs: dict[str, Results
 
 def test_runs_with_equal_shares_are_named_together(runs: dict[str, Results]) -> None:
     a, b, c = charts.views([runs["h100"], runs["h100"], runs["a100"]])
-    share = f"{100 * a.summary['slo_attainment']:.0f} %"
+    share = style.percent(a.summary["slo_attainment"])
     sentences = words.verdict([a, b])
     assert f"All runs have the same share of requests within the SLO: {share}." in sentences
     assert words.verdict([a, b, c])[3].startswith(
