@@ -355,7 +355,7 @@ def test_runs_with_equal_shares_are_named_together(runs: dict[str, Results]) -> 
     sentences = words.verdict([a, b])
     assert f"All runs have the same share of requests within the SLO: {share}." in sentences
     assert words.verdict([a, b, c])[3].startswith(
-        f"{a.label} and {b.label} have the largest share of requests within the SLO: {share}; a100 "
+        f"{a.label} and {b.label} have the largest share of requests within the SLO: {share}; {c.label} "
     )
 
 
