@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,8 @@ from cluster_sim.units import Bytes, BytesPerSecond, Watts
 
 class ReplicaPlan(Description):
     """Plan of one replica: how one copy of the model is placed on devices and served."""
+
+    bare_key: ClassVar[str] = "tensor_parallel"
 
     tensor_parallel: ClusterCount = 1
     """Number of devices over which each layer is split."""
@@ -98,6 +100,8 @@ class Kv(Description):
 
 class Pool(Description):
     """Nodes of one kind, filled with replicas of one plan."""
+
+    bare_key: ClassVar[str] = "node"
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
     """Name of the pool. Tables and events use it in the names of its nodes."""

@@ -44,7 +44,10 @@ def init(  # noqa: PLR0913 - a parameter is an option of the command
         _Text, _text("--replicas", "K", "Use K replicas; default: as many as the nodes hold.")
     ] = None,
     tensor_parallel: Annotated[
-        _Text, _text("--tensor-parallel", "K", "Use K devices per replica; default: the fewest that suffice.")
+        _Text,
+        _text(
+            "--tensor-parallel", "K", "Use K devices per replica; default: the fewest that suffice."
+        ),
     ] = None,
     rate: Annotated[
         _Text, _text("--rate", "R", "Set the mean rate without the bursts; default: '2 /s'.")
