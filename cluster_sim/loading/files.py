@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -140,11 +140,15 @@ def load_variants(
 
 
 def question_of(path: str | Path) -> str:
-    """Return the question of a scenario file: its comment at the top, or an empty text."""
+    """Return the question of a scenario file: the first paragraph of its comment at the top.
+
+    The text is empty if the file does not begin with a comment.
+    """
     lines = read_text(user_file(path)).lstrip("\ufeff").splitlines()
-    return " ".join(
+    comment = [
         line.lstrip("# ").rstrip() for line in takewhile(lambda line: line.startswith("#"), lines)
-    ).strip()
+    ]
+    return " ".join(takewhile(bool, dropwhile(lambda line: not line, comment)))
 
 
 @dataclass(frozen=True)

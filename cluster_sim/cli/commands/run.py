@@ -78,7 +78,7 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     from cluster_sim.cli.commands.export import check_clients, write_export
     from cluster_sim.errors import SummaryError
     from cluster_sim.loading.files import load_variants, question_of
-    from cluster_sim.results.run_folder import check_place
+    from cluster_sim.results.run_folder import check_place, earlier_run
     from cluster_sim.schema import folder_name
 
     check_clients(export_ or ())
@@ -100,7 +100,8 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
         results = replace(results, info=replace(results.info, question=question))
         _warn_of_run(results, noted)
         try:
-            say_wrote(results.save(place))
+            earlier = earlier_run(results, place)
+            say_wrote(results.save(place), earlier)
         except SummaryError as error:
             failures.append(error)
             continue

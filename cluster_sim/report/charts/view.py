@@ -31,6 +31,8 @@ class View:
     """Lengths of the dash of the run's lines; empty for solid lines."""
     results: Results
     """Results of the run."""
+    bin_s: float
+    """Width of the bins of all runs of the page [s]."""
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -40,7 +42,7 @@ class View:
     @cached_property
     def line(self) -> Timeline:
         """Timeline of the run."""
-        return metrics.timeline(self.results)
+        return metrics.timeline(self.results, bin_s=self.bin_s)
 
     @cached_property
     def done(self) -> Finished:
@@ -70,6 +72,7 @@ class View:
 
 def views(results: Sequence[Results]) -> list[View]:
     """Return the views of runs, in the order given, with labels and colours as in figures."""
+    bin_s = metrics.common_bin_s(results) if results else 1.0
     return [
         View(
             place,
@@ -77,6 +80,7 @@ def views(results: Sequence[Results]) -> list[View]:
             variant.colour,
             dashes(variant.dash),
             variant.results,
+            bin_s,
         )
         for place, variant in enumerate(style.variants(results))
     ]
