@@ -75,6 +75,7 @@ def test_a_report_replaces_a_report_and_nothing_else(
         assert page.read_text().startswith("<!DOCTYPE html>")
 
 
+@pytest.mark.slow
 def test_run_says_which_other_run_it_replaces(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

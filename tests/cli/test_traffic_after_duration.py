@@ -40,6 +40,7 @@ def test_check_counts_the_requests_after_the_end(
         assert "arrive after" not in call(capsys, "check", path, "--set", settings)[2], settings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     ["explain", "run --out r", "workload show", "compare --replications 2 --workers 0"],

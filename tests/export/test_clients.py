@@ -927,6 +927,7 @@ def test_the_set_up_of_aiperf_is_in_its_configuration() -> None:
     assert aiperf.benchmark(result).setup == Setup("m", np.inf, 8, 50, 500.0, None)
 
 
+@pytest.mark.slow
 def test_export_writes_into_the_run_folder_or_elsewhere(
     scenario: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

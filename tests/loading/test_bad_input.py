@@ -569,6 +569,7 @@ def test_what_is_no_readable_mapping_is_told(text: str | bytes, message: str):
     assert faults(text) == [message]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "bomb",
     [
@@ -761,6 +762,7 @@ def _mutated(rng: random.Random) -> str:
     return "\n".join(lines) + "\n"
 
 
+@pytest.mark.slow
 @settings(
     max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -797,6 +799,7 @@ def test_a_config_json_in_place_of_a_scenario_is_one_fault(tmp_path: Path):
     )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -138,6 +138,7 @@ def test_an_answer_for_bursts_names_mean_base_and_bursts(
     assert "capacity.rate is a mean" not in err
 
 
+@pytest.mark.slow
 def test_a_steady_rate_needs_no_words_about_bursts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
