@@ -168,10 +168,11 @@ def _format_rows(scenarios: Sequence[Scenario]) -> Iterator[Labelled]:
     """Yield the rows of the formats of weights and KV cache; several if pools differ."""
     if not scenarios:
         return
-    plans = [
-        [(pool.replica.weights or each.model.native, pool.replica.kv_cache) for pool in pools]
-        for each in scenarios
-        for pools in [each.cluster.pools]
+    plans = [[pool.replica for pool in each.cluster.pools] for each in scenarios]
+    weights = [
+        [plan.weights_of(each.model) for plan in of]
+        for each, of in zip(scenarios, plans, strict=True)
     ]
-    for number, label in enumerate(("weights format", "KV cache format")):
-        yield label, [", ".join(dict.fromkeys(formats[number] for formats in of)) for of in plans]
+    kv_caches = [[plan.kv_cache for plan in of] for of in plans]
+    for label, formats in (("weights format", weights), ("KV cache format", kv_caches)):
+        yield label, [", ".join(dict.fromkeys(of)) for of in formats]

@@ -9,7 +9,7 @@ from cluster_sim.report.charts import View
 from cluster_sim.report.provenance import CONFIDENCES, Used
 from cluster_sim.report.tables import HEADLINES, Cell, Table, cell, heading
 from cluster_sim.results.bursts import burst_rows
-from cluster_sim.results.unanswered import Outcome, reason_rows, unanswered
+from cluster_sim.results.unanswered import Outcome, reason_rows
 from cluster_sim.scenario.describe import described
 
 
@@ -35,7 +35,7 @@ def headlines(shown: Sequence[View]) -> Table:
 
 def reasons(shown: Sequence[View]) -> Table:
     """Return the table of the reasons why requests got no answer, with their numbers per run."""
-    of_runs = [unanswered(view.results) for view in shown]
+    of_runs = [view.unanswered for view in shown]
     outcomes: tuple[Outcome, ...] = ("failed", "rejected")
     rows = [
         [

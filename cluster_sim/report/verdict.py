@@ -14,7 +14,7 @@ from cluster_sim.report.provenance import Used
 from cluster_sim.results.bursts import burst_line
 from cluster_sim.results.metrics.slo_percentiles import percentile_key, percentiles_of
 from cluster_sim.results.metrics.verdict_text import percentile_text, slo_line
-from cluster_sim.results.unanswered import Outcome, unanswered
+from cluster_sim.results.unanswered import Outcome
 from cluster_sim.studies.low_confidence import estimate, estimates_line
 
 _NEAR = 0.95
@@ -195,7 +195,7 @@ def _reasons(view: View, outcome: Outcome) -> str:
     """Return the reasons of rejections or failures, with their numbers."""
     return "; ".join(
         f"{reason.text}: {reason.requests:,}"
-        for reason in unanswered(view.results)
+        for reason in view.unanswered
         if reason.outcome == outcome
     )
 

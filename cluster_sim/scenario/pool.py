@@ -9,6 +9,7 @@ from pydantic import Field
 from cluster_sim.economics.prices import Prices
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.precision import Precision
+from cluster_sim.llm.model import Model
 from cluster_sim.physics.wafer_regions import WaferLayout
 from cluster_sim.schema import Description, Named
 from cluster_sim.serving.disaggregation import Role
@@ -68,6 +69,10 @@ class ReplicaPlan(Description):
     speculation: Speculation | None = None
     """Speculative decoding: tokens that are drafted and verified in each step. Default: no
     drafts."""
+
+    def weights_of(self, model: Model) -> Precision:
+        """Return the precision of a model's weights on this replica."""
+        return self.weights or model.native
 
 
 class Kv(Description):

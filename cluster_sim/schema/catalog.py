@@ -228,6 +228,16 @@ def catalog_figures(kind: str, name: str) -> tuple[Figure, ...]:
     return tuple(figures(catalog_data(kind, name)))
 
 
+@cache
+def catalog_sources() -> dict[str, Any]:
+    """Return the citation of each source of the catalog, by the key that figures name.
+
+    The result is shared and must not be changed.
+    """
+    sources: dict[str, Any] = read_yaml(CATALOG / "sources.yaml").data
+    return sources
+
+
 def catalog_kinds(*kinds: str) -> dict[str, str]:
     """Return the kind of each entry of the catalog, of all kinds or of the given ones."""
     return {name: kind for kind in kinds or KINDS for name in catalog_names(kind)}

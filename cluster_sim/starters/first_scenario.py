@@ -69,12 +69,12 @@ def first_scenario(answers: Answers, file: str | Path) -> FirstScenario:
     file = Path(file)
     values = dict(answers.values)
     for key in ("model", "node"):
-        values[key] = _from_file(values[key], key, file)
+        values[key] = _named_from(file, values[key], key)
     with looking_in(file.parent):
         values |= _shorter(answers, values)
         node = describe(Pool, Document({"name": "pool", "node": values["node"]}, "--node")).node
-    keys = _keys(answers, values, file)
     wanted = _wanted(answers, values)
+    keys = _keys(answers, values, wanted.replicas, file)
     _check_ranks(wanted, node)
     try:
         options = layouts(keys, node, wanted, str(file))
@@ -131,11 +131,11 @@ def _no_layout(error: ScenarioError, values: Mapping[str, Any]) -> ScenarioError
 
 def _shorter(answers: Answers, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return default lengths that are shortened to the context of a model, if it is small."""
-    taken = [name for name in ("prompt-tokens", "output-tokens") if name in answers.defaults]
-    if len(taken) < len(("prompt-tokens", "output-tokens")):
+    names = ("prompt-tokens", "output-tokens")
+    if not set(names) <= set(answers.defaults):
         return {}
     model = Model.model_validate(read_model(values["model"]))
-    share = model.max_context / sum(values[name]["max"] for name in taken)
+    share = model.max_context / sum(values[name]["max"] for name in names)
     if share >= 1.0:
         return {}
     return {
@@ -143,25 +143,31 @@ def _shorter(answers: Answers, values: Mapping[str, Any]) -> dict[str, Any]:
             key: int(share * value) if isinstance(value, int) else value
             for key, value in values[name].items()
         }
-        for name in taken
+        for name in names
     }
 
 
-def _from_file(value: str, kind: str, file: Path) -> str:
+def _named_from(file: Path, value: str, kind: str) -> str:
     """Return a catalog name as it is, and a path so that it is found from the scenario's folder."""
     if value in catalog_names(f"{kind}s"):
         return value
     path = find(value, folders=True)
-    is_beside = file.parent.resolve() == Path.cwd()
-    return value if path is None or is_beside else str(path)
+    return value if path is None or _is_beside(file) else str(path)
 
 
-def _keys(answers: Answers, values: Mapping[str, Any], file: Path) -> dict[str, Any]:
+def _is_beside(file: Path) -> bool:
+    """Return whether the scenario is written to the working folder, from which paths are given."""
+    return file.parent.resolve() == Path.cwd()
+
+
+def _keys(
+    answers: Answers, values: Mapping[str, Any], replicas: int | None, file: Path
+) -> dict[str, Any]:
     """Return the keys of the scenario, without layout and number of nodes."""
     name = file.stem if file_name_fault(file.stem) is None else "first"
     workload, times = _workload(answers, values, file)
     pool = {"name": _pool_name(values["node"]), "node": values["node"]}
-    if (replicas := _wanted(answers, values).replicas) is not None:
+    if replicas is not None:
         pool["replicas"] = replicas
     return {
         "name": name,
@@ -185,8 +191,7 @@ def _workload(answers: Answers, values: Mapping[str, Any], file: Path) -> tuple[
     recorded = answers.recorded
     if recorded.replays:
         assert recorded.path is not None
-        is_beside = file.parent.resolve() == Path.cwd()
-        path = recorded.path if is_beside else str(Path(recorded.path).resolve())
+        path = recorded.path if _is_beside(file) else str(Path(recorded.path).resolve())
         columns = {} if recorded.columns is None else {"columns": dict(recorded.columns)}
         return {"trace": {"path": path} | columns}, {}
     lengths = {

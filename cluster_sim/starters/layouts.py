@@ -70,7 +70,7 @@ class Layout:
         """Keys of `replica` with the formats of weights and KV cache, which may be the defaults."""
         replica = self.scenario.cluster.pools[0].replica
         formats = {
-            "weights": str(replica.weights or self.scenario.model.native),
+            "weights": str(replica.weights_of(self.scenario.model)),
             "kv_cache": str(replica.kv_cache),
         }
         parallel = {key: value for key, value in self.replica.items() if key != "engine"}
@@ -207,9 +207,7 @@ def _load(scenario: Scenario) -> tuple[int | None, float]:
         return None, 0.0
     if (clients := arrivals.waiting_clients()) is not None:
         return clients.number, 0.0
-    bursts = getattr(arrivals, "bursts", ())
-    rate_per_s = getattr(arrivals, "rate_per_s", 0.0)
-    return None, rate_per_s + sum(burst.rate_per_s for burst in bursts)
+    return None, arrivals.peak_rate_per_s()
 
 
 def _mean_per_s(scenario: Scenario) -> float:

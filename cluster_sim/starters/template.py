@@ -215,18 +215,15 @@ def _about_replicas(answers: Answers, layout: Layout) -> str:
 
 def _about_layout(layout: Layout, answers: Answers, file: Path) -> str:
     pool = layout.pool
-    which = (
-        "By arithmetic it is the smallest replica that holds the weights and the KV cache of this"
-        " traffic"
-        if answers.recorded.is_result
-        else "By arithmetic it is the smallest replica that holds the weights and the KV cache of this"
-        " traffic and keeps the objectives"
-        if layout.shortfall is None
-        else "By arithmetic no layout that fits is large enough, and this one has the highest rate:"
-        f" {layout.shortfall}"
-    )
+    smallest = "it is the smallest replica that holds the weights and the KV cache of this traffic"
+    if answers.recorded.is_result:
+        which = smallest
+    elif layout.shortfall is None:
+        which = f"{smallest} and keeps the objectives"
+    else:
+        which = f"no layout that fits is large enough, and this one has the highest rate: {layout.shortfall}"
     return (
-        f"This layout was chosen by `cluster-sim init`: {layout.size}. {which}."
+        f"This layout was chosen by `cluster-sim init`: {layout.size}. By arithmetic {which}."
         f" A replica has {pool.kv_tokens:,} tokens of KV cache, and the highest rate of all"
         f" replicas is {_rate(pool.requests_per_s)} (`cluster-sim explain {file}`)."
         " Other layouts may serve this traffic better: compare them."

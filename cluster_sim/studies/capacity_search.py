@@ -128,7 +128,8 @@ class Search:
     def _notes(self) -> Iterator[str]:
         """Yield a sentence if the rate of the search is the base rate of a higher mean rate."""
         rate_per_s, mean_per_s = self.asked.rate_per_s, offered_per_s(self.base)
-        base_per_s = getattr(self.base.workload.arrivals, "rate_per_s", None)
+        arrivals = self.base.workload.arrivals
+        base_per_s = None if arrivals is None else arrivals.base_rate_per_s()
         if rate_per_s is None or base_per_s is None or mean_per_s is None:
             return
         if isclose(rate_per_s, base_per_s) and mean_per_s > _CLEARLY * base_per_s:

@@ -14,6 +14,7 @@ from cluster_sim.results import metrics
 from cluster_sim.results.bursts import InBursts, in_bursts
 from cluster_sim.results.metrics import Finished, Gaps, Timeline
 from cluster_sim.results.results import Results
+from cluster_sim.results.unanswered import Reason, unanswered
 from cluster_sim.typing import Array
 
 
@@ -58,6 +59,11 @@ class View:
     def bursts(self) -> InBursts | None:
         """Requests that arrive in bursts; None if the arrivals have no bursts."""
         return in_bursts(self.results)
+
+    @cached_property
+    def unanswered(self) -> tuple[Reason, ...]:
+        """Reasons why requests got no answer."""
+        return unanswered(self.results)
 
     def bins(self, second: float) -> list[float | None]:
         """Return the starts of the timeline's bins; second: seconds per unit of the axis."""

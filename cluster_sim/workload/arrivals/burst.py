@@ -96,6 +96,10 @@ class Burst(OpenLoop):
         """Return each burst with the time after which it repeats [s]; None for a single burst."""
         return [(burst, burst.every_s or self.every_s) for burst in self.bursts]
 
+    def peak_rate_per_s(self) -> float:
+        """Return the rate while all bursts last at the same time [1/s]."""
+        return self.rate_per_s + sum(burst.rate_per_s for burst in self.bursts)
+
     def in_bursts(self, times_s: np.ndarray) -> np.ndarray:
         """Return whether each time [s] lies in a burst, whose limits the rate curve moves."""
         if self.rate_curve is not None:

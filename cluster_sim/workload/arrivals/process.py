@@ -98,6 +98,15 @@ class ArrivalProcess(Description):
         """
         return None
 
+    def base_rate_per_s(self) -> float | None:
+        """Return the value of `rate`, bursts not included [1/s]; None without such a key."""
+        rate_per_s: float | None = getattr(self, "rate_per_s", None)
+        return rate_per_s
+
+    def peak_rate_per_s(self) -> float:
+        """Return the rate while all bursts last at the same time [1/s]; 0 without a rate."""
+        return self.base_rate_per_s() or 0.0
+
     def periods_until(self, until_s: float) -> float:
         """Return the number of bursts, silences or stays that are drawn until a time [s]."""
         return 0.0
