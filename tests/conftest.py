@@ -1,6 +1,14 @@
-"""Settings of every test: no deadlines, since a shared machine may stand still for a while."""
+"""Settings of every test.
 
+Tests have no deadlines, since a shared machine may stand still for a while. Linear algebra uses one
+thread per process: matrices are small, and the threads of several test processes would wait for
+each other.
+"""
+
+import os
 from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is imported
 
 import pytest
 from hypothesis import settings

@@ -27,7 +27,7 @@ ROWS = [
     "deployment",
     "loading analysis results",
     "sim figures export",
-    "studies drafts",
+    "studies starters",
     "calibration",
     "report validation",
     "claims",
@@ -44,7 +44,7 @@ ALLOWED = {
     "ruamel": "schema",
     "numpy": (
         "typing economics sim topology physics workload serving deployment results analysis calibration figures "
-        "export report validation studies drafts claims"
+        "export report validation studies starters claims"
     ),
     "networkx": "topology",
     "orjson": "workload",

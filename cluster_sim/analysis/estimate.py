@@ -124,6 +124,8 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
         parts=deployment.step_times.parts(full),
         path=fleet.topology.route(FRONT_DOOR, f"{pool.name}/0/device0"),
         engine=engine_facts(deployment),
+        weights_format=deployment.weights,
+        kv_cache_format=pool.replica.kv_cache,
         role=pool.replica.role,
         load_s=deployment.load_s,
         wafers=_on_wafers(deployment),

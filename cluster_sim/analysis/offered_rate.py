@@ -33,3 +33,9 @@ def at_offered_rate(scenario: Scenario, per_s: float) -> Scenario:
     scaled = arrivals.at_mean_rate(per_s, scenario.duration_s)
     workload = scenario.workload.model_copy(update={"arrivals": scaled})
     return scenario.model_copy(update={"workload": workload})
+
+
+def rates_text(scenario: Scenario, per_s: float) -> str | None:
+    """Return the rates of the arrivals at a mean rate over the run [1/s]; None for a single rate."""
+    arrivals = at_offered_rate(scenario, per_s).workload.arrivals
+    return None if arrivals is None else arrivals.rates_text(scenario.duration_s)

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
-from typing import NamedTuple
 
 import numpy as np
 
 from cluster_sim.deployment.size_limits import SizeLimits, size_limits
 from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.workload.end_of_arrivals import all_in_warmup, late_requests
 from cluster_sim.workload.traces import RecordedSession, Tally, Trace
 from cluster_sim.workload.traces.trace import Seen
 
@@ -122,6 +122,8 @@ class TraceUse:
     """Counts of omitted rows, and of the way in which the trace was read."""
     oversized: dict[str, Oversized]
     """Requests that are too long, by the title of the scenario."""
+    excluded: tuple[str, ...]
+    """Sentences on requests that arrive after `duration`, and on a warm-up that all arrive in."""
 
 
 def trace_uses(scenarios: Sequence[Scenario]) -> Iterator[TraceUse]:
@@ -138,8 +140,13 @@ def trace_uses(scenarios: Sequence[Scenario]) -> Iterator[TraceUse]:
     for (trace, as_sessions, seed), own in users.items():
         counts = [_count_of(scenario, trace, as_sessions=as_sessions) for scenario in own]
         tally = trace.check(seed, partial(_count_all, counts), as_sessions=as_sessions)
-        titled = zip(own, counts, strict=True)
-        yield TraceUse(trace, tally, {scenario.title: each.oversized for scenario, each in titled})
+        titled = list(zip(own, counts, strict=True))
+        yield TraceUse(
+            trace,
+            tally,
+            {scenario.title: each.oversized for scenario, each in titled},
+            tuple(text for scenario, each in titled for text in each.excluded(scenario)),
+        )
 
 
 def oversized_first(scenario: Scenario, prompt: np.ndarray, output: np.ndarray) -> Oversized:
@@ -159,29 +166,75 @@ def oversized_first(scenario: Scenario, prompt: np.ndarray, output: np.ndarray) 
     return oversized
 
 
-class _Count(NamedTuple):
-    """The count of one scenario."""
+@dataclass
+class _Count:
+    """The counts of one scenario."""
 
     oversized: Oversized
     until_s: float
     """Time at which arrivals end [s]."""
+    warmup_s: float
+    """Time before which requests do not count for the statistics [s]."""
+    in_time: int = 0
+    """Number of requests that arrive before the end of arrivals."""
+    late: int = 0
+    """Number of requests that arrive after the end of arrivals."""
+    has_counted: bool = False
+    """Whether a request arrives after the warm-up and before the end of arrivals."""
+
+    def add(self, seen: Seen) -> None:
+        """Count the requests of a part of the replay."""
+        if isinstance(seen, RecordedSession):
+            self._add_session(seen)
+        else:
+            is_in_time = seen.time_s < self.until_s
+            self.oversized.add(seen.prompt[is_in_time], seen.output[is_in_time])
+            self._add_times(seen.time_s)
+
+    def _add_session(self, session: RecordedSession) -> None:
+        """Count a session, whose requests arrive at the earliest possible times."""
+        if session.start_s < self.until_s:
+            self.oversized.add_session(*session.lengths())
+        self._add_times(session.start_s + np.array([step.due_s for step in session.steps]))
+        # the times of later turns are unknown, so they may be after the warm-up
+        self.has_counted = self.has_counted or len(session.steps) > 1
+
+    def _add_times(self, times_s: np.ndarray) -> None:
+        """Count requests by their times [s]."""
+        late = int(np.sum(times_s >= self.until_s))
+        self.in_time += len(times_s) - late
+        self.late += late
+        self.has_counted = self.has_counted or bool(
+            np.any((times_s >= self.warmup_s) & (times_s < self.until_s))
+        )
+
+    def excluded(self, scenario: Scenario) -> Iterator[str]:
+        """Yield sentences on requests after the end of arrivals, and on a warm-up that is too long.
+
+        `limit` counts all requests from the first one.
+        """
+        trace = scenario.workload.trace
+        if trace is None:
+            return
+        limit = trace.limit or self.in_time + self.late
+        requests = min(self.in_time + self.late, limit)
+        if requests > self.in_time:
+            yield late_requests(requests - self.in_time, requests, self.until_s)
+        if self.in_time and not self.has_counted:
+            ends = scenario.duration_s is not None
+            yield all_in_warmup(
+                min(self.in_time, limit), scenario.warmup_s, is_trace=True, ends=ends
+            )
 
 
 def _count_of(scenario: Scenario, trace: Trace, *, as_sessions: bool) -> _Count:
     """Return the count of a scenario at the start."""
     ends = scenario.duration_s is not None or trace.limit is not None
     until_s = inf if as_sessions or scenario.duration_s is None else scenario.duration_s
-    return _Count(Oversized(size_limits(scenario), may_end_early=ends), until_s)
+    return _Count(Oversized(size_limits(scenario), may_end_early=ends), until_s, scenario.warmup_s)
 
 
 def _count_all(counts: Sequence[_Count], seen: Seen) -> None:
-    """Count the requests that arrive before the end of each scenario's arrivals."""
-    if isinstance(seen, RecordedSession):
-        prompt, output = seen.lengths()
-        for count in counts:
-            if seen.start_s < count.until_s:
-                count.oversized.add_session(prompt, output)
-        return
+    """Count the requests of a part of the replay for each scenario."""
     for count in counts:
-        is_in_time = seen.time_s < count.until_s
-        count.oversized.add(seen.prompt[is_in_time], seen.output[is_in_time])
+        count.add(seen)

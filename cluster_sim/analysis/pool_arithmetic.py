@@ -74,6 +74,10 @@ class PoolArithmetic:
     """Path from the front door to the first device."""
     engine: EngineFacts
     """Limits and CUDA graphs of the engine."""
+    weights_format: str = ""
+    """Format in which the weights are served."""
+    kv_cache_format: str = ""
+    """Format of the KV cache."""
     role: str = "both"
     """Phases of a request that the pool serves: `both`, `prefill` or `decode`."""
     load_s: float | None = None

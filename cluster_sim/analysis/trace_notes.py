@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.workload.end_of_arrivals import trace_goes_on
 from cluster_sim.workload.traces import Tally, Trace
 
 
@@ -48,7 +49,10 @@ def _sentences(part: _Part, most: float) -> list[str]:
     try:
         for start_s, requests in _pieces(part, tally):
             most -= requests
-            if start_s >= part.until_s or most <= 0:
+            if start_s >= part.until_s:
+                tally.note(trace_goes_on(part.until_s))
+                break
+            if most <= 0:
                 break
     except ScenarioError:
         return []

@@ -10,6 +10,7 @@ import numpy as np
 
 from cluster_sim.analysis.assumed_answers import TimedTurn, recorded_requests
 from cluster_sim.analysis.demand import Demand, TraceReading
+from cluster_sim.workload.end_of_arrivals import trace_goes_on
 from cluster_sim.workload.sessions import Turn
 from cluster_sim.workload.traces import Tally, Trace
 from cluster_sim.workload.traces.rows import Batch, Pieces
@@ -65,6 +66,7 @@ def of_trace(
             batch if batch.time_s[-1:].sum() < until_s else batch.take(batch.time_s < until_s)
         )
         if len(batch.time_s) and batch.time_s[-1] >= until_s:
+            tally.note(trace_goes_on(until_s))
             break
     times_s, prompts, outputs = (
         np.concatenate([batch[column] for batch in batches]) for column in range(3)
@@ -129,9 +131,10 @@ def _reading(
 def _of_recorded(trace: Trace, name: str, seed: int, until_s: float, tokens_per_s: float) -> Demand:
     """Return the requests of recorded sessions without recorded times."""
     tally = Tally()
-    recorded = [
-        session for session in trace.replayed_sessions(seed, tally) if session.start_s < until_s
-    ]
+    everyone = list(trace.replayed_sessions(seed, tally))
+    recorded = [session for session in everyone if session.start_s < until_s]
+    if len(recorded) < len(everyone):
+        tally.note(trace_goes_on(until_s))
     timed = list(islice(recorded_requests(iter(recorded), until_s, tokens_per_s), trace.limit))
     demand = of_turns(timed, name, [*tally.said(), assumption(tokens_per_s)])
     adds = any(session.adds for session in recorded)

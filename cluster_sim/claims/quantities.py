@@ -20,7 +20,7 @@ from cluster_sim.analysis.roofline_limits import LIMITS
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import did_you_mean
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.schema import CATALOG, Description, catalog_kinds, figures, read_yaml
+from cluster_sim.schema import CATALOG, Description, catalog_figures, catalog_kinds
 from cluster_sim.studies.runner import reseeded
 from cluster_sim.typing import Count
 from cluster_sim.units import parse
@@ -183,8 +183,8 @@ class OfCatalog(Description):
         if self.entry not in kinds:
             hint = did_you_mean(self.entry, sorted(kinds))
             raise ValueError(f"no entry '{self.entry}' in the catalog{hint}")
-        data = read_yaml(CATALOG / kinds[self.entry] / f"{self.entry}.yaml").data
-        values = {figure.path: figure.value for figure in figures(data)}
+        figures = catalog_figures(kinds[self.entry], self.entry)
+        values = {figure.path: figure.value for figure in figures}
         if self.figure not in values:
             hint = did_you_mean(self.figure, sorted(values))
             raise ValueError(f"no figure '{self.figure}' of {self.entry}{hint}")

@@ -64,6 +64,20 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
 """Commands and groups of commands by name, in the order of `--help`."""
 
 
+_UsageError: Any = typer.BadParameter.__bases__[0]
+"""Error of a command line. Typer has it from click, or from its own copy of click."""
+_SEVERAL = "; plot and report take several run folders, such as `cluster-sim report runs/a runs/b`"
+_ONE_FILE = {
+    "compare": _SEVERAL,
+    "run": "; run each file by a command of its own, or write them as variants of one file",
+    "explain": "",
+    "sweep": "",
+    "capacity": "",
+    "sensitivity": "",
+}
+"""Continuation of the message that a command takes one scenario file, by command."""
+
+
 class _Interrupted(Exception):
     """End of a command by Ctrl-C. This type keeps Typer from ending the process itself."""
 
@@ -84,6 +98,11 @@ class _AsListed(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             raise _Interrupted(*getattr(interrupt, "__notes__", ())) from None
+        except _UsageError as error:
+            command = error.ctx.info_name if error.ctx is not None else None
+            if "unexpected extra argument" in error.message and command in _ONE_FILE:
+                error.message += f". {command} takes one scenario file{_ONE_FILE[command]}"
+            raise
         except BrokenPipeError:
             raise _ReaderLeft from None
 

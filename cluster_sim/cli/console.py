@@ -61,10 +61,26 @@ def print_validation(scenarios: Iterable[Scenario]) -> None:
         print_line(text if len(names) == 1 else f"{', '.join(alike)}: {text}")
 
 
-def say_wrote(path: Path) -> None:
-    """Report on stderr that a file or folder has been written."""
+def say_wrote(path: Path, replaced: str | None = None) -> None:
+    """Report on stderr that a file or folder has been written.
+
+    Parameters
+    ----------
+    path
+        Path of the file or folder.
+    replaced
+        Description of an earlier file or folder at the path that is lost; None if there was none.
+    """
     written.append(path)
-    stderr().print(f"wrote {path}", style="dim", highlight=False, soft_wrap=True)
+    if replaced is None:
+        stderr().print(f"wrote {path}", style="dim", highlight=False, soft_wrap=True)
+    else:
+        say_replaced(path, replaced)
+
+
+def say_replaced(path: Path, earlier: str) -> None:
+    """Report on stderr that a file or folder has been replaced, and what it was earlier."""
+    stderr().print(f"replaced {path} (was {earlier})", highlight=False, soft_wrap=True)
 
 
 def kept_so_far() -> str:

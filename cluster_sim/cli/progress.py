@@ -82,11 +82,14 @@ def _share_done(scenario: Scenario, now_s: float, finished: int) -> float:
 
 
 @contextmanager
-def sweep_progress() -> Iterator[Callable[[SweepCount], None]]:
-    """Show the progress of a sweep: points done and failed, points/s, time left [s]."""
+def sweep_progress(points: int) -> Iterator[Callable[[SweepCount], None]]:
+    """Show the progress of a sweep: points done and failed, points/s, time left [s].
+
+    Without a terminal, a line is printed after every tenth of the `points`, and every 30 s.
+    """
     began_s = time.monotonic()
     if not is_watched():
-        yield _say_now_and_then(began_s)
+        yield _say_now_and_then(began_s, points)
         return
     from rich.progress import BarColumn
 
@@ -100,13 +103,15 @@ def sweep_progress() -> Iterator[Callable[[SweepCount], None]]:
         )
 
 
-def _say_now_and_then(began_s: float) -> Callable[[SweepCount], None]:
-    printed_s = began_s
+def _say_now_and_then(began_s: float, points: int) -> Callable[[SweepCount], None]:
+    printed_s, tenths = began_s, 0
 
     def say(count: SweepCount) -> None:
-        nonlocal printed_s
-        if (now_s := time.monotonic()) - printed_s > _SAY_EVERY_S:
-            printed_s = now_s
+        nonlocal printed_s, tenths
+        ended = 10 * (count.known + count.ended) // max(points, 1)
+        is_tenth = count.ended > 0 and ended > tenths
+        if (now_s := time.monotonic()) - printed_s > _SAY_EVERY_S or is_tenth:
+            printed_s, tenths = now_s, ended
             words, left_s = _words(count, began_s), count.left_s(now_s - began_s)
             stderr().print(
                 words if left_s is None else f"{words}, {left_s:,.0f} s left", highlight=False
@@ -119,5 +124,5 @@ def _words(count: SweepCount, began_s: float) -> str:
     per_s = count.per_s(time.monotonic() - began_s)
     return (
         f"{count.done:,} done, {count.failed:,} failed, "
-        f"{count.known:,} known before, {per_s:,.1f} points/s"
+        f"{count.known:,} before, {per_s:,.1f} points/s"
     )

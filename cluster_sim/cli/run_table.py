@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cluster_sim.cli.tables import side_by_side
+from cluster_sim.results.bursts import burst_line, burst_rows
 from cluster_sim.results.metrics.slo_percentiles import percentile_key, percentiles_of
 from cluster_sim.results.metrics.table import METRICS, run_rows
 from cluster_sim.results.metrics.verdict_text import (
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from cluster_sim.results.bursts import InBursts
     from cluster_sim.results.unanswered import Reason
+    from cluster_sim.scenario.scenario import Scenario
 
     Summaries = Sequence[Mapping[str, Any]]
     Labelled = tuple[str, list[str]]
@@ -32,9 +35,13 @@ _TITLES = {"ttft": "TTFT", "tpot": "TPOT", "e2el": "E2E"}
 
 
 def verdicts(
-    summaries: Mapping[str, Mapping[str, Any]], ended_early: Collection[str] = ()
+    summaries: Mapping[str, Mapping[str, Any]],
+    ended_early: Collection[str] = (),
+    bursts: Mapping[str, InBursts | None] | None = None,
 ) -> Iterator[str]:
     """Yield the verdict on each variant that has an SLO.
+
+    Another line follows if the requests in bursts miss an objective that all requests meet.
 
     Parameters
     ----------
@@ -42,17 +49,24 @@ def verdicts(
         Summary of each variant by its name. With several, each line begins with the name.
     ended_early
         Names of variants whose runs a limit of time or memory has ended.
+    bursts
+        Requests of each variant that arrive in bursts, by its name.
     """
     for name, summary in summaries.items():
+        prefix = f"{name}: " if len(summaries) > 1 else ""
         if "slo_met" in summary:
-            line = f"{name}: {slo_line(summary)}" if len(summaries) > 1 else slo_line(summary)
+            line = f"{prefix}{slo_line(summary)}"
             yield f"{line} so far: the run was ended early" if name in ended_early else line
+            if (of_bursts := burst_line((bursts or {}).get(name))) is not None:
+                yield f"{prefix}{of_bursts}"
 
 
 def run_table(
     title: str,
     summaries: Mapping[str, Mapping[str, Any]],
     reasons: Mapping[str, Sequence[Reason]] | None = None,
+    bursts: Mapping[str, InBursts | None] | None = None,
+    scenarios: Mapping[str, Scenario] | None = None,
 ) -> Table:
     """Return the table of a run.
 
@@ -64,10 +78,22 @@ def run_table(
         Summary of each variant by its name; each is a column.
     reasons
         Reasons why requests of a variant got no answer, by its name.
+    bursts
+        Requests of a variant that arrive in bursts, by its name.
+    scenarios
+        Scenario of each variant by its name, for the formats of weights and KV cache. Default: no
+        rows of formats.
     """
     columns = list(summaries.values())
     why = [(reasons or {}).get(name, ()) for name in summaries]
-    rows = [*_verdict_rows(columns), *_metric_rows(columns, why), *_class_rows(columns)]
+    of_bursts = burst_rows([(bursts or {}).get(name) for name in summaries])
+    rows = [
+        *_verdict_rows(columns),
+        *_metric_rows(columns, why),
+        *of_bursts,
+        *_class_rows(columns),
+        *_format_rows([scenarios[name] for name in summaries] if scenarios else ()),
+    ]
     return side_by_side(summaries, rows, title)
 
 
@@ -136,3 +162,17 @@ def _class_cell(summary: Mapping[str, Any], keys: Sequence[str]) -> str:
     assert row is not None
     values = [format(summary[key], row.spec) if key in summary else "-" for key in keys]
     return ", ".join([*values, METRICS["slo_attainment"].cell(summary)])
+
+
+def _format_rows(scenarios: Sequence[Scenario]) -> Iterator[Labelled]:
+    """Yield the rows of the formats of weights and KV cache; several if pools differ."""
+    if not scenarios:
+        return
+    plans = [[pool.replica for pool in each.cluster.pools] for each in scenarios]
+    weights = [
+        [plan.weights_of(each.model) for plan in of]
+        for each, of in zip(scenarios, plans, strict=True)
+    ]
+    kv_caches = [[plan.kv_cache for plan in of] for of in plans]
+    for label, formats in (("weights format", weights), ("KV cache format", kv_caches)):
+        yield label, [", ".join(dict.fromkeys(of)) for of in formats]

@@ -62,7 +62,7 @@ class Deployment:
     @property
     def weights(self) -> Precision:
         """Precision of the served weights."""
-        return self.pool.replica.weights or self.model.native
+        return self.pool.replica.weights_of(self.model)
 
     @property
     def computed_in(self) -> Precision:

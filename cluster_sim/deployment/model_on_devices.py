@@ -42,7 +42,7 @@ class ModelOnDevices:
     @cached_property
     def weights(self) -> Precision:
         """Precision of the weights."""
-        return self.pool.replica.weights or self.model.native
+        return self.pool.replica.weights_of(self.model)
 
     @cached_property
     def wafer_plan(self) -> WaferPlan:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from cluster_sim.export.setup import Setup
 from cluster_sim.results.run_folder import package_version
 
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,6 +23,8 @@ class Benchmark:
     """Name of the run in the file."""
     values: Mapping[str, float]
     """Figures by name; figures of AIPerf's distributions are named `metric.statistic`."""
+    setup: Setup = field(default_factory=Setup)
+    """Set-up of the benchmark, as far as the file gives it."""
 
 
 class ClientFile(NamedTuple):

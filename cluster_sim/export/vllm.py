@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from cluster_sim.export.benchmark import Benchmark, ClientFile, at, number, writ
 from cluster_sim.export.client_load import declared_load, measured_load
 from cluster_sim.export.client_view import Answers
 from cluster_sim.export.distributions import Distribution, Values
+from cluster_sim.export.setup import Setup
 from cluster_sim.export.token_rate import max_tokens_per_second
 from cluster_sim.typing import Array
 
@@ -95,7 +97,23 @@ def benchmark(result: Mapping[str, Any]) -> Benchmark:
         if (figure := number(value)) is not None
     }
     values = {key: figure for key, figure in values.items() if key not in _ABOUT_THE_RUN}
-    return Benchmark("vllm", str(result.get("label") or result.get("model_id") or ""), values)
+    name = str(result.get("label") or result.get("model_id") or "")
+    return Benchmark("vllm", name, values, _setup_in(result))
+
+
+def _setup_in(result: Mapping[str, Any]) -> Setup:
+    """Return the set-up that a result gives."""
+    model, rate = result.get("model_id"), result.get("request_rate")
+    completed = number(result.get("completed"))
+    totals = (number(result.get(f"total_{which}_tokens")) for which in ("input", "output"))
+    means = [total / completed if completed and total is not None else None for total in totals]
+    return Setup(
+        model if isinstance(model, str) else None,
+        inf if rate == "inf" else number(rate),
+        number(result.get("max_concurrency")),
+        number(result.get("num_prompts")),
+        *means,
+    )
 
 
 def as_measured(answers: Answers, measured: Benchmark) -> Benchmark:

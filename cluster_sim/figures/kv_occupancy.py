@@ -30,7 +30,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     Thin lines are single replicas, up to 16 of them. Marks are preemptions.
     """
     shown = style.variants(results)
-    lines = [metrics.timeline(run) for run in results]
+    lines = metrics.timelines(results)
     second, unit = time_unit(lines)
     mark_warmup(axes, shown, second)
     for panel, variant, line in zip(axes, shown, lines, strict=True):

@@ -89,8 +89,8 @@ def draw_arrivals(
     """Draw arrivals [1/s]: one grey area if all runs have equal arrivals, else a line per run."""
     first = shown[0].results.requests["arrival_s"]
     if all(variant.results.requests["arrival_s"].equals(first) for variant in shown[1:]):
-        # runs that end at different times have different bins; the longest run's hold all arrivals
-        line = max(lines, key=lambda line: line.bin_s)
+        # the bins of the longest run hold all arrivals
+        line = max(lines, key=lambda line: line.bin_s * len(line.time_s))
         edges = np.append(line.time_s - line.bin_s / 2, line.time_s[-1] + line.bin_s / 2) / second
         # with an outline, so that a single bin is visible
         panel.stairs(line.arrival_per_s, edges, fill=True, color="#aaaaaa", linewidth=0.8)

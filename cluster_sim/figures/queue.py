@@ -38,7 +38,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     of the request. Rejected requests never wait.
     """
     shown = style.variants(results)
-    lines = [metrics.timeline(run) for run in results]
+    lines = metrics.timelines(results)
     unit = time_unit(lines)
     arrivals, waiting, times = axes
     mark_warmup(axes, shown, unit.second)

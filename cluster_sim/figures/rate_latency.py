@@ -155,8 +155,11 @@ def _draw_lines(
     metric: str,
     looks: Mapping[Any, tuple[str, style.Dash]],
 ) -> str:
-    """Draw mean and band of a metric, line by line; return the rates at which latencies double."""
-    texts = []
+    """Draw mean and band of a metric, line by line; return the rates at which latencies double.
+
+    They double against their values at the first point of the line, the lowest rate.
+    """
+    texts, lowest = [], set()
     for value, group in columns.by_line(rows).items():
         name, (colour, dash) = columns.described(value), looks[value]
         points = _points(group, columns, metric)
@@ -176,8 +179,13 @@ def _draw_lines(
         )
         panel.fill_between(xs, least, greatest, color=colour, alpha=0.2, linewidth=0)
         if metric.endswith("_ms"):
+            lowest.add(xs[0])
             texts.append(_growth(name, xs, means, _unit(columns.x)))
-    return "; ".join(texts)
+    if not lowest:
+        return "; ".join(texts)
+    is_shared = len(lowest) == 1
+    base = f"{study.number(lowest.pop())}{_unit(columns.x)}" if is_shared else "the first point"
+    return f"2 x the value at {base}: {', '.join(texts)}"
 
 
 def _points(rows: Sequence[Row], columns: _SweepColumns, metric: str) -> Array:
@@ -201,8 +209,8 @@ def _growth(name: str, xs: Array, means: Array, unit: str) -> str:
     """Return a text with the rate up to which a latency has not doubled."""
     last = len(list(takewhile(lambda mean: mean <= _GROWN * means[0], means))) - 1
     if last == len(xs) - 1:
-        return f"{name} never doubles"
-    return f"{name} doubles beyond {study.number(xs[last])}{unit}"
+        return f"{name} never"
+    return f"{name} beyond {study.number(xs[last])}{unit}"
 
 
 def _scale(panel: Axes) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import floor
+from pathlib import Path
 from textwrap import fill
 from typing import Any, cast
 
@@ -66,8 +67,9 @@ class Variant:
 def variants(results: Sequence[Results]) -> list[Variant]:
     """Return the runs in the order given, with labels that distinguish them.
 
-    The label is the variant or the name of the scenario; if these are equal, both; if these are
-    equal too, also the seed or a number.
+    The label is the variant or the name of the scenario; if these are equal, both. Runs for which
+    these are equal too are labelled by the names of their folders; runs without folders get their
+    seed or a number.
 
     Parameters
     ----------
@@ -78,6 +80,7 @@ def variants(results: Sequence[Results]) -> list[Variant]:
     labels = [scenario.variant or scenario.name for scenario in scenarios]
     if len(set(labels)) < len(labels):
         labels = [scenario.title for scenario in scenarios]
+    labels = _with_folders(labels, [run.folder for run in results])
     if len(set(labels)) < len(labels) and len({scenario.seed for scenario in scenarios}) > 1:
         labels = [
             f"{label}, seed {scenario.seed}"
@@ -92,6 +95,31 @@ def variants(results: Sequence[Results]) -> list[Variant]:
         Variant(run, in_legend(label), *look(place))
         for place, (run, label) in enumerate(zip(results, labels, strict=True))
     ]
+
+
+def _with_folders(labels: list[str], folders: Sequence[Path | None]) -> list[str]:
+    """Return labels in which equal ones are replaced by the names of the runs' folders.
+
+    A name has as many parent folders as distinguish the runs. The labels stay if a run with an
+    equal label has no folder, or if two of these runs are from the same folder.
+
+    >>> _with_folders(["q", "q", "x"], [Path("runs/a"), Path("runs/b"), Path("c")])
+    ['a', 'b', 'x']
+    >>> _with_folders(["q", "q"], [Path("runs/1/q"), Path("runs/2/q")])
+    ['1/q', '2/q']
+    """
+    counts = Counter(labels)
+    alike = {place: folders[place] for place, label in enumerate(labels) if counts[label] > 1}
+    paths = {
+        place: folder.absolute().parts for place, folder in alike.items() if folder is not None
+    }
+    if not alike or len(paths) < len(alike):
+        return labels
+    for depth in range(1, max(map(len, paths.values()))):
+        names = {place: "/".join(parts[-depth:]) for place, parts in paths.items()}
+        if len(set(names.values())) == len(names):
+            return [names.get(place, label) for place, label in enumerate(labels)]
+    return labels
 
 
 def in_legend(name: str) -> str:

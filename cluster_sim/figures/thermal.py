@@ -64,7 +64,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     is p99 of the requests that arrive around each time.
     """
     shown = style.variants(results)
-    lines = [metrics.timeline(run) for run in results]
+    lines = metrics.timelines(results)
     devices = [hottest(run) for run in results]
     second, unit = time_unit(lines)
     mark_warmup(axes, shown, second)

@@ -77,7 +77,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     metrics.Timeline defines each quantity.
     """
     shown = style.variants(results)
-    lines = [metrics.timeline(run) for run in results]
+    lines = metrics.timelines(results)
     second, unit = time_unit(lines)
     drawn = _Lines(shown, lines, second)
     arrivals, waiting, running, kv, bandwidth, compute = axes
@@ -187,7 +187,7 @@ def _finding(shown: Sequence[Variant], lines: Sequence[Timeline]) -> str:
         fullest = max(shares, key=lambda name: shares[name])
         queue = _few(float(np.max(line.waiting)))
         share = style.percent(min(shares[fullest], 1.0))
-        texts.append(f"{variant.label} {fullest} {share} (queue {queue})")
+        texts.append(f"{variant.label} {fullest} {share} (up to {queue} requests waiting)")
     return "Fullest resource: " + "; ".join(texts)
 
 

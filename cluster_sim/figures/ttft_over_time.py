@@ -40,7 +40,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     that arrived within a window around each time.
     """
     shown = style.variants(results)
-    lines = [metrics.timeline(run) for run in results]
+    lines = metrics.timelines(results)
     unit = time_unit(lines)
     draw_arrivals(axes[0], shown, lines, unit.second)
     mark_warmup(axes, shown, unit.second)

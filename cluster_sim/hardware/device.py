@@ -82,7 +82,8 @@ class Device(Description):
     """Shares of the peaks that a GPU's kernels reach. Either `efficiency` (a GPU) or `wafer` is
     required."""
     overheads: dict[str, Overhead] = Field(default_factory=dict)
-    """Overheads of a GPU by the name of the engine. `default` applies to all other engines."""
+    """Overheads of a GPU by the name of the engine. `default` applies to all other engines and is
+    required for a GPU."""
     kernels: KernelFits | None = None
     """Measured times of the device's kernels, each alone on the device. `efficiency` gives the
     times of other kernels. Default: no kernel was measured."""

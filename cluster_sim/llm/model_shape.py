@@ -89,7 +89,7 @@ class ModelShape(Description):
     """Parts of the model that are stored in 8 bit if the weights are fp4. Default: no parts."""
     notes: tuple[str, ...] | None = None
     """Sentences about what the file of the model leaves open or what is approximated. Commands
-    print them as warnings."""
+    print them as warnings. Default: no sentences."""
     read_from: tuple[ReadFrom, ...] | None = None
     """Keys of the config.json that the model was read from. Default: the model was not read from a
     config.json."""

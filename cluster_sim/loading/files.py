@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ _OF_MODELS = {"model_type", "architectures", "hidden_size", "num_hidden_layers"}
 """Keys of a model's config.json. Every such file has some of them."""
 _OF_TRACES = {".csv", ".jsonl", ".parquet", ".gz", ".zst"}
 """Endings of the names of traces. A scenario file has another ending."""
+
+_STUDY = re.compile(rf"\s*({'|'.join(StudySections.model_fields)})\s*[.=[]")
+"""Beginning of a text `key=value` that belongs to a study section and not to scenarios."""
 
 
 def load_scenario(
@@ -120,13 +124,14 @@ def load_variants(
     >>> [scenario.title for scenario in scenarios]
     ['what-saturates/b200', 'what-saturates/cs3']
     """
-    document = open_scenarios(path).document
+    file = open_scenarios(path, sets)
+    document = file.document
     names: list[str | None] = list(variants) or list(variant_names(document)) or [None]
     scenarios: list[Scenario] = []
     faults: list[Fault] = []
     for variant in names:
         try:
-            scenarios.append(_one(document, variant, [], seed, sets))
+            scenarios.append(_one(document, variant, [], seed, file.sets))
         except ScenarioError as error:
             faults += error.faults
     if faults:
@@ -135,11 +140,15 @@ def load_variants(
 
 
 def question_of(path: str | Path) -> str:
-    """Return the question of a scenario file: its comment at the top, or an empty text."""
+    """Return the question of a scenario file: the first paragraph of its comment at the top.
+
+    The text is empty if the file does not begin with a comment.
+    """
     lines = read_text(user_file(path)).lstrip("\ufeff").splitlines()
-    return " ".join(
+    comment = [
         line.lstrip("# ").rstrip() for line in takewhile(lambda line: line.startswith("#"), lines)
-    ).strip()
+    ]
+    return " ".join(takewhile(bool, dropwhile(lambda line: not line, comment)))
 
 
 @dataclass(frozen=True)
@@ -148,7 +157,7 @@ class ScenarioFile:
 
     document: Document
     sets: tuple[str, ...]
-    """Texts `key=value` that apply to all scenarios of the file."""
+    """Texts `key=value` that apply to all scenarios of the file, without those of its studies."""
     sweep: Sweep | None
     """Section `sweep` of the file."""
     capacity: Capacity | None
@@ -239,10 +248,15 @@ def scenarios_of(document: Document, sets: Sequence[str] = ()) -> ScenarioFile:
     document = with_new_names(document, NEW_NAMES_IN_FILES)
     _no_model(document)
     asked = {key: document.data[key] for key in StudySections.model_fields if key in document.data}
-    questions = describe(StudySections, Document(asked, document.file, document.places))
+    studies = Document(asked, document.file, document.places)
+    of_studies = [text for text in sets if _STUDY.match(text)]
+    for text in of_studies:
+        studies = override(studies, text, NEW_NAMES)
+    questions = describe(StudySections, studies)
     for key in asked:
         document = document.without(key)
-    return ScenarioFile(document, tuple(sets), questions.sweep, questions.capacity)
+    of_scenarios = tuple(text for text in sets if text not in of_studies)
+    return ScenarioFile(document, of_scenarios, questions.sweep, questions.capacity)
 
 
 def _no_model(document: Document) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +46,7 @@ _AS_CHARTS = (
 )
 """Figures that the page replaces by interactive charts; all other figures are pictures."""
 _GENERATOR = b'<meta name="generator" content="cluster-sim'
+_TITLE = re.compile(r"<title>(.*?) – cluster-sim</title>", re.DOTALL)
 _BEGINNING_BYTES = 1 << 16  # of a page, in which its generator is named
 
 
@@ -55,6 +59,7 @@ class _Runs:
     warnings: list[str]
     headlines: Table
     reasons: Table
+    bursts: Table
     scenario: Table
     groups: list[ChartGroup]
     pictures: list[Picture]
@@ -100,7 +105,7 @@ def page(
         )
     swings = [swing for study in studies for swing in study.swings]
     runs = _runs(results, swings) if results else None
-    asked = question or next((run.info.question for run in results if run.info.question), "")
+    asked = question or next((text for run in results if (text := _question(run))), "")
     names = [*(run.scenario.name for run in results), *(study.heading for study in studies)]
     drawn = {group.id: charts.as_data(group.charts) for group in runs.groups} if runs else {}
     drawn |= {
@@ -124,6 +129,14 @@ def page(
         policy=_policy(scripts),
         version=package_version("cluster-sim"),
     )
+
+
+def _question(run: Results) -> str:
+    """Return the question of a run; folders of earlier versions hold the whole first comment.
+
+    Its blank lines, at which the question ends, are two spaces there.
+    """
+    return (run.info.question or "").strip().partition("  ")[0]
 
 
 def write(
@@ -166,6 +179,26 @@ def write(
     return path
 
 
+def earlier_report(path: Path) -> str | None:
+    """Return which report stands in a file, in words; None if there is none.
+
+    Parameters
+    ----------
+    path
+        File that a report is to be written to.
+    """
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(_BEGINNING_BYTES)
+        when = datetime.fromtimestamp(path.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
+    except OSError:
+        return None
+    title = _TITLE.search(beginning.decode("utf-8", "replace"))
+    if _GENERATOR not in beginning or title is None:
+        return None
+    return f"the report of {visible(unescape(title[1]))}, {when}"
+
+
 def _refuse_what_is_no_report(path: Path) -> None:
     """Raise ScenarioError if the file exists and is neither empty nor a report of cluster-sim."""
     if not path.is_file():
@@ -192,6 +225,7 @@ def _runs(results: Sequence[Results], swings: Sequence[tuple[str, float]]) -> _R
         warnings=words.warnings(shown, figures_used, swings),
         headlines=run_tables.headlines(shown),
         reasons=run_tables.reasons(shown),
+        bursts=run_tables.bursts(shown),
         scenario=run_tables.scenarios(shown),
         groups=charts.groups(shown),
         pictures=_pictures(results),

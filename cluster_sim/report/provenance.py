@@ -10,14 +10,13 @@ from typing import Any
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import (
-    CATALOG,
     Description,
     Figure,
     catalog_entry,
     catalog_figures,
     catalog_names,
+    catalog_sources,
     entry_name,
-    read_yaml,
 )
 from cluster_sim.workload.presets import Preset
 
@@ -212,16 +211,10 @@ def _inside(path: str, figure: str) -> bool:
 
 
 def _cited(keys: str) -> str:
-    sources = _sources()
+    sources = catalog_sources()
     return "; ".join(
         str(sources.get(key.strip(), key.strip())) for key in keys.split(",") if key.strip()
     )
-
-
-@cache
-def _sources() -> dict[str, Any]:
-    sources: dict[str, Any] = read_yaml(CATALOG / "sources.yaml").data
-    return sources
 
 
 def confidence_counts(figures_used: Sequence[Used]) -> dict[str, int]:

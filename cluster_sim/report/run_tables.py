@@ -8,7 +8,8 @@ from typing import Any
 from cluster_sim.report.charts import View
 from cluster_sim.report.provenance import CONFIDENCES, Used
 from cluster_sim.report.tables import HEADLINES, Cell, Table, cell, heading
-from cluster_sim.results.unanswered import Outcome, reason_rows, unanswered
+from cluster_sim.results.bursts import burst_rows
+from cluster_sim.results.unanswered import Outcome, reason_rows
 from cluster_sim.scenario.describe import described
 
 
@@ -34,7 +35,7 @@ def headlines(shown: Sequence[View]) -> Table:
 
 def reasons(shown: Sequence[View]) -> Table:
     """Return the table of the reasons why requests got no answer, with their numbers per run."""
-    of_runs = [unanswered(view.results) for view in shown]
+    of_runs = [view.unanswered for view in shown]
     outcomes: tuple[Outcome, ...] = ("failed", "rejected")
     rows = [
         [
@@ -49,6 +50,18 @@ def reasons(shown: Sequence[View]) -> Table:
         "Reasons why requests got no answer",
         ["outcome", "reason", *(view.label for view in shown)],
         rows,
+    )
+
+
+def bursts(shown: Sequence[View]) -> Table:
+    """Return the table of the requests that arrive in bursts, one column per run."""
+    rows = burst_rows([view.bursts for view in shown])
+    return Table(
+        "Requests that arrive in bursts",
+        ["", *(view.label for view in shown)],
+        [[Cell(label.strip()), *map(Cell, cells)] for label, cells in rows],
+        [view.number for view in shown],
+        across=True,
     )
 
 

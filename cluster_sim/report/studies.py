@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -133,14 +133,15 @@ def _sweep(folder: Path, first: int) -> Study:
         if axes
         else (),
     )
+    charts = [] if axes is None else list(_charts(done, axes, lines))
     more = f" {_count(rows, str(folder / 'sweep.parquet'))}" if len(rows) > _MOST_ROWS else ""
     return Study(
         f"Sweep: {folder.name}",
         f"{len(rows):,} points, {len(done):,} done.{more}",
-        _pictures(folder),
+        _pictures(folder, () if axes is None else _drawn_as_charts(done, axes)),
         points,
         (),
-        [] if axes is None else list(_charts(done, axes, lines)),
+        charts,
         list(lines.values()) if line_of_row else [],
     )
 
@@ -205,6 +206,16 @@ def _charts(rows: list[Row], axes: _Axes, lines: Mapping[Any, Line]) -> Iterator
             )
 
 
+def _drawn_as_charts(rows: list[Row], axes: _Axes) -> tuple[str, ...]:
+    """Return the figures that charts show in full: latencies over the rate, unless cut or repeated.
+
+    The figure has more than the charts if there are too many charts, or bands over replications.
+    """
+    facets = len(study.grouped(rows, axes.rest))
+    is_repeated = len({row["replication"] for row in rows}) > 1
+    return () if is_repeated or facets > _MOST_CHARTS // len(_METRICS) else ("rate_latency",)
+
+
 def _series(
     rows: list[Row], axes: _Axes, lines: Mapping[Any, Line], metric: str
 ) -> Iterator[Series]:
@@ -240,10 +251,12 @@ def _count(rows: list[dict[str, Any]], file: str) -> str:
     return f"{len(rows):,} rows."
 
 
-def _pictures(path: Path) -> list[Picture]:
-    """Return the figures of a study; figures whose columns the table lacks are omitted."""
+def _pictures(path: Path, omitted: Collection[str] = ()) -> list[Picture]:
+    """Return the figures of a study; figures whose columns the table lacks are omitted too."""
     pictures = []
     for name in figures.STUDIES:
+        if name in omitted:
+            continue
         try:
             pictures.append(picture(figures.draw_study(name, path)))
         except ScenarioError:

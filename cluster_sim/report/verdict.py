@@ -12,12 +12,14 @@ from cluster_sim.figures import style
 from cluster_sim.figures.timeline import peaks
 from cluster_sim.report.charts import View
 from cluster_sim.report.provenance import Used
+from cluster_sim.results.bursts import burst_line
 from cluster_sim.results.metrics.slo_percentiles import percentile_key, percentiles_of
 from cluster_sim.results.metrics.verdict_text import percentile_text, slo_line
-from cluster_sim.results.unanswered import Outcome, unanswered
+from cluster_sim.results.unanswered import Outcome
 from cluster_sim.studies.low_confidence import estimate, estimates_line
 
 _NEAR = 0.95
+_NOTABLE = 0.05  # share of the time from which a full resource is worth a warning
 _FEW = 10  # requests above a percentile, below which it is uncertain
 _OBJECTIVES = (("ttft", "TTFT"), ("tpot", "TPOT"), ("e2el", "E2E latency"))
 
@@ -55,7 +57,9 @@ def _fullest(view: View) -> str:
 def _of_run(view: View) -> str:
     summary = view.summary
     if "slo_met" in summary:
-        return f"{view.label}: {slo_line(summary)}. {_answers('The run', summary)}"
+        line = burst_line(view.bursts)
+        of_bursts = "" if line is None else f"{line[0].upper()}{line[1:]}. "
+        return f"{view.label}: {slo_line(summary)}. {of_bursts}{_answers('The run', summary)}"
     return _answers(view.label, summary)
 
 
@@ -96,8 +100,18 @@ def _best(shown: Sequence[View]) -> str | None:
 def _best_attainment(shown: Sequence[View]) -> str:
     first, *others = sorted(shown, key=lambda view: -view.summary["slo_attainment"])
     most = first.summary["slo_attainment"]
-    if others[0].summary["slo_attainment"] == most:
-        return f"No run has a larger share of requests within the SLO than {first.label}: {style.percent(most)}."
+    alike = [view.label for view in others if view.summary["slo_attainment"] == most]
+    if alike:
+        names = [first.label, *alike]
+        runs = (
+            "All runs" if len(names) == len(shown) else f"{', '.join(names[:-1])} and {names[-1]}"
+        )
+        verb = "have the same" if len(names) == len(shown) else "have the largest"
+        beside = "".join(
+            f"; {view.label} {style.percent(view.summary['slo_attainment'])}"
+            for view in others[len(alike) :]
+        )
+        return f"{runs} {verb} share of requests within the SLO: {style.percent(most)}{beside}."
     beside = ", ".join(
         f"{view.label} {style.percent(view.summary['slo_attainment'])}" for view in others
     )
@@ -183,7 +197,7 @@ def _reasons(view: View, outcome: Outcome) -> str:
     """Return the reasons of rejections or failures, with their numbers."""
     return "; ".join(
         f"{reason.text}: {reason.requests:,}"
-        for reason in unanswered(view.results)
+        for reason in view.unanswered
         if reason.outcome == outcome
     )
 
@@ -199,7 +213,7 @@ def _full(view: View) -> Iterator[str]:
         "compute": line.compute_utilisation,
     }
     for name, share in shares.items():
-        if (full := float(np.mean(share > _NEAR))) > 0.0:
+        if (full := float(np.mean(share > _NEAR))) >= _NOTABLE:
             verb = "are" if name.endswith("slots") else "is"
             yield (
                 f"{name} {verb} saturated (above {100 * _NEAR:.0f} %) for {style.percent(full)} of "
@@ -213,11 +227,12 @@ def _full(view: View) -> Iterator[str]:
         )
         if waiting > max(10.0, 0.05 * everyone):
             yield f"{waiting:.0f} requests were waiting when arrivals stopped: the load may exceed the cluster's capacity."
-    for name, what in (
-        ("bandwidth_saturated_fraction", "memory bandwidth limited the steps"),
-        ("throttled_fraction", "devices were throttled"),
+    for name, what, least in (
+        ("bandwidth_saturated_fraction", "memory bandwidth limited the steps", _NOTABLE),
+        ("throttled_fraction", "devices were throttled", 0.0),
     ):
-        if (share_of := view.summary.get(name)) is not None and share_of > 0.0:
+        share_of = view.summary.get(name)
+        if share_of is not None and share_of > least:
             yield f"{what} for {style.percent(share_of)} of the time."
 
 

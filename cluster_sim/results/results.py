@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ class Results(RunData):
     >>> results.summary()["p99_ttft_ms"]  # doctest: +SKIP
     >>> results.requests.to_pandas().describe()  # doctest: +SKIP
     """
+
+    folder: Path | None = field(default=None, compare=False)
+    """Run folder from which the run was read; None for a run of this process."""
 
     def summary(self) -> dict[str, Any]:
         """Return the fields of summary.json.
@@ -117,7 +120,7 @@ def load_results(folder: str | Path) -> Results:
     >>> results.requests.num_rows  # doctest: +SKIP
     """
     run = read_run(Path(folder))
-    return Results(**vars(run))
+    return Results(**vars(run), folder=Path(folder))
 
 
 def load_runs(folder: str | Path) -> list[Results]:

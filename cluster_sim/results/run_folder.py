@@ -10,13 +10,14 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from cluster_sim.errors import ScenarioError, SummaryError, cannot_write
+from cluster_sim.errors import ScenarioError, SummaryError, cannot_write, visible
 from cluster_sim.results.metrics.verdict import objectives, shared_percentile
 from cluster_sim.results.run_data import TABLES, RunData
 from cluster_sim.whole_files import TEMPORARY, bring_back, whole_folder
@@ -102,6 +103,42 @@ def check_place(folder: Path) -> None:
         raise cannot_write(folder, fault) from fault
 
 
+def earlier_run(run: RunData, folder: Path) -> str | None:
+    """Return which other run stands in a folder, in words; None unless saving would replace one.
+
+    A run of the same scenario with the same seed is the same run.
+
+    Parameters
+    ----------
+    run
+        Run that is to be saved.
+    folder
+        Folder to which it is to be saved.
+    """
+    path = folder / "manifest.json"
+    try:
+        manifest, written_s = json.loads(path.read_bytes()), path.stat().st_mtime
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(manifest, dict):
+        return None
+    new = _identity(run)
+    if all(manifest.get(key) == value for key, value in new.items()):
+        return None
+    when = datetime.fromtimestamp(written_s).strftime("%Y-%m-%d %H:%M")
+    name, seed = (visible(str(manifest.get(key))) for key in ("name", "seed"))
+    return f"{name}, seed {seed}, {when}"
+
+
+def _identity(run: RunData) -> dict[str, Any]:
+    """Return the fields of manifest.json that are equal if runs have the same results."""
+    text = run.scenario.as_yaml()
+    return {
+        "seed": run.scenario.seed,
+        "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
+
+
 def _is_of_a_run(folder: Path) -> bool:
     """Return whether a folder's manifest.json describes a run: web pages have such files too."""
     try:
@@ -158,14 +195,12 @@ def _write_summary(
 
 def _manifest(run: RunData, failure: BaseException | None) -> dict[str, Any]:
     """Return the fields of manifest.json; `failure` is the reason for a missing summary."""
-    text = run.scenario.as_yaml()
     packages = ("simpy", "numpy", "networkx", "pyarrow")
     wanted = objectives(run.scenario)
     return {
         "name": run.scenario.title,
         "format": RUN_FORMAT,
-        "seed": run.scenario.seed,
-        "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        **_identity(run),
         **({"slo_percentile": shared_percentile(wanted)} if wanted else {}),
         "versions": {
             "cluster-sim": package_version("cluster-sim"),

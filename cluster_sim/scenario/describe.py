@@ -98,7 +98,7 @@ def _pool(pool: Pool, model: Model, devices_per_replica: int) -> str:
         if getattr(plan, name) > 1
     ]
     parts += [
-        f"weights {plan.weights or model.native}",
+        f"weights {plan.weights_of(model)}",
         f"KV cache {plan.kv_cache}",
         f"engine {plan.engine.name}",
     ]

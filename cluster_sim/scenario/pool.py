@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from cluster_sim.economics.prices import Prices
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.precision import Precision
+from cluster_sim.llm.model import Model
 from cluster_sim.physics.wafer_regions import WaferLayout
 from cluster_sim.schema import Description, Named
 from cluster_sim.serving.disaggregation import Role
@@ -22,6 +23,8 @@ from cluster_sim.units import Bytes, BytesPerSecond, Watts
 
 class ReplicaPlan(Description):
     """Plan of one replica: how one copy of the model is placed on devices and served."""
+
+    bare_key: ClassVar[str] = "tensor_parallel"
 
     tensor_parallel: ClusterCount = 1
     """Number of devices over which each layer is split."""
@@ -67,6 +70,10 @@ class ReplicaPlan(Description):
     """Speculative decoding: tokens that are drafted and verified in each step. Default: no
     drafts."""
 
+    def weights_of(self, model: Model) -> Precision:
+        """Return the precision of a model's weights on this replica."""
+        return self.weights or model.native
+
 
 class Kv(Description):
     """KV cache of a replica. Omitted keys are those of the engine."""
@@ -98,6 +105,8 @@ class Kv(Description):
 
 class Pool(Description):
     """Nodes of one kind, filled with replicas of one plan."""
+
+    bare_key: ClassVar[str] = "node"
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
     """Name of the pool. Tables and events use it in the names of its nodes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,6 +13,7 @@ from cluster_sim.limits import COUNT, SEED
 from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.model import Model
 from cluster_sim.scenario.cluster import Cluster
+from cluster_sim.scenario.foreign_names import FOREIGN_NAMES
 from cluster_sim.scenario.site import Site
 from cluster_sim.scenario.unmeasured import estimated_launches, unmeasured_kinds
 from cluster_sim.scenario.workload import Workload
@@ -45,6 +46,7 @@ class Scenario(Description):
     """One run of the simulator: model, traffic, cluster, and the seed of every random choice."""
 
     keys_beside: ClassVar[tuple[str, ...]] = ("variants", "sweep", "capacity")
+    foreign_names: ClassVar[Mapping[str, str]] = FOREIGN_NAMES
 
     name: str
     """Name of the scenario, which is also the name of its run folder."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -130,6 +130,8 @@ class Sweep(Description):
 
 class Capacity(Description):
     """Search for the highest rate within the SLO, or for the smallest cluster."""
+
+    bare_key: ClassVar[str] = "rate"
 
     rate_per_s: PerSecond | None = None
     """Mean rate that the cluster must carry; the smallest number of nodes is searched [1/s].

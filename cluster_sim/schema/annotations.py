@@ -50,7 +50,7 @@ def located(kind: type[BaseModel], data: Any, loc: tuple[str | int, ...]) -> Loc
         owner = next((member for member in members(annotation) if _is_model(member)), None)
         trail.append(step)
         data = _inside(data, step)
-        annotation = _item(annotation) if owner is None else _field(owner, step)
+        annotation = item_of(annotation) if owner is None else _field(owner, step)
     return Located(tuple(trail), owner, annotation)
 
 
@@ -91,7 +91,7 @@ def members(annotation: Any) -> list[Any]:
     return [] if annotation is None or annotation is type(None) else [annotation]
 
 
-def _item(annotation: Any) -> Any:
+def item_of(annotation: Any) -> Any:
     """Return the type of the items of a list, or of the values of a mapping."""
     for member in members(annotation):
         if typing.get_origin(member) in (list, tuple, dict):

@@ -9,6 +9,7 @@ import typing
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import (
@@ -81,6 +82,12 @@ class Description(BaseModel):
     keys_beside: ClassVar[tuple[str, ...]] = ()
     """Keys of a file that do not belong to the description but are read before it. They are
     suggested for misspelt keys."""
+
+    bare_key: ClassVar[str] = ""
+    """Key that a value probably stands for if a file has it instead of the mapping, for messages."""
+
+    foreign_names: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Dotted keys of a whole file by the names that other programs have for them, for messages."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

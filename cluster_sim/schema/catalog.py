@@ -5,7 +5,8 @@ Figures are stored together with their sources.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -157,7 +158,9 @@ class Named:
         whole = handler(schema)
         members = [handler.resolve_ref_schema(part) for part in whole.get("oneOf", [whole])]
         keys: dict[str, Any] = {
-            key: {} for member in members for key in member.get("properties", {})
+            key: _about_changed(part)
+            for member in members
+            for key, part in member.get("properties", {}).items()
         }
         name = {
             "type": "string",
@@ -170,6 +173,12 @@ class Named:
             "additionalProperties": False,
         }
         return {"anyOf": [{"type": "string"}, whole, like]}
+
+
+def _about_changed(part: Mapping[str, Any]) -> dict[str, str]:
+    """Return the description of a key that changes an entry: its default is that of the entry."""
+    about = re.split(r" (?:Default|Required)\b", str(part.get("description", "")))[0]
+    return {"description": about} if about else {}
 
 
 def _with_whole_paths(data: Any, folder: Path) -> Any:
@@ -217,6 +226,16 @@ def catalog_data(kind: str, name: str) -> Any:
 def catalog_figures(kind: str, name: str) -> tuple[Figure, ...]:
     """Return every figure of the catalog's file `kind`/`name`.yaml."""
     return tuple(figures(catalog_data(kind, name)))
+
+
+@cache
+def catalog_sources() -> dict[str, Any]:
+    """Return the citation of each source of the catalog, by the key that figures name.
+
+    The result is shared and must not be changed.
+    """
+    sources: dict[str, Any] = read_yaml(CATALOG / "sources.yaml").data
+    return sources
 
 
 def catalog_kinds(*kinds: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from cluster_sim.errors import Fault, ScenarioError, did_you_mean, shown
 from cluster_sim.schema.annotations import Located, choices, located, tags_of, tuple_length
 from cluster_sim.schema.documents import LIKE, Document, Trail, under
 from cluster_sim.schema.like import ENTRY_KINDS
+from cluster_sim.schema.mapping_hints import list_hint, mapping_hint
 from cluster_sim.units import KINDS, Quantity
 
 _PERCENT = re.compile(r"([\d.]+) ?%")
@@ -138,8 +139,29 @@ def _unknown_key(problem: _Problem) -> _Message:
         )
     fields = owner.model_fields.items() if owner is not None else ()
     known = sorted([*(info.alias or name for name, info in fields), *beside])
-    hint = _like_hint(known) if trail[-1] == LIKE else did_you_mean(trail[-1], known)
+    if trail[-1] == LIKE:
+        hint = _like_hint(known)
+    else:
+        hint = _foreign_hint(problem, known) or did_you_mean(trail[-1], known)
     return _Message(trail, f"unknown key '{trail[-1]}'{hint}", under=trail[:-1])
+
+
+def _foreign_hint(problem: _Problem, known: Sequence[str]) -> str:
+    """Return the key of which an unknown key, or one inside it, is the name in another program.
+
+    The hint is empty without such a name, or if the key is one of `known`.
+    """
+    names: Mapping[str, str] = getattr(problem.kind, "foreign_names", {})
+    trail = problem.place.trail
+    inside = problem.value if isinstance(problem.value, dict) else {}
+    for name in (*inside, trail[-1]):
+        key = names.get(str(name).lower().lstrip("-").replace("-", "_"))
+        if key is not None:
+            if trail[:2] == ("cluster", "pools") and len(trail) > 2:
+                key = key.replace("pools[0]", f"pools[{trail[2]}]")
+            last = key.rpartition(".")[2]
+            return f"; did you mean '{last if last in known else key}'?"
+    return ""
 
 
 def _like_hint(known: Sequence[str]) -> str:
@@ -200,16 +222,6 @@ def _as_raised(problem: _Problem) -> _Message:
     return _Message(problem.place.trail, str(problem.error["msg"]))
 
 
-def _keys(annotation: Any) -> str:
-    """Return keys of a description that a message names, required ones if any; empty for others."""
-    if not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
-        return ""
-    fields = annotation.model_fields
-    required = [name for name, info in fields.items() if info.is_required()]
-    keys = [fields[name].alias or name for name in (required or fields)]
-    return f" with keys such as {', '.join(keys[:3])}"
-
-
 def _unexpected(problem: _Problem) -> _Message:
     """Return the message "got …; expected …"."""
     type_, length = problem.error["type"], problem.length
@@ -218,8 +230,11 @@ def _unexpected(problem: _Problem) -> _Message:
         if type_ in _EXPECTED
         else str(problem.error["msg"]).removeprefix("Input should be ")
     )
-    if type_ == "model_type" and problem.place.annotation is not None:
-        expected += _keys(problem.place.annotation)
+    key = problem.place.trail[-1] if problem.place.trail else None
+    if expected == "a mapping":
+        expected += mapping_hint(key, problem.value, problem.place.annotation)
+    elif type_ in ("list_type", "tuple_type"):
+        expected += list_hint(key, problem.value, problem.place.annotation)
     if type_ == "float_parsing" and (share := _PERCENT.fullmatch(str(problem.value))):
         expected += f", such as {float(share[1]) / 100:g} for {share[0]}"
     of_length = f" of {length}" if type_ == "too_long" and length is not None else ""

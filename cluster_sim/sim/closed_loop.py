@@ -148,6 +148,12 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
         self._sent = 0
         self.sessions_ended = 0
         """Number of sessions whose last turn was answered."""
+        self.sessions_begun = 0
+        """Number of sessions whose first turn was sent."""
+        self.sessions_cut = 0
+        """Number of sessions whose next turn was due after the end of arrivals."""
+        self.starts_late = False
+        """Whether a session would start after the end of arrivals."""
         self._open: dict[int, _OpenSession] = {}
         """Sessions, by number of the request that is being answered."""
         self._failures: dict[int, int] = {}
@@ -194,6 +200,7 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
         limits = self._limits
         for start_s in starts_s:
             if start_s >= limits.until_s or self._sent == limits.requests:
+                self.starts_late = self._sent != limits.requests
                 return
             if start_s > self._env.now:
                 yield self._env.event_at(start_s)
@@ -205,16 +212,18 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
         ) is not None:
             if event is not None and event.value:
                 self._failures[self._sent] = event.value
-            self._send(_OpenSession(turns, self._env.now), turn)
+            self.sessions_begun += self._send(_OpenSession(turns, self._env.now), turn)
 
     def _go_on(self, event: Event) -> None:
         session, turn = event.value  # type: ignore[misc]  # SimPy says Any or None
-        self._send(session, turn)
+        is_sent = self._send(session, turn)
+        self.sessions_cut += not is_sent and self._sent != self._limits.requests
 
-    def _send(self, session: _OpenSession, turn: Turn) -> None:
+    def _send(self, session: _OpenSession, turn: Turn) -> bool:
+        """Send a turn, unless the arrivals have ended; return whether it was sent."""
         now_s, limits = self._env.now, self._limits
         if now_s >= limits.until_s or self._sent == limits.requests:
-            return
+            return False
         request = Request(
             self._sent,
             now_s,
@@ -227,3 +236,4 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
         self._sent += 1
         self._open[request.number] = session
         self._front_door.send(request)
+        return True

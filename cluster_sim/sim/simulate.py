@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.loading.sampling import sampled
-from cluster_sim.results.build_tables import Tables, build_tables
+from cluster_sim.results.build_tables import build_tables
 from cluster_sim.results.results import Results
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.build import Simulation, build
+from cluster_sim.sim.excluded import excluded
 from cluster_sim.sim.limits import NO_LIMITS, RunLimits
 from cluster_sim.sim.run import Onlookers, Progress, RunEnd, Watch, no_cycle_collection, run
 
@@ -88,18 +88,8 @@ def gather(simulation: Simulation, end: RunEnd, wall_s: float) -> Results:
         wall_s=wall_s,
         events=end.events,
         simulated_s=simulated_s,
-        notes=(*simulation.tally.said(), *_uncounted(simulation.scenario, tables)),
+        notes=(*simulation.tally.said(), *excluded(simulation, tables, end)),
         sessions=None if closed_loop is None else closed_loop.sessions_ended,
         stopped=end.stopped,
     )
     return Results(simulation.scenario, **tables._asdict(), info=info)
-
-
-def _uncounted(scenario: Scenario, tables: Tables) -> Iterator[str]:
-    """Yield a sentence if all requests arrive in the warm-up."""
-    requests = tables.requests
-    if scenario.warmup_s and requests.num_rows and not requests["counted"].to_numpy().any():
-        yield (
-            f"all {requests.num_rows:,} requests arrive in the warm-up of {scenario.warmup_s:g} s, so "
-            "the statistics are empty; shorten `warmup` or extend `duration`"
-        )

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from cluster_sim.errors import ScenarioError, did_you_mean
 from cluster_sim.export import Benchmark, as_measured
+from cluster_sim.export.client_view import answers
+from cluster_sim.export.setup import setup_of_run
 from cluster_sim.results.results import Results
 
 if TYPE_CHECKING:
@@ -107,6 +109,24 @@ def beside(
         rows,
         tuple(name for name in names if name not in known),
     )
+
+
+def differences(benchmark: Benchmark, runs: Sequence[Results]) -> Iterator[str]:
+    """Yield a sentence for each run whose model, load or lengths differ from the benchmark's.
+
+    Only what both sides give is compared, and numbers may differ by 5 %.
+
+    Parameters
+    ----------
+    benchmark
+        Benchmark that was measured.
+    runs
+        Simulations of the benchmark.
+    """
+    for run in runs:
+        differing = list(benchmark.setup.differences(setup_of_run(answers(run))))
+        if differing:
+            yield f"{run.scenario.title}: the result and the scenario differ: {'; '.join(differing)}"
 
 
 def _usual_metrics(benchmark: Benchmark) -> list[str]:

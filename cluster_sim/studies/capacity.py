@@ -86,7 +86,7 @@ def capacity(  # noqa: PLR0913 - public API: every parameter is an option of its
         asked.rate_per_s,
         None if others else percentile,
         options,
-        tuple(notes(wanted)),
+        tuple(dict.fromkeys([*notes(wanted), *(note for each in options for note in each.notes)])),
     )
 
 

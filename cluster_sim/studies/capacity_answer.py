@@ -71,6 +71,10 @@ class Option:
     """Objectives by which trials are judged; empty if the build cannot be searched."""
     faults: tuple[Fault, ...] = ()
     """Faults of the input because of which the build cannot be searched."""
+    rates: str | None = None
+    """Rates of the traffic of the answer, if its rate changes between several; else None."""
+    notes: tuple[str, ...] = ()
+    """Sentences about the rate that was searched."""
 
     @property
     def title(self) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from math import ceil, gcd, inf
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from math import ceil, gcd, inf, isclose
 from typing import Any
 
 from cluster_sim.analysis.estimate import explain
-from cluster_sim.analysis.offered_rate import at_offered_rate, offered_per_s
+from cluster_sim.analysis.offered_rate import at_offered_rate, offered_per_s, rates_text
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError, SimulationError
@@ -22,6 +23,7 @@ from cluster_sim.studies.runner import reseeded
 
 _STEP = 1.3  # factor between rates until one trial meets the SLO and one misses it
 _MOST_TRIALS = 15  # maximum number of trials before both exist
+_CLEARLY = 1.01  # factor from which on a mean rate is higher than a base rate
 _GUESS = 0.8  # first rate of a search, as a share of the highest rate by arithmetic
 
 
@@ -117,9 +119,25 @@ class Search:
 
     def _option(self, answer: Trial | None, smaller: Trial | None, bigger: Trial | None) -> Option:
         trials = sorted(self.trials.values(), key=lambda trial: (trial.nodes, trial.rate_per_s))
-        return Option(
+        option = Option(
             self.values, answer, smaller, bigger, tuple(trials), objectives=self.objectives
         )
+        rates = None if answer is None else rates_text(self.base, answer.rate_per_s)
+        return replace(option, rates=rates, notes=tuple(self._notes()))
+
+    def _notes(self) -> Iterator[str]:
+        """Yield a sentence if the rate of the search is the base rate of a higher mean rate."""
+        rate_per_s, mean_per_s = self.asked.rate_per_s, offered_per_s(self.base)
+        arrivals = self.base.workload.arrivals
+        base_per_s = None if arrivals is None else arrivals.base_rate_per_s()
+        if rate_per_s is None or base_per_s is None or mean_per_s is None:
+            return
+        if isclose(rate_per_s, base_per_s) and mean_per_s > _CLEARLY * base_per_s:
+            yield (
+                f"capacity.rate is a mean rate that includes bursts; got {rate_per_s:.4g} /s, the value of workload.arrivals.rate, which "
+                f"excludes them. The traffic of the file has a mean of {mean_per_s:.4g} /s and is scaled down; "
+                f"set capacity.rate to '{mean_per_s:.4g} /s' for the traffic as written"
+            )
 
     def highest_rate(self) -> Option:
         """Return the option with the highest rate of the nodes that the file gives."""

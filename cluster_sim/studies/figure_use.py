@@ -78,7 +78,7 @@ def _of_machine(root: str, rest: str, scenario: Scenario, pools: Sequence[Pool])
         return "heat" if scenario.site is not None and scenario.site.inlet_c is not None else None
     if root == "power":
         _, _, precision = rest.partition("flop.")
-        formats = {pool.replica.weights or scenario.model.native for pool in pools}
+        formats = {pool.replica.weights_of(scenario.model) for pool in pools}
         return "power" if not precision or precision in formats else None
     if root in _OF_TRANSFERS:
         return "speed" if any(_transfers(pool) for pool in pools) else None
@@ -88,7 +88,7 @@ def _of_machine(root: str, rest: str, scenario: Scenario, pools: Sequence[Pool])
 def _is_of_step(root: str, rest: str, scenario: Scenario, pool: Pool) -> bool:
     """Return whether a figure of a device can change the step times of a pool."""
     device, engine, model = pool.node.device, pool.replica.engine.profile, scenario.model
-    weights = pool.replica.weights or model.native
+    weights = pool.replica.weights_of(model)
     first, _, inner = rest.partition(".")
     if root == "overheads":
         key = engine if engine in device.overheads else "default"
@@ -114,7 +114,7 @@ def _kernels(table: str, scenario: Scenario, pool: Pool) -> list[str]:
     """Return the names of the kernels of one table that a pool runs."""
     kv_cache = pool.replica.kv_cache
     if table == "gemm":
-        return [pool.replica.weights or scenario.model.native]
+        return [pool.replica.weights_of(scenario.model)]
     if table in ("generation", "context"):
         return [kv_cache]
     names = [kind.fit_name(kv_cache) for kind in scenario.model.attention]

@@ -226,4 +226,4 @@ def _notes(scaled: Sequence[Scaled], basis: Basis) -> Iterator[str]:
     for variant in scaled:
         if abs(variant.copies - variant.whole) > 0.01 * variant.copies:
             rounded = "down" if basis.is_budget else "up"
-            yield f"{variant.name}: {variant.copies:,.4g} copies are not a whole number; rounded {rounded} to {variant.whole:,}"
+            yield f"{variant.name}: all rows are calculated for {variant.copies:,.4g} copies, which is not a whole number; {variant.whole:,} whole copies (rounded {rounded}) are not calculated"

@@ -20,7 +20,7 @@ from cluster_sim.studies.grid import Point, program_version, resolved, swept
 from cluster_sim.studies.same_runs import are_one_run, sentence
 from cluster_sim.studies.store import Record, SweepFolder, Warned
 from cluster_sim.studies.sweep_count import SweepCount
-from cluster_sim.studies.sweep_plan import plan_of, refuse_another_sweep
+from cluster_sim.studies.sweep_plan import known_before, plan_of, refuse_another_sweep
 from cluster_sim.studies.sweep_point import failed, simulated
 from cluster_sim.studies.workers import Call, ProcessDied, called
 
@@ -254,6 +254,17 @@ class _Sweep:
             failed=self.count.failed + failed,
         )
         self.listeners.progress(self.count)
+
+
+def progress_of(
+    file: ScenarioFile, out: str | Path, warned: Warned, *, retry_failed: bool = False
+) -> tuple[int, int]:
+    """Return the number of points of a file's sweep that a folder holds, and of all points.
+
+    `warned` is called with a sentence about each damaged file, which is renamed.
+    """
+    folder = SweepFolder(out, warned)
+    return known_before(file, folder, _name(file), retry_failed=retry_failed)
 
 
 def folder_of(file: ScenarioFile) -> Path:

@@ -33,6 +33,21 @@ def refuse_another_sweep(file: ScenarioFile, folder: SweepFolder, name: str) -> 
         )
 
 
+def known_before(
+    file: ScenarioFile, folder: SweepFolder, name: str, *, retry_failed: bool
+) -> tuple[int, int]:
+    """Return the number of points that need no simulation, and the number of all points.
+
+    A sweep that ended before its plan was written counts as new.
+    """
+    rows = (folder.plan(name) or {"rows": []})["rows"]
+    records = (folder.record(row["key"]) for row in rows)
+    known = [record for record in records if record is not None]
+    if retry_failed:
+        known = [record for record in known if record["status"] == "done"]
+    return len(known), sum(1 for _ in choices(file))
+
+
 def differences(file: ScenarioFile, plan: Plan) -> str:
     """Return the differences of a file's sweep from a plan; an empty text for the same sweep.
 

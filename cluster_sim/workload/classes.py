@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,8 @@ class Slo(Description):
 
     A run meets its objectives when each objective holds at a percentile of the run's requests.
     """
+
+    bare_key: ClassVar[str] = "ttft"
 
     ttft_s: LatencySeconds | None = None
     """Maximum time to first token [s]. Default: no limit."""

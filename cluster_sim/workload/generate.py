@@ -14,6 +14,7 @@ import numpy.typing as npt
 from cluster_sim.request import Request
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.classes import TrafficClass, class_numbers
+from cluster_sim.workload.end_of_arrivals import trace_goes_on
 from cluster_sim.workload.lengths import Lengths, in_rank_order
 from cluster_sim.workload.random_streams import AT_A_TIME, stream
 from cluster_sim.workload.traces import Tally, Trace
@@ -177,6 +178,7 @@ def replayed(
         trace.rows(seed, tally)
     ):
         if arrival_s >= until_s:
+            tally.note(trace_goes_on(until_s))
             return
         yield Request(
             number, arrival_s, prompt_tokens, output_tokens, arrival_s >= warmup_s, pieces

@@ -219,6 +219,7 @@ def test_a_fit_of_sessions_says_what_it_leaves_out(
     assert out.count("\nworkload:\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FORMATS.is_dir(), reason="../shared/traces_formats is absent")
 @pytest.mark.parametrize("file", sorted(FORMATS.glob("*.*")), ids=lambda path: path.name)
 def test_no_format_makes_show_or_fit_fall_over(

@@ -286,6 +286,7 @@ def test_a_poisson_trace_is_found_to_be_one() -> None:
     assert all(match.miss < 0.1 for match in proposal.matches.values())
 
 
+@pytest.mark.slow
 def test_a_gamma_trace_is_matched_in_every_statistic() -> None:
     proposal = propose(drawn(Gamma.model_validate({"rate": "8 /s", "cv": 3}), 1500.0))
     assert proposal.workload["arrivals"]["process"] == "gamma"
@@ -368,6 +369,7 @@ def test_the_command_tells_the_statistics_of_a_trace(
     assert "dispersion at 10 s" in call(capsys, "workload", trace)[1]
 
 
+@pytest.mark.slow
 def test_the_command_draws_and_writes(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = call(capsys, "workload", trace, "--out", "r.jsonl", "--plot", "r.png")
     assert code == 0

@@ -135,6 +135,7 @@ def test_all_reduces_are_predicted_within_five_percent(
     )
 
 
+@pytest.mark.slow
 @needs_measurements
 @pytest.mark.parametrize(
     ("system", "name"),

@@ -221,6 +221,7 @@ def measurements(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_few_kernels_of_a_table_of_measurements_suffice_beside_a_similar_device(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

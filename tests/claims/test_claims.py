@@ -299,6 +299,7 @@ def test_two_of_the_articles_claims_come_out_as_they_are_argued(tmp_path: Path) 
     assert cores.condition == "millions of transistors"
 
 
+@pytest.mark.slow
 def test_one_claim_is_judged_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Only what the claim needs is worked out: 148 processors of 128 cores, and its sentence's."""
     judged = claims(ARTICLE, workers=0, names=["cores"])

@@ -32,6 +32,7 @@ def printed(capsys: pytest.CaptureFixture[str], name: str) -> str:
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_file_of_an_entry_stands_for_the_entry(
     kind: str, capsys: pytest.CaptureFixture[str]

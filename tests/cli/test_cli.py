@@ -43,6 +43,7 @@ def test_run_prints_one_table_and_writes_a_run_folder_for_each_variant(
         )
 
 
+@pytest.mark.slow
 def test_the_table_has_a_line_for_each_class(
     scenario: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -419,6 +420,7 @@ def test_estimates_in_place_of_measured_kernels_are_warned_of(
     )
 
 
+@pytest.mark.slow
 def test_the_schema_accepts_the_scenarios_and_refuses_a_wrong_key(
     scenario: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -496,6 +498,7 @@ def described(schema: Any, title: str) -> dict[str, Any]:
     return {}
 
 
+@pytest.mark.slow
 def test_the_schema_explains_every_key_that_has_a_sentence_in_the_code(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -85,6 +85,7 @@ def test_a_copy_keeps_the_text_and_is_never_written_over_another_file(
     assert Path("mine.yaml").read_text().startswith("# Does one DGX B200")
 
 
+@pytest.mark.slow
 def test_a_copy_of_claims_finds_the_scenarios_that_it_names_in_any_folder(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

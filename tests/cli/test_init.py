@@ -164,7 +164,7 @@ def test_on_a_terminal_missing_options_are_asked_for_until_the_answer_is_one() -
     terminal.answer("Model", "llama-3.1-8b\n")
     terminal.answer("Node ", "dgx-h100\n")
     terminal.answer("Number of nodes", "2\n")
-    terminal.answer("Mean rate of requests [2 /s]", "\n")
+    terminal.answer("Mean rate of requests, without bursts [2 /s]", "\n")
     terminal.answer("(TTFT) [1 s]", "700 ms\n")
     terminal.wait_for("cluster-sim run first.yaml")
     assert terminal.end() == 0

@@ -40,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("tensor_parallel: 8", "tensor_parallel: 16", "got groups of 16 devices; expected at most the 8 devices of DGX H200, since this version does not simulate groups across nodes; pipeline_parallel spans several nodes"),
         ("tensor_parallel: 8", "tp: 8", "mine.yaml:11: cluster.pools[0].replica: unknown key 'tp'; did you mean 'tensor_parallel'?"),
         ("ttft: 500 ms", "ttft: 0.5", "mine.yaml:8: slo.ttft: 0.5 has no unit; expected a time such as '500 ms'"),
-        ("slo: {ttft: 500 ms, tpot: 25 ms}", "slo: 500 ms", "mine.yaml:8: slo: got '500 ms'; expected a mapping with keys such as ttft, tpot, e2el"),
+        ("slo: {ttft: 500 ms, tpot: 25 ms}", "slo: 500 ms", "mine.yaml:8: slo: got '500 ms'; expected a mapping, such as `slo: {ttft: 500 ms}`"),
         ("    - {name", "    {name", "mine.yaml:10: cluster.pools: got a mapping; expected a list (`- ` before each entry)"),
         ("8}}", "8}, kv: {memory_fraction: 90 %}}", "memory_fraction: got '90 %'; expected a number, such as 0.9 for 90 %"),
         ("  arrivals", "\tarrivals", "mine.yaml:5: is not valid YAML: got a tab; expected spaces"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import resource
 from pathlib import Path
 
 import pytest
 
-from tests.commands import call
+from tests.commands import BURST, call
 
 
 @pytest.fixture
@@ -66,9 +67,42 @@ def test_a_report_replaces_a_report_and_nothing_else(
     page, text = Path("page.html"), scenario.read_text()
     code, _, err = call(capsys, "report", run, "-o", scenario)
     assert code == 2
-    assert err.startswith(f"{scenario}: is there already and is no report of cluster-sim; expected")
+    assert err.startswith(f"{scenario}: exists and is no report of cluster-sim; choose another")
     assert scenario.read_text() == text
     page.touch()
     for _ in range(2):  # over an empty file, and over the report
         assert call(capsys, "report", run, "-o", page)[0] == 0
         assert page.read_text().startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.slow
+def test_run_says_which_other_run_it_replaces(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / "x.yaml", tmp_path / "runs"
+    path.write_text(BURST)
+    run = ("run", path, "--variant", "b200", "--set", "duration=2 s", "--out", out)
+    assert "replaced" not in call(capsys, *run)[2]
+    assert "replaced" not in call(capsys, *run)[2]  # the same run
+    _, _, err = call(capsys, *run, "--seed", "8")
+    assert re.search(
+        rf"^replaced {out}/b200 \(was small/b200, seed 7, \d{{4}}-\d\d-\d\d \d\d:\d\d\)$", err, re.M
+    )
+    assert "wrote" not in err
+    assert f"replaced {out}/b200 (was small/b200, seed 8" in call(capsys, *run)[2]
+
+
+@pytest.mark.slow
+def test_report_says_which_report_it_replaces(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out, page = tmp_path / "x.yaml", tmp_path / "runs", tmp_path / "report.html"
+    path.write_text(BURST)
+    call(capsys, "run", path, "--variant", "b200", "--set", "duration=2 s", "--out", out)
+    report = ("report", out, "-o", page)
+    for _ in range(2):  # the second page has the same bytes
+        code, text, err = call(capsys, *report, "--title", "A & B")
+        assert (code, text.strip(), "replaced" in err) == (0, str(page), False)
+    code, text, err = call(capsys, *report, "--title", "C")
+    assert (code, text.strip()) == (0, str(page))
+    assert f"replaced {page} (was the report of A & B, " in err

@@ -202,6 +202,6 @@ def test_ctrl_c_in_a_sweep_ends_its_processes_and_the_next_one_goes_on(tmp_path:
     _, err = process.communicate(timeout=60)
     kept = len(list((out / "points").glob("*.json")))
     assert process.returncode == 130
-    assert f"interrupted: {kept} points are kept in {out}; the same" in err.decode()
+    assert f"interrupted: {kept} points are kept in {out}; run the same" in err.decode()
     assert b"Traceback" not in err
     assert all(json.loads(point.read_text()) for point in (out / "points").glob("*.json"))

@@ -98,6 +98,7 @@ def test_explain_says_nothing_of_rows_that_it_does_not_read(
     assert trace.check().empty == 1
 
 
+@pytest.mark.slow
 def test_replications_of_a_trace_are_said_to_be_one_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from cluster_sim.export import aiperf, guidellm, mlperf, vllm
 from cluster_sim.export.client_view import answers
 from cluster_sim.export.mlperf.verdict import more_queries
 from cluster_sim.export.percentiles import linear, ranked, stepped
+from cluster_sim.export.setup import Setup
 from cluster_sim.results.metrics.gaps import itl
 from cluster_sim.studies.benchmark_comparison import beside
 from tests.commands import BURST, call
@@ -857,6 +859,75 @@ def test_run_exports_beside_the_run_and_compare_lays_it_beside_a_simulation(
     assert call(capsys, "compare", "out/b200", "--measured", file, "--seed", "3")[0] == 2
 
 
+def test_a_result_of_another_set_up_is_reported_before_the_table(
+    scenario: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call(capsys, "run", scenario, "--variant", "b200", "--out", "out", "--export", "vllm")
+    (file,) = Path("out/b200/vllm").iterdir()
+    _, _, err = call(capsys, "compare", "out/b200", "--measured", file)
+    assert "differ" not in err
+    result = json.loads(file.read_text())
+    done = result["completed"]
+    result |= {
+        "model_id": "meta-llama/Llama-3.3-70B-Instruct",
+        "request_rate": "inf",
+        "max_concurrency": 64,
+        "num_prompts": 2 * result["num_prompts"],
+        "total_input_tokens": 500 * done,
+    }
+    file.write_text(json.dumps(result))
+    code, _, err = call(capsys, "compare", "out/b200", "--measured", file)
+    (line,) = [line for line in err.splitlines() if "the result and the scenario differ: " in line]
+    assert code == 0
+    assert line.startswith("warning: small/b200: ")
+    assert "model meta-llama/Llama-3.3-70B-Instruct and " in line
+    assert "request rate inf (concurrency 64) and " in line
+    assert "number of prompts " in line and "mean prompt tokens 500 and " in line
+    assert "mean output tokens" not in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "differing"),
+    [
+        ({}, []),
+        ({"requests": 104, "prompt_tokens": 1030.0}, []),
+        ({"model": "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"}, []),
+        ({"model": "llama-3.3-70b"}, []),
+        ({"model": "Llama-3.1-70B"}, ["model Llama-3.1-70B and Llama 3.3 70B"]),
+        ({"rate_per_s": None, "requests": None, "model": None}, []),
+        ({"rate_per_s": 5.0}, ["request rate 5 /s and 10 /s"]),
+        ({"rate_per_s": np.inf}, ["request rate inf and 10 /s"]),
+        ({"requests": 120}, ["number of prompts 120 and 100"]),
+        ({"output_tokens": 64.0}, ["mean output tokens 64 and 128"]),
+    ],
+)
+def test_set_ups_differ_in_what_both_give(changes: dict[str, Any], differing: list[str]) -> None:
+    simulated = Setup("Llama 3.3 70B", 10.0, None, 100, 1024.0, 128.0)
+    assert list(replace(simulated, **changes).differences(simulated)) == differing
+
+
+def test_concurrencies_are_compared_if_neither_side_has_a_rate() -> None:
+    many, few = Setup(rate_per_s=np.inf, concurrency=64), Setup(rate_per_s=np.inf, concurrency=8)
+    assert list(many.differences(few)) == ["concurrency 64 and 8"]
+    assert list(many.differences(many)) == []
+
+
+def test_the_set_up_of_aiperf_is_in_its_configuration() -> None:
+    lengths = {"unit": "tokens", "avg": 500.0, "p50": 490.0}
+    config = {
+        "endpoint": {"model_names": ["m"]},
+        "loadgen": {"concurrency": 8, "request_count": 50},
+    }
+    latency = {"unit": "ms", "avg": 1.0}
+    result = {
+        "request_latency": latency,
+        "input_sequence_length": lengths,
+        "input_config": config,
+    }
+    assert aiperf.benchmark(result).setup == Setup("m", np.inf, 8, 50, 500.0, None)
+
+
+@pytest.mark.slow
 def test_export_writes_into_the_run_folder_or_elsewhere(
     scenario: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -114,6 +114,7 @@ def curves(panel: Axes) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             yield np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [name for name in OF_REQUESTS if name != "topology"]
 )  # which has no axes

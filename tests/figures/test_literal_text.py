@@ -61,7 +61,7 @@ def test_ticks_of_logarithmic_axes_are_plain_numbers() -> None:
     panel = figure.subplots()
     panel.plot([1, 1000], [1, 1000])
     panel.set_xscale("log")
-    image = panel.imshow([[1, 1000]], norm=LogNorm(1, 1000))
+    image = panel.imshow([[1, 1000]], norm=LogNorm(1, 1000), extent=(1, 1000, 1, 1000))
     bar = figure.colorbar(image)
     draw_literally(figure)
     figure.canvas.draw()

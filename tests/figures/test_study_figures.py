@@ -87,8 +87,8 @@ def test_each_variant_has_a_line_of_means_and_a_band_over_replications(tmp_path:
         "TPOT p99 [ms]",
     )
     said = " ".join(texts(figure).split())
-    assert "slow doubles beyond 2 /s; fast doubles beyond 2 /s" in said
-    assert "slow never doubles" in said
+    assert "2 x the value at 1 /s: slow beyond 2 /s, fast beyond 2 /s" in said
+    assert "2 x the value at 1 /s: slow never" in said
     assert "means of 3 replications, bands from minimum to maximum" in said
 
 

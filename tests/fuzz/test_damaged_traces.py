@@ -21,6 +21,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cases(metafunc, _QUICK)
 
 
+@pytest.mark.slow
 def test_damaged_traces_are_read_or_refused_with_their_line(
     number: int,
     tmp_path: Path,

@@ -163,6 +163,7 @@ def test_every_file_begins_with_a_sentence_about_it(kind: str, name: str):
     assert first.startswith("# ") and first.endswith(".")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), FILES)
 def test_every_figure_has_a_source_and_a_confidence(kind: str, name: str):
     for figure in figures_of(kind, name):
@@ -173,6 +174,7 @@ def test_every_figure_has_a_source_and_a_confidence(kind: str, name: str):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), FILES)
 def test_every_quantity_is_written_with_its_unit(kind: str, name: str):
     for figure in figures_of(kind, name):
@@ -207,6 +209,7 @@ def test_every_price_says_between_what_it_may_lie_and_of_which_year_it_is(name: 
     assert all(figure.range is not None for path, figure in found.items() if path not in certain)
 
 
+@pytest.mark.slow
 def test_every_source_is_used_and_is_one_line():
     used = {
         key.strip()

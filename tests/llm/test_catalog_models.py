@@ -207,6 +207,7 @@ def shape_of(described: Model) -> dict[str, object]:
     return found
 
 
+@pytest.mark.slow
 @without_rows
 @pytest.mark.parametrize("name", ROWS_OF)
 def test_a_model_is_what_its_published_file_says(name: str) -> None:

@@ -49,6 +49,7 @@ def number(row: dict[str, str], column: str) -> int:
     return int(row[column] or 0)
 
 
+@pytest.mark.slow
 @without_files
 @pytest.mark.parametrize("row", READ, ids=lambda row: row["file"])
 def test_a_published_file_has_the_parameters_that_were_counted(row: dict[str, str]):
@@ -61,6 +62,7 @@ def test_a_published_file_has_the_parameters_that_were_counted(row: dict[str, st
     assert active == approx(number(row, "parameters_active_without_input_embedding"), rel=tolerance)
 
 
+@pytest.mark.slow
 @without_files
 @pytest.mark.parametrize("row", READ, ids=lambda row: row["file"])
 def test_a_published_file_has_the_cache_and_the_context_that_were_counted(row: dict[str, str]):

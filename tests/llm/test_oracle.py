@@ -170,6 +170,7 @@ def test_who_saved_a_file_does_not_change_what_is_read(family: str):
     assert reading(saved) == reading(CONFIGS[family])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", CONFIGS)
 def test_a_single_change_is_read_rightly_or_refused_by_its_key(family: str):
     made = mutants(family, CONFIGS[family])

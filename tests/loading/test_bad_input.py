@@ -90,9 +90,9 @@ KEYS_AND_CHOICES = [
     ("process: poisson, ", "", "x.yaml:6: workload.arrivals: 'process' is missing; expected one of at_once, burst, clients, closed_loop, diurnal, gamma, mmpp, on_off, poisson, weibull"),
     ("process: poisson", "process: 5", "x.yaml:6: workload.arrivals.process: got 5; expected one of at_once, burst, clients, closed_loop, diurnal, gamma, mmpp, on_off, poisson, weibull"),
     ("process: poisson", "process: [a]", "x.yaml:6: workload.arrivals.process: got a list; expected one of at_once, burst, clients, closed_loop, diurnal, gamma, mmpp, on_off, poisson, weibull"),
-    ("{process: poisson, rate: 5 /s}", "5 /s", "x.yaml:6: workload.arrivals: got '5 /s'; expected a mapping"),
+    ("{process: poisson, rate: 5 /s}", "5 /s", "x.yaml:6: workload.arrivals: got '5 /s'; expected a mapping, such as `arrivals: {process: poisson, rate: 5 /s}`"),
     ("{process: poisson, rate: 5 /s}", "[1]", "x.yaml:6: workload.arrivals: got a list; expected a mapping"),
-    ("{policy: least_work}", "least_work", "x.yaml:19: cluster.router: got 'least_work'; expected a mapping"),
+    ("{policy: least_work}", "least_work", "x.yaml:19: cluster.router: got 'least_work'; expected a mapping, such as `router: {policy: least_work}`"),
     ("least_work", "least_wrk", "x.yaml:19: cluster.router.policy: got 'least_wrk'; did you mean 'least_work'?"),
     (", rate: 5 /s", "", "x.yaml:6: workload.arrivals: 'rate' is missing; expected a rate such as '5 /s'"),
     ("name: small\n", "", "x.yaml:1: 'name' is missing"),
@@ -569,6 +569,7 @@ def test_what_is_no_readable_mapping_is_told(text: str | bytes, message: str):
     assert faults(text) == [message]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "bomb",
     [
@@ -761,6 +762,7 @@ def _mutated(rng: random.Random) -> str:
     return "\n".join(lines) + "\n"
 
 
+@pytest.mark.slow
 @settings(
     max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -797,6 +799,7 @@ def test_a_config_json_in_place_of_a_scenario_is_one_fault(tmp_path: Path):
     )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -109,6 +109,7 @@ def test_the_search_for_the_smallest_cluster_has_a_new_name_too():
     assert file.capacity.max_nodes == 3
 
 
+@pytest.mark.slow
 def test_run_folders_of_earlier_versions_are_read_without_a_warning(
     capsys: pytest.CaptureFixture[str],
 ):
@@ -137,6 +138,7 @@ def test_a_pattern_with_a_star_finds_keys_in_lists_and_mappings():
     assert document.data["a"][0] == {"x": 1}
 
 
+@pytest.mark.slow
 def test_every_old_name_is_one_that_descriptions_do_not_have_and_that_the_schema_marks():
     schema = json_schema()
     validator = jsonschema.Draft202012Validator(schema)

@@ -86,5 +86,5 @@ def test_notebooks_show_names_as_they_are(runs: list[Results]) -> None:
 def test_a_page_says_what_ended_a_run_early() -> None:
     results = simulate(make_scenario())
     info = replace(results.info, stopped="the time limit of 3 s was exceeded")
-    shown = [View(0, "small", "#000000", [], replace(results, info=info))]
+    shown = [View(0, "small", "#000000", [], replace(results, info=info), bin_s=1.0)]
     assert "small ended early: the time limit of 3 s was exceeded." in warnings(shown, [])

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.figures import style
 from cluster_sim.loading.files import load_scenario, question_of
 from cluster_sim.report import charts, run_tables, studies
 from cluster_sim.report import verdict as words
@@ -326,6 +327,46 @@ def test_the_comment_at_the_top_of_a_file_is_its_question_and_travels_with_the_r
     assert question_of(tmp_path / "none.yaml") == ""
 
 
+def test_the_question_is_the_first_paragraph_of_the_comment(
+    tmp_path: Path, runs: dict[str, Results]
+) -> None:
+    path = tmp_path / "first.yaml"
+    path.write_text("#\n# Does it\n# hold?\n#\n# Written by `init`.\nname: x\n")
+    assert question_of(path) == "Does it hold?"
+    old = replace(runs["h100"].info, question="Does it hold?  Written by `init`.")
+    text = page([replace(runs["h100"], info=old)])
+    assert '<p class="question">Does it hold?</p>' in text
+
+
+def test_charts_over_time_of_all_runs_have_the_same_bins(runs: dict[str, Results]) -> None:
+    late = replace(runs["h100"].info, simulated_s=500.0)
+    shown = charts.views([runs["h100"], replace(runs["h100"], info=late)])
+    assert shown[0].line.bin_s == pytest.approx(500.0 / 300)
+    assert shown[1].line.bin_s == pytest.approx(500.0 / 300)
+    assert len(shown[1].line.time_s) == 300
+    (arrivals, *_) = next(group for group in charts.groups(shown) if group.id == "over-time").charts
+    first, second = arrivals.title.partition(": ")[2].split(", ")[-2:]
+    assert first.split()[-1] == second.split()[-1]
+
+
+def test_runs_with_equal_shares_are_named_together(runs: dict[str, Results]) -> None:
+    a, b, c = charts.views([runs["h100"], runs["h100"], runs["a100"]])
+    share = style.percent(a.summary["slo_attainment"])
+    sentences = words.verdict([a, b])
+    assert f"All runs have the same share of requests within the SLO: {share}." in sentences
+    assert words.verdict([a, b, c])[3].startswith(
+        f"{a.label} and {b.label} have the largest share of requests within the SLO: {share}; {c.label} "
+    )
+
+
+def test_a_short_saturation_is_no_warning(runs: dict[str, Results]) -> None:
+    (view,) = charts.views([runs["h100"]])
+    for share, is_warned in ((0.01, False), (0.2, True)):
+        view.__dict__["summary"] = runs["h100"].summary() | {"bandwidth_saturated_fraction": share}
+        said = words.warnings([view], [])
+        assert any("memory bandwidth limited the steps" in text for text in said) == is_warned
+
+
 def test_a_sweep_has_a_page_with_its_figures_and_its_points(tmp_path: Path) -> None:
     path = tmp_path / "rates.yaml"
     axes = "sweep: {axes: [{workload.arrivals.rate: [2 /s, 4 /s]}, {workload.prompt_tokens: [100, 200]}]}"
@@ -338,8 +379,8 @@ def test_a_sweep_has_a_page_with_its_figures_and_its_points(tmp_path: Path) -> N
     sweep(path, tmp_path / "out", workers=0)
     found = studies.read(tmp_path / "out")
     assert found.heading == "Sweep: out"
-    assert len(found.pictures) == 2
-    assert all("TTFT" in one.text for one in found.pictures)
+    assert len(found.pictures) == 1  # a heat map; the charts show latency over the rate
+    assert "TTFT p99 [ms] from" in found.pictures[0].text
     assert found.table.columns[:2] == ["arrivals.rate [1/s]", "workload.prompt tokens"]
     assert sorted((row[0].value, row[1].value) for row in found.table.rows) == [
         (2.0, 100.0),
@@ -359,7 +400,7 @@ def test_a_sweep_has_a_page_with_its_figures_and_its_points(tmp_path: Path) -> N
     ]
     assert [series.x for series in found.charts[0].series] == [[2, 4], [2, 4]]
     text = page(studies=[found])
-    assert text.count("data:image/svg+xml") == 2
+    assert text.count("data:image/svg+xml") == 1
     assert len(chart_data(text)["study-1"]) == 4
     assert {row["data-toggles"] for tag, row in Elements(text).elements if tag == "input"} == {
         "1000",
@@ -376,6 +417,7 @@ def test_points_of_a_sweep_are_means_over_replications_in_the_order_of_their_rat
     rows = [row | {"slo_attainment": 0.5} for row in sweep_rows(500, 2000)]
     found = studies.read(folder(tmp_path, rows), place=1)
     assert [line.number for line in found.lines] == [2000, 2001]
+    assert len(found.pictures) == 2  # rate_latency too, with bands over replications
     first = found.charts[0]
     assert first.title == "workload.prompt_tokens 500: TTFT p99 over arrivals.rate"
     assert (first.series[0].label, first.series[0].x, first.series[0].values) == (

@@ -77,6 +77,7 @@ def test_the_figure_names_what_took_the_bandwidth(results: cluster_sim.Results) 
     assert {"steps", "KV in", "KV out", "collectives", "time limited by memory"} <= labels
 
 
+@pytest.mark.slow
 def test_a_run_folder_of_an_earlier_version_has_no_transfers(
     results: cluster_sim.Results, tmp_path: Path
 ) -> None:

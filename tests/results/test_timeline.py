@@ -14,7 +14,7 @@ import pytest
 
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.loading.files import load_scenario
-from cluster_sim.results.metrics.timeline import timeline
+from cluster_sim.results.metrics.timeline import timeline, timelines
 from cluster_sim.results.results import Results
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.scenario.scenario import Scenario
@@ -244,3 +244,24 @@ def test_a_hundred_thousand_requests_take_well_under_a_second(scenario: Scenario
     line = timeline(run(scenario, table, work, 1.1e4))
     assert time.perf_counter() - began < 1.0
     assert np.sum(line.running) * line.bin_s == pytest.approx(400_000)
+
+
+def test_runs_that_are_shown_together_have_bins_of_one_width(scenario: Scenario) -> None:
+    rows = requests(("finished", 0.0, 1.0, 2.0), ("finished", 2.5, 2.5, 3.0))
+    short, long = timelines(
+        [run(scenario, rows, stretches(), 3.0), run(scenario, rows, stretches(), 10.0)], points=5
+    )
+    assert (short.bin_s, long.bin_s) == pytest.approx((2.0, 2.0))
+    # the bins of 2 s cover the short run with a second to spare
+    assert short.time_s.tolist() == pytest.approx([1.0, 3.0])
+    assert short.arrival_per_s.tolist() == pytest.approx([0.5, 0.5])
+    assert long.arrival_per_s.tolist() == pytest.approx([0.5, 0.5, 0.0, 0.0, 0.0])
+
+
+def test_no_arrival_is_lost_at_the_end_of_the_last_bin(scenario: Scenario) -> None:
+    rng = np.random.default_rng(1)
+    for end_s in rng.uniform(1e-3, 1e4, 100).tolist():
+        rows = requests(("finished", end_s, end_s, end_s))
+        (line,) = timelines([run(scenario, rows, stretches(), end_s)], points=37)
+        assert len(line.time_s) == 37
+        assert round(float(np.sum(line.arrival_per_s) * line.bin_s)) == 1

@@ -39,6 +39,7 @@ def one_by_one(rng: np.random.Generator, tokens: int, drafted: int, acceptance: 
     return steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("acceptance", [0.2, 0.7, 0.95])
 @pytest.mark.parametrize("tokens", [1, 7, 60])
 def test_steps_to_finish_are_spread_as_if_every_token_was_thrown_for(

@@ -368,6 +368,7 @@ def test_arithmetic_knows_when_the_link_is_what_saturates(tmp_path: Path) -> Non
     assert highest_rate_per_s([reader, decoder]) == approx(200e3 / (400 * KV_TOKEN_BYTES))
 
 
+@pytest.mark.slow
 def test_arithmetic_takes_the_lesser_of_what_is_read_and_what_is_decoded(tmp_path: Path) -> None:
     """Everything queued at once: the rate in the middle of the run is that of the replica that
     reads, then of the one that decodes.

@@ -73,6 +73,7 @@ def test_a_cap_at_the_board_s_own_limit_changes_nothing(tmp_path: Path) -> None:
     assert free.requests.equals(same.requests) and free.requests.equals(above.requests)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["180 W", "230 W"])
 def test_stretch_and_step_agree_under_a_cap(tmp_path: Path, limit: str) -> None:
     answers = {

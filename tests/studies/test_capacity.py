@@ -105,6 +105,7 @@ def test_the_highest_rate_of_an_m_d_1_queue_is_the_analytic_one(tmp_path: Path) 
     assert option.smaller.margin > option.answer.margin
 
 
+@pytest.mark.slow
 def test_the_smallest_cluster_is_that_of_trying_each_size(tmp_path: Path) -> None:
     each_s = service_s(tmp_path)
     rate = 4.2 / each_s
@@ -149,6 +150,7 @@ def test_nodes_are_added_by_whole_replicas(tmp_path: Path) -> None:
     assert all(trial.replicas == trial.nodes // 3 * 2 for trial in option.trials)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_met_has_no_answer_and_the_best_trial_beside_it(tmp_path: Path) -> None:
     each_s = service_s(tmp_path)
     (option,) = capacity(

@@ -15,6 +15,7 @@ from cluster_sim.loading.files import open_scenarios
 from cluster_sim.scenario.study_spec import Capacity
 from cluster_sim.studies.capacity import capacity
 from cluster_sim.studies.capacity_search import Search
+from tests.commands import call
 from tests.studies.test_capacity import BASE, service_s
 
 BURST = {
@@ -118,3 +119,62 @@ def test_a_run_that_ends_before_its_first_arrival_has_no_rate_to_search(tmp_path
     late = {"process": "diurnal", "points": [["100 s", "0 /s"], ["200 s", "8 /s"]]}
     with pytest.raises(cluster_sim.ScenarioError, match="got arrivals without a rate"):
         capacity(write(tmp_path, late), workers=0)
+
+
+def test_an_answer_for_bursts_names_mean_base_and_bursts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The mean of BURST over 30 s is 5 + 20 x 5 / 30 = 8.33 per second."""
+    path = write(tmp_path, BURST, capacity={"rate": "5 /s"})
+    code, out, err = call(capsys, "capacity", path, "--workers", 0)
+    assert code == 0
+    assert "as written: 1 nodes; mean rate incl. bursts 5/s (base 3/s, bursts 12/s)" in out
+    assert err.count("capacity.rate is a mean rate that includes bursts; got 5 /s") == 1
+    assert "set capacity.rate to '8.333 /s' for the traffic as written" in err
+    assert "searched: the smallest cluster for a mean rate of 5 requests/s" in out
+    rate = ("--set", "capacity.rate='8.3333333 /s'")
+    _, out, err = call(capsys, "capacity", path, "--workers", 0, *rate)
+    assert "mean rate incl. bursts 8.33/s (base 5/s, bursts 20/s)" in out
+    assert "capacity.rate is a mean" not in err
+
+
+@pytest.mark.slow
+def test_a_steady_rate_needs_no_words_about_bursts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steady = {"process": "poisson", "rate": "5 /s"}
+    path = write(tmp_path, steady, capacity={"tolerance": 0.9})
+    _, out, err = call(capsys, "capacity", path, "--workers", 0)
+    assert "mean rate incl." not in out and "capacity.rate is a mean" not in err
+    assert "searched: the highest mean rate on the nodes of the file" in out
+    _, out, err = call(capsys, "capacity", path, "--workers", 0, "--set", "capacity.rate=5 /s")
+    assert out.splitlines()[-1].startswith("as written: 1 nodes") or "as written: 1 nodes\n" in out
+    assert "capacity.rate is a mean" not in err
+
+
+def test_traffic_between_silences_and_of_states_names_its_rates(tmp_path: Path) -> None:
+    on_off = {"process": "on_off", "on": "1 s", "off": "3 s", "burst_rate": "8 /s"}
+    states = [{"rate": "1 /s", "mean_dwell": "4 s"}, {"rate": "9 /s", "mean_dwell": "4 s"}]
+    texts = []
+    for arrivals in (on_off, {"process": "mmpp", "states": states}):
+        scenario = cluster_sim.load_scenario(write(tmp_path, arrivals))
+        assert scenario.workload.arrivals is not None
+        texts.append(scenario.workload.arrivals.rates_text(scenario.duration_s))
+    assert texts == [
+        "mean rate incl. silences 2/s (bursts 8/s)",
+        "mean rate 5/s (states 1/s, 9/s)",
+    ]
+
+
+def test_sections_of_studies_take_values_of_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, BURST)
+    file = open_scenarios(path, ["capacity.rate=7 /s", "sweep.axes=[{seed: [1, 2]}]", "seed=3"])
+    assert file.capacity is not None and file.capacity.rate_per_s == 7.0
+    assert file.sweep is not None and file.sweep.axes == ({"seed": (1, 2)},)
+    assert file.sets == ("seed=3",)
+    assert call(capsys, "check", path, "--set", "capacity.rate=7 /s")[0] == 0
+    code, _, err = call(capsys, "check", path, "--set", "capacity.rate=7 s")
+    assert code == 2
+    assert "--set capacity.rate=7 s" in err

@@ -116,6 +116,7 @@ def test_intervals_from_replications_hold_the_mean_wait_of_m_m_1_as_often_as_the
     assert 0.88 <= held[1] / 200 <= 0.98  # of 15 values a bootstrap is a little narrow
 
 
+@pytest.mark.slow
 def test_differences_of_nothing_look_like_one_as_often_as_they_may() -> None:
     alarms = sum(
         chance_of_none(draw) < 0.05 for draw in np.random.default_rng(7).normal(size=(2_000, 8))
@@ -243,6 +244,7 @@ def test_progress_counts_the_replications_of_all_rounds(tmp_path: Path) -> None:
     assert steps == [(1, 3), (2, 3), (3, 3), (4, 4)]
 
 
+@pytest.mark.slow
 def test_warm_up_is_found_where_the_file_gives_none_and_the_same_for_all_variants(
     tmp_path: Path,
 ) -> None:

@@ -131,7 +131,7 @@ def test_the_command_prints_and_writes_indices(
     )
     code, out, _ = call(capsys, "sensitivity", write(tmp_path), "--method", "sobol", *options)
     assert code == 0
-    assert "first: share of the outcome's variance by the figure alone" in out
+    assert "first: share of the outcome's variance due to the figure alone" in out
     assert (tmp_path / "x.parquet").exists()
     code, _, err = call(capsys, "sensitivity", write(tmp_path), "--method", "sobel")
     assert (code, err) == (2, "--method: no method 'sobel'; did you mean 'sobol'?\n")

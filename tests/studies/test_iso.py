@@ -85,7 +85,8 @@ def test_for_the_cost_of_one_cheap_machine_there_is_a_third_of_one_that_costs_th
     )
     assert dear.whole == 0
     assert any(
-        "dear: 0.3333 copies are not a whole number; rounded down to 0" in note
+        "dear: all rows are calculated for 0.3333 copies, which is not a whole number; 0 whole copies (rounded down) are not calculated"
+        in note
         for note in found.notes
     )
 

@@ -97,6 +97,7 @@ def test_a_range_in_the_catalog_comes_before_the_spread() -> None:
     assert ends_of(words, 0.2) is None
 
 
+@pytest.mark.slow
 def test_what_cannot_be_told_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(
         ScenarioError, match="no metric 'mean_tfft_ms'; did you mean 'mean_ttft_ms'"

@@ -29,6 +29,7 @@ def swept_once(tmp_path: Path) -> tuple[Path, Path, bytes]:
     return path, out, table
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
@@ -119,6 +120,7 @@ def other(changes: dict[str, Any], asked: dict[str, Any] | None = None) -> dict[
     return {"asked": asked or {"axes": AXES}, "changes": changes}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "told"),
     [

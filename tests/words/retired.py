@@ -55,6 +55,7 @@ def _patterns() -> list[tuple[re.Pattern[str], Retired]]:
 
 
 _PATTERNS = _patterns()
+_ANY = re.compile("|".join(retired.phrase for retired in RETIRED), re.IGNORECASE)
 _CODE = re.compile(r"```.*?```|``[^`]*``|`[^`\n]*`|<code>.*?</code>|https?://\S+", re.DOTALL)
 _KEY = re.compile(r"\b\w+_\w+\b|\b[\w/]+\.(?:yaml|png|py|md|json|csv|parquet)\b")
 BAD_STARTS = (
@@ -67,7 +68,10 @@ BAD_STARTS = (
 
 def retired_in(text: str) -> list[str]:
     """Return what is retired in a text: phrase -> words that are used now."""
-    plain = _KEY.sub(" ", _CODE.sub(" ", " ".join(text.split())))
+    plain = " ".join(text.split())
+    if not _ANY.search(plain):  # most texts; faster than phrase by phrase
+        return []
+    plain = _KEY.sub(" ", _CODE.sub(" ", plain))
     return [
         f"{match.group(0)!r} -> {retired.instead}"
         for pattern, retired in _PATTERNS

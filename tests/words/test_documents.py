@@ -48,6 +48,7 @@ def test_scenarios_and_examples_that_are_named_exist(path: Path) -> None:
         assert (ROOT / "scenarios" / f"{''.join(name)}.yaml").exists(), name
 
 
+@pytest.mark.slow
 @of_each_document
 def test_commands_and_options_that_are_shown_exist(path: Path) -> None:
     for line in _commands(path.read_text()):

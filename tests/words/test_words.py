@@ -31,6 +31,7 @@ def test_no_paragraph_of_the_documents_uses_a_retired_phrase(path: Path) -> None
     assert list(faults(path)) == []
 
 
+@pytest.mark.slow
 def test_every_description_of_the_schema_is_a_sentence_with_a_subject_and_a_unit() -> None:
     assert schema.faults() == []
     assert len(schema.descriptions()) > 500

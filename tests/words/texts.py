@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,13 +23,13 @@ class Text(NamedTuple):
 
 def docstrings(path: Path) -> Iterator[Text]:
     """Yield the docstrings of a module: of itself, of classes and functions, and below fields."""
-    for node in _docstring_nodes(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in _docstring_nodes(_parsed(path)):
         yield Text(_place(path, node.lineno), node.value.strip())
 
 
 def strings(path: Path) -> Iterator[Text]:
     """Yield the texts in the code of a module: messages, labels, help. Identifiers are left out."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = _parsed(path)
     passed = {id(node) for node in _docstring_nodes(tree)}
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
@@ -79,6 +80,12 @@ def paragraphs(path: Path) -> Iterator[Text]:
 def markdown_files() -> list[Path]:
     """Return the project's Markdown files. The changelog's released sections are history."""
     return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@lru_cache(maxsize=4)
+def _parsed(path: Path) -> ast.Module:
+    """Return the syntax tree of a module, kept for the next question about it."""
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _place(path: Path, line: int) -> str:

@@ -100,6 +100,7 @@ def test_a_cap_cuts_and_its_share_piles_up_there() -> None:
     assert np.mean(drawn == 4000) == pytest.approx(0.2, abs=0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spearman", [-1.0, -0.52, 0.0, 0.7, 1.0])
 def test_correlated_lengths_have_the_rank_correlation_and_keep_their_distributions(
     spearman: float,

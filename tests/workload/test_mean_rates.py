@@ -140,6 +140,7 @@ def test_the_whole_process_is_brought_to_a_mean_rate(name: str) -> None:
     assert counted.requests == 900
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RENEWAL)
 def test_renewal_processes_keep_their_cv_and_their_dispersion_over_windows_as_much_shorter(
     name: str,

@@ -90,6 +90,7 @@ def refused(path: str) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packing", PACKINGS)
 @pytest.mark.parametrize("text", [JSONL, CSV], ids=["jsonl", "csv"])
 def test_the_same_rows_come_out_of_every_packing_encoding_and_line_end(

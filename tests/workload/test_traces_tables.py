@@ -89,6 +89,7 @@ def test_decimal_commas_are_said_and_none_stand_in_comma_files(tmp_path: Path) -
     assert fault(path, columns=NAMES, time_unit="s").startswith(":3: got '0.7;3;4'")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "line", "text", "why"),
     [

@@ -56,7 +56,10 @@ def capacity(  # noqa: PLR0913 - a parameter is an option of the command
 ) -> None:
     """Find the smallest cluster, or the highest rate, that meets the SLO.
 
-    The next smaller and the next larger trial are printed above and below each answer.
+    With capacity.rate in the file, or --set capacity.rate='5 /s', the smallest number of nodes
+    for this mean rate is searched. Without it, the highest mean rate of the file's nodes is. Each
+    variant and each combination of capacity.axes has its own answer. The next smaller and the next
+    larger trial are printed above and below each answer.
     """
     from cluster_sim.studies.capacity import capacity as run
 
@@ -68,6 +71,7 @@ def capacity(  # noqa: PLR0913 - a parameter is an option of the command
         warn(note)
     console = stdout()
     console.print(_table(answer))
+    print_line(_question(answer))
     for option in answer.options:
         print_line(_sentence(answer, option))
     if answer.counts_nodes_alike:
@@ -154,15 +158,24 @@ def _cells(trial: Trial, names: Sequence[str]) -> Iterator[str]:
     yield "-" if trial.usd_per_hour is None else f"{trial.usd_per_hour:,.2f}"
 
 
+def _question(answer: Answer) -> str:
+    """Return what was searched, and how to search the other quantity."""
+    if answer.rate_per_s is None:
+        return "searched: the highest mean rate on the nodes of the file, since it has no capacity.rate; --set capacity.rate='5 /s' searches the smallest cluster for a rate"
+    rate = f"{answer.rate_per_s:,.6g}"
+    return f"searched: the smallest cluster for a mean rate of {rate} requests/s, since capacity.rate is given; without it, the highest rate on the nodes of the file"
+
+
 def _sentence(answer: Answer, option: Option) -> str:
     """Return the answer for an option as a sentence."""
     if option.fault:
         return f"{option.title}: {option.fault}"
     if option.answer is not None:
         nodes = f"{option.answer.nodes:,} nodes"
+        rates = "" if option.rates is None else f"; {option.rates}"
         if answer.rate_per_s is None:
-            return f"{option.title}: {option.answer.rate_per_s:,.4g} requests/s on {nodes}"
-        return f"{option.title}: {nodes}"
+            return f"{option.title}: {option.answer.rate_per_s:,.4g} requests/s on {nodes}{rates}"
+        return f"{option.title}: {nodes}{rates}"
     if answer.rate_per_s is None:
         return f"{option.title}: no rate that was tried meets the SLO"
     most = max(trial.nodes for trial in option.trials)

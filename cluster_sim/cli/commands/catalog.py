@@ -58,10 +58,9 @@ _HOW_TO_USE = (
 
 def _print_entry(kind: str, name: str) -> None:
     """Print the figures of an entry, their sources, and how a file names the entry."""
-    from cluster_sim.schema import CATALOG, figures, read_yaml
+    from cluster_sim.schema import catalog_data, catalog_figures
 
-    data = read_yaml(CATALOG / kind / f"{name}.yaml").data
-    rows = list(figures(data))
+    data, rows = catalog_data(kind, name), catalog_figures(kind, name)
     stdout().print(_table(f"{data.get('name', name)} ({kind})", rows))
     counts = ", ".join(
         f"{sum(figure.confidence == level for figure in rows)} of {level} confidence"
@@ -76,23 +75,22 @@ def _print_entry(kind: str, name: str) -> None:
 
 def _file_of(kind: str, name: str) -> str:
     """Return the text of an entry's file, with how to use it above and its sources below."""
-    from cluster_sim.results.run_folder import package_version
-    from cluster_sim.schema import CATALOG, figures, read_text, read_yaml
+    from cluster_sim.schema import CATALOG, catalog_data, catalog_figures, read_text
+    from cluster_sim.version import own_version
 
-    path = CATALOG / kind / f"{name}.yaml"
-    data, text = read_yaml(path).data, read_text(path)
-    version = package_version("cluster-sim")
-    head = f"# Copy of {name} ({kind}) in the catalog of cluster-sim {version}."
-    cited = [f"# {line}" for line in _citations(list(figures(data)))]
-    use = f"# {_use_of(kind, name if kind == 'traces' else 'FILE', data)}"
+    text = read_text(CATALOG / kind / f"{name}.yaml")
+    head = f"# Copy of {name} ({kind}) in the catalog of cluster-sim {own_version()}."
+    cited = [f"# {line}" for line in _citations(catalog_figures(kind, name))]
+    named_as = name if kind == "traces" else "FILE"
+    use = f"# {_use_of(kind, named_as, catalog_data(kind, name))}"
     return "\n".join([head, use, text.rstrip(), *(["# Sources:", *cited] if cited else [])])
 
 
 def _citations(rows: Sequence[Figure]) -> list[str]:
     """Return a line for each source of an entry: its key and its citation."""
-    from cluster_sim.schema import CATALOG, read_yaml
+    from cluster_sim.schema import catalog_sources
 
-    sources = read_yaml(CATALOG / "sources.yaml").data
+    sources = catalog_sources()
     keys = sorted({key for figure in rows for key in figure.sources})
     return [f"{key}: {sources.get(key, 'unknown')}" for key in keys]
 

@@ -70,6 +70,8 @@ def _check_scenarios(file: Path, variants: Sequence[str], sets: Sequence[str]) -
         for title, oversized in use.oversized.items():
             if (too_long := oversized.sentence()) is not None:
                 warn(f"{title}: trace: {too_long}")
+        for sentence in use.excluded:
+            _warn_once(f"{use.trace.path}: {sentence}", noted)
     names = ", ".join(scenario.variant for scenario in scenarios if scenario.variant)
     print_line(f"{file}: OK ({names})" if names else f"{file}: OK")
 

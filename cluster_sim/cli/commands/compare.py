@@ -162,13 +162,15 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
     elif measured is not None:
         from cluster_sim.cli.benchmark_table import print_beside
         from cluster_sim.export import read
-        from cluster_sim.studies.benchmark_comparison import beside, runs_of
+        from cluster_sim.studies.benchmark_comparison import beside, differences, runs_of
 
         benchmark = read(measured)
         runs = list(runs_of(file, variants, sets, seed))
         notes = (f"{run.scenario.title}: {note}" for run in runs for note in run.info.notes)
         for note in dict.fromkeys(notes):
             warn(note)
+        for difference in differences(benchmark, runs):
+            warn(difference)
         print_beside(measured.name, beside(benchmark, runs, metrics))
     else:
         from cluster_sim.loading.files import load_variants

@@ -18,7 +18,7 @@ from cluster_sim.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from cluster_sim.drafts import Recorded
+    from cluster_sim.starters import Recorded
 
 
 def _text(flag: str, metavar: str, help_: str) -> object:
@@ -40,11 +40,20 @@ def init(  # noqa: PLR0913 - a parameter is an option of the command
     nodes: Annotated[
         _Text, _text("--nodes", "K", "Use K nodes; default: as many as the model needs.")
     ] = None,
+    replicas: Annotated[
+        _Text, _text("--replicas", "K", "Use K replicas; default: as many as the nodes hold.")
+    ] = None,
+    tensor_parallel: Annotated[
+        _Text,
+        _text(
+            "--tensor-parallel", "K", "Use K devices per replica; default: the fewest that suffice."
+        ),
+    ] = None,
     rate: Annotated[
-        _Text, _text("--rate", "R", "Set the mean request rate; default: '2 /s'.")
+        _Text, _text("--rate", "R", "Set the mean rate without the bursts; default: '2 /s'.")
     ] = None,
     burst: Annotated[
-        _Text, _text("--burst", "B", "Add bursts, such as '20 /s for 1 min every 10 min'.")
+        _Text, _text("--burst", "B", "Add on top of --rate, as '20 /s for 1 min every 10 min'.")
     ] = None,
     prompt_tokens: Annotated[
         _Text,
@@ -68,7 +77,7 @@ def init(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--from",
             metavar="RESULT",
-            help="Start from a result of vLLM, AIPerf, GuideLLM or inference-perf.",
+            help="Start from a trace, or a result of vLLM, AIPerf or GuideLLM.",
             show_default=False,
         ),
     ] = None,
@@ -82,13 +91,15 @@ def init(  # noqa: PLR0913 - a parameter is an option of the command
     On a terminal the command asks for missing options. Otherwise it takes defaults and names them.
     Lengths are written as in a scenario file.
     """
-    from cluster_sim.drafts import answers_of, draft, recorded
+    from cluster_sim.starters import answers_of, first_scenario, recorded
 
     check_is_new(out, force=force)
     given = {
         "model": model,
         "node": node,
         "nodes": nodes,
+        "replicas": replicas,
+        "tensor-parallel": tensor_parallel,
         "rate": rate,
         "burst": burst,
         "prompt-tokens": prompt_tokens,
@@ -102,7 +113,7 @@ def init(  # noqa: PLR0913 - a parameter is an option of the command
     if sys.stdin.isatty() and sys.stdout.isatty():
         given = _asked(given, measured)
     answers = answers_of(given, measured)
-    first = draft(answers, out)
+    first = first_scenario(answers, out)
     write_text(out, first.text)
     say_wrote(out)
     for note in first.notes:
@@ -122,8 +133,8 @@ def _asked(given: dict[str, str | None], measured: Recorded | None) -> dict[str,
 
     An empty answer takes the default, and so does the end of input for all that follow.
     """
-    from cluster_sim.drafts import OPTIONS
     from cluster_sim.errors import ScenarioError
+    from cluster_sim.starters import OPTIONS
 
     answers = dict(given)
     print_line("Enter takes the value in brackets.")

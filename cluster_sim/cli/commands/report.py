@@ -44,10 +44,23 @@ def report(
     The page needs no network. Tables of studies are the files that capacity, sensitivity and
     claims write (.parquet, .csv or .json).
     """
+    from cluster_sim.cli.console import say_replaced
     from cluster_sim.report import page, studies
     from cluster_sim.results.results import load_runs
 
     of_studies = [path for path in paths if studies.is_study(path)]
     runs = [results for path in paths if path not in of_studies for results in load_runs(path)]
     tables = [studies.read(path, place) for place, path in enumerate(of_studies)]
-    print(page.write(out, runs, tables, question, title))
+    earlier, before = page.earlier_report(out), _content(out)
+    path = page.write(out, runs, tables, question, title)
+    if earlier is not None and _content(path) != before:
+        say_replaced(path, earlier)
+    print(path)
+
+
+def _content(path: Path) -> bytes | None:
+    """Return the content of a file; None if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +34,7 @@ from cluster_sim.cli.progress import simulation_bar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cluster_sim.results.bursts import InBursts
     from cluster_sim.results.results import Results
     from cluster_sim.results.unanswered import Reason
     from cluster_sim.scenario.scenario import Scenario
@@ -78,8 +79,7 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     from cluster_sim.cli.commands.export import check_clients, write_export
     from cluster_sim.errors import SummaryError
     from cluster_sim.loading.files import load_variants, question_of
-    from cluster_sim.results.run_folder import check_place
-    from cluster_sim.results.unanswered import unanswered
+    from cluster_sim.results.run_folder import check_place, earlier_run
     from cluster_sim.schema import folder_name
 
     check_clients(export_ or ())
@@ -95,19 +95,20 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     failures: list[Exception] = []
     ended_early: list[str] = []
     noted: set[tuple[str, str]] = set()
-    reasons: dict[str, tuple[Reason, ...]] = {}
+    shown = _Shown()
     for scenario, place in zip(scenarios, places, strict=True):
         results = _simulated(scenario, limits, is_live=live)
         results = replace(results, info=replace(results.info, question=question))
         _warn_of_run(results, noted)
         try:
-            say_wrote(results.save(place))
+            earlier = earlier_run(results, place)
+            say_wrote(results.save(place), earlier)
         except SummaryError as error:
             failures.append(error)
             continue
         name = scenario.variant or scenario.name
         summaries[name] = results.summary()
-        reasons[name] = unanswered(results)
+        shown.add(name, results)
         for client in export_ or ():
             write_export(results, client, place / client)
         if results.info.stopped is not None:
@@ -116,10 +117,31 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     if summaries and json_:
         print(json.dumps(_document(scenarios[0], summaries), indent=2))
     elif summaries:
-        _print_table(scenarios[0], summaries, reasons, ended_early)
+        _print_table(scenarios[0], summaries, shown, ended_early)
         print_validation(scenarios)
         print_estimates(file, set_ or (), scenarios)
     _fail(failures)
+
+
+@dataclass
+class _Shown:
+    """Facts of each variant that its summary does not have, by the name of the variant."""
+
+    reasons: dict[str, tuple[Reason, ...]] = field(default_factory=dict)
+    """Reasons why requests got no answer."""
+    bursts: dict[str, InBursts | None] = field(default_factory=dict)
+    """Requests that arrive in bursts."""
+    scenarios: dict[str, Scenario] = field(default_factory=dict)
+    """Scenarios."""
+
+    def add(self, name: str, results: Results) -> None:
+        """Compute what is shown of the results of a variant."""
+        from cluster_sim.results.bursts import in_bursts
+        from cluster_sim.results.unanswered import unanswered
+
+        self.reasons[name] = unanswered(results)
+        self.bursts[name] = in_bursts(results)
+        self.scenarios[name] = results.scenario
 
 
 def _warn_of_run(results: Results, noted: set[tuple[str, str]]) -> None:
@@ -155,17 +177,18 @@ def _fail(failures: Sequence[Exception]) -> None:
 def _print_table(
     scenario: Scenario,
     summaries: dict[str, dict[str, Any]],
-    reasons: dict[str, tuple[Reason, ...]],
+    shown: _Shown,
     ended_early: Sequence[str],
 ) -> None:
     """Print whether objectives are met, a table, and what helps against rejections and failures."""
     from cluster_sim.cli.run_table import run_table, verdicts
     from cluster_sim.results.unanswered import remedies
 
-    for line in verdicts(summaries, ended_early):
+    for line in verdicts(summaries, ended_early, shown.bursts):
         print_line(line)
-    stdout().print(run_table(scenario.name, summaries, reasons))
-    for line in remedies([reason for of_run in reasons.values() for reason in of_run]):
+    columns = run_table(scenario.name, summaries, shown.reasons, shown.bursts, shown.scenarios)
+    stdout().print(columns)
+    for line in remedies([reason for of_run in shown.reasons.values() for reason in of_run]):
         print_line(line)
 
 

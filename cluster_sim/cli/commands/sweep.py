@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cluster_sim.cli.console import print_line, say_wrote, stderr, stdout, warn
+from cluster_sim.cli.console import print_line, say_next, say_wrote, stderr, stdout, warn
 from cluster_sim.cli.options import File, MemoryLimit, Sets, TimeLimit, Workers, run_limits
 from cluster_sim.cli.progress import is_watched, sweep_progress
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from cluster_sim.loading.files import ScenarioFile
     from cluster_sim.studies.sweep import Ended, SweepProgress
+    from cluster_sim.studies.sweep_count import SweepCount
 
 _MOST_FAILURES = 10  # that are printed
 
@@ -59,12 +62,22 @@ def sweep(  # noqa: PLR0913 - a parameter is an option of the command
     not simulated again.
     """
     from cluster_sim.loading.files import open_scenarios
-    from cluster_sim.studies.sweep import folder_of
+    from cluster_sim.studies.sweep import folder_of, progress_of
     from cluster_sim.studies.sweep import sweep as run
 
     limits = run_limits(time_limit, memory_limit)
-    folder = out or folder_of(open_scenarios(file, set_ or ()))
-    with _listeners(is_live=live) as (progress, ended):
+    opened = open_scenarios(file, set_ or ())
+    folder = out or folder_of(opened)
+    before, points = progress_of(opened, folder, warn, retry_failed=retry_failed)
+    if before:
+        _say_resumed(before, points)
+    with _listeners(points, is_live=live) as (progress, ended):
+        counted: list[SweepCount] = []
+
+        def count(now: SweepCount) -> None:
+            counted[:] = [now]
+            progress(now)
+
         table = run(
             file,
             folder,
@@ -73,17 +86,40 @@ def sweep(  # noqa: PLR0913 - a parameter is an option of the command
             dask=dask,
             retry_failed=retry_failed,
             limits=limits,
-            progress=progress,
+            progress=count,
             ended=ended,
             warned=warn,
         )
     say_wrote(folder / "sweep.parquet")
-    if _print_outcome(table):
+    failed = _print_outcome(table, counted[0].done if counted and before else None)
+    _say_how_to_look(opened, folder)
+    if failed:
         raise typer.Exit(1)
 
 
+def _say_resumed(before: int, points: int) -> None:
+    """Print on stderr how many points a sweep need not simulate again."""
+    left = max(points - before, 0)
+    stderr().print(
+        f"{before:,} of {points:,} points were done before; simulating {left:,}", highlight=False
+    )
+
+
+def _say_how_to_look(file: ScenarioFile, folder: Path) -> None:
+    """Print the table's file and the commands that draw it."""
+    keys = [key for axis in file.sweep.axes for key in axis] if file.sweep is not None else []
+    place = quote(str(folder))
+    figures = []
+    if any("rate" in key or "concurrency" in key for key in keys):
+        figures.append(("plot", f"rate_latency {place}", "latency over the rate"))
+    elif file.sweep is not None and len(file.sweep.axes) > 1:
+        figures.append(("plot", f"heatmap {place}", "a metric over two axes"))
+    print_line(f"table: {folder / 'sweep.parquet'}, one row per point")
+    say_next(*figures, ("report", place, "one HTML page"))
+
+
 @contextmanager
-def _listeners(*, is_live: bool) -> Iterator[tuple[SweepProgress, Ended | None]]:
+def _listeners(points: int, *, is_live: bool) -> Iterator[tuple[SweepProgress, Ended | None]]:
     """Show the progress of a sweep; on a terminal also the metrics of its points (live)."""
     if is_live and is_watched():
         from cluster_sim.cli.live import watching_sweep
@@ -91,12 +127,14 @@ def _listeners(*, is_live: bool) -> Iterator[tuple[SweepProgress, Ended | None]]
         with watching_sweep(stderr()) as (progress, ended):
             yield progress, ended
     else:
-        with sweep_progress() as progress:
+        with sweep_progress(points) as progress:
             yield progress, None
 
 
-def _print_outcome(table: pa.Table) -> int:
+def _print_outcome(table: pa.Table, done_now: int | None) -> int:
     """Print the numbers of points done and failed, and the reasons of the first failures.
+
+    `done_now` is the number of points done since the start; None if all are.
 
     Returns
     -------
@@ -107,9 +145,10 @@ def _print_outcome(table: pa.Table) -> int:
     failures = [row for row in rows if row["status"] == "failed"]
     done = table.num_rows - len(failures)
     console = stdout()
-    console.print(
-        f"{table.num_rows:,} points, {done:,} done, {len(failures):,} failed", highlight=False
-    )
+    now = f"{done:,} done"
+    if done_now is not None:
+        now = f"{done_now:,} done now, {done - done_now:,} before"
+    console.print(f"{table.num_rows:,} points, {now}, {len(failures):,} failed", highlight=False)
     for row in failures[:_MOST_FAILURES]:
         print_line(f"failed: {row['point']}: {row['reason']}")
     if len(failures) > _MOST_FAILURES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping
 from io import StringIO
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from cluster_sim.export.aiperf.metrics import PERCENTS, RECORDS, STATISTICS, TOT
 from cluster_sim.export.aiperf.records import columns_of_done
 from cluster_sim.export.benchmark import Benchmark, at, number, writer
 from cluster_sim.export.client_view import CUT_OFF, REJECTED, Answers
+from cluster_sim.export.nested import text_under, under
 from cluster_sim.export.percentiles import linear
+from cluster_sim.export.setup import Setup
 from cluster_sim.results.metrics.gaps import Gaps
 from cluster_sim.typing import Array
 
@@ -78,7 +81,26 @@ def benchmark(result: Mapping[str, Any]) -> Benchmark:
                     values[tag] = figures["avg"]
             else:
                 values |= {f"{tag}.{statistic}": figure for statistic, figure in figures.items()}
-    return Benchmark("aiperf", str(result.get("benchmark_id") or ""), values)
+    return Benchmark("aiperf", str(result.get("benchmark_id") or ""), values, _setup_in(result))
+
+
+def _setup_in(result: Mapping[str, Any]) -> Setup:
+    """Return the set-up that a result gives, most of it in its configuration."""
+    config, numbers = result.get("input_config"), (int, float)
+    concurrency = number(under(config, ("concurrency",), numbers))
+    rate_per_s = number(under(config, ("request_rate",), numbers)) or None
+    requests = number(under(config, ("request_count", "num_requests"), numbers))
+    means = (
+        number(under(result.get(f"{which}_sequence_length"), ("avg",), numbers))
+        for which in ("input", "output")
+    )
+    return Setup(
+        text_under(config, ("model_names", "models", "model")),
+        inf if rate_per_s is None and concurrency is not None else rate_per_s,
+        concurrency,
+        requests,
+        *means,
+    )
 
 
 def as_measured(answers: Answers, measured: Benchmark) -> Benchmark:

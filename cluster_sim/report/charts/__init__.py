@@ -40,8 +40,8 @@ def groups(shown: Sequence[View]) -> list[ChartGroup]:
         ChartGroup(
             "over-time",
             "Over time",
-            "Means over equal bins of simulated time, including the warm-up. All charts zoom "
-            "together.",
+            "Means over equal bins of simulated time, including the warm-up; all runs have the "
+            "same bins. All charts zoom together.",
             over_time_charts(shown),
         ),
         ChartGroup(

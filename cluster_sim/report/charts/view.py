@@ -11,8 +11,10 @@ from cluster_sim.errors import visible
 from cluster_sim.figures import style
 from cluster_sim.report.charts.chart import Limit, Series, dashes, plain
 from cluster_sim.results import metrics
+from cluster_sim.results.bursts import InBursts, in_bursts
 from cluster_sim.results.metrics import Finished, Gaps, Timeline
 from cluster_sim.results.results import Results
+from cluster_sim.results.unanswered import Reason, unanswered
 from cluster_sim.typing import Array
 
 
@@ -30,6 +32,8 @@ class View:
     """Lengths of the dash of the run's lines; empty for solid lines."""
     results: Results
     """Results of the run."""
+    bin_s: float
+    """Width of the bins of all runs of the page [s]."""
 
     @cached_property
     def summary(self) -> dict[str, Any]:
@@ -39,7 +43,7 @@ class View:
     @cached_property
     def line(self) -> Timeline:
         """Timeline of the run."""
-        return metrics.timeline(self.results)
+        return metrics.timeline(self.results, bin_s=self.bin_s)
 
     @cached_property
     def done(self) -> Finished:
@@ -50,6 +54,16 @@ class View:
     def gaps(self) -> Gaps:
         """Gaps between the tokens of requests."""
         return metrics.itl(self.results)
+
+    @cached_property
+    def bursts(self) -> InBursts | None:
+        """Requests that arrive in bursts; None if the arrivals have no bursts."""
+        return in_bursts(self.results)
+
+    @cached_property
+    def unanswered(self) -> tuple[Reason, ...]:
+        """Reasons why requests got no answer."""
+        return unanswered(self.results)
 
     def bins(self, second: float) -> list[float | None]:
         """Return the starts of the timeline's bins; second: seconds per unit of the axis."""
@@ -64,6 +78,7 @@ class View:
 
 def views(results: Sequence[Results]) -> list[View]:
     """Return the views of runs, in the order given, with labels and colours as in figures."""
+    bin_s = metrics.common_bin_s(results) if results else 1.0
     return [
         View(
             place,
@@ -71,6 +86,7 @@ def views(results: Sequence[Results]) -> list[View]:
             variant.colour,
             dashes(variant.dash),
             variant.results,
+            bin_s,
         )
         for place, variant in enumerate(style.variants(results))
     ]

@@ -3,16 +3,18 @@
 from cluster_sim.results.metrics.finished import Finished, finished, strictness, within_slo
 from cluster_sim.results.metrics.gaps import Gaps, itl
 from cluster_sim.results.metrics.phases import phases
-from cluster_sim.results.metrics.timeline import Timeline, timeline
+from cluster_sim.results.metrics.timeline import Timeline, common_bin_s, timeline, timelines
 
 __all__ = [
     "Finished",
     "Gaps",
     "Timeline",
+    "common_bin_s",
     "finished",
     "itl",
     "phases",
     "strictness",
     "timeline",
+    "timelines",
     "within_slo",
 ]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from cluster_sim.results.run_data import RunData
@@ -87,7 +90,37 @@ class _Machines(NamedTuple):
     bandwidth_utilisation: Array
 
 
-def timeline(run: RunData, points: int = 300) -> Timeline:
+def timelines(runs: Sequence[RunData], points: int = 300) -> list[Timeline]:
+    """Return the courses of runs in bins of one width, each from time 0 until its last event.
+
+    Parameters
+    ----------
+    runs
+        Runs that are shown together.
+    points
+        Number of bins of the longest run.
+    """
+    bin_s = common_bin_s(runs, points)
+    return [timeline(run, points, bin_s) for run in runs]
+
+
+def common_bin_s(runs: Sequence[RunData], points: int = 300) -> float:
+    """Return the width of bins [s] of which `points` cover the longest of some runs."""
+    return max(map(_end_s, runs)) / points
+
+
+def _end_s(run: RunData) -> float:
+    """Return the time of the last event of a run [s]; 1 s if no time passes."""
+    columns = (run.requests["arrival_s"], run.requests["finish_s"], run.stretches["ended_s"])
+    ends_s = [
+        float(np.nanmax(times_s))
+        for column in columns
+        if not np.isnan(times_s := column.to_numpy()).all()
+    ]
+    return max([run.info.simulated_s, *ends_s]) or 1.0
+
+
+def timeline(run: RunData, points: int = 300, bin_s: float | None = None) -> Timeline:
     """Return the course of a run in equal bins, from time 0 until the last event.
 
     The work of a stretch is spread evenly over its time, so sums over the bins equal the sums of
@@ -99,6 +132,8 @@ def timeline(run: RunData, points: int = 300) -> Timeline:
         Tables of a run.
     points
         Number of bins.
+    bin_s
+        Width of a bin in place of `points` [s]; the last bin then ends at or after the last event.
 
     Examples
     --------
@@ -113,12 +148,12 @@ def timeline(run: RunData, points: int = 300) -> Timeline:
     arrival_s, admitted_s, finish_s = (
         table[name].to_numpy() for name in ("arrival_s", "admitted_s", "finish_s")
     )
-    ends_s = [
-        float(np.nanmax(times_s))
-        for times_s in (arrival_s, finish_s, run.stretches["ended_s"].to_numpy())
-        if not np.isnan(times_s).all()
-    ]
-    edges_s = np.linspace(0.0, max([run.info.simulated_s, *ends_s]) or 1.0, points + 1)
+    last_s = _end_s(run)
+    if bin_s is not None:
+        # rounding must not add a bin, nor end the last one before the last event
+        points = max(ceil(last_s / bin_s * (1.0 - 1e-12)), 1)
+        last_s = max(last_s, points * bin_s * (1.0 - 1e-12))
+    edges_s = np.linspace(0.0, last_s, points + 1)
     bin_s = float(edges_s[-1]) / points
     served = table["status"].to_numpy() != "rejected"
     arrived, admitted, left = (

@@ -44,6 +44,13 @@ class OneBurst(Description):
         whole, rest_s = divmod(since_s, every_s)
         return whole * self.lasts_s + min(rest_s, self.lasts_s)
 
+    def holds(self, times_s: np.ndarray, every_s: float | None) -> np.ndarray:
+        """Return whether each time [s] lies in the burst or in one of its repetitions."""
+        since_s = times_s - self.at_s
+        into_s = since_s if every_s is None else np.mod(since_s, every_s)
+        is_inside: np.ndarray = (since_s >= 0.0) & (into_s < self.lasts_s)
+        return is_inside
+
     def pieces(self, rng: np.random.Generator, every_s: float | None) -> Iterator[np.ndarray]:
         """Yield ascending Poisson arrivals [s] of the burst, and of its repetitions.
 
@@ -89,6 +96,19 @@ class Burst(OpenLoop):
         """Return each burst with the time after which it repeats [s]; None for a single burst."""
         return [(burst, burst.every_s or self.every_s) for burst in self.bursts]
 
+    def peak_rate_per_s(self) -> float:
+        """Return the rate while all bursts last at the same time [1/s]."""
+        return self.rate_per_s + sum(burst.rate_per_s for burst in self.bursts)
+
+    def in_bursts(self, times_s: np.ndarray) -> np.ndarray:
+        """Return whether each time [s] lies in a burst, whose limits the rate curve moves."""
+        if self.rate_curve is not None:
+            integral = self.rate_curve.levels.integral
+            times_s = np.array([integral(time_s) for time_s in times_s.tolist()])
+        windows = [burst.holds(times_s, every_s) for burst, every_s in self._timed()]
+        is_inside: np.ndarray = np.logical_or.reduce(windows)
+        return is_inside
+
     def steady_pieces(self, rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Yield arrays of ascending arrival times [s] without the rate curve, indefinitely."""
         base_rng, *burst_rngs = rng.spawn(1 + len(self.bursts))
@@ -116,6 +136,12 @@ class Burst(OpenLoop):
             burst.rate_per_s * burst.seconds_until(until_s, every_s) / until_s
             for burst, every_s in self._timed()
         )
+
+    def rates_text(self, duration_s: float | None = None) -> str:
+        """Return the mean rate over a run, the base rate and the rates of the bursts."""
+        rates = dict.fromkeys(f"{burst.rate_per_s:.3g}/s" for burst in self.bursts)
+        mean = f"mean rate incl. bursts {self.mean_rate_per_s(duration_s):.3g}/s"
+        return f"{mean} (base {self.rate_per_s:.3g}/s, bursts {', '.join(rates)})"
 
     def with_rates(self, change: Callable[[float], float]) -> Self:
         """Return a copy in which `change` is applied to the base rate and to each burst's rate."""

@@ -88,6 +88,11 @@ class Mmpp(OpenLoop):
         dwell_s = sum(state.mean_dwell_s for state in self.states)
         return sum(state.rate_per_s * state.mean_dwell_s for state in self.states) / dwell_s
 
+    def rates_text(self, duration_s: float | None = None) -> str:
+        """Return the mean rate over a run, and the rate of each state."""
+        rates = ", ".join(f"{state.rate_per_s:.3g}/s" for state in self.states)
+        return f"mean rate {self.mean_rate_per_s(duration_s):.3g}/s (states {rates})"
+
     def with_rates(self, change: Callable[[float], float]) -> Self:
         """Return a copy in which `change` is applied to the rate of each state.
 

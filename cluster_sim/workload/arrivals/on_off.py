@@ -101,6 +101,11 @@ class OnOff(OpenLoop):
         """
         return self.burst_rate_per_s * self.on_s / (self.on_s + self._mean_off_s())
 
+    def rates_text(self, duration_s: float | None = None) -> str:
+        """Return the mean rate over a run, and the rate within a burst."""
+        mean = f"mean rate incl. silences {self.mean_rate_per_s(duration_s):.3g}/s"
+        return f"{mean} (bursts {self.burst_rate_per_s:.3g}/s)"
+
     def with_rates(self, change: Callable[[float], float]) -> Self:
         """Return a copy in which `change` is applied to the rate within a burst.
 

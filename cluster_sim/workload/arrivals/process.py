@@ -88,6 +88,25 @@ class ArrivalProcess(Description):
         """
         return None
 
+    def rates_text(self, duration_s: float | None = None) -> str | None:
+        """Return the mean rate over a run with the rates that form it; None without such rates.
+
+        Parameters
+        ----------
+        duration_s
+            Time at which arrivals stop [s]. Default: arrivals continue indefinitely.
+        """
+        return None
+
+    def base_rate_per_s(self) -> float | None:
+        """Return the value of `rate`, bursts not included [1/s]; None without such a key."""
+        rate_per_s: float | None = getattr(self, "rate_per_s", None)
+        return rate_per_s
+
+    def peak_rate_per_s(self) -> float:
+        """Return the rate while all bursts last at the same time [1/s]; 0 without a rate."""
+        return self.base_rate_per_s() or 0.0
+
     def periods_until(self, until_s: float) -> float:
         """Return the number of bursts, silences or stays that are drawn until a time [s]."""
         return 0.0
@@ -118,6 +137,10 @@ class ArrivalProcess(Description):
 
     def client_load(self) -> ClientLoad | None:
         """Return the parameters of a benchmark client; None if a client must replay the times."""
+        return None
+
+    def in_bursts(self, times_s: np.ndarray) -> np.ndarray | None:
+        """Return whether each time [s] lies in a burst; None if the process describes no bursts."""
         return None
 
     def fleet_counts(self) -> dict[str, int]:

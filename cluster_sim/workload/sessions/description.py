@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -75,6 +75,8 @@ class Sessions(Description):
     """
 
     model_config = ConfigDict(json_schema_extra=_preset_or_keys)
+
+    bare_key: ClassVar[str] = "preset"
 
     arrivals: Arrivals | None = None
     """Arrival process of the starts of sessions. Either `arrivals` or `concurrency` is required."""

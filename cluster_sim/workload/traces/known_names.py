@@ -113,13 +113,30 @@ def mapping(names: Sequence[str]) -> str:
     >>> mapping(["user", "arrived_s", "prompt_len"])
     'columns: {arrival: arrived_s, prompt: prompt_len, output: …}'
     """
-    taken: set[str] = set()
-    parts = []
-    for role in ROLES:
-        guess = _guess([name for name in names if name not in taken], role)
-        taken.add(guess or "")
-        parts.append(f"{role.name}: {'…' if guess is None else quoted(guess)}")
+    parts = (
+        f"{role}: {'…' if guess is None else quoted(guess)}"
+        for role, guess in _guesses(names).items()
+    )
     return f"columns: {{{', '.join(parts)}}}"
+
+
+def suggested(names: Sequence[str]) -> TraceColumns | None:
+    """Return the columns that the names suggest; None unless they suggest one for each role.
+
+    >>> suggested(["arrived_s", "prompt_len", "output_len"]).prompt
+    'prompt_len'
+    """
+    columns = {role: guess for role, guess in _guesses(names).items() if guess is not None}
+    return TraceColumns(**columns) if len(columns) == len(ROLES) else None
+
+
+def _guesses(names: Sequence[str]) -> dict[str, str | None]:
+    """Return the most likely name of each role, by the role; no name has two roles."""
+    guesses: dict[str, str | None] = {}
+    for role in ROLES:
+        taken = guesses.values()
+        guesses[role.name] = _guess([name for name in names if name not in taken], role)
+    return guesses
 
 
 def _guess(names: Sequence[str], role: Role) -> str | None:

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from cluster_sim.errors import ScenarioError, visible
+from cluster_sim.workload.traces.columns import TraceColumns
 from cluster_sim.workload.traces.headings import heading_of
-from cluster_sim.workload.traces.known_names import ROLES, known_of, loose, mapping
+from cluster_sim.workload.traces.known_names import ROLES, known_of, loose, mapping, suggested
 from cluster_sim.workload.traces.source import Beginning
+
+
+class UnknownFormatError(ScenarioError):
+    """Error of a file of no known format, whose names may suggest columns."""
+
+    columns: TraceColumns | None = None
+    """Columns that the names suggest; None if a column is missing or two may be the same."""
+
 
 _MOST_NAMES = 12
 _MIN_SHARED = 2  # common names of a similar format
@@ -37,10 +46,13 @@ def unknown_format(
     if near:
         nearest = max(near, key=lambda name: shared[name] / len(formats[name]))
         known = f"the names of {nearest}, the most similar format ({', '.join(formats[nearest])})"
-    return ScenarioError.at(
+    error = UnknownFormatError.at(
         where(path, begun),
         f"has no known format{_twice(begun.names)}: got {_kind(begun)} {listed(begun.names)}; expected {mapping(begun.leaves)}, or {known}",
     )
+    assert isinstance(error, UnknownFormatError)
+    error.columns = None if _twice(begun.names) else suggested(begun.leaves)
+    return error
 
 
 def _twice(names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -50,6 +50,8 @@ class Trace(Description):
     Any other row that is not a request is a fault that names its line, because a trace with gaps
     would be a different workload.
     """
+
+    bare_key: ClassVar[str] = "path"
 
     format: Format | None = None
     """Format of the trace. Default: detected from the content."""

@@ -195,7 +195,9 @@ LATENCIES: tuple[tuple[Latency, Mapping[str, Row]], ...] = (
     (
         Latency(
             "queue",
-            "time from arrival until the first engine step that includes the request",
+            "time from arrival until the first engine step that includes the request begins: the way to the "
+            "replica, the rest of the step in progress with its host overhead, and the wait for a batch slot, "
+            "KV cache and earlier requests",
             of_requests(lambda done: done.queue_s),
             "time in queue",
         ),

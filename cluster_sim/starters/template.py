@@ -7,11 +7,11 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from cluster_sim.drafts.answers import Answers
-from cluster_sim.drafts.flow_text import flow_text
-from cluster_sim.drafts.layouts import Layout
-from cluster_sim.drafts.recorded import Recorded
 from cluster_sim.schema import catalog_names
+from cluster_sim.starters.answers import Answers
+from cluster_sim.starters.flow_text import flow_text
+from cluster_sim.starters.layouts import Layout
+from cluster_sim.starters.recorded import Recorded
 
 _WIDTH = 100
 _MAX_VARIANTS = 3
@@ -113,9 +113,16 @@ def _model(keys: Mapping[str, Any], answers: Answers) -> Iterator[str]:
 def _workload(workload: Mapping[str, Any], recorded: Recorded) -> Iterator[str]:
     yield "workload:"
     if recorded.path is not None:
-        yield from _comment(f"As measured by {recorded.client}: {recorded.path}.", 2)
+        about = (
+            f"As measured by {recorded.client}: {recorded.path}."
+            if recorded.is_result
+            else f"Recorded traffic (format {recorded.client}): {recorded.path}."
+        )
+        yield from _comment(about, 2)
     if "trace" in workload:
         yield from _comment(recorded.notes["arrivals"], 2)
+        if recorded.columns is not None:
+            yield from _comment("TODO: `columns` were guessed from their names; check them.", 2)
         yield f"  trace: {flow_text(workload['trace'])}"
         return
     yield from _comment(_about_arrivals(workload["arrivals"], recorded), 2)
@@ -143,7 +150,9 @@ def _about_arrivals(arrivals: Mapping[str, Any], recorded: Recorded) -> str:
 
 def _objectives(answers: Answers) -> Iterator[str]:
     if answers.recorded.path is not None and {"ttft", "tpot"} & set(answers.defaults):
-        yield from _comment("TODO: your objectives; the result has none.")
+        yield from _comment(
+            f"TODO: your objectives; the {'result' if answers.recorded.is_result else 'trace'} has none."
+        )
     else:
         yield from _comment("Objectives: each must hold at this percentile of the requests.")
     yield f"slo: {flow_text(answers.slo)}"
@@ -162,10 +171,10 @@ def _cluster(
     yield "cluster:"
     yield "  pools:"
     yield f"    - name: {flow_text(pool['name'])}"
-    if answers.recorded.path is not None:
-        missing = "nodes and layout" if "node" in answers.defaults else "the layout"
+    if answers.recorded.is_result:
+        missing = "node and layout" if "node" in answers.defaults else "the layout"
         yield from _comment(
-            f"TODO: the result does not say {missing} that was measured: write number of nodes, tensor_parallel and engine of your server.",
+            f"TODO: the result does not say {missing} that was measured; check tensor_parallel, replicas and engine.",
             6,
         )
     yield from _beside(
@@ -173,8 +182,12 @@ def _cluster(
         "a name of `cluster-sim catalog`, or the path of a node file",
     )
     yield f"      nodes: {pool['nodes']}"
-    yield from _comment(_about_layout(options[0], file), 6)
-    if (weights := pool["replica"].get("weights")) is not None:
+    if "replicas" in pool:
+        yield from _beside(
+            f"      replicas: {pool['replicas']}", _about_replicas(answers, options[0])
+        )
+    yield from _comment(_about_layout(options[0], answers, file), 6)
+    if (weights := options[0].replica.get("weights")) is not None:
         yield from _comment(_about_weights(weights, answers), 6)
     yield f"      replica: {flow_text(pool['replica'])}"
     yield from _beside(
@@ -183,24 +196,47 @@ def _cluster(
     )
 
 
-def _about_layout(layout: Layout, file: Path) -> str:
-    pool = layout.pool
-    replicas = f"{pool.replicas} replicas" if pool.replicas > 1 else "one replica"
-    noun = "wafer" if pool.wafers is not None else "device"
-    devices = f"{pool.devices_a_replica} {noun}s" if pool.devices_a_replica > 1 else f"one {noun}"
-    which = (
-        "By arithmetic it is the smallest replica that holds the weights and the KV cache of this"
-        " traffic and keeps the objectives"
-        if layout.shortfall is None
-        else "By arithmetic no layout that fits is large enough, and this one has the highest rate:"
-        f" {layout.shortfall}"
+def _about_replicas(answers: Answers, layout: Layout) -> str:
+    """Return why the number of replicas is given, and what is paid for devices without replica."""
+    pool, nodes = layout.pool, layout.scenario.cluster.pools[0]
+    why = (
+        "one server was measured"
+        if answers.recorded.is_result and "replicas" not in answers.values
+        else "as given by --replicas"
     )
+    free = nodes.nodes * nodes.node.devices - pool.replicas * pool.devices_a_replica
+    if not free:
+        return why
+    paid = "the whole node is" if layout.nodes == 1 else "whole nodes are"
     return (
-        f"This layout was chosen by `cluster-sim init`: {replicas} of {devices}. {which}."
+        f"{why}; {free} {'device stays' if free == 1 else 'devices stay'} idle, but {paid} paid for"
+    )
+
+
+def _about_layout(layout: Layout, answers: Answers, file: Path) -> str:
+    pool = layout.pool
+    smallest = "it is the smallest replica that holds the weights and the KV cache of this traffic"
+    if answers.recorded.is_result:
+        which = smallest
+    elif layout.shortfall is None:
+        which = f"{smallest} and keeps the objectives"
+    else:
+        which = f"no layout that fits is large enough, and this one has the highest rate: {layout.shortfall}"
+    return (
+        f"This layout was chosen by `cluster-sim init`: {layout.size}. By arithmetic {which}."
         f" A replica has {pool.kv_tokens:,} tokens of KV cache, and the highest rate of all"
-        f" replicas is {pool.requests_per_s:,.3g} requests/s (`cluster-sim explain {file}`)."
+        f" replicas is {_rate(pool.requests_per_s)} (`cluster-sim explain {file}`)."
         " Other layouts may serve this traffic better: compare them."
     )
+
+
+def _rate(per_s: float) -> str:
+    """Return a rate with three significant digits, without an exponent.
+
+    >>> _rate(99.31), _rate(2321.7)
+    ('99.3 requests/s', '2,322 requests/s')
+    """
+    return f"{per_s:,.0f} requests/s" if per_s >= 1000.0 else f"{per_s:.3g} requests/s"
 
 
 def _variants(pool: Mapping[str, Any], options: Sequence[Layout]) -> Iterator[str]:
@@ -212,11 +248,13 @@ def _variants(pool: Mapping[str, Any], options: Sequence[Layout]) -> Iterator[st
     yield "# variants:"
     yield f"#   {_variant_name(options[0])}: {{}}"
     for layout in options[1 : 1 + _MAX_VARIANTS]:
-        other = dict(pool) | {"nodes": layout.nodes, "replica": dict(layout.replica)}
+        other = {key: value for key, value in pool.items() if key != "replica"}
+        other |= {"nodes": layout.nodes}
         yield f"#   {_variant_name(layout)}:"
         yield "#     cluster:"
         yield "#       pools:"
-        yield f"#         - {flow_text(other)}"
+        yield f"#         - {flow_text(other).removesuffix('}')},"
+        yield f"#           replica: {flow_text(layout.plan)}}}"
 
 
 def _variant_name(layout: Layout) -> str:

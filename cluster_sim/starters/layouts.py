@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import inf
-from typing import Any
+from math import ceil, inf
+from typing import Any, NamedTuple
 
 from cluster_sim.analysis.estimate import explain
 from cluster_sim.analysis.pool_arithmetic import PoolArithmetic, highest_rate_per_s
@@ -26,6 +26,21 @@ _OF_PLAN = "cluster.pools[0].replica."
 """Beginning of faults of a single key of a layout, such as a number of ranks that splits no heads."""
 
 
+class Wanted(NamedTuple):
+    """Known properties of a layout; None for a property that is free."""
+
+    nodes: int | None = None
+    """Number of nodes; None for as many as the replicas need."""
+    replicas: int | None = None
+    """Number of replicas; None for as many as the nodes hold."""
+    tensor_parallel: int | None = None
+    """Number of tensor-parallel ranks of a replica; None for any."""
+    weights: str | None = None
+    """Precision of the weights; None for the published one."""
+    is_smallest: bool = False
+    """Whether the smallest layout that fits is chosen, even if it is too small for the traffic."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """One layout of a model on nodes that fits."""
@@ -42,6 +57,26 @@ class Layout:
     """Sentence that says why arithmetic finds it too small; None for a sufficient layout."""
 
     @property
+    def size(self) -> str:
+        """Number of replicas, and number of devices of a replica, in words."""
+        pool = self.pool
+        replicas = f"{pool.replicas} replicas" if pool.replicas > 1 else "one replica"
+        noun = "wafer" if pool.wafers is not None else "device"
+        several = pool.devices_a_replica > 1
+        return f"{replicas} of {f'{pool.devices_a_replica} {noun}s' if several else f'one {noun}'}"
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """Keys of `replica` with the formats of weights and KV cache, which may be the defaults."""
+        replica = self.scenario.cluster.pools[0].replica
+        formats = {
+            "weights": str(replica.weights_of(self.scenario.model)),
+            "kv_cache": str(replica.kv_cache),
+        }
+        parallel = {key: value for key, value in self.replica.items() if key != "engine"}
+        return parallel | formats | {"engine": self.replica["engine"]}
+
+    @property
     def rate_per_s(self) -> float:
         """Highest rate of all replicas [1/s]."""
         return highest_rate_per_s([self.pool])
@@ -56,7 +91,7 @@ def engine_of(node: Node) -> str:
     return "compiled" if is_compiled else "vllm"
 
 
-def layouts(keys: Mapping[str, Any], node: Node, nodes: int | None, weights: str | None, file: str) -> list[Layout]:  # fmt: skip
+def layouts(keys: Mapping[str, Any], node: Node, wanted: Wanted, file: str) -> list[Layout]:
     """Return the layouts that fit, the chosen one first, the others from small to large.
 
     The smallest sufficient layout is chosen, else the one with the highest rate. Weights have the
@@ -68,10 +103,8 @@ def layouts(keys: Mapping[str, Any], node: Node, nodes: int | None, weights: str
         Keys of the scenario, without `cluster.pools[0].replica` and its number of nodes.
     node
         Node of the pool.
-    nodes
-        Number of nodes; None for as many as one replica needs.
-    weights
-        Precision of the weights; None for the published one.
+    wanted
+        Known properties of the layout.
     file
         File of the scenario, beside which files that it names are looked for.
 
@@ -81,8 +114,9 @@ def layouts(keys: Mapping[str, Any], node: Node, nodes: int | None, weights: str
         No layout fits. It says why the largest does not.
     """
     faults: list[Fault] = []
+    weights = wanted.weights
     for precision in _PRECISIONS if weights is None else (weights,):
-        for group in _groups(node, nodes):
+        for group in _groups(node, wanted):
             fitting: list[Layout] = []
             for count, replica in group:
                 plan = replica | ({} if precision is None else {"weights": precision})
@@ -91,7 +125,7 @@ def layouts(keys: Mapping[str, Any], node: Node, nodes: int | None, weights: str
                 except ScenarioError as error:
                     faults += error.faults if precision == weights else ()
             if fitting:
-                return _chosen_first(fitting)
+                return fitting if wanted.is_smallest else _chosen_first(fitting)
     of_memory = [fault for fault in faults if not fault.what.startswith(_OF_PLAN)]
     raise ScenarioError([(of_memory or faults)[-1]])
 
@@ -104,26 +138,33 @@ def _chosen_first(fitting: list[Layout]) -> list[Layout]:
     return [chosen, *(layout for layout in fitting if layout is not chosen)]
 
 
-def _groups(node: Node, nodes: int | None) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+def _groups(node: Node, wanted: Wanted) -> Iterator[list[tuple[int, dict[str, Any]]]]:
     """Yield groups of numbers of nodes and keys of `replica`, from small to large replicas.
 
     A group is tried only if nothing in the groups before it fits.
     """
     engine = {"engine": engine_of(node)}
+    nodes, replicas = wanted.nodes, wanted.replicas or 1
     if node.device.wafer is not None:
         if nodes is not None:
             yield [(nodes, {"wafers": each} | engine) for each in _divisors(nodes * node.devices)]
         else:
             for count in range(1, _MAX_NODES + 1):
-                yield [(count, {"wafers": count * node.devices} | engine)]
+                yield [(replicas * count, {"wafers": count * node.devices} | engine)]
         return
-    ranks = _divisors(node.devices)
-    yield [(nodes or 1, {"tensor_parallel": each} | engine) for each in ranks]
+    ranks = _divisors(node.devices) if wanted.tensor_parallel is None else [wanted.tensor_parallel]
+    yield [
+        (nodes or ceil(replicas * each / node.devices), {"tensor_parallel": each} | engine)
+        for each in ranks
+    ]
     for count in range(1, _MAX_NODES + 1) if nodes is None else (nodes,):
         for span in (count,) if nodes is None else _divisors(count):
             plans = ((each, span * node.devices // each) for each in reversed(ranks))
             yield [
-                (count, {"tensor_parallel": each, "pipeline_parallel": stages} | engine)
+                (
+                    count if nodes is not None else replicas * count,
+                    {"tensor_parallel": each, "pipeline_parallel": stages} | engine,
+                )
                 for each, stages in plans
                 if stages > 1
             ]
@@ -166,9 +207,7 @@ def _load(scenario: Scenario) -> tuple[int | None, float]:
         return None, 0.0
     if (clients := arrivals.waiting_clients()) is not None:
         return clients.number, 0.0
-    bursts = getattr(arrivals, "bursts", ())
-    rate_per_s = getattr(arrivals, "rate_per_s", 0.0)
-    return None, rate_per_s + sum(burst.rate_per_s for burst in bursts)
+    return None, arrivals.peak_rate_per_s()
 
 
 def _mean_per_s(scenario: Scenario) -> float:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from cluster_sim.drafts import OPTIONS, answers_of, draft, recorded
-from cluster_sim.drafts.flow_text import flow_text
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import load_scenario, load_variants
-from cluster_sim.schema import catalog_names, parse_yaml
+from cluster_sim.schema import CATALOG, catalog_names, parse_yaml
 from cluster_sim.schema.yaml_files import parse_value
+from cluster_sim.starters import OPTIONS, answers_of, first_scenario, recorded
+from cluster_sim.starters.flow_text import flow_text
 
 SMALL = {"prompt-tokens": "100", "output-tokens": "20"}
 PLAIN = {
@@ -49,16 +49,16 @@ def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_weights_of_141_gb_take_two_h200_of_141_gb_and_four_h100_of_80_gb_beside_kv() -> None:
     # 141 GB of weights are more than one H200 and leave 5 GB of two H100, less than the reserves.
     for node, ranks in (("dgx-h200", 2), ("dgx-b200", 1)):
-        layout = draft(answers_of(options(node=node)), "first.yaml").layout
+        layout = first_scenario(answers_of(options(node=node)), "first.yaml").layout
         assert layout.replica["tensor_parallel"] == ranks
         assert layout.pool.replicas == 8 // ranks
 
 
 def test_a_wafer_of_44_gb_is_taken_as_often_as_the_weights_need() -> None:
     # 141 GB of weights in bf16 on wafers of 44 GB: four, and half as much in fp8: two.
-    four = draft(answers_of(options(node="cs-3")), "first.yaml")
+    four = first_scenario(answers_of(options(node="cs-3")), "first.yaml")
     assert (four.layout.nodes, four.layout.replica["wafers"]) == (4, 4)
-    two = draft(answers_of(options(node="cs-3", nodes="2")), "first.yaml")
+    two = first_scenario(answers_of(options(node="cs-3", nodes="2")), "first.yaml")
     assert two.layout.replica["weights"] == "fp8"
     assert any("the weights are in fp8" in note for note in two.notes)
     assert "they do not fit on these nodes as published" in " ".join(two.text.split("\n      # "))
@@ -66,15 +66,17 @@ def test_a_wafer_of_44_gb_is_taken_as_often_as_the_weights_need() -> None:
 
 def test_a_model_larger_than_a_node_is_spread_over_as_few_nodes_as_hold_it() -> None:
     # 812 GB of weights on nodes of 640 GB
-    layout = draft(answers_of(options(model="llama-3.1-405b", node="dgx-h100")), "a.yaml").layout
+    layout = first_scenario(
+        answers_of(options(model="llama-3.1-405b", node="dgx-h100")), "a.yaml"
+    ).layout
     assert layout.nodes == 2
     assert layout.replica["tensor_parallel"] * layout.replica["pipeline_parallel"] == 16
 
 
 def test_a_faster_token_takes_a_larger_group() -> None:
     # Two H200 read 141 GB in 14.7 ms at 4.8 TB/s each, four in half of that.
-    slow = draft(answers_of(options(tpot="50 ms")), "first.yaml").layout
-    fast = draft(answers_of(options(tpot="13 ms")), "first.yaml").layout
+    slow = first_scenario(answers_of(options(tpot="50 ms")), "first.yaml").layout
+    fast = first_scenario(answers_of(options(tpot="13 ms")), "first.yaml").layout
     assert slow.shortfall is None
     assert fast.shortfall is None
     assert slow.replica["tensor_parallel"] == 2
@@ -82,14 +84,14 @@ def test_a_faster_token_takes_a_larger_group() -> None:
 
 
 def test_traffic_beyond_every_layout_is_written_with_what_is_too_small() -> None:
-    first = draft(answers_of(options(rate="5000 /s")), "first.yaml")
+    first = first_scenario(answers_of(options(rate="5000 /s")), "first.yaml")
     assert first.layout.shortfall is not None
     assert any("may be too small: its highest rate is" in note for note in first.notes)
     assert "no layout that fits is large enough" in " ".join(first.text.split("\n      # "))
 
 
 def test_the_commented_variants_are_right_when_their_comment_signs_are_removed() -> None:
-    first = draft(answers_of(options()), "first.yaml")
+    first = first_scenario(answers_of(options()), "first.yaml")
     head, mark, variants = first.text.partition("# variants:\n")
     plain = re.sub(r"(?m)^# ", "", mark + variants)
     Path("first.yaml").write_text(head + plain)
@@ -98,12 +100,14 @@ def test_the_commented_variants_are_right_when_their_comment_signs_are_removed()
 
 
 def test_lines_of_comment_have_at_most_100_columns() -> None:
-    text = draft(answers_of(options(burst="20 /s for 1 min every 10 min")), "first.yaml").text
+    text = first_scenario(
+        answers_of(options(burst="20 /s for 1 min every 10 min")), "first.yaml"
+    ).text
     assert all(len(line) <= 100 for line in text.splitlines() if line.lstrip().startswith("# "))
 
 
 def test_a_burst_comes_again_and_the_run_holds_two_of_them() -> None:
-    first = draft(answers_of(options(burst="20 /s for 1 min every 10 min")), "first.yaml")
+    first = first_scenario(answers_of(options(burst="20 /s for 1 min every 10 min")), "first.yaml")
     scenario = first.layout.scenario
     assert scenario.duration_s == 1200.0
     assert "bursts: [{at: 5 min, rate: 20 /s, lasts: 1 min, every: 10 min}]" in first.text
@@ -118,7 +122,7 @@ def test_what_is_no_burst_is_refused(text: str) -> None:
 
 
 def test_a_short_context_shortens_the_default_lengths() -> None:
-    first = draft(answers_of({"model": "llama-2-70b"}), "first.yaml")
+    first = first_scenario(answers_of({"model": "llama-2-70b"}), "first.yaml")
     workload = first.layout.scenario.workload
     assert workload.prompt_tokens is not None
     assert workload.output_tokens is not None
@@ -128,14 +132,14 @@ def test_a_short_context_shortens_the_default_lengths() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("node", catalog_names("nodes"))
 def test_every_node_of_the_catalog_gives_a_scenario_that_reads_back(node: str) -> None:
-    Path("first.yaml").write_text(draft(answers_of(options(node=node)), "first.yaml").text)
+    Path("first.yaml").write_text(first_scenario(answers_of(options(node=node)), "first.yaml").text)
     assert load_scenario("first.yaml").cluster.pools[0].replica.engine.name
 
 
 def test_a_path_is_found_from_the_folder_of_the_scenario(tmp_path: Path) -> None:
-    Path("model.yaml").write_text((Path(draft.__code__.co_filename).parents[1] / "catalog/models/llama-3.1-8b.yaml").read_text())  # fmt: skip
+    Path("model.yaml").write_text((CATALOG / "models" / "llama-3.1-8b.yaml").read_text())
     Path("other").mkdir()
-    text = draft(answers_of(options(model="model.yaml")), "other/first.yaml").text
+    text = first_scenario(answers_of(options(model="model.yaml")), "other/first.yaml").text
     assert f"model: {tmp_path}/model.yaml" in text
     assert "serve Llama 3.1 8B at" in " ".join(text.split("\n# "))
 
@@ -143,7 +147,7 @@ def test_a_path_is_found_from_the_folder_of_the_scenario(tmp_path: Path) -> None
 def test_a_name_on_a_hub_is_the_catalogs_entry_with_the_precision_that_it_gives() -> None:
     answers = answers_of(options(model="nvidia/Llama-3.3-70B-Instruct-FP8"))
     assert (answers.values["model"], answers.weights) == ("llama-3.3-70b", "fp8")
-    assert draft(answers, "a.yaml").layout.replica == {"tensor_parallel": 1, "engine": "vllm", "weights": "fp8"}  # fmt: skip
+    assert first_scenario(answers, "a.yaml").layout.replica == {"tensor_parallel": 1, "engine": "vllm", "weights": "fp8"}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -163,7 +167,7 @@ def test_the_load_of_vllm_is_what_its_options_were(
     assert result.arrivals == arrivals
     assert result.values == {"model": "llama-3.1-8b", "prompt-tokens": 100, "output-tokens": 20}
     assert result.is_comparable
-    text = draft(answers_of({}, result), "first.yaml").text
+    text = first_scenario(answers_of({}, result), "first.yaml").text
     assert "TODO: the result gives only mean lengths" in text
     assert "TODO: your objectives" in text
     assert f"arrivals: {flow_text(arrivals)}" in text
@@ -179,7 +183,7 @@ def test_a_detailed_result_of_vllm_gives_quantiles_without_failed_requests(tmp_p
 
 def test_a_model_that_the_catalog_does_not_know_is_left_to_do(tmp_path: Path) -> None:
     result = recorded(saved(tmp_path, PLAIN | {"model_id": "example/unknown"}))
-    first = draft(answers_of({}, result), "first.yaml")
+    first = first_scenario(answers_of({}, result), "first.yaml")
     assert "TODO: the result names the model 'example/unknown'" in " ".join(
         first.text.split("\n# ")
     )
@@ -188,7 +192,9 @@ def test_a_model_that_the_catalog_does_not_know_is_left_to_do(tmp_path: Path) ->
 
 def test_an_option_stands_in_place_of_what_the_result_says(tmp_path: Path) -> None:
     result = recorded(saved(tmp_path, PLAIN))
-    first = draft(answers_of({"rate": "3 /s", "model": "llama-3.3-70b"}, result), "first.yaml")
+    first = first_scenario(
+        answers_of({"rate": "3 /s", "model": "llama-3.3-70b"}, result), "first.yaml"
+    )
     scenario = first.layout.scenario
     assert scenario.model.name == "Llama 3.3 70B"
     assert "arrivals: {process: poisson, rate: 3 /s}" in first.text
@@ -232,7 +238,7 @@ def test_requests_of_inference_perf_are_replayed(tmp_path: Path) -> None:
     assert result.replays
     assert not result.is_comparable
     answers = answers_of({"model": "llama-3.1-8b"}, result)
-    text = draft(answers, "first.yaml").text
+    text = first_scenario(answers, "first.yaml").text
     Path("first.yaml").write_text(text)
     trace = load_scenario("first.yaml").workload.trace
     assert trace is not None
@@ -278,3 +284,81 @@ def test_a_file_of_another_kind_and_a_missing_one_are_the_inputs_fault(tmp_path:
 def test_flow_text_reads_back_as_it_was(value: Any) -> None:
     assert parse_value(flow_text(value), "test") == value
     assert parse_yaml(f"{{a: {flow_text(value)}}}", "test").data["a"] == value
+
+
+def pool_of(text: str) -> dict[str, Any]:
+    Path("first.yaml").write_text(text)
+    pool: dict[str, Any] = parse_yaml(text, "first.yaml").data["cluster"]["pools"][0]
+    return pool
+
+
+@pytest.mark.parametrize(
+    ("model", "weights"), [("llama-3.1-8b", "bf16"), ("meta-llama/Llama-3.1-8B-Instruct-FP8", "fp8")]
+)  # fmt: skip
+def test_the_formats_of_weights_and_kv_cache_are_written(model: str, weights: str) -> None:
+    text = first_scenario(answers_of(options(model=model)), "first.yaml").text
+    assert pool_of(text)["replica"] == {"tensor_parallel": 1, "weights": weights, "kv_cache": "bf16", "engine": "vllm"}  # fmt: skip
+    plan = load_scenario("first.yaml").cluster.pools[0].replica
+    assert (plan.weights, plan.kv_cache) == (weights, "bf16")
+
+
+def test_a_result_of_one_server_is_one_replica_of_the_smallest_layout(tmp_path: Path) -> None:
+    result = recorded(saved(tmp_path, PLAIN))
+    first = first_scenario(answers_of({"node": "dgx-h100"}, result), "first.yaml")
+    assert (first.layout.pool.replicas, first.layout.replica["tensor_parallel"]) == (1, 1)
+    assert pool_of(first.text)["replicas"] == 1
+    text = " ".join(first.text.split("\n      # "))
+    assert "check tensor_parallel, replicas and engine" in text
+    assert "7 devices stay idle, but the whole node is paid for" in text
+    assert any("costs are those of the whole node" in note for note in first.notes)
+
+
+def test_the_numbers_of_replicas_and_ranks_may_be_given(tmp_path: Path) -> None:
+    result = recorded(saved(tmp_path, PLAIN))
+    given = {"node": "dgx-h100", "replicas": "2", "tensor-parallel": "4"}
+    pool = pool_of(first_scenario(answers_of(given, result), "first.yaml").text)
+    assert (pool["nodes"], pool["replicas"], pool["replica"]["tensor_parallel"]) == (1, 2, 4)
+    # 20 replicas of one device take three nodes of eight
+    many = first_scenario(answers_of(options(model="llama-3.1-8b", replicas="20")), "first.yaml")
+    assert (many.layout.nodes, many.layout.pool.replicas) == (3, 20)
+    wafers = first_scenario(answers_of(options(node="cs-3", replicas="2")), "first.yaml").layout
+    assert (wafers.nodes, wafers.replica["wafers"]) == (8, 4)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"tensor_parallel": "3"}, "^--tensor-parallel: got 3; expected a divisor of the 8 devices"),
+        ({"tensor_parallel": "16"}, "^--tensor-parallel: got 16"),
+        ({"tensor_parallel": "2", "node": "cs-3"}, "^--tensor-parallel: wafers have no ranks"),
+        ({"replicas": "9", "nodes": "1"}, "^--nodes: 1 node holds 8 devices; expected at least"),
+    ],
+)  # fmt: skip
+def test_numbers_that_do_not_fit_are_the_options_fault(
+    given: dict[str, str], expected: str
+) -> None:
+    with pytest.raises(ScenarioError, match=expected):
+        first_scenario(answers_of(options(model="llama-3.1-8b") | options(**given)), "first.yaml")
+
+
+def test_a_table_whose_columns_can_be_guessed_is_replayed_whole(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("timestamp,input_len,output_len\n0.5,100,20\n3.0,200,30\n700.5,50,10\n")
+    first = first_scenario(answers_of({"model": "llama-3.1-8b"}, recorded(path)), "first.yaml")
+    assert "duration" not in parse_yaml(first.text, "first.yaml").data
+    assert "TODO: `columns` were guessed" in first.text
+    assert any("timestamp for arrival" in note for note in first.notes)
+    assert "replicas" not in pool_of(first.text)
+    trace = load_scenario("first.yaml").workload.trace
+    assert trace is not None
+    assert [row[:3] for row in trace.rows()] == [(0.0, 100, 20), (2.5, 200, 30), (700.0, 50, 10)]
+
+
+def test_a_table_whose_columns_cannot_be_guessed_names_columns(tmp_path: Path) -> None:
+    path = tmp_path / "odd.csv"
+    path.write_text("when,in tok,reply\n0.5,100,20\n")
+    with pytest.raises(ScenarioError, match="or use `init` without --from and name them"):
+        recorded(path)
+    path.write_text("timestamp,arrival_time,input_len,output_len\n0.5,1,100,20\n")
+    with pytest.raises(ScenarioError, match="may both be the arrival"):
+        recorded(path)

@@ -7,22 +7,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cluster_sim.drafts.client_results import (
+from cluster_sim.errors import ScenarioError
+from cluster_sim.export import is_measured
+from cluster_sim.export.nested import text_under
+from cluster_sim.schema import parse_json, read_text
+from cluster_sim.starters.client_results import (
     aiperf_load,
     guidellm_load,
     length_quantiles,
     statistics_quantiles,
-    text_under,
     vllm_lengths,
     vllm_load,
 )
-from cluster_sim.drafts.model_names import known_model
-from cluster_sim.errors import ScenarioError
-from cluster_sim.export import is_measured
-from cluster_sim.schema import parse_json, read_text
-from cluster_sim.workload.traces import find_trace
+from cluster_sim.starters.model_names import known_model
+from cluster_sim.workload.traces import Trace, UnknownFormatError, find_trace
 
 _OF_VLLM = ("num_prompts", "request_rate", "total_input_tokens")
+_OF_CLIENTS = ("aiperf", "vllm-bench", "guidellm", "inference-perf")
+"""Formats of traces that benchmark clients write as results of one server."""
 _OF_LOAD = ("rate", "burst")
 """Options that the load of a result stands for."""
 
@@ -32,9 +34,11 @@ class Recorded:
     """Model, load and lengths of a run that was measured."""
 
     path: str | None = None
-    """File of the result; None without one."""
+    """File of the result or trace; None without one."""
     client: str = ""
-    """Client that wrote it."""
+    """Client that wrote the result, or format of the trace."""
+    is_result: bool = False
+    """Whether the file is the result of a benchmark client, which measures one server."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """Values of options that the result gives, by name."""
     arrivals: Mapping[str, Any] | None = None
@@ -45,6 +49,8 @@ class Recorded:
     """Name of the model in the result."""
     weights: str | None = None
     """Precision of the weights, if the model's name gives it."""
+    columns: Mapping[str, str] | None = None
+    """Columns of a table that were guessed from their names; None for a known format."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """Sentences about a key of the scenario: `arrivals`, `lengths`."""
     is_comparable: bool = False
@@ -64,7 +70,8 @@ def recorded(path: str | Path) -> Recorded:
     ----------
     path
         JSON of `vllm bench serve` (plain or detailed), AIPerf's summary or records, GuideLLM's
-        report, inference-perf's requests, or another trace.
+        report, inference-perf's requests, or a trace: a file of a known format, or a table whose
+        names of columns suggest arrivals and lengths.
 
     Raises
     ------
@@ -143,9 +150,10 @@ def _of_aiperf(path: Path, summary: Mapping[str, Any]) -> Recorded:
 
 def _of_requests(path: Path, document: Mapping[str, Any] | None) -> Recorded:
     """Return what a file of single requests says: the load if it does, else a replay."""
-    trace = find_trace(path)
+    trace, columns = _trace(path)
     kind = trace.found_format
     run = _named(path, kind, text_under(document, ("model", "model_name")))
+    run = replace(run, is_result=kind in _OF_CLIENTS and trace.has_times, columns=columns)
     if kind == "guidellm" and document is not None:
         batches = list(trace.batches())
         prompts = [int(value) for batch in batches for value in batch.prompt]
@@ -162,12 +170,26 @@ def _of_requests(path: Path, document: Mapping[str, Any] | None) -> Recorded:
     return replace(run, replays=True, notes={"arrivals": about})
 
 
+def _trace(path: Path) -> tuple[Trace, dict[str, str] | None]:
+    """Return the trace of a file, and its columns if they were guessed from their names."""
+    try:
+        return find_trace(path), None
+    except UnknownFormatError as error:
+        if error.columns is None:
+            [fault] = error.faults
+            what = f"{fault.what}. Rename the columns, or use `init` without --from and name them in the file: workload: {{trace: {{path: {path}, columns: …}}}}"
+            raise ScenarioError.at(fault.where, what) from error
+        columns = error.columns.model_dump(exclude_none=True)
+        return find_trace(path, columns=columns), columns
+
+
 def _named(path: Path, client: str, model_id: str | None) -> Recorded:
     """Return the file, its client, and the model that it names."""
     known = None if model_id is None else known_model(model_id)
     return Recorded(
         path=str(path),
         client=client,
+        is_result=True,
         values={} if known is None else {"model": known.name},
         model_id=model_id,
         weights=None if known is None else known.weights,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cluster_sim.export.benchmark import number
+from cluster_sim.export.nested import text_under, under
 
 Load = tuple[dict[str, Any] | None, str]
 """Arrival process, or None if the result does not give it, and a sentence about it."""
@@ -17,42 +18,8 @@ _QUANTILES = (
     0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 0.995, 1.0,
 )  # fmt: skip
 """Quantiles of lengths that are written; straight lines between them keep the mean within about 2 %."""
-_DEEPEST = 6
 _UNKNOWN = "TODO: the result says neither rate nor concurrency; write what the client sent."
 _NEARLY_CONSTANT_CV = 0.01
-
-
-def text_under(document: Any, keys: Sequence[str], depth: int = 0) -> str | None:
-    """Return the first text under one of `keys` in a JSON document, or the first of a list there.
-
-    Examples
-    --------
-    >>> text_under({"a": [{"models": ["m", "n"]}]}, ("model", "models"))
-    'm'
-    """
-    value = _under(document, keys, str, depth)
-    return value if isinstance(value, str) else None
-
-
-def _under(document: Any, keys: Sequence[str], kinds: Any, depth: int = 0) -> Any:
-    """Return the first value of one of `kinds` under one of `keys`; None if there is none."""
-    if depth > _DEEPEST:
-        return None
-    if isinstance(document, list):
-        inner = document[:1]
-    elif isinstance(document, dict):
-        for key in keys:
-            value = document.get(key)
-            value = value[0] if isinstance(value, list) and value else value
-            if isinstance(value, kinds) and not isinstance(value, bool):
-                return value
-        inner = list(document.values())
-    else:
-        return None
-    return next(
-        (value for each in inner if (value := _under(each, keys, kinds, depth + 1)) is not None),
-        None,
-    )
 
 
 def length_quantiles(lengths: Sequence[int]) -> Any:
@@ -107,19 +74,19 @@ def vllm_load(result: Mapping[str, Any]) -> Load:
 def aiperf_load(summary: Mapping[str, Any], config: Mapping[str, Any]) -> Load:
     """Return the load of AIPerf's summary, as its configuration gives it."""
     numbers = (int, float)
-    counted = number(_under(summary.get("request_count"), ("avg",), numbers))
-    requests = _count(_under(config, ("request_count", "num_requests"), numbers)) or _count(counted)
-    rate_per_s = _under(config, ("request_rate",), numbers)
+    counted = number(under(summary.get("request_count"), ("avg",), numbers))
+    requests = _count(under(config, ("request_count", "num_requests"), numbers)) or _count(counted)
+    rate_per_s = under(config, ("request_rate",), numbers)
     if rate_per_s is not None and float(rate_per_s) > 0.0:
         is_constant = text_under(config, ("arrival_pattern", "request_rate_mode")) == "constant"
         return _open(float(rate_per_s), inf if is_constant else 1.0, requests)
-    clients = _count(_under(config, ("concurrency",), numbers))
+    clients = _count(under(config, ("concurrency",), numbers))
     return (None, _UNKNOWN) if clients is None else _closed(clients, requests)
 
 
 def guidellm_load(report: Mapping[str, Any], requests: int) -> Load:
     """Return the load of GuideLLM's report, as its strategy gives it; None for a replay."""
-    strategy = _under(report, ("strategy",), dict)
+    strategy = under(report, ("strategy",), dict)
     if strategy is None:
         return None, ""
     kind = strategy.get("type_") or strategy.get("type")

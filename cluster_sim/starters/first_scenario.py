@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster_sim.drafts.answers import Answers
-from cluster_sim.drafts.flow_text import flow_text
-from cluster_sim.drafts.layouts import Layout, layouts
-from cluster_sim.drafts.template import scenario_text
 from cluster_sim.errors import ScenarioError
+from cluster_sim.hardware.node import Node
 from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.model import Model
 from cluster_sim.loading.files import scenarios_of
@@ -25,6 +22,10 @@ from cluster_sim.schema import (
     looking_in,
     parse_yaml,
 )
+from cluster_sim.starters.answers import Answers
+from cluster_sim.starters.flow_text import flow_text
+from cluster_sim.starters.layouts import Layout, Wanted, layouts
+from cluster_sim.starters.template import scenario_text
 from cluster_sim.units import parse
 
 _DURATION_S = 600.0
@@ -34,7 +35,7 @@ _MAX_REQUESTS = 50_000
 
 
 @dataclass(frozen=True)
-class Draft:
+class FirstScenario:
     """A first scenario, checked."""
 
     text: str
@@ -45,7 +46,7 @@ class Draft:
     """Sentences on what was assumed, and on what the user should look at."""
 
 
-def draft(answers: Answers, file: str | Path) -> Draft:
+def first_scenario(answers: Answers, file: str | Path) -> FirstScenario:
     """Return a first scenario.
 
     Parameters
@@ -57,7 +58,7 @@ def draft(answers: Answers, file: str | Path) -> Draft:
 
     Returns
     -------
-    Draft
+    FirstScenario
         Text of the scenario, which passes `cluster-sim check`.
 
     Raises
@@ -68,21 +69,49 @@ def draft(answers: Answers, file: str | Path) -> Draft:
     file = Path(file)
     values = dict(answers.values)
     for key in ("model", "node"):
-        values[key] = _from_file(values[key], key, file)
+        values[key] = _named_from(file, values[key], key)
     with looking_in(file.parent):
         values |= _shorter(answers, values)
         node = describe(Pool, Document({"name": "pool", "node": values["node"]}, "--node")).node
-    keys = _keys(answers, values, file)
+    wanted = _wanted(answers, values)
+    keys = _keys(answers, values, wanted.replicas, file)
+    _check_ranks(wanted, node)
     try:
-        options = layouts(keys, node, values.get("nodes"), answers.weights, str(file))
+        options = layouts(keys, node, wanted, str(file))
     except ScenarioError as error:
         raise _no_layout(error, values) from error
     chosen = options[0]
-    pool = keys["cluster"]["pools"][0] | {"nodes": chosen.nodes, "replica": dict(chosen.replica)}
+    pool = keys["cluster"]["pools"][0] | {"nodes": chosen.nodes, "replica": chosen.plan}
     keys["cluster"] = {"pools": [pool]}
     text = scenario_text(keys, answers, options, file)
     scenarios_of(parse_yaml(text, str(file))).scenario()
-    return Draft(text, chosen, tuple(_notes(answers, values, chosen)))
+    return FirstScenario(text, chosen, tuple(_notes(answers, values, chosen)))
+
+
+def _wanted(answers: Answers, values: Mapping[str, Any]) -> Wanted:
+    """Return the known properties of the layout; a result of a client is that of one server."""
+    is_result = answers.recorded.is_result
+    return Wanted(
+        values.get("nodes"),
+        values.get("replicas", 1 if is_result else None),
+        values.get("tensor-parallel"),
+        answers.weights,
+        is_smallest=is_result,
+    )
+
+
+def _check_ranks(wanted: Wanted, node: Node) -> None:
+    """Raise ScenarioError if replicas of the given number of ranks do not fill a node."""
+    ranks = wanted.tensor_parallel
+    if ranks is None:
+        return
+    if node.device.wafer is not None:
+        raise ScenarioError.at("--tensor-parallel", "wafers have no ranks; omit this option")
+    if ranks > node.devices or (wanted.replicas is None and node.devices % ranks):
+        raise ScenarioError.at(
+            "--tensor-parallel",
+            f"got {ranks}; expected a divisor of the {node.devices} devices of a node",
+        )
 
 
 def _no_layout(error: ScenarioError, values: Mapping[str, Any]) -> ScenarioError:
@@ -90,7 +119,9 @@ def _no_layout(error: ScenarioError, values: Mapping[str, Any]) -> ScenarioError
     what = error.faults[0].what
     if not what.startswith("cluster."):
         return ScenarioError.at("init", what)
-    what = what.partition(": ")[2]
+    key, _, what = what.partition(": ")
+    if "tensor-parallel" in values and key.endswith("tensor_parallel"):
+        return ScenarioError.at("--tensor-parallel", what)
     if "nodes" not in values:
         return ScenarioError.at("--node", f"{what}; expected another node, or another --model")
     return ScenarioError.at(
@@ -100,11 +131,11 @@ def _no_layout(error: ScenarioError, values: Mapping[str, Any]) -> ScenarioError
 
 def _shorter(answers: Answers, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return default lengths that are shortened to the context of a model, if it is small."""
-    taken = [name for name in ("prompt-tokens", "output-tokens") if name in answers.defaults]
-    if len(taken) < len(("prompt-tokens", "output-tokens")):
+    names = ("prompt-tokens", "output-tokens")
+    if not set(names) <= set(answers.defaults):
         return {}
     model = Model.model_validate(read_model(values["model"]))
-    share = model.max_context / sum(values[name]["max"] for name in taken)
+    share = model.max_context / sum(values[name]["max"] for name in names)
     if share >= 1.0:
         return {}
     return {
@@ -112,24 +143,32 @@ def _shorter(answers: Answers, values: Mapping[str, Any]) -> dict[str, Any]:
             key: int(share * value) if isinstance(value, int) else value
             for key, value in values[name].items()
         }
-        for name in taken
+        for name in names
     }
 
 
-def _from_file(value: str, kind: str, file: Path) -> str:
+def _named_from(file: Path, value: str, kind: str) -> str:
     """Return a catalog name as it is, and a path so that it is found from the scenario's folder."""
     if value in catalog_names(f"{kind}s"):
         return value
     path = find(value, folders=True)
-    is_beside = file.parent.resolve() == Path.cwd()
-    return value if path is None or is_beside else str(path)
+    return value if path is None or _is_beside(file) else str(path)
 
 
-def _keys(answers: Answers, values: Mapping[str, Any], file: Path) -> dict[str, Any]:
+def _is_beside(file: Path) -> bool:
+    """Return whether the scenario is written to the working folder, from which paths are given."""
+    return file.parent.resolve() == Path.cwd()
+
+
+def _keys(
+    answers: Answers, values: Mapping[str, Any], replicas: int | None, file: Path
+) -> dict[str, Any]:
     """Return the keys of the scenario, without layout and number of nodes."""
     name = file.stem if file_name_fault(file.stem) is None else "first"
     workload, times = _workload(answers, values, file)
     pool = {"name": _pool_name(values["node"]), "node": values["node"]}
+    if replicas is not None:
+        pool["replicas"] = replicas
     return {
         "name": name,
         "seed": 1,
@@ -152,9 +191,9 @@ def _workload(answers: Answers, values: Mapping[str, Any], file: Path) -> tuple[
     recorded = answers.recorded
     if recorded.replays:
         assert recorded.path is not None
-        is_beside = file.parent.resolve() == Path.cwd()
-        path = recorded.path if is_beside else str(Path(recorded.path).resolve())
-        return {"trace": {"path": path}}, {}
+        path = recorded.path if _is_beside(file) else str(Path(recorded.path).resolve())
+        columns = {} if recorded.columns is None else {"columns": dict(recorded.columns)}
+        return {"trace": {"path": path} | columns}, {}
     lengths = {
         "prompt_tokens": values["prompt-tokens"],
         "output_tokens": values["output-tokens"],
@@ -199,7 +238,7 @@ def _notes(answers: Answers, values: Mapping[str, Any], chosen: Layout) -> list[
         notes.append(
             f"the catalog has no model '{recorded.model_id}' of the result; name one with --model NAME, or the path of its config.json"
         )
-    if recorded.path is not None and not recorded.is_comparable:
+    if recorded.is_result and not recorded.is_comparable:
         notes.append(
             f"`compare --measured` does not read {recorded.path}: it reads whole results of vllm bench serve and profile_export_aiperf.json"
         )
@@ -207,9 +246,21 @@ def _notes(answers: Answers, values: Mapping[str, Any], chosen: Layout) -> list[
         notes.append(
             f"the weights are in {weights}: the published precision does not fit on these nodes"
         )
+    if recorded.columns is not None:
+        names = ", ".join(f"{name} for {role}" for role, name in recorded.columns.items())
+        notes.append(f"columns were guessed from their names: {names}; check `columns`")
+    if recorded.is_result:
+        notes.append(
+            f"the result is taken as that of one server ({chosen.size}); check tensor_parallel, replicas and engine; costs are those of {_nodes(chosen)}"
+        )
     if chosen.shortfall is not None:
-        notes.append(f"the layout with the highest rate may be too small: {chosen.shortfall}")
+        which = "this layout" if recorded.is_result else "the layout with the highest rate"
+        notes.append(f"{which} may be too small: {chosen.shortfall}")
     return notes
+
+
+def _nodes(layout: Layout) -> str:
+    return "the whole node" if layout.nodes == 1 else f"all {layout.nodes} nodes"
 
 
 def _shown(value: Any) -> str:

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from cluster_sim.drafts.model_names import known_model
-from cluster_sim.drafts.recorded import Recorded
 from cluster_sim.errors import Fault, ScenarioError, shown
 from cluster_sim.llm.config_files import read_model
 from cluster_sim.schema import find, named
 from cluster_sim.schema.yaml_files import parse_value
+from cluster_sim.starters.model_names import known_model
+from cluster_sim.starters.recorded import Recorded
 from cluster_sim.units import parse
 
 _BURST = re.compile(
@@ -36,10 +36,15 @@ def _node(text: str) -> str:
     return text
 
 
-def _nodes(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
-        raise ValueError(f"got {shown(text)}; expected a whole number of nodes from 1 on")
-    return int(text)
+def _whole(what: str) -> Callable[[str], int]:
+    """Return a check of a whole number of things."""
+
+    def checked(text: str) -> int:
+        if not text.isdecimal() or not 1 <= int(text) <= 100_000:
+            raise ValueError(f"got {shown(text)}; expected a whole number of {what} from 1 on")
+        return int(text)
+
+    return checked
 
 
 def _positive(unit: str, example: str) -> Callable[[str], str]:
@@ -131,9 +136,11 @@ OPTIONS = {
     for option in (
         Option("model", "Model (a catalog name, or the path of a config.json)", _model, "llama-3.3-70b"),
         Option("node", "Node (a catalog name, or the path of a node file)", _node, "dgx-h200"),
-        Option("nodes", "Number of nodes (empty: as many as the model needs)", _nodes, None),
-        Option("rate", "Mean rate of requests", _positive("/s", "12 /s"), "2 /s"),
-        Option("burst", "Bursts, such as 10 /s for 1 min every 10 min (empty: none)", _burst, None),
+        Option("nodes", "Number of nodes (empty: as many as the model needs)", _whole("nodes"), None),
+        Option("replicas", "Number of replicas (empty: as many as the nodes hold)", _whole("replicas"), None, is_asked=False),
+        Option("tensor-parallel", "Tensor-parallel ranks of a replica (empty: the smallest that suffices)", _whole("ranks"), None, is_asked=False),
+        Option("rate", "Mean rate of requests, without bursts", _positive("/s", "12 /s"), "2 /s"),
+        Option("burst", "Bursts on top of this rate, such as 10 /s for 1 min every 10 min (empty: none)", _burst, None),
         Option("prompt-tokens", "Tokens of a prompt", _lengths, "{distribution: lognormal, median: 1000, p99: 6000, max: 8000}", is_asked=False),
         Option("output-tokens", "Tokens of an answer", _lengths, "{distribution: lognormal, median: 250, p99: 1200, max: 2000}", is_asked=False),
         Option("ttft", "Objective: time to first token (TTFT)", _positive("s", "500 ms"), "1 s"),

@@ -1,0 +1,133 @@
+"""Mapping that a file needs where it has one value, as the line to write."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from cluster_sim.errors import nearest, shown
+from cluster_sim.schema.annotations import item_of, members, tags_of
+from cluster_sim.units import Quantity
+
+_WILDCARD = "…"
+_SPECIAL = set(",[]{}#&*!|>'\"%@`:")
+"""Characters because of which YAML needs quotes."""
+
+
+def mapping_hint(key: str | int | None, value: Any, annotation: Any) -> str:
+    """Return what follows "expected a mapping": its keys, and the line to write.
+
+    Parameters
+    ----------
+    key
+        Key of the value in the file.
+    value
+        Value that the file has instead of a mapping.
+    annotation
+        Type of the mapping; the hint is empty if it is no description.
+    """
+    models = [each for each in members(annotation) if _is_model(each)]
+    if not models or not isinstance(value, (str, int, float)) or isinstance(value, bool):
+        return _keys(models[0]) if len(models) == 1 else ""
+    if len(models) > 1:
+        return _such_as(key, _tagged(models, value))
+    keys = _with_bare_value(models[0], value)
+    return _such_as(key, keys) if keys else _keys(models[0])
+
+
+def list_hint(key: str | int | None, value: Any, annotation: Any) -> str:
+    """Return the line to write for a list of mappings where a file has one value.
+
+    key, value, annotation: as of `mapping_hint`, with the type of the list.
+    """
+    models = [each for each in members(item_of(annotation)) if _is_model(each)]
+    if len(models) != 1 or not isinstance(value, str) or not isinstance(key, str):
+        return ""
+    keys = _with_bare_value(models[0], value)
+    return f", such as `{key}: [{_inside(keys)}]`" if keys else ""
+
+
+def _is_model(member: Any) -> bool:
+    return isinstance(member, type) and issubclass(member, BaseModel)
+
+
+def _tagged(models: list[type[BaseModel]], value: Any) -> dict[str, str]:
+    """Return the required keys of the member of a union whose tag is most similar to the value.
+
+    The value stands for the first required quantity if it is no tag.
+    """
+    tags = {tags_of(model)[0]: model for model in models if tags_of(model)}
+    if not tags:
+        return {}
+    near = nearest(str(value), list(tags)) if isinstance(value, str) else []
+    tag = near[0] if near else next(iter(tags))
+    keys = {_tag_key(tags[tag]): tag}
+    for name, info in tags[tag].model_fields.items():
+        if info.is_required():
+            keys[info.alias or name] = _example(info.metadata)
+    return keys
+
+
+def _tag_key(model: type[BaseModel]) -> str:
+    """Return the key that distinguishes the members of a union."""
+    for name, info in model.model_fields.items():
+        if typing.get_origin(info.annotation) is Literal and len(tags_of(model)) == 1:
+            return info.alias or name
+    return ""
+
+
+def _example(notes: list[Any]) -> str:
+    """Return a value that a file may write for a required field."""
+    return next((note.example for note in notes if isinstance(note, Quantity)), _WILDCARD)
+
+
+def _with_bare_value(model: type[BaseModel], value: Any) -> dict[str, str]:
+    """Return the required keys of a description, with the value for the key that it stands for.
+
+    This is the declared key, or the only required one if it accepts the value. The result is empty
+    if there is no such key.
+    """
+    required = {
+        info.alias or name: info for name, info in model.model_fields.items() if info.is_required()
+    }
+    bare_key = str(getattr(model, "bare_key", ""))
+    if not bare_key and len(required) == 1:
+        ((only, info),) = required.items()
+        is_quantity = any(isinstance(note, Quantity) for note in info.metadata)
+        kinds = members(info.annotation)
+        accepts = is_quantity or str in kinds if isinstance(value, str) else int in kinds
+        bare_key = only if accepts else ""
+    if not bare_key:
+        return {}
+    return {key: _example(info.metadata) for key, info in required.items()} | {
+        bare_key: _plain(value)
+    }
+
+
+def _plain(value: Any) -> str:
+    """Return a value as YAML writes it."""
+    text = shown(value)
+    return text[1:-1] if text == f"'{value}'" and not set(text[1:-1]) & _SPECIAL else text
+
+
+def _such_as(key: str | int | None, keys: dict[str, str]) -> str:
+    """Return ` such as` and the line for these keys; an empty text without keys."""
+    if not keys:
+        return ""
+    inner = _inside(keys)
+    return f", such as `{key}: {inner}`" if isinstance(key, str) else f", such as `{inner}`"
+
+
+def _inside(keys: dict[str, str]) -> str:
+    """Return a mapping as YAML writes it on one line."""
+    return "{" + ", ".join(f"{name}: {value}" for name, value in keys.items()) + "}"
+
+
+def _keys(model: type[BaseModel]) -> str:
+    """Return keys of a description, the required ones if there are any."""
+    fields = model.model_fields
+    required = [name for name, info in fields.items() if info.is_required()]
+    keys = [fields[name].alias or name for name in (required or fields)]
+    return f" with keys such as {', '.join(keys[:3])}"

@@ -1,0 +1,101 @@
+"""A scalar in place of a mapping, and vLLM's names of keys, are answered with the line to write."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.commands import call
+from tests.machines import TINY_MODEL
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return a scenario file."""
+    text = {
+        "name": "hinted",
+        "duration": "10 s",
+        "model": TINY_MODEL,
+        "workload": {
+            "arrivals": {"process": "poisson", "rate": "5 /s"},
+            "prompt_tokens": 10,
+            "output_tokens": 2,
+        },
+        "cluster": {"pools": [{"name": "p", "node": "dgx-h200"}]},
+    }
+    path = tmp_path / "hinted.yaml"
+    path.write_text(json.dumps(text))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("workload.trace=mine.csv", "a mapping, such as `trace: {path: mine.csv}`"),
+        ("slo=500 ms", "a mapping, such as `slo: {ttft: 500 ms}`"),
+        ("workload.arrivals=poisson", "such as `arrivals: {process: poisson, rate: 5 /s}`"),
+        ("workload.arrivals=poison", "such as `arrivals: {process: poisson, rate: 5 /s}`"),
+        ("workload.arrivals=5 /s", "such as `arrivals: {process: poisson, rate: 5 /s}`"),
+        ("workload.sessions=coding-agent", "such as `sessions: {preset: coding-agent}`"),
+        ("cluster.router=round_robin", "such as `router: {policy: round_robin}`"),
+        (
+            "cluster.admission=queue_limit",
+            "such as `admission: {policy: queue_limit, max_waiting: …}`",
+        ),
+        ("cluster.pools=dgx-h200", "such as `pools: [{name: …, node: dgx-h200}]`"),
+        ("cluster.pools[0]=dgx-h200", "a mapping, such as `{name: …, node: dgx-h200}`"),
+        ("cluster.pools[0].replica=8", "such as `replica: {tensor_parallel: 8}`"),
+        ("cluster.pools[0].kv=fp8", "a mapping with keys such as block_tokens, memory_fraction"),
+        ("cluster.pools[0].batching=continuous", "such as `batching: {policy: continuous}`"),
+        ("workload.shared_prefix=100", "such as `shared_prefix: {tokens: 100}`"),
+        ("workload.trace=[a.csv]", "got a list; expected a mapping with keys such as path"),
+        ("capacity=7 /s", "such as `capacity: {rate: 7 /s}`"),
+        ("site=berlin", "a mapping with keys such as inlet"),
+    ],
+)
+def test_a_scalar_for_a_mapping_is_answered_with_the_line_to_write(
+    path: Path, capsys: pytest.CaptureFixture[str], setting: str, message: str
+) -> None:
+    code, _, err = call(capsys, "check", path, "--set", setting)
+    assert code == 2
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("setting", "meant"),
+    [
+        ("quantization=fp8", "cluster.pools[0].replica.weights"),
+        ("replica.quantization=fp8", "cluster.pools[0].replica.weights"),
+        ("cluster.pools[0].replica.engine.quantization=fp8", "cluster.pools[0].replica.weights"),
+        ("cluster.pools[0].replica.quantization=fp8", "weights"),
+        ("dtype=fp8", "cluster.pools[0].replica.weights"),
+        ("cluster.pools[0].replica.tensor_parallel_size=8", "tensor_parallel"),
+        ("tensor-parallel-size=8", "cluster.pools[0].replica.tensor_parallel"),
+        ("pipeline_parallel_size=8", "cluster.pools[0].replica.pipeline_parallel"),
+        ("max_num_seqs=8", "cluster.pools[0].batching.max_sequences"),
+        ("max_num_batched_tokens=8", "cluster.pools[0].batching.max_batched_tokens"),
+        ("cluster.pools[0].kv.gpu_memory_utilization=0.9", "memory_fraction"),
+        ("cluster.pools[0].enable_prefix_caching=true", "cluster.pools[0].kv.prefix_caching"),
+        ("cluster.pools[0].kv.block_size=16", "block_tokens"),
+        ("kv_cache_dtype=fp8", "cluster.pools[0].replica.kv_cache"),
+        ("model.max_model_len=100", "max_context"),
+        ("max_model_len=100", "model.max_context"),
+    ],
+)
+def test_names_of_vllm_are_answered_with_the_key(
+    path: Path, capsys: pytest.CaptureFixture[str], setting: str, meant: str
+) -> None:
+    code, _, err = call(capsys, "check", path, "--set", setting)
+    assert code == 2
+    assert f"did you mean '{meant}'?" in err
+
+
+def test_every_name_of_vllm_stands_for_a_key_that_exists() -> None:
+    from cluster_sim.loading.json_schema import json_schema
+    from cluster_sim.scenario.foreign_names import FOREIGN_NAMES
+
+    text = json.dumps(json_schema())
+    for key in FOREIGN_NAMES.values():
+        assert f'"{key.rpartition(".")[2]}": {{' in text, key
