@@ -171,6 +171,8 @@ def test_the_second_token_of_a_request_that_was_handed_over_is_the_first_after_t
         "slope_s": [0.0, 0.0],
         "steps": [1, 2],
         "ended_s": [3.0, 5.0],
+        "batch": [1, 1],
+        "counted": [1, 1],
     }
     stretches = pa.table(both)
     events = [(3.0, "resumed", 1, 0, 2.0)]
