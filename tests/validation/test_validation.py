@@ -242,7 +242,7 @@ def test_clients_become_a_closed_loop_of_ten_requests_each_with_lengths_spread_b
     assert (pool.max_sequences, pool.max_batched_tokens, pool.replica.engine.name) == (
         512,
         8192,
-        "vLLM 0.15",
+        "like vLLM 0.15",
     )
 
 
