@@ -27,7 +27,11 @@ class Engine(Description):
     """Defaults and limits of a serving engine."""
 
     name: str
-    """Name of the engine."""
+    """Name of the engine with its release, such as vLLM 0.22. Devices list times of engines under
+    such names; a release without its own times takes those of the newest release before it."""
+    fitted_on: str = ""
+    """Measured runs to which times of the release were fitted, with their errors, and what is taken
+    from other releases. Default: not stated."""
     max_sequences: Count
     """Maximum number of requests in the batch."""
     max_batched_tokens: Count
