@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.memory_use import captured_graphs
+from cluster_sim.deployment.setup_key import profile_name
 from cluster_sim.physics.replica_layout import GraphPlan
 
 
@@ -13,6 +14,8 @@ from cluster_sim.physics.replica_layout import GraphPlan
 class EngineFacts:
     """Limits and CUDA graphs of the engine of one pool."""
 
+    profile: str
+    """Catalog name of the engine profile; a changed profile is marked `(changed)`."""
     max_sequences: int
     """Number of batch slots of a replica."""
     max_batched_tokens: int
@@ -31,6 +34,7 @@ def engine_facts(deployment: Deployment) -> EngineFacts:
     """Return the limits and CUDA graphs of a pool's engine on the devices of the pool."""
     pool = deployment.pool
     return EngineFacts(
+        profile=profile_name(pool.replica.engine),
         max_sequences=pool.max_sequences,
         max_batched_tokens=pool.max_batched_tokens,
         by_device=bool(pool.engine.by_device),
