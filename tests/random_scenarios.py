@@ -171,6 +171,8 @@ def _workload(random: Random, most: int) -> Section:
     if _maybe(random, 0.25):
         drawn_shares = {"quantiles": {0: 0.1, 0.5: 0.7, 1: 0.9}}
         workload["reasoning_share"] = random.choice([0.5, 0.0, 0.95, drawn_shares])
+    if _maybe(random, 0.2):
+        workload["max_output_tokens"] = random.choice([20_000, 80_000])
     if _maybe(random, 0.25):
         groups = random.choice([1, 3, 20])
         workload["shared_prefix"] = {"tokens": random.choice([64, 500]), "groups": groups}

@@ -233,6 +233,8 @@ def _workload(random: Random, folder: Path) -> Section:
             "prompt_tokens": _lengths(random, (60, 1, 200)),
             "output_tokens": _lengths(random, (20, 1, 2, 120)),
         }
+    if _maybe(random, 0.25):
+        workload["max_output_tokens"] = random.choice([340, 5000])
     if _maybe(random, 0.2):
         workload["shared_prefix"] = {"tokens": 50, "groups": random.choice([1, 3, 20])}
     if _maybe(random, 0.2):
