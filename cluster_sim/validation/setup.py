@@ -164,7 +164,8 @@ def _limits(measured: MeasuredRun, model: str) -> dict[str, Any]:
     if known is not None:
         return known
     if measured.load == "queued":
-        return {"max_sequences": 8192, "max_batched_tokens": 16384} | stated
+        limits = {"max_sequences": 8192, "max_batched_tokens": 16384}
+        return limits | recipe_of(measured).batching | stated
     if not measured.release.profile.startswith("trtllm"):
         return recipe_of(measured).batching | stated
     waits = (
