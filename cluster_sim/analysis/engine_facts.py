@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.memory_use import captured_graphs
+from cluster_sim.deployment.setup_key import profile_name
 from cluster_sim.physics.replica_layout import GraphPlan
 
 
@@ -25,10 +26,17 @@ class DraftFacts(NamedTuple):
 class EngineFacts:
     """Limits and CUDA graphs of the engine of one pool."""
 
+    profile: str
+    """Catalog name of the engine profile; a changed profile is marked `(changed)`."""
     max_sequences: int
     """Number of batch slots of a replica."""
     max_batched_tokens: int
     """Maximum number of tokens of one step of a replica."""
+    admission: str
+    """Rule of admission: a `capacity_scheduler_policy`, `prefill_first`, `whole_prompts` for pools
+    that only prefill, or `static`."""
+    reserved_answers: float
+    """Share of the remaining answers of running requests for which admission keeps blocks."""
     by_device: bool
     """Whether the engine chooses values by the device."""
     graph_mode: str | None
@@ -54,8 +62,11 @@ def engine_facts(deployment: Deployment, context: float) -> EngineFacts:
     pool = deployment.pool
     speculation = pool.replica.speculation
     return EngineFacts(
+        profile=profile_name(pool.replica.engine),
         max_sequences=pool.max_sequences,
         max_batched_tokens=pool.max_batched_tokens,
+        admission=pool.batching.admission(pool.engine, pool.replica.role),
+        reserved_answers=pool.batching.reserved_answers(pool.engine, pool.replica.role),
         by_device=bool(pool.engine.by_device),
         graph_mode=pool.engine.graph_mode,
         graphs=None if pool.is_wafer else captured_graphs(pool),

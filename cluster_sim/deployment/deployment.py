@@ -49,15 +49,18 @@ class Deployment:
 
     @property
     def device(self) -> Device:
-        """Device of the pool's nodes."""
-        return self.pool.node.device
+        """Device of the pool's nodes, with the times of the pool's engine."""
+        return self.node.device
 
     @cached_property
     def node(self) -> Node:
-        """Node of the pool, reached by the network of the cluster."""
-        if self.network is None:
-            return self.pool.node
-        return self.pool.node.model_copy(update={"network": self.network})
+        """Node of the pool, reached by the network of the cluster, with the engine's times."""
+        node, engine = self.pool.node, self.pool.replica.engine
+        device = engine.measured_on(node.device, engine.profile)
+        changes: dict[str, object] = {} if device is node.device else {"device": device}
+        if self.network is not None:
+            changes["network"] = self.network
+        return node.model_copy(update=changes) if changes else node
 
     @property
     def weights(self) -> Precision:
