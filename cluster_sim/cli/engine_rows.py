@@ -54,7 +54,7 @@ _RESERVED = {
     "max_utilization": "whole prompt, next step of all; pauses the last",
     "guaranteed_no_evict": "prompt and longest answer; never preempts",
 }
-"""What an admission reserves, by the rule, and what follows."""
+"""Reservation of an admission, by the rule, and its consequence."""
 
 
 def _admission(engine: EngineFacts) -> str:
