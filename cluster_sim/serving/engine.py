@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from cluster_sim.hardware.device import Device
 from cluster_sim.physics.activation_memory import ExpertRows
 from cluster_sim.physics.replica_layout import GraphPlan
-from cluster_sim.schema import Description, entry_name
+from cluster_sim.schema import entry_name
 from cluster_sim.serving.graphs import GraphMemory, GraphMode, GraphSizes, StepLimits, graph_plan
 from cluster_sim.serving.memory_rules import (
     DeviceDefaults,
@@ -17,13 +17,14 @@ from cluster_sim.serving.memory_rules import (
     PaddedExperts,
     StaticReserve,
 )
+from cluster_sim.serving.own_times import OwnTimes
 from cluster_sim.serving.prefill_first import PrefillFirst
 from cluster_sim.serving.reservation import CapacitySchedulerPolicy
 from cluster_sim.typing import Count, CountOrZero, Share
 from cluster_sim.units import Bytes, Seconds
 
 
-class Engine(Description):
+class Engine(OwnTimes):
     """Defaults and limits of a serving engine."""
 
     name: str

@@ -13,7 +13,7 @@ from cluster_sim.physics.cache_groups import CacheGroup
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.physics.replica_layout import GraphPlan, ReplicaLayout
-from cluster_sim.physics.speculative_steps import SpeculativeSteps
+from cluster_sim.physics.speculative_steps import Drafts, SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_regions import WaferPlan
 from cluster_sim.request import Request
@@ -357,7 +357,7 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
 ) -> None:
     times = step_times(machine, limit)
     if drafting_of(limit, feature) is not None and not feature["static"]:
-        times = SpeculativeSteps(times, feature["drafts"], None, 0.1)
+        times = SpeculativeSteps(times, Drafts(feature["drafts"], share=0.1))
     seen = []
     for stepping in (False, True):
         requests = make_requests_with(gaps, make_scheduler_with(limit, feature))

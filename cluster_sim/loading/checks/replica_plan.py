@@ -57,6 +57,12 @@ def _wafer_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
                 (*at, key),
                 f"got {value}; {device.name} is a wafer, for which 'wafers' spreads the layers; expected no {key}",
             )
+    for name, value in plan.engine.own_times.items():
+        key = name.removesuffix("_s")
+        yield (
+            (*at, "engine", key),
+            f"got {value:g} s; {device.name} is a wafer, whose file has the times of steps; expected no {key}",
+        )
     if device.wafer is not None and plan.reserved_rows >= device.wafer.rows:
         yield (
             (*at, "reserved_rows"),
