@@ -35,6 +35,8 @@ def random_engine(random: Random, names: tuple[str, ...], has_graphs: bool) -> A
     if chance(random, 0.3):
         rows = [{"min_memory": "100 GB", "max_sequences": 200}, {"max_batched_tokens": 4096}]
         engine["by_device"] = rows[: random.randint(1, 2)]
+    if chance(random, 0.4):
+        engine["async_scheduling"] = True
     engine |= streams(random)
     return engine
 

@@ -96,12 +96,18 @@ class Deployment:
 
     @cached_property
     def placement(self) -> Placement:
-        """Memory of one replica: weights and KV cache, including those of a draft model."""
+        """Memory of one replica: weights and KV cache, including those of a draft model.
+
+        Layers of the model that draft share its embedding and its output head.
+        """
         speculation = self.pool.replica.speculation
-        if speculation is None or speculation.draft_model is None:
+        drafter = None if speculation is None else speculation.drafting_model
+        if speculation is not None and speculation.passed_layers and not self.pool.is_wafer:
+            drafter = self.model.last_layers(speculation.passed_layers)
+            drafter = drafter.model_copy(update={"vocabulary": 1})
+        if drafter is None:
             return self.target.placement
-        drafter = self.target.beside(speculation.draft_model)
-        return self.target.placement.beside(drafter.placement)
+        return self.target.placement.beside(self.target.beside(drafter).placement)
 
     @property
     def regions(self) -> tuple[Region, ...]:

@@ -44,6 +44,10 @@ class Engine(OwnTimes):
     them can join together."""
     batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Share of max_batched_tokens from which a step no longer holds back new requests."""
+    async_scheduling: bool = False
+    """Whether the next step is prepared while a step runs (vLLM since 0.14; overlap scheduler of
+    SGLang and TensorRT-LLM). Requests that arrive during a step then join one step later. Default:
+    false."""
     prefill_first: PrefillFirst | None = None
     """Rules of steps that prefill instead of decode, as in SGLang; `{}` selects SGLang's values.
     Replicas that only prefill or only decode keep the rules of vLLM. Default: a step decodes and
