@@ -19,6 +19,8 @@ class EngineFacts:
     """Maximum number of tokens of one step of a replica."""
     by_device: bool
     """Whether the engine chooses values by the device."""
+    attention_backend: str
+    """Kernels of decode attention: `default`, or the name of a back end."""
     graph_mode: str | None
     """Mode of CUDA graphs; None if the profile has no mode."""
     graphs: GraphPlan | None
@@ -34,6 +36,7 @@ def engine_facts(deployment: Deployment) -> EngineFacts:
         max_sequences=pool.max_sequences,
         max_batched_tokens=pool.max_batched_tokens,
         by_device=bool(pool.engine.by_device),
+        attention_backend=pool.engine.attention_backend,
         graph_mode=pool.engine.graph_mode,
         graphs=None if pool.is_wafer else captured_graphs(pool),
         graph_bytes=deployment.placement.graph_bytes,

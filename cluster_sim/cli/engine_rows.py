@@ -1,4 +1,4 @@
-"""Rows of the table of estimates about the engine: limits by the device, and CUDA graphs."""
+"""Rows of the table of estimates about the engine: limits, attention back end, CUDA graphs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
 
 def engine_rows(engines: Sequence[EngineFacts]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the rows of limits and of graphs; no row if no profile has rules for them."""
+    """Yield the rows of limits, back ends and graphs; no row if no profile has them."""
     if any(engine.by_device for engine in engines):
         yield "max_sequences", [f"{engine.max_sequences:,}" for engine in engines]
         yield "max_batched_tokens", [f"{engine.max_batched_tokens:,}" for engine in engines]
+    if any(engine.attention_backend != "default" for engine in engines):
+        yield "attention back end", [engine.attention_backend for engine in engines]
     if not any(engine.graph_mode for engine in engines):
         return
     yield "CUDA graphs", [engine.graph_mode or "-" for engine in engines]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.llm.model import Model
+from cluster_sim.loading.checks.attention_backend import backend_faults
 from cluster_sim.loading.checks.batching import batching_faults, speculation_faults
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.kv_cache import offload_faults, state_faults
@@ -30,6 +31,7 @@ def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
         yield from _wafer_faults(pool, at)
     else:
         yield from _gpu_faults(deployment, at)
+    yield from backend_faults(deployment, at)
     yield from batching_faults(pool, trail)
     of_counts = [*_count_faults(deployment, trail), *state_faults(deployment, trail)]
     yield from of_counts
