@@ -18,6 +18,7 @@ from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import NODES, PRECISIONS, model_name, node_devices
 from cluster_sim.validation.stated_settings import (
     stated_batching,
+    stated_engine,
     stated_kv_cache,
     stated_memory_fraction,
 )
@@ -137,7 +138,7 @@ def _replica(measured: MeasuredRun, group: Group) -> dict[str, Any]:
     plan: dict[str, Any] = {
         "weights": precision,
         "kv_cache": stated_kv_cache(measured) or ("bf16" if precision == "bf16" else "fp8"),
-        "engine": measured.release.profile,
+        "engine": _engine(measured),
     }
     if measured.hardware == "CS-3":
         plan |= {"wafers": measured.wafers}
@@ -151,6 +152,12 @@ def _replica(measured: MeasuredRun, group: Group) -> dict[str, Any]:
         drafting = {"draft_cost": 0.2} if measured.hardware == "CS-3" else {"mtp_layers": 1}
         plan["speculation"] = {"draft_tokens": drafted, "acceptance_length": length} | drafting
     return plan
+
+
+def _engine(measured: MeasuredRun) -> str | dict[str, Any]:
+    """Return the profile of a run's release, with the keys in which the run differs."""
+    keys = stated_engine(measured)
+    return {"like": measured.release.profile} | keys if keys else measured.release.profile
 
 
 def _limits(measured: MeasuredRun, model: str) -> dict[str, Any]:
