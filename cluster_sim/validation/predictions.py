@@ -25,6 +25,7 @@ from cluster_sim.validation.stated_settings import (
     stated_kv_cache,
     stated_memory_fraction,
 )
+from cluster_sim.validation.vllm_recipes import recipe_of
 
 
 @dataclass(frozen=True)
@@ -167,8 +168,9 @@ def _setup(run: MeasuredRun) -> tuple[object, ...]:
         stated_kv_cache(run),
         stated_memory_fraction(run),
     )
+    recipe = str(recipe_of(run))
     return (
         run.dataset, run.hardware, run.model, run.precision, run.release.profile, run.group,
         run.prefill, run.isl, run.osl, run.load, run.amount, run.spread, run.steady,
-        run.speculation, run.wafers, mlperf, stated,
+        run.speculation, run.wafers, mlperf, stated, recipe,
     )  # fmt: skip

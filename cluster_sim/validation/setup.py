@@ -22,13 +22,12 @@ from cluster_sim.validation.stated_settings import (
     stated_kv_cache,
     stated_memory_fraction,
 )
+from cluster_sim.validation.vllm_recipes import recipe_of
 from cluster_sim.validation.workloads import workload_of
 
 _TABLE_GRAPHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 384, 512, 1024, 2048, 4096, 8192)
 """Batch sizes of the CUDA graphs in TensorRT-LLM's throughput tables, from their configuration
 (perf-overview.md)."""
-_LIMITS_OF = {("inferencemax_silicon", "vllm"): {"max_sequences": 512}}
-"""Batching limits that scripts set for all their runs, by data set and engine."""
 _BATCH_WAIT = {"batch_wait_timeout_iterations": 20, "batch_wait_max_tokens_ratio": 0.5}
 """Batch waiting in InferenceMAX's scripts for Llama 70B on TensorRT-LLM.
 
@@ -85,7 +84,7 @@ def scenario_of(measured: MeasuredRun) -> Scenario:
 
 def _pool(measured: MeasuredRun, model: str, group: Group) -> dict[str, Any]:
     """Return the keys of the pool that holds one group's replicas, without its name."""
-    fraction = stated_memory_fraction(measured)
+    fraction = stated_memory_fraction(measured) or recipe_of(measured).memory_fraction
     per_node = node_devices(measured.hardware) // group.devices
     nodes = measured.wafers or (ceil(group.replicas / per_node) if per_node else 1)
     return {
@@ -155,9 +154,10 @@ def _replica(measured: MeasuredRun, group: Group) -> dict[str, Any]:
 
 
 def _engine(measured: MeasuredRun) -> str | dict[str, Any]:
-    """Return the profile of a run's release, with the keys in which the run differs."""
-    keys = stated_engine(measured)
-    return {"like": measured.release.profile} | keys if keys else measured.release.profile
+    """Return the engine profile of a run, with the changes of its script and of its settings."""
+    profile, changes = measured.release.profile, recipe_of(measured).engine
+    changes = changes | stated_engine(measured)
+    return {"like": profile, **changes} if changes else profile
 
 
 def _limits(measured: MeasuredRun, model: str) -> dict[str, Any]:
@@ -168,8 +168,7 @@ def _limits(measured: MeasuredRun, model: str) -> dict[str, Any]:
     if measured.load == "queued":
         return {"max_sequences": 8192, "max_batched_tokens": 16384} | stated
     if not measured.release.profile.startswith("trtllm"):
-        limits = _LIMITS_OF.get((measured.dataset, measured.release.profile.split("-")[0]), {})
-        return {**limits, **stated}
+        return recipe_of(measured).batching | stated
     waits = (
         measured.dataset == "inferencemax_silicon"
         and model == "llama-3.3-70b"

@@ -8,13 +8,10 @@ from typing import Any
 from cluster_sim.validation.measured import MeasuredRun
 
 _KV_CACHE = re.compile(r"\b(bf16|fp8)(?: latent)? KV\b")
+_UTILIZATION = re.compile(r"gpu_memory_utilization (\d\.\d+)")
 _SEQUENCES = re.compile(r"max_num_seqs (\d+)")
 _BACKENDS = {("attention-config.use_trtllm_attention", "0"): "flashinfer"}
 """Attention back ends by settings of runs."""
-_CONVERSATIONS = "ifx_llama70b_fp4_b200_multiturn"
-"""Data set of conversations. Its script gives the engine as many batch slots as there are clients,
-8,192 tokens per step and CUDA graphs of decode steps alone (SemiAnalysisAI/InferenceX@2582608b105a,
-experimental/multiturn/vllm_benchmark/scripts/sweep_experiment.sh)."""
 
 
 def stated_kv_cache(measured: MeasuredRun) -> str | None:
@@ -30,8 +27,6 @@ def stated_batching(measured: MeasuredRun) -> dict[str, Any]:
     the maximum number of tokens per step. What notes say of batch waiting is not used: they give one
     wait for all models, and the script for DeepSeek-R1 on B200 has another.
     """
-    if measured.dataset == _CONVERSATIONS and measured.load == "sessions":
-        return {"max_sequences": int(measured.amount), "max_batched_tokens": 8192}
     limits: dict[str, Any] = {}
     if "max_num_seqs = concurrency" in measured.notes:
         limits["max_sequences"] = int(measured.amount)
@@ -48,13 +43,13 @@ def stated_engine(measured: MeasuredRun) -> dict[str, Any]:
     for setting in measured.settings:
         if backend := _BACKENDS.get((setting.setting, setting.value)):
             keys["attention_backend"] = backend
-    if measured.dataset == _CONVERSATIONS and measured.load == "sessions":
-        keys["graph_mode"] = "full_decode_only"
     return keys
 
 
 def stated_memory_fraction(measured: MeasuredRun) -> float | None:
     """Return the share of memory that the engine was given; None if it is not stated."""
+    if match := _UTILIZATION.search(measured.notes):
+        return float(match[1])
     fraction = _flag(measured, "mem_fraction_static")
     return float(fraction) if fraction else None
 
