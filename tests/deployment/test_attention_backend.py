@@ -63,7 +63,7 @@ def test_what_a_back_end_cannot_run_is_refused(changes: dict[str, Any], fault: s
 
 def test_explain_names_the_back_end_only_if_it_is_not_the_default() -> None:
     for backend, rows in (("flashinfer", ["flashinfer"]), ("default", None)):
-        facts = engine_facts(resolve(make_scenario(**keys(backend))).deployments[0])
+        facts = engine_facts(resolve(make_scenario(**keys(backend))).deployments[0], 2000)
         assert dict(engine_rows([facts])).get("attention back end") == rows
 
 

@@ -73,13 +73,16 @@ def test_a_token_by_token_engine_finds_the_longest_sequence_too(
         **{name: getattr(bounds, name) for name in bounds.__slots__} | {"counts_longest": True}
     )
     requests = make_requests(gaps, limit)
-    plain = [Job(each.arrival_s, each.prompt_tokens, each.output_tokens) for each in requests]
+    plain = [
+        Job(each.arrival_s, each.prompt_tokens, each.output_tokens, limit=each.output_limit)
+        for each in requests
+    ]
     serve_token_by_token(
         plain,
         Limits(
             limit["blocks"], limit["block_tokens"], limit["max_sequences"], limit["budget"],
             limit["chunked"], groups=[group[:4] for group in groups_of(limit)],
-            policy=limit["policy"], ahead=limit["stages"],
+            policy=limit["policy"], ahead=limit["stages"], late=limit["late"],
         ),
         step_s,
     )  # fmt: skip
@@ -87,8 +90,12 @@ def test_a_token_by_token_engine_finds_the_longest_sequence_too(
     for stepping in (False, True):
         again = make_requests(gaps, limit)
         serve(
-            again, times, lambda: batching_of(limit).scheduler(bounds, kv_cache_of(limit)), stepping
-        )  # type: ignore[arg-type]
+            again,
+            times,
+            lambda: batching_of(limit).scheduler(bounds, kv_cache_of(limit)),  # type: ignore[arg-type]
+            stepping,
+            prepares_ahead=limit["late"],
+        )
         for request, job in zip(again, plain, strict=True):
             assert request.first_token_s == pytest.approx(job.first_s, rel=1e-9)
             assert request.finish_s == pytest.approx(job.finish_s, rel=1e-9)
