@@ -93,7 +93,7 @@ def _pool(measured: MeasuredRun, model: str, group: Group) -> dict[str, Any]:
         "replicas": group.replicas,
         "replica": _replica(measured, group),
         "batching": _limits(measured, model),
-        "kv": {"prefix_caching": measured.load == "sessions"}
+        "kv": {"prefix_caching": measured.load in ("sessions", "agents")}
         | ({} if fraction is None else {"memory_fraction": fraction}),
     }
 
