@@ -29,6 +29,9 @@ class StepWork:
     growing: float = 0
     """Number of keys by which `windowed` grows per step: one for each sequence that has not filled
     the window yet, or with drafts the tokens of a step."""
+    longest: int = 0
+    """Number of keys that the longest decoding sequence reads in a layer of full attention; 0 if it
+    is not counted. It is no column of the table."""
     prompt_tokens: int = 0
     """Number of prompt tokens that the step prefills."""
     sampled: int = 0

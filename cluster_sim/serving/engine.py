@@ -44,6 +44,10 @@ class Engine(OwnTimes):
     them can join together."""
     batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Share of max_batched_tokens from which a step no longer holds back new requests."""
+    async_scheduling: bool = False
+    """Whether the next step is prepared while a step runs (vLLM since 0.14; overlap scheduler of
+    SGLang and TensorRT-LLM). Requests that arrive during a step then join one step later. Default:
+    false."""
     prefill_first: PrefillFirst | None = None
     """Rules of steps that prefill instead of decode, as in SGLang; `{}` selects SGLang's values.
     Replicas that only prefill or only decode keep the rules of vLLM. Default: a step decodes and
@@ -57,6 +61,11 @@ class Engine(OwnTimes):
     TensorRT-LLM), which never preempts."""
     block_tokens: Count
     """Number of tokens per block of KV cache."""
+    attention_backend: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")] = "default"
+    """Kernels of decode attention, by vLLM's names, such as `flashinfer`: FlashInfer's own kernel,
+    as with `use_trtllm_attention` 0. Prefill keeps the kernels of the default. The device must list
+    constants of the back end for the precision of the KV cache. Default: the kernels that the
+    engine chooses by itself on the device."""
     graph_batches: tuple[Count, ...] = ()
     """Batch sizes for which CUDA graphs are captured. A step that decodes fewer sequences is padded
     to the next size. Unused with `graph_mode`."""

@@ -18,6 +18,7 @@ from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import NODES, PRECISIONS, model_name, node_devices
 from cluster_sim.validation.stated_settings import (
     stated_batching,
+    stated_engine,
     stated_kv_cache,
     stated_memory_fraction,
 )
@@ -146,8 +147,9 @@ def _replica(measured: MeasuredRun, group: Group) -> dict[str, Any]:
 
 
 def _engine(measured: MeasuredRun) -> str | dict[str, Any]:
-    """Return the engine profile of a run, with the changes of its script."""
+    """Return the engine profile of a run, with the changes of its script and of its settings."""
     profile, changes = measured.release.profile, recipe_of(measured).engine
+    changes = changes | stated_engine(measured)
     return {"like": profile, **changes} if changes else profile
 
 
@@ -157,7 +159,8 @@ def _limits(measured: MeasuredRun, model: str) -> dict[str, Any]:
     if known is not None:
         return known
     if measured.load == "queued":
-        return {"max_sequences": 8192, "max_batched_tokens": 16384} | stated
+        limits = {"max_sequences": 8192, "max_batched_tokens": 16384}
+        return limits | recipe_of(measured).batching | stated
     if not measured.release.profile.startswith("trtllm"):
         return recipe_of(measured).batching | stated
     waits = (
