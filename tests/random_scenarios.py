@@ -86,6 +86,7 @@ GPUS = {
 }
 OTHERS = {
     "mi300x-8": Machine(8, 192, 2, (4200, 9070, 750), "", ("mi300x-rented",), AMD, ROCE),
+    "mi325x-8": Machine(8, 256, 2, (4200, 11_070, 1000), "", ("mi325x-rented",), AMD, ROCE),
     "mi355x-8": Machine(8, 288, 3, (5000, 15_355, 1400), "", ("mi355x-rented",), AMD, ROCE),
     "hgx-b300": Machine(8, 288.4, 3, (4300, 12_955, 1100), "", ("b300-rented",), networks=XDR),
     "rubin-nvl72": Machine(72, 288, 3, (44_800, 179_600, 1800), networks=XDR),

@@ -65,7 +65,7 @@ def _about(run: MeasuredRun) -> tuple[object, ...]:
     """Return the fields of a run that its set-up depends on."""
     return (
         run.hardware, run.model, run.precision, run.release.profile, run.layout, run.wafers,
-        run.speculation is None,
+        run.drafts is None,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from cluster_sim.validation.drafting_recipes import StatedDrafts
 from cluster_sim.validation.engine_flags import Setting
 from cluster_sim.validation.layouts import Group
 from cluster_sim.validation.releases import Release, release_of
@@ -79,8 +80,8 @@ class MeasuredRun:
     """Measured values by the keys of `METRICS`."""
     steady: bool = False
     """Whether the throughput was computed from TTFT and TPOT for clients that are always served."""
-    speculation: tuple[int, float] | None = None
-    """Number of drafted tokens per step, and mean number of tokens per step; None: no speculation."""
+    drafts: StatedDrafts | None = None
+    """Drafts of the run; None: no speculation."""
     wafers: int | None = None
     """Number of wafers per replica; None on GPUs."""
     date: str = ""

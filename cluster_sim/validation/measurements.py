@@ -17,6 +17,7 @@ from cluster_sim.llm.model import Model
 from cluster_sim.physics.wafer_placement import wafers_needed
 from cluster_sim.schema import CATALOG, Document, catalog_entry, describe
 from cluster_sim.validation.drafting_labels import LABELS, DraftingLabels, read_labels
+from cluster_sim.validation.drafting_recipes import stated_drafts
 from cluster_sim.validation.engine_flags import FLAGS, Setting, read_flags
 from cluster_sim.validation.layouts import stated_layout
 from cluster_sim.validation.measured import MeasuredRun
@@ -26,7 +27,6 @@ from cluster_sim.validation.row_rules import (
     Compared,
     compared,
     stated_load,
-    stated_speculation,
 )
 from cluster_sim.validation.table_rows import Row, number_in, table_rows
 
@@ -228,7 +228,7 @@ def _run(gathered: _Gathered, stated: Iterable[Setting]) -> MeasuredRun:
         notes=row["notes"],
         values=values,
         steady=gathered.steady,
-        speculation=stated_speculation(row),
+        drafts=stated_drafts(row),
         wafers=_wafers(row, where) if row["hardware"] == "CS-3" else None,
         date=row["date"],
         prefill=layout.prefill,

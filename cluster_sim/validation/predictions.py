@@ -172,5 +172,5 @@ def _setup(run: MeasuredRun) -> tuple[object, ...]:
     return (
         run.dataset, run.hardware, run.model, run.precision, run.release.profile, run.group,
         run.prefill, run.isl, run.osl, run.load, run.amount, run.spread, run.steady,
-        run.speculation, run.wafers, mlperf, stated, recipe,
+        run.drafts, run.wafers, mlperf, stated, recipe,
     )  # fmt: skip

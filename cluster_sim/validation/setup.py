@@ -127,12 +127,7 @@ def _as_tensorrt_llm(
 
 
 def _replica(measured: MeasuredRun, group: Group) -> dict[str, Any]:
-    """Return the keys of a replica: precision, engine, wafers or parallelism, and speculation.
-
-    Multi-token prediction computes one layer and the output head per drafted token. The draft models
-    of public APIs are not published. A model with a fifth of the layers, such as 1B for 70B, takes a
-    fifth of the time on wafers, where the time of a layer does not depend on its width.
-    """
+    """Return the keys of a replica: precision, engine, wafers or parallelism, and speculation."""
     precision = PRECISIONS[measured.precision]
     plan: dict[str, Any] = {
         "weights": precision,
@@ -146,10 +141,8 @@ def _replica(measured: MeasuredRun, group: Group) -> dict[str, Any]:
             name: getattr(group, name)
             for name in ("tensor_parallel", "data_parallel", "expert_parallel")
         }
-    if measured.speculation is not None:
-        drafted, length = measured.speculation
-        drafting = {"draft_cost": 0.2} if measured.hardware == "CS-3" else {"mtp_layers": 1}
-        plan["speculation"] = {"draft_tokens": drafted, "acceptance_length": length} | drafting
+    if measured.drafts is not None:
+        plan["speculation"] = measured.drafts.keys(measured.hardware)
     return plan
 
 
@@ -166,7 +159,8 @@ def _limits(measured: MeasuredRun, model: str) -> dict[str, Any]:
     if known is not None:
         return known
     if measured.load == "queued":
-        return {"max_sequences": 8192, "max_batched_tokens": 16384} | stated
+        limits = {"max_sequences": 8192, "max_batched_tokens": 16384}
+        return limits | recipe_of(measured).batching | stated
     if not measured.release.profile.startswith("trtllm"):
         return recipe_of(measured).batching | stated
     waits = (
