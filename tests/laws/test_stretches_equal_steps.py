@@ -64,6 +64,7 @@ limits = st.fixed_dictionaries({
     "policy": st.sampled_from(["first_chunk", *get_args(CapacitySchedulerPolicy)]),
     "stages": st.integers(1, 2),
     "answer": st.sampled_from([0, 0, 30, 300]),
+    "watermark": st.sampled_from([0.0, 0.0, 0.2]),
     "late": st.booleans(),
 })  # fmt: skip
 
@@ -82,11 +83,17 @@ def limits_of(limit: dict[str, Any], more_tokens: int = 0) -> SchedulerLimits:
 def kv_cache_of(limit: dict[str, Any], *, has_states: bool = True, **options: Any) -> KVCacheSpec:
     block_tokens = limit["block_tokens"]
     options.setdefault("prefix_caching", limit.get("prefix_caching", False))
+    options.setdefault("watermark", watermark_of(limit))
     spec = KVCacheSpec(limit["blocks"] * block_tokens, block_tokens, **options)
     return spec._replace(
         groups=groups_of(limit, has_states=has_states),
         pages=limit["blocks"] if limit.get("shares") else 0,
     )
+
+
+def watermark_of(limit: dict[str, Any]) -> float:
+    """The share that an admission leaves free; none where groups share the blocks."""
+    return 0.0 if limit.get("shares") else limit.get("watermark", 0.0)
 
 
 def groups_of(limit: dict[str, Any], *, has_states: bool = True) -> tuple[CacheGroup, ...]:
@@ -156,6 +163,7 @@ def test_a_token_by_token_engine_gives_the_same_times(
             policy=limit["policy"],
             ahead=limit["stages"],
             late=limit["late"],
+            watermark=watermark_of(limit),
         ),
         step_s,
     )
@@ -214,9 +222,10 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
         policy=limit["policy"],
         ahead=limit["stages"],
         late=limit["late"],
+        watermark=watermark_of(limit),
     )
     serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
-    feature = dict(PLAIN, order=order)
+    feature = dict(PLAIN, order=order, watermark=watermark_of(limit))
     for stepping in (False, True):
         again = requests()
         serve(
