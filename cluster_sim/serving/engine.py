@@ -39,6 +39,12 @@ class Engine(Description):
     them can join together."""
     batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Share of max_batched_tokens from which a step no longer holds back new requests."""
+    attention_dp_timeout_iterations: CountOrZero = 0
+    """Maximum number of steps for which new requests are held back until every attention
+    data-parallel rank has one. Default: 0, the ranks are not balanced."""
+    attention_dp_batching_wait_iterations: CountOrZero = 0
+    """Number of further steps for which new requests are held back while every rank has one and
+    decodes, so that more of them can join."""
     prefill_first: PrefillFirst | None = None
     """Rules of steps that prefill instead of decode, as in SGLang; `{}` selects SGLang's values.
     Replicas that only prefill or only decode keep the rules of vLLM. Default: a step decodes and
