@@ -43,7 +43,7 @@ def explain(scenario: Scenario) -> list[PoolArithmetic]:
     >>> import cluster_sim
     >>> (pool,) = explain(cluster_sim.load_scenario("example:burst_70b", "b200"))
     >>> pool.name, pool.replicas, pool.kv_tokens
-    ('b200', 4, 1819312)
+    ('b200', 4, 1857776)
     """
     lengths, fleet = sampled_lengths(scenario), resolve(scenario)
     pools = [_pool(fleet, deployment, lengths) for deployment in fleet.deployments]
@@ -123,7 +123,7 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
         bound_by=batch.bound_by,
         parts=deployment.step_times.parts(full),
         path=fleet.topology.route(FRONT_DOOR, f"{pool.name}/0/device0"),
-        engine=engine_facts(deployment),
+        engine=engine_facts(deployment, lengths.context),
         weights_format=deployment.weights,
         kv_cache_format=pool.replica.kv_cache,
         role=pool.replica.role,

@@ -17,6 +17,7 @@ from cluster_sim.schema import (
     catalog_names,
     catalog_sources,
     entry_name,
+    second_names,
 )
 from cluster_sim.workload.presets import Preset
 
@@ -135,6 +136,8 @@ def _parts(scenario: Scenario) -> Iterator[tuple[str, Description]]:
         speculation = pool.replica.speculation
         if speculation is not None and speculation.draft_model is not None:
             yield "models", speculation.draft_model
+        if speculation is not None and speculation.drafter is not None:
+            yield "drafters", speculation.drafter
 
 
 def _of_pool(pool: Pool) -> Iterator[tuple[str, Description]]:
@@ -156,6 +159,8 @@ def _names(kind: str) -> dict[str, list[str]]:
     """Return the names of catalog entries by the value of their key `name`."""
     names: dict[str, list[str]] = {}
     for name in catalog_names(kind):
+        if name in second_names(kind):
+            continue
         names.setdefault(str(catalog_entry(kind, name).get("name")), []).append(name)
     return names
 

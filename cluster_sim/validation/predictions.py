@@ -18,12 +18,9 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.simulate import simulate
 from cluster_sim.validation.fitted import fitted_metrics
 from cluster_sim.validation.measured import MeasuredRun
-from cluster_sim.validation.setup import scenario_of
-from cluster_sim.validation.stated_settings import (
-    stated_batching,
-    stated_kv_cache,
-    stated_memory_fraction,
-)
+from cluster_sim.validation.setup import scenario_of, settings_of
+from cluster_sim.validation.stated_settings import stated_kv_cache
+
 
 
 @dataclass(frozen=True)
@@ -160,9 +157,10 @@ def _predictions(runs: list[MeasuredRun], workers: int) -> Iterator[Prediction]:
 def _setup(run: MeasuredRun) -> tuple[object, ...]:
     """Return everything that the scenario of a run, and its predicted values, depend on."""
     mlperf = run.split_key.rpartition("|x")[2] if run.dataset.startswith("mlperf") else ""
-    stated = tuple(stated_batching(run).items()), stated_kv_cache(run), stated_memory_fraction(run)
+    settings = settings_of(run)
+    changes = str(dict(settings.engine)), str(dict(settings.batching)), settings.memory_fraction
     return (
         run.dataset, run.hardware, run.model, run.precision, run.release.profile, run.group,
         run.prefill, run.isl, run.osl, run.load, run.amount, run.spread, run.steady,
-        run.speculation, run.wafers, mlperf, stated,
+        run.speculation, run.wafers, mlperf, stated_kv_cache(run), changes,
     )  # fmt: skip

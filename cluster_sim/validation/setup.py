@@ -10,18 +10,18 @@ from cluster_sim.calibration.measured_models import model_keys
 from cluster_sim.errors import Fault, ScenarioError
 from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.schema import Document, catalog_entry, catalog_names, describe, under
-from cluster_sim.validation import mlperf
+from cluster_sim.schema import Document, catalog_names, describe, under
+from cluster_sim.validation import mlperf, trtllm_recipes, vllm_recipes
 from cluster_sim.validation.layouts import Group
 from cluster_sim.validation.machines import machine_of
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import NODES, PRECISIONS, model_name, node_devices
+from cluster_sim.validation.recipe import Recipe
 from cluster_sim.validation.stated_settings import (
     stated_batching,
     stated_kv_cache,
     stated_memory_fraction,
 )
-from cluster_sim.validation.tensorrt_llm import Recipe, recipe
 from cluster_sim.validation.workloads import workload_of
 
 
@@ -29,7 +29,7 @@ def scenario_of(measured: MeasuredRun) -> Scenario:
     """Return the scenario of a measured run.
 
     `workload_of` gives the workload. The KV cache has fp8, or bf16 if the weights have bf16. MLPerf
-    runs have NVIDIA's limits, see `mlperf.limits`. `tensorrt_llm.recipe` gives the settings of
+    runs have NVIDIA's limits, see `mlperf.limits`. `trtllm_recipes` gives the settings of
     other runs of TensorRT-LLM. For queued requests of other engines only the KV cache capacity
     limits the batch.
 
@@ -70,7 +70,7 @@ def scenario_of(measured: MeasuredRun) -> Scenario:
 
 def _pool(measured: MeasuredRun, model: str, group: Group) -> dict[str, Any]:
     """Return the keys of the pool that holds one group's replicas, without its name."""
-    settings = _settings(measured, model)
+    settings = settings_of(measured)
     fraction = settings.memory_fraction
     per_node = node_devices(measured.hardware) // group.devices
     nodes = measured.wafers or (ceil(group.replicas / per_node) if per_node else 1)
@@ -112,25 +112,32 @@ def _replica(measured: MeasuredRun, group: Group) -> dict[str, Any]:
 
 
 def _engine(measured: MeasuredRun, settings: Recipe) -> str | dict[str, Any]:
-    """Return the engine of a run: a profile, or the keys of one with the run's own settings."""
+    """Return the engine profile of a run, with the changes of its script."""
     profile = measured.release.profile
-    if not settings.engine:
-        return profile
-    keys: dict[str, Any] = catalog_entry("engines", profile)
-    return keys | settings.engine
+    return {"like": profile, **settings.engine} if settings.engine else profile
 
 
-def _settings(measured: MeasuredRun, model: str) -> Recipe:
-    """Return batching limits, changes of the engine and the share of memory of a run."""
-    known, stated = mlperf.limits(measured, model), stated_batching(measured)
+def settings_of(measured: MeasuredRun) -> Recipe:
+    """Return changes of the engine, batching limits and the share of memory of a run.
+
+    Parameters
+    ----------
+    measured
+        Measured run.
+    """
+    known = mlperf.limits(measured, model_name(measured.model))
     if known is not None:
-        return Recipe(known, {})
-    fraction = stated_memory_fraction(measured)
-    if measured.release.profile.startswith("trtllm-1"):
-        settings = recipe(measured, *machine_of(measured.model, measured.hardware))
-        return settings._replace(
-            batching=settings.batching | stated, memory_fraction=fraction or settings.memory_fraction
+        return Recipe({}, known)
+    profile, settings = measured.release.profile, Recipe()
+    if profile.startswith("trtllm-1"):
+        settings = trtllm_recipes.recipe_of(
+            measured, *machine_of(measured.model, measured.hardware)
         )
-    if measured.load == "queued":
-        return Recipe({"max_sequences": 8192, "max_batched_tokens": 16384} | stated, {}, fraction)
-    return Recipe(stated, {}, fraction)
+    elif measured.load == "queued":
+        settings = Recipe({}, {"max_sequences": 8192, "max_batched_tokens": 16384})
+    elif profile.startswith("vllm"):
+        settings = vllm_recipes.recipe_of(measured)
+    return settings._replace(
+        batching=settings.batching | stated_batching(measured),
+        memory_fraction=stated_memory_fraction(measured) or settings.memory_fraction,
+    )

@@ -23,6 +23,7 @@ from cluster_sim.schema import (
     figures,
     read_yaml,
 )
+from cluster_sim.serving.drafter import Drafter
 from cluster_sim.serving.engine import Engine
 from cluster_sim.workload.presets import Preset
 from cluster_sim.workload.traces.public import PublicTrace
@@ -34,6 +35,7 @@ KINDS: dict[str, type[Description]] = {
     "links": NetworkSpec,
     "models": Model,
     "engines": Engine,
+    "drafters": Drafter,
     "workloads": Preset,
     "traces": PublicTrace,
 }
@@ -46,6 +48,8 @@ UNITS = {
     "reserved": "GB|B",
     "reserved_group": "GB|B",
     "reserved_activation": "GB",
+    "graph_memory.first": "GiB|GB",
+    "graph_memory.further": "MiB",
     "logit": "B",
     "bandwidth": "GB/s|TB/s|PB/s",
     "peer_bandwidth": "GB/s",
@@ -269,7 +273,7 @@ def test_llama_70b_in_fp4_takes_the_memory_that_vllm_prints():
 # token.
 @pytest.mark.parametrize(("devices", "tokens"), [(1, 782_176), (2, 1_819_408)])
 def test_the_reserves_of_vllm_leave_the_room_for_kv_cache_that_it_prints(devices: int, tokens: int):
-    engine = Engine.model_validate(catalog_entry("engines", "vllm"))
+    engine = Engine.model_validate(catalog_entry("engines", "vllm-0.15"))
     capacity_bytes = Device.model_validate(
         catalog_entry("devices", "b200-sxm")
     ).memory.capacity_bytes

@@ -283,7 +283,7 @@ def test_a_prefill_pool_needs_room_for_prompts_only():
         ("output_tokens: 100", "output_tokens: 4000"),
         (
             "        tensor_parallel: 2\n        weights: bf16\n",
-            "        weights: bf16\n        role: prefill\n      kv: {memory_fraction: 0.22}\n",
+            "        weights: bf16\n        role: prefill\n      kv: {memory_fraction: 0.229}\n",
         ),
         (
             "  router",
@@ -299,7 +299,7 @@ def test_a_prefill_pool_needs_room_for_prompts_only():
 def test_a_longest_request_that_can_never_be_admitted_is_told():
     (told,) = faults(
         edited(
-            ("batching:", "kv: {memory_fraction: 0.13}\n      batching:"),
+            ("batching:", "kv: {memory_fraction: 0.14}\n      batching:"),
             ("max: 4000", "max: 100000"),
         )
     )
@@ -341,7 +341,7 @@ def test_weights_that_do_not_fit_beside_the_activations_of_a_step_are_told():
     """Kimi K2 in fp8 leaves 6 GB of 0.9 x 150.8 GB; 2.2 and 1.45 GB are reserved, and the sampler
     takes 1,024 x 163,840 x 38 B and 8,192 x 7,168 x 2 B, less 1.4 GB.
     """
-    replica = "tensor_parallel: 8\n        engine: vllm-2025-07\n"
+    replica = "tensor_parallel: 8\n        engine: vllm-0.10\n"
     (told,) = faults(
         edited(
             ("llama-3.1-8b", "kimi-k2"),

@@ -64,10 +64,10 @@ def kv_tokens(scenario: Scenario) -> int:
 
 
 def test_a_node_with_half_the_memory_has_room_for_as_many_fewer_tokens():
-    """vLLM uses 0.9 of the memory, and a token of Llama 3.1 8B takes 131,072 B on eight devices."""
+    """vLLM uses 0.92 of the memory, and a token of Llama 3.1 8B takes 131,072 B on eight devices."""
     whole = kv_tokens(load("like: dgx-b200"))
     half = kv_tokens(load("like: dgx-b200", f"device: {{memory: {HALF}}}"))
-    assert whole - half == pytest.approx(0.9 * 96.135e9 / (131_072 / 8), abs=32)
+    assert whole - half == pytest.approx(0.92 * 96.135e9 / (131_072 / 8), abs=32)
 
 
 def test_an_entry_that_is_like_another_in_everything_is_the_other():
@@ -217,7 +217,7 @@ def test_a_wrong_value_names_its_line():
 def test_like_is_refused_where_no_entry_is_named():
     (cluster,) = faults("like: dgx-b200", rest="  like: y\n")
     assert cluster == (
-        "x.yaml:14: cluster: unknown key 'like'; expected it in a mapping for model, draft_model, node, device, engine, network, prices"
+        "x.yaml:14: cluster: unknown key 'like'; expected it in a mapping for model, draft_model, node, device, engine, drafter, network, prices"
     )
     (workload,) = faults("like: dgx-b200", overrides={"workload.like": "azure-code"})
     assert workload.endswith(

@@ -32,13 +32,13 @@ def catalog(
     Each figure of an entry has a value, a range, a source and a confidence.
     """
     from cluster_sim.errors import ScenarioError, did_you_mean
-    from cluster_sim.schema import KINDS, catalog_kinds, catalog_names
+    from cluster_sim.schema import KINDS, catalog_kinds
 
     if name is None:
         if yaml:
             raise ScenarioError.at("--yaml", "got no NAME; expected the name of an entry")
         for kind in KINDS:
-            print(f"{kind}: {', '.join(catalog_names(kind))}")
+            print(f"{kind}: {', '.join(_listed(kind))}")
         print_line(_HOW_TO_USE)
         return
     kinds = catalog_kinds()
@@ -56,6 +56,16 @@ _HOW_TO_USE = (
 )
 
 
+def _listed(kind: str) -> list[str]:
+    """Return the names of a kind as the list prints them, second names with their entry."""
+    from cluster_sim.schema import catalog_names, second_names
+
+    entries = second_names(kind)
+    return [
+        f"{name} (= {entries[name]})" if name in entries else name for name in catalog_names(kind)
+    ]
+
+
 def _print_entry(kind: str, name: str) -> None:
     """Print the figures of an entry, their sources, and how a file names the entry."""
     from cluster_sim.schema import catalog_data, catalog_figures
@@ -70,6 +80,8 @@ def _print_entry(kind: str, name: str) -> None:
     print(f"{len(rows)} figures: {counts}; {estimates} rest on an estimate")
     for line in _citations(rows):
         print_line(line)
+    if "fitted_on" in data:
+        print_line(f"fitted on: {data['fitted_on']}")
     print_line(f"{_use_of(kind, name, data)} `cluster-sim catalog {name} --yaml` prints its file.")
 
 

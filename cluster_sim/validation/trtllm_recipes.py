@@ -7,12 +7,13 @@ the runs.
 from __future__ import annotations
 
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.layers.latent import LatentLayers
 from cluster_sim.llm.model import Model
 from cluster_sim.validation.measured import MeasuredRun
+from cluster_sim.validation.recipe import Recipe
 
 BENCH_FRACTION = 0.9
 """Share of free memory for the KV cache in TensorRT-LLM's throughput tables, the tool's default.
@@ -26,18 +27,7 @@ _SHORT = (1024, 1024)
 """Lengths of prompts and answers of the runs with batch waiting [tokens]."""
 
 
-class Recipe(NamedTuple):
-    """Settings of a measured run as keys of a scenario."""
-
-    batching: dict[str, Any]
-    """Keys of the pool's `batching`."""
-    engine: dict[str, Any]
-    """Keys in which the engine differs from its profile."""
-    memory_fraction: float | None = None
-    """Share of free memory for the KV cache; None: that of the profile."""
-
-
-def recipe(measured: MeasuredRun, model: Model, device: Device) -> Recipe:
+def recipe_of(measured: MeasuredRun, model: Model, device: Device) -> Recipe:
     """Return the settings of a run of TensorRT-LLM.
 
     Parameters
@@ -54,27 +44,27 @@ def recipe(measured: MeasuredRun, model: Model, device: Device) -> Recipe:
     """
     if measured.dataset == "trtllm_perf_overview":
         return _of_tables(measured, model, device)
-    if not measured.dataset.startswith(("inferencemax", "inferencex")):
-        return Recipe({"max_batched_tokens": 16384}, {})
+    is_known = measured.dataset.startswith(("inferencemax", "inferencex"))
+    if not is_known or not measured.framework.startswith("trtllm"):
+        return Recipe({}, {"max_batched_tokens": 16384})
     if any(kind.is_latent for kind in model.attention):
         return _of_deepseek(measured)
     if model.experts is not None:
         limit = {} if measured.hardware == "B200" else {"max_sequences": int(measured.amount)}
-        return Recipe({"max_batched_tokens": 20000} | limit, _graphs(measured.amount), 0.85)
+        return Recipe(_graphs(measured.amount), {"max_batched_tokens": 20000} | limit, 0.85)
     batching: dict[str, Any] = {"max_batched_tokens": 16384}
     if _is_short(measured) and measured.tensor_parallel < 8:
         batching |= _wait(20, 0.9)
-    return Recipe(batching, _graphs(1024))
+    return Recipe(_graphs(1024), batching)
 
 
 def _of_tables(measured: MeasuredRun, model: Model, device: Device) -> Recipe:
     """Return the settings of a run of TensorRT-LLM's throughput tables."""
     requests = bench_requests(measured, model, device)
     sequences, tokens = bench_limits(requests, measured.isl, measured.osl)
-    sizes = {"unit": "sequences", "sizes": list(_TABLE_GRAPHS), "captures_limit": True}
     return Recipe(
+        {"graph_sizes": {"sizes": list(_TABLE_GRAPHS), "ranges": []}},
         {"max_sequences": sequences, "max_batched_tokens": tokens},
-        {"graph_sizes": sizes},
         BENCH_FRACTION,
     )
 
@@ -105,17 +95,19 @@ def _of_deepseek(measured: MeasuredRun) -> Recipe:
     engine = _graphs(largest)
     if is_b200 and is_new and _has_pieces(measured):
         engine |= {"graph_mode": "full_and_piecewise", "prefill_graph_sizes": _pieces(tokens)}
-    fraction = 0.8 if is_b200 else 0.75
-    if is_b200 and measured.precision == "fp8" and is_new:
-        fraction = _fp8_fraction(measured)
-    return Recipe(batching, engine, fraction)
+    return Recipe(engine, batching, _free_share(measured, is_new=is_new))
 
 
-def _fp8_fraction(measured: MeasuredRun) -> float:
-    """Return the share of free memory for the KV cache of runs of 2026 in fp8 on B200."""
-    if measured.osl == 8192 and measured.amount >= 256:
+def _free_share(measured: MeasuredRun, *, is_new: bool) -> float:
+    """Return the share of free memory for the KV cache of a run of DeepSeek-R1."""
+    if measured.hardware == "H200":
+        return 0.75
+    if measured.precision == "fp4":
+        return 0.8 if is_new else 0.9
+    if is_new and measured.osl == 8192 and measured.amount >= 256:
         return 0.7
-    return 0.75 if measured.isl == 8192 and measured.tensor_parallel == 4 else 0.8
+    is_tight = is_new and measured.isl == 8192 and measured.tensor_parallel == 4
+    return 0.75 if is_tight else 0.8
 
 
 def _has_pieces(measured: MeasuredRun) -> bool:
@@ -144,16 +136,8 @@ def _wait(steps: int, ratio: float) -> dict[str, Any]:
 
 
 def _graphs(largest: float) -> dict[str, Any]:
-    """Return the padded graphs up to a largest batch, which is captured as well."""
-    return {
-        "graph_sizes": {
-            "unit": "sequences",
-            "sizes": [1, 2, 4, 256, 512, 1024, 2048],
-            "ranges": [{"first": 8, "last": 128, "step": 8}],
-            "largest": int(largest),
-            "captures_limit": True,
-        }
-    }
+    """Return padded graphs up to a largest batch, which is captured as well."""
+    return {"graph_sizes": {"largest": int(largest)}}
 
 
 def bench_limits(
