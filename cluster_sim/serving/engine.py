@@ -67,6 +67,11 @@ class Engine(OwnTimes):
     TensorRT-LLM), which never preempts."""
     block_tokens: Count
     """Number of tokens per block of KV cache."""
+    attention_backend: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")] = "default"
+    """Kernels of decode attention, by vLLM's names, such as `flashinfer`: FlashInfer's own kernel,
+    as with `use_trtllm_attention` 0. Prefill keeps the kernels of the default. The device must list
+    constants of the back end for the precision of the KV cache. Default: the kernels that the
+    engine chooses by itself on the device."""
     graph_batches: tuple[Count, ...] = ()
     """Batch sizes for which CUDA graphs are captured. A step that decodes fewer sequences is padded
     to the next size. Unused with `graph_mode`."""

@@ -22,7 +22,6 @@ from cluster_sim.validation.setup import scenario_of, settings_of
 from cluster_sim.validation.stated_settings import stated_kv_cache
 
 
-
 @dataclass(frozen=True)
 class Prediction:
     """Prediction of a measured run."""
@@ -158,9 +157,8 @@ def _setup(run: MeasuredRun) -> tuple[object, ...]:
     """Return everything that the scenario of a run, and its predicted values, depend on."""
     mlperf = run.split_key.rpartition("|x")[2] if run.dataset.startswith("mlperf") else ""
     settings = settings_of(run)
-    changes = str(dict(settings.engine)), str(dict(settings.batching)), settings.memory_fraction
     return (
         run.dataset, run.hardware, run.model, run.precision, run.release.profile, run.group,
         run.prefill, run.isl, run.osl, run.load, run.amount, run.spread, run.steady,
-        run.speculation, run.wafers, mlperf, stated_kv_cache(run), changes,
+        run.speculation, run.wafers, mlperf, stated_kv_cache(run), str(settings),
     )  # fmt: skip

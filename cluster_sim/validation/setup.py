@@ -19,6 +19,7 @@ from cluster_sim.validation.names import NODES, PRECISIONS, model_name, node_dev
 from cluster_sim.validation.recipe import Recipe
 from cluster_sim.validation.stated_settings import (
     stated_batching,
+    stated_engine,
     stated_kv_cache,
     stated_memory_fraction,
 )
@@ -128,16 +129,16 @@ def settings_of(measured: MeasuredRun) -> Recipe:
     known = mlperf.limits(measured, model_name(measured.model))
     if known is not None:
         return Recipe({}, known)
-    profile, settings = measured.release.profile, Recipe()
+    profile, settings = measured.release.profile, vllm_recipes.recipe_of(measured)
     if profile.startswith("trtllm-1"):
         settings = trtllm_recipes.recipe_of(
             measured, *machine_of(measured.model, measured.hardware)
         )
     elif measured.load == "queued":
-        settings = Recipe({}, {"max_sequences": 8192, "max_batched_tokens": 16384})
-    elif profile.startswith("vllm"):
-        settings = vllm_recipes.recipe_of(measured)
+        limits = {"max_sequences": 8192, "max_batched_tokens": 16384}
+        settings = settings._replace(batching=limits | settings.batching)
     return settings._replace(
+        engine=settings.engine | stated_engine(measured),
         batching=settings.batching | stated_batching(measured),
         memory_fraction=stated_memory_fraction(measured) or settings.memory_fraction,
     )

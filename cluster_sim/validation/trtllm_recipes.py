@@ -10,7 +10,7 @@ from math import ceil
 from typing import Any
 
 from cluster_sim.hardware.device import Device
-from cluster_sim.llm.layers.latent import LatentLayers
+from cluster_sim.llm.layers.heads import HeadLayers
 from cluster_sim.llm.model import Model
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.recipe import Recipe
@@ -22,7 +22,7 @@ _TABLE_GRAPHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 384, 512, 1024, 2048, 4096, 8
 """Batch sizes of CUDA graphs in the throughput tables, from their configuration (perf-overview.md).
 The tool's maximum batch is captured in place of larger sizes."""
 _MAX_REQUESTS, _MAX_TOKENS = 4096, 32768
-_ELEMENT_BYTES = {"bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "fp4": 0.5}
+_WEIGHT_BYTES = {"fp8": 1.0, "fp4": 0.5}
 _SHORT = (1024, 1024)
 """Lengths of prompts and answers of the runs with batch waiting [tokens]."""
 
@@ -59,12 +59,18 @@ def recipe_of(measured: MeasuredRun, model: Model, device: Device) -> Recipe:
 
 
 def _of_tables(measured: MeasuredRun, model: Model, device: Device) -> Recipe:
-    """Return the settings of a run of TensorRT-LLM's throughput tables."""
-    requests = bench_requests(measured, model, device)
-    sequences, tokens = bench_limits(requests, measured.isl, measured.osl)
+    """Return the settings of a run of TensorRT-LLM's throughput tables.
+
+    The tool takes latent attention for plain heads, and would choose far too small a batch. Such runs
+    had limits of their own, which the tables do not state: only the KV cache limits them here.
+    """
+    limits = (8192, 16384)
+    if not any(kind.is_latent for kind in model.attention):
+        requests = bench_requests(measured, model, device)
+        limits = bench_limits(requests, measured.isl, measured.osl)
     return Recipe(
         {"graph_sizes": {"sizes": list(_TABLE_GRAPHS), "ranges": []}},
-        {"max_sequences": sequences, "max_batched_tokens": tokens},
+        dict(zip(("max_sequences", "max_batched_tokens"), limits, strict=True)),
         BENCH_FRACTION,
     )
 
@@ -140,9 +146,7 @@ def _graphs(largest: float) -> dict[str, Any]:
     return {"graph_sizes": {"largest": int(largest)}}
 
 
-def bench_limits(
-    requests: float, prompt: float, output: float, ranks: int = 1
-) -> tuple[int, int]:
+def bench_limits(requests: float, prompt: float, output: float, ranks: int = 1) -> tuple[int, int]:
     """Return the maximum batch and the maximum tokens per step that trtllm-bench chooses.
 
     The batch is rounded up to 32, 128 or 256 requests. Without chunked prefill a step must also hold
@@ -176,10 +180,8 @@ def bench_limits(
     """
     batch = min(requests, _MAX_REQUESTS) / ranks
     tokens = min(batch * (1.0 + prompt / output), _MAX_TOKENS)
-    if batch < 256:
-        largest = max(64, _up(batch, 32))
-    else:
-        largest = _up(batch, 128 if batch < 1024 else 256)
+    unit = 32 if batch < 256 else 128 if batch < 1024 else 256
+    largest = max(64, _up(batch, unit))
     if tokens < 4096:
         step = max(2048, _up(tokens, 256))
     else:
@@ -195,19 +197,20 @@ def bench_requests(measured: MeasuredRun, model: Model, device: Device) -> float
     """Return the number of requests that the KV cache holds by trtllm-bench's estimate.
 
     The tool counts all parameters in the precision of the weights, keys and values in fp8, and at
-    least one head per device. Latent attention counts as plain heads of hidden / heads values
-    (`tuning.py` calc_engine_setting).
+    least one head per device (`tuning.py` calc_engine_setting).
+
+    Parameters
+    ----------
+    measured
+        Measured run.
+    model, device
+        Model with plain attention, and device of the run.
     """
-    heads, width, layers = 0, 0.0, 0
-    for kind in model.attention:
-        layers += kind.layers
-        if isinstance(kind, LatentLayers):
-            heads, width = kind.heads, model.hidden / kind.heads
-        else:
-            heads, width = getattr(kind, "kv_heads", 0), getattr(kind, "head_dim", 0)
-    devices = measured.group.devices
-    element = _ELEMENT_BYTES["bf16" if measured.precision in ("bf16", "fp16") else "fp8"]
-    token_bytes = 2.0 * layers * max(measured.tensor_parallel, heads) * width * element
-    weights = model.total_parameters * _ELEMENT_BYTES.get(measured.precision, 2.0)
-    free = device.memory.capacity_bytes * devices - weights
+    kinds = [kind for kind in model.attention if isinstance(kind, HeadLayers)]
+    heads = max(measured.tensor_parallel, kinds[0].kv_heads)
+    element = 2.0 if measured.precision in ("bf16", "fp16") else 1.0
+    layers = sum(kind.layers for kind in kinds)
+    token_bytes = 2.0 * layers * heads * kinds[0].head_dim * element
+    weights = model.total_parameters * _WEIGHT_BYTES.get(measured.precision, 2.0)
+    free = device.memory.capacity_bytes * measured.group.devices - weights
     return max(free, 0.0) * BENCH_FRACTION / (token_bytes * (measured.isl + measured.osl))
