@@ -186,7 +186,6 @@ def _batching(random: Random, role: str) -> Section:
         batching["order"] = random.choice(["priority", "shortest_first"])
     if _maybe(random, 0.2):
         batching |= {"batch_wait_timeout_iterations": 20, "batch_wait_max_tokens_ratio": 0.5}
-        batching |= {"attention_dp_timeout_iterations": 12}  # with several ranks alone
     if _maybe(random, 0.15):
         batching |= {"chunked_prefill": False, "max_batched_tokens": 512}
     if _maybe(random, 0.4):

@@ -94,10 +94,10 @@ def _of_deepseek(measured: MeasuredRun) -> Recipe:
         largest = clients
         if measured.precision == "fp4" and measured.data_parallel > 1:
             largest = max(clients // 4, 4)
-        if measured.precision == "fp8" and _is_short(measured) and clients >= 64:
-            batching |= _wait(40, 0.8)
     if measured.data_parallel > 1:
         batching["attention_dp_timeout_iterations"] = 60
+    elif is_b200 and is_new and _is_short(measured) and clients >= 64:
+        batching |= _wait(40, 0.8) if measured.precision == "fp8" else {}
     engine = _graphs(largest)
     if is_b200 and is_new and _has_pieces(measured):
         engine |= {"graph_mode": "full_and_piecewise", "prefill_graph_sizes": _pieces(tokens)}

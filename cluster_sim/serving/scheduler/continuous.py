@@ -107,7 +107,7 @@ class Continuous(BatchingPolicy):
             return lowest_ratio(rules)
         return float(chosen.capacity_scheduler_policy == "guaranteed_no_evict")
 
-    def ignored_keys(self, engine: Engine, role: Role) -> Iterator[IgnoredKey]:
+    def ignored_keys(self, engine: Engine, role: Role, ranks: int) -> Iterator[IgnoredKey]:
         """Yield the keys that the scheduler of this policy ignores, whether they are set or not."""
         yield from ignored_keys.by_role(role)
         chosen = self.with_defaults(engine)
@@ -120,6 +120,8 @@ class Continuous(BatchingPolicy):
             wait = chosen.batch_wait_timeout_iterations or 0
             ratio = chosen.batch_wait_max_tokens_ratio or 0.0
             yield from ignored_keys.with_half_of_batch_wait(wait, ratio)
+            timeout = chosen.attention_dp_timeout_iterations or 0
+            yield from ignored_keys.with_ranks(ranks, timeout)
 
     def scheduler(
         self,
