@@ -81,6 +81,7 @@ def predict(measured: MeasuredRun) -> Prediction:
         "tpot_ms": float(np.mean(tpot_ms)),
         **_percentiles("ttft", ttft_ms),
         **_percentiles("tpot", tpot_ms),
+        "decode_ms": 1e3 * float(np.mean(done.finish_s - done.first_token_s)),
         "output_per_s": float(
             np.sum(done.output_tokens) / (np.max(done.finish_s) - np.min(done.arrival_s))
         ),
@@ -160,5 +161,5 @@ def _setup(run: MeasuredRun) -> tuple[object, ...]:
     return (
         run.dataset, run.hardware, run.model, run.precision, run.release.profile, run.group,
         run.prefill, run.isl, run.osl, run.load, run.amount, run.spread, run.steady,
-        run.speculation, run.wafers, mlperf, stated_kv_cache(run), str(settings),
+        run.drafts, run.wafers, run.agents, mlperf, stated_kv_cache(run), str(settings),
     )  # fmt: skip

@@ -81,18 +81,13 @@ def _pool(measured: MeasuredRun, model: str, group: Group) -> dict[str, Any]:
         "replicas": group.replicas,
         "replica": _replica(measured, group) | {"engine": _engine(measured, settings)},
         "batching": settings.batching,
-        "kv": {"prefix_caching": measured.load == "sessions"}
+        "kv": {"prefix_caching": measured.load in ("sessions", "agents")}
         | ({} if fraction is None else {"memory_fraction": fraction}),
     }
 
 
 def _replica(measured: MeasuredRun, group: Group) -> dict[str, Any]:
-    """Return the keys of a replica: precision, wafers or parallelism, and speculation.
-
-    Multi-token prediction computes one layer and the output head per drafted token. The draft models
-    of public APIs are not published. A model with a fifth of the layers, such as 1B for 70B, takes a
-    fifth of the time on wafers, where the time of a layer does not depend on its width.
-    """
+    """Return the keys of a replica: precision, wafers or parallelism, and speculation."""
     precision = PRECISIONS[measured.precision]
     plan: dict[str, Any] = {
         "weights": precision,
@@ -105,10 +100,8 @@ def _replica(measured: MeasuredRun, group: Group) -> dict[str, Any]:
             name: getattr(group, name)
             for name in ("tensor_parallel", "data_parallel", "expert_parallel")
         }
-    if measured.speculation is not None:
-        drafted, length = measured.speculation
-        drafting = {"draft_cost": 0.2} if measured.hardware == "CS-3" else {"mtp_layers": 1}
-        plan["speculation"] = {"draft_tokens": drafted, "acceptance_length": length} | drafting
+    if measured.drafts is not None:
+        plan["speculation"] = measured.drafts.keys(measured.hardware)
     return plan
 
 

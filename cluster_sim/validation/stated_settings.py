@@ -16,6 +16,8 @@ _BACKENDS = {("attention-config.use_trtllm_attention", "0"): "flashinfer"}
 
 def stated_kv_cache(measured: MeasuredRun) -> str | None:
     """Return the precision of the KV cache that a run states; None if it states none."""
+    if measured.load == "agents":
+        return "bf16"  # no row states another than the engine's default
     match = _KV_CACHE.search(measured.notes)
     return match[1] if match else None
 

@@ -169,7 +169,7 @@ def test_throughput_of_one_device_is_multiplied_and_gives_way_to_that_of_all(
         ({"dataset": "ifx_together_b200"}, "prefix caching"),
         ({"dataset": "mlperf_v5_0", "confidence": "medium"}, "MLPerf rounds"),
         ({"concurrency_or_rate": "static batch 64"}, "static batches"),
-        ({"hardware": "MI325X"}, "hardware"),
+        ({"hardware": "MI999X"}, "hardware"),
         ({"model": "Llama-4-Scout-17B-16E"}, "model"),
         ({"precision": "UNSET"}, "precision"),
         ({"parallelism": ""}, "layout"),

@@ -9,11 +9,12 @@ from pydantic import Field
 
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.engine import Engine
-from cluster_sim.serving.kv_cache.decoding_blocks import DecodingBlocks
+from cluster_sim.serving.kv_cache.decoding_blocks import DecodingBlocks, SpeculativeBlocks
 from cluster_sim.serving.kv_cache.grouped_blocks import GroupedBlocks
 from cluster_sim.serving.kv_cache.grouped_manager import GroupedKVCacheManager
 from cluster_sim.serving.kv_cache.manager import KVCacheManager
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.kv_cache.speculative_groups import SpeculativeGroupedBlocks
 from cluster_sim.serving.prefill_first import PrefillFirst
 from cluster_sim.serving.reservation import RESERVATIONS, CapacitySchedulerPolicy
 from cluster_sim.serving.scheduler import ignored_keys
@@ -185,7 +186,12 @@ def _decoding(
     limits: SchedulerLimits, kv_cache: KVCacheSpec, drafting: Drafting | None
 ) -> DecodingSequences:
     if drafting is not None:
-        return SpeculativeSequences(kv_cache.block_tokens, drafting)
+        drafts = drafting.speculation.draft_tokens
+        blocks: SpeculativeBlocks | SpeculativeGroupedBlocks
+        blocks = SpeculativeBlocks(kv_cache.block_tokens, drafts)
+        if kv_cache.groups:
+            blocks = SpeculativeGroupedBlocks(kv_cache.groups, drafts)
+        return SpeculativeSequences(blocks, drafting, limits.view)
     longest = LongestSequence() if limits.counts_longest else None
     if kv_cache.groups:
         return GroupedSequences(GroupedBlocks(kv_cache.groups), limits.view, longest)
