@@ -22,7 +22,7 @@ _COLUMNS = (
     "releases", "datasets",
 )  # fmt: skip
 _METRICS = {
-    "tpot_error": ("tpot_ms", "tpot_p50_ms", "user_per_s"),
+    "tpot_error": ("tpot_ms", "tpot_p50_ms", "user_per_s", "decode_ms"),
     "ttft_error": ("ttft_ms", "ttft_p50_ms"),
     "throughput_error": ("output_per_s",),
 }

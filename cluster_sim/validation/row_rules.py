@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from cluster_sim.calibration.measured_models import is_known_model
+from cluster_sim.validation.agents import is_of_agents, lacks_load, states_load
 from cluster_sim.validation.drafting_recipes import stated_drafts
 from cluster_sim.validation.layouts import stated_layout
 from cluster_sim.validation.measured import Load
@@ -34,6 +35,7 @@ _COMPARED = {
     for metric in ("ttft", "tpot")
     for text, statistic in _STATISTICS.items()
 } | {
+    ("decode_time_mean", "ms"): Compared("decode_ms"),
     ("output_throughput_total", "tok/s"): Compared("output_per_s"),
     ("output_throughput_total_derived", "tok/s"): Compared("output_per_s"),
     ("output_throughput_per_gpu", "tok/s/GPU"): Compared("output_per_s", is_per_device=True),
@@ -83,7 +85,8 @@ def stated_load(row: Row) -> tuple[Load, float] | None:
         if match := pattern.fullmatch(row["concurrency_or_rate"]):
             if load == "none" and row["metric"] not in _MEMORY:
                 return None
-            return load, float(match.group(1)) if match.groups() else 0.0
+            amount = float(match.group(1)) if match.groups() else 0.0
+            return "agents" if is_of_agents(row) else load, amount
     return None
 
 
@@ -93,7 +96,11 @@ def _is_wide(row: Row) -> bool:
     return layout is not None and layout.widest > (node_devices(row["hardware"]) or layout.widest)
 
 
+OF_LOAD = "load of agents: requests per second, hits, times in the server"
+"""Rule that omits values which a set-up is made from."""
 RULES: tuple[tuple[str, Callable[[Row], bool]], ...] = (
+    ("agents whose answers and rate are not stated", lacks_load),
+    (OF_LOAD, states_load),
     (
         "no serving run with token lengths and a load",
         lambda row: compared(row) is None and not stated_load(row),
@@ -116,7 +123,7 @@ RULES: tuple[tuple[str, Callable[[Row], bool]], ...] = (
     (
         "prefix caching of unknown conversations, or answers that end by themselves",
         lambda row: (
-            row["dataset"].startswith(("ifx_", "gloria_tau_"))
+            row["dataset"].startswith("ifx_")
             and row["dataset"] != _MULTITURN
             and row["metric"] not in _MEMORY
         ),
