@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import NamedTuple
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.llm.model import Model
-from cluster_sim.schema import Document, catalog_entry, catalog_names, describe, second_names
 from cluster_sim.serving.engine import Engine
+from cluster_sim.serving.profiles import profiles
 
 
 class SetupKey(NamedTuple):
@@ -59,6 +58,7 @@ def family_of(model: Model) -> str:
     Examples
     --------
     >>> from cluster_sim.llm.model import Model
+    >>> from cluster_sim.schema import Document, catalog_entry, describe
     >>> entry = catalog_entry("models", "gpt-oss-120b")
     >>> family_of(describe(Model, Document(entry, "gpt-oss-120b")))
     'experts, full and window'
@@ -101,25 +101,12 @@ def profile_name(engine: Engine) -> str:
 
     Examples
     --------
-    >>> vllm = describe(Engine, Document(catalog_entry("engines", "vllm-0.15"), "vllm-0.15"))
+    >>> vllm = profiles()["vllm-0.15"]
     >>> profile_name(vllm), profile_name(vllm.model_copy(update={"max_sequences": 64}))
     ('vllm-0.15', 'vllm-0.15 (changed)')
     """
-    for name, profile in _profiles().items():
+    for name, profile in profiles().items():
         if profile == engine:
             return name
-    alike = (name for name, profile in _profiles().items() if profile.profile == engine.profile)
+    alike = (name for name, profile in profiles().items() if profile.profile == engine.profile)
     return f"{next(alike, engine.profile)} (changed)"
-
-
-@cache
-def _profiles() -> dict[str, Engine]:
-    """Return the engine profiles of the catalog, bare names of engines first.
-
-    Names that stand for a release are omitted.
-    """
-    entries = set(catalog_names("engines")) - set(second_names("engines"))
-    names = sorted(entries, key=lambda name: ("-" in name, name))
-    return {
-        name: describe(Engine, Document(catalog_entry("engines", name), name)) for name in names
-    }
