@@ -43,5 +43,6 @@ class ReplicaTimes:
         elif layers:
             drafting = model.last_layers(layers)
         drafter = self._target.beside(drafting).step_times(point) if drafting else None
-        drafts = Drafts(speculation.draft_tokens, drafter, speculation.passes, share)
+        launches = pool.replica.engine.draft_launches
+        drafts = Drafts(speculation.draft_tokens, drafter, speculation.passes, share, launches)
         return SpeculativeSteps(plain, drafts)
