@@ -31,7 +31,7 @@ METRICS = {
 """Metrics that are compared, with their names in tables and figures."""
 
 TTFT_RULE = (
-    "TTFT is compared for vLLM, for MLPerf, and for TensorRT-LLM in InferenceMAX, whose batch wait is known. "
+    "TTFT is compared for vLLM, for MLPerf, and for TensorRT-LLM in InferenceMAX and InferenceX, whose scripts state the waits. "
     "Other runs of TensorRT-LLM do not state their settings, and the queue order of SGLang is not simulated. "
     "The catalog's engine_releases.csv lists this by engine and release."
 )

@@ -32,7 +32,9 @@ def batching_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
 def ignored_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
     """Yield keys that are set and have no effect with the scheduler of a pool."""
     sections = {"batching": pool.batching, "kv": pool.kv}
-    for section, key, expected in pool.batching.ignored_keys(pool.engine, pool.replica.role):
+    ranks = 1 if pool.is_wafer else pool.replica.data_parallel
+    ignored = pool.batching.ignored_keys(pool.engine, pool.replica.role, ranks)
+    for section, key, expected in ignored:
         value = getattr(sections[section], key)
         if value and value != "recompute":
             text = value if isinstance(value, str | int | float) else "rules"
