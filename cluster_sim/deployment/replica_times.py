@@ -43,6 +43,5 @@ class ReplicaTimes:
         elif layers:
             drafting = model.last_layers(layers)
         drafter = self._target.beside(drafting).step_times(point) if drafting else None
-        launches = pool.replica.engine.draft_launches
-        drafts = Drafts(speculation.draft_tokens, drafter, speculation.passes, share, launches)
+        drafts = Drafts(speculation.draft_tokens, drafter, speculation.passes, share)
         return SpeculativeSteps(plain, drafts)

@@ -69,7 +69,7 @@ class GpuSteps:
         self._prefill = PrefillAttention.of(self._kernels)
         self._head = self._kernels.head()
         overhead = device.overhead(layout.engine)
-        self._sequence_s, self.launch_s = overhead.sequence_s, overhead.step_s
+        self._sequence_s = overhead.sequence_s
         self._key_compute_s = max(kind.key_compute_s() for kind in self._kernels.attention)
         self._graphs = StepGraphs(layout, launch_costs(model, device, layout))
         self._overlap = device.weight_memory.overlap if device.weight_memory is not None else 0.0

@@ -21,8 +21,6 @@ class Drafts(NamedTuple):
     """Number of its forward passes per step."""
     share: float = 0.0
     """Time of one draft, as a share of a decode step of the model [1]; unused with a drafter."""
-    launches: int | None = None
-    """Number of launches by the host for all passes; None: one per pass."""
 
 
 class SpeculativeSteps:
@@ -30,8 +28,7 @@ class SpeculativeSteps:
 
     A drafter on the same devices also prefills the prompts. Its first pass of a step reads the
     tokens that the step before it verified, and the prompts; further passes read the token drafted
-    last. Passes that share a launch save the host's time per step. Without a drafter, each draft
-    takes a share of a plain decode step.
+    last. Without a drafter, each draft takes a share of a plain decode step.
 
     Source: vLLM 0.22, `v1/spec_decode/eagle.py` (propose); SGLang 0.5, `speculative/eagle_worker.py`
     (draft, forward_draft_extend_after_decode); TensorRT-LLM 1.2, `_torch/speculative/mtp.py`
@@ -50,16 +47,13 @@ class SpeculativeSteps:
 
     def ramp(self, work: StepWork) -> Ramp:
         """Return the lengths of steps that begin with `work`: drafting and verification [s]."""
-        drafted, drafter, passes, share, launches = self._drafts
+        drafted, drafter, passes, share = self._drafts
         ramp = self._target.verify(work, 1 + drafted)
         if drafter is not None:
             ramp = ramp.plus(drafter.draft(work, 1 + drafted))
             if work.batch and passes > 1:
                 following = drafter.draft(without_prompts(work), 1)
                 ramp = ramp.plus(following.scaled(passes - 1))
-            if launches is not None:
-                made = passes if work.batch else 1
-                ramp = ramp.plus(Ramp(-max(made - launches, 0) * drafter.launch_s))
         elif work.batch and share:
             draft = self._target.verify(without_prompts(work), 1)
             ramp = ramp.plus(draft.scaled(share * drafted))

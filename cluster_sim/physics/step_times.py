@@ -19,11 +19,6 @@ class StepTimes(Protocol):
 class VerifyingSteps(StepTimes, Protocol):
     """Step times of a model that can also verify several tokens of each sequence per step."""
 
-    @property
-    def launch_s(self) -> float:
-        """Time of the host per step that no kernel hides [s]."""
-        ...
-
     def verify(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
         """Return the lengths of steps that verify `tokens_per_sequence` tokens per sequence [s]."""
         ...

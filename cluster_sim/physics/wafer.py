@@ -126,11 +126,6 @@ class WaferSteps:
         """
         return self._steps(work, tokens_per_sequence, self._stream(work))
 
-    @property
-    def launch_s(self) -> float:
-        """Time of the host per step [s]: none, as the stages are started once."""
-        return 0.0
-
     def draft(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
         """Return the lengths of passes that draft one token per sequence [s].
 

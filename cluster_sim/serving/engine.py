@@ -88,10 +88,6 @@ class Engine(OwnTimes):
     graph_memory: GraphMemory | None = None
     """Memory of CUDA graphs that is taken from the KV cache. Default: it lies outside the memory
     that the engine uses."""
-    draft_launches: CountOrZero | None = None
-    """Number of launches by the host for all drafts of a step. 0: the drafts are part of the step's
-    own graph, as in TensorRT-LLM. 2: one graph for the first pass and one for the others, as in
-    SGLang. Default: one per pass, as in vLLM."""
     watermark: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of the KV cache that admission keeps free for running sequences to grow."""
     memory_fraction: Share
