@@ -16,6 +16,7 @@ from cluster_sim.validation import mlperf
 from cluster_sim.validation.layouts import Group
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import NODES, PRECISIONS, model_name, node_devices
+from cluster_sim.validation.sglang_recipes import recipe_of
 from cluster_sim.validation.stated_settings import (
     stated_batching,
     stated_kv_cache,
@@ -82,7 +83,7 @@ def scenario_of(measured: MeasuredRun) -> Scenario:
 
 def _pool(measured: MeasuredRun, model: str, group: Group) -> dict[str, Any]:
     """Return the keys of the pool that holds one group's replicas, without its name."""
-    fraction = stated_memory_fraction(measured)
+    fraction, recipe = stated_memory_fraction(measured), recipe_of(measured)
     per_node = node_devices(measured.hardware) // group.devices
     nodes = measured.wafers or (ceil(group.replicas / per_node) if per_node else 1)
     return {
@@ -90,8 +91,9 @@ def _pool(measured: MeasuredRun, model: str, group: Group) -> dict[str, Any]:
         "nodes": nodes,
         "replicas": group.replicas,
         "replica": _replica(measured, group),
-        "batching": _limits(measured, model),
+        "batching": recipe.get("batching", {}) | _limits(measured, model),
         "kv": {"prefix_caching": measured.load == "sessions"}
+        | recipe.get("kv", {})
         | ({} if fraction is None else {"memory_fraction": fraction}),
     }
 
