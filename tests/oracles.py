@@ -38,6 +38,12 @@ class Job:
     tables: list[dict[int, int]] = field(default_factory=list)  # pages by block, of each group
     spare: list[int] = field(default_factory=list)  # blocks that a window has left, of each group
     was_preempted: bool = False
+    limit: int = 0  # most tokens of its answer, by the client
+
+    @property
+    def most(self) -> int:
+        """Tokens of the longest answer that the client allows."""
+        return max(self.output, self.limit)
 
     def token(self, place: int) -> Hashable:
         """What stands at a place of its text, so that like texts have like tokens."""
@@ -451,8 +457,16 @@ def may_start(
     assert limits.policy == "guaranteed_no_evict"
     for one in running:
         held = blocks.held(one) if isinstance(blocks, GroupTables) else len(one.table)
-        free -= peak_blocks(limits, one.prompt + one.output - 1) - held
-    return peak_blocks(limits, job.prompt + job.output - 1) - in_use <= free
+        free -= to_completion(limits, one) - held
+    return to_completion(limits, job) - in_use <= free
+
+
+def to_completion(limits: Limits, job: Job) -> int:
+    """Blocks of a job and of the longest answer, of which no more is wanted than there are."""
+    tokens = job.prompt + job.most - 1
+    while tokens >= job.prompt + job.output and peak_blocks(limits, tokens) > limits.blocks:
+        tokens -= 1
+    return peak_blocks(limits, tokens)
 
 
 # (contexts of decoding sequences, (chunk, past) of each prompt, tokens sampled) -> seconds

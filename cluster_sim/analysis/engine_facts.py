@@ -17,6 +17,11 @@ class EngineFacts:
     """Number of batch slots of a replica."""
     max_batched_tokens: int
     """Maximum number of tokens of one step of a replica."""
+    admission: str
+    """Rule of admission: a `capacity_scheduler_policy`, `prefill_first`, `whole_prompts` for pools
+    that only prefill, or `static`."""
+    reserved_answers: float
+    """Share of the remaining answers of running requests for which admission keeps blocks."""
     by_device: bool
     """Whether the engine chooses values by the device."""
     graph_mode: str | None
@@ -33,6 +38,8 @@ def engine_facts(deployment: Deployment) -> EngineFacts:
     return EngineFacts(
         max_sequences=pool.max_sequences,
         max_batched_tokens=pool.max_batched_tokens,
+        admission=pool.batching.admission(pool.engine, pool.replica.role),
+        reserved_answers=pool.batching.reserved_answers(pool.engine, pool.replica.role),
         by_device=bool(pool.engine.by_device),
         graph_mode=pool.engine.graph_mode,
         graphs=None if pool.is_wafer else captured_graphs(pool),

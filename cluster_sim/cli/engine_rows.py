@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 def engine_rows(engines: Sequence[EngineFacts]) -> Iterator[tuple[str, list[str]]]:
     """Yield the rows of limits and of graphs; no row if no profile has rules for them."""
+    if any(engine.admission not in ("first_chunk", "static") for engine in engines):
+        yield "admission reserves", [_admission(engine) for engine in engines]
     if any(engine.by_device for engine in engines):
         yield "max_sequences", [f"{engine.max_sequences:,}" for engine in engines]
         yield "max_batched_tokens", [f"{engine.max_batched_tokens:,}" for engine in engines]
@@ -26,6 +28,24 @@ def engine_rows(engines: Sequence[EngineFacts]) -> Iterator[tuple[str, list[str]
             "  memory per device [GB]",
             [f"{engine.graph_bytes / 1e9:.2f}" if engine.graph_mode else "-" for engine in engines],
         )
+
+
+_RESERVED = {
+    "static": "batches are static",
+    "first_chunk": "first chunk; preempts when full",
+    "full_isl": "whole prompt; preempts when full",
+    "whole_prompts": "whole prompt; never preempts",
+    "max_utilization": "whole prompt, next step of all; pauses the last",
+    "guaranteed_no_evict": "prompt and longest answer; never preempts",
+}
+"""What an admission reserves, by the rule, and what follows."""
+
+
+def _admission(engine: EngineFacts) -> str:
+    """Return what an admission reserves; SGLang's rule depends on its settings."""
+    if engine.admission == "prefill_first":
+        return f"prompt, longest answer, {engine.reserved_answers:.0%} of running answers; retracts when full"
+    return _RESERVED[engine.admission]
 
 
 def _decode(graphs: GraphPlan | None) -> str:

@@ -16,7 +16,7 @@ from cluster_sim.validation import mlperf
 from cluster_sim.validation.layouts import Group
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import NODES, PRECISIONS, model_name, node_devices
-from cluster_sim.validation.sglang_recipes import recipe_of
+from cluster_sim.validation.recipes import recipe_of
 from cluster_sim.validation.stated_settings import (
     stated_batching,
     stated_kv_cache,
@@ -83,7 +83,7 @@ def scenario_of(measured: MeasuredRun) -> Scenario:
 
 def _pool(measured: MeasuredRun, model: str, group: Group) -> dict[str, Any]:
     """Return the keys of the pool that holds one group's replicas, without its name."""
-    fraction, recipe = stated_memory_fraction(measured), recipe_of(measured)
+    fraction = stated_memory_fraction(measured) or recipe_of(measured).memory_fraction
     per_node = node_devices(measured.hardware) // group.devices
     nodes = measured.wafers or (ceil(group.replicas / per_node) if per_node else 1)
     return {
@@ -91,9 +91,8 @@ def _pool(measured: MeasuredRun, model: str, group: Group) -> dict[str, Any]:
         "nodes": nodes,
         "replicas": group.replicas,
         "replica": _replica(measured, group),
-        "batching": recipe.get("batching", {}) | _limits(measured, model),
+        "batching": _limits(measured, model),
         "kv": {"prefix_caching": measured.load == "sessions"}
-        | recipe.get("kv", {})
         | ({} if fraction is None else {"memory_fraction": fraction}),
     }
 
@@ -137,7 +136,7 @@ def _replica(measured: MeasuredRun, group: Group) -> dict[str, Any]:
     plan: dict[str, Any] = {
         "weights": precision,
         "kv_cache": stated_kv_cache(measured) or ("bf16" if precision == "bf16" else "fp8"),
-        "engine": measured.release.profile,
+        "engine": _engine(measured),
     }
     if measured.hardware == "CS-3":
         plan |= {"wafers": measured.wafers}
@@ -153,6 +152,12 @@ def _replica(measured: MeasuredRun, group: Group) -> dict[str, Any]:
     return plan
 
 
+def _engine(measured: MeasuredRun) -> str | dict[str, Any]:
+    """Return the engine profile of a run, with the changes of its script."""
+    profile, changes = measured.release.profile, recipe_of(measured).engine
+    return {"like": profile, **changes} if changes else profile
+
+
 def _limits(measured: MeasuredRun, model: str) -> dict[str, Any]:
     """Return the batching limits that differ from the engine profile."""
     known, stated = mlperf.limits(measured, model), stated_batching(measured)
@@ -161,7 +166,7 @@ def _limits(measured: MeasuredRun, model: str) -> dict[str, Any]:
     if measured.load == "queued":
         return {"max_sequences": 8192, "max_batched_tokens": 16384} | stated
     if not measured.release.profile.startswith("trtllm"):
-        return stated
+        return recipe_of(measured).batching | stated
     waits = (
         measured.dataset == "inferencemax_silicon"
         and model == "llama-3.3-70b"

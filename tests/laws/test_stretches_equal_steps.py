@@ -63,6 +63,7 @@ limits = st.fixed_dictionaries({
     "shares": st.sampled_from([False, False, True]),
     "policy": st.sampled_from(["first_chunk", *get_args(CapacitySchedulerPolicy)]),
     "stages": st.integers(1, 2),
+    "answer": st.sampled_from([0, 0, 30, 300]),
 })  # fmt: skip
 
 
@@ -109,7 +110,7 @@ def make_requests(gaps: list[tuple[float, int, int]], limit: dict[str, Any]) -> 
     now_s, requests = 0.0, []
     for number, (gap_s, prompt, output) in enumerate(gaps):
         now_s += gap_s
-        requests.append(Request(number, now_s, prompt, output))
+        requests.append(Request(number, now_s, prompt, output, output_limit=limit.get("answer", 0)))
     longest = make_scheduler(limit).longest
     return [request for request in requests if request.footprint <= longest]
 
@@ -131,7 +132,13 @@ def test_a_token_by_token_engine_gives_the_same_times(
     weights, rate, eta = ("bf16", 1e9, 0.5) if bytes_ == 2 else ("fp8", 2e9, 0.4)
     requests = make_requests(gaps, limit)
     plain = [
-        Job(request.arrival_s, request.prompt_tokens, request.output_tokens) for request in requests
+        Job(
+            request.arrival_s,
+            request.prompt_tokens,
+            request.output_tokens,
+            limit=request.output_limit,
+        )
+        for request in requests
     ]
     step_s = gpu_step_s(model, device, tensor, float(bytes_), 2.0, eta, rate)
     serve_token_by_token(
@@ -187,6 +194,7 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
             request.prompt_tokens,
             request.output_tokens,
             priority=request.priority,
+            limit=request.output_limit,
         )
         for request in requests()
     ]
