@@ -54,6 +54,9 @@ class Overhead(Description):
     eager_layer_s: Seconds = 0.0
     """Minimum time per layer of a step with prefill [s]. Such steps run outside CUDA graphs, and
     the host launches their kernels one by one."""
+    eager_expert_layer_s: Seconds = 0.0
+    """Further minimum time of a layer with experts in a step with prefill [s]: the host launches
+    routing, sorting and quantising as well."""
     piecewise_layer_s: Seconds | None = None
     """Minimum time per layer of a step in piecewise CUDA graphs [s]: the host launches attention
     and one graph. Default: an estimate, a quarter of `eager_layer`."""

@@ -133,7 +133,9 @@ def launch_costs(model: Model, device: Device, layout: ReplicaLayout) -> LaunchC
     """
     overhead, layers = device.overhead(layout.engine), model.passed_layers
     return LaunchCosts(
-        overhead.step_s + layers * overhead.eager_layer_s,
+        overhead.step_s
+        + layers * overhead.eager_layer_s
+        + model.moe_layers * overhead.eager_expert_layer_s,
         overhead.step_s + layers * piecewise_layer_s(overhead),
         layers * piece_s_of(device, layout),
     )
