@@ -412,6 +412,8 @@ class Limits:
     """What an admission reserves, by the name of the engine's key."""
     ahead: int = 1
     """Steps for which max_utilization wants blocks for those that decode."""
+    late: bool = False
+    """Whether a step is prepared when the one before it begins, unless nothing is known by then."""
 
 
 def peak_blocks(limits: Limits, tokens: int) -> int:
@@ -480,7 +482,7 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
     arriving_as = {id(job): place for place, job in enumerate(arriving)}
     waiting: list[Job] = []
     running: list[Job] = []
-    now_s = 0.0
+    now_s = prepared_s = 0.0  # the present step was prepared at the second time
 
     blocks: Blocks | GroupTables | FindablePages
     if limits.groups:
@@ -509,8 +511,10 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
     while arriving or waiting or running:
         if not waiting and not running:
             now_s = max(now_s, arriving[0].arrival_s)
-        while arriving and arriving[0].arrival_s <= now_s:
+        known_s = prepared_s if limits.late and (waiting or running) else now_s
+        while arriving and arriving[0].arrival_s <= known_s:
             waiting.append(arriving.pop(0))
+        prepared_s = now_s
         budget, preempted = limits.max_batched_tokens, False
         step: list[tuple[Job, int]] = []
         place = 0

@@ -35,6 +35,8 @@ def random_engine(random: Random, names: tuple[str, ...], has_graphs: bool) -> A
     if chance(random, 0.3):
         rows = [{"min_memory": "100 GB", "max_sequences": 200}, {"max_batched_tokens": 4096}]
         engine["by_device"] = rows[: random.randint(1, 2)]
+    if chance(random, 0.4):
+        engine["async_scheduling"] = True
     engine |= streams(random)
     return engine
 
@@ -93,7 +95,8 @@ def without_contradictions(pool: Section) -> None:
     policy = batching.get("capacity_scheduler_policy") or own.get("capacity_scheduler_policy")
     if policy is None and name.startswith("trtllm"):
         policy = "guaranteed_no_evict"
-    prefills = "prefill_first" in batching or "prefill_first" in own or name.startswith("sglang")
+    of_engine = own.get("prefill_first", {} if name.startswith("sglang") else None)
+    prefills = "prefill_first" in batching or of_engine is not None
     is_first = role == "both" and prefills and batching.get("policy") != "static"
     if is_first:
         for section in (batching, own):

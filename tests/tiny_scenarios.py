@@ -128,6 +128,8 @@ def _pool(random: Random, name: str, role: str) -> Section:
         limits |= _graphs(random)
     if _maybe(random, 0.3):
         limits |= random_engines.streams(random)
+    if _maybe(random, 0.3):
+        limits["async_scheduling"] = True
     replica: Section = {"engine": engine(**limits), "role": role}
     if is_wafer:
         replica["wafers"] = 1

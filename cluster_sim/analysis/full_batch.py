@@ -44,7 +44,7 @@ class PromptsPerStep(NamedTuple):
 def decode_steps(pool: Pool, lengths: LengthMoments) -> float:
     """Return the mean number of decode steps of a request, above 0 so that it can be a divisor."""
     speculation = pool.replica.speculation
-    per_step = speculation.tokens_per_step if speculation else 1.0
+    per_step = speculation.tokens_per_step_at(lengths.context) if speculation else 1.0
     return max((lengths.output_tokens - 1) / per_step, 1e-9)
 
 

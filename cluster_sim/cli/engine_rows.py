@@ -1,4 +1,4 @@
-"""Rows of the table of estimates about the engine: limits by the device, and CUDA graphs."""
+"""Rows of the table of estimates about the engine: limits, attention, CUDA graphs, drafts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ if TYPE_CHECKING:
 
 
 def engine_rows(engines: Sequence[EngineFacts]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the rows of limits and of graphs; no row if no profile has rules for them."""
+    """Yield the rows of limits, attention, graphs and drafts that some engine has."""
     if any(engine.admission not in ("first_chunk", "static") for engine in engines):
         yield "admission reserves", [_admission(engine) for engine in engines]
     if any(engine.by_device for engine in engines):
         yield "max_sequences", [f"{engine.max_sequences:,}" for engine in engines]
         yield "max_batched_tokens", [f"{engine.max_batched_tokens:,}" for engine in engines]
+    if any(engine.attention_backend != "default" for engine in engines):
+        yield "attention back end", [engine.attention_backend for engine in engines]
+    yield from _draft_rows(engines)
     if not any(engine.graph_mode for engine in engines):
         return
     yield "CUDA graphs", [engine.graph_mode or "-" for engine in engines]
@@ -30,6 +33,21 @@ def engine_rows(engines: Sequence[EngineFacts]) -> Iterator[tuple[str, list[str]
         )
 
 
+def _draft_rows(engines: Sequence[EngineFacts]) -> Iterator[tuple[str, list[str]]]:
+    drafts = [engine.drafts for engine in engines]
+    if not any(drafts):
+        return
+    yield "drafts per step and sequence", [f"{each.tokens}" if each else "-" for each in drafts]
+    lengths = [f"{each.tokens_per_step:.2f}" if each else "-" for each in drafts]
+    yield "tokens per step and sequence", lengths
+    ranges = [each.measured if each else None for each in drafts]
+    if any(ranges):
+        texts = [
+            f"{low_high[0]:.2f} to {low_high[1]:.2f}" if low_high else "-" for low_high in ranges
+        ]
+        yield "  as measured", texts
+
+
 _RESERVED = {
     "static": "batches are static",
     "first_chunk": "first chunk; preempts when full",
@@ -38,7 +56,7 @@ _RESERVED = {
     "max_utilization": "whole prompt, next step of all; pauses the last",
     "guaranteed_no_evict": "prompt and longest answer; never preempts",
 }
-"""What an admission reserves, by the rule, and what follows."""
+"""Reservation of an admission, by the rule, and its consequence."""
 
 
 def _admission(engine: EngineFacts) -> str:

@@ -80,6 +80,7 @@ class ModelOnDevices:
             weights=self.weights,
             kv_cache=plan.kv_cache,
             engine=plan.engine.profile,
+            attention_backend=plan.engine.attention_backend,
             graph_batches=plan.engine.graph_batches,
             graphs=captured_graphs(self.pool),
         )

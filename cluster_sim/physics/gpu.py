@@ -82,12 +82,12 @@ class GpuSteps:
         """Return the lengths of steps that begin with `work` [s].
 
         From one step to the next `work.context` grows by `work.growth`, `work.windowed` by
-        `work.growing`, and `work.pairs` by `work.pairs_growth`.
+        `work.growing`, `work.pairs` by `work.pairs_growth`, and `work.longest` by 1.
         """
         if work.prompt_tokens:
             return self._mixed(work)
         base_s, least_s = self._decode_base[work.batch]
-        _, kernels, plain, _, _, _ = self._spread[work.batch]
+        _, kernels, plain, _, _, _, _ = self._spread[work.batch]
         # NOTE: this is the common case of `_together(..., self._attention(work))`, written out
         # because decoding is the hot loop: 2 us of the 25 us that a request takes.
         if plain is not None and not self._overlap:
@@ -103,25 +103,56 @@ class GpuSteps:
     def verify(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
         """Return the lengths of steps that verify `tokens_per_sequence` tokens per sequence [s].
 
-        The keys of a sequence are read once for all of its tokens. Layers with a limited view or a
-        state are not supported: such models are not served with speculation.
+        The keys of a sequence are read once for all of its tokens. Layers with a state are not
+        supported: such models are not served with speculation.
         """
-        batch, each = work.batch, tokens_per_sequence
-        _, kernels, plain, _, _, _ = self._spread[batch]
-        tokens, all_tokens, prompt_kernels = self._batches.tokens(work, each)
+        each = tokens_per_sequence
+        base_s, floor_s = self._base_and_floor(work, each, each * work.batch)
+        base_s += self._sequence_s * ceil(work.sampled / self._layout.data_parallel)
+        return self._verified(work, each, base_s).at_least(floor_s)
+
+    def draft(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
+        """Return the lengths of passes that draft one token per sequence [s].
+
+        A pass reads `tokens_per_sequence` tokens of each sequence and the prompts of the step. Its
+        output head sees the last token of each. The host's work per sequence is that of the step
+        which verifies the drafts.
+        """
+        base_s, floor_s = self._base_and_floor(work, tokens_per_sequence, work.batch)
+        return self._verified(work, tokens_per_sequence, base_s).at_least(floor_s)
+
+    def _base_and_floor(self, work: StepWork, each: int, heads: int) -> tuple[float, float]:
+        """Return the time of a step without attention, and the minimum of its length [s].
+
+        Parameters
+        ----------
+        work
+            Counts of the step.
+        each
+            Number of tokens per decoding sequence.
+        heads
+            Number of rows of the output head for decoding sequences.
+        """
+        batch = work.batch
+        tokens, all_tokens, _ = self._batches.tokens(work, each)
         run = (
             self._graphs.mixed[tokens]
             if work.prompt_tokens
-            else self._graphs.decode[ceil(batch / kernels), each]
+            else self._graphs.decode[ceil(batch / self._spread[batch].kernels), each]
         )
         if run.tokens > tokens:
             tokens = run.tokens
             all_tokens = max(all_tokens, tokens * self._layout.data_parallel)
         base_s = self.tokens_s(tokens, all_tokens) + run.added_s
         if work.sampled:
-            checked = each * batch + work.sampled - batch
-            head_s = self.head_s(ceil(checked / self._spread[work.sampled].kernels))
-            base_s += head_s + self._sequence_s * ceil(work.sampled / self._layout.data_parallel)
+            checked = heads + work.sampled - batch
+            base_s += self.head_s(ceil(checked / self._spread[work.sampled].kernels))
+        return base_s, run.floor_s
+
+    def _verified(self, work: StepWork, each: int, base_s: float) -> Ramp:
+        """Return the lengths of steps with `each` tokens per decoding sequence [s]."""
+        _, kernels, plain, _, _, _, _ = self._spread[work.batch]
+        prompt_kernels = self._batches.tokens(work, each)[2]
         decoding = NO_ATTENTION
         if plain is not None:
             attention = plain.attention
@@ -131,7 +162,7 @@ class GpuSteps:
             ramp = attention.stretch(work.context / kernels, work.growth / kernels)
             decoding = ramp.scaled(plain.layers)
         prompts = self._prompts(work, prompt_kernels) if work.prompt_tokens else Ramp(0.0, 0.0)
-        return self._together(base_s, prompts, decoding).at_least(run.floor_s)
+        return self._together(base_s, prompts, decoding)
 
     def tokens_s(self, tokens: int, all_tokens: int) -> float:
         """Return the time of the part of a step that depends only on its number of tokens [s].
@@ -165,7 +196,7 @@ class GpuSteps:
             spent["experts"] = self._layers.experts_s(all_tokens)
         caches = self._model.caches_tokens
         spent["reading KV cache" if caches else "reading states"] = (
-            step_s - self.ramp(replace(work, context=0, windowed=0)).first_s
+            step_s - self.ramp(replace(work, context=0, windowed=0, longest=0)).first_s
             if self._overlap
             else self._attention(work).first_s
         )
@@ -202,7 +233,7 @@ class GpuSteps:
 
     def _decode_base_and_floor(self, batch: int) -> tuple[float, float]:
         """Return the time of a decode step without attention, and the minimum of its length [s]."""
-        micro_batches, kernels, _, _, _, _ = self._spread[batch]
+        micro_batches, kernels, _, _, _, _, _ = self._spread[batch]
         part = ceil(batch / kernels)
         size, added_s, floor_s = self._graphs.decode[part, 1]
         tokens = max(part, size)
@@ -220,7 +251,7 @@ class GpuSteps:
 
     def _attention(self, work: StepWork) -> Ramp:
         """Return the lengths of the decode attention of all layers [s]."""
-        _, kernels, plain, terms, short_terms, fixed_s = self._spread[work.batch]
+        _, kernels, plain, terms, short_terms, fixed_s, blocks = self._spread[work.batch]
         if plain is not None:
             layers, _, attention = plain
             first_s, slope_s, valid_steps = attention.stretch(
@@ -235,6 +266,9 @@ class GpuSteps:
                 (work.windowed, work.growing) if is_limited else (work.context, work.growth)
             )
             ramp = ramp.plus(attention.stretch(keys / kernels, growth / kernels).scaled(layers))
+        for layers, block in blocks:
+            stretch = block.stretch(work.context / kernels, work.growth / kernels, work.longest)
+            ramp = ramp.plus(stretch.scaled(layers))
         return ramp
 
     def _prompts(self, work: StepWork, kernels: int) -> Ramp:

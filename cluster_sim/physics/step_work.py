@@ -28,6 +28,9 @@ class StepWork:
     """Number of keys that decoding sequences read in a layer with a sliding window."""
     growing: int = 0
     """Number of decoding sequences that have not filled the window yet."""
+    longest: int = 0
+    """Number of keys that the longest decoding sequence reads in a layer of full attention; 0 if it
+    is not counted. It is no column of the table."""
     prompt_tokens: int = 0
     """Number of prompt tokens that the step prefills."""
     sampled: int = 0

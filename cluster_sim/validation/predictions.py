@@ -22,6 +22,7 @@ from cluster_sim.validation.recipes import recipe_of
 from cluster_sim.validation.setup import scenario_of
 from cluster_sim.validation.stated_settings import (
     stated_batching,
+    stated_engine,
     stated_kv_cache,
     stated_memory_fraction,
 )
@@ -161,7 +162,12 @@ def _predictions(runs: list[MeasuredRun], workers: int) -> Iterator[Prediction]:
 def _setup(run: MeasuredRun) -> tuple[object, ...]:
     """Return everything that the scenario of a run, and its predicted values, depend on."""
     mlperf = run.split_key.rpartition("|x")[2] if run.dataset.startswith("mlperf") else ""
-    stated = tuple(stated_batching(run).items()), stated_kv_cache(run), stated_memory_fraction(run)
+    stated = (
+        tuple(stated_batching(run).items()),
+        tuple(stated_engine(run).items()),
+        stated_kv_cache(run),
+        stated_memory_fraction(run),
+    )
     recipe = str(recipe_of(run))
     return (
         run.dataset, run.hardware, run.model, run.precision, run.release.profile, run.group,

@@ -19,6 +19,7 @@ from cluster_sim.validation.names import NODES, PRECISIONS, model_name, node_dev
 from cluster_sim.validation.recipes import recipe_of
 from cluster_sim.validation.stated_settings import (
     stated_batching,
+    stated_engine,
     stated_kv_cache,
     stated_memory_fraction,
 )
@@ -153,8 +154,9 @@ def _replica(measured: MeasuredRun, group: Group) -> dict[str, Any]:
 
 
 def _engine(measured: MeasuredRun) -> str | dict[str, Any]:
-    """Return the engine profile of a run, with the changes of its script."""
+    """Return the engine profile of a run, with the changes of its script and of its settings."""
     profile, changes = measured.release.profile, recipe_of(measured).engine
+    changes = changes | stated_engine(measured)
     return {"like": profile, **changes} if changes else profile
 
 

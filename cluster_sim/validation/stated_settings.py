@@ -10,6 +10,8 @@ from cluster_sim.validation.measured import MeasuredRun
 _KV_CACHE = re.compile(r"\b(bf16|fp8)(?: latent)? KV\b")
 _UTILIZATION = re.compile(r"gpu_memory_utilization (\d\.\d+)")
 _SEQUENCES = re.compile(r"max_num_seqs (\d+)")
+_BACKENDS = {("attention-config.use_trtllm_attention", "0"): "flashinfer"}
+"""Attention back ends by settings of runs."""
 
 
 def stated_kv_cache(measured: MeasuredRun) -> str | None:
@@ -33,6 +35,15 @@ def stated_batching(measured: MeasuredRun) -> dict[str, Any]:
     if tokens := _flag(measured, "chunked_prefill_size"):
         limits["max_batched_tokens"] = int(tokens)
     return limits
+
+
+def stated_engine(measured: MeasuredRun) -> dict[str, Any]:
+    """Return the keys of the engine in which a run differs from the profile of its release."""
+    keys: dict[str, Any] = {}
+    for setting in measured.settings:
+        if backend := _BACKENDS.get((setting.setting, setting.value)):
+            keys["attention_backend"] = backend
+    return keys
 
 
 def stated_memory_fraction(measured: MeasuredRun) -> float | None:

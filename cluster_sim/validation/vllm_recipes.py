@@ -13,6 +13,10 @@ from typing import Any, NamedTuple
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import model_name
 
+_CONVERSATIONS = "ifx_llama70b_fp4_b200_multiturn"
+"""Data set of conversations. Its script gives the engine as many batch slots as there are clients
+and CUDA graphs of decode steps alone (SemiAnalysisAI/InferenceX@2582608b105a,
+experimental/multiturn/vllm_benchmark/scripts/sweep_experiment.sh)."""
 _DATASETS = ("inferencemax_silicon", "inferencex_snapshot", "nebius_h200")
 _PIECES = re.compile(r"piecewise graphs up to (\d+) tokens")
 _HOPPER = ("H100", "H200")
@@ -40,6 +44,9 @@ def recipe_of(measured: MeasuredRun) -> Recipe:
     measured
         Run of vLLM.
     """
+    if measured.dataset == _CONVERSATIONS and measured.load == "sessions":
+        slots = {"max_sequences": int(measured.amount), "max_batched_tokens": 8192}
+        return Recipe({"graph_mode": "full_decode_only"}, slots, 0.9)
     if measured.dataset not in _DATASETS or not measured.release.profile.startswith("vllm"):
         return Recipe({}, {}, None)
     model, engine = model_name(measured.model), dict[str, Any]()

@@ -47,7 +47,7 @@ def case(runs: int = 10, tpot_error: float | None = 0.03, **changes: Any) -> Cas
         ([case(layout="TP8")], "near", ("layout",)),
         ([case(precision="fp8")], "near", ("precision",)),
         ([case(parameters_b=122.6)], "near", ("model",)),
-        ([case(engine="vllm-2025-07")], "near", ("release",)),
+        ([case(engine="vllm-0.10")], "near", ("release",)),
         ([case(drafts="yes")], "near", ("drafts",)),
         ([case(device="NVIDIA H200 SXM")], "outside", ("device",)),
         ([case(layout="TP8", precision="fp8")], "outside", ("precision", "layout")),

@@ -253,7 +253,7 @@ def test_fixed_lengths_and_a_bf16_cache_where_the_row_says_so(tmp_path: Path) ->
             {
                 "notes": "gap-analysis run",
                 "precision": "bf16 (not stated; aiconfigurator default)",
-                "hardware": "H100",
+                "hardware": "H200",
             },
         )
     )

@@ -60,7 +60,7 @@ def speculation_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
         return
     if not _is_verified(model):
         yield at, _no_windows(model)
-    if (drafter := speculation.draft_model) is not None:
+    if (drafter := speculation.drafting_model) is not None:
         ranks = pool.replica.tensor_parallel
         if not _is_verified(drafter):
             yield (*at, "draft_model"), _no_windows(drafter)

@@ -25,6 +25,7 @@ from cluster_sim.serving.scheduler.decoding import DecodingSequences
 from cluster_sim.serving.scheduler.grouped_sequences import GroupedSequences
 from cluster_sim.serving.scheduler.ignored_keys import IgnoredKey
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
+from cluster_sim.serving.scheduler.longest_sequence import LongestSequence
 from cluster_sim.serving.scheduler.policy import BatchingPolicy
 from cluster_sim.serving.scheduler.prefill import PrefillScheduler
 from cluster_sim.serving.scheduler.prefill_first_scheduler import PrefillFirstScheduler
@@ -164,6 +165,7 @@ def _decoding(
 ) -> DecodingSequences:
     if drafting is not None:
         return SpeculativeSequences(kv_cache.block_tokens, drafting)
+    longest = LongestSequence() if limits.counts_longest else None
     if kv_cache.groups:
-        return GroupedSequences(GroupedBlocks(kv_cache.groups), limits.view)
-    return DecodingSequences(DecodingBlocks(kv_cache.block_tokens), limits.view)
+        return GroupedSequences(GroupedBlocks(kv_cache.groups), limits.view, longest)
+    return DecodingSequences(DecodingBlocks(kv_cache.block_tokens), limits.view, longest)

@@ -23,3 +23,5 @@ class SchedulerLimits:
     """Number of pipeline stages of the replica."""
     view: LimitedView = NO_VIEW
     """View of queries in layers without full attention."""
+    counts_longest: bool = False
+    """Whether the longest decoding sequence is counted, for attention back ends that need it."""
