@@ -28,6 +28,3 @@ class PrefillFirst(Description):
     receive_interval: Count = 1
     """Number of decode steps between two polls for new requests (`scheduler_recv_interval`). There
     is a poll after each step with prefill, and at once if the engine is idle."""
-    overlap: bool = False
-    """Whether a step is prepared while the one before it runs, so that it has no request that
-    arrived after that one started (`disable_overlap_schedule` turns it off in SGLang)."""

@@ -28,8 +28,8 @@ METRICS = {
 """Metrics that are compared, with their names in tables and figures."""
 
 TTFT_RULE = (
-    "TTFT is compared for vLLM, for MLPerf, and for TensorRT-LLM in InferenceMAX, whose batch wait is known. "
-    "Other runs of TensorRT-LLM do not state their settings, and the queue order of SGLang is not simulated. "
+    "TTFT is compared for vLLM, for MLPerf, and in InferenceMAX for TensorRT-LLM and SGLang, whose settings are known. "
+    "Other runs of TensorRT-LLM and SGLang do not state them. "
     "The catalog's engine_releases.csv lists this by engine and release."
 )
 """Rule that determines the runs whose TTFT is compared, as a text for users."""

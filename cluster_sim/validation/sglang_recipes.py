@@ -69,7 +69,6 @@ def _recipe(sequences: int, tokens: int, memory: float, polls: int = 1) -> Recip
     rules = {
         "max_prefill_tokens": tokens,
         "ignore_eos": True,
-        "overlap": True,
         "receive_interval": polls,
     }
     batching = {"max_sequences": sequences, "max_batched_tokens": tokens, "prefill_first": rules}

@@ -72,8 +72,8 @@ class PrefillFirstScheduler(ContinuousScheduler):
         self._held_since_s: float | None = None
         self._input_left = 0  # prompt tokens until `max_prefill_tokens` in the step
         self._reserved = 0.0  # tokens reserved for answers in the step being scheduled
-        polls = rules.overlap or rules.receive_interval > 1
-        self._inbox = Inbox(rules.receive_interval, overlap=rules.overlap) if polls else None
+        # requests between their arrival and a poll; None if there is a poll per step
+        self._inbox = Inbox(rules.receive_interval) if rules.receive_interval > 1 else None
 
     @property
     def queued(self) -> int:
@@ -125,19 +125,13 @@ class PrefillFirstScheduler(ContinuousScheduler):
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
         """Decide on the next step, and on the number of equal steps that may follow."""
         inbox = self._inbox
-        if inbox is None or not inbox.requests:
-            return self._decide(now_s, max_steps)
-        is_idle = not self.waiting and not self._decoding.blocks.sequences
-        if inbox.is_due_before or (is_idle and self._partial is None):
-            self._receive()
-            return self._decide(now_s, max_steps)
-        output = self._decide(now_s, max_steps)
-        if inbox.is_due_after(decodes=not output.chunks):
-            self._receive()
-            output.steps = min(output.steps, 1)
-        elif not output.chunks:
-            output.steps = min(output.steps, inbox.steps_until())
-        return output
+        if inbox is not None and inbox.requests:
+            is_idle = not self.waiting and not self._decoding.blocks.sequences
+            if (is_idle and self._partial is None) or not inbox.steps_until_poll:
+                self._receive()
+            else:
+                max_steps = min(max_steps, inbox.steps_until_poll)
+        return self._decide(now_s, max_steps)
 
     def _decide(self, now_s: float, max_steps: int) -> SchedulerOutput:
         """Decide on the next step with the requests that have been received."""
