@@ -8,7 +8,7 @@ them turn the radix cache off and ignore the end of answers.
 from __future__ import annotations
 
 from cluster_sim.validation.measured import MeasuredRun
-from cluster_sim.validation.vllm_recipes import Recipe
+from cluster_sim.validation.recipe import Recipe
 
 _DATASETS = ("inferencemax_silicon", "inferencex_api")
 _BLACKWELL = ("B200", "B300")
@@ -17,7 +17,7 @@ _FREQUENT_POLLS, _RARE_POLLS = 10, 30
 _RARE_FROM_CLIENTS = 16
 _AMD_CHUNKS = {"MI300X": 131_072, "MI325X": 131_072, "MI355X": 196_608}
 """Values of `--chunked-prefill-size` and `--max-prefill-tokens` [tokens]."""
-_NOTHING = Recipe({}, {}, None)
+_NOTHING = Recipe()
 
 
 def recipe_of(measured: MeasuredRun) -> Recipe:
