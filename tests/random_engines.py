@@ -90,7 +90,8 @@ def without_contradictions(pool: Section) -> None:
     if role != "both":
         batching.pop("prefill_first", None)
     if role == "prefill":
-        batching.pop("capacity_scheduler_policy", None)
+        for key in _WITH_VLLM:
+            batching.pop(key, None)
     name = str(own.get("like", engine))
     policy = batching.get("capacity_scheduler_policy") or own.get("capacity_scheduler_policy")
     if policy is None and name.startswith("trtllm"):
