@@ -16,9 +16,10 @@ from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import model_name
 from cluster_sim.validation.predictions import Prediction
 from cluster_sim.validation.setup import scenario_of
+from cluster_sim.validation.stated_settings import stated_kv_cache
 
 _COLUMNS = (
-    "model", *SetupKey._fields, "runs", "fitted", "tpot_error", "ttft_error", "throughput_error",
+    "model", *SetupKey._fields[:-1], "runs", "fitted", "tpot_error", "ttft_error", "throughput_error",
     "releases", "datasets",
 )  # fmt: skip
 _METRICS = {
@@ -65,14 +66,14 @@ def _about(run: MeasuredRun) -> tuple[object, ...]:
     """Return the fields of a run that its set-up depends on."""
     return (
         run.hardware, run.model, run.precision, run.release.profile, run.layout, run.wafers,
-        run.drafts is None,
+        run.drafts is None, stated_kv_cache(run),
     )  # fmt: skip
 
 
 def _key(run: MeasuredRun) -> SetupKey:
     """Return the set-up of a run, with its engine profile before the settings of the run."""
     key = setup_keys(resolve(scenario_of(run)))[0]
-    return key._replace(engine=run.release.profile)
+    return key._replace(engine=run.release.profile, settings="")
 
 
 def _case(model: str, key: SetupKey, predictions: Sequence[Prediction]) -> Case:
