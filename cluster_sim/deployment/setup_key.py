@@ -24,7 +24,8 @@ class SetupKey(NamedTuple):
     drafts: str
     """Whether tokens are drafted: `yes` or `no`."""
     engine: str
-    """Catalog name of the engine profile; for a changed profile the engine's name and `(changed)`."""
+    """Catalog name of the engine profile, followed by `(changed)` for a changed profile, and by the
+    attention back end if it is not the default."""
     device: str
     """Name of the device."""
     layout: str
@@ -97,19 +98,31 @@ def _layout(deployment: Deployment) -> str:
 
 
 def profile_name(engine: Engine) -> str:
-    """Return the catalog name of an engine profile; a changed profile is marked `(changed)`.
+    """Return the catalog name of an engine profile, with its attention back end if it has one.
+
+    A profile with other changes is marked `(changed)`.
 
     Examples
     --------
     >>> vllm = describe(Engine, Document(catalog_entry("engines", "vllm-0.15"), "vllm-0.15"))
     >>> profile_name(vllm), profile_name(vllm.model_copy(update={"max_sequences": 64}))
     ('vllm-0.15', 'vllm-0.15 (changed)')
+    >>> profile_name(vllm.model_copy(update={"attention_backend": "flashinfer"}))
+    'vllm-0.15 with flashinfer'
     """
-    for name, profile in _profiles().items():
-        if profile == engine:
-            return name
-    alike = (name for name, profile in _profiles().items() if profile.profile == engine.profile)
-    return f"{next(alike, engine.profile)} (changed)"
+    plain = engine.model_copy(update={"attention_backend": "default"})
+    profiles = _profiles().items()
+    name = next((name for name, profile in profiles if profile == plain), None)
+    if name is None:
+        alike = (name for name, profile in profiles if profile.profile == engine.profile)
+        name = f"{next(alike, engine.profile)} (changed)"
+    return with_backend(name, engine)
+
+
+def with_backend(name: str, engine: Engine) -> str:
+    """Return the name of a profile, with the engine's attention back end if it has one."""
+    backend = engine.attention_backend
+    return name if backend == "default" else f"{name} with {backend}"
 
 
 @cache
