@@ -16,10 +16,10 @@ from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import model_name
 from cluster_sim.validation.predictions import Prediction
 from cluster_sim.validation.setup import scenario_of
-from cluster_sim.validation.stated_settings import stated_engine
+from cluster_sim.validation.stated_settings import stated_engine, stated_kv_cache
 
 _COLUMNS = (
-    "model", *SetupKey._fields, "runs", "fitted", "tpot_error", "ttft_error", "throughput_error",
+    "model", *SetupKey._fields[:-1], "runs", "fitted", "tpot_error", "ttft_error", "throughput_error",
     "releases", "datasets",
 )  # fmt: skip
 _METRICS = {
@@ -66,7 +66,7 @@ def _about(run: MeasuredRun) -> tuple[object, ...]:
     """Return the fields of a run that its set-up depends on."""
     return (
         run.hardware, run.model, run.precision, run.release.profile, run.layout, run.wafers,
-        run.drafts is None, *stated_engine(run).items(),
+        run.drafts is None, stated_kv_cache(run), *stated_engine(run).items(),
     )  # fmt: skip
 
 
@@ -74,7 +74,8 @@ def _key(run: MeasuredRun) -> SetupKey:
     """Return the set-up of a run, with its engine profile before the settings of the run."""
     fleet = resolve(scenario_of(run))
     engine = fleet.deployments[-1].pool.replica.engine
-    return setup_keys(fleet)[0]._replace(engine=with_backend(run.release.profile, engine))
+    name = with_backend(run.release.profile, engine)
+    return setup_keys(fleet)[0]._replace(engine=name, settings="")
 
 
 def _case(model: str, key: SetupKey, predictions: Sequence[Prediction]) -> Case:
