@@ -298,6 +298,7 @@ def test_mlperf_runs_with_its_replicas_its_lengths_and_the_submitted_limits(tmp_
         {"rate": "1.5 /s", "requests": 3600}
     )
     assert (pool.replicas, pool.max_sequences, pool.max_batched_tokens) == (2, 256, 2048)
+    assert pool.batching.admission(pool.engine, "both") == "max_utilization"
     assert (
         scenario.workload.prompt_tokens is not None and scenario.workload.output_tokens is not None
     )
