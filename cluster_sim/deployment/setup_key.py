@@ -35,7 +35,8 @@ class SetupKey(NamedTuple):
     drafts: str
     """Whether tokens are drafted: `yes` or `no`."""
     engine: str
-    """Catalog name of the engine profile, before changes."""
+    """Catalog name of the engine profile, before changes, followed by the attention back end if it is
+    not the default."""
     device: str
     """Name of the device."""
     layout: str
@@ -122,8 +123,9 @@ def _settings(deployment: Deployment) -> Iterator[str]:
 
 
 def _plain(engine: Engine) -> Engine:
-    """Return an engine without the keys that change no step."""
-    plain = {name: Engine.model_fields[name].get_default() for name in _OF_CLIENTS}
+    """Return an engine without its attention back end and the keys that change no step."""
+    keys = (*_OF_CLIENTS, "attention_backend")
+    plain = {name: Engine.model_fields[name].get_default() for name in keys}
     return engine.model_copy(update=plain | {"name": engine.profile})
 
 
@@ -146,19 +148,30 @@ def _layout(deployment: Deployment) -> str:
 
 
 def profile_name(engine: Engine) -> str:
-    """Return the catalog name of an engine profile; a changed profile is marked `(changed)`.
+    """Return the catalog name of an engine profile, with its attention back end if it has one.
+
+    A profile with other changes is marked `(changed)`.
 
     Examples
     --------
     >>> vllm = describe(Engine, Document(catalog_entry("engines", "vllm-0.15"), "vllm-0.15"))
     >>> profile_name(vllm), profile_name(vllm.model_copy(update={"max_sequences": 64}))
     ('vllm-0.15', 'vllm-0.15 (changed)')
+    >>> profile_name(vllm.model_copy(update={"attention_backend": "flashinfer"}))
+    'vllm-0.15 with flashinfer'
     """
-    for name, profile in _profiles().items():
-        if profile == engine:
-            return name
-    alike = (name for name, profile in _profiles().items() if profile.profile == engine.profile)
-    return f"{next(alike, engine.profile)}{_CHANGED}"
+    plain = engine.model_copy(update={"attention_backend": "default"})
+    profiles = _profiles().items()
+    if name := next((name for name, profile in profiles if profile == plain), None):
+        return with_backend(name, engine)
+    alike = (name for name, profile in profiles if profile.profile == engine.profile)
+    return f"{with_backend(next(alike, engine.profile), engine)}{_CHANGED}"
+
+
+def with_backend(name: str, engine: Engine) -> str:
+    """Return the name of a profile, with the engine's attention back end if it has one."""
+    backend = engine.attention_backend
+    return name if backend == "default" else f"{name} with {backend}"
 
 
 @cache
