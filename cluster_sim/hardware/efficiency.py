@@ -60,6 +60,9 @@ class Overhead(Description):
     eager_latent_layer_s: Seconds | None = None
     """Minimum time per layer with latent attention of such a step [s]; its layers have more kernels
     and more work on the host. Default: that of `eager_layer`."""
+    eager_expert_layer_s: Seconds = 0.0
+    """Further minimum time of a layer with experts in a step with prefill [s]: the host launches
+    routing, sorting and quantising as well."""
     piecewise_layer_s: Seconds | None = None
     """Minimum time per layer of a step in piecewise CUDA graphs [s]: the host launches attention
     and one graph. Default: an estimate, a quarter of `eager_layer`."""
@@ -82,3 +85,6 @@ class Overhead(Description):
     collective: Annotated[float, Field(gt=0.0)] = 1.0
     """Ratio of the time of the engine's all-reduces to the time by `collectives`: waiting for the
     slowest rank, copies, fusion."""
+    prompt_overlap: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Share of the collectives of steps with a prompt that products hide, for engines that fuse a
+    product with the all-reduce after it. Default: 0."""
