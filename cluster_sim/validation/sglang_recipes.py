@@ -52,14 +52,19 @@ def recipe_of(measured: MeasuredRun) -> Recipe:
 def _of_drafts(measured: MeasuredRun) -> Recipe:
     """Return the settings of a run of DeepSeek-R1 with drafts.
 
+    Scripts for fp4 on B200 and for MI355X export SGLANG_ENABLE_SPEC_V2, so that drafts overlap. The
+    scripts for fp8 on B200 and B300 set it without exporting it.
     The script for fp4 on MI355X sets no number of sequences, for which SGLang takes 48 with drafts
     (`server_args.py`, 0.5). Source: benchmarks/single_node/dsr1_{fp4,fp8}_{b200,b300,mi355x}_mtp.sh.
     """
     if measured.hardware in _BLACKWELL:
         polls = _RARE_POLLS if measured.amount >= _RARE_FROM_CLIENTS else _FREQUENT_POLLS
-        return _recipe(512, 16_384, 0.82, polls)
+        settings = _recipe(512, 16_384, 0.82, polls)
+        overlaps = measured.precision == "fp4"
+        return settings._replace(engine={"async_drafts": True}) if overlaps else settings
     slots = _DRAFTING_SLOTS if measured.precision == "fp4" else 2_048
-    return _recipe(slots, _AMD_CHUNKS.get(measured.hardware, 16_384), 0.8)
+    settings = _recipe(slots, _AMD_CHUNKS.get(measured.hardware, 16_384), 0.8)
+    return settings._replace(engine={"async_drafts": True})
 
 
 def _on_blackwell(measured: MeasuredRun) -> Recipe:
