@@ -30,12 +30,29 @@ from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.setup import scenario_of
 from cluster_sim.validation.simulated_fits import SIMULATED_FITS
 
+
+def _sglang(engine: str) -> dict[str, Range]:
+    """Return the constants of SGLang with DeepSeek-R1."""
+    return {
+        f"{engine}.latent_layer_s": Range(100e-6, 1e-6, 1e-3),
+        f"{engine}.attention": Range(1.0, 0.3, 10.0),
+        f"{engine}.experts": Range(1.0, 0.2, 5.0),
+        f"{engine}.sequence_s": Range(10e-6, 1e-6, 300e-6),
+        f"{engine}.request_s": Range(20e-3, 1e-3, 200e-3),
+    }
+
+
 CONSTANTS = {
     "mi300x-vllm": {
         "compute.fp8": Range(0.35, 0.05, 1.0),
-        "vLLM.layer_s": Range(80e-6, 2e-6, 300e-6),
+        "weight_bandwidth.fp8": Range(0.7, 0.3, 1.0),
+        "vLLM.layer_s": Range(75e-6, 2e-6, 300e-6),
         "collectives.all_reduce.rank_s": Range(5e-6, 1e-6, 50e-6),
     },
+    "mi300x-sglang-2025-09": _sglang("SGLang 2025-09"),
+    "mi300x-sglang": _sglang("SGLang"),
+    "mi355x-sglang-2025-09": _sglang("SGLang 2025-09"),
+    "mi355x-sglang": _sglang("SGLang"),
 }
 """Constants of each fit, with starts and bounds. All others keep the figures of the catalog."""
 WEIGHTS = {"output_per_s": 1.0, "tpot_p50_ms": 1.0, "ttft_p50_ms": 0.4}
@@ -90,8 +107,10 @@ def log_errors(setup: Setup, constants: Mapping[str, float]) -> dict[str, float]
     }
 
 
-def fit(name: str, setups: Sequence[Setup]) -> dict[str, float]:
-    """Return the fitted constants."""
+def fit(
+    name: str, setups: Sequence[Setup], begin: Mapping[str, float] | None = None
+) -> dict[str, float]:
+    """Return the fitted constants; the search begins at `begin`."""
 
     def errors(constants: Mapping[str, float]) -> np.ndarray:
         weighted = [
@@ -101,7 +120,7 @@ def fit(name: str, setups: Sequence[Setup]) -> dict[str, float]:
         ]
         return np.array(weighted)
 
-    return fit_simulated(CONSTANTS[name], errors)
+    return fit_simulated(CONSTANTS[name], errors, begin)
 
 
 def show(title: str, rows: Sequence[tuple[Setup, dict[str, float]]]) -> None:
@@ -139,7 +158,9 @@ def main() -> None:
         return
     left_out = []
     for configuration in sorted({setup.configuration for setup in setups}):
-        rest = fit(arguments.fit, [s for s in setups if s.configuration != configuration])
+        rest = fit(
+            arguments.fit, [s for s in setups if s.configuration != configuration], constants
+        )
         held = [s for s in setups if s.configuration == configuration]
         left_out += [(setup, log_errors(setup, rest)) for setup in held]
         show(f"without {configuration}"[-40:], left_out[-len(held) :])
