@@ -45,8 +45,7 @@ def _sglang(engine: str) -> dict[str, Range]:
 CONSTANTS = {
     "mi300x-vllm": {
         "compute.fp8": Range(0.35, 0.05, 1.0),
-        "weight_bandwidth.fp8": Range(0.7, 0.3, 1.0),
-        "vLLM.layer_s": Range(75e-6, 2e-6, 300e-6),
+        "vLLM.layer_s": Range(80e-6, 2e-6, 300e-6),
         "collectives.all_reduce.rank_s": Range(5e-6, 1e-6, 50e-6),
     },
     "mi300x-sglang-2025-09": _sglang("SGLang 2025-09"),

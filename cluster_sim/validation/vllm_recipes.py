@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+from cluster_sim.hardware.precision import Precision
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import model_name
 
@@ -37,6 +38,8 @@ class Recipe(NamedTuple):
     """Keys of `batching`."""
     memory_fraction: float | None
     """Share of the memory that the engine uses; None if it is the profile's."""
+    kv_cache: Precision | None = None
+    """Precision of the KV cache; None if it is not known to differ from the rule of set-ups."""
 
 
 def recipe_of(measured: MeasuredRun) -> Recipe:
