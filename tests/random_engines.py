@@ -90,7 +90,8 @@ def without_contradictions(pool: Section) -> None:
     if role != "both":
         batching.pop("prefill_first", None)
     if role == "prefill":
-        batching.pop("capacity_scheduler_policy", None)
+        for key in _WITH_VLLM:
+            batching.pop(key, None)
     name = str(own.get("like", engine))
     policy = batching.get("capacity_scheduler_policy") or own.get("capacity_scheduler_policy")
     if policy is None and name.startswith("trtllm"):
@@ -108,7 +109,15 @@ def without_contradictions(pool: Section) -> None:
     if is_first or policy == "guaranteed_no_evict":
         kv.pop("watermark", None)
 
+    if pool["replica"].get("data_parallel", 1) == 1 or is_first:
+        for key in _OF_RANKS:
+            batching.pop(key, None)
+    elif "attention_dp_timeout_iterations" in batching:
+        for key in _WITH_VLLM[1:]:
+            batching.pop(key, None)
 
+
+_OF_RANKS = ("attention_dp_timeout_iterations", "attention_dp_batching_wait_iterations")
 _WITH_VLLM = (
     "capacity_scheduler_policy", "batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio",
 )  # fmt: skip

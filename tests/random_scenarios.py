@@ -612,6 +612,8 @@ def _batching(random: Random) -> Section:
     if _maybe(random, 0.2):
         batching["batch_wait_timeout_iterations"] = random.choice([8, 40])
         batching["batch_wait_max_tokens_ratio"] = random.choice([0.05, 0.5])
+        batching["attention_dp_timeout_iterations"] = 12  # with several ranks alone
+        batching["attention_dp_batching_wait_iterations"] = 2
     return batching
 
 

@@ -66,9 +66,24 @@ def tiny_scenario(random: Random, folder: Path) -> Section:
         scenario["stepping"] = "step"
     if _maybe(random, 0.4):
         scenario["model"] |= _layers(random)
-        for pool in pools:  # not with layers that do not see the whole context
-            pool["replica"].pop("speculation", None)
+        kinds = {layers["kind"] for layers in scenario["model"]["attention_layers"]}
+        chooses = any("indexer" in layers for layers in scenario["model"]["attention_layers"])
+        for pool in pools:  # not with layers that have states or chunks, or choose keys
+            if kinds - {"full", "window"} or chooses:
+                pool["replica"].pop("speculation", None)
+    elif _maybe(random, 0.3):
+        for pool in pools:
+            if "wafers" not in pool["replica"] and "speculation" not in pool["replica"]:
+                _choose_backend(random, pool)
     return scenario
+
+
+def _choose_backend(random: Random, pool: Section) -> None:
+    """Let decode attention run on kernels whose time depends on the longest sequence."""
+    blocks = {"thread_blocks": random.choice([8, 2, 100]), "least_keys": random.choice([16, 1])}
+    rates = {"start": "50 us", "key": "10 us", "bandwidth": random.choice(["200 MB/s", "5 MB/s"])}
+    pool["node"]["device"] |= {"kernels": {"block_generation": {"bf16_other": blocks | rates}}}
+    pool["replica"]["engine"]["attention_backend"] = "other"
 
 
 def _layers(random: Random) -> Section:

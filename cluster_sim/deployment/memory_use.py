@@ -7,6 +7,7 @@ from cluster_sim.physics.activation_memory import LargestStep, activation_bytes
 from cluster_sim.physics.memory_use import ExpertPadding, MemoryUse
 from cluster_sim.physics.replica_layout import GraphPlan, ReplicaLayout
 from cluster_sim.scenario.pool import Pool
+from cluster_sim.serving.engine import known
 from cluster_sim.serving.graphs import StepLimits
 from cluster_sim.serving.memory_rules import ServedPlan
 
@@ -45,7 +46,7 @@ def _memory_fraction(pool: Pool, model: Model, graphs: GraphPlan | None) -> floa
     """Return the share of each device's memory by the engine's rule."""
     engine, plan = pool.engine, pool.replica
     if engine.static_reserve is None:
-        return engine.memory_fraction
+        return known(engine.memory_fraction)
     served = ServedPlan(
         step_tokens=pool.max_batched_tokens // plan.data_parallel,
         graph_sequences=graphs.decode_sequences[-1] if graphs and graphs.decode_sequences else 0,
@@ -62,9 +63,9 @@ def _counted_step_tokens(pool: Pool) -> int:
     Static batching has no limit. The limit of the engine is used for it, so that windows count
     as windows.
     """
-    return (
-        pool.max_batched_tokens if pool.batching.is_continuous else pool.engine.max_batched_tokens
-    )
+    if pool.batching.is_continuous:
+        return pool.max_batched_tokens
+    return known(pool.engine.max_batched_tokens)
 
 
 def _activation_bytes(pool: Pool, model: Model, layout: ReplicaLayout) -> float:

@@ -103,8 +103,8 @@ class GpuSteps:
     def verify(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
         """Return the lengths of steps that verify `tokens_per_sequence` tokens per sequence [s].
 
-        The keys of a sequence are read once for all of its tokens. Layers with a state are not
-        supported: such models are not served with speculation.
+        The keys of a sequence are read once for all of its tokens. Layers with a state, a chunk or
+        an indexer are not supported: such models are not served with speculation.
         """
         each = tokens_per_sequence
         base_s, floor_s = self._base_and_floor(work, each, each * work.batch)
@@ -151,16 +151,22 @@ class GpuSteps:
 
     def _verified(self, work: StepWork, each: int, base_s: float) -> Ramp:
         """Return the lengths of steps with `each` tokens per decoding sequence [s]."""
-        _, kernels, plain, _, _, _, _ = self._spread[work.batch]
+        spread = self._spread[work.batch]
         prompt_kernels = self._batches.tokens(work, each)[2]
         decoding = NO_ATTENTION
-        if plain is not None:
-            attention = plain.attention
+        for layers, is_limited, attention in spread.terms:
+            keys, growth = (
+                (work.windowed, work.growing) if is_limited else (work.context, work.growth)
+            )
+            read = attention
             if each > 1:
                 key_s = max(attention.key_s, each * self._key_compute_s)
-                attention = attention._replace(key_s=key_s)
-            ramp = attention.stretch(work.context / kernels, work.growth / kernels)
-            decoding = ramp.scaled(plain.layers)
+                read = attention._replace(key_s=key_s)
+            ramp = read.stretch(keys / spread.kernels, growth / spread.kernels)
+            decoding = decoding.plus(ramp.scaled(layers))
+        for layers, block in spread.blocks:
+            keys, growth = work.context / spread.kernels, work.growth / spread.kernels
+            decoding = decoding.plus(block.stretch(keys, growth, work.longest).scaled(layers))
         prompts = self._prompts(work, prompt_kernels) if work.prompt_tokens else Ramp(0.0, 0.0)
         return self._together(base_s, prompts, decoding)
 

@@ -13,7 +13,7 @@ from cluster_sim.llm.model import Model
 from cluster_sim.physics.wafer_regions import WaferLayout
 from cluster_sim.schema import Description, Named
 from cluster_sim.serving.disaggregation import Role
-from cluster_sim.serving.engine import Engine
+from cluster_sim.serving.engine import Engine, known
 from cluster_sim.serving.kv_cache.offload import Tier
 from cluster_sim.serving.scheduler import Batching, Continuous
 from cluster_sim.serving.speculation import Speculation
@@ -165,7 +165,7 @@ class Pool(Description):
     @property
     def max_sequences(self) -> int:
         """Number of batch slots of a replica."""
-        per_rank = self.batching.max_sequences or self.engine.max_sequences
+        per_rank = self.batching.max_sequences or known(self.engine.max_sequences)
         return per_rank * self.replica.data_parallel
 
     @property

@@ -45,7 +45,7 @@ def fitted_metrics(run: MeasuredRun) -> frozenset[str]:
         Measured run.
     """
     metrics = set(_OTHER_FITS.get(run.dataset, ())) | simulated_metrics(run)
-    if run.dataset == "b200_lowlatency" and run.speculation is None:
+    if run.dataset == "b200_lowlatency" and run.drafts is None:
         metrics.add("user_per_s")
     if run.dataset == "ifx_llama70b_fp4_b200_multiturn" and "Llama" in run.model:
         metrics |= {"kv_tokens", "kv_gb"}

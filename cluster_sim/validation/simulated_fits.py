@@ -31,7 +31,7 @@ class FittedRuns:
             and run.framework.split(" ")[0] == self.framework
             and run.dataset in self.datasets
             and run.prefill is None
-            and run.speculation is None
+            and run.drafts is None
             and self.date_from <= run.date < self.date_below
         )
 

@@ -11,11 +11,11 @@ ROCm/MAD).
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
-from cluster_sim.hardware.precision import Precision
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import model_name
+from cluster_sim.validation.recipe import Recipe
 
 _CONVERSATIONS = "ifx_llama70b_fp4_b200_multiturn"
 """Data set of conversations. Its script gives the engine as many batch slots as there are clients
@@ -27,19 +27,6 @@ _HOPPER = ("H100", "H200")
 _AMD = "MI"
 """Start of the names of AMD's devices."""
 _AMD_STEP_TOKENS = 131_072
-
-
-class Recipe(NamedTuple):
-    """Settings of a run that differ from the engine profile."""
-
-    engine: dict[str, Any]
-    """Keys of the engine."""
-    batching: dict[str, Any]
-    """Keys of `batching`."""
-    memory_fraction: float | None
-    """Share of the memory that the engine uses; None if it is the profile's."""
-    kv_cache: Precision | None = None
-    """Precision of the KV cache; None if it is not known to differ from the rule of set-ups."""
 
 
 def recipe_of(measured: MeasuredRun) -> Recipe:
@@ -61,7 +48,7 @@ def recipe_of(measured: MeasuredRun) -> Recipe:
         slots = {"max_sequences": int(measured.amount), "max_batched_tokens": 8192}
         return Recipe({"graph_mode": "full_decode_only"}, slots, 0.9)
     if measured.dataset not in _DATASETS or not measured.release.profile.startswith("vllm"):
-        return Recipe({}, {}, None)
+        return Recipe()
     model, engine = model_name(measured.model), dict[str, Any]()
     if measured.hardware.startswith(_AMD):
         return _on_amd(model, int(measured.amount))

@@ -67,7 +67,8 @@ def test_a_static_reserve_leaves_the_rest_to_weights_and_kv_cache() -> None:
 
 
 def test_the_estimate_shows_limits_by_the_device_and_graphs() -> None:
-    keys = {"by_device": [{"min_memory": "9 GB", "max_sequences": 4}], **GRAPHS}
+    rows = [{"min_memory": "9 GB", "max_sequences": 4}, {"max_sequences": 64}]
+    keys = {"by_device": rows, "max_sequences": None, **GRAPHS}
     pool = make_pool(replica={"engine": engine(**keys)})
     (estimate,) = explain(make_scenario(cluster={"pools": [pool]}))
     assert list(engine_rows([estimate.engine])) == [
