@@ -76,7 +76,7 @@ def scheduler(random: Random) -> Section:
         return {"capacity_scheduler_policy": kind}
     rules: list[Section] = [
         {}, {"mixed_chunks": True}, {"ignore_eos": True},
-        {"conservativeness": 0.3, "max_prefill_tokens": 2048},
+        {"conservativeness": 0.3, "max_prefill_tokens": 2048}, {"receive_interval": 8},
     ]  # fmt: skip
     return {"prefill_first": random.choice(rules)}
 

@@ -208,7 +208,7 @@ def _batching(random: Random, role: str) -> Section:
         batching["capacity_scheduler_policy"] = random.choice(policies)
     if role == "both" and _maybe(random, 0.25):
         batching["prefill_first"] = random.choice(
-            [{}, {"mixed_chunks": True}, {"ignore_eos": True}]
+            [{}, {"mixed_chunks": True}, {"ignore_eos": True}, {"receive_interval": 4}]
         )
     return batching
 

@@ -474,7 +474,8 @@ def test_errors_are_shares_of_the_measured_value() -> None:
         ("mlperf_v5_1", "TensorRT 10.11", True),
         ("inferencemax_silicon", "trtllm 1.0", True),
         ("aic_gap_analysis", "trtllm 1.0", False),
-        ("inferencemax_silicon", "sglang 0.5", False),
+        ("inferencemax_silicon", "sglang 0.5", True),
+        ("infera_pd_mori", "sglang 0.5", False),
     ],
 )
 def test_ttft_counts_where_order_and_waits_of_the_engine_are_known(
