@@ -5,8 +5,9 @@
 MEASUREMENTS is a table as `cluster-sim validate --data` reads it. `validation.simulated_fits` selects
 the runs. No kernel of these devices was measured, so products, attention and experts are rooflines with
 shares of the data sheet. A fit starts from round numbers. Runs of several releases with equal scenarios
-are simulated once and compared with their geometric mean. Errors are also cross-validated: in turn, all
-runs of one configuration (`split_key`) are omitted from the fit and then predicted.
+are simulated once and compared with their median, since some runs compiled kernels while they were
+measured. Errors are also cross-validated: in turn, all runs of one configuration (`split_key`) are
+omitted from the fit and then predicted.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ WEIGHTS = {"output_per_s": 1.0, "tpot_p50_ms": 1.0, "ttft_p50_ms": 0.4}
 
 @dataclass(frozen=True)
 class Setup:
-    """Runs with one scenario, and the geometric means of what was measured."""
+    """Runs with one scenario, and the medians of what was measured."""
 
     configuration: str
     scenario: Scenario
@@ -79,9 +80,9 @@ def setups_of(runs: Sequence[MeasuredRun], metrics: frozenset[str]) -> list[Setu
             metric: [run.values[metric] for run, _ in pairs if metric in run.values]
             for metric in metrics
         }
-        means = {metric: float(np.exp(np.mean(np.log(v)))) for metric, v in values.items() if v}
+        medians = {metric: float(np.median(v)) for metric, v in values.items() if v}
         run, scenario = pairs[0]
-        found.append(Setup(run.split_key, scenario, means, len(pairs)))
+        found.append(Setup(run.split_key, scenario, medians, len(pairs)))
     return found
 
 
