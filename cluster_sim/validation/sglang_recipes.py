@@ -70,7 +70,8 @@ def _of_drafts(measured: MeasuredRun) -> Recipe:
         overlaps = measured.precision == "fp4"
         return settings._replace(engine={"async_drafts": True}) if overlaps else settings
     slots = _DRAFTING_SLOTS if measured.precision == "fp4" else 2_048
-    settings = _recipe(slots, _AMD_CHUNKS.get(measured.hardware, 16_384), 0.8)
+    tokens = _AMD_CHUNK if measured.hardware == "MI355X" else 16_384
+    settings = _recipe(slots, tokens, 0.8)
     return settings._replace(engine={"async_drafts": True})
 
 
