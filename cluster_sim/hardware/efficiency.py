@@ -85,3 +85,6 @@ class Overhead(Description):
     collective: Annotated[float, Field(gt=0.0)] = 1.0
     """Ratio of the time of the engine's all-reduces to the time by `collectives`: waiting for the
     slowest rank, copies, fusion."""
+    prompt_overlap: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Share of the collectives of steps with a prompt that products hide, for engines that fuse a
+    product with the all-reduce after it. Default: 0."""

@@ -164,8 +164,16 @@ class Pool(Description):
 
     @property
     def max_sequences(self) -> int:
-        """Number of batch slots of a replica."""
-        per_rank = self.batching.max_sequences or known(self.engine.max_sequences)
+        """Number of batch slots of a replica.
+
+        The engine's number is reduced if its sequences would not fit into a step with their drafts.
+        """
+        per_rank = self.batching.max_sequences
+        if per_rank is None:
+            per_rank, speculation = known(self.engine.max_sequences), self.replica.speculation
+            if speculation is not None and self.batching.is_continuous:
+                fitting = self.batching.step_tokens(self.engine) // (1 + speculation.draft_tokens)
+                per_rank = min(per_rank, max(fitting, 1))
         return per_rank * self.replica.data_parallel
 
     @property
