@@ -1,9 +1,9 @@
-"""Fit constants of AMD's devices to measured serving runs by simulating the runs, and print the errors.
+"""Fit constants of devices to measured serving runs by simulating the runs, and print the errors.
 
     python benchmarks/simulated_fit.py MEASUREMENTS mi300x-vllm [--out constants.json] [--no-cross]
 
 MEASUREMENTS is a table as `cluster-sim validate --data` reads it. `validation.simulated_fits` selects
-the runs. No kernel of these devices was measured, so products, attention and experts are rooflines with
+the runs. No kernel of AMD's devices was measured, so products, attention and experts are rooflines with
 shares of the data sheet. A fit starts from round numbers. Runs of several releases with equal scenarios
 are simulated once and compared with their geometric mean. Errors are also cross-validated: in turn, all
 runs of one configuration (`split_key`) are omitted from the fit and then predicted.
@@ -30,15 +30,39 @@ from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.setup import scenario_of
 from cluster_sim.validation.simulated_fits import SIMULATED_FITS
 
+_LATENT = {
+    "latent_layer_s": Range(20e-6, 1e-6, 200e-6),
+    "latent_fp8_layer_s": Range(50e-6, 1e-6, 500e-6),
+    "eager_latent_layer_s": Range(1e-3, 1e-4, 5e-3),
+}
 CONSTANTS = {
     "mi300x-vllm": {
         "compute.fp8": Range(0.35, 0.05, 1.0),
         "vLLM.layer_s": Range(80e-6, 2e-6, 300e-6),
         "collectives.all_reduce.rank_s": Range(5e-6, 1e-6, 50e-6),
     },
+    "b200-trtllm-1.0-deepseek": {f"TensorRT-LLM.{name}": range for name, range in _LATENT.items()},
+    "b200-trtllm-1.2-deepseek": {
+        f"TensorRT-LLM 1.2.{name}": range for name, range in _LATENT.items()
+    },
+    "h200-trtllm-1.0-deepseek": {
+        "TensorRT-LLM.latent_layer_s": _LATENT["latent_layer_s"],
+        "TensorRT-LLM.eager_latent_layer_s": _LATENT["eager_latent_layer_s"],
+    },
+    "b200-trtllm-first-tokens": {"TensorRT-LLM.eager_layer_s": Range(300e-6, 50e-6, 1e-3)},
+    "b200-mlperf-405b-server": {
+        "TensorRT-LLM 2025-08.eager_layer_s": Range(300e-6, 50e-6, 1e-3),
+        "TensorRT-LLM 2025-08.prompt_overlap": Range(0.5, 0.05, 1.0),
+    },
 }
 """Constants of each fit, with starts and bounds. All others keep the figures of the catalog."""
-WEIGHTS = {"output_per_s": 1.0, "tpot_p50_ms": 1.0, "ttft_p50_ms": 0.4}
+WEIGHTS = {
+    "output_per_s": 1.0,
+    "tpot_ms": 1.0,
+    "tpot_p50_ms": 1.0,
+    "ttft_ms": 0.4,
+    "ttft_p50_ms": 0.4,
+}
 
 
 @dataclass(frozen=True)
@@ -79,6 +103,8 @@ def log_errors(setup: Setup, constants: Mapping[str, float]) -> dict[str, float]
     done = finished(simulate(setup.scenario.model_copy(update={"cluster": cluster})))
     span_s = np.max(done.finish_s) - np.min(done.arrival_s)
     times = {
+        "tpot_ms": 1e3 * float(np.mean(done.tpot_s)),
+        "ttft_ms": 1e3 * float(np.mean(done.ttft_s)),
         "tpot_p50_ms": 1e3 * float(np.median(done.tpot_s)),
         "ttft_p50_ms": 1e3 * float(np.median(done.ttft_s)),
         "output_per_s": float(np.sum(done.output_tokens) / span_s),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +25,10 @@ _PIECEWISE_LAYER_S, _PIECE_S = (1e-5, 5e-4), (1e-7, 5e-5)
 """Bounds of the times of a layer in piecewise CUDA graphs: its minimum, and what pieces add [s]."""
 _REQUEST_S = (1e-3, 1e-1)
 """Bounds of the time of a request before it is scheduled [s]."""
+
+
+_DOTS = re.compile(r"\.(?!\d)")
+"""Dots between the parts of a name; those of a release are followed by a digit."""
 
 
 class Constant(NamedTuple):
@@ -102,7 +107,7 @@ def with_constants(device: Device, constants: Mapping[str, float]) -> Device:
     overheads, collectives = dict(device.overheads), device.collectives
     shares: dict[str, Any] = {}
     for name, value in constants.items():
-        match name.split("."):
+        match _DOTS.split(name):
             case [single]:
                 shares[single] = value
             case ["weight_bandwidth" | "compute" as group, precision]:

@@ -18,7 +18,7 @@ def row(name: str) -> str:
         "decode steps, padded" if engine.graph_batches else "decode steps"
     )
     fraction = engine.memory_fraction
-    share = "by the device" if fraction is None else f"{fraction:.0%} of {engine.memory_base}"
+    share = f"{fraction:.0%} of {engine.memory_base}" if fraction else "a share by the device"
     if engine.static_reserve is not None:
         share = "all but a reserve by its limits"
     arrivals = "one step later" if engine.async_scheduling else "in the next step"
