@@ -42,8 +42,9 @@ def test_a_run_is_fitted_by_hardware_engine_data_and_date(tmp_path: Path) -> Non
 def test_runs_of_tensorrt_llm_are_fitted_by_model_prompt_clients_and_scenario(
     tmp_path: Path,
 ) -> None:
-    row = {"framework": "trtllm", "isl": "1024.0", "metric": "ttft", "date": "2025-11-02"}
-    (run,) = read_measurements(table(tmp_path / "m.csv", row)).runs
+    row = {"framework": "trtllm", "isl": "1024.0", "date": "2025-11-02"}
+    ttft = row | {"metric": "ttft", "value": "60"}
+    (run,) = read_measurements(table(tmp_path / "m.csv", row, ttft)).runs
     assert "ttft_ms" in fitted_metrics(run)
     assert "ttft_ms" not in fitted_metrics(replace(run, amount=32.0))
     assert "ttft_ms" not in fitted_metrics(replace(run, isl=8192.0))
