@@ -17,6 +17,7 @@ _FREQUENT_POLLS, _RARE_POLLS = 10, 30
 _RARE_FROM_CLIENTS = 16
 _AMD_CHUNKS = {"MI300X": 131_072, "MI325X": 131_072, "MI355X": 196_608}
 """Values of `--chunked-prefill-size` and `--max-prefill-tokens` [tokens]."""
+_DRAFTING_SLOTS = 48
 _NOTHING = Recipe()
 
 
@@ -37,6 +38,8 @@ def recipe_of(measured: MeasuredRun) -> Recipe:
         case "GLM-5", "B200":
             return _recipe(clients, 32_768, 0.85)
     is_known = measured.model.startswith("DeepSeek-R1")
+    if is_known and measured.drafts is not None:
+        return _of_drafts(measured)
     if is_known and measured.hardware in _BLACKWELL:
         return _on_blackwell(measured)
     if is_known and measured.hardware == "H200":
@@ -44,6 +47,24 @@ def recipe_of(measured: MeasuredRun) -> Recipe:
     if is_known and measured.hardware in _AMD_CHUNKS:
         return _on_amd(measured)
     return _NOTHING
+
+
+def _of_drafts(measured: MeasuredRun) -> Recipe:
+    """Return the settings of a run of DeepSeek-R1 with drafts.
+
+    Scripts for fp4 on B200 and for MI355X export SGLANG_ENABLE_SPEC_V2, so that drafts overlap. The
+    scripts for fp8 on B200 and B300 set it without exporting it.
+    The script for fp4 on MI355X sets no number of sequences, for which SGLang takes 48 with drafts
+    (`server_args.py`, 0.5). Source: benchmarks/single_node/dsr1_{fp4,fp8}_{b200,b300,mi355x}_mtp.sh.
+    """
+    if measured.hardware in _BLACKWELL:
+        polls = _RARE_POLLS if measured.amount >= _RARE_FROM_CLIENTS else _FREQUENT_POLLS
+        settings = _recipe(512, 16_384, 0.82, polls)
+        overlaps = measured.precision == "fp4"
+        return settings._replace(engine={"async_drafts": True}) if overlaps else settings
+    slots = _DRAFTING_SLOTS if measured.precision == "fp4" else 2_048
+    settings = _recipe(slots, _AMD_CHUNKS.get(measured.hardware, 16_384), 0.8)
+    return settings._replace(engine={"async_drafts": True})
 
 
 def _on_blackwell(measured: MeasuredRun) -> Recipe:

@@ -20,6 +20,12 @@ from tests.validation.test_validation import table
         ({"hardware": "H200", "isl": "8192", "osl": "1024"}, (256, 32_768, 1, 0.82)),
         ({"hardware": "MI300X"}, (2_048, 131_072, 1, 0.8)),
         ({"model": "Qwen3.5-397B-A17B", "precision": "fp4"}, (128, 32_768, 30, 0.85)),
+        # drafts: on AMD in fp4 the script leaves the number of sequences to SGLang
+        ({"spec_decoding": "mtp"}, (512, 16_384, 10, 0.82)),
+        (
+            {"spec_decoding": "mtp", "hardware": "MI355X", "precision": "fp4"},
+            (48, 196_608, 1, 0.8),
+        ),
         # its script is not known
         ({"model": "Llama-3.1-8B-Instruct"}, (2_048, 16_384, 1, None)),
     ],
