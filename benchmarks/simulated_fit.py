@@ -68,6 +68,7 @@ CONSTANTS = {
         "TensorRT-LLM.eager_latent_layer_s": _LATENT["eager_latent_layer_s"],
     },
     "b200-trtllm-first-tokens": {"TensorRT-LLM.eager_layer_s": Range(300e-6, 50e-6, 1e-3)},
+    "h200-trtllm-first-tokens": {"TensorRT-LLM.eager_expert_layer_s": Range(1e-3, 1e-5, 5e-3)},
     "b200-mlperf-405b-server": {
         "TensorRT-LLM 2025-08.eager_layer_s": Range(300e-6, 50e-6, 1e-3),
         "TensorRT-LLM 2025-08.prompt_overlap": Range(0.5, 0.05, 1.0),

@@ -73,6 +73,14 @@ SIMULATED_FITS = {
         prompt=1024.0,
         most_clients=16.0,
     ),
+    "h200-trtllm-first-tokens": replace(
+        _DEEPSEEK,
+        hardware=("H200",),
+        metrics=frozenset({"ttft_ms"}),
+        models=("gpt-oss-120b",),
+        prompt=1024.0,
+        most_clients=16.0,
+    ),
     "b200-mlperf-405b-server": FittedRuns(
         ("B200",),
         "TensorRT",
