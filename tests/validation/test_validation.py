@@ -167,6 +167,11 @@ def test_throughput_of_one_device_is_multiplied_and_gives_way_to_that_of_all(
             "KV offload",
         ),
         ({"dataset": "ifx_together_b200"}, "prefix caching"),
+        ({"framework": "sglang", "date": "2025-11-10"}, "means over requests that waited"),
+        (
+            {"framework": "sglang 0.5.10.post1", "hardware": "B300", "date": "2026-04-17"},
+            "SGLang 0.5.10 on B300",
+        ),
         ({"dataset": "mlperf_v5_0", "confidence": "medium"}, "MLPerf rounds"),
         ({"concurrency_or_rate": "static batch 64"}, "static batches"),
         ({"hardware": "MI999X"}, "hardware"),
