@@ -74,6 +74,7 @@ _LOADS: tuple[tuple[re.Pattern[str], Load], ...] = (
     (re.compile(r"([\d.]+) qps Poisson target"), "poisson"),
     (re.compile(r""), "none"),
 )
+_RELEASE_KEYS = ("framework", "date", "dataset", "hardware")
 _NONE = re.compile(r"no( \(|$)")
 _UNKNOWN = re.compile(r"$|unknown|not stated|yes-likely|mixed")
 _MULTITURN = "ifx_llama70b_fp4_b200_multiturn"
@@ -169,7 +170,7 @@ RULES: tuple[tuple[str, Callable[[Row], bool]], ...] = (
     ("precision not known", lambda row: row["precision"].split(" ")[0] not in PRECISIONS),
     (
         "engine without a profile",
-        lambda row: release_of(row["framework"], row["date"], row["dataset"]) is None,
+        lambda row: release_of(*(row[key] for key in _RELEASE_KEYS)) is None,
     ),
     ("layout not stated, or not simulated", lambda row: stated_layout(row) is None),
     ("groups of devices wider than a node", lambda row: _is_wide(row)),

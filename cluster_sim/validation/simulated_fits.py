@@ -50,6 +50,8 @@ class FittedRuns:
         )
 
 
+_API = ("inferencex_api",)
+_TIMES = frozenset({"tpot_p50_ms", "ttft_p50_ms"})
 _DEEPSEEK = FittedRuns(
     ("B200",),
     "trtllm",
@@ -71,6 +73,14 @@ SIMULATED_FITS = {
         prompt=1024.0,
         most_clients=16.0,
     ),
+    "h200-trtllm-first-tokens": replace(
+        _DEEPSEEK,
+        hardware=("H200",),
+        metrics=frozenset({"ttft_ms"}),
+        models=("gpt-oss-120b",),
+        prompt=1024.0,
+        most_clients=16.0,
+    ),
     "b200-mlperf-405b-server": FittedRuns(
         ("B200",),
         "TensorRT",
@@ -82,6 +92,16 @@ SIMULATED_FITS = {
     "mi300x-vllm": FittedRuns(
         ("MI300X",), "vllm", ("amd_mi300x_vllm", "oci_mi300x_vllm"), frozenset({"output_per_s"})
     ),
+    "mi300x-sglang-2025-09": FittedRuns(
+        ("MI300X", "MI325X"), "sglang", _API, _TIMES, date_below="2025-12-16"
+    ),
+    "mi300x-sglang": FittedRuns(
+        ("MI300X", "MI325X"), "sglang", _API, _TIMES, date_from="2026-01-15"
+    ),
+    "mi355x-sglang-2025-09": FittedRuns(
+        ("MI355X",), "sglang", _API, _TIMES, date_below="2025-12-16"
+    ),
+    "mi355x-sglang": FittedRuns(("MI355X",), "sglang", _API, _TIMES, date_from="2025-12-16"),
 }
 """Runs by the name of the fit; `benchmarks/simulated_fit.py` has the constants."""
 

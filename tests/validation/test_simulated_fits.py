@@ -68,3 +68,16 @@ def test_llama_405b_on_mi300x_is_within_a_tenth_of_every_run() -> None:
     errors = np.abs([predict(run).error("output_per_s") for run in runs])
     assert np.median(errors) < 0.03
     assert max(errors) < 0.1
+
+
+@needs_measurements
+def test_latest_deepseek_r1_on_eight_devices_of_amd_is_within_an_eighth() -> None:
+    runs = [
+        run
+        for run in read_measurements(NEW).runs
+        if SIMULATED_FITS["mi300x-sglang"].include(run) and run.amount <= 16
+    ]
+    assert {run.hardware for run in runs} == {"MI300X", "MI325X"}
+    errors = np.abs([predict(run).error("tpot_p50_ms") for run in runs])
+    assert np.median(errors) < 0.06
+    assert max(errors) < 0.12

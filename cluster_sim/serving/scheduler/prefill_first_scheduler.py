@@ -113,6 +113,8 @@ class PrefillFirstScheduler(ContinuousScheduler):
         lost = super().drain(last_token_s)
         for request, at_s in held.items():
             request.stalled_s = at_s
+        self._promised, self._held_since_s = self._promised.emptied(), None
+        self._is_full = self._is_holding = False
         return lost
 
     def _receive(self) -> None:

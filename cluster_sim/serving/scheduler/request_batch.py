@@ -144,7 +144,8 @@ class RequestBatch:
     def drain(self, last_token_s: float) -> list[Request]:
         """Remove and return all requests, running requests first; their KV cache is lost.
 
-        A request keeps the tokens that it has received. All blocks become free.
+        A request keeps the tokens that it has received. All blocks become free, and no rule of
+        admission counts the requests any longer.
         """
         prefilling = {request for request, _ in self.output.chunks} | {self._partial}
         for request in self.running:
@@ -155,7 +156,12 @@ class RequestBatch:
         lost = list(self.running)
         while self.waiting:
             lost.append(self.waiting.pop_first())
+            if self._wait is not None:
+                self._wait.remove(lost[-1])
+        if self._reservation is not None:
+            self._reservation.clear()
         self.running.clear()
+        self._partial, self._resuming = None, []
         for request in lost:
             request.prefilled = request.swapped = 0
         self._kv.clear()
