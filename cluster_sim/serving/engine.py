@@ -67,8 +67,8 @@ class Engine(OwnTimes):
     draft_step_s: Seconds = 0.0
     """Host time per step that verifies drafts on GPUs, if `async_drafts` is off [s]. Default: 0."""
     draft_sequence_s: Seconds = 0.0
-    """Host time per sequence of such a step [s]: accepted tokens, their blocks, their text.
-    Default: 0."""
+    """Host time per sequence and step that verifies drafts on GPUs, if `async_drafts` is off [s]:
+    accepted tokens, their blocks, their text. Default: 0."""
     prefill_first: PrefillFirst | None = None
     """Rules of steps that prefill instead of decode, as in SGLang; `{}` selects SGLang's values.
     Replicas that only prefill or only decode keep the rules of vLLM. Default: a step decodes and
