@@ -241,6 +241,13 @@ class Deployment:
             return wafer.request_s
         return self.device.overhead(self.pool.replica.engine.profile).request_s
 
+    @property
+    def prompt_token_s(self) -> float:
+        """Time that the replica's server takes per prompt token before the scheduler sees it [s]."""
+        if self.device.wafer is not None:
+            return 0.0
+        return self.device.overhead(self.pool.replica.engine.profile).prompt_token_s
+
     @cached_property
     def step_times(self) -> PlainSteps:
         """Times of one replica's engine steps at the full operating point, without drafts."""

@@ -33,6 +33,7 @@ from cluster_sim.sim.power_cap import CappedClock
 from cluster_sim.sim.prefill_replica import PrefillReplica
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.replica_options import ALL_STEPS, ReplicaOptions
+from cluster_sim.sim.front_end import FrontEnd
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.thermal_governor import thermal_governors
 from cluster_sim.sim.timetable import timetable
@@ -198,8 +199,12 @@ def _build_router(
         fleet.topology.route(FRONT_DOOR, spec.server).latency_s + spec.deployment.request_overhead_s
         for spec in specs
     ]
+    front_ends = [
+        FrontEnd(env, replica, spec.deployment.prompt_token_s, delay_s)
+        for replica, spec, delay_s in zip(entries, specs, delays_s, strict=True)
+    ]
     picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"))
-    router = Router(env, picker, entries, delays_s, recorder, _gate(scenario, specs, delays_s))
+    router = Router(env, picker, entries, front_ends, recorder, _gate(scenario, specs, delays_s))
     for replica in replicas:
         replica.subscribe(router)
     return router
