@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.llm.model import Model
-from cluster_sim.schema import Document, catalog_entry, catalog_names, describe
+from cluster_sim.schema import Document, catalog_entry, catalog_names, describe, second_names
 from cluster_sim.serving.engine import Engine
 
 
@@ -101,9 +101,9 @@ def profile_name(engine: Engine) -> str:
 
     Examples
     --------
-    >>> vllm = describe(Engine, Document(catalog_entry("engines", "vllm"), "vllm"))
+    >>> vllm = describe(Engine, Document(catalog_entry("engines", "vllm-0.15"), "vllm-0.15"))
     >>> profile_name(vllm), profile_name(vllm.model_copy(update={"max_sequences": 64}))
-    ('vllm', 'vllm (changed)')
+    ('vllm-0.15', 'vllm-0.15 (changed)')
     """
     for name, profile in _profiles().items():
         if profile == engine:
@@ -114,8 +114,12 @@ def profile_name(engine: Engine) -> str:
 
 @cache
 def _profiles() -> dict[str, Engine]:
-    """Return the engine profiles of the catalog, bare names of engines first."""
-    names = sorted(catalog_names("engines"), key=lambda name: ("-" in name, name))
+    """Return the engine profiles of the catalog, bare names of engines first.
+
+    Names that stand for a release are omitted.
+    """
+    entries = set(catalog_names("engines")) - set(second_names("engines"))
+    names = sorted(entries, key=lambda name: ("-" in name, name))
     return {
         name: describe(Engine, Document(catalog_entry("engines", name), name)) for name in names
     }

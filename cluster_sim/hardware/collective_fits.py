@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
+from cluster_sim.hardware.engine_releases import maker
 from cluster_sim.hardware.operating_point import scaled_by
 from cluster_sim.limits import COUNT
 from cluster_sim.schema import Description
@@ -94,7 +95,7 @@ class CollectiveFits(Description):
         """Return the fit of the all-reduce kernel that the engine called `engine` runs."""
         return (
             self.all_reduce_vllm
-            if engine.lower() == "vllm" and self.all_reduce_vllm is not None
+            if maker(engine) == "vLLM" and self.all_reduce_vllm is not None
             else self.all_reduce
         )
 

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from cluster_sim.errors import ScenarioError
 from cluster_sim.hardware.collective_fits import CollectiveFits
 from cluster_sim.hardware.efficiency import Efficiency, Overhead
+from cluster_sim.hardware.engine_releases import listed_as
 from cluster_sim.hardware.kernel_fits import KernelFits
 from cluster_sim.hardware.memory import Memory, Refresh, WeightMemory
 from cluster_sim.hardware.operating_point import (
@@ -150,7 +151,11 @@ class Device(Description):
 
     def overhead(self, engine: str) -> Overhead:
         """Return the times that the engine called `engine` adds on this device."""
-        return self.overheads.get(engine, self.overheads["default"])
+        return self.overheads[self.overhead_name(engine)]
+
+    def overhead_name(self, engine: str) -> str:
+        """Return the key of `overheads` that holds for the engine called `engine`."""
+        return listed_as(self.overheads, engine) or "default"
 
     def at(self, point: OperatingPoint) -> Self:
         """Return this device at `point`. Kernels, peaks and links slow down; the host does not."""

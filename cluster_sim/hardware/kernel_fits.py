@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Self, TypeVar
 
 from pydantic import Field
 
+from cluster_sim.hardware.engine_releases import maker
 from cluster_sim.hardware.kernel_fit import KernelFit
 from cluster_sim.hardware.linear_fit import LinearAttentionFit
 from cluster_sim.hardware.sparse_fit import SparseAttentionFit
@@ -185,10 +186,19 @@ def fit_name(precision: str, engine: str) -> str:
 def fit_of_engine(fits: Mapping[str, Fit], precision: str, engine: str) -> Fit | None:
     """Return the engine's own fit of a precision, or else the fit for all engines, if any.
 
+    A release without a fit of its own has that of its engine.
+
     Examples
     --------
     >>> fits = {"fp8": "all engines", "fp8_vllm": "vLLM"}
-    >>> fit_of_engine(fits, "fp8", "vLLM"), fit_of_engine(fits, "fp8", "SGLang")
+    >>> fit_of_engine(fits, "fp8", "vLLM 0.22"), fit_of_engine(fits, "fp8", "SGLang")
     ('vLLM', 'all engines')
     """
-    return fits.get(fit_name(precision, engine), fits.get(precision))
+    key = key_of_engine(fits, precision, engine)
+    return None if key is None else fits[key]
+
+
+def key_of_engine(fits: Collection[str], precision: str, engine: str) -> str | None:
+    """Return the key of the fit that `fit_of_engine` returns; None if there is no fit."""
+    keys = (fit_name(precision, engine), fit_name(precision, maker(engine)), precision)
+    return next((key for key in keys if key in fits), None)

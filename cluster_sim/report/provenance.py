@@ -17,6 +17,7 @@ from cluster_sim.schema import (
     catalog_names,
     catalog_sources,
     entry_name,
+    second_names,
 )
 from cluster_sim.workload.presets import Preset
 
@@ -156,6 +157,8 @@ def _names(kind: str) -> dict[str, list[str]]:
     """Return the names of catalog entries by the value of their key `name`."""
     names: dict[str, list[str]] = {}
     for name in catalog_names(kind):
+        if name in second_names(kind):
+            continue
         names.setdefault(str(catalog_entry(kind, name).get("name")), []).append(name)
     return names
 

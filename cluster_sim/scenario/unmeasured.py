@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.kernel_fits import fit_of_engine
 from cluster_sim.hardware.linear_fit import LinearAttentionFit
 from cluster_sim.hardware.sparse_fit import SparseAttentionFit
 from cluster_sim.llm.model import Model
-from cluster_sim.serving.engine import Engine
 
 
 def unmeasured_kinds(
@@ -35,14 +34,3 @@ def unmeasured_kinds(
         if table and kinds is not None and kind.label not in kinds:
             kinds.append(kind.label)
     return nowhere, partly
-
-
-def estimated_launches(device: Device, engine: Engine) -> Iterator[str]:
-    """Yield a warning if steps run in piecewise CUDA graphs whose launches were not measured."""
-    if engine.graph_mode not in ("piecewise", "full_and_piecewise") or not device.overheads:
-        return
-    overhead = device.overhead(engine.profile)
-    if overhead.piecewise_layer_s is None or overhead.piece_s is None:
-        yield (
-            f"{device.name}: the launches of piecewise CUDA graphs were not measured with {engine.name}; steps with few prompt tokens rely on an estimate"
-        )

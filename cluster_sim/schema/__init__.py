@@ -18,6 +18,7 @@ from cluster_sim.schema.catalog import (
     find,
     looking_in,
     named,
+    second_names,
 )
 from cluster_sim.schema.documents import LIKE, Document, Trail, path_text, under
 from cluster_sim.schema.examples import (
@@ -77,6 +78,7 @@ __all__ = [
     "read_text",
     "read_yaml",
     "same_folder",
+    "second_names",
     "under",
     "user_file",
     "with_new_names",

@@ -217,9 +217,23 @@ def catalog_entry(kind: str, name: str) -> Any:
 def catalog_data(kind: str, name: str) -> Any:
     """Return the catalog's file `kind`/`name`.yaml as it is written, figures with their sources.
 
-    The result is shared and must not be changed.
+    A second name of an entry has the values of that entry. The result is shared and must not be
+    changed.
     """
-    return read_yaml(CATALOG / kind / f"{name}.yaml").data
+    data = read_yaml(CATALOG / kind / f"{name}.yaml").data
+    return catalog_data(kind, data[LIKE]) if set(data) == {LIKE} else data
+
+
+@cache
+def second_names(kind: str) -> dict[str, str]:
+    """Return the names of the catalog's folder `kind` that stand for another entry, with its name.
+
+    Their files have the key `like` alone, as `vllm` stands for its newest release.
+    """
+    files = (
+        (name, read_yaml(CATALOG / kind / f"{name}.yaml").data) for name in catalog_names(kind)
+    )
+    return {name: data[LIKE] for name, data in files if set(data) == {LIKE}}
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from cluster_sim.hardware.kernel_fits import fit_name
+from cluster_sim.hardware.kernel_fits import key_of_engine
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import catalog_entry, entry_name
@@ -91,13 +91,13 @@ def _is_of_step(root: str, rest: str, scenario: Scenario, pool: Pool) -> bool:
     weights = pool.replica.weights_of(model)
     first, _, inner = rest.partition(".")
     if root == "overheads":
-        key = engine if engine in device.overheads else "default"
+        key = device.overhead_name(engine)
         leaf = rest.removeprefix(f"{key}.")
         return leaf != rest and _is_of_layers(leaf, scenario, pool, weights)
     if root == "kernels" and device.kernels is not None:
         fits: Mapping[str, Any] = getattr(device.kernels, first)
         names = _kernels(first, scenario, pool)
-        used = {own if (own := fit_name(name, engine)) in fits else name for name in names}
+        used = {key_of_engine(fits, name, engine) for name in names}
         return inner.partition(".")[0] in used
     if root == "collectives":
         return pool.replica_devices != 1 and _is_of_collective(first, pool)

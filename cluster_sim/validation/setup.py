@@ -26,6 +26,8 @@ from cluster_sim.validation.workloads import workload_of
 _TABLE_GRAPHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 384, 512, 1024, 2048, 4096, 8192)
 """Batch sizes of the CUDA graphs in TensorRT-LLM's throughput tables, from their configuration
 (perf-overview.md)."""
+_LIMITS_OF = {("inferencemax_silicon", "vllm"): {"max_sequences": 512}}
+"""Batching limits that scripts set for all their runs, by data set and engine."""
 _BATCH_WAIT = {"batch_wait_timeout_iterations": 20, "batch_wait_max_tokens_ratio": 0.5}
 """Batch waiting in InferenceMAX's scripts for Llama 70B on TensorRT-LLM.
 
@@ -159,7 +161,8 @@ def _limits(measured: MeasuredRun, model: str) -> dict[str, Any]:
     if measured.load == "queued":
         return {"max_sequences": 8192, "max_batched_tokens": 16384} | stated
     if not measured.release.profile.startswith("trtllm"):
-        return stated
+        limits = _LIMITS_OF.get((measured.dataset, measured.release.profile.split("-")[0]), {})
+        return {**limits, **stated}
     waits = (
         measured.dataset == "inferencemax_silicon"
         and model == "llama-3.3-70b"

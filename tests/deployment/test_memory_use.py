@@ -79,10 +79,3 @@ def test_the_estimate_shows_limits_by_the_device_and_graphs() -> None:
     ]
     (plain,) = explain(make_scenario())
     assert not list(engine_rows([plain.engine]))
-
-
-def test_a_run_in_pieces_says_that_its_launches_are_estimates() -> None:
-    pool = make_pool(replica={"engine": engine(**GRAPHS)})
-    warnings = list(make_scenario(cluster={"pools": [pool]}).warnings())
-    assert any("piecewise CUDA graphs were not measured" in text for text in warnings)
-    assert not any("piecewise" in text for text in make_scenario().warnings())

@@ -46,6 +46,8 @@ UNITS = {
     "reserved": "GB|B",
     "reserved_group": "GB|B",
     "reserved_activation": "GB",
+    "graph_memory.first": "GiB|GB",
+    "graph_memory.further": "MiB",
     "logit": "B",
     "bandwidth": "GB/s|TB/s|PB/s",
     "peer_bandwidth": "GB/s",
@@ -269,7 +271,7 @@ def test_llama_70b_in_fp4_takes_the_memory_that_vllm_prints():
 # token.
 @pytest.mark.parametrize(("devices", "tokens"), [(1, 782_176), (2, 1_819_408)])
 def test_the_reserves_of_vllm_leave_the_room_for_kv_cache_that_it_prints(devices: int, tokens: int):
-    engine = Engine.model_validate(catalog_entry("engines", "vllm"))
+    engine = Engine.model_validate(catalog_entry("engines", "vllm-0.15"))
     capacity_bytes = Device.model_validate(
         catalog_entry("devices", "b200-sxm")
     ).memory.capacity_bytes

@@ -283,7 +283,7 @@ def test_a_prefill_pool_needs_room_for_prompts_only():
         ("output_tokens: 100", "output_tokens: 4000"),
         (
             "        tensor_parallel: 2\n        weights: bf16\n",
-            "        weights: bf16\n        role: prefill\n      kv: {memory_fraction: 0.22}\n",
+            "        weights: bf16\n        role: prefill\n      kv: {memory_fraction: 0.229}\n",
         ),
         (
             "  router",
@@ -299,7 +299,7 @@ def test_a_prefill_pool_needs_room_for_prompts_only():
 def test_a_longest_request_that_can_never_be_admitted_is_told():
     (told,) = faults(
         edited(
-            ("batching:", "kv: {memory_fraction: 0.13}\n      batching:"),
+            ("batching:", "kv: {memory_fraction: 0.14}\n      batching:"),
             ("max: 4000", "max: 100000"),
         )
     )

@@ -179,6 +179,7 @@ def test_deepseek_r1_stays_within_what_vllm_reserves(
         "data_parallel": data_parallel,
         "expert_parallel": expert_parallel,
         "weights": weights,
+        "engine": "vllm-0.15",
     }
     pool = {"name": "b200", "node": "dgx-b200", "replica": replica}
     scenario = make_scenario(model="deepseek-r1", cluster={"pools": [pool]})
@@ -189,6 +190,6 @@ def test_deepseek_r1_stays_within_what_vllm_reserves(
 
 def test_experts_take_from_the_kv_cache_what_a_longer_step_needs() -> None:
     """Qwen3-235B, 32,768 tokens: four times 0.780 GB, of which 1.8 GB are reserved."""
-    longer = placement("qwen3-235b", "vllm", batching={"max_batched_tokens": 32_768})
+    longer = placement("qwen3-235b", "vllm-0.15", batching={"max_batched_tokens": 32_768})
     assert longer.activation_bytes == approx(4 * 780_140_544 - 1.8e9)
     assert longer.kv_tokens == approx(315_875 - longer.activation_bytes / 48_128, rel=1e-4)

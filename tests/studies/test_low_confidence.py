@@ -83,11 +83,12 @@ def test_a_limit_of_the_engine_counts_unless_the_pool_has_its_own() -> None:
 def test_figures_of_graphs_and_reserves_count_in_the_modes_that_use_them() -> None:
     sizes = {"graph_sizes": {"sizes": [1, 2, 4]}, "static_reserve": {"fixed": "20 GB"}}
     pieces = b200(replica={"engine": {"like": "vllm", "graph_mode": "piecewise", **sizes}})
+    whole = b200(replica={"engine": {"like": "vllm", "graph_mode": "full_decode_only"}})
     for path, plain, used in (("piece", None, "speed"), ("eager_layer", "speed", "speed")):
-        assert part_of("devices", "b200-sxm", f"overheads.vLLM.{path}", b200()) == plain
+        assert part_of("devices", "b200-sxm", f"overheads.vLLM.{path}", whole) == plain
         assert part_of("devices", "b200-sxm", f"overheads.vLLM.{path}", pieces) == used
+    assert part_of("engines", "vllm", "memory_fraction", b200()) == "speed"
     for path in ("graph_batches", "memory_fraction"):
-        assert part_of("engines", "vllm", path, b200()) == "speed"
         assert part_of("engines", "vllm", path, pieces) is None
 
 

@@ -13,8 +13,8 @@ from tests.validation.test_validation import OFFLINE, table
 
 def test_runs_of_one_setup_are_one_case_with_the_medians_of_their_errors(tmp_path: Path) -> None:
     rows = [
-        {"concurrency_or_rate": f"concurrency={clients}", "framework": f"vllm 0.{clients}"}
-        for clients in (4, 8, 16)
+        {"concurrency_or_rate": f"concurrency={clients}", "framework": f"vllm 0.{release}"}
+        for clients, release in ((4, 14), (8, 15), (16, 19))
     ]
     p50 = {"metric": "ttft_p50", "value": "100"}
     runs = read_measurements(table(tmp_path / "m.csv", *rows, rows[0] | p50, OFFLINE)).runs
@@ -27,8 +27,8 @@ def test_runs_of_one_setup_are_one_case_with_the_medians_of_their_errors(tmp_pat
     assert (served.model, served.runs, served.fitted) == ("llama-3.3-70b", 3, 3)
     assert (served.tpot_error, served.ttft_error) == (approx(0.1), approx(0.2))
     assert served.throughput_error is None
-    assert served.releases == "vllm 0.16; vllm 0.4; vllm 0.8"
-    assert (served.setup.engine, served.setup.layout) == ("vllm", "TP2")
+    assert served.releases == "vllm 0.14; vllm 0.15; vllm 0.19"
+    assert (served.setup.engine, served.setup.layout) == ("vllm-0.15", "TP2")
     assert (offline.setup.engine, offline.throughput_error) == ("trtllm", approx(0.1))
     assert (offline.tpot_error, offline.runs, offline.fitted) == (None, 1, 0)
 

@@ -13,12 +13,12 @@ from cluster_sim.validation import release_of
 @pytest.mark.parametrize(
     ("framework", "date", "dataset", "name", "profile"),
     [
-        ("vllm 0.15.1", "2026-02-04", "inferencemax_silicon", "vllm 0.15", "vllm"),
-        ("vLLM v0.9.2", "", "", "vllm 0.9", "vllm"),
-        ("vllm (vllm/vllm-openai:v0.22.0)", "2026-06", "", "vllm 0.22", "vllm"),
-        ("vllm nightly-5b8c30d6", "2026-04-17", "", "vllm of 2026-04", "vllm"),
-        ("vllm (2024)", "2024", "", "vllm of 2024", "vllm"),
-        ("vllm", "", "", "vllm", "vllm"),
+        ("vllm 0.15.1", "2026-02-04", "inferencemax_silicon", "vllm 0.15", "vllm-0.15"),
+        ("vLLM v0.9.2", "", "", "vllm 0.9", "vllm-0.10"),
+        ("vllm (vllm/vllm-openai:v0.22.0)", "2026-06", "", "vllm 0.22", "vllm-0.22"),
+        ("vllm nightly-5b8c30d6", "2026-04-17", "", "vllm of 2026-04", "vllm-0.15"),
+        ("vllm (2024)", "2024", "", "vllm of 2024", "vllm-0.10"),
+        ("vllm", "", "", "vllm", "vllm-0.15"),
         ("mori-sglang 0.5.12.post1", "2026-06", "", "sglang 0.5", "sglang"),
         ("trtllm 1.2.0rc6.post2", "2026-02", "", "trtllm 1.2", "trtllm"),
         ("TensorRT-LLM 0.20 (PyTorch backend)", "2025-06", "", "trtllm 0.20", "trtllm"),

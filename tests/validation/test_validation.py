@@ -242,7 +242,7 @@ def test_clients_become_a_closed_loop_of_ten_requests_each_with_lengths_spread_b
     assert (pool.max_sequences, pool.max_batched_tokens, pool.replica.engine.name) == (
         512,
         8192,
-        "vLLM",
+        "vLLM 0.15",
     )
 
 
@@ -694,7 +694,7 @@ def test_errors_are_grouped_by_engine_release_and_by_what_was_fitted(tmp_path: P
 
 
 def test_the_markdown_table_separates_what_was_fitted_and_names_releases(tmp_path: Path) -> None:
-    rows = [{"framework": f"vllm 0.{minor}", "hardware": "B200"} for minor in (11, 15)]
+    rows = [{"framework": f"vllm 0.{minor}", "hardware": "B200"} for minor in (15, 16)]
     rows += [{"concurrency_or_rate": "concurrency=512"}]  # the client limits a run of so many
     runs = read_measurements(table(tmp_path / "m.csv", *rows)).runs
     lines = validation.as_markdown(
@@ -703,5 +703,5 @@ def test_the_markdown_table_separates_what_was_fitted_and_names_releases(tmp_pat
     about = "inferencemax_silicon on B200: Llama-3.3-70B-Instruct"
     assert lines[2:] == [
         f"| {about}, vllm 0.15 | TPOT | 1 | 21 % | 21 % | +21 % | no |",
-        f"| {about}, vllm 0.11, vllm 0.15 | TPOT | 2 | 5.0 % | 9.0 % | +5 % | yes |",
+        f"| {about}, vllm 0.15, vllm 0.16 | TPOT | 2 | 5.0 % | 9.0 % | +5 % | yes |",
     ]

@@ -32,13 +32,13 @@ def catalog(
     Each figure of an entry has a value, a range, a source and a confidence.
     """
     from cluster_sim.errors import ScenarioError, did_you_mean
-    from cluster_sim.schema import KINDS, catalog_kinds, catalog_names
+    from cluster_sim.schema import KINDS, catalog_kinds
 
     if name is None:
         if yaml:
             raise ScenarioError.at("--yaml", "got no NAME; expected the name of an entry")
         for kind in KINDS:
-            print(f"{kind}: {', '.join(catalog_names(kind))}")
+            print(f"{kind}: {', '.join(_listed(kind))}")
         print_line(_HOW_TO_USE)
         return
     kinds = catalog_kinds()
@@ -54,6 +54,16 @@ _HOW_TO_USE = (
     "To use an entry, name it (`model: llama-3.3-70b`), name a file (`model: my-model.yaml`), or change single keys of an entry "
     "(`model: {like: llama-3.3-70b, layers: 40}`). `cluster-sim catalog NAME` prints one entry, with --yaml as a file to start from."
 )
+
+
+def _listed(kind: str) -> list[str]:
+    """Return the names of a kind as the list prints them, second names with their entry."""
+    from cluster_sim.schema import catalog_names, second_names
+
+    entries = second_names(kind)
+    return [
+        f"{name} (= {entries[name]})" if name in entries else name for name in catalog_names(kind)
+    ]
 
 
 def _print_entry(kind: str, name: str) -> None:
