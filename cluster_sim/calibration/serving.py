@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
+from typing import NamedTuple
 
 import numpy as np
 
 from cluster_sim.calibration.serving_constants import constants_of, with_constants
 from cluster_sim.calibration.serving_runs import ServingRow, times_s
 from cluster_sim.hardware.device import Device
+from cluster_sim.hardware.engine_releases import maker
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.typing import Array
@@ -22,6 +24,10 @@ _TTFT_WEIGHT = 0.4
 """Weight of errors of TTFT, which varies more than twice as much as TPOT between repeated runs."""
 _PULL = 0.01
 """Weight that pulls each constant to its start, per factor of e."""
+_RELEASE_PULL = 0.1
+"""Weight that pulls each constant of a release to that of the release before, per factor of e."""
+_STEP = 1e-3
+"""Step of the logarithms of constants for derivatives."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,8 @@ def fit_serving(device: Device, rows: Sequence[ServingRow]) -> ServingFit:
 
     The method is robust least squares on the logarithm of time (soft l1, scale 4 %). Every constant
     stays within its bounds and is pulled weakly to its start, so constants that the rows do not
-    determine stay. The result is deterministic.
+    determine stay. Those of a release, such as `vLLM 0.15`, are pulled to those of the release
+    before it, `vLLM`, instead. The result is deterministic.
 
     Parameters
     ----------
@@ -62,19 +69,75 @@ def fit_serving(device: Device, rows: Sequence[ServingRow]) -> ServingFit:
     names, values, bounds = zip(*constants, strict=True)
     low, high = np.log(np.array(bounds)).T
     start = np.clip(np.log(np.maximum(values, 1e-12)), low + 1e-6, high - 1e-6)
+    pulls = _Pulls.of(names, start)
 
     def changed(logs: Array) -> Device:
         return with_constants(device, dict(zip(names, np.exp(logs).tolist(), strict=True)))
 
     def residuals(logs: Array) -> Array:
-        tpot, ttft = _log_errors(changed(logs), rows)
-        return np.concatenate([tpot, _TTFT_WEIGHT * ttft[~np.isnan(ttft)], _PULL * (logs - start)])
+        return np.concatenate([_weighted(changed(logs), rows), pulls.residuals(logs)])
+
+    def slopes(logs: Array) -> Array:
+        """Return the derivatives of the residuals; a constant of an engine changes its runs only."""
+        matrix = np.zeros((2 * len(rows), len(names)))
+        before = _weighted(changed(logs), rows)
+        for column, name in enumerate(names):
+            touched = np.array([_changes(device, name, row) for row in rows])
+            ahead = logs.copy()
+            ahead[column] += _STEP
+            some = [row for row, is_touched in zip(rows, touched, strict=True) if is_touched]
+            both = np.tile(touched, 2)
+            matrix[both, column] = (_weighted(changed(ahead), some) - before[both]) / _STEP
+        return np.vstack([matrix, pulls.slopes()])
 
     solved = least_squares(
-        residuals, start, bounds=(low, high), loss="soft_l1", f_scale=0.04, diff_step=1e-3
+        residuals, start, slopes, bounds=(low, high), loss="soft_l1", f_scale=0.04, xtol=1e-5
     )
     fitted = changed(solved.x)
     return ServingFit(fitted, *map(np.expm1, _log_errors(fitted, rows)))
+
+
+class _Pulls(NamedTuple):
+    """Pulls of the logarithms of constants to their targets."""
+
+    start: Array
+    """Start of each constant."""
+    earlier: Array
+    """Place of the same constant of the release before; its own place if there is none."""
+
+    @classmethod
+    def of(cls, names: Sequence[tuple[str, ...]], start: Array) -> _Pulls:
+        place = {name: index for index, name in enumerate(names)}
+        earlier = [place.get((maker(name[0]), *name[1:]), place[name]) for name in names]
+        return cls(start, np.array(earlier))
+
+    @property
+    def _is_later(self) -> Array:
+        return self.earlier != np.arange(len(self.start))
+
+    def residuals(self, logs: Array) -> Array:
+        return np.where(
+            self._is_later, _RELEASE_PULL * (logs - logs[self.earlier]), _PULL * (logs - self.start)
+        )
+
+    def slopes(self) -> Array:
+        matrix = np.diag(np.where(self._is_later, _RELEASE_PULL, _PULL))
+        later = np.flatnonzero(self._is_later)
+        matrix[later, self.earlier[later]] = -_RELEASE_PULL
+        return matrix
+
+
+def _changes(device: Device, name: tuple[str, ...], row: ServingRow) -> bool:
+    """Return whether a constant changes the times of a run."""
+    if len(name) == 1 or name[0] in ("weight_bandwidth", "compute"):
+        return True
+    return name[0] == device.overhead_name(row.engine)
+
+
+def _weighted(device: Device, rows: Sequence[ServingRow]) -> Array:
+    """Return the weighted errors of TPOT, then those of TTFT; 0 if it was not measured."""
+    tpot, ttft = _log_errors(device, rows)
+    return np.concatenate([tpot, _TTFT_WEIGHT * np.nan_to_num(ttft)])
 
 
 def leave_one_configuration_out(device: Device, rows: Sequence[ServingRow]) -> tuple[Array, Array]:
@@ -108,7 +171,7 @@ def _log_errors(device: Device, rows: Sequence[ServingRow]) -> tuple[Array, Arra
         key = (row.model.name, row.layout)
         if key not in steps:
             steps[key] = GpuSteps(row.model, device, row.layout)
-        token_s, first_s = times_s(steps[key], row, device.overhead(row.engine).request_s)
+        token_s, first_s = times_s(steps[key], row, device.overhead(row.engine))
         tpot.append(log(token_s / row.tpot_s))
         ttft.append(log(first_s / row.ttft_s) if row.ttft_s is not None else float("nan"))
     return np.array(tpot), np.array(ttft)

@@ -22,14 +22,16 @@ _LAYER_S, _EXPERT_LAYER_S, _EAGER_LAYER_S = (2e-6, 6e-5), (1e-6, 6e-5), (5e-5, 1
 """Bounds of the launch times of a layer, of experts, and of a layer without CUDA graphs [s]."""
 _PIECEWISE_LAYER_S, _PIECE_S = (1e-5, 5e-4), (1e-7, 5e-5)
 """Bounds of the times of a layer in piecewise CUDA graphs: its minimum, and what pieces add [s]."""
-_REQUEST_S = (1e-3, 1e-1)
-"""Bounds of the time of a request before it is scheduled [s]."""
+_REQUEST_S, _PROMPT_TOKEN_S = (1e-3, 1e-1), (1e-8, 2e-5)
+"""Bounds of the time of a request, and of each of its tokens, before it is scheduled [s]."""
 
 
 class Constant(NamedTuple):
-    """Constant of a fit, such as `kv_bandwidth`, `compute.fp8`, `vLLM.step_s`, `vLLM.gemm.fp8`."""
+    """Constant of a fit."""
 
-    name: str
+    name: tuple[str, ...]
+    """Parts of the name: ("kv_bandwidth",), ("compute", "fp8"), ("vLLM 0.15", "step_s") or ("vLLM",
+    "gemm", "fp8"). Engines are named as in the device's `overheads`."""
     value: float
     """Present value of the device."""
     bounds: tuple[float, float]
@@ -37,7 +39,7 @@ class Constant(NamedTuple):
 
 def constants_of(device: Device, rows: Sequence[ServingRow]) -> list[Constant]:
     """Return the constants of a GPU that the rows determine."""
-    engines = sorted({row.engine for row in rows})
+    engines = sorted({device.overhead_name(row.engine) for row in rows})
     return [
         *_shares(device, rows),
         *(constant for engine in engines for constant in _overheads(device, engine, rows)),
@@ -49,39 +51,41 @@ def _shares(device: Device, rows: Sequence[ServingRow]) -> Iterator[Constant]:
     efficiency = device.efficiency
     assert efficiency is not None
     if device.kernels is None:
-        yield Constant("kv_bandwidth", efficiency.kv_bandwidth, _SHARE)
+        yield Constant(("kv_bandwidth",), efficiency.kv_bandwidth, _SHARE)
         for precision in _dense_precisions(rows):
             bandwidth = efficiency.weight_bandwidth.of(precision)
-            yield Constant(f"weight_bandwidth.{precision}", bandwidth, _SHARE)
-            yield Constant(f"compute.{precision}", efficiency.compute.of(precision), _SHARE)
+            yield Constant(("weight_bandwidth", precision), bandwidth, _SHARE)
+            yield Constant(("compute", precision), efficiency.compute.of(precision), _SHARE)
     if _have_experts(rows):
-        yield Constant("expert_bandwidth", efficiency.expert_bandwidth, _SHARE)
-        yield Constant("expert_compute", efficiency.expert_compute, _SHARE)
+        yield Constant(("expert_bandwidth",), efficiency.expert_bandwidth, _SHARE)
+        yield Constant(("expert_compute",), efficiency.expert_compute, _SHARE)
 
 
 def _overheads(device: Device, engine: str, rows: Sequence[ServingRow]) -> Iterator[Constant]:
     """Yield the overheads of one engine on the device."""
-    overhead, runs = device.overhead(engine), [row for row in rows if row.engine == engine]
-    yield Constant(f"{engine}.step_s", overhead.step_s, _STEP_S)
-    yield Constant(f"{engine}.sequence_s", overhead.sequence_s, _SEQUENCE_S)
-    yield Constant(f"{engine}.layer_s", overhead.layer_s, _LAYER_S)
-    yield Constant(f"{engine}.attention", overhead.attention, _ATTENTION)
-    yield Constant(f"{engine}.collective", overhead.collective, _COLLECTIVE)
+    overhead = device.overhead(engine)
+    runs = [row for row in rows if device.overhead_name(row.engine) == engine]
+    yield Constant((engine, "step_s"), overhead.step_s, _STEP_S)
+    yield Constant((engine, "sequence_s"), overhead.sequence_s, _SEQUENCE_S)
+    yield Constant((engine, "layer_s"), overhead.layer_s, _LAYER_S)
+    yield Constant((engine, "attention"), overhead.attention, _ATTENTION)
+    yield Constant((engine, "collective"), overhead.collective, _COLLECTIVE)
     if device.kernels is not None:
-        yield Constant(f"{engine}.launch_overlap", overhead.launch_overlap, _OVERLAP)
+        yield Constant((engine, "launch_overlap"), overhead.launch_overlap, _OVERLAP)
         for precision in _dense_precisions(runs):
-            yield Constant(f"{engine}.gemm.{precision}", overhead.gemm.of(precision), _RELATIVE)
+            yield Constant((engine, "gemm", precision), overhead.gemm.of(precision), _RELATIVE)
     if _have_experts(runs):
-        yield Constant(f"{engine}.expert_layer_s", overhead.expert_layer_s, _EXPERT_LAYER_S)
-        yield Constant(f"{engine}.experts", overhead.experts, _EXPERTS)
+        yield Constant((engine, "expert_layer_s"), overhead.expert_layer_s, _EXPERT_LAYER_S)
+        yield Constant((engine, "experts"), overhead.experts, _EXPERTS)
     if any(row.ttft_s is not None for row in runs):
-        yield Constant(f"{engine}.request_s", overhead.request_s, _REQUEST_S)
-        yield Constant(f"{engine}.eager_layer_s", overhead.eager_layer_s, _EAGER_LAYER_S)
+        yield Constant((engine, "request_s"), overhead.request_s, _REQUEST_S)
+        yield Constant((engine, "prompt_token_s"), overhead.prompt_token_s, _PROMPT_TOKEN_S)
+        yield Constant((engine, "eager_layer_s"), overhead.eager_layer_s, _EAGER_LAYER_S)
     in_pieces = [row for row in runs if row.graphs is not None and row.graphs.piece_tokens]
     if in_pieces:
         layer_s, piece_s = piecewise_layer_s(overhead), piece_s_of(device, in_pieces[0].layout)
-        yield Constant(f"{engine}.piecewise_layer_s", layer_s, _PIECEWISE_LAYER_S)
-        yield Constant(f"{engine}.piece_s", piece_s, _PIECE_S)
+        yield Constant((engine, "piecewise_layer_s"), layer_s, _PIECEWISE_LAYER_S)
+        yield Constant((engine, "piece_s"), piece_s, _PIECE_S)
 
 
 def _dense_precisions(rows: Sequence[ServingRow]) -> list[Precision]:
@@ -92,23 +96,23 @@ def _have_experts(rows: Sequence[ServingRow]) -> bool:
     return any(row.model.experts is not None for row in rows)
 
 
-def with_constants(device: Device, constants: Mapping[str, float]) -> Device:
+def with_constants(device: Device, constants: Mapping[tuple[str, ...], float]) -> Device:
     """Return the device with some constants replaced, by the names of `Constant`."""
     efficiency = device.efficiency
     assert efficiency is not None
     overheads = dict(device.overheads)
     shares: dict[str, Any] = {}
     for name, value in constants.items():
-        match name.split("."):
-            case [single]:
+        match name:
+            case (single,):
                 shares[single] = value
-            case ["weight_bandwidth" | "compute" as group, precision]:
+            case ("weight_bandwidth" | "compute" as group, precision):
                 by_precision = shares.get(group, getattr(efficiency, group))
                 shares[group] = by_precision.model_copy(update={precision: value})
-            case [engine, field]:
+            case (engine, field):
                 overhead = overheads.get(engine, overheads["default"])
                 overheads[engine] = overhead.model_copy(update={field: value})
-            case [engine, "gemm", precision]:
+            case (engine, "gemm", precision):
                 overhead = overheads.get(engine, overheads["default"])
                 gemm = overhead.gemm.model_copy(update={precision: value})
                 overheads[engine] = overhead.model_copy(update={"gemm": gemm})

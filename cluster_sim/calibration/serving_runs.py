@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from cluster_sim.hardware.efficiency import Overhead
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.replica_layout import GraphPlan, ReplicaLayout
 from cluster_sim.physics.step_work import StepWork
+
+_TOKENISED_TOGETHER = 32
+"""Maximum number of requests that a server tokenises together, see `sim.front_end`."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class ServingRow:
     weights: Precision
     kv_cache: Precision
     engine: str
-    """Name of the engine profile."""
+    """Name of the engine with its release, such as `vLLM 0.15`."""
     concurrency: int
     """Number of clients; each one sends its next request when it gets an answer."""
     prompt_tokens: float
@@ -52,14 +56,15 @@ class ServingRow:
         )
 
 
-def times_s(steps: GpuSteps, row: ServingRow, request_s: float) -> tuple[float, float]:
+def times_s(steps: GpuSteps, row: ServingRow, overhead: Overhead) -> tuple[float, float]:
     """Return the time per output token and the time to first token of a closed loop [s].
 
     Both are closed-form estimates without a simulation. For the time per output token, the batch is
     the number of clients C, and the C - 1 other requests are prefilled once while a request
     generates its O tokens. The time to first token is the sum of the server's overhead, the rest of
     the present step, the step with the prefill, and waiting for other prompts. A tenth of the
-    requests, the first of each client, arrive simultaneously.
+    requests, the first of each client, arrive simultaneously, and wait until the first batch of
+    them is tokenised. Later batches are tokenised during the prefill of earlier ones.
 
     Parameters
     ----------
@@ -67,8 +72,8 @@ def times_s(steps: GpuSteps, row: ServingRow, request_s: float) -> tuple[float, 
         Step times of the replica.
     row
         Measured run; its measured times are not used.
-    request_s
-        Time from the arrival of a request until the scheduler gets it [s].
+    overhead
+        Overheads of the engine on the device.
     """
     clients, prompt, output = row.concurrency, row.prompt_tokens, row.output_tokens
     mean_context = prompt + output / 2
@@ -101,4 +106,6 @@ def times_s(steps: GpuSteps, row: ServingRow, request_s: float) -> tuple[float, 
         window_pairs=round(at_once * window_pairs),
     )
     together_s = (clients / at_once + 1) / 2 * steps.ramp(full).first_s
-    return token_s, request_s + 0.9 * alone_s + 0.1 * together_s
+    own_s = overhead.prompt_token_s * prompt
+    batch_s = own_s * min(clients, 1 + _TOKENISED_TOGETHER)
+    return token_s, overhead.request_s + 0.9 * (own_s + alone_s) + 0.1 * (batch_s + together_s)

@@ -16,6 +16,7 @@ from cluster_sim.validation import mlperf
 from cluster_sim.validation.layouts import Group
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import NODES, PRECISIONS, model_name, node_devices
+from cluster_sim.validation.scripts import script_engine, script_kv_cache, script_limits
 from cluster_sim.validation.stated_settings import (
     stated_batching,
     stated_kv_cache,
@@ -26,8 +27,6 @@ from cluster_sim.validation.workloads import workload_of
 _TABLE_GRAPHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 384, 512, 1024, 2048, 4096, 8192)
 """Batch sizes of the CUDA graphs in TensorRT-LLM's throughput tables, from their configuration
 (perf-overview.md)."""
-_LIMITS_OF = {("inferencemax_silicon", "vllm"): {"max_sequences": 512}}
-"""Batching limits that scripts set for all their runs, by data set and engine."""
 _BATCH_WAIT = {"batch_wait_timeout_iterations": 20, "batch_wait_max_tokens_ratio": 0.5}
 """Batch waiting in InferenceMAX's scripts for Llama 70B on TensorRT-LLM.
 
@@ -136,8 +135,10 @@ def _replica(measured: MeasuredRun, group: Group) -> dict[str, Any]:
     precision = PRECISIONS[measured.precision]
     plan: dict[str, Any] = {
         "weights": precision,
-        "kv_cache": stated_kv_cache(measured) or ("bf16" if precision == "bf16" else "fp8"),
-        "engine": measured.release.profile,
+        "kv_cache": stated_kv_cache(measured)
+        or script_kv_cache(measured)
+        or ("bf16" if precision == "bf16" else "fp8"),
+        "engine": script_engine(measured),
     }
     if measured.hardware == "CS-3":
         plan |= {"wafers": measured.wafers}
@@ -161,8 +162,7 @@ def _limits(measured: MeasuredRun, model: str) -> dict[str, Any]:
     if measured.load == "queued":
         return {"max_sequences": 8192, "max_batched_tokens": 16384} | stated
     if not measured.release.profile.startswith("trtllm"):
-        limits = _LIMITS_OF.get((measured.dataset, measured.release.profile.split("-")[0]), {})
-        return {**limits, **stated}
+        return {**script_limits(measured), **stated}
     waits = (
         measured.dataset == "inferencemax_silicon"
         and model == "llama-3.3-70b"
