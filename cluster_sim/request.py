@@ -43,6 +43,10 @@ class Request:
     class_number: int = 0
     """Index among the classes of the workload."""
 
+    output_limit: int = 0
+    """Client's limit on the tokens of the answer (`max_tokens`); 0 if the limit is the answer's own
+    length."""
+
     # Replicas that serve the request
 
     replica: int = -1
@@ -100,6 +104,11 @@ class Request:
     def footprint(self) -> int:
         """Maximum number of tokens in the KV cache. The last token is never cached."""
         return self.prompt_tokens + self.output_tokens - 1
+
+    @property
+    def longest_answer(self) -> int:
+        """Number of tokens of the longest answer that an engine must expect."""
+        return max(self.output_tokens, self.output_limit)
 
     @property
     def known_tokens(self) -> int:

@@ -38,6 +38,12 @@ class Job:
     tables: list[dict[int, int]] = field(default_factory=list)  # pages by block, of each group
     spare: list[int] = field(default_factory=list)  # blocks that a window has left, of each group
     was_preempted: bool = False
+    limit: int = 0  # most tokens of its answer, by the client
+
+    @property
+    def most(self) -> int:
+        """Tokens of the longest answer that the client allows."""
+        return max(self.output, self.limit)
 
     def token(self, place: int) -> Hashable:
         """What stands at a place of its text, so that like texts have like tokens."""
@@ -406,6 +412,8 @@ class Limits:
     """What an admission reserves, by the name of the engine's key."""
     ahead: int = 1
     """Steps for which max_utilization wants blocks for those that decode."""
+    late: bool = False
+    """Whether a step is prepared when the one before it begins, unless nothing is known by then."""
 
 
 def peak_blocks(limits: Limits, tokens: int) -> int:
@@ -451,8 +459,16 @@ def may_start(
     assert limits.policy == "guaranteed_no_evict"
     for one in running:
         held = blocks.held(one) if isinstance(blocks, GroupTables) else len(one.table)
-        free -= peak_blocks(limits, one.prompt + one.output - 1) - held
-    return peak_blocks(limits, job.prompt + job.output - 1) - in_use <= free
+        free -= to_completion(limits, one) - held
+    return to_completion(limits, job) - in_use <= free
+
+
+def to_completion(limits: Limits, job: Job) -> int:
+    """Blocks of a job and of the longest answer, of which no more is wanted than there are."""
+    tokens = job.prompt + job.most - 1
+    while tokens >= job.prompt + job.output and peak_blocks(limits, tokens) > limits.blocks:
+        tokens -= 1
+    return peak_blocks(limits, tokens)
 
 
 # (contexts of decoding sequences, (chunk, past) of each prompt, tokens sampled) -> seconds
@@ -466,7 +482,7 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
     arriving_as = {id(job): place for place, job in enumerate(arriving)}
     waiting: list[Job] = []
     running: list[Job] = []
-    now_s = 0.0
+    now_s = prepared_s = 0.0  # the present step was prepared at the second time
 
     blocks: Blocks | GroupTables | FindablePages
     if limits.groups:
@@ -495,8 +511,10 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
     while arriving or waiting or running:
         if not waiting and not running:
             now_s = max(now_s, arriving[0].arrival_s)
-        while arriving and arriving[0].arrival_s <= now_s:
+        known_s = prepared_s if limits.late and (waiting or running) else now_s
+        while arriving and arriving[0].arrival_s <= known_s:
             waiting.append(arriving.pop(0))
+        prepared_s = now_s
         budget, preempted = limits.max_batched_tokens, False
         step: list[tuple[Job, int]] = []
         place = 0

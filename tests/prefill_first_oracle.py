@@ -131,7 +131,7 @@ class Engine:
     def after_retraction(self, before: int) -> None:
         if self.retractions > before:
             made = sum(job.made for job in self.running)
-            answers = sum(job.output for job in self.running)
+            answers = sum(job.most for job in self.running)
             self.ratio.start(min((made + 20 * len(self.running)) / (answers + 1), 1.0))
             self.is_full = False
 
@@ -145,9 +145,7 @@ class Engine:
         if self.limits.chunked and self.limits.max_batched_tokens >= size:
             budget = budget // size * size
         inputs = self.rules.max_prefill_tokens - (len(self.running) if mixes else 0)
-        reserved = self.ratio.value() * sum(
-            min(job.output - job.made, clip) for job in self.running
-        )
+        reserved = self.ratio.value() * sum(min(job.most - job.made, clip) for job in self.running)
         growth = sum(map(self.missing, self.running)) if mixes else 0
         if mixes and growth <= len(self.blocks.free):
             for job in self.running:
@@ -177,7 +175,7 @@ class Engine:
                 self.blocks.fill(job, job.reading)
             budget -= ceil(tokens / size) * size
             inputs -= ceil(tokens / size) * size
-            reserved += min(job.output, clip)
+            reserved += min(job.most, clip)
             self.is_full |= (len(self.blocks.free) - growth) * size <= reserved
         while (
             self.waiting
@@ -196,7 +194,7 @@ class Engine:
             hit, unused = len(found) * size, sum(1 for block in found if not block.users)
             free = len(self.blocks.free) - growth - unused
             left = job.reading - hit
-            needed = left + min(job.output - job.made, clip) + size
+            needed = left + min(job.most - job.made, clip) + size
             if in_batch and needed + reserved > free * size:
                 self.is_full = True
                 break
@@ -222,7 +220,7 @@ class Engine:
             if tokens < left:
                 self.partial = job
             else:
-                reserved += min(job.output, clip)
+                reserved += min(job.most, clip)
                 if self.limits.prefix_caching:
                     self.blocks.fill(job, job.reading)
             self.is_full |= (len(self.blocks.free) - growth) * size <= reserved

@@ -13,6 +13,8 @@ from math import ceil, prod
 from random import Random
 from typing import Any
 
+from tests import random_engines
+
 Section = dict[str, Any]
 
 
@@ -169,6 +171,8 @@ def _workload(random: Random, most: int) -> Section:
     if _maybe(random, 0.25):
         drawn_shares = {"quantiles": {0: 0.1, 0.5: 0.7, 1: 0.9}}
         workload["reasoning_share"] = random.choice([0.5, 0.0, 0.95, drawn_shares])
+    if _maybe(random, 0.2):
+        workload["max_output_tokens"] = random.choice([20_000, 80_000])
     if _maybe(random, 0.25):
         groups = random.choice([1, 3, 20])
         workload["shared_prefix"] = {"tokens": random.choice([64, 500]), "groups": groups}
@@ -475,6 +479,7 @@ def _pools_apart(random: Random, model: str) -> list[Section]:
         if pool["replica"]["role"] == "prefill":
             pool["replica"].pop("speculation", None)
         pool["replica"]["kv_cache"] = pools[0]["replica"]["kv_cache"] if pools else "bf16"
+        random_engines.without_contradictions(pool)
         pools.append(pool)
     return pools
 
@@ -493,7 +498,7 @@ def _gpu_pool(random: Random, model: str, name: str, nodes: list[str]) -> Sectio
         "pipeline_parallel": pipeline,
         "weights": weights,
         "kv_cache": random.choice(PRECISIONS[: min(machine.precisions, 2)]),
-        "engine": random.choice(machine.engines),
+        "engine": random_engines.random_engine(random, machine.engines, has_graphs=True),
     }
     if data > 1:
         replica["data_parallel"] = data
@@ -548,7 +553,8 @@ def _wafer_pool(random: Random, model: str, name: str) -> Section:
     needed = MODELS[model].wafers + random.choice([0, 1])
     if node == "cs-2":
         needed = ceil(1.3 * needed)
-    replica: Section = {"engine": random.choice(MACHINES[node].engines), "weights": "bf16"}
+    engine = random_engines.random_engine(random, MACHINES[node].engines, has_graphs=False)
+    replica: Section = {"engine": engine, "weights": "bf16"}
     if _maybe(random, 0.2):
         needed = ceil(MODELS[model].wafers / 4) + random.choice([0, 3])
         replica["weights_from"] = "memoryx"
@@ -573,6 +579,11 @@ def _add_options(random: Random, pool: Section, model: str) -> None:
     pool["kv"] = _kv(random, pool)
     if not is_static and not MODELS[model].has_window and _maybe(random, 0.25):
         replica["speculation"] = _speculation(random, model)
+    if not is_static:
+        own = replica["engine"]
+        rules = random_engines.scheduler(random)
+        (own if isinstance(own, dict) and _maybe(random, 0.5) else pool["batching"]).update(rules)
+    random_engines.without_contradictions(pool)
     if _maybe(random, 0.15):
         replica["start"] = "cold"
         replica["load_bandwidth"] = random.choice(["50 GB/s", "10 GB/s"])

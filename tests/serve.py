@@ -12,7 +12,7 @@ from cluster_sim.results.recorder import Recorder
 from cluster_sim.serving.routing import LeastRequests, Routing
 from cluster_sim.serving.scheduler import Scheduler
 from cluster_sim.sim.replica import Replica
-from cluster_sim.sim.replica_options import PLAIN, ReplicaOptions
+from cluster_sim.sim.replica_options import PLAIN
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.timetable import timetable
 from cluster_sim.workload.random_streams import stream
@@ -26,10 +26,14 @@ def serve(
     replicas: int = 1,
     policy: Routing | None = None,
     latency_s: float = 0.0,
+    *,
+    prepares_ahead: bool = False,
 ) -> Recorder:
     """All requests served to their end; their times are filled in."""
     env, recorder = Environment(), Recorder()
-    options = ReplicaOptions(max_steps=1) if stepping else PLAIN
+    options = PLAIN._replace(prepares_ahead=prepares_ahead)
+    if stepping:
+        options = options._replace(max_steps=1)
     engines = [
         Replica(env, index, make_scheduler(), lambda _: times, recorder, options)
         for index in range(replicas)

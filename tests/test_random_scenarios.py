@@ -31,14 +31,19 @@ CHOICES = {
     "stepping": "step",
     "start": "cold",
     "layout": "whole",
+    "capacity_scheduler_policy": "first_chunk full_isl guaranteed_no_evict max_utilization",
+    "graph_mode": "none piecewise full full_decode_only full_and_piecewise",
+    "memory_base": "all free",
+    "stream_rule": "unsent tokens steps",
     "node": " ".join(GPUS | OTHERS | WAFERS),
     "model": " ".join(MODELS),
 }
 POLICIES = {"queue_limit", "token_bucket", "predicted_ttft", "continuous", "static"}
 KEYS = {
-    "batch_wait_timeout_iterations", "bursts", "chunked_prefill", "classes", "compaction",
+    "batch_wait_timeout_iterations", "bursts", "by_device", "detokenisation", "first_chunk_delay",
+    "async_scheduling", "graph_memory", "prefill_first", "static_reserve", "stream_interval", "chunked_prefill", "classes", "compaction",
     "data_parallel", "draft_cost", "draft_model", "expert_parallel", "fabric", "offload",
-    "length_correlation", "links", "memory_fraction", "mtp_layers", "network", "output_sigma",
+    "length_correlation", "links", "max_output_tokens", "memory_fraction", "mtp_layers", "network", "output_sigma",
     "percentile", "pipeline_parallel", "points", "power_limit", "prefix_caching", "prices", "rack_power_cap",
     "rate_curve", "reasoning_share", "row_power_cap", "sample", "sessions", "shared_prefix", "slo",
     "speculation", "staleness", "swing", "tool_steps", "warmup", "watermark",

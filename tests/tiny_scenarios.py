@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from tests import random_engines
 from tests.machines import (
     COOLING,
     GOVERNOR,
@@ -125,6 +126,10 @@ def _pool(random: Random, name: str, role: str) -> Section:
     }
     if not is_wafer and _maybe(random, 0.3):
         limits |= _graphs(random)
+    if _maybe(random, 0.3):
+        limits |= random_engines.streams(random)
+    if _maybe(random, 0.3):
+        limits["async_scheduling"] = True
     replica: Section = {"engine": engine(**limits), "role": role}
     if is_wafer:
         replica["wafers"] = 1
@@ -142,6 +147,7 @@ def _pool(random: Random, name: str, role: str) -> Section:
             replica["speculation"] = {"draft_tokens": random.randint(2, 3), **kept}
     if batching:
         pool["batching"] = batching
+    random_engines.without_contradictions(pool)
     if _maybe(random, 0.1):
         replica |= {"start": "cold", "load_bandwidth": "1 MB/s"}
     if not is_wafer and _maybe(random, 0.1):
@@ -151,17 +157,8 @@ def _pool(random: Random, name: str, role: str) -> Section:
 
 def _graphs(random: Random) -> Section:
     """CUDA graphs in a mode, and memory rules."""
-    modes = ["full_and_piecewise", "none", "piecewise", "full", "full_decode_only"]
-    drawn: Section = {
-        "graph_mode": random.choice(modes),
-        "graph_sizes": {
-            "sizes": random.choice([[1, 2, 4, 8], [3], [1, 16, 64, 256]]),
-            "per_sequence": random.choice([2, 1]),
-            "padding": random.random() < 0.7,
-        },
-        "graph_memory": {"first": random.choice(["0 B", "8 kB"])},
-        "memory_base": random.choice(["all", "free"]),
-    }
+    drawn = random_engines.graphs(random, ([1, 2, 4, 8], [3], [1, 16, 64, 256]), "8 kB")
+    drawn["memory_base"] = random.choice(["all", "free"])
     if _maybe(random, 0.3):
         drawn["by_device"] = [{"min_memory": "350 kB", "max_sequences": 5}, {"largest_graph": 8}]
     return drawn
@@ -238,6 +235,8 @@ def _workload(random: Random, folder: Path) -> Section:
             "prompt_tokens": _lengths(random, (60, 1, 200)),
             "output_tokens": _lengths(random, (20, 1, 2, 120)),
         }
+    if _maybe(random, 0.25):
+        workload["max_output_tokens"] = random.choice([340, 5000])
     if _maybe(random, 0.2):
         workload["shared_prefix"] = {"tokens": 50, "groups": random.choice([1, 3, 20])}
     if _maybe(random, 0.2):

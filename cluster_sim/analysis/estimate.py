@@ -123,7 +123,7 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
         bound_by=batch.bound_by,
         parts=deployment.step_times.parts(full),
         path=fleet.topology.route(FRONT_DOOR, f"{pool.name}/0/device0"),
-        engine=engine_facts(deployment),
+        engine=engine_facts(deployment, lengths.context),
         weights_format=deployment.weights,
         kv_cache_format=pool.replica.kv_cache,
         role=pool.replica.role,

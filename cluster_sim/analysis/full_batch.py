@@ -44,7 +44,7 @@ class PromptsPerStep(NamedTuple):
 def decode_steps(pool: Pool, lengths: LengthMoments) -> float:
     """Return the mean number of decode steps of a request, above 0 so that it can be a divisor."""
     speculation = pool.replica.speculation
-    per_step = speculation.tokens_per_step if speculation else 1.0
+    per_step = speculation.tokens_per_step_at(lengths.context) if speculation else 1.0
     return max((lengths.output_tokens - 1) / per_step, 1e-9)
 
 
@@ -57,7 +57,8 @@ def full_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
     """Return the batch of a replica with continuous batching and a constant queue.
 
     The number of sequences is limited by the batch slots, or by the KV cache, in which each
-    sequence wastes half a block. One step of each request prefills its prompt, the other steps
+    sequence wastes half a block. Each takes the tokens of its context, and the share of the rest of
+    its longest answer for which admission keeps blocks. One step of each request prefills its prompt, the other steps
     decode.
 
     Parameters
@@ -69,9 +70,11 @@ def full_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
     """
     pool = deployment.pool
     steps = decode_steps(pool, lengths)
+    share = pool.batching.reserved_answers(pool.engine, pool.replica.role)
+    held = lengths.context + share * (lengths.longest - lengths.context)
     limits = {
         "max_sequences": float(pool.max_sequences),
-        "KV cache": deployment.kv_cache.mean_sequences(lengths.context),
+        "KV cache": deployment.kv_cache.mean_sequences(held),
     }
     if pool.replica.role == "decode":  # sequences of this pool do not prefill here
         bound_by = min(limits, key=lambda name: limits[name])

@@ -32,6 +32,9 @@ class LengthMoments:
     context: float
     """Mean tokens in the cache of a decoding request, averaged over all decode steps [tokens]. Long
     answers have more steps."""
+    longest: float
+    """Mean tokens of prompt and longest answer of a decoding request, averaged over all decode
+    steps [tokens]. The longest answer is the client's limit, or the answer itself."""
     prompts: NDArray[np.float64]
     """Length of each prompt, in order of arrival [tokens]."""
     is_constant: bool
@@ -82,16 +85,17 @@ def sampled_lengths(scenario: Scenario) -> LengthMoments:
         prompt += scenario.workload.shared_prefix.tokens
     decode_steps = output - 1
     total_steps = float(np.sum(decode_steps))
-    context = (
-        float(np.sum(decode_steps * (prompt + output / 2))) / total_steps
-        if total_steps
-        else float(np.mean(prompt))
-    )
+    limit = scenario.workload.max_output_tokens or 0
+    limits = np.minimum(limit, scenario.model.max_context - prompt)
+    weights = decode_steps if total_steps else np.ones_like(output)
+    context = float(np.average(prompt + (output / 2 if total_steps else 0.0), weights=weights))
+    longest = float(np.average(prompt + np.maximum(output, limits), weights=weights))
     return LengthMoments(
         prompt_tokens=float(np.mean(prompt)),
         output_tokens=float(np.mean(output)),
         pairs=float(np.mean(prompt * (prompt + 1) / 2)),
         context=context,
+        longest=longest,
         prompts=prompt,
         is_constant=bool(np.ptp(output) == 0),
         outputs=output,

@@ -11,8 +11,8 @@ from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.replica_layout import GraphPlan, ReplicaLayout
 from cluster_sim.physics.step_work import StepWork
 
-_TOKENISED_TOGETHER = 32
-"""Maximum number of requests that a server tokenises together, see `sim.front_end`."""
+_TOGETHER = 64
+"""Maximum number of requests that pass a server's front end together, see `sim.front_end`."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class ServingRow:
     """Measured time per output token [s]."""
     ttft_s: float | None = None
     """Measured time to first token [s]; None if the engine holds requests back."""
+    prepares_ahead: bool = False
+    """Whether the engine prepares a step during the one before, so arrivals join one step later."""
     graphs: GraphPlan | None = None
     """CUDA graphs that the engine captured. None: every decode step ran as a graph, and no step
     with a prompt."""
@@ -63,8 +65,8 @@ def times_s(steps: GpuSteps, row: ServingRow, overhead: Overhead) -> tuple[float
     the number of clients C, and the C - 1 other requests are prefilled once while a request
     generates its O tokens. The time to first token is the sum of the server's overhead, the rest of
     the present step, the step with the prefill, and waiting for other prompts. A tenth of the
-    requests, the first of each client, arrive simultaneously, and wait until the first batch of
-    them is tokenised. Later batches are tokenised during the prefill of earlier ones.
+    requests, the first of each client, arrive simultaneously, and wait until the server's front end
+    has their first batch done. It works on later batches during the prefill of earlier ones.
 
     Parameters
     ----------
@@ -95,7 +97,8 @@ def times_s(steps: GpuSteps, row: ServingRow, overhead: Overhead) -> tuple[float
     # In turns: prompts arrive when answers end, and a queue with deterministic service forms before
     # the engine.
     busy = min(clients / (output * token_s) * mixed_s, 0.9)
-    alone_s = decode_s / 2 + mixed_s + busy / (2 * (1 - busy)) * mixed_s
+    rest_s = decode_s * (1.5 if row.prepares_ahead else 0.5)
+    alone_s = rest_s + mixed_s + busy / (2 * (1 - busy)) * mixed_s
     # Simultaneously: each step holds as many prompts as its budget allows, and the mean request
     # waits for half of them.
     at_once = max(min(row.max_batched_tokens / prompt, clients), 1e-9)
@@ -106,6 +109,6 @@ def times_s(steps: GpuSteps, row: ServingRow, overhead: Overhead) -> tuple[float
         window_pairs=round(at_once * window_pairs),
     )
     together_s = (clients / at_once + 1) / 2 * steps.ramp(full).first_s
-    own_s = overhead.prompt_token_s * prompt
-    batch_s = own_s * min(clients, 1 + _TOKENISED_TOGETHER)
+    own_s = overhead.accept_s + overhead.prompt_token_s * prompt
+    batch_s = own_s * min(clients, 1 + _TOGETHER)
     return token_s, overhead.request_s + 0.9 * (own_s + alone_s) + 0.1 * (batch_s + together_s)

@@ -52,6 +52,7 @@ def _size_rows(pools: Sequence[PoolArithmetic]) -> Rows:
     if any(pool.role != "both" for pool in pools):
         yield "role", [pool.role for pool in pools]
     yield "replicas", [_replicas(pool) for pool in pools]
+    yield "engine", [pool.engine.profile for pool in pools]
     yield "weights format", [pool.weights_format for pool in pools]
     yield "KV cache format", [pool.kv_cache_format for pool in pools]
     yield f"weights {_where(pools)} [GB]", [_gigabytes(pool.weight_bytes) for pool in pools]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cluster_sim.cli.tables import side_by_side
+from cluster_sim.deployment.setup_key import profile_name
 from cluster_sim.results.bursts import burst_line, burst_rows
 from cluster_sim.results.metrics.slo_percentiles import percentile_key, percentiles_of
 from cluster_sim.results.metrics.table import METRICS, run_rows
@@ -92,7 +93,7 @@ def run_table(
         *_metric_rows(columns, why),
         *of_bursts,
         *_class_rows(columns),
-        *_format_rows([scenarios[name] for name in summaries] if scenarios else ()),
+        *_setup_rows([scenarios[name] for name in summaries] if scenarios else ()),
     ]
     return side_by_side(summaries, rows, title)
 
@@ -164,8 +165,8 @@ def _class_cell(summary: Mapping[str, Any], keys: Sequence[str]) -> str:
     return ", ".join([*values, METRICS["slo_attainment"].cell(summary)])
 
 
-def _format_rows(scenarios: Sequence[Scenario]) -> Iterator[Labelled]:
-    """Yield the rows of the formats of weights and KV cache; several if pools differ."""
+def _setup_rows(scenarios: Sequence[Scenario]) -> Iterator[Labelled]:
+    """Yield the rows of engine and formats; several values if pools differ."""
     if not scenarios:
         return
     plans = [[pool.replica for pool in each.cluster.pools] for each in scenarios]
@@ -174,5 +175,7 @@ def _format_rows(scenarios: Sequence[Scenario]) -> Iterator[Labelled]:
         for each, of in zip(scenarios, plans, strict=True)
     ]
     kv_caches = [[plan.kv_cache for plan in of] for of in plans]
-    for label, formats in (("weights format", weights), ("KV cache format", kv_caches)):
-        yield label, [", ".join(dict.fromkeys(of)) for of in formats]
+    engines = [[profile_name(plan.engine) for plan in of] for of in plans]
+    rows = (("engine", engines), ("weights format", weights), ("KV cache format", kv_caches))
+    for label, names in rows:
+        yield label, [", ".join(dict.fromkeys(of)) for of in names]

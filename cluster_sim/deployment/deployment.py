@@ -28,6 +28,15 @@ from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.topology import host_bandwidth_bytes_per_s
 
 
+class FrontEndCosts(NamedTuple):
+    """Times of the front end of a server, which works on one batch of requests at a time."""
+
+    accept_s: float
+    """Time per request [s]."""
+    token_s: float
+    """Time per prompt token [s]."""
+
+
 @dataclass(frozen=True, eq=False)
 class Deployment:
     """A pool with the model it serves. Everything that follows from the two is computed once."""
@@ -49,15 +58,18 @@ class Deployment:
 
     @property
     def device(self) -> Device:
-        """Device of the pool's nodes."""
-        return self.pool.node.device
+        """Device of the pool's nodes, with the times of the pool's engine."""
+        return self.node.device
 
     @cached_property
     def node(self) -> Node:
-        """Node of the pool, reached by the network of the cluster."""
-        if self.network is None:
-            return self.pool.node
-        return self.pool.node.model_copy(update={"network": self.network})
+        """Node of the pool, reached by the network of the cluster, with the engine's times."""
+        node, engine = self.pool.node, self.pool.replica.engine
+        device = engine.measured_on(node.device, engine.profile)
+        changes: dict[str, object] = {} if device is node.device else {"device": device}
+        if self.network is not None:
+            changes["network"] = self.network
+        return node.model_copy(update=changes) if changes else node
 
     @property
     def weights(self) -> Precision:
@@ -93,12 +105,18 @@ class Deployment:
 
     @cached_property
     def placement(self) -> Placement:
-        """Memory of one replica: weights and KV cache, including those of a draft model."""
+        """Memory of one replica: weights and KV cache, including those of a draft model.
+
+        Layers of the model that draft share its embedding and its output head.
+        """
         speculation = self.pool.replica.speculation
-        if speculation is None or speculation.draft_model is None:
+        drafter = None if speculation is None else speculation.drafting_model
+        if speculation is not None and speculation.passed_layers and not self.pool.is_wafer:
+            drafter = self.model.last_layers(speculation.passed_layers)
+            drafter = drafter.model_copy(update={"vocabulary": 1})
+        if drafter is None:
             return self.target.placement
-        drafter = self.target.beside(speculation.draft_model)
-        return self.target.placement.beside(drafter.placement)
+        return self.target.placement.beside(self.target.beside(drafter).placement)
 
     @property
     def regions(self) -> tuple[Region, ...]:
@@ -242,11 +260,12 @@ class Deployment:
         return self.device.overhead(self.pool.replica.engine.profile).request_s
 
     @property
-    def prompt_token_s(self) -> float:
-        """Time that the replica's server takes per prompt token before the scheduler sees it [s]."""
+    def front_end(self) -> FrontEndCosts:
+        """Times of the front end of the replica's server for its requests."""
         if self.device.wafer is not None:
-            return 0.0
-        return self.device.overhead(self.pool.replica.engine.profile).prompt_token_s
+            return FrontEndCosts(0.0, 0.0)
+        overhead = self.device.overhead(self.pool.replica.engine.profile)
+        return FrontEndCosts(overhead.accept_s, overhead.prompt_token_s)
 
     @cached_property
     def step_times(self) -> PlainSteps:

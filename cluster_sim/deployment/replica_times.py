@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from cluster_sim.deployment.model_on_devices import ModelOnDevices, PlainSteps
 from cluster_sim.hardware.operating_point import FULL_SPEED, OperatingPoint
-from cluster_sim.physics.speculative_steps import SpeculativeSteps
+from cluster_sim.physics.speculative_steps import Drafts, SpeculativeSteps
 from cluster_sim.physics.step_times import StepTimes
 
 _KEPT_POINTS = 256
@@ -36,10 +36,12 @@ class ReplicaTimes:
         speculation = pool.replica.speculation
         if speculation is None:
             return None
-        drafting, share = speculation.draft_model, speculation.draft_cost or 0.0
-        if speculation.mtp_layers and pool.is_wafer:  # more stages in the same pipeline
-            share = speculation.mtp_layers / model.layers
-        elif speculation.mtp_layers:
-            drafting = model.last_layers(speculation.mtp_layers)
+        drafting, layers = speculation.drafting_model, speculation.passed_layers
+        share = speculation.draft_cost or 0.0
+        if layers and pool.is_wafer:  # more stages in the same pipeline
+            share = layers / model.layers
+        elif layers:
+            drafting = model.last_layers(layers)
         drafter = self._target.beside(drafting).step_times(point) if drafting else None
-        return SpeculativeSteps(plain, speculation.draft_tokens, drafter, share)
+        drafts = Drafts(speculation.draft_tokens, drafter, speculation.passes, share)
+        return SpeculativeSteps(plain, drafts)

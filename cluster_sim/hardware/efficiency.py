@@ -38,10 +38,12 @@ class Overhead(Description):
 
     request_s: Seconds = 0.0
     """Time from the arrival of a request at the server until the scheduler sees it, apart from the
-    time of its tokens: HTTP, queues between processes, the client [s]."""
+    server's front end: queues between processes, the path to and from the client [s]."""
+    accept_s: Seconds = 0.0
+    """Time per request in the server's front end: receiving, checking [s]. The front end works on
+    one batch of requests at a time, so requests that arrive together wait for each other."""
     prompt_token_s: Seconds = 0.0
-    """Time per prompt token in the server's front end: parsing, tokenising [s]. The front end works
-    on one batch of requests at a time, so requests that arrive together wait for each other."""
+    """Time per prompt token in the server's front end: parsing, tokenising [s]."""
     step_s: Seconds
     """Host and sampling time per step that no kernel hides [s]."""
     sequence_s: Seconds = 0.0

@@ -251,7 +251,7 @@ class ModelShape(Description):
         Such a model predicts several tokens (DeepSeek-V3, arXiv 2412.19437, section 2.2). If a
         model has layers of several kinds, the result has those with full attention.
         """
-        update: dict[str, object] = {"layers": count}
+        update: dict[str, object] = {"layers": count, "window": None}
         if self.experts is not None:
             dense = max(self.experts.dense_layers - self.layers + count, 0)
             layers = self.experts.layers and min(self.experts.layers, count)

@@ -103,25 +103,56 @@ class GpuSteps:
     def verify(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
         """Return the lengths of steps that verify `tokens_per_sequence` tokens per sequence [s].
 
-        The keys of a sequence are read once for all of its tokens. Layers with a limited view or a
-        state are not supported: such models are not served with speculation.
+        The keys of a sequence are read once for all of its tokens. Layers with a state are not
+        supported: such models are not served with speculation.
         """
-        batch, each = work.batch, tokens_per_sequence
-        _, kernels, plain, _, _, _ = self._spread[batch]
-        tokens, all_tokens, prompt_kernels = self._batches.tokens(work, each)
+        each = tokens_per_sequence
+        base_s, floor_s = self._base_and_floor(work, each, each * work.batch)
+        base_s += self._sequence_s * ceil(work.sampled / self._layout.data_parallel)
+        return self._verified(work, each, base_s).at_least(floor_s)
+
+    def draft(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
+        """Return the lengths of passes that draft one token per sequence [s].
+
+        A pass reads `tokens_per_sequence` tokens of each sequence and the prompts of the step. Its
+        output head sees the last token of each. The host's work per sequence is that of the step
+        which verifies the drafts.
+        """
+        base_s, floor_s = self._base_and_floor(work, tokens_per_sequence, work.batch)
+        return self._verified(work, tokens_per_sequence, base_s).at_least(floor_s)
+
+    def _base_and_floor(self, work: StepWork, each: int, heads: int) -> tuple[float, float]:
+        """Return the time of a step without attention, and the minimum of its length [s].
+
+        Parameters
+        ----------
+        work
+            Counts of the step.
+        each
+            Number of tokens per decoding sequence.
+        heads
+            Number of rows of the output head for decoding sequences.
+        """
+        batch = work.batch
+        tokens, all_tokens, _ = self._batches.tokens(work, each)
         run = (
             self._graphs.mixed[tokens]
             if work.prompt_tokens
-            else self._graphs.decode[ceil(batch / kernels), each]
+            else self._graphs.decode[ceil(batch / self._spread[batch].kernels), each]
         )
         if run.tokens > tokens:
             tokens = run.tokens
             all_tokens = max(all_tokens, tokens * self._layout.data_parallel)
         base_s = self.tokens_s(tokens, all_tokens) + run.added_s
         if work.sampled:
-            checked = each * batch + work.sampled - batch
-            head_s = self.head_s(ceil(checked / self._spread[work.sampled].kernels))
-            base_s += head_s + self._sequence_s * ceil(work.sampled / self._layout.data_parallel)
+            checked = heads + work.sampled - batch
+            base_s += self.head_s(ceil(checked / self._spread[work.sampled].kernels))
+        return base_s, run.floor_s
+
+    def _verified(self, work: StepWork, each: int, base_s: float) -> Ramp:
+        """Return the lengths of steps with `each` tokens per decoding sequence [s]."""
+        _, kernels, plain, _, _, _ = self._spread[work.batch]
+        prompt_kernels = self._batches.tokens(work, each)[2]
         decoding = NO_ATTENTION
         if plain is not None:
             attention = plain.attention
@@ -131,7 +162,7 @@ class GpuSteps:
             ramp = attention.stretch(work.context / kernels, work.growth / kernels)
             decoding = ramp.scaled(plain.layers)
         prompts = self._prompts(work, prompt_kernels) if work.prompt_tokens else Ramp(0.0, 0.0)
-        return self._together(base_s, prompts, decoding).at_least(run.floor_s)
+        return self._together(base_s, prompts, decoding)
 
     def tokens_s(self, tokens: int, all_tokens: int) -> float:
         """Return the time of the part of a step that depends only on its number of tokens [s].

@@ -3,50 +3,60 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_times import VerifyingSteps
 from cluster_sim.physics.step_work import StepWork
 
 
-class SpeculativeSteps:
-    """Step times of a replica whose model verifies `drafted` tokens of each sequence per step.
+class Drafts(NamedTuple):
+    """Source of the drafts of a step, and what they cost."""
 
-    Tokens are drafted one after another. A draft model on the same devices, which also prefills the
-    prompts, drafts them. Without a draft model, each draft takes `share` of a plain decode step.
+    tokens: int
+    """Number of drafted tokens per sequence and step."""
+    drafter: VerifyingSteps | None = None
+    """Step times of the model that drafts; None without one."""
+    passes: int = 1
+    """Number of its forward passes per step."""
+    share: float = 0.0
+    """Time of one draft, as a share of a decode step of the model [1]; unused with a drafter."""
+
+
+class SpeculativeSteps:
+    """Step times of a replica whose model verifies the drafted tokens of each sequence per step.
+
+    A drafter on the same devices also prefills the prompts. Its first pass of a step reads the
+    tokens that the step before it verified, and the prompts; further passes read the token drafted
+    last. Without a drafter, each draft takes a share of a plain decode step.
+
+    Source: vLLM 0.22, `v1/spec_decode/eagle.py` (propose); SGLang 0.5, `speculative/eagle_worker.py`
+    (draft, forward_draft_extend_after_decode); TensorRT-LLM 1.2, `_torch/speculative/mtp.py`
+    (MTPEagleWorker).
 
     Parameters
     ----------
     target
         Step times of the model.
-    drafted
-        Number of drafted tokens per sequence and step.
-    drafter
-        Step times of the draft model; None without one.
-    share
-        Time of one draft, as a share of a decode step of the model [1]; unused with a draft model.
+    drafts
+        Source of the drafts.
     """
 
-    def __init__(
-        self,
-        target: VerifyingSteps,
-        drafted: int,
-        drafter: VerifyingSteps | None,
-        share: float,
-    ) -> None:
-        self._target, self._drafted, self._drafter, self._share = target, drafted, drafter, share
+    def __init__(self, target: VerifyingSteps, drafts: Drafts) -> None:
+        self._target, self._drafts = target, drafts
 
     def ramp(self, work: StepWork) -> Ramp:
         """Return the lengths of steps that begin with `work`: drafting and verification [s]."""
-        ramp = self._target.verify(work, 1 + self._drafted)
-        if self._drafter is not None:
-            ramp = ramp.plus(self._drafter.verify(work, 1))
-        drafter, share, drafts = self._drafter, 1.0, self._drafted - 1
-        if drafter is None:
-            drafter, share, drafts = self._target, self._share, self._drafted
-        if work.batch and share and drafts:
-            draft = drafter.verify(without_prompts(work), 1)
-            ramp = ramp.plus(draft.scaled(share * drafts))
+        drafted, drafter, passes, share = self._drafts
+        ramp = self._target.verify(work, 1 + drafted)
+        if drafter is not None:
+            ramp = ramp.plus(drafter.draft(work, 1 + drafted))
+            if work.batch and passes > 1:
+                following = drafter.draft(without_prompts(work), 1)
+                ramp = ramp.plus(following.scaled(passes - 1))
+        elif work.batch and share:
+            draft = self._target.verify(without_prompts(work), 1)
+            ramp = ramp.plus(draft.scaled(share * drafted))
         return ramp
 
 

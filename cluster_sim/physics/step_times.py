@@ -22,3 +22,10 @@ class VerifyingSteps(StepTimes, Protocol):
     def verify(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
         """Return the lengths of steps that verify `tokens_per_sequence` tokens per sequence [s]."""
         ...
+
+    def draft(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
+        """Return the lengths of passes that draft one token per sequence [s].
+
+        A pass reads `tokens_per_sequence` tokens of each sequence and the prompts of the step.
+        """
+        ...

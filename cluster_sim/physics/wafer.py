@@ -126,6 +126,13 @@ class WaferSteps:
         """
         return self._steps(work, tokens_per_sequence, self._stream(work))
 
+    def draft(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
+        """Return the lengths of passes that draft one token per sequence [s].
+
+        The stages generate a token as those of any other model.
+        """
+        return self.verify(work, tokens_per_sequence)
+
     def _decode(self, work: StepWork) -> Ramp:
         """Return the lengths of steps that only decode, without the prompts of `work` [s]."""
         return self._steps(work, 1, None)

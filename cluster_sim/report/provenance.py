@@ -136,6 +136,8 @@ def _parts(scenario: Scenario) -> Iterator[tuple[str, Description]]:
         speculation = pool.replica.speculation
         if speculation is not None and speculation.draft_model is not None:
             yield "models", speculation.draft_model
+        if speculation is not None and speculation.drafter is not None:
+            yield "drafters", speculation.drafter
 
 
 def _of_pool(pool: Pool) -> Iterator[tuple[str, Description]]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from cluster_sim.deployment.setup_key import profile_name
 from cluster_sim.errors import ScenarioError, SummaryError, cannot_write, visible
 from cluster_sim.results.metrics.verdict import objectives, shared_percentile
 from cluster_sim.results.run_data import TABLES, RunData
@@ -201,6 +202,9 @@ def _manifest(run: RunData, failure: BaseException | None) -> dict[str, Any]:
         "name": run.scenario.title,
         "format": RUN_FORMAT,
         **_identity(run),
+        "engines": {
+            pool.name: profile_name(pool.replica.engine) for pool in run.scenario.cluster.pools
+        },
         **({"slo_percentile": shared_percentile(wanted)} if wanted else {}),
         "versions": {
             "cluster-sim": package_version("cluster-sim"),

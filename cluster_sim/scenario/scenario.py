@@ -112,11 +112,13 @@ class Scenario(Description):
     def warnings(self) -> Iterator[str]:
         """Yield the unmeasured figures and the gaps in the model's file on which the run depends."""
         speculations = (pool.replica.speculation for pool in self.cluster.pools)
-        drafters = (each.draft_model for each in speculations if each is not None)
+        drafters = (each.drafting_model for each in speculations if each is not None)
         for model in (self.model, *(drafter for drafter in drafters if drafter is not None)):
             for note in model.notes or ():
                 yield f"{model.name}: {note}"
         for pool in self.cluster.pools:
+            if (speculation := pool.replica.speculation) is not None:
+                yield from speculation.warnings(self.model.name)
             device = pool.node.device
             engine = pool.replica.engine
             nowhere, partly = unmeasured_kinds(

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.schema import Description
+from cluster_sim.typing import Count
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.classes import TrafficClass
 from cluster_sim.workload.generate import lengths, lengths_by_class
@@ -56,6 +57,10 @@ class Workload(Description):
     output_tokens: Lengths | None = None
     """Distribution of answer lengths [tokens]. Required unless `trace`, `sessions` or every class
     gives them."""
+    max_output_tokens: Count | None = None
+    """Client's limit on the tokens of each answer (`max_tokens` of the OpenAI API). Schedulers that
+    reserve whole answers, and token buckets, count it instead of the answer; answers are not cut.
+    It ends at the model's longest context. Default: the length of each answer."""
     length_correlation: Annotated[float, Field(ge=-1.0, le=1.0)] | None = None
     """Spearman's rank correlation of prompt and output tokens of a request. Default: they are
     independent."""

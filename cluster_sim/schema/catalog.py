@@ -29,7 +29,9 @@ CATALOG = Path(__file__).parents[1] / "catalog"
 """Folder of the catalog."""
 _NOUNS = {"links": "network", "prices": "prices"}
 """Noun for an entry of a folder, if the noun is not the name of the folder."""
-KINDS = ("devices", "nodes", "prices", "links", "models", "engines", "workloads", "traces")
+KINDS = (
+    "devices", "nodes", "prices", "links", "models", "engines", "drafters", "workloads", "traces",
+)  # fmt: skip
 """Folders of the catalog, in the order of listing."""
 _RANGED = ("prices",)  # folders whose descriptions also read the ranges of figures
 

@@ -17,6 +17,7 @@ ENTRY_KINDS = {
     "node": "nodes",
     "device": "devices",
     "engine": "engines",
+    "drafter": "drafters",
     "network": "links",
     "prices": "prices",
 }

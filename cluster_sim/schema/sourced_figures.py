@@ -9,6 +9,7 @@ from typing import Any
 from cluster_sim.schema.documents import Trail, path_text
 
 _PROVENANCE = ("source", "confidence", "note")
+_TEXTS = ("name", "fitted_on")  # keys that are no figures
 _FIGURE_KEYS = {"value", "range", *_PROVENANCE}
 
 
@@ -102,7 +103,7 @@ def figures(
             )
             return
         for key, value in data.items():
-            if key not in (*_PROVENANCE, "name"):
+            if key not in (*_PROVENANCE, *_TEXTS):
                 yield from figures(value, (*trail, key), (source, confidence, note))
     elif isinstance(data, list):
         for index, value in enumerate(data):

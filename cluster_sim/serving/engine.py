@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from cluster_sim.hardware.device import Device
 from cluster_sim.physics.activation_memory import ExpertRows
 from cluster_sim.physics.replica_layout import GraphPlan
-from cluster_sim.schema import Description, entry_name
+from cluster_sim.schema import entry_name
 from cluster_sim.serving.graphs import GraphMemory, GraphMode, GraphSizes, StepLimits, graph_plan
 from cluster_sim.serving.memory_rules import (
     DeviceDefaults,
@@ -17,17 +17,22 @@ from cluster_sim.serving.memory_rules import (
     PaddedExperts,
     StaticReserve,
 )
+from cluster_sim.serving.own_times import OwnTimes
 from cluster_sim.serving.prefill_first import PrefillFirst
 from cluster_sim.serving.reservation import CapacitySchedulerPolicy
 from cluster_sim.typing import Count, CountOrZero, Share
 from cluster_sim.units import Bytes, Seconds
 
 
-class Engine(Description):
+class Engine(OwnTimes):
     """Defaults and limits of a serving engine."""
 
     name: str
-    """Name of the engine."""
+    """Name of the engine with its release, such as vLLM 0.22. Devices list times of engines under
+    such names; a release without its own times takes those of the newest release before it."""
+    fitted_on: str = ""
+    """Measured runs to which times of the release were fitted, with their errors, and what is taken
+    from other releases. Default: not stated."""
     max_sequences: Count
     """Maximum number of requests in the batch."""
     max_batched_tokens: Count
@@ -39,6 +44,10 @@ class Engine(Description):
     them can join together."""
     batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Share of max_batched_tokens from which a step no longer holds back new requests."""
+    async_scheduling: bool = False
+    """Whether the next step is prepared while a step runs (vLLM since 0.14; overlap scheduler of
+    SGLang and TensorRT-LLM). Requests that arrive during a step then join one step later. Default:
+    false."""
     prefill_first: PrefillFirst | None = None
     """Rules of steps that prefill instead of decode, as in SGLang; `{}` selects SGLang's values.
     Replicas that only prefill or only decode keep the rules of vLLM. Default: a step decodes and

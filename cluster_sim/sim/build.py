@@ -144,6 +144,7 @@ def _build_replicas(
         cap_w = caps_w[spec.number]
         options = ReplicaOptions(
             max_steps=_max_steps(scenario, spec),
+            prepares_ahead=spec.deployment.pool.engine.async_scheduling,
             ready_s=spec.deployment.ready_s,
             power_cap=None if cap_w is None else CappedClock(spec.deployment, cap_w),
             host_path=None if network is None else network.host_path(spec),
@@ -200,7 +201,7 @@ def _build_router(
         for spec in specs
     ]
     front_ends = [
-        FrontEnd(env, replica, spec.deployment.prompt_token_s, delay_s)
+        FrontEnd(env, replica, spec.deployment.front_end, delay_s)
         for replica, spec, delay_s in zip(entries, specs, delays_s, strict=True)
     ]
     picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"))

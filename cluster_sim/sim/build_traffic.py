@@ -29,13 +29,27 @@ ClosedLoop = ClosedLoopClients | ClosedLoopSessions
 def label_requests(
     scenario: Scenario, route: Callable[[Request], None]
 ) -> Callable[[Request], None]:
-    """Return `route`, preceded by the assignment of a class and a system prompt to each request."""
+    """Return `route`, preceded by what each request gets: a limit, a class and a system prompt."""
     workload = scenario.workload
+    if workload.max_output_tokens is not None:
+        route = _limited(route, workload.max_output_tokens, scenario.model.max_context)
     if workload.classes:
         route = labelled(route, workload.classes, scenario.seed)
     if workload.shared_prefix is not None:
         route = workload.shared_prefix.before(route, scenario.seed)
     return route
+
+
+def _limited(
+    route: Callable[[Request], None], limit: int, max_context: int
+) -> Callable[[Request], None]:
+    """Return `route`, preceded by the client's limit on the answer [tokens]."""
+
+    def limit_and_route(request: Request) -> None:
+        request.output_limit = min(limit, max_context - request.prompt_tokens)
+        route(request)
+
+    return limit_and_route
 
 
 def _until_s(scenario: Scenario) -> float:

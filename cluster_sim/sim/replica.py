@@ -12,7 +12,7 @@ from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import PACK_STRETCH, Recorder
-from cluster_sim.serving.scheduler import Scheduler
+from cluster_sim.serving.scheduler import Scheduler, SchedulerOutput
 from cluster_sim.sim.alarm import Alarm
 from cluster_sim.sim.operating_state import OperatingState
 from cluster_sim.sim.replica_events import Listeners, ReplicaEvents
@@ -55,6 +55,7 @@ class Replica(Generic[SomeScheduler]):
         self._stretch = Stretch()
         self._alarm = Alarm(env)
         self._idle = False
+        self._arrived: list[Request] = []  # during a step, when the next one is prepared already
         env.process(self._run())
 
     def subscribe(self, listener: ReplicaEvents) -> None:
@@ -146,6 +147,9 @@ class Replica(Generic[SomeScheduler]):
         request: Request = delivery.value  # type: ignore[assignment]  # SimPy says Any or None
         if self.down:
             self.lose(request)
+        elif self._options.prepares_ahead and self._stretch.steps:
+            self._arrived.append(request)
+            self._schedule_soon()
         elif self._scheduler.enqueue(request):
             self._schedule_soon()
 
@@ -194,7 +198,8 @@ class Replica(Generic[SomeScheduler]):
         self.down, self.requests = True, 0
         if self._on_turn is not None:
             self._on_turn(self.is_running)
-        lost = self._scheduler.drain(last_token_s)
+        lost = [*self._scheduler.drain(last_token_s), *self._arrived]
+        self._arrived = []
         for tell in self._listeners.devices_lost:
             tell(self.number)
         for request in lost:
@@ -234,7 +239,9 @@ class Replica(Generic[SomeScheduler]):
         if self.down:
             return 0.0
         scheduler, stretch, now_s = self._scheduler, self._stretch, self._env.now
-        output = scheduler.schedule(now_s, self._options.max_steps)
+        output = scheduler.schedule(now_s, 1 if self._arrived else self._options.max_steps)
+        if self._arrived:
+            output = self._admit_arrived(output)
         steps = output.steps
         if output.preempted:
             for request in output.preempted:
@@ -262,6 +269,18 @@ class Replica(Generic[SomeScheduler]):
             stretch.own_memory = self._ramp_at(alone)
             stretch.own_links = self._ramp_at(alone._replace(links=1.0))
         return stretch.begin(steps, now_s, ramp, point)
+
+    def _admit_arrived(self, prepared: SchedulerOutput) -> SchedulerOutput:
+        """Let requests wait that arrived during the last step; return the content of the next one.
+
+        It was prepared without them, unless there was nothing to prepare.
+        """
+        for request in self._arrived:
+            self._scheduler.enqueue(request)
+        self._arrived.clear()
+        if prepared.steps:
+            return prepared
+        return self._scheduler.schedule(self._env.now, self._options.max_steps)
 
     def _swapped_s(self, alone_s: float) -> float:
         """Return the time to move swapped or fetched blocks before the first step [s]."""

@@ -44,6 +44,8 @@ class ReplicaOptions(NamedTuple):
     """Time at which the weights are loaded [s]; the replica accepts requests before this time."""
     power_cap: PowerCap | None = None
     """Power cap below the limit of the devices; None if there is no cap."""
+    prepares_ahead: bool = False
+    """Whether the next step is prepared while a step runs, so that arrivals join one step later."""
     host_path: HostPath | None = None
     """Path that swapped and fetched blocks share with other traffic; None if they do not share
     it."""

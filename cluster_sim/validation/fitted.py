@@ -112,5 +112,6 @@ def _row(run: MeasuredRun) -> ServingRow | None:
         max_batched_tokens=deployment.pool.max_batched_tokens,
         tpot_s=run.values["tpot_ms"] / 1e3,
         ttft_s=run.values["ttft_ms"] / 1e3 if has_ttft else None,
+        prepares_ahead=deployment.pool.engine.async_scheduling,
         graphs=captured_graphs(deployment.pool),
     )

@@ -24,6 +24,7 @@ from cluster_sim.validation.stated_settings import (
     stated_kv_cache,
     stated_memory_fraction,
 )
+from cluster_sim.validation.vllm_recipes import recipe_of
 
 
 @dataclass(frozen=True)
@@ -161,8 +162,9 @@ def _setup(run: MeasuredRun) -> tuple[object, ...]:
     """Return everything that the scenario of a run, and its predicted values, depend on."""
     mlperf = run.split_key.rpartition("|x")[2] if run.dataset.startswith("mlperf") else ""
     stated = tuple(stated_batching(run).items()), stated_kv_cache(run), stated_memory_fraction(run)
+    recipe = str(recipe_of(run))
     return (
         run.dataset, run.hardware, run.model, run.precision, run.release.profile, run.group,
         run.prefill, run.isl, run.osl, run.load, run.amount, run.spread, run.steady,
-        run.speculation, run.wafers, mlperf, stated,
+        run.speculation, run.wafers, mlperf, stated, recipe,
     )  # fmt: skip

@@ -48,10 +48,17 @@ _MEMORY = ("kv_cache_tokens", "kv_cache_memory_per_gpu")
 
 
 def compared(row: Row) -> Compared | None:
-    """Return what the value of a row is compared as; None if it is not compared."""
+    """Return what the value of a row is compared as; None if it is not compared.
+
+    SGLang prints GiB and calls them GB: 509,157 tokens of 70,272 B are 33.32 GiB
+    (`mem_cache/memory_pool.py`, 0.5).
+    """
     if row["metric"] == "e2e_latency" and row["unit"] == "s":
         return _BATCH_TIME if row["concurrency_or_rate"].startswith("batch=") else None
-    return _COMPARED.get((row["metric"], row["unit"]))
+    unit = row["unit"]
+    if unit == "GB" and row["framework"].startswith("sglang"):
+        unit = "GiB"
+    return _COMPARED.get((row["metric"], unit))
 
 
 _LOADS: tuple[tuple[re.Pattern[str], Load], ...] = (

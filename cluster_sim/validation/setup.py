@@ -16,12 +16,12 @@ from cluster_sim.validation import mlperf
 from cluster_sim.validation.layouts import Group
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import NODES, PRECISIONS, model_name, node_devices
-from cluster_sim.validation.scripts import script_engine, script_kv_cache, script_limits
 from cluster_sim.validation.stated_settings import (
     stated_batching,
     stated_kv_cache,
     stated_memory_fraction,
 )
+from cluster_sim.validation.vllm_recipes import recipe_of
 from cluster_sim.validation.workloads import workload_of
 
 _TABLE_GRAPHS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 384, 512, 1024, 2048, 4096, 8192)
@@ -83,7 +83,7 @@ def scenario_of(measured: MeasuredRun) -> Scenario:
 
 def _pool(measured: MeasuredRun, model: str, group: Group) -> dict[str, Any]:
     """Return the keys of the pool that holds one group's replicas, without its name."""
-    fraction = stated_memory_fraction(measured)
+    fraction = stated_memory_fraction(measured) or recipe_of(measured).memory_fraction
     per_node = node_devices(measured.hardware) // group.devices
     nodes = measured.wafers or (ceil(group.replicas / per_node) if per_node else 1)
     return {
@@ -136,9 +136,9 @@ def _replica(measured: MeasuredRun, group: Group) -> dict[str, Any]:
     plan: dict[str, Any] = {
         "weights": precision,
         "kv_cache": stated_kv_cache(measured)
-        or script_kv_cache(measured)
+        or recipe_of(measured).kv_cache
         or ("bf16" if precision == "bf16" else "fp8"),
-        "engine": script_engine(measured),
+        "engine": _engine(measured),
     }
     if measured.hardware == "CS-3":
         plan |= {"wafers": measured.wafers}
@@ -154,6 +154,12 @@ def _replica(measured: MeasuredRun, group: Group) -> dict[str, Any]:
     return plan
 
 
+def _engine(measured: MeasuredRun) -> str | dict[str, Any]:
+    """Return the engine profile of a run, with the changes of its script."""
+    profile, changes = measured.release.profile, recipe_of(measured).engine
+    return {"like": profile, **changes} if changes else profile
+
+
 def _limits(measured: MeasuredRun, model: str) -> dict[str, Any]:
     """Return the batching limits that differ from the engine profile."""
     known, stated = mlperf.limits(measured, model), stated_batching(measured)
@@ -162,7 +168,7 @@ def _limits(measured: MeasuredRun, model: str) -> dict[str, Any]:
     if measured.load == "queued":
         return {"max_sequences": 8192, "max_batched_tokens": 16384} | stated
     if not measured.release.profile.startswith("trtllm"):
-        return {**script_limits(measured), **stated}
+        return recipe_of(measured).batching | stated
     waits = (
         measured.dataset == "inferencemax_silicon"
         and model == "llama-3.3-70b"

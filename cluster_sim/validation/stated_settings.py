@@ -8,6 +8,7 @@ from typing import Any
 from cluster_sim.validation.measured import MeasuredRun
 
 _KV_CACHE = re.compile(r"\b(bf16|fp8)(?: latent)? KV\b")
+_UTILIZATION = re.compile(r"gpu_memory_utilization (\d\.\d+)")
 _SEQUENCES = re.compile(r"max_num_seqs (\d+)")
 
 
@@ -36,6 +37,8 @@ def stated_batching(measured: MeasuredRun) -> dict[str, Any]:
 
 def stated_memory_fraction(measured: MeasuredRun) -> float | None:
     """Return the share of memory that the engine was given; None if it is not stated."""
+    if match := _UTILIZATION.search(measured.notes):
+        return float(match[1])
     fraction = _flag(measured, "mem_fraction_static")
     return float(fraction) if fraction else None
 

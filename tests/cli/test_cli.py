@@ -290,7 +290,7 @@ def test_explain_prints_what_takes_the_memory_of_a_device(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):
     """Llama 3.1 8B in 16 bit on one H100 of 85.5 GB with 0.9 of it; the sampler of July 2025."""
-    pool = "{name: gpu, node: dgx-h100, replica: {tensor_parallel: 1, engine: vllm-2025-07}}"
+    pool = "{name: gpu, node: dgx-h100, replica: {tensor_parallel: 1, engine: vllm-0.10}}"
     file = tmp_path / "memory.yaml"
     file.write_text(
         BURST.partition("cluster:")[0] + f"cluster: {{pools: [{pool}]}}\n", encoding="utf-8"

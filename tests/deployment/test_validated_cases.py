@@ -47,7 +47,7 @@ def case(runs: int = 10, tpot_error: float | None = 0.03, **changes: Any) -> Cas
         ([case(layout="TP8")], "near", ("layout",)),
         ([case(precision="fp8")], "near", ("precision",)),
         ([case(parameters_b=122.6)], "near", ("model",)),
-        ([case(engine="vllm-2025-07")], "near", ("release",)),
+        ([case(engine="vllm-0.10")], "near", ("release",)),
         ([case(drafts="yes")], "near", ("drafts",)),
         ([case(device="NVIDIA H200 SXM")], "outside", ("device",)),
         ([case(layout="TP8", precision="fp8")], "outside", ("precision", "layout")),
@@ -157,7 +157,7 @@ def test_without_a_table_there_are_no_cases(tmp_path: Path) -> None:
 
 
 def test_the_line_for_users_says_what_is_known_and_how_well() -> None:
-    name = "llama-3.3-70b in fp4 on NVIDIA B200 SXM, TP2, vllm"
+    name = "llama-3.3-70b in fp4 on NVIDIA B200 SXM, TP2, vllm-0.15"
     assert nearest_case(LLAMA, [case()]).text == (
         f"validated by 10 measured runs of {name}; median errors there: TPOT 3 %"
     )

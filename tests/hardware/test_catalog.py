@@ -23,6 +23,7 @@ from cluster_sim.schema import (
     figures,
     read_yaml,
 )
+from cluster_sim.serving.drafter import Drafter
 from cluster_sim.serving.engine import Engine
 from cluster_sim.workload.presets import Preset
 from cluster_sim.workload.traces.public import PublicTrace
@@ -34,6 +35,7 @@ KINDS: dict[str, type[Description]] = {
     "links": NetworkSpec,
     "models": Model,
     "engines": Engine,
+    "drafters": Drafter,
     "workloads": Preset,
     "traces": PublicTrace,
 }

@@ -17,7 +17,7 @@ import cluster_sim
 from cluster_sim.deployment.schedulers import build_scheduler
 from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.physics.gpu import GpuSteps
-from cluster_sim.physics.speculative_steps import SpeculativeSteps
+from cluster_sim.physics.speculative_steps import Drafts, SpeculativeSteps
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
@@ -308,7 +308,9 @@ def make_cluster(
     @cache
     def decode_times_at(pace: OperatingPoint) -> StepTimes:
         times = prefill_times_at(pace)
-        return SpeculativeSteps(times, feature["drafts"], None, 0.1) if speculates else times
+        return (
+            SpeculativeSteps(times, Drafts(feature["drafts"], share=0.1)) if speculates else times
+        )
 
     options = ReplicaOptions(max_steps=1) if stepping else PLAIN
     decoders: list[DecodeReplica] = []

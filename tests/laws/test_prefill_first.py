@@ -48,6 +48,7 @@ limits = st.fixed_dictionaries({
     "chunked": st.booleans(),
     "window": st.sampled_from([0, 0, 5, 40]),
     "prefix_caching": st.just(False),
+    "answer": st.sampled_from([0, 0, 30, 300, 4_130, 10_000]),
 })  # fmt: skip
 rules = st.builds(
     Rules,
@@ -92,6 +93,7 @@ def as_jobs(requests: Sequence[Request]) -> list[Job]:
             request.prompt_tokens,
             request.output_tokens,
             pieces=request.pieces,
+            limit=request.output_limit,
             answer=request.output_piece
             if request.prompt_tokens == sum(tokens for _, tokens in request.pieces)
             else None,

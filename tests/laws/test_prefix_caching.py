@@ -39,6 +39,7 @@ limits = st.fixed_dictionaries({
     "prefix_caching": st.just(True),
     "policy": st.sampled_from(["first_chunk", *get_args(CapacitySchedulerPolicy)]),
     "stages": st.integers(1, 2),
+    "answer": st.sampled_from([0, 0, 30, 300]),
 })  # fmt: skip
 
 
@@ -71,6 +72,7 @@ def make_requests(
         requests.append(
             Request(number, now_s, prompt, output, True, pieces, 2000 + number if covered else None)
         )
+        requests[-1].output_limit = limit.get("answer", 0)
         if (
             not covered
         ):  # so that turns may follow on it: its answer has a name that nobody will find
@@ -115,6 +117,7 @@ def test_an_engine_that_looks_at_every_block_gives_the_same_times_and_hits(
             request.prompt_tokens,
             request.output_tokens,
             pieces=request.pieces,
+            limit=request.output_limit,
             answer=request.output_piece
             if request.prompt_tokens == sum(tokens for _, tokens in request.pieces)
             else None,

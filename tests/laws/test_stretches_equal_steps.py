@@ -13,7 +13,7 @@ from cluster_sim.physics.cache_groups import CacheGroup
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.physics.replica_layout import GraphPlan, ReplicaLayout
-from cluster_sim.physics.speculative_steps import SpeculativeSteps
+from cluster_sim.physics.speculative_steps import Drafts, SpeculativeSteps
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_regions import WaferPlan
 from cluster_sim.request import Request
@@ -63,6 +63,8 @@ limits = st.fixed_dictionaries({
     "shares": st.sampled_from([False, False, True]),
     "policy": st.sampled_from(["first_chunk", *get_args(CapacitySchedulerPolicy)]),
     "stages": st.integers(1, 2),
+    "answer": st.sampled_from([0, 0, 30, 300]),
+    "late": st.booleans(),
 })  # fmt: skip
 
 
@@ -109,7 +111,7 @@ def make_requests(gaps: list[tuple[float, int, int]], limit: dict[str, Any]) -> 
     now_s, requests = 0.0, []
     for number, (gap_s, prompt, output) in enumerate(gaps):
         now_s += gap_s
-        requests.append(Request(number, now_s, prompt, output))
+        requests.append(Request(number, now_s, prompt, output, output_limit=limit.get("answer", 0)))
     longest = make_scheduler(limit).longest
     return [request for request in requests if request.footprint <= longest]
 
@@ -131,7 +133,13 @@ def test_a_token_by_token_engine_gives_the_same_times(
     weights, rate, eta = ("bf16", 1e9, 0.5) if bytes_ == 2 else ("fp8", 2e9, 0.4)
     requests = make_requests(gaps, limit)
     plain = [
-        Job(request.arrival_s, request.prompt_tokens, request.output_tokens) for request in requests
+        Job(
+            request.arrival_s,
+            request.prompt_tokens,
+            request.output_tokens,
+            limit=request.output_limit,
+        )
+        for request in requests
     ]
     step_s = gpu_step_s(model, device, tensor, float(bytes_), 2.0, eta, rate)
     serve_token_by_token(
@@ -145,6 +153,7 @@ def test_a_token_by_token_engine_gives_the_same_times(
             groups=[group[:4] for group in groups_of(limit)],
             policy=limit["policy"],
             ahead=limit["stages"],
+            late=limit["late"],
         ),
         step_s,
     )
@@ -155,6 +164,7 @@ def test_a_token_by_token_engine_gives_the_same_times(
             GpuSteps(model, device, ReplicaLayout(tensor_parallel=tensor, weights=weights)),
             lambda: make_scheduler(limit),
             stepping,
+            prepares_ahead=limit["late"],
         )  # type: ignore[arg-type]
         for request, job in zip(again, plain, strict=True):
             assert request.first_token_s == pytest.approx(job.first_s, rel=1e-9)
@@ -187,6 +197,7 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
             request.prompt_tokens,
             request.output_tokens,
             priority=request.priority,
+            limit=request.output_limit,
         )
         for request in requests()
     ]
@@ -200,6 +211,7 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
         groups=[group[:4] for group in groups_of(limit)],
         policy=limit["policy"],
         ahead=limit["stages"],
+        late=limit["late"],
     )
     serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
     feature = dict(PLAIN, order=order)
@@ -210,6 +222,7 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
             GpuSteps(model, device),
             lambda: make_scheduler_with(limit, feature),
             stepping,
+            prepares_ahead=limit["late"],
         )
         for request, job in zip(again, plain, strict=True):
             assert request.first_token_s == pytest.approx(job.first_s, rel=1e-9)
@@ -344,7 +357,7 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
 ) -> None:
     times = step_times(machine, limit)
     if drafting_of(limit, feature) is not None and not feature["static"]:
-        times = SpeculativeSteps(times, feature["drafts"], None, 0.1)
+        times = SpeculativeSteps(times, Drafts(feature["drafts"], share=0.1))
     seen = []
     for stepping in (False, True):
         requests = make_requests_with(gaps, make_scheduler_with(limit, feature))
@@ -360,6 +373,7 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
             replicas,
             policy,
             latency_s,
+            prepares_ahead=limit["late"],
         )
         assert recorder.inside == 0
         assert all(

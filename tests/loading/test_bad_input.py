@@ -341,7 +341,7 @@ def test_weights_that_do_not_fit_beside_the_activations_of_a_step_are_told():
     """Kimi K2 in fp8 leaves 6 GB of 0.9 x 150.8 GB; 2.2 and 1.45 GB are reserved, and the sampler
     takes 1,024 x 163,840 x 38 B and 8,192 x 7,168 x 2 B, less 1.4 GB.
     """
-    replica = "tensor_parallel: 8\n        engine: vllm-2025-07\n"
+    replica = "tensor_parallel: 8\n        engine: vllm-0.10\n"
     (told,) = faults(
         edited(
             ("llama-3.1-8b", "kimi-k2"),

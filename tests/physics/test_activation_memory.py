@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pytest import approx
 
@@ -110,7 +112,10 @@ def test_dense_models_have_no_experts_to_count() -> None:
 # Capacity in scenarios
 
 
-def placement(model_name: str, engine: str, **pool: object) -> Placement:
+PLAIN = {"like": "vllm-0.22", "graph_memory": None, "memory_fraction": 0.9}
+
+
+def placement(model_name: str, engine: Any, **pool: object) -> Placement:
     """Memory of a replica of four H100 in fp8."""
     settings = {"name": "h100", "node": "dgx-h100"} | pool
     settings["replica"] = {"tensor_parallel": 4, "weights": "fp8", "engine": engine}
@@ -122,7 +127,7 @@ def test_kv_tokens_of_qwen3_235b_lie_within_a_fifth_of_what_two_engines_logged()
     """vLLM of July 2025 logged 178,880, SGLang with 0.93 of memory 367,404 (vllm-project/vllm issue
     21348). The rest is NCCL's memory of four devices and LMCache's, which nobody states.
     """
-    vllm = placement("qwen3-235b", "vllm-2025-07")
+    vllm = placement("qwen3-235b", "vllm-0.10")
     sglang = placement("qwen3-235b", "sglang", kv={"memory_fraction": 0.93})
     assert vllm.kv_tokens == approx(178_880, rel=0.2)
     assert sglang.kv_tokens == approx(367_404, rel=0.2)
@@ -131,10 +136,10 @@ def test_kv_tokens_of_qwen3_235b_lie_within_a_fifth_of_what_two_engines_logged()
 
 def test_the_sampler_not_the_experts_is_what_took_the_kv_cache_of_qwen3_235b() -> None:
     """1,024 x 151,936 logits of 38 B and 8,192 x 4,096 values of 2 B, of which 1.4 GB are reserved."""
-    vllm = placement("qwen3-235b", "vllm-2025-07")
+    vllm = placement("qwen3-235b", "vllm-0.10")
     assert vllm.activation_bytes == approx(1024 * 151_936 * 38 + 8192 * 4096 * 2 - 1.4e9)
     fewer = {"max_sequences": 128}
-    assert placement("qwen3-235b", "vllm-2025-07", batching=fewer).activation_bytes == 0.0
+    assert placement("qwen3-235b", "vllm-0.10", batching=fewer).activation_bytes == 0.0
 
 
 # vLLM 0.11 (llm-d/llm-d-benchmark, as above) had the defaults of July 2025, but for 0.93 GiB of NCCL
@@ -150,7 +155,7 @@ def test_the_sampler_not_the_experts_is_what_took_the_kv_cache_of_qwen3_235b() -
 def test_the_kv_cache_of_an_h100_is_what_vllm_prints(
     name: str, weights: str, devices: int, printed_gib: float
 ) -> None:
-    replica = {"tensor_parallel": devices, "weights": weights, "engine": "vllm-2025-07"}
+    replica = {"tensor_parallel": devices, "weights": weights, "engine": "vllm-0.10"}
     pool = {"name": "h100", "node": "dgx-h100", "replica": replica}
     scenario = make_scenario(model=name, cluster={"pools": [pool]})
     placed = resolve(scenario).deployments[0].placement
@@ -160,7 +165,7 @@ def test_the_kv_cache_of_an_h100_is_what_vllm_prints(
 @pytest.mark.parametrize("sequences", [16, 512])
 def test_kv_tokens_of_llama_70b_follow_the_sampler_as_two_servers_do(sequences: int) -> None:
     """vLLM 0.15 on one B200: 782,160 tokens with 16 sequences, 773,312 with 512."""
-    replica = {"weights": "fp4", "kv_cache": "fp8", "engine": "vllm-2025-07"}
+    replica = {"weights": "fp4", "kv_cache": "fp8", "engine": "vllm-0.10"}
     pool = {"name": "b200", "node": "dgx-b200", "replica": replica}
     pool["batching"] = {"max_sequences": sequences}
     scenario = make_scenario(model="llama-3.3-70b", cluster={"pools": [pool]})
@@ -179,7 +184,7 @@ def test_deepseek_r1_stays_within_what_vllm_reserves(
         "data_parallel": data_parallel,
         "expert_parallel": expert_parallel,
         "weights": weights,
-        "engine": "vllm-0.15",
+        "engine": PLAIN,
     }
     pool = {"name": "b200", "node": "dgx-b200", "replica": replica}
     scenario = make_scenario(model="deepseek-r1", cluster={"pools": [pool]})
@@ -190,6 +195,6 @@ def test_deepseek_r1_stays_within_what_vllm_reserves(
 
 def test_experts_take_from_the_kv_cache_what_a_longer_step_needs() -> None:
     """Qwen3-235B, 32,768 tokens: four times 0.780 GB, of which 1.8 GB are reserved."""
-    longer = placement("qwen3-235b", "vllm-0.15", batching={"max_batched_tokens": 32_768})
+    longer = placement("qwen3-235b", PLAIN, batching={"max_batched_tokens": 32_768})
     assert longer.activation_bytes == approx(4 * 780_140_544 - 1.8e9)
     assert longer.kv_tokens == approx(315_875 - longer.activation_bytes / 48_128, rel=1e-4)

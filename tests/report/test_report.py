@@ -213,7 +213,7 @@ def test_a_figure_that_the_scenario_has_otherwise_is_marked(file: Path) -> None:
     assert changed == [("h100-sxm", "memory.bandwidth")]
 
 
-@pytest.mark.parametrize("engine", ["vllm", "vllm-2025-07"])
+@pytest.mark.parametrize("engine", ["vllm", "vllm-0.10"])
 def test_releases_of_one_name_are_told_apart(file: Path, engine: str) -> None:
     other = load_scenario(
         file, variant="h100", overrides={"cluster.pools[0].replica.engine": engine}

@@ -97,6 +97,32 @@ def test_blocks_that_others_use_need_not_be_free(
         assert admitted(scheduler, second) == expected
 
 
+def test_to_completion_the_longest_answer_that_the_client_allows_is_reserved() -> None:
+    """Three prompts of 40 tokens; answers of up to 21 tokens are 6 blocks each, up to 31 are 7."""
+    for limit, blocks, count in ((0, 18, 3), (21, 18, 3), (31, 20, 2), (31, 21, 3), (9, 18, 3)):
+        requests = [request(number, 40, 21) for number in range(3)]
+        for each in requests:
+            each.output_limit = limit
+        assert len(admitted(scheduler_of("guaranteed_no_evict", blocks), *requests)) == count
+    requests = [request(number, 40, 21) for number in range(3)]
+    for each in requests:
+        each.output_limit = 31
+    assert len(admitted(scheduler_of("full_isl", 12), *requests)) == 3  # it reserves no answers
+
+
+def test_a_limit_beyond_the_cache_reserves_all_of_it() -> None:
+    """Such a request runs alone: 7 blocks hold it, and a second one waits for its end."""
+    first, second = request(0, 40, 3), request(1, 5, 3)
+    first.output_limit = 4000
+    scheduler = scheduler_of("guaranteed_no_evict", 7)
+    assert admitted(scheduler, first, second) == [0]
+    for step in range(3):
+        scheduler.advance(1, step + 1.0)
+        scheduler.schedule(step + 1.0, 1)
+    assert first.finish_s == 3.0
+    assert list(scheduler.running) == [second]
+
+
 def test_reserved_blocks_are_not_in_use_before_they_hold_tokens() -> None:
     """A prompt of 40 tokens reserves 6 blocks to completion and uses 4 after its first step."""
     scheduler = scheduler_of("guaranteed_no_evict", 10)

@@ -16,11 +16,13 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.hardware.operating_point import FULL_SPEED
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.replica_layout import ReplicaLayout
-from cluster_sim.physics.speculative_steps import SpeculativeSteps
+from cluster_sim.physics.speculative_steps import Drafts, SpeculativeSteps
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.serving.speculation import Speculation, mean_tokens
 from cluster_sim.workload.random_streams import numbered
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node, small_gpu, tiny_model
+
+ONE_OF = "'acceptance', 'acceptance_length', 'acceptance_by_position' and 'drafter'"
 
 
 def speculation(**keys: Any) -> Speculation:
@@ -37,6 +39,85 @@ def one_by_one(rng: np.random.Generator, tokens: int, drafted: int, acceptance: 
         made += kept + 1
         steps += 1
     return steps
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("acceptance", [[0.9, 0.3, 0.3], [0.6, 0.5, 0.0]])
+def test_steps_follow_the_acceptance_of_each_position(acceptance: list[float]) -> None:
+    """1 + 0.9 + 0.3 + 0.3 = 2.5 tokens per step, and 2.1."""
+    plan, streams = speculation(acceptance_by_position=acceptance), numbered(3, "speculation")
+    steps = np.array([plan.steps(400, streams(number, 0)) for number in range(1_000)])
+    per_step = 1.0 + sum(acceptance)
+    assert plan.tokens_per_step == pytest.approx(per_step)
+    # a request ends within a step, on average in its middle
+    assert np.mean(steps) == pytest.approx((400 + (per_step - 1) / 2) / per_step, rel=0.01)
+
+
+def test_a_mean_acceptance_is_that_of_equal_positions() -> None:
+    """0.5, 0.25 and 0.125: the same random numbers give the same steps."""
+    streams = numbered(3, "speculation")
+    each, all_equal = (
+        speculation(**keys)
+        for keys in ({"acceptance_by_position": [0.5, 0.25, 0.125]}, {"acceptance": 0.5})
+    )
+    assert [each.steps(50, streams(n, 0)) for n in range(200)] == [
+        all_equal.steps(50, streams(n, 0)) for n in range(200)
+    ]
+
+
+def test_acceptance_falls_with_the_context() -> None:
+    """The first token falls from 0.8 to 0.6 at 10,000 tokens, so the second, given the first, falls
+    from 0.5 to 0.375: 1 + 0.6 + 0.6·0.375. At 1,000 tokens, halfway in the logarithm, it is 0.7.
+    """
+    falling = [{"context": 100, "first": 0.8}, {"context": 10_000, "first": 0.6}]
+    plan = speculation(
+        draft_tokens=2, acceptance_by_position=[0.8, 0.4], acceptance_by_context=falling
+    )
+    assert plan.tokens_per_step_at(100) == pytest.approx(2.2)
+    assert plan.tokens_per_step_at(50_000) == pytest.approx(1.825)
+    assert plan.positions_at(1_000) == pytest.approx((0.7, 0.7 * 0.4375))
+    near, far = (plan.steps(4_000, np.random.default_rng(1), context) for context in (0, 60_000))
+    assert near == pytest.approx(4_000 / plan.tokens_per_step_at(2_000), rel=0.03)
+    assert far == pytest.approx(4_000 / 1.825, rel=0.03)
+
+
+def test_a_measured_drafter_gives_acceptance_range_and_cost(tmp_path: Path) -> None:
+    """0.80 + 0.45 + 0.23 of DeepSeek-R1's layer, and 2.35 to 2.85 tokens per step as measured."""
+    plan = speculation(drafter="mtp-deepseek-r1")
+    assert plan.tokens_per_step == pytest.approx(2.48)
+    assert plan.measured_range == pytest.approx((2.35, 2.85))
+    assert (plan.passed_layers, plan.passes) == (1, 3)
+    assert speculation(draft_tokens=1, drafter="mtp-deepseek-r1").tokens_per_step == 1.8
+    own = speculation(drafter="mtp-deepseek-r1", acceptance=0.5, draft_cost=0.1)
+    assert own.tokens_per_step == 1.875
+    assert own.passed_layers is own.measured_range is None
+    said = list(scenario(tmp_path, {"draft_tokens": 3, "drafter": "mtp-deepseek-r1"}).warnings())
+    assert any("2.35 to 2.85 were measured" in text for text in said)
+    assert any("measured with DeepSeek-R1, not with tiny" in text for text in said)
+
+
+@pytest.mark.parametrize(("acceptance", "made"), [(0.0, 1), (1.0, 4)])
+def test_speed_without_and_with_full_acceptance_is_arithmetic(
+    tmp_path: Path, acceptance: float, made: int
+) -> None:
+    """Answers of 3,001 tokens take 3,000 steps of one token, or 750 of four, of equal cost but for
+    the context.
+    """
+    plan = {"draft_tokens": 3, "acceptance": acceptance, "mtp_layers": 1}
+    workload = {
+        "arrivals": {"process": "at_once", "requests": 3},
+        "prompt_tokens": 100,
+        "output_tokens": 3_001,
+    }
+    made_scenario = scenario(tmp_path, plan, workload=workload)
+    results = cluster_sim.simulate(made_scenario)
+    times = resolve(made_scenario).deployments[0].times_at(FULL_SPEED)
+    middle = StepWork(batch=3, growth=3.0 * made, context=3 * (1_604 - made / 2), sampled=3)
+    step_s = times.ramp(middle).first_s
+    for row in results.requests.to_pylist():
+        assert row["finish_s"] - row["first_token_s"] == pytest.approx(
+            3_000 / made * step_s, rel=1e-6
+        )
 
 
 @pytest.mark.slow
@@ -128,20 +209,22 @@ def test_drafting_adds_its_share_of_a_plain_step_for_each_token_or_the_steps_of_
 ):
     target, drafter = (GpuSteps(tiny_model(layers=layers), small_gpu()) for layers in (8, 1))
     bare_s = (
-        SpeculativeSteps(target, 3, None, 0.0)
+        SpeculativeSteps(target, Drafts(3))
         .ramp(StepWork(batch=2, growth=4.0, context=500, sampled=2))
         .first_s
     )
     assert bare_s == target.verify(StepWork(batch=2, growth=4.0, context=500, sampled=2), 4).first_s
-    assert SpeculativeSteps(target, 3, None, 0.1).ramp(
+    assert SpeculativeSteps(target, Drafts(3, share=0.1)).ramp(
         StepWork(batch=2, growth=4.0, context=500, sampled=2)
     ).first_s == pytest.approx(
         bare_s + 0.3 * target.ramp(StepWork(batch=2, growth=2, context=500)).first_s
     )
-    assert SpeculativeSteps(target, 3, drafter, 0.0).ramp(
+    assert SpeculativeSteps(target, Drafts(3, drafter, 3)).ramp(
         StepWork(batch=2, growth=4.0, context=500, sampled=2)
     ).first_s == pytest.approx(
-        bare_s + 3 * drafter.ramp(StepWork(batch=2, growth=2, context=500)).first_s
+        bare_s
+        + drafter.draft(StepWork(batch=2, growth=4.0, context=500, sampled=2), 4).first_s
+        + 2 * drafter.draft(StepWork(batch=2, growth=4.0, context=500, sampled=2), 1).first_s
     )
 
 
@@ -173,7 +256,8 @@ def test_multi_token_prediction_passes_its_layer_and_the_head_for_each_draft(
         StepWork(batch=1, growth=3.0, context=500, sampled=1)
     ).first_s == pytest.approx(
         whole.verify(StepWork(batch=1, growth=3.0, context=500, sampled=1), 3).first_s
-        + 2 * last.ramp(StepWork(batch=1, growth=1, context=500)).first_s
+        + last.draft(StepWork(batch=1, growth=3.0, context=500, sampled=1), 3).first_s
+        + last.draft(StepWork(batch=1, growth=3.0, context=500, sampled=1), 1).first_s
     )
 
 
@@ -241,13 +325,52 @@ def test_a_drafter_takes_room_from_the_cache(tmp_path: Path) -> None:
     assert both.kv_bytes == alone.kv_bytes - alone.weight_bytes
 
 
+def test_layers_that_draft_take_weights_and_cache_but_no_head(tmp_path: Path) -> None:
+    """One layer beside the two of the model: half as much cache again, a share of the weights."""
+    alone, both = (
+        resolve(scenario(tmp_path, {"draft_tokens": 2, "acceptance": 0.5} | more))
+        .deployments[0]
+        .placement
+        for more in ({}, {"mtp_layers": 1})
+    )
+    whole, last = tiny_model(layers=2), tiny_model(layers=1)
+    layer = whole.total_parameters - last.total_parameters
+    assert both.kv_token_bytes == 1.5 * alone.kv_token_bytes
+    assert both.weight_bytes - alone.weight_bytes == pytest.approx(
+        alone.weight_bytes * layer / whole.total_parameters, rel=0.02
+    )
+
+
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
-        ({"draft_tokens": 3}, "expected either 'acceptance' or 'acceptance_length'"),
+        ({"draft_tokens": 3}, f"expected one of {ONE_OF}"),
         (
             {"draft_tokens": 3, "acceptance": 0.5, "acceptance_length": 2},
-            "expected either 'acceptance' or 'acceptance_length'",
+            f"expected one of {ONE_OF}",
+        ),
+        (
+            {"draft_tokens": 3, "acceptance_by_position": [0.5, 0.4]},
+            "acceptance_by_position: got 2 values; expected at least draft_tokens of 3",
+        ),
+        (
+            {"draft_tokens": 2, "acceptance_by_position": [0.5, 0.6]},
+            "acceptance_by_position: got a value above the one before it",
+        ),
+        (
+            {"draft_tokens": 4, "drafter": "mtp-deepseek-r1"},
+            "draft_tokens: got 4; expected no more than DeepSeek-R1 MTP was measured with, 3",
+        ),
+        (
+            {
+                "draft_tokens": 1,
+                "acceptance": 0.5,
+                "acceptance_by_context": [
+                    {"context": 9, "first": 0.5},
+                    {"context": 3, "first": 0.6},
+                ],
+            },
+            "acceptance_by_context: expected ascending contexts",
         ),
         (
             {"draft_tokens": 3, "acceptance_length": 4.5},

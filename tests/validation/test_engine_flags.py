@@ -96,3 +96,11 @@ def test_settings_that_are_none_are_a_fault_with_their_line(
         path.write_text(text)
     with pytest.raises(ScenarioError, match=fault):
         read_flags(path)
+
+
+def test_sglang_prints_gib_and_calls_them_gb(tmp_path: Path) -> None:
+    """DeepSeek-R1 on eight H200: 509,157 tokens of 70,272 B are 35.78 GB, printed as 33.32 GB."""
+    row = {"metric": "kv_cache_memory_per_gpu", "unit": "GB", "value": "33.32"}
+    row |= {"framework": "sglang 0.5.12", "model": "DeepSeek-R1-0528", "precision": "fp8"}
+    (run,) = read_measurements(table(tmp_path / "m.csv", row)).runs
+    assert run.values["kv_gb"] == pytest.approx(509_157 * 70_272 / 1e9, rel=1e-3)

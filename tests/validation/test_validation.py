@@ -242,7 +242,7 @@ def test_clients_become_a_closed_loop_of_ten_requests_each_with_lengths_spread_b
     assert (pool.max_sequences, pool.max_batched_tokens, pool.replica.engine.name) == (
         512,
         8192,
-        "vLLM 0.15",
+        "like vLLM 0.15",
     )
 
 
@@ -253,7 +253,7 @@ def test_fixed_lengths_and_a_bf16_cache_where_the_row_says_so(tmp_path: Path) ->
             {
                 "notes": "gap-analysis run",
                 "precision": "bf16 (not stated; aiconfigurator default)",
-                "hardware": "H100",
+                "hardware": "H200",
             },
         )
     )

@@ -80,6 +80,8 @@ def _print_entry(kind: str, name: str) -> None:
     print(f"{len(rows)} figures: {counts}; {estimates} rest on an estimate")
     for line in _citations(rows):
         print_line(line)
+    if "fitted_on" in data:
+        print_line(f"fitted on: {data['fitted_on']}")
     print_line(f"{_use_of(kind, name, data)} `cluster-sim catalog {name} --yaml` prints its file.")
 
 

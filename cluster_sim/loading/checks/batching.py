@@ -18,6 +18,8 @@ def batching_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
     options = {}
     if pool.kv.prefix_caching or pool.kv.watermark:
         options["kv"] = "prefix_caching" if pool.kv.prefix_caching else "watermark"
+    elif pool.kv.preemption == "swap":
+        options["kv"] = "preemption"
     if pool.replica.speculation:
         options["replica"] = "speculation"
     for section, option in options.items():
@@ -25,6 +27,29 @@ def batching_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
             (*trail, section, option),
             "static batching does not support this; expected the policy 'continuous'",
         )
+
+
+def ignored_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
+    """Yield keys that are set and have no effect with the scheduler of a pool."""
+    sections = {"batching": pool.batching, "kv": pool.kv}
+    for section, key, expected in pool.batching.ignored_keys(pool.engine, pool.replica.role):
+        value = getattr(sections[section], key)
+        if value and value != "recompute":
+            text = value if isinstance(value, str | int | float) else "rules"
+            yield (*trail, section, key), f"got {text}; {expected}"
+    engine = pool.engine
+    both = pool.batching.is_continuous and pool.replica.role == "both"
+    if both and engine.prefill_first is not None:
+        if engine.capacity_scheduler_policy != "first_chunk":
+            yield (
+                (*trail, "replica", "engine"),
+                f"got capacity_scheduler_policy {engine.capacity_scheduler_policy} beside prefill_first, which has a rule of its own; expected first_chunk, or prefill_first: null",
+            )
+        if engine.batch_wait_timeout_iterations:
+            yield (
+                (*trail, "replica", "engine"),
+                f"got batch_wait_timeout_iterations {engine.batch_wait_timeout_iterations} beside prefill_first, which holds no prompt back; expected 0, or prefill_first: null",
+            )
 
 
 def speculation_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
@@ -35,7 +60,7 @@ def speculation_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
         return
     if not _is_verified(model):
         yield at, _no_windows(model)
-    if (drafter := speculation.draft_model) is not None:
+    if (drafter := speculation.drafting_model) is not None:
         ranks = pool.replica.tensor_parallel
         if not _is_verified(drafter):
             yield (*at, "draft_model"), _no_windows(drafter)

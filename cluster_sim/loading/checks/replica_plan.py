@@ -6,7 +6,11 @@ from collections.abc import Iterator
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.llm.model import Model
-from cluster_sim.loading.checks.batching import batching_faults, speculation_faults
+from cluster_sim.loading.checks.batching import (
+    batching_faults,
+    ignored_faults,
+    speculation_faults,
+)
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.kv_cache import offload_faults, state_faults
 from cluster_sim.scenario.pool import Pool
@@ -31,6 +35,7 @@ def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     else:
         yield from _gpu_faults(deployment, at)
     yield from batching_faults(pool, trail)
+    yield from ignored_faults(pool, trail)
     of_counts = [*_count_faults(deployment, trail), *state_faults(deployment, trail)]
     yield from of_counts
     if not of_counts:  # the following checks need the placement of the model on the devices
@@ -52,6 +57,12 @@ def _wafer_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
                 (*at, key),
                 f"got {value}; {device.name} is a wafer, for which 'wafers' spreads the layers; expected no {key}",
             )
+    for name, value in plan.engine.own_times.items():
+        key = name.removesuffix("_s")
+        yield (
+            (*at, "engine", key),
+            f"got {value:g} s; {device.name} is a wafer, whose file has the times of steps; expected no {key}",
+        )
     if device.wafer is not None and plan.reserved_rows >= device.wafer.rows:
         yield (
             (*at, "reserved_rows"),

@@ -27,6 +27,7 @@ def traffic_faults(scenario: Scenario) -> Iterator[Finding]:
     yield from _class_faults(workload)
     yield from _session_faults(workload)
     yield from _length_faults(scenario)
+    yield from _limit_faults(workload)
 
 
 def _doubled_sources(workload: Workload) -> Iterator[Finding]:
@@ -119,6 +120,20 @@ def _length_faults(scenario: Scenario) -> Iterator[Finding]:
             ("warmup",),
             f"got {scenario.warmup_s:g} s; expected less than the duration of {scenario.duration_s:g} s",
         )
+
+
+def _limit_faults(workload: Workload) -> Iterator[Finding]:
+    """Yield a client's limit below the longest answer."""
+    if (limit := workload.max_output_tokens) is None:
+        return
+    for _, output in workload.length_pairs():
+        longest = None if output is None else output.longest
+        if longest is not None and longest > limit:
+            yield (
+                ("workload", "max_output_tokens"),
+                f"got {limit:,}, below the longest answer of {longest:,} tokens; expected at least {longest:,}, or shorter answers",
+            )
+            return
 
 
 def objective_faults(scenario: Scenario) -> Iterator[Finding]:

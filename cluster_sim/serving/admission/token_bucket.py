@@ -26,7 +26,7 @@ class TokenBucket(AdmissionPolicy):
     """Maximum content of the bucket [requests or tokens]."""
     counts: Literal["requests", "tokens"] = "requests"
     """Price of a request. requests: each request costs one. tokens: a request costs the tokens of
-    its prompt and answer, as in gateways that count `max_tokens`."""
+    its prompt and of the longest answer, as in gateways that count `max_tokens`."""
 
     def refusal(self, ttft_s: float | None, tokens: int) -> Refusal:
         """Return the limit in words: that of one request, else that of the rate."""
@@ -50,7 +50,7 @@ class TokenBucket(AdmissionPolicy):
         ) -> bool:
             nonlocal level, filled_s
             level, filled_s = min(level + (now_s - filled_s) * self.rate_per_s, self.burst), now_s
-            price = request.prompt_tokens + request.output_tokens if by_tokens else 1
+            price = request.prompt_tokens + request.longest_answer if by_tokens else 1
             if price > level:
                 return True
             level -= price

@@ -133,9 +133,16 @@ class KVCacheManager:
         return self.most_blocks(missing, step)
 
     def blocks_to_completion(self, request: Request, step: int) -> int:
-        """Return the peak number of blocks of a request until its end, in steps up to `step`."""
+        """Return the peak number of blocks of a request until its end, in steps up to `step`.
+
+        The answer is the longest that the client allows, as far as the whole cache holds it.
+        """
         spare = self._decoding.spare_tokens  # the mean of drafts also counts the last token
-        return self.most_blocks(request.footprint + (spare + 1 if spare else 0), step)
+        tokens = request.footprint
+        if request.output_limit > request.output_tokens:
+            longest = request.prompt_tokens + request.output_limit - 1
+            tokens = max(tokens, min(longest, self.longest(step)))
+        return self.most_blocks(tokens + (spare + 1 if spare else 0), step)
 
     def shared_blocks(self, hit: PrefixHit) -> int:
         """Return the number of blocks of a hit that other requests use."""

@@ -12,9 +12,12 @@ completion. The free blocks that nobody has reserved are therefore the capacity 
 completion of all running requests, plus the blocks that they share. This number does not change
 while requests decode.
 
-Three details are simpler than in TensorRT-LLM. The answer is as long as it will be, not as the
-client's limit. The last token of an answer, which is never cached, takes no block. The blocks of a
-prompt are in use from the chunk that fills them, not from the first chunk.
+The longest answer is the client's limit (`max_tokens`), up to the KV cache capacity. Without a limit
+it is as long as the answer will be.
+
+Two details are simpler than in TensorRT-LLM. The last token of an answer, which is never cached,
+takes no block. The blocks of a prompt are in use from the chunk that fills them, not from the first
+chunk.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field
@@ -15,16 +16,19 @@ from cluster_sim.serving.kv_cache.manager import KVCacheManager
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.prefill_first import PrefillFirst
 from cluster_sim.serving.reservation import RESERVATIONS, CapacitySchedulerPolicy
+from cluster_sim.serving.scheduler import ignored_keys
 from cluster_sim.serving.scheduler.admission_rules import AdmissionRules
 from cluster_sim.serving.scheduler.batch_wait import BatchWait
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
 from cluster_sim.serving.scheduler.decode import DecodeScheduler
 from cluster_sim.serving.scheduler.decoding import DecodingSequences
 from cluster_sim.serving.scheduler.grouped_sequences import GroupedSequences
+from cluster_sim.serving.scheduler.ignored_keys import IgnoredKey
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
 from cluster_sim.serving.scheduler.policy import BatchingPolicy
 from cluster_sim.serving.scheduler.prefill import PrefillScheduler
 from cluster_sim.serving.scheduler.prefill_first_scheduler import PrefillFirstScheduler
+from cluster_sim.serving.scheduler.promised_tokens import lowest_ratio
 from cluster_sim.serving.scheduler.queue_orders import QUEUE_ORDERS, QueueOrder
 from cluster_sim.serving.scheduler.speculative import Drafting, SpeculativeSequences
 from cluster_sim.typing import Count, CountOrZero
@@ -72,6 +76,41 @@ class Continuous(BatchingPolicy):
             name: getattr(engine, name) for name in _BY_ENGINE if getattr(self, name) is None
         }
         return self.model_copy(update=missing)
+
+    def admission(self, engine: Engine, role: Role) -> str:
+        """Return the policy of admission, `prefill_first`, or `whole_prompts` where none decodes."""
+        chosen = self.with_defaults(engine)
+        if role == "both" and chosen.prefill_first is not None:
+            return "prefill_first"
+        if role == "prefill":
+            return "whole_prompts"
+        return chosen.capacity_scheduler_policy or "first_chunk"
+
+    def reserved_answers(self, engine: Engine, role: Role) -> float:
+        """Return the share of running requests' remaining answers for which admission keeps blocks.
+
+        It is the lowest share that SGLang's rules reach.
+        """
+        chosen = self.with_defaults(engine)
+        if role == "prefill":
+            return 0.0
+        if role == "both" and (rules := chosen.prefill_first) is not None:
+            return lowest_ratio(rules)
+        return float(chosen.capacity_scheduler_policy == "guaranteed_no_evict")
+
+    def ignored_keys(self, engine: Engine, role: Role) -> Iterator[IgnoredKey]:
+        """Yield the keys that the scheduler of this policy ignores, whether they are set or not."""
+        yield from ignored_keys.by_role(role)
+        chosen = self.with_defaults(engine)
+        if role == "both" and chosen.prefill_first is not None:
+            yield from ignored_keys.with_prefill_first(self.prefill_first)
+            return
+        if role != "prefill":
+            policy = chosen.capacity_scheduler_policy or "first_chunk"
+            yield from ignored_keys.with_reservation(policy)
+            wait = chosen.batch_wait_timeout_iterations or 0
+            ratio = chosen.batch_wait_max_tokens_ratio or 0.0
+            yield from ignored_keys.with_half_of_batch_wait(wait, ratio)
 
     def scheduler(
         self,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import ClassVar, Self
 
 from cluster_sim.schema import Description
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.scheduler.ignored_keys import IgnoredKey
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
 from cluster_sim.serving.scheduler.scheduler import Scheduler
 from cluster_sim.serving.scheduler.speculative import Drafting
@@ -36,6 +38,21 @@ class BatchingPolicy(Description):
     def with_defaults(self, engine: Engine) -> Self:
         """Return this policy with the engine's values for missing keys."""
         return self
+
+    def admission(self, engine: Engine, role: Role) -> str:
+        """Return the name of the rule of admission. Default: static."""
+        return "static"
+
+    def reserved_answers(self, engine: Engine, role: Role) -> float:
+        """Return the share of running requests' remaining answers for which admission keeps blocks.
+
+        Default: 0.
+        """
+        return 0.0
+
+    def ignored_keys(self, engine: Engine, role: Role) -> Iterator[IgnoredKey]:
+        """Yield the keys that have no effect with this policy, whether they are set or not."""
+        yield from ()
 
     @abstractmethod
     def scheduler(

@@ -10,7 +10,7 @@ end of the queue, and keep their prompts findable. (SGLang 0.5, srt/managers/sch
 `get_next_batch_to_run`, `update_running_batch`; schedule_policy.py: `PrefillAdder`;
 schedule_batch.py: `retract_decode`.)
 
-The longest answer of a request is the answer that it gives. The step that the overlap scheduler
+The longest answer of a request is the client's limit. The step that the overlap scheduler
 runs for requests that have finished is left out.
 """
 
@@ -203,7 +203,7 @@ class PrefillFirstScheduler(ContinuousScheduler):
         tokens = -(-chunk // block) * block
         self._input_left -= tokens
         if not self._is_unfinished(request, chunk):
-            self._reserved += min(request.output_tokens, CLIP_TOKENS)
+            self._reserved += min(request.longest_answer, CLIP_TOKENS)
         if self._kv.free * self._block_size <= self._reserved:
             self._is_full = True
         return tokens
@@ -240,7 +240,7 @@ class PrefillFirstScheduler(ContinuousScheduler):
             hit = kv.find(request)
             missing -= hit.known * kv.block_tokens
             reused = hit.known - hit.used
-        answer = min(request.output_tokens - request.generated, CLIP_TOKENS)
+        answer = min(request.longest_answer - request.generated, CLIP_TOKENS)
         needed = missing + answer + kv.block_tokens + self._reserved
         if self.running and kv.free * self._block_size - reused * kv.block_tokens < needed:
             self._is_full = True

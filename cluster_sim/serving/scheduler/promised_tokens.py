@@ -10,6 +10,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 
 from cluster_sim.request import Request
+from cluster_sim.serving.prefill_first import PrefillFirst
 
 CLIP_TOKENS = 4096
 """Maximum number of tokens of an answer that admission reserves."""
@@ -22,6 +23,15 @@ DECAY_STEPS = 600
 RETRACT_STEPS = 20
 """Number of decode steps for which a retraction makes the ratio sufficient."""
 _SMALL = 64
+
+
+def lowest_ratio(rules: PrefillFirst) -> float:
+    """Return the reserved share of remaining answers after many decode steps.
+
+    >>> round(lowest_ratio(PrefillFirst()), 3)
+    0.098
+    """
+    return 1.0 if rules.ignore_eos else min(FIRST_RATIO * rules.conservativeness, 1.0) * LAST_SHARE
 
 
 class NewTokenRatio:
@@ -71,8 +81,9 @@ class NewTokenRatio:
 class PromisedTokens:
     """Remaining answers of decoding requests, in total and up to a limit per request.
 
-    A request has `rate · (finish_clock - clock)` tokens left, in units of 1/one token. Requests
-    above the limit wait in a heap until they fall below it, so that no method loops over requests.
+    A request has `rate · (finish_clock - clock)` tokens left, in units of 1/one token, and those by
+    which the client's limit exceeds its answer. Requests above the limit of this class wait in a
+    heap until they fall below it, so that no method loops over requests.
     """
 
     __slots__ = ("_falling", "_finishes", "_limit", "_long", "_long_finishes", "_long_rates",
@@ -91,11 +102,11 @@ class PromisedTokens:
     def join(self, request: Request, clock: int) -> None:
         """Add a request that decodes from step `clock` on."""
         rate, finish = request.rate, request.finish_clock
-        falls = finish - self._limit // rate
+        falls = finish - (self._limit - self._unused(request)) // rate
         self._members[request] = request.ticket, falls
-        self.answers += request.output_tokens
+        self.answers += request.longest_answer
         self._rates += rate
-        self._finishes += rate * finish
+        self._finishes += rate * finish + self._unused(request)
         if falls > clock:
             self._count_long(request, 1)
             heappush(self._falling, (falls, request.ticket, request))
@@ -105,9 +116,9 @@ class PromisedTokens:
         member = self._members.pop(request, None)
         if member is None:
             return
-        self.answers -= request.output_tokens
+        self.answers -= request.longest_answer
         self._rates -= request.rate
-        self._finishes -= request.rate * request.finish_clock
+        self._finishes -= request.rate * request.finish_clock + self._unused(request)
         if member[1] > clock:
             self._count_long(request, -1)
 
@@ -122,7 +133,12 @@ class PromisedTokens:
     def _count_long(self, request: Request, number: int) -> None:
         self._long += number
         self._long_rates += number * request.rate
-        self._long_finishes += number * request.rate * request.finish_clock
+        finish = request.rate * request.finish_clock + self._unused(request)
+        self._long_finishes += number * finish
+
+    def _unused(self, request: Request) -> int:
+        """Return the tokens that the client allows beyond the answer."""
+        return (request.longest_answer - request.output_tokens) * self._one
 
     def left(self, clock: int) -> float:
         """Return the number of tokens left at step `clock`."""

@@ -43,7 +43,8 @@ class SpeculativeSequences(DecodingSequences):
         tokens again when all requests have joined.
         """
         left = request.output_tokens - request.generated
-        steps = self._speculation.steps(left, self._streams(request.number, request.preemptions))
+        rng = self._streams(request.number, request.preemptions)
+        steps = self._speculation.steps(left, rng, length)
         self.start(request, steps)
         request.rate = left * _ONE // steps
         request.offset = length * _ONE - self.now * request.rate

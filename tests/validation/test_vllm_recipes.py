@@ -1,0 +1,51 @@
+"""Runs of vLLM have the settings of InferenceMAX's scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cluster_sim.deployment.memory_use import captured_graphs
+from cluster_sim.validation import read_measurements, scenario_of
+from tests.validation.test_validation import table
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        # B200: 512 sequences, and no graphs of steps with a prompt for Llama
+        ({"hardware": "B200"}, (512, 512, False, 0.9)),
+        ({"hardware": "B200", "model": "gpt-oss-120b"}, (512, 512, True, 0.9)),
+        # Hopper: as many sequences as clients; graphs up to twice as many tokens for Llama
+        ({"hardware": "H200", "precision": "fp8"}, (4, 4, True, 0.9)),
+        ({"hardware": "H100", "model": "gpt-oss-120b"}, (4, 4, True, 0.9)),
+        # on AMD the engine's own number of sequences
+        ({"hardware": "MI300X", "model": "gpt-oss-120b"}, (1024, 512, True, 0.95)),
+    ],
+)
+def test_scripts_set_sequences_graphs_and_memory(
+    tmp_path: Path,
+    row: dict[str, str],
+    expected: tuple[int, int, bool, float],
+) -> None:
+    row = {"framework": "vllm 0.15.1", "concurrency_or_rate": "concurrency=4", **row}
+    (run,) = read_measurements(table(tmp_path / "m.csv", row)).runs
+    pool = scenario_of(run).cluster.pools[0]
+    graphs = captured_graphs(pool)
+    assert graphs is not None
+    assert expected == (
+        pool.max_sequences,
+        max(graphs.decode_sequences),
+        bool(graphs.piece_tokens),
+        pool.kv.memory_fraction,
+    )
+
+
+def test_graphs_of_gpt_oss_hold_prompts_of_2048_tokens(tmp_path: Path) -> None:
+    row = {"framework": "vllm 0.15.1", "hardware": "H200", "model": "gpt-oss-120b"}
+    (run,) = read_measurements(table(tmp_path / "m.csv", row)).runs
+    pool = scenario_of(run).cluster.pools[0]
+    graphs = captured_graphs(pool)
+    assert graphs is not None
+    assert max(graphs.piece_tokens) == 2048
