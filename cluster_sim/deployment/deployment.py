@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from cluster_sim.deployment.model_on_devices import ModelOnDevices, PlainSteps
 from cluster_sim.deployment.replica_times import ReplicaTimes
