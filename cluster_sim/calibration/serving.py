@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cluster_sim.calibration.serving_constants import constants_of, with_constants
+from cluster_sim.calibration.serving_constants import constants_of, is_of_engine, with_constants
 from cluster_sim.calibration.serving_runs import ServingRow, times_s
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.engine_releases import maker
@@ -41,7 +41,9 @@ class ServingFit:
     """Signed relative error of TTFT of each row; NaN if it was not measured."""
 
 
-def fit_serving(device: Device, rows: Sequence[ServingRow]) -> ServingFit:
+def fit_serving(
+    device: Device, rows: Sequence[ServingRow], *, keeps_shares: bool = False
+) -> ServingFit:
     """Return the device with efficiencies and overheads fitted to its runs.
 
     The method is robust least squares on the logarithm of time (soft l1, scale 4 %). Every constant
@@ -55,6 +57,9 @@ def fit_serving(device: Device, rows: Sequence[ServingRow]) -> ServingFit:
         GPU with the constants from which the fit starts.
     rows
         Measured runs.
+    keeps_shares
+        Whether the device keeps its shares of peaks, which all of its engines use. The constants of
+        one engine can then be fitted alone.
 
     Raises
     ------
@@ -65,7 +70,11 @@ def fit_serving(device: Device, rows: Sequence[ServingRow]) -> ServingFit:
 
     if device.efficiency is None or not rows:
         raise ValueError("got a wafer, or no runs; expected a GPU and at least one run")
-    constants = constants_of(device, rows)
+    constants = [
+        constant
+        for constant in constants_of(device, rows)
+        if constant.is_of_engine or not keeps_shares
+    ]
     names, values, bounds = zip(*constants, strict=True)
     low, high = np.log(np.array(bounds)).T
     start = np.clip(np.log(np.maximum(values, 1e-12)), low + 1e-6, high - 1e-6)
@@ -79,15 +88,15 @@ def fit_serving(device: Device, rows: Sequence[ServingRow]) -> ServingFit:
 
     def slopes(logs: Array) -> Array:
         """Return the derivatives of the residuals; a constant of an engine changes its runs only."""
-        matrix = np.zeros((2 * len(rows), len(names)))
+        matrix = np.zeros((3 * len(rows), len(names)))
         before = _weighted(changed(logs), rows)
         for column, name in enumerate(names):
             touched = np.array([_changes(device, name, row) for row in rows])
             ahead = logs.copy()
             ahead[column] += _STEP
             some = [row for row, is_touched in zip(rows, touched, strict=True) if is_touched]
-            both = np.tile(touched, 2)
-            matrix[both, column] = (_weighted(changed(ahead), some) - before[both]) / _STEP
+            places = np.tile(touched, 3)
+            matrix[places, column] = (_weighted(changed(ahead), some) - before[places]) / _STEP
         return np.vstack([matrix, pulls.slopes()])
 
     solved = least_squares(
@@ -129,29 +138,29 @@ class _Pulls(NamedTuple):
 
 def _changes(device: Device, name: tuple[str, ...], row: ServingRow) -> bool:
     """Return whether a constant changes the times of a run."""
-    if len(name) == 1 or name[0] in ("weight_bandwidth", "compute"):
-        return True
-    return name[0] == device.overhead_name(row.engine)
+    return not is_of_engine(name) or name[0] == device.overhead_name(row.engine)
 
 
 def _weighted(device: Device, rows: Sequence[ServingRow]) -> Array:
     """Return the weighted errors of TPOT, then those of TTFT; 0 if it was not measured."""
-    tpot, ttft = _log_errors(device, rows)
-    return np.concatenate([tpot, _TTFT_WEIGHT * np.nan_to_num(ttft)])
+    tpot, ttft, late = _all_log_errors(device, rows)
+    return np.concatenate([tpot, *(_TTFT_WEIGHT * np.nan_to_num(part) for part in (ttft, late))])
 
 
-def leave_one_configuration_out(device: Device, rows: Sequence[ServingRow]) -> tuple[Array, Array]:
+def leave_one_configuration_out(
+    device: Device, rows: Sequence[ServingRow], *, keeps_shares: bool = False
+) -> tuple[Array, Array]:
     """Return the signed relative errors of TPOT and TTFT of each row.
 
     Each row is predicted by a fit to the rows of all other configurations.
     """
     errors = np.empty((2, len(rows)))
     # start of the fits: each one moves on from there
-    begin = fit_serving(device, rows).device
+    begin = fit_serving(device, rows, keeps_shares=keeps_shares).device
     for configuration in sorted({row.configuration for row in rows}):
         held = np.array([row.configuration == configuration for row in rows])
         rest = [row for row in rows if row.configuration != configuration]
-        fitted = fit_serving(begin, rest).device if rest else device
+        fitted = fit_serving(begin, rest, keeps_shares=keeps_shares).device if rest else device
         errors[:, held] = np.expm1(
             _log_errors(fitted, [row for row in rows if row.configuration == configuration])
         )
@@ -165,13 +174,21 @@ def errors_of(device: Device, rows: Sequence[ServingRow]) -> tuple[Array, Array]
 
 
 def _log_errors(device: Device, rows: Sequence[ServingRow]) -> tuple[Array, Array]:
+    tpot, ttft, _ = _all_log_errors(device, rows)
+    return tpot, ttft
+
+
+def _all_log_errors(device: Device, rows: Sequence[ServingRow]) -> tuple[Array, Array, Array]:
+    """Return the errors of TPOT, of mean TTFT and of its 99th percentile."""
     steps: dict[tuple[str, ReplicaLayout], GpuSteps] = {}
-    tpot, ttft = [], []
-    for row in rows:
+    errors = np.full((3, len(rows)), np.nan)
+    for place, row in enumerate(rows):
         key = (row.model.name, row.layout)
         if key not in steps:
             steps[key] = GpuSteps(row.model, device, row.layout)
-        token_s, first_s = times_s(steps[key], row, device.overhead(row.engine))
-        tpot.append(log(token_s / row.tpot_s))
-        ttft.append(log(first_s / row.ttft_s) if row.ttft_s is not None else float("nan"))
-    return np.array(tpot), np.array(ttft)
+        times = times_s(steps[key], row, device.overhead(row.engine))
+        measured = (row.tpot_s, row.ttft_s, row.ttft_p99_s)
+        for kind, (time_s, measured_s) in enumerate(zip(times, measured, strict=True)):
+            if measured_s is not None:
+                errors[kind, place] = log(time_s / measured_s)
+    return errors[0], errors[1], errors[2]

@@ -22,8 +22,8 @@ _LAYER_S, _EXPERT_LAYER_S, _EAGER_LAYER_S = (2e-6, 6e-5), (1e-6, 6e-5), (5e-5, 1
 """Bounds of the launch times of a layer, of experts, and of a layer without CUDA graphs [s]."""
 _PIECEWISE_LAYER_S, _PIECE_S = (1e-5, 5e-4), (1e-7, 5e-5)
 """Bounds of the times of a layer in piecewise CUDA graphs: its minimum, and what pieces add [s]."""
-_REQUEST_S, _PROMPT_TOKEN_S = (1e-3, 1e-1), (1e-8, 2e-5)
-"""Bounds of the time of a request, and of each of its tokens, before it is scheduled [s]."""
+_REQUEST_S, _ACCEPT_S, _PROMPT_TOKEN_S = (1e-3, 1e-1), (1e-5, 2e-2), (1e-8, 2e-5)
+"""Bounds of the times of a request before it is scheduled: latency, front end, each token [s]."""
 
 
 class Constant(NamedTuple):
@@ -35,6 +35,16 @@ class Constant(NamedTuple):
     value: float
     """Present value of the device."""
     bounds: tuple[float, float]
+
+    @property
+    def is_of_engine(self) -> bool:
+        """Whether the constant belongs to one engine, not to the device."""
+        return is_of_engine(self.name)
+
+
+def is_of_engine(name: tuple[str, ...]) -> bool:
+    """Return whether a constant belongs to one engine, not to the device."""
+    return len(name) > 1 and name[0] not in ("weight_bandwidth", "compute")
 
 
 def constants_of(device: Device, rows: Sequence[ServingRow]) -> list[Constant]:
@@ -79,6 +89,7 @@ def _overheads(device: Device, engine: str, rows: Sequence[ServingRow]) -> Itera
         yield Constant((engine, "experts"), overhead.experts, _EXPERTS)
     if any(row.ttft_s is not None for row in runs):
         yield Constant((engine, "request_s"), overhead.request_s, _REQUEST_S)
+        yield Constant((engine, "accept_s"), overhead.accept_s, _ACCEPT_S)
         yield Constant((engine, "prompt_token_s"), overhead.prompt_token_s, _PROMPT_TOKEN_S)
         yield Constant((engine, "eager_layer_s"), overhead.eager_layer_s, _EAGER_LAYER_S)
     in_pieces = [row for row in runs if row.graphs is not None and row.graphs.piece_tokens]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import ceil
+from typing import NamedTuple
 
 from cluster_sim.hardware.efficiency import Overhead
 from cluster_sim.hardware.precision import Precision
@@ -11,8 +13,8 @@ from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.replica_layout import GraphPlan, ReplicaLayout
 from cluster_sim.physics.step_work import StepWork
 
-_TOGETHER = 64
-"""Maximum number of requests that pass a server's front end together, see `sim.front_end`."""
+_TOGETHER = 32
+"""Maximum number of requests that a server tokenises together, see `sim.front_end`."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class ServingRow:
     """Measured time per output token [s]."""
     ttft_s: float | None = None
     """Measured time to first token [s]; None if the engine holds requests back."""
+    ttft_p99_s: float | None = None
+    """Measured 99th percentile of the time to first token [s]; None if it is not known."""
     prepares_ahead: bool = False
     """Whether the engine prepares a step during the one before, so arrivals join one step later."""
     graphs: GraphPlan | None = None
@@ -58,15 +62,27 @@ class ServingRow:
         )
 
 
-def times_s(steps: GpuSteps, row: ServingRow, overhead: Overhead) -> tuple[float, float]:
-    """Return the time per output token and the time to first token of a closed loop [s].
+class Times(NamedTuple):
+    """Times of a closed loop."""
 
-    Both are closed-form estimates without a simulation. For the time per output token, the batch is
+    token_s: float
+    """Mean time per output token [s]."""
+    first_s: float
+    """Mean time to first token [s]."""
+    first_p99_s: float
+    """99th percentile of the time to first token [s]."""
+
+
+def times_s(steps: GpuSteps, row: ServingRow, overhead: Overhead) -> Times:
+    """Return the times of a closed loop.
+
+    They are closed-form estimates without a simulation. For the time per output token, the batch is
     the number of clients C, and the C - 1 other requests are prefilled once while a request
     generates its O tokens. The time to first token is the sum of the server's overhead, the rest of
     the present step, the step with the prefill, and waiting for other prompts. A tenth of the
     requests, the first of each client, arrive simultaneously, and wait until the server's front end
     has their first batch done. It works on later batches during the prefill of earlier ones.
+    One request in ten of these is slower than the 99th percentile of all requests.
 
     Parameters
     ----------
@@ -108,7 +124,14 @@ def times_s(steps: GpuSteps, row: ServingRow, overhead: Overhead) -> tuple[float
         pairs=round(at_once * pairs),
         window_pairs=round(at_once * window_pairs),
     )
-    together_s = (clients / at_once + 1) / 2 * steps.ramp(full).first_s
+    full_s = steps.ramp(full).first_s
+    together_s = (clients / at_once + 1) / 2 * full_s
+    late_s = ceil(0.9 * clients / at_once) * full_s
     own_s = overhead.accept_s + overhead.prompt_token_s * prompt
-    batch_s = own_s * min(clients, 1 + _TOGETHER)
-    return token_s, overhead.request_s + 0.9 * (own_s + alone_s) + 0.1 * (batch_s + together_s)
+    batch_s = overhead.accept_s * clients
+    batch_s += overhead.prompt_token_s * prompt * min(clients, 1 + _TOGETHER)
+    return Times(
+        token_s,
+        overhead.request_s + 0.9 * (own_s + alone_s) + 0.1 * (batch_s + together_s),
+        overhead.request_s + batch_s + late_s,
+    )

@@ -1,11 +1,11 @@
 """Front end of a server: receives and tokenises requests before the scheduler sees them.
 
-vLLM's server receives, checks and tokenises requests in one event loop with one thread for the
-tokeniser. Requests that arrive while it is busy pass these stages together, and each of them goes on
-when the whole batch is done. Requests that arrive together therefore wait for each other. Source:
-vLLM 0.15 to 0.33, `utils/async_utils.py` AsyncMicrobatchTokenizer, which has batches of up to 32. The
-other stages have no limit, and TTFT at p99 of runs whose 4 to 64 clients start together is that of one
-batch (InferenceX, gpt-oss-120b on H200, June 2026). More requests than that were not measured.
+vLLM's server receives and checks requests in one event loop. Requests that arrive together pass this
+stage together, since none is preferred. One thread tokenises them, at most 32 at a time, and each of
+them goes on when its batch is done. Requests that arrive together therefore wait for each other,
+which TTFT at p99 shows in runs whose clients start together. Source: vLLM 0.15 to 0.33,
+`utils/async_utils.py` AsyncMicrobatchTokenizer. Its wait of 2 ms for further requests is part of the
+constant `request`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from cluster_sim.deployment.deployment import FrontEndCosts
 from cluster_sim.request import Request
 from cluster_sim.sim.front_door import Entry
 
-MAX_BATCH = 64
-"""Maximum number of requests that pass the front end together."""
+MAX_BATCH = 32
+"""Maximum number of requests that are tokenised together."""
 
 
 class FrontEnd:
@@ -42,7 +42,8 @@ class FrontEnd:
     ) -> None:
         self._env, self._replica = env, replica
         self._costs, self._latency_s = costs, latency_s
-        self._waiting: deque[Request] = deque()
+        self._arrived: list[Request] = []
+        self._accepted: deque[Request] = deque()
         self._is_busy = False
 
     def send(self, request: Request) -> None:
@@ -50,17 +51,20 @@ class FrontEnd:
         if not any(self._costs):
             self._deliver(request)
             return
-        self._waiting.append(request)
+        self._arrived.append(request)
         if not self._is_busy:
             self._start()
 
     def _start(self) -> None:
-        """Work on the requests that wait, at most a batch of them."""
+        """Accept all requests that have arrived, and tokenise a batch of them."""
         self._is_busy = True
-        count = min(len(self._waiting), MAX_BATCH)
-        batch = [self._waiting.popleft() for _ in range(count)]
+        accept_s = len(self._arrived) * self._costs.accept_s
+        self._accepted.extend(self._arrived)
+        self._arrived.clear()
+        count = min(len(self._accepted), MAX_BATCH)
+        batch = [self._accepted.popleft() for _ in range(count)]
         tokens = sum(request.prompt_tokens for request in batch)
-        done = Timeout(self._env, count * self._costs.accept_s + tokens * self._costs.token_s, batch)
+        done = Timeout(self._env, accept_s + tokens * self._costs.token_s, batch)
         done.callbacks.append(self._finish)
 
     def _finish(self, done: Event) -> None:
@@ -68,7 +72,7 @@ class FrontEnd:
         for request in done.value:
             self._deliver(request)
         self._is_busy = False
-        if self._waiting:
+        if self._accepted or self._arrived:
             self._start()
 
     def _deliver(self, request: Request) -> None:

@@ -49,7 +49,7 @@ def synthetic(device: Device, noise: float) -> list[ServingRow]:
                     8192,
                     1.0,
                 )
-                token_s, first_s = times_s(steps, row, device.overhead("vLLM"))
+                token_s, first_s, _ = times_s(steps, row, device.overhead("vLLM"))
                 spread = np.exp(noise * rng.standard_normal(2))
                 rows.append(replace(row, tpot_s=token_s * spread[0], ttft_s=first_s * spread[1]))
     return rows
@@ -91,7 +91,7 @@ def test_runs_with_small_prompts_give_back_the_launches_of_piecewise_graphs() ->
                 "runs", LLAMA, tensor, "fp8", "fp8", "vLLM", clients, prompt, 100, 8192, 1.0
             )
             row = replace(row, graphs=graphs)
-            token_s, first_s = times_s(GpuSteps(LLAMA, device, row.layout), row, overhead)
+            token_s, first_s, _ = times_s(GpuSteps(LLAMA, device, row.layout), row, overhead)
             rows.append(replace(row, tpot_s=token_s, ttft_s=first_s))
     found = fit_serving(B200, rows).device.overhead("vLLM")
     assert found.piecewise_layer_s == pytest.approx(250e-6, rel=0.05)
