@@ -11,8 +11,14 @@ from math import log
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cluster_sim.calibration.serving_constants import constants_of, is_of_engine, with_constants
+from cluster_sim.calibration.serving_constants import (
+    constants_of,
+    is_of_engine,
+    parts_of,
+    with_constants,
+)
 from cluster_sim.calibration.serving_runs import ServingRow, times_s
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.engine_releases import maker
@@ -73,7 +79,7 @@ def fit_serving(
     constants = [
         constant
         for constant in constants_of(device, rows)
-        if constant.is_of_engine or not keeps_shares
+        if is_of_engine(constant.name) or not keeps_shares
     ]
     names, values, bounds = zip(*constants, strict=True)
     low, high = np.log(np.array(bounds)).T
@@ -115,14 +121,16 @@ class _Pulls(NamedTuple):
     """Place of the same constant of the release before; its own place if there is none."""
 
     @classmethod
-    def of(cls, names: Sequence[tuple[str, ...]], start: Array) -> _Pulls:
+    def of(cls, names: Sequence[str], start: Array) -> _Pulls:
         place = {name: index for index, name in enumerate(names)}
-        earlier = [place.get((maker(name[0]), *name[1:]), place[name]) for name in names]
+        parts = [parts_of(name) for name in names]
+        before = [".".join((maker(first), *rest)) for first, *rest in parts]
+        earlier = [place.get(name, index) for index, name in enumerate(before)]
         return cls(start, np.array(earlier))
 
     @property
-    def _is_later(self) -> Array:
-        return self.earlier != np.arange(len(self.start))
+    def _is_later(self) -> NDArray[np.bool_]:
+        return np.not_equal(self.earlier, np.arange(len(self.start)))
 
     def residuals(self, logs: Array) -> Array:
         return np.where(
@@ -136,9 +144,9 @@ class _Pulls(NamedTuple):
         return matrix
 
 
-def _changes(device: Device, name: tuple[str, ...], row: ServingRow) -> bool:
+def _changes(device: Device, name: str, row: ServingRow) -> bool:
     """Return whether a constant changes the times of a run."""
-    return not is_of_engine(name) or name[0] == device.overhead_name(row.engine)
+    return not is_of_engine(name) or parts_of(name)[0] == device.overhead_name(row.engine)
 
 
 def _weighted(device: Device, rows: Sequence[ServingRow]) -> Array:

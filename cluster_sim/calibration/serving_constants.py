@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.physics.step_graphs import piece_s_of, piecewise_layer_s
 
+_POINT = re.compile(r"\.(?=[a-z])")
 _SHARE = (0.02, 1.0)
 """Bounds of shares of a peak."""
 _RELATIVE, _ATTENTION, _COLLECTIVE, _EXPERTS = (0.5, 2.0), (0.95, 2.0), (0.5, 4.0), (0.2, 5.0)
@@ -29,22 +31,27 @@ _REQUEST_S, _ACCEPT_S, _PROMPT_TOKEN_S = (1e-3, 1e-1), (1e-5, 2e-2), (1e-8, 2e-5
 class Constant(NamedTuple):
     """Constant of a fit."""
 
-    name: tuple[str, ...]
-    """Parts of the name: ("kv_bandwidth",), ("compute", "fp8"), ("vLLM 0.15", "step_s") or ("vLLM",
-    "gemm", "fp8"). Engines are named as in the device's `overheads`."""
+    name: str
+    """Name, such as `kv_bandwidth`, `compute.fp8`, `vLLM 0.15.step_s`, `vLLM.gemm.fp8`. Engines are
+    named as in the device's `overheads`."""
     value: float
     """Present value of the device."""
     bounds: tuple[float, float]
 
-    @property
-    def is_of_engine(self) -> bool:
-        """Whether the constant belongs to one engine, not to the device."""
-        return is_of_engine(self.name)
+
+def parts_of(name: str) -> list[str]:
+    """Return the parts of the name of a constant; the release of an engine is part of its name.
+
+    >>> parts_of("vLLM 0.15.gemm.fp8"), parts_of("compute.fp8")
+    (['vLLM 0.15', 'gemm', 'fp8'], ['compute', 'fp8'])
+    """
+    return _POINT.split(name)
 
 
-def is_of_engine(name: tuple[str, ...]) -> bool:
+def is_of_engine(name: str) -> bool:
     """Return whether a constant belongs to one engine, not to the device."""
-    return len(name) > 1 and name[0] not in ("weight_bandwidth", "compute")
+    first, *rest = parts_of(name)
+    return bool(rest) and first not in ("weight_bandwidth", "compute", "collectives")
 
 
 def constants_of(device: Device, rows: Sequence[ServingRow]) -> list[Constant]:
@@ -61,42 +68,42 @@ def _shares(device: Device, rows: Sequence[ServingRow]) -> Iterator[Constant]:
     efficiency = device.efficiency
     assert efficiency is not None
     if device.kernels is None:
-        yield Constant(("kv_bandwidth",), efficiency.kv_bandwidth, _SHARE)
+        yield Constant("kv_bandwidth", efficiency.kv_bandwidth, _SHARE)
         for precision in _dense_precisions(rows):
             bandwidth = efficiency.weight_bandwidth.of(precision)
-            yield Constant(("weight_bandwidth", precision), bandwidth, _SHARE)
-            yield Constant(("compute", precision), efficiency.compute.of(precision), _SHARE)
+            yield Constant(f"weight_bandwidth.{precision}", bandwidth, _SHARE)
+            yield Constant(f"compute.{precision}", efficiency.compute.of(precision), _SHARE)
     if _have_experts(rows):
-        yield Constant(("expert_bandwidth",), efficiency.expert_bandwidth, _SHARE)
-        yield Constant(("expert_compute",), efficiency.expert_compute, _SHARE)
+        yield Constant("expert_bandwidth", efficiency.expert_bandwidth, _SHARE)
+        yield Constant("expert_compute", efficiency.expert_compute, _SHARE)
 
 
 def _overheads(device: Device, engine: str, rows: Sequence[ServingRow]) -> Iterator[Constant]:
     """Yield the overheads of one engine on the device."""
     overhead = device.overhead(engine)
     runs = [row for row in rows if device.overhead_name(row.engine) == engine]
-    yield Constant((engine, "step_s"), overhead.step_s, _STEP_S)
-    yield Constant((engine, "sequence_s"), overhead.sequence_s, _SEQUENCE_S)
-    yield Constant((engine, "layer_s"), overhead.layer_s, _LAYER_S)
-    yield Constant((engine, "attention"), overhead.attention, _ATTENTION)
-    yield Constant((engine, "collective"), overhead.collective, _COLLECTIVE)
+    yield Constant(f"{engine}.step_s", overhead.step_s, _STEP_S)
+    yield Constant(f"{engine}.sequence_s", overhead.sequence_s, _SEQUENCE_S)
+    yield Constant(f"{engine}.layer_s", overhead.layer_s, _LAYER_S)
+    yield Constant(f"{engine}.attention", overhead.attention, _ATTENTION)
+    yield Constant(f"{engine}.collective", overhead.collective, _COLLECTIVE)
     if device.kernels is not None:
-        yield Constant((engine, "launch_overlap"), overhead.launch_overlap, _OVERLAP)
+        yield Constant(f"{engine}.launch_overlap", overhead.launch_overlap, _OVERLAP)
         for precision in _dense_precisions(runs):
-            yield Constant((engine, "gemm", precision), overhead.gemm.of(precision), _RELATIVE)
+            yield Constant(f"{engine}.gemm.{precision}", overhead.gemm.of(precision), _RELATIVE)
     if _have_experts(runs):
-        yield Constant((engine, "expert_layer_s"), overhead.expert_layer_s, _EXPERT_LAYER_S)
-        yield Constant((engine, "experts"), overhead.experts, _EXPERTS)
+        yield Constant(f"{engine}.expert_layer_s", overhead.expert_layer_s, _EXPERT_LAYER_S)
+        yield Constant(f"{engine}.experts", overhead.experts, _EXPERTS)
     if any(row.ttft_s is not None for row in runs):
-        yield Constant((engine, "request_s"), overhead.request_s, _REQUEST_S)
-        yield Constant((engine, "accept_s"), overhead.accept_s, _ACCEPT_S)
-        yield Constant((engine, "prompt_token_s"), overhead.prompt_token_s, _PROMPT_TOKEN_S)
-        yield Constant((engine, "eager_layer_s"), overhead.eager_layer_s, _EAGER_LAYER_S)
+        yield Constant(f"{engine}.request_s", overhead.request_s, _REQUEST_S)
+        yield Constant(f"{engine}.accept_s", overhead.accept_s, _ACCEPT_S)
+        yield Constant(f"{engine}.prompt_token_s", overhead.prompt_token_s, _PROMPT_TOKEN_S)
+        yield Constant(f"{engine}.eager_layer_s", overhead.eager_layer_s, _EAGER_LAYER_S)
     in_pieces = [row for row in runs if row.graphs is not None and row.graphs.piece_tokens]
     if in_pieces:
         layer_s, piece_s = piecewise_layer_s(overhead), piece_s_of(device, in_pieces[0].layout)
-        yield Constant((engine, "piecewise_layer_s"), layer_s, _PIECEWISE_LAYER_S)
-        yield Constant((engine, "piece_s"), piece_s, _PIECE_S)
+        yield Constant(f"{engine}.piecewise_layer_s", layer_s, _PIECEWISE_LAYER_S)
+        yield Constant(f"{engine}.piece_s", piece_s, _PIECE_S)
 
 
 def _dense_precisions(rows: Sequence[ServingRow]) -> list[Precision]:
@@ -107,25 +114,35 @@ def _have_experts(rows: Sequence[ServingRow]) -> bool:
     return any(row.model.experts is not None for row in rows)
 
 
-def with_constants(device: Device, constants: Mapping[tuple[str, ...], float]) -> Device:
-    """Return the device with some constants replaced, by the names of `Constant`."""
+def with_constants(device: Device, constants: Mapping[str, float]) -> Device:
+    """Return the device with some constants replaced, by the names of `Constant`.
+
+    A name such as `collectives.all_reduce.start_s` is that of a field of a collective.
+    """
     efficiency = device.efficiency
     assert efficiency is not None
-    overheads = dict(device.overheads)
+    overheads, collectives = dict(device.overheads), device.collectives
     shares: dict[str, Any] = {}
     for name, value in constants.items():
-        match name:
-            case (single,):
+        match parts_of(name):
+            case [single]:
                 shares[single] = value
-            case ("weight_bandwidth" | "compute" as group, precision):
+            case ["weight_bandwidth" | "compute" as group, precision]:
                 by_precision = shares.get(group, getattr(efficiency, group))
                 shares[group] = by_precision.model_copy(update={precision: value})
-            case (engine, field):
+            case ["collectives", kind, field]:
+                fit = getattr(collectives, kind).model_copy(update={field: value})
+                collectives = collectives.model_copy(update={kind: fit})
+            case [engine, field]:
                 overhead = overheads.get(engine, overheads["default"])
                 overheads[engine] = overhead.model_copy(update={field: value})
-            case (engine, "gemm", precision):
+            case [engine, "gemm", precision]:
                 overhead = overheads.get(engine, overheads["default"])
                 gemm = overhead.gemm.model_copy(update={precision: value})
                 overheads[engine] = overhead.model_copy(update={"gemm": gemm})
-    changed = {"efficiency": efficiency.model_copy(update=shares), "overheads": overheads}
+    changed = {
+        "efficiency": efficiency.model_copy(update=shares),
+        "overheads": overheads,
+        "collectives": collectives,
+    }
     return device.model_copy(update=changed)

@@ -28,12 +28,12 @@ from cluster_sim.sim.closed_loop import (
 from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
+from cluster_sim.sim.front_end import FrontEnd
 from cluster_sim.sim.kv_network import KvNetwork, needs_kv_network
 from cluster_sim.sim.power_cap import CappedClock
 from cluster_sim.sim.prefill_replica import PrefillReplica
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.replica_options import ALL_STEPS, ReplicaOptions
-from cluster_sim.sim.front_end import FrontEnd
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.thermal_governor import thermal_governors
 from cluster_sim.sim.timetable import timetable

@@ -69,7 +69,8 @@ class FrontEnd:
 
     def _finish(self, done: Event) -> None:
         """Deliver the requests of a batch, and start with the next one."""
-        for request in done.value:
+        batch: list[Request] = done.value  # type: ignore[assignment]  # value of the timeout
+        for request in batch:
             self._deliver(request)
         self._is_busy = False
         if self._accepted or self._arrived:
