@@ -21,6 +21,8 @@ class Rules:
     conservativeness: float = 1.0
     ignore_eos: bool = False
     clip: int = 4096
+    receive_interval: int = 1
+    overlap: bool = False
 
 
 @dataclass
@@ -58,20 +60,33 @@ class Engine:
         self.retractions = 0
 
     def run(self, jobs: Sequence[Job]) -> None:
-        arriving = sorted(jobs, key=lambda job: job.arrival_s)
-        while arriving or self.waiting or self.running or self.partial:
-            if not self.waiting and not self.running and not self.partial:
+        arriving, arrived = sorted(jobs, key=lambda job: job.arrival_s), []  # type: ignore[var-annotated]
+        polls = self.rules.overlap or self.rules.receive_interval > 1
+        counter = 0
+        while arriving or arrived or self.waiting or self.running or self.partial:
+            is_idle = not self.waiting and not self.running and not self.partial
+            if is_idle and not arrived and arriving[0].arrival_s > self.now_s:
                 self.ratio.start(self.ratio.first)
-                self.now_s = max(self.now_s, arriving[0].arrival_s)
+                self.now_s = arriving[0].arrival_s
             while arriving and arriving[0].arrival_s <= self.now_s:
-                self.waiting.append(arriving.pop(0))
-            self.step()
+                arrived.append(arriving.pop(0))
+            if not polls or is_idle or (not self.rules.overlap and not counter):
+                self.waiting += arrived
+                arrived = []
+            prefills = self.step()
+            counter += 1000 if prefills else 1
+            if counter >= self.rules.receive_interval:
+                counter = 0
+                if self.rules.overlap:  # those who were here when the step started
+                    self.waiting += arrived
+                    arrived = []
 
     def missing(self, job: Job) -> int:
         """Blocks that a decoding job needs for its next token."""
         return ceil((job.cached + 1) / self.limits.block_tokens) - len(job.table)
 
-    def step(self) -> None:
+    def step(self) -> bool:
+        """Run one step; return whether it prefills."""
         mixes = self.rules.mixed and bool(self.running)
         self.decodes_taken = False
         before = self.retractions
@@ -103,6 +118,7 @@ class Engine:
                 self.answer(job)
             else:
                 self.partial = job
+        return bool(chunks)
 
     def answer(self, job: Job) -> None:
         """One more token; the last one ends the job."""

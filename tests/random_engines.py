@@ -76,7 +76,7 @@ def scheduler(random: Random) -> Section:
         return {"capacity_scheduler_policy": kind}
     rules: list[Section] = [
         {}, {"mixed_chunks": True}, {"ignore_eos": True},
-        {"conservativeness": 0.3, "max_prefill_tokens": 2048},
+        {"conservativeness": 0.3, "max_prefill_tokens": 2048}, {"receive_interval": 8},
     ]  # fmt: skip
     return {"prefill_first": random.choice(rules)}
 
@@ -90,7 +90,8 @@ def without_contradictions(pool: Section) -> None:
     if role != "both":
         batching.pop("prefill_first", None)
     if role == "prefill":
-        batching.pop("capacity_scheduler_policy", None)
+        for key in _WITH_VLLM:
+            batching.pop(key, None)
     name = str(own.get("like", engine))
     policy = batching.get("capacity_scheduler_policy") or own.get("capacity_scheduler_policy")
     if policy is None and name.startswith("trtllm"):

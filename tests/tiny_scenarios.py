@@ -71,7 +71,19 @@ def tiny_scenario(random: Random, folder: Path) -> Section:
         for pool in pools:  # not with layers that have states or chunks, or choose keys
             if kinds - {"full", "window"} or chooses:
                 pool["replica"].pop("speculation", None)
+    elif _maybe(random, 0.3):
+        for pool in pools:
+            if "wafers" not in pool["replica"] and "speculation" not in pool["replica"]:
+                _choose_backend(random, pool)
     return scenario
+
+
+def _choose_backend(random: Random, pool: Section) -> None:
+    """Let decode attention run on kernels whose time depends on the longest sequence."""
+    blocks = {"thread_blocks": random.choice([8, 2, 100]), "least_keys": random.choice([16, 1])}
+    rates = {"start": "50 us", "key": "10 us", "bandwidth": random.choice(["200 MB/s", "5 MB/s"])}
+    pool["node"]["device"] |= {"kernels": {"block_generation": {"bf16_other": blocks | rates}}}
+    pool["replica"]["engine"]["attention_backend"] = "other"
 
 
 def _layers(random: Random) -> Section:
@@ -196,7 +208,7 @@ def _batching(random: Random, role: str) -> Section:
         batching["capacity_scheduler_policy"] = random.choice(policies)
     if role == "both" and _maybe(random, 0.25):
         batching["prefill_first"] = random.choice(
-            [{}, {"mixed_chunks": True}, {"ignore_eos": True}]
+            [{}, {"mixed_chunks": True}, {"ignore_eos": True}, {"receive_interval": 4}]
         )
     return batching
 

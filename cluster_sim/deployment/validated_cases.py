@@ -3,13 +3,15 @@
 `validated_cases.csv` of the catalog has one line per case: a set-up with the medians of the absolute
 errors over its measured runs. `cluster-sim validate --write` makes it.
 
-A case is *known* if it has at least 3 runs and if its error in TPOT, or in throughput where TPOT was
-not measured, is at most 20 %. A deployment is
+A case is *known* if it has at least 3 runs and if its errors are small: 20 % in TPOT and in
+throughput, 30 % in TTFT, of those that are compared. A deployment is
 
-- validated if a known case has its model, precision, drafts, engine profile, device and layout;
+- validated if a known case has its model, precision, drafts, engine profile, device, layout and KV
+  cache format, and the deployment has the settings of the profile;
 - near if a known case with its device and its engine differs in one of these: the model, within the
   family and by at most a factor of 3 in size; the precision; the drafts; the release of the engine;
-  or the layout. Also if a case with all of them is not known well enough;
+  the layout; the KV cache format; or the settings. Also if a case with all of them is not known well
+  enough;
 - outside otherwise.
 """
 
@@ -28,7 +30,8 @@ from cluster_sim.schema import CATALOG
 VALIDATED_CASES = CATALOG / "validated_cases.csv"
 """Table of measured cases with the errors of predictions."""
 _FEWEST_RUNS = 3
-_LARGEST_ERROR = 0.2
+_NUMBERS = ("parameters_b", "settings")  # fields of a set-up that are not texts of the table
+_LARGEST_ERRORS = {"tpot_error": 0.2, "ttft_error": 0.3, "throughput_error": 0.2}
 _SIZE_FACTOR = 3.0
 _ERRORS = {"tpot_error": "TPOT", "ttft_error": "TTFT", "throughput_error": "throughput"}
 """Errors of a case, with the names of their metrics in texts."""
@@ -60,8 +63,13 @@ class Case(NamedTuple):
     @property
     def is_known(self) -> bool:
         """Whether the case has enough runs and small errors."""
-        error = self.throughput_error if self.tpot_error is None else self.tpot_error
-        return self.runs >= _FEWEST_RUNS and error is not None and error <= _LARGEST_ERROR
+        errors = {name: getattr(self, name) for name in _LARGEST_ERRORS}
+        known = {name: error for name, error in errors.items() if error is not None}
+        return (
+            self.runs >= _FEWEST_RUNS
+            and not known.keys() <= {"ttft_error"}
+            and all(error <= _LARGEST_ERRORS[name] for name, error in known.items())
+        )
 
     @property
     def name(self) -> str:
@@ -89,11 +97,13 @@ class Validation(NamedTuple):
             return "outside what was measured: no measured run has this engine and family of model"
         case = self.nearest
         errors = ", ".join(
-            f"{title} {100 * error:.2g} %"
+            f"{title} {round(100 * error, 1):g} %"
             for name, title in _ERRORS.items()
             if (error := getattr(case, name)) is not None
         )
-        measured = f"{case.runs:,} measured run{'s' if case.runs > 1 else ''} of {case.name}"
+        measured = (
+            f"{case.runs:,} measured run{'s' if case.runs > 1 else ''}{self._in_fit} of {case.name}"
+        )
         median = f"median errors there: {errors}"
         if self.status == "validated":
             return f"validated by {measured}; {median}"
@@ -101,12 +111,23 @@ class Validation(NamedTuple):
         return f"{place} what was validated: {self._doubt} {measured}; {median}"
 
     @property
+    def _in_fit(self) -> str:
+        """Number of the runs to which constants were fitted, in brackets."""
+        assert self.nearest is not None
+        fitted, runs = self.nearest.fitted, self.nearest.runs
+        if not fitted:
+            return ""
+        return " (all in the fit)" if fitted >= runs else f" ({fitted:,} in the fit)"
+
+    @property
     def _doubt(self) -> str:
         """Reason why the deployment is not validated."""
         assert self.nearest is not None
         if self.differs_in:
             return f"differs in {' and '.join(self.differs_in)} from"
-        return "has only" if self.nearest.runs < _FEWEST_RUNS else "errors are large in"
+        if self.nearest.runs < _FEWEST_RUNS:
+            return "it is like only"
+        return "errors are large in"
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of `validation` in summary.json."""
@@ -114,6 +135,7 @@ class Validation(NamedTuple):
         if self.nearest is None:
             return fields
         fields |= {"nearest": self.nearest.name, "runs": self.nearest.runs}
+        fields["fitted"] = self.nearest.fitted
         if self.differs_in:
             fields["differs_in"] = list(self.differs_in)
         errors = {name: getattr(self.nearest, name) for name in _ERRORS}
@@ -166,7 +188,7 @@ def differences(one: SetupKey, other: SetupKey) -> tuple[str, ...] | None:
     Returns
     -------
     tuple or None
-        Some of model, precision, drafts, release, device and layout; None if families of models or
+        Some of model, precision, drafts, release, device, layout, KV cache and settings; None if families of models or
         engines differ, or sizes of models by more than a factor of 3.
     """
     sizes = sorted((one.parameters_b, other.parameters_b))
@@ -181,6 +203,8 @@ def differences(one: SetupKey, other: SetupKey) -> tuple[str, ...] | None:
         "release": (one.engine, other.engine),
         "device": (one.device, other.device),
         "layout": (one.layout, other.layout),
+        "KV cache": (one.kv_cache, other.kv_cache),
+        "settings": (one.settings, other.settings),
     }
     return tuple(name for name, (mine, its) in pairs.items() if mine != its)
 
@@ -195,7 +219,7 @@ def read_cases(path: Path = VALIDATED_CASES) -> tuple[Case, ...]:
 
 
 def _case(row: dict[str, str]) -> Case:
-    texts = {name: row[name] for name in SetupKey._fields if name != "parameters_b"}
+    texts = {name: row[name] for name in SetupKey._fields if name not in _NUMBERS}
     errors = {name: float(row[name]) if row[name] else None for name in _ERRORS}
     return Case(
         model=row["model"],

@@ -65,6 +65,9 @@ class Overhead(Description):
     eager_latent_layer_s: Seconds | None = None
     """Minimum time per layer with latent attention of such a step [s]; its layers have more kernels
     and more work on the host. Default: that of `eager_layer`."""
+    eager_expert_layer_s: Seconds = 0.0
+    """Further minimum time of a layer with experts in a step with prefill [s]: the host launches
+    routing, sorting and quantising as well."""
     piecewise_layer_s: Seconds | None = None
     """Minimum time per layer of a step in piecewise CUDA graphs [s]: the host launches attention
     and one graph. Default: an estimate, a quarter of `eager_layer`."""

@@ -137,6 +137,7 @@ def launch_costs(model: Model, device: Device, layout: ReplicaLayout) -> LaunchC
     if latent_s is None:
         latent_s = overhead.eager_layer_s
     more_s = latent * (latent_s - overhead.eager_layer_s)
+    more_s += model.moe_layers * overhead.eager_expert_layer_s
     return LaunchCosts(
         overhead.step_s + layers * overhead.eager_layer_s + more_s,
         overhead.step_s + layers * piecewise_layer_s(overhead) + PIECEWISE_SHARE * more_s,

@@ -13,7 +13,7 @@ from cluster_sim.llm.model import Model
 from cluster_sim.physics.wafer_regions import WaferLayout
 from cluster_sim.schema import Description, Named
 from cluster_sim.serving.disaggregation import Role
-from cluster_sim.serving.engine import Engine
+from cluster_sim.serving.engine import Engine, known
 from cluster_sim.serving.kv_cache.offload import Tier
 from cluster_sim.serving.scheduler import Batching, Continuous
 from cluster_sim.serving.speculation import Speculation
@@ -164,8 +164,16 @@ class Pool(Description):
 
     @property
     def max_sequences(self) -> int:
-        """Number of batch slots of a replica."""
-        per_rank = self.batching.max_sequences or self.engine.max_sequences
+        """Number of batch slots of a replica.
+
+        The engine's number is reduced if its sequences would not fit into a step with their drafts.
+        """
+        per_rank = self.batching.max_sequences
+        if per_rank is None:
+            per_rank, speculation = known(self.engine.max_sequences), self.replica.speculation
+            if speculation is not None and self.batching.is_continuous:
+                fitting = self.batching.step_tokens(self.engine) // (1 + speculation.draft_tokens)
+                per_rank = min(per_rank, max(fitting, 1))
         return per_rank * self.replica.data_parallel
 
     @property

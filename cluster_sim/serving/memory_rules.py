@@ -122,6 +122,11 @@ class DeviceDefaults(Description):
     """Share of each device's memory that the engine uses. Default: that of the next row, or of the
     engine."""
 
+    @property
+    def is_for_all(self) -> bool:
+        """Whether the row has no conditions."""
+        return not self.devices and self.min_memory_bytes == 0.0 and self.min_tensor_parallel == 1
+
     def holds(self, device: Device, tensor_parallel: int) -> bool:
         """Return whether the row is for a device and a number of tensor-parallel devices."""
         return (

@@ -25,3 +25,6 @@ class PrefillFirst(Description):
     ignore_eos: bool = False
     """Whether admission reserves the whole remaining answers of running requests. It is a safe
     bound of the rule of SGLang for requests with `ignore_eos` if the prefix cache is off."""
+    receive_interval: Count = 1
+    """Number of decode steps between two polls for new requests (`scheduler_recv_interval`). There
+    is a poll after each step with prefill, and at once if the engine is idle."""

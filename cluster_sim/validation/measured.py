@@ -31,8 +31,8 @@ METRICS = {
 """Metrics that are compared, with their names in tables and figures."""
 
 TTFT_RULE = (
-    "TTFT is compared for vLLM, for MLPerf, and for TensorRT-LLM in InferenceMAX and InferenceX, whose scripts state the waits. "
-    "Other runs of TensorRT-LLM do not state their settings, and the queue order of SGLang is not simulated. "
+    "TTFT is compared for vLLM, for MLPerf, and for TensorRT-LLM and SGLang in InferenceMAX and InferenceX, whose scripts state the waits. "
+    "Other runs of TensorRT-LLM and SGLang do not state their settings. "
     "The catalog's engine_releases.csv lists this by engine and release."
 )
 """Rule that determines the runs whose TTFT is compared, as a text for users."""

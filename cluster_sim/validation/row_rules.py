@@ -98,8 +98,10 @@ def _is_wide(row: Row) -> bool:
 
 OF_LOAD = "load of agents: requests per second, hits, times in the server"
 """Rule that omits values which a set-up is made from."""
+WITHOUT_LOAD = "agents whose answers, rate or times are not stated"
+"""Rule that omits agents for which a load cannot be set up."""
 RULES: tuple[tuple[str, Callable[[Row], bool]], ...] = (
-    ("agents whose answers and rate are not stated", lacks_load),
+    (WITHOUT_LOAD, lacks_load),
     (OF_LOAD, states_load),
     (
         "no serving run with token lengths and a load",

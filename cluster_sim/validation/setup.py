@@ -11,7 +11,7 @@ from cluster_sim.errors import Fault, ScenarioError
 from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Document, catalog_names, describe, under
-from cluster_sim.validation import mlperf, trtllm_recipes, vllm_recipes
+from cluster_sim.validation import mlperf, sglang_recipes, trtllm_recipes, vllm_recipes
 from cluster_sim.validation.layouts import Group
 from cluster_sim.validation.machines import machine_of
 from cluster_sim.validation.measured import MeasuredRun
@@ -130,7 +130,9 @@ def settings_of(measured: MeasuredRun) -> Recipe:
         settings = trtllm_recipes.recipe_of(
             measured, *machine_of(measured.model, measured.hardware)
         )
-    elif measured.load == "queued":
+    elif profile.startswith("sglang"):
+        settings = sglang_recipes.recipe_of(measured)
+    if measured.load == "queued" and not profile.startswith("trtllm-1"):
         limits = {"max_sequences": 8192, "max_batched_tokens": 16384}
         settings = settings._replace(batching=limits | settings.batching)
     return settings._replace(

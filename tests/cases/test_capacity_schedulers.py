@@ -14,6 +14,7 @@ from cluster_sim.sim.simulate import simulate
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
 POOL = "cluster.pools.0."
+ENGINE = POOL + "replica.engine"
 POLICY = POOL + "batching.capacity_scheduler_policy"
 NO_EVICT, MAY_EVICT = "c1-trtllm-no-evict", "c1-vllm-may-evict"
 
@@ -44,13 +45,18 @@ def mean_batch(results: Results) -> float:
     return float(sum(row["steps"] * row["running"] for row in rows) / steps)
 
 
-def test_guaranteed_no_evict_never_preempts_and_completes_all_requests() -> None:
+@pytest.mark.parametrize(
+    "changes", [{POLICY: "guaranteed_no_evict"}, {ENGINE: "trtllm-1.0"}, {ENGINE: "trtllm-1.2"}]
+)
+def test_guaranteed_no_evict_never_preempts_and_completes_all_requests(
+    changes: dict[str, Any],
+) -> None:
     """TensorRT-LLM issues 16827 and 1012; as vLLM up to 0.18 the same load has 255 preemptions.
 
-    A request of 8,192 and 1,024 tokens is 288 blocks of 32 tokens to its end, so that
-    535,520 / 9,216 = 58 of them run at the same time.
+    A request of 8,192 and 1,024 tokens is 288 blocks of 32 tokens to its end. `memory_fraction` is
+    a share of all memory or, in the profiles of 1.x, of what is free: for 58 or 85 such requests.
     """
-    results = run(NO_EVICT, "guaranteed_no_evict")
+    results = run(NO_EVICT, **changes)
     assert results.summary()["preemptions"] == 0
     assert results.summary()["completed"] == 600
     most = results.fleet.deployments[0].kv_tokens // 9216

@@ -10,6 +10,9 @@ from cluster_sim.analysis.estimate import explain
 from cluster_sim.cli.engine_rows import engine_rows
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import resolve
+from cluster_sim.deployment.memory_use import captured_graphs
+from cluster_sim.physics.replica_layout import GraphPlan
+from cluster_sim.schema import catalog_names
 from tests.machines import engine
 from tests.scenarios import make_pool, make_scenario
 
@@ -66,8 +69,47 @@ def test_a_static_reserve_leaves_the_rest_to_weights_and_kv_cache() -> None:
     assert placement.kv_bytes + placement.weight_bytes == pytest.approx(10e9 - 740e6)
 
 
+def static_and_continuous(keys: dict[str, Any], **of_pool: Any) -> list[Deployment]:
+    pools = [
+        make_pool(batching=batching, replica={"engine": engine(**keys)} | of_pool)
+        for batching in ({"policy": "static"}, {})
+    ]
+    return [resolve(make_scenario(cluster={"pools": [pool]})).deployments[0] for pool in pools]
+
+
+def test_static_batches_reserve_what_the_engine_does() -> None:
+    """512 tokens at 1 MB and 100 MB, of 10 GB: the tokens of a static batch have no limit."""
+    keys = {"static_reserve": {"fixed": "100 MB", "per_step_token": "1 MB"}}
+    static, continuous = static_and_continuous(keys)
+    kept = static.placement.kv_bytes + static.placement.weight_bytes
+    assert kept == pytest.approx(10e9 - 612e6)
+    assert continuous.placement.kv_bytes == static.placement.kv_bytes
+
+
+def test_static_batches_sample_and_capture_what_the_engine_does() -> None:
+    """64 x 256 logits of 1 kB, 512 hidden states of 64 values of 2 B; graphs of up to 512 tokens."""
+    keys = {"reserved_activation": "0 B", "logit": "1 kB", "graph_mode": "piecewise"}
+    keys |= {"graph_sizes": {"sizes": [256, 1024], "captures_limit": True}}
+    static, continuous = static_and_continuous(keys)
+    kept = static.placement.kv_bytes + static.placement.weight_bytes
+    assert kept == pytest.approx(10e9 - 64 * 256 * 1e3 - 512 * 64 * 2)
+    assert captured_graphs(static.pool) == GraphPlan(piece_tokens=(256, 512))
+    assert continuous.placement == static.placement
+
+
+@pytest.mark.parametrize("name", catalog_names("engines"))
+def test_static_batches_fit_with_every_profile(name: str) -> None:
+    """An 8B model in 16 bit leaves most of the 141 GB of an H200, and 44 GB of a wafer, free."""
+    node = "cs-3" if name.startswith("cerebras") else "dgx-h200"
+    plan = {"wafers": 1} if node == "cs-3" else {}
+    pool = make_pool(node=node, batching={"policy": "static"}, replica={"engine": name} | plan)
+    (found,) = resolve(make_scenario(model="llama-3.1-8b", cluster={"pools": [pool]})).deployments
+    assert found.placement.kv_bytes > (15e9 if plan else 90e9)
+
+
 def test_the_estimate_shows_limits_by_the_device_and_graphs() -> None:
-    keys = {"by_device": [{"min_memory": "9 GB", "max_sequences": 4}], **GRAPHS}
+    rows = [{"min_memory": "9 GB", "max_sequences": 4}, {"max_sequences": 64}]
+    keys = {"by_device": rows, "max_sequences": None, **GRAPHS}
     pool = make_pool(replica={"engine": engine(**keys)})
     (estimate,) = explain(make_scenario(cluster={"pools": [pool]}))
     assert list(engine_rows([estimate.engine])) == [

@@ -56,6 +56,8 @@ rules = st.builds(
     mixed=st.booleans(),
     conservativeness=st.sampled_from([0.05, 0.3, 1.0, 2.0]),
     ignore_eos=st.sampled_from([False, False, True]),
+    receive_interval=st.sampled_from([1, 1, 3, 10]),
+    overlap=st.booleans(),
 )
 
 
@@ -66,6 +68,7 @@ def make_scheduler(limit: dict[str, Any], rule: Rules) -> PrefillFirstScheduler:
         mixed_chunks=rule.mixed,
         conservativeness=rule.conservativeness,
         ignore_eos=rule.ignore_eos,
+        receive_interval=rule.receive_interval,
     )
     scheduler = Continuous(prefill_first=told).scheduler(limits_of(limit), kv_cache_of(limit))
 
@@ -115,6 +118,7 @@ def served(
         GpuSteps(model_of(limit), small_gpu()),
         lambda: make_scheduler(limit, rule),
         stepping,
+        prepares_ahead=rule.overlap,
     )
 
 
@@ -178,6 +182,7 @@ def pooled(stretches: pa.Table, events: pa.Table, counted: Any) -> list[float]:
     return sorted(all_s)
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(jobs, limits, rules)
 def test_a_token_by_token_engine_gives_the_same_times_and_gaps(

@@ -151,3 +151,25 @@ def test_promised_tokens_are_a_sum_over_all_requests() -> None:
         assert promised.left(clock) == sum(lefts)
         assert promised.clipped(clock) == sum(min(left, 20) for left in lefts)
         assert promised.answers == sum(each.output_tokens for each in inside)
+
+
+def test_polls_after_every_third_decode_step_let_a_request_wait() -> None:
+    """The poll after the first prefill is empty; the next one follows three decode steps."""
+    scheduler = make_scheduler(receive_interval=3)
+    add(scheduler, 0, 10, 9)
+    assert step(scheduler, 0.0) == (0, 10)
+    assert step(scheduler, 1.0) == (1, 0)
+    add(scheduler, 1, 20, 9)
+    assert scheduler.queued == 1
+    assert [step(scheduler, 2.0 + n) for n in range(3)] == [(1, 0), (1, 0), (0, 20)]
+    # after a step with prefill there is a poll at once
+    add(scheduler, 2, 30, 9)
+    assert step(scheduler, 5.0) == (0, 30)
+
+
+def test_an_idle_engine_polls_at_once() -> None:
+    scheduler = make_scheduler(receive_interval=30)
+    add(scheduler, 0, 10, 2)
+    assert [step(scheduler, 0.0), step(scheduler, 1.0)] == [(0, 10), (1, 0)]
+    add(scheduler, 1, 20, 2)
+    assert step(scheduler, 2.0) == (0, 20)

@@ -380,10 +380,6 @@ def test_layers_that_draft_take_weights_and_cache_but_no_head(tmp_path: Path) ->
             {"draft_tokens": 3, "acceptance": 0.5, "draft_cost": 0.1, "mtp_layers": 1},
             "expected at most one of 'draft_model', 'draft_cost' and 'mtp_layers'",
         ),
-        (
-            {"draft_tokens": 9, "acceptance": 0.5},
-            "got max_sequences of 64 with 10 tokens each; expected at most max_batched_tokens of 600 together",
-        ),
     ],
 )
 def test_a_plan_that_cannot_be_says_why(tmp_path: Path, plan: dict[str, Any], message: str) -> None:
@@ -391,6 +387,23 @@ def test_a_plan_that_cannot_be_says_why(tmp_path: Path, plan: dict[str, Any], me
         scenario(tmp_path, plan)
     assert message in str(fault.value)
     assert "cluster.pools[0].replica.speculation" in str(fault.value)
+
+
+def test_slots_are_as_many_as_fit_into_a_step_with_their_drafts(tmp_path: Path) -> None:
+    """600 tokens hold 60 sequences with ten tokens each; a number of one's own is not changed."""
+    plan = {"draft_tokens": 9, "acceptance": 0.5}
+    assert scenario(tmp_path, plan).cluster.pools[0].max_sequences == 60
+    own = {
+        "name": "p",
+        "node": node(SMALL_GPU),
+        "batching": {"max_sequences": 64},
+        "replica": {"engine": engine(max_batched_tokens=600), "speculation": plan},
+    }
+    with pytest.raises(
+        ScenarioError,
+        match="got max_sequences of 64 with 10 tokens each; expected at most max_batched_tokens of 600",
+    ):
+        scenario(tmp_path, None, cluster={"pools": [own]})
 
 
 def test_a_model_with_chunks_is_refused(tmp_path: Path) -> None:

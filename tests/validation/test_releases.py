@@ -19,7 +19,7 @@ from cluster_sim.validation import release_of
         ("vllm nightly-5b8c30d6", "2026-04-17", "", "vllm of 2026-04", "vllm-0.15"),
         ("vllm (2024)", "2024", "", "vllm of 2024", "vllm-0.10"),
         ("vllm", "", "", "vllm", "vllm-0.15"),
-        ("mori-sglang 0.5.12.post1", "2026-06", "", "sglang 0.5", "sglang"),
+        ("mori-sglang 0.5.12.post1", "2026-06", "", "sglang 0.5", "sglang-0.5"),
         ("trtllm 1.2.0rc6.post2", "2026-02", "", "trtllm 1.2", "trtllm-1.2"),
         ("TensorRT-LLM 0.20 (PyTorch backend)", "2025-06", "", "trtllm 0.20", "trtllm-1.0"),
         # versions of other packages

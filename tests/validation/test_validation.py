@@ -298,6 +298,7 @@ def test_mlperf_runs_with_its_replicas_its_lengths_and_the_submitted_limits(tmp_
         {"rate": "1.5 /s", "requests": 3600}
     )
     assert (pool.replicas, pool.max_sequences, pool.max_batched_tokens) == (2, 256, 2048)
+    assert pool.batching.admission(pool.engine, "both") == "max_utilization"
     assert (
         scenario.workload.prompt_tokens is not None and scenario.workload.output_tokens is not None
     )
@@ -474,7 +475,8 @@ def test_errors_are_shares_of_the_measured_value() -> None:
         ("mlperf_v5_1", "TensorRT 10.11", True),
         ("inferencemax_silicon", "trtllm 1.0", True),
         ("aic_gap_analysis", "trtllm 1.0", False),
-        ("inferencemax_silicon", "sglang 0.5", False),
+        ("inferencemax_silicon", "sglang 0.5", True),
+        ("infera_pd_mori", "sglang 0.5", False),
     ],
 )
 def test_ttft_counts_where_order_and_waits_of_the_engine_are_known(

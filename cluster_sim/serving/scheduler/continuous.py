@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from cluster_sim.serving.disaggregation import Role
-from cluster_sim.serving.engine import Engine
+from cluster_sim.serving.engine import Engine, known
 from cluster_sim.serving.kv_cache.decoding_blocks import DecodingBlocks, SpeculativeBlocks
 from cluster_sim.serving.kv_cache.grouped_blocks import GroupedBlocks
 from cluster_sim.serving.kv_cache.grouped_manager import GroupedKVCacheManager
@@ -74,7 +74,7 @@ class Continuous(BatchingPolicy):
 
     def step_tokens(self, engine: Engine) -> int:
         """Return the maximum number of tokens per step of one rank."""
-        return self.max_batched_tokens or engine.max_batched_tokens
+        return self.max_batched_tokens or known(engine.max_batched_tokens)
 
     def is_chunked(self, engine: Engine) -> bool:
         """Return whether a prompt may be spread over several steps."""

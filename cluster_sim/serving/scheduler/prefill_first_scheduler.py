@@ -22,6 +22,7 @@ from cluster_sim.serving.kv_cache.manager import KVCacheManager
 from cluster_sim.serving.prefill_first import PrefillFirst
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
 from cluster_sim.serving.scheduler.decoding import DecodingSequences
+from cluster_sim.serving.scheduler.inbox import Inbox
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
 from cluster_sim.serving.scheduler.output import SchedulerOutput
 from cluster_sim.serving.scheduler.promised_tokens import (
@@ -40,6 +41,7 @@ class PrefillFirstScheduler(ContinuousScheduler):
 
     __slots__ = (
         "_held_since_s",
+        "_inbox",
         "_input_left",
         "_is_full",
         "_is_holding",
@@ -70,10 +72,22 @@ class PrefillFirstScheduler(ContinuousScheduler):
         self._held_since_s: float | None = None
         self._input_left = 0  # prompt tokens until `max_prefill_tokens` in the step
         self._reserved = 0.0  # tokens reserved for answers in the step being scheduled
+        # requests between their arrival and a poll; None if there is a poll per step
+        self._inbox = Inbox(rules.receive_interval) if rules.receive_interval > 1 else None
+
+    @property
+    def queued(self) -> int:
+        """Number of requests that wait to be received or admitted."""
+        inbox = self._inbox
+        return len(self.waiting) + (len(inbox.requests) if inbox is not None else 0)
 
     def enqueue(self, request: Request) -> bool:
-        """Add a request that has arrived; return whether it may be admitted in the next step."""
-        return super().enqueue(request) and not self._is_full
+        """Add a request that has arrived; return whether it may change the steps after this one."""
+        inbox = self._inbox
+        if inbox is None:
+            return super().enqueue(request) and not self._is_full
+        inbox.requests.append(request)
+        return len(inbox.requests) == 1
 
     def kv_share(self, steps: int) -> float:
         """Return the KV cache usage, promised blocks included, after this number of steps."""
@@ -94,15 +108,33 @@ class PrefillFirstScheduler(ContinuousScheduler):
                 for request in self.running
                 if request not in prefilling
             }
+        self._receive()
         lost = super().drain(last_token_s)
         for request, at_s in held.items():
             request.stalled_s = at_s
         return lost
 
+    def _receive(self) -> None:
+        """Let the requests that have arrived wait to be admitted."""
+        if self._inbox is not None:
+            for request in self._inbox.take():
+                self.waiting.append(request)
+
     # Decisions
 
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
         """Decide on the next step, and on the number of equal steps that may follow."""
+        inbox = self._inbox
+        if inbox is not None and inbox.requests:
+            is_idle = not self.waiting and not self._decoding.blocks.sequences
+            if (is_idle and self._partial is None) or not inbox.steps_until_poll:
+                self._receive()
+            else:
+                max_steps = min(max_steps, inbox.steps_until_poll)
+        return self._decide(now_s, max_steps)
+
+    def _decide(self, now_s: float, max_steps: int) -> SchedulerOutput:
+        """Decide on the next step with the requests that have been received."""
         output, kv, blocks = self.output, self._kv, self._decoding.blocks
         self._clear_output()
         steps = max_steps
@@ -312,6 +344,8 @@ class PrefillFirstScheduler(ContinuousScheduler):
             self._held_since_s = None
             if not self.output.chunks and not self.output.preempted:
                 self._ratio.decay(steps)
+        if self._inbox is not None:
+            self._inbox.advance(steps, decodes=not self.output.chunks)
         clock = self._decoding.now
         self._promised.advance(clock)
         if finished:

@@ -99,6 +99,11 @@ class RequestBatch:
         return self._decoding.blocks.tokens + self._past_tokens - shared
 
     @property
+    def queued(self) -> int:
+        """Number of requests that wait."""
+        return len(self.waiting)
+
+    @property
     def tokens_per_step(self) -> int:
         """Number of tokens by which each scheduled step reduces `pending_tokens`."""
         return self.work.batch + self.work.prompt_tokens
