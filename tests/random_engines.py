@@ -28,8 +28,9 @@ def random_engine(random: Random, names: tuple[str, ...], has_graphs: bool) -> A
     engine: Section = {"like": name}
     if has_graphs and chance(random, 0.5):
         engine |= graphs(random, ([1, 2, 4, 8, 16, 32, 64], [8], [1, 128, 512, 2048]), "1 GB")
-    if chance(random, 0.3):
-        engine |= {"memory_base": random.choice(["free", "all"])}
+    memory_base = random.choice(["free", "all"]) if chance(random, 0.3) else None
+    if has_graphs and memory_base:
+        engine["memory_base"] = memory_base
     if has_graphs and chance(random, 0.2):
         engine["static_reserve"] = {"fixed": "4 GB", "per_step_token": "0.5 MB"}
     if chance(random, 0.3):
@@ -108,7 +109,11 @@ def without_contradictions(pool: Section) -> None:
             kv.pop(key, None)
     if is_first or policy == "guaranteed_no_evict":
         kv.pop("watermark", None)
-
+    if role == "decode" or batching.get("policy") == "static":
+        own.pop("async_scheduling", None)
+    if role == "prefill":
+        for key in _OF_ANSWERS:
+            own.pop(key, None)
     if pool["replica"].get("data_parallel", 1) == 1 or is_first:
         for key in _OF_RANKS:
             batching.pop(key, None)
@@ -117,6 +122,8 @@ def without_contradictions(pool: Section) -> None:
             batching.pop(key, None)
 
 
+_OF_ANSWERS = ("stream_interval", "stream_rule", "first_chunk_delay", "detokenisation")
+"""Keys of the path of answers, which pools of the role decode have."""
 _OF_RANKS = ("attention_dp_timeout_iterations", "attention_dp_batching_wait_iterations")
 _WITH_VLLM = (
     "capacity_scheduler_policy", "batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio",

@@ -11,7 +11,8 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.physics.step_graphs import piece_s_of, piecewise_layer_s
 
-_POINT = re.compile(r"\.(?=[a-z])")
+_POINT = re.compile(r"\.(?!\d)")
+"""Dots between the parts of a name; those of a release are followed by a digit."""
 _SHARE = (0.02, 1.0)
 """Bounds of shares of a peak."""
 _RELATIVE, _ATTENTION, _COLLECTIVE, _EXPERTS = (0.5, 2.0), (0.95, 2.0), (0.5, 4.0), (0.2, 5.0)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.llm.model import Model
-from cluster_sim.schema import Document, catalog_entry, catalog_names, describe, second_names
 from cluster_sim.serving.engine import Engine
+from cluster_sim.serving.profiles import profiles
 
 _CHANGED = " (changed)"
 _OF_CLIENTS = (
@@ -85,6 +84,7 @@ def family_of(model: Model) -> str:
     Examples
     --------
     >>> from cluster_sim.llm.model import Model
+    >>> from cluster_sim.schema import Document, catalog_entry, describe
     >>> entry = catalog_entry("models", "gpt-oss-120b")
     >>> family_of(describe(Model, Document(entry, "gpt-oss-120b")))
     'experts, full and window'
@@ -114,7 +114,7 @@ def _key(deployment: Deployment, layout: str) -> SetupKey:
 def _settings(deployment: Deployment) -> Iterator[str]:
     """Yield the settings of a deployment that its engine profile does not have."""
     pool, engine = deployment.pool, deployment.pool.replica.engine
-    if _plain(engine) not in map(_plain, _profiles().values()):
+    if _plain(engine) not in map(_plain, profiles().values()):
         yield "changed engine"
     if not pool.batching.is_continuous:
         yield "static batching"
@@ -154,17 +154,17 @@ def profile_name(engine: Engine) -> str:
 
     Examples
     --------
-    >>> vllm = describe(Engine, Document(catalog_entry("engines", "vllm-0.15"), "vllm-0.15"))
+    >>> vllm = profiles()["vllm-0.15"]
     >>> profile_name(vllm), profile_name(vllm.model_copy(update={"max_sequences": 64}))
     ('vllm-0.15', 'vllm-0.15 (changed)')
     >>> profile_name(vllm.model_copy(update={"attention_backend": "flashinfer"}))
     'vllm-0.15 with flashinfer'
     """
     plain = engine.model_copy(update={"attention_backend": "default"})
-    profiles = _profiles().items()
-    if name := next((name for name, profile in profiles if profile == plain), None):
+    entries = profiles().items()
+    if name := next((name for name, profile in entries if profile == plain), None):
         return with_backend(name, engine)
-    alike = (name for name, profile in profiles if profile.profile == engine.profile)
+    alike = (name for name, profile in entries if profile.profile == engine.profile)
     return f"{with_backend(next(alike, engine.profile), engine)}{_CHANGED}"
 
 
@@ -172,16 +172,3 @@ def with_backend(name: str, engine: Engine) -> str:
     """Return the name of a profile, with the engine's attention back end if it has one."""
     backend = engine.attention_backend
     return name if backend == "default" else f"{name} with {backend}"
-
-
-@cache
-def _profiles() -> dict[str, Engine]:
-    """Return the engine profiles of the catalog, bare names of engines first.
-
-    Names that stand for a release are omitted.
-    """
-    entries = set(catalog_names("engines")) - set(second_names("engines"))
-    names = sorted(entries, key=lambda name: ("-" in name, name))
-    return {
-        name: describe(Engine, Document(catalog_entry("engines", name), name)) for name in names
-    }

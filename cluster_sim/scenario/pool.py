@@ -194,5 +194,8 @@ class Pool(Description):
 
     @property
     def watermark(self) -> float:
-        """Share of the KV cache that admission keeps free."""
+        """Share of the KV cache that admission keeps free; 0 with rules that have no use for it."""
+        admission = self.batching.admission(self.engine, self.replica.role)
+        if admission in ("guaranteed_no_evict", "prefill_first"):
+            return 0.0
         return self.engine.watermark if self.kv.watermark is None else self.kv.watermark

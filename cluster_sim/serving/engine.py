@@ -60,6 +60,10 @@ class Engine(OwnTimes):
     """Whether the next step is prepared while a step runs (vLLM since 0.14; overlap scheduler of
     SGLang and TensorRT-LLM). Requests that arrive during a step then join one step later. Default:
     false."""
+    async_drafts: bool = True
+    """Whether the host's work on steps that verify drafts overlaps with the next step, so that
+    `draft_step` and `draft_sequence` are hidden. Off in SGLang unless SGLANG_ENABLE_SPEC_V2 is set.
+    Default: true."""
     prefill_first: PrefillFirst | None = None
     """Rules of steps that prefill instead of decode, as in SGLang; `{}` selects SGLang's values.
     Replicas that only prefill or only decode keep the rules of vLLM. Default: a step decodes and

@@ -40,7 +40,7 @@ _OTHER_FITS: dict[str, tuple[str, ...]] = {
 def fitted_metrics(run: MeasuredRun) -> frozenset[str]:
     """Return the metrics of a run that a constant was fitted to; empty if there are none.
 
-    They are those of `serving_rows` and `simulated_fits`, memory from which the reserves of engines are derived, the one
+    They are those of `serving_rows` and `simulated_fits`, TPOT of runs with drafts, memory from which the reserves of engines are derived, the one
     run of May 2025 without drafts, prefix hits of conversations, and wafers.
 
     Parameters
@@ -49,6 +49,7 @@ def fitted_metrics(run: MeasuredRun) -> frozenset[str]:
         Measured run.
     """
     metrics = set(_OTHER_FITS.get(run.dataset, ())) | simulated_metrics(run)
+    metrics |= _of_drafts(run)
     if run.dataset == "b200_lowlatency" and run.drafts is None:
         metrics.add("user_per_s")
     if run.dataset == "ifx_llama70b_fp4_b200_multiturn" and "Llama" in run.model:
@@ -58,6 +59,22 @@ def fitted_metrics(run: MeasuredRun) -> frozenset[str]:
         if row.ttft_s is not None:
             metrics |= {"ttft_ms", "ttft_p99_ms"}
     return frozenset(metrics)
+
+
+def _of_drafts(run: MeasuredRun) -> frozenset[str]:
+    """Return the metrics of a run with drafts to which acceptance or host times were fitted.
+
+    The acceptance of DeepSeek-R1's layer comes from runs that give mean gaps between chunks of
+    known length, the host times of SGLang's drafts from runs in fp8 on Blackwell.
+    """
+    if run.drafts is None or not run.drafts.drafter:
+        return frozenset()
+    is_sglang, is_amd = run.framework.startswith("sglang"), run.hardware.startswith("MI")
+    gives_gaps = run.dataset == "inferencex_api" and "tpot_ms" in run.values
+    has_host_times = is_sglang and not is_amd and run.precision == "fp8"
+    if has_host_times or (gives_gaps and (is_amd or not is_sglang)):
+        return frozenset({"tpot_ms", "tpot_p50_ms", "output_per_s"})
+    return frozenset()
 
 
 def serving_rows(runs: Iterable[MeasuredRun], hardware: str) -> list[ServingRow]:

@@ -120,7 +120,7 @@ class MeasuredRun:
     @property
     def release(self) -> Release:
         """Engine release, with the profile that stands for it."""
-        release = release_of(self.framework, self.date, self.dataset)
+        release = release_of(self.framework, self.date, self.dataset, self.hardware)
         assert release is not None, f"{self.framework} has no profile"
         return release
 

@@ -79,21 +79,20 @@ def _pool(measured: MeasuredRun, model: str, group: Group) -> dict[str, Any]:
         "node": NODES.get(measured.hardware, measured.hardware),
         "nodes": nodes,
         "replicas": group.replicas,
-        "replica": _replica(measured, group, settings.kv_cache)
-        | {"engine": _engine(measured, settings)},
+        "replica": _replica(measured, group, settings) | {"engine": _engine(measured, settings)},
         "batching": settings.batching,
         "kv": {"prefix_caching": measured.load in ("sessions", "agents")}
         | ({} if fraction is None else {"memory_fraction": fraction}),
     }
 
 
-def _replica(measured: MeasuredRun, group: Group, kv_cache: str | None) -> dict[str, Any]:
+def _replica(measured: MeasuredRun, group: Group, settings: Recipe) -> dict[str, Any]:
     """Return the keys of a replica: precision, wafers or parallelism, and speculation."""
     precision = PRECISIONS[measured.precision]
     plan: dict[str, Any] = {
         "weights": precision,
         "kv_cache": stated_kv_cache(measured)
-        or kv_cache
+        or settings.kv_cache
         or ("bf16" if precision == "bf16" else "fp8"),
     }
     if measured.hardware == "CS-3":

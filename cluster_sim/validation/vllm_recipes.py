@@ -18,8 +18,8 @@ from cluster_sim.validation.names import model_name
 from cluster_sim.validation.recipe import Recipe
 
 _CONVERSATIONS = "ifx_llama70b_fp4_b200_multiturn"
-"""Data set of conversations. Its script gives the engine as many batch slots as there are clients
-and CUDA graphs of decode steps alone (SemiAnalysisAI/InferenceX@2582608b105a,
+"""Data set of conversations. Its script gives the engine as many batch slots as there are clients,
+asynchronous scheduling and CUDA graphs of decode steps alone (SemiAnalysisAI/InferenceX@2582608b105a,
 experimental/multiturn/vllm_benchmark/scripts/sweep_experiment.sh)."""
 _DATASETS = ("inferencemax_silicon", "inferencex_snapshot", "nebius_h200")
 _PIECES = re.compile(r"piecewise graphs up to (\d+) tokens")
@@ -34,7 +34,8 @@ def recipe_of(measured: MeasuredRun) -> Recipe:
 
     gpt-oss ran with graphs up to 2,048 tokens, on Hopper with a KV cache in 16 bit, which agrees with
     the memory that such servers printed (nebius_h200). Llama ran on B200 without graphs of steps with
-    a prompt. Runs on these devices had asynchronous scheduling before it was the default. On Hopper, and for Llama on AMD, the maximum number of sequences was the number of clients, on
+    a prompt. Runs on these devices had asynchronous scheduling before it was the default. On
+    Hopper, and for Llama on AMD, the maximum number of sequences was the number of clients, on
     B200 512.
 
     Parameters
@@ -47,7 +48,8 @@ def recipe_of(measured: MeasuredRun) -> Recipe:
         return Recipe({}, limits, 0.9)
     if measured.dataset == _CONVERSATIONS and measured.load == "sessions":
         slots = {"max_sequences": int(measured.amount), "max_batched_tokens": 8192}
-        return Recipe({"graph_mode": "full_decode_only"}, slots, 0.9)
+        engine = {"graph_mode": "full_decode_only", "async_scheduling": True}
+        return Recipe(engine, slots, 0.9)
     if measured.dataset not in _DATASETS or not measured.release.profile.startswith("vllm"):
         return Recipe()
     model, engine = model_name(measured.model), dict[str, Any]()

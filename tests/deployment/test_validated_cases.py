@@ -97,7 +97,7 @@ def test_the_setup_of_a_scenario_names_its_model_engine_device_and_layout() -> N
     assert setup_keys(resolve(on("vllm-0.15"))) == [LLAMA]
     drafts = {"draft_tokens": 2, "acceptance": 0.7, "draft_cost": 0.1}
     (key,) = setup_keys(resolve(on("trtllm", pipeline_parallel=2, speculation=drafts)))
-    assert (key.engine, key.drafts, key.layout) == ("trtllm", "yes", "TP2PP2")
+    assert (key.engine, key.drafts, key.layout) == ("trtllm-1.2", "yes", "TP2PP2")
 
 
 def test_pools_apart_are_one_setup_with_both_layouts() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -242,7 +243,7 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
 
 PLAIN: dict[str, Any] = {
     "static": False, "drafts": 0, "acceptance": 0.0, "prefix_caching": False, "order": "fcfs", "batch_wait_timeout_iterations": 0,
-    "batch_wait_max_tokens_ratio": 0.0, "watermark": 0.0, "swap_blocks": 0, "offload": (), "prefill_first": None,
+    "batch_wait_max_tokens_ratio": 0.0, "ranks": 1, "attention_dp_timeout_iterations": 0, "attention_dp_batching_wait_iterations": 0, "watermark": 0.0, "swap_blocks": 0, "offload": (), "prefill_first": None,
 }  # fmt: skip
 
 features = st.fixed_dictionaries({
@@ -253,6 +254,9 @@ features = st.fixed_dictionaries({
     "order": st.sampled_from(get_args(QueueOrder)),
     "batch_wait_timeout_iterations": st.sampled_from([0, 0, 3, 20]),
     "batch_wait_max_tokens_ratio": st.sampled_from([0.1, 0.8]),
+    "ranks": st.sampled_from([1, 1, 2, 3]),
+    "attention_dp_timeout_iterations": st.sampled_from([0, 3, 20]),
+    "attention_dp_batching_wait_iterations": st.sampled_from([0, 2]),
     "watermark": st.sampled_from([0.0, 0.2]),
     "swap_blocks": st.sampled_from([0, 0, 5, 100]),
     "prefill_first": st.sampled_from([None, None, {}, {"mixed_chunks": True}, {"ignore_eos": True}, {"receive_interval": 4}]),
@@ -271,8 +275,13 @@ def make_scheduler_with(limit: dict[str, Any], feature: dict[str, Any]) -> Sched
     """A scheduler with any of the features switched on."""
     if feature["static"]:
         return Static().scheduler(limits_of(limit), kv_cache_of(limit))
-    limits = limits_of(limit, limit["max_sequences"] * feature["drafts"])
+    limits = replace(
+        limits_of(limit, limit["max_sequences"] * feature["drafts"]),
+        data_parallel=feature["ranks"],
+    )
     names = (
+        "attention_dp_timeout_iterations",
+        "attention_dp_batching_wait_iterations",
         "order",
         "batch_wait_timeout_iterations",
         "batch_wait_max_tokens_ratio",

@@ -66,8 +66,8 @@ def faults(
         (FIRST, {}, {"role": "prefill"}, "batching.prefill_first"),
         (FIRST, {}, {"role": "decode"}, "batching.prefill_first"),
         ({"policy": "static"}, SWAP, {}, "kv.preemption"),
-        ({}, {}, FIRST | NO_EVICT, "replica.engine"),
-        ({}, {}, FIRST | WAIT, "replica.engine"),
+        ({}, {}, FIRST | NO_EVICT, "replica.engine.capacity_scheduler_policy"),
+        ({}, {}, FIRST | WAIT, "replica.engine.batch_wait_timeout_iterations"),
     ],
 )
 def test_a_key_without_effect_is_refused(

@@ -17,7 +17,8 @@ def row(name: str) -> str:
     graphs = engine.graph_mode or (
         "decode steps, padded" if engine.graph_batches else "decode steps"
     )
-    share = f"{engine.memory_fraction:.0%} of {engine.memory_base}"
+    fraction = engine.memory_fraction
+    share = f"{fraction:.0%} of {engine.memory_base}" if fraction else "a share by the device"
     if engine.static_reserve is not None:
         share = "all but a reserve by its limits"
     arrivals = "one step later" if engine.async_scheduling else "in the next step"

@@ -23,7 +23,13 @@ from cluster_sim.validation import release_of
         ("trtllm 1.2.0rc6.post2", "2026-02", "", "trtllm 1.2", "trtllm-1.2"),
         ("TensorRT-LLM 0.20 (PyTorch backend)", "2025-06", "", "trtllm 0.20", "trtllm-1.0"),
         # versions of other packages
-        ("TensorRT 10.11, CUDA 12.9", "2025-09", "mlperf_v5_1", "trtllm of 2025-09", "trtllm-1.0"),
+        (
+            "TensorRT 10.11, CUDA 12.9",
+            "2025-09",
+            "mlperf_v5_1",
+            "trtllm of 2025-09",
+            "trtllm-2025-08",
+        ),
         (
             "dynamo-trt (dynamo runtime 0.8.1.post2)",
             "2026-01",

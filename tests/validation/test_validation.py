@@ -167,6 +167,11 @@ def test_throughput_of_one_device_is_multiplied_and_gives_way_to_that_of_all(
             "KV offload",
         ),
         ({"dataset": "ifx_together_b200"}, "prefix caching"),
+        ({"framework": "sglang", "date": "2025-11-10"}, "means over requests that waited"),
+        (
+            {"framework": "sglang 0.5.10.post1", "hardware": "B300", "date": "2026-04-17"},
+            "SGLang 0.5.10 on B300",
+        ),
         ({"dataset": "mlperf_v5_0", "confidence": "medium"}, "MLPerf rounds"),
         ({"concurrency_or_rate": "static batch 64"}, "static batches"),
         ({"hardware": "MI999X"}, "hardware"),
@@ -658,9 +663,10 @@ def test_every_row_of_the_public_measurements_is_in_a_run_or_left_out_by_rule() 
 
 
 def test_errors_are_grouped_by_engine_release_and_by_what_was_fitted(tmp_path: Path) -> None:
-    # llama-3.3-70b on a B200 with few clients is in the fit, of which TTFT is used for vLLM alone
+    # llama-3.3-70b on a B200 with few clients is in the fit, of which TTFT is used for vLLM, and for
+    # TensorRT-LLM with prompts of 1,024 tokens
     rows = [
-        {"metric": metric, "framework": framework, "date": "2026-02"}
+        {"metric": metric, "framework": framework, "date": "2026-02", "isl": "2048.0"}
         for framework in ("vllm 0.15.1", "trtllm 1.2.0")
         for metric in ("ttft", "tpot")
     ]

@@ -12,6 +12,7 @@ from cluster_sim.loading.checks.batching import (
     ignored_faults,
     speculation_faults,
 )
+from cluster_sim.loading.checks.engine_keys import engine_faults
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.kv_cache import offload_faults, state_faults
 from cluster_sim.scenario.pool import Pool
@@ -38,6 +39,7 @@ def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     yield from backend_faults(deployment, at)
     yield from batching_faults(pool, trail)
     yield from ignored_faults(pool, trail)
+    yield from engine_faults(pool, trail)
     of_counts = [*_count_faults(deployment, trail), *state_faults(deployment, trail)]
     yield from of_counts
     if not of_counts:  # the following checks need the placement of the model on the devices

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field
@@ -113,16 +113,30 @@ class Continuous(BatchingPolicy):
         yield from ignored_keys.by_role(role)
         chosen = self.with_defaults(engine)
         if role == "both" and chosen.prefill_first is not None:
-            yield from ignored_keys.with_prefill_first(self.prefill_first)
+            found = ignored_keys.with_prefill_first(self.prefill_first)
+            yield from self._also_of_engine(found, "prefill_first")
             return
         if role != "prefill":
             policy = chosen.capacity_scheduler_policy or "first_chunk"
             yield from ignored_keys.with_reservation(policy)
             wait = chosen.batch_wait_timeout_iterations or 0
             ratio = chosen.batch_wait_max_tokens_ratio or 0.0
-            yield from ignored_keys.with_half_of_batch_wait(wait, ratio)
+            halves = ignored_keys.with_half_of_batch_wait(wait, ratio)
+            yield from self._also_of_engine(halves, *ignored_keys.BATCH_WAIT)
             timeout = chosen.attention_dp_timeout_iterations or 0
-            yield from ignored_keys.with_ranks(ranks, timeout)
+            causes = () if ranks == 1 else ("attention_dp_timeout_iterations",)
+            yield from self._also_of_engine(ignored_keys.with_ranks(ranks, timeout), *causes)
+
+    def _also_of_engine(self, ignored: Iterable[IgnoredKey], *causes: str) -> Iterator[IgnoredKey]:
+        """Yield keys of the policy, and the engine's keys that hold where the policy gives none.
+
+        causes: keys that make the others void. If the policy gives one of them, it replaces what
+        the engine does.
+        """
+        for key in ignored:
+            yield key
+            if all(getattr(self, name, 0) is None for name in (key.key, *causes)):
+                yield key._replace(section="engine")
 
     def scheduler(
         self,
