@@ -32,9 +32,9 @@ from cluster_sim.topology import host_bandwidth_bytes_per_s
 class FrontEndCosts(NamedTuple):
     """Times of the front end of a server, which works on one batch of requests at a time."""
 
-    accept_s: float
+    accept_s: float = 0.0
     """Time per request [s]."""
-    token_s: float
+    token_s: float = 0.0
     """Time per prompt token [s]."""
 
 
@@ -264,7 +264,7 @@ class Deployment:
     def front_end(self) -> FrontEndCosts:
         """Times of the front end of the replica's server for its requests."""
         if self.device.wafer is not None:
-            return FrontEndCosts(0.0, 0.0)
+            return FrontEndCosts()
         overhead = self.device.overhead(self.pool.replica.engine.profile)
         return FrontEndCosts(overhead.accept_s, overhead.prompt_token_s)
 
