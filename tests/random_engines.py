@@ -35,7 +35,8 @@ def random_engine(random: Random, names: tuple[str, ...], has_graphs: bool) -> A
         engine["static_reserve"] = {"fixed": "4 GB", "per_step_token": "0.5 MB"}
     if chance(random, 0.3):
         rows = [{"min_memory": "100 GB", "max_sequences": 200}, {"max_batched_tokens": 4096}]
-        engine["by_device"] = rows[: random.randint(1, 2)]
+        every = {"max_sequences": 128, "max_batched_tokens": 8192}
+        engine["by_device"] = [*rows[: random.randint(1, 2)], every]
     if chance(random, 0.4):
         engine["async_scheduling"] = True
     engine |= streams(random)
@@ -47,6 +48,7 @@ def graphs(random: Random, sizes: tuple[list[int], ...], first: str) -> Section:
     return {
         "graph_mode": random.choice(GRAPH_MODES),
         "graph_sizes": {
+            "unit": "tokens",
             "sizes": random.choice(sizes),
             "per_sequence": random.choice([2, 1]),
             "padding": random.random() < 0.7,

@@ -48,11 +48,6 @@ class Overhead(Description):
     """Host and sampling time per step that no kernel hides [s]."""
     sequence_s: Seconds = 0.0
     """Host and sampling time per sequence that gets a token in a step [s]."""
-    draft_step_s: Seconds = 0.0
-    """Host time per step that verifies drafts, if the engine does not overlap it with the next step
-    [s]."""
-    draft_sequence_s: Seconds = 0.0
-    """Host time per sequence of such a step [s]: accepted tokens, their blocks, their text."""
     layer_s: Seconds
     """Time of launches of a layer's element-wise kernels: norms, rotary embedding, activation [s].
     The time to move their bytes is added."""

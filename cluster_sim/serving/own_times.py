@@ -17,10 +17,6 @@ class OwnTimes(Description):
     """Host and sampling time per step that no kernel hides [s]."""
     sequence_s: Seconds | None = None
     """Host and sampling time per sequence that gets a token in a step [s]."""
-    draft_step_s: Seconds | None = None
-    """Host time per step that verifies drafts, if `async_drafts` is off [s]."""
-    draft_sequence_s: Seconds | None = None
-    """Host time per sequence of such a step [s]."""
     layer_s: Seconds | None = None
     """Time of launches of a layer's element-wise kernels [s]."""
     expert_layer_s: Seconds | None = None

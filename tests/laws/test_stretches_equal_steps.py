@@ -259,7 +259,7 @@ features = st.fixed_dictionaries({
     "attention_dp_batching_wait_iterations": st.sampled_from([0, 2]),
     "watermark": st.sampled_from([0.0, 0.2]),
     "swap_blocks": st.sampled_from([0, 0, 5, 100]),
-    "prefill_first": st.sampled_from([None, None, {}, {"mixed_chunks": True}, {"ignore_eos": True}, {"receive_interval": 4}]),
+    "prefill_first": st.sampled_from([None, None, {}, {"mixed_chunks": True}, {"ignore_eos": True}, {"receive_interval": 4}, {"schedule_policy": "lpm"}]),
     "offload": st.sampled_from([(), (), (Level(3, 1e-4, True), Level(8, 1e-3, True)), (Level(100, 1e-4, True),)]),
 })  # fmt: skip
 

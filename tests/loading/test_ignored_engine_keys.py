@@ -132,7 +132,7 @@ def test_a_profile_of_the_catalog_is_never_refused(name: str, batching: dict[str
     roles = ["both"] if batching else ["both", "prefill", "decode"]
     for role in roles:
         partner = {} if role == "both" else {"role": role}
-        assert found(name, replica=partner, batching=batching) == {}
+        assert found(name, node="dgx-h200", replica=partner, batching=batching) == {}
     assert found(name, node="cs-3", replica={"wafers": 1}, batching=batching) == {}
 
 

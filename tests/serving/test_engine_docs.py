@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cluster_sim.schema import catalog_entry, catalog_names
 from cluster_sim.serving.engine import Engine
+from cluster_sim.serving.prefill_first import PrefillFirst
 from cluster_sim.serving.scheduler import Continuous
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "engines.md"
@@ -35,3 +36,10 @@ def test_every_row_is_that_of_a_profile() -> None:
     page = PAGE.read_text(encoding="utf-8").split("## Profiles")[1].split("\n## ")[0]
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     assert sorted(rows) == sorted(row(name) for name in catalog_names("engines"))
+
+
+def test_every_key_of_an_engine_is_explained() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    keys = {key.removesuffix("_bytes").removesuffix("_s") for key in Engine.model_fields}
+    keys |= set(PrefillFirst.model_fields)
+    assert {key for key in keys if f"`{key}`" not in page} <= {"name", "fitted_on"}

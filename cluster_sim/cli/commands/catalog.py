@@ -58,9 +58,13 @@ _HOW_TO_USE = (
 
 def _listed(kind: str) -> list[str]:
     """Return the names of a kind as the list prints them, second names with their entry."""
+    from cluster_sim.loading.drafters import is_unused
     from cluster_sim.schema import catalog_names, second_names
 
     entries = second_names(kind)
+    if kind == "drafters":
+        names = catalog_names(kind)
+        return [f"{name} (its model is refused)" if is_unused(name) else name for name in names]
     return [
         f"{name} (= {entries[name]})" if name in entries else name for name in catalog_names(kind)
     ]
@@ -68,6 +72,7 @@ def _listed(kind: str) -> list[str]:
 
 def _print_entry(kind: str, name: str) -> None:
     """Print the figures of an entry, their sources, and how a file names the entry."""
+    from cluster_sim.loading.drafters import about_its_model
     from cluster_sim.schema import catalog_data, catalog_figures
 
     data, rows = catalog_data(kind, name), catalog_figures(kind, name)
@@ -82,6 +87,8 @@ def _print_entry(kind: str, name: str) -> None:
         print_line(line)
     if "fitted_on" in data:
         print_line(f"fitted on: {data['fitted_on']}")
+    if kind == "drafters":
+        print_line(about_its_model(name))
     print_line(f"{_use_of(kind, name, data)} `cluster-sim catalog {name} --yaml` prints its file.")
 
 

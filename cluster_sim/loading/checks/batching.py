@@ -55,12 +55,12 @@ def speculation_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
     speculation = pool.replica.speculation
     if speculation is None:
         return
-    if not _is_verified(model):
-        yield at, _not_verified(model)
+    if reason := not_verified(model):
+        yield at, reason
     if (drafter := speculation.drafting_model) is not None:
         ranks = pool.replica.tensor_parallel
-        if not _is_verified(drafter):
-            yield (*at, "draft_model"), _not_verified(drafter)
+        if reason := not_verified(drafter):
+            yield (*at, "draft_model"), reason
         elif not pool.is_wafer:
             for kind in drafter.attention:
                 if fault := kind.fault_of_ranks(ranks):
@@ -73,11 +73,12 @@ def speculation_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
         )
 
 
-def _is_verified(model: Model) -> bool:
-    """Return whether steps that verify drafts are simulated: with the whole context or windows."""
+def not_verified(model: Model) -> str | None:
+    """Return why steps of a model that verify drafts are not simulated; None if they are.
+
+    They are simulated with layers that read the whole context or a window of it.
+    """
     is_chosen = any(kind.is_chosen or kind.kind == "compressed" for kind in model.attention)
-    return not (model.has_states or model.view_is_chunked or is_chosen)
-
-
-def _not_verified(model: Model) -> str:
+    if not (model.has_states or model.view_is_chunked or is_chosen):
+        return None
     return f"{model.name} has layers with states, chunks, an indexer or compressed entries; this version does not simulate speculation with them"

@@ -17,6 +17,7 @@ from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.kv_cache import offload_faults, state_faults
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Trail
+from cluster_sim.serving.profiles import is_written
 
 _GPU_KEYS = ("tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel")
 """Keys of a plan that only GPUs have. All are 1 by default."""
@@ -62,6 +63,8 @@ def _wafer_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
                 f"got {value}; {device.name} is a wafer, for which 'wafers' spreads the layers; expected no {key}",
             )
     for name, value in plan.engine.own_times.items():
+        if not is_written(plan.engine, name):
+            continue
         key = name.removesuffix("_s")
         yield (
             (*at, "engine", key),

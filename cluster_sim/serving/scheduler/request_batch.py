@@ -144,7 +144,8 @@ class RequestBatch:
     def drain(self, last_token_s: float) -> list[Request]:
         """Remove and return all requests, running requests first; their KV cache is lost.
 
-        A request keeps the tokens that it has received. All blocks become free.
+        A request keeps the tokens that it has received. All blocks become free, and no rule of
+        admission counts the requests any longer.
         """
         prefilling = {request for request, _ in self.output.chunks} | {self._partial}
         for request in self.running:
@@ -155,7 +156,12 @@ class RequestBatch:
         lost = list(self.running)
         while self.waiting:
             lost.append(self.waiting.pop_first())
+            if self._wait is not None:
+                self._wait.remove(lost[-1])
+        if self._reservation is not None:
+            self._reservation.clear()
         self.running.clear()
+        self._partial, self._resuming = None, []
         for request in lost:
             request.prefilled = request.swapped = 0
         self._kv.clear()
@@ -182,13 +188,15 @@ class RequestBatch:
         self._past_tokens += past
         if past + chunk == request.prompt_tokens + request.generated:
             self._completing += 1
-            # Later requests of the same step may use its blocks: every layer writes before it
-            # reads.
             if self._kv.caches_prefixes:
-                self._kv.fill(request, past + chunk)
+                self._fill(request, past + chunk)
         view = self._limits.view
         if view.tokens:
             work.window_pairs += view.pairs(chunk, past)
+
+    def _fill(self, request: Request, tokens: int) -> None:
+        """Let later requests of the same step find a prompt: every layer writes before it reads."""
+        self._kv.fill(request, tokens)
 
     def _held_tokens(self, request: Request, prefilled: int) -> int:
         """Return the number of tokens for which a request in prefill holds blocks."""
