@@ -23,6 +23,7 @@ class Rules:
     clip: int = 4096
     receive_interval: int = 1
     overlap: bool = False
+    lpm: bool = False
 
 
 @dataclass
@@ -112,6 +113,8 @@ class Engine:
         for job, tokens in chunks:
             job.cached += tokens
             if job.cached == job.reading:
+                if self.limits.prefix_caching:
+                    self.blocks.fill(job, job.reading)
                 if job is self.partial:
                     self.partial = None
                 self.running.append(job)
@@ -151,6 +154,24 @@ class Engine:
             self.ratio.start(min((made + 20 * len(self.running)) / (answers + 1), 1.0))
             self.is_full = False
 
+    def sort(self) -> None:
+        """The longest cached prefix first; the last ones begin as one before them, not cached yet."""
+        found = [len(self.blocks.find(job)) * self.limits.block_tokens for job in self.waiting]
+        ahead: list[Job] = []
+        late: set[int] = set()
+        for job, tokens in zip(self.waiting, found, strict=True):
+            if tokens > 32:
+                continue
+            if any(shared(job, other) >= 32 for other in ahead):
+                late.add(id(job))
+            else:
+                ahead.append(job)
+        order = sorted(
+            zip(self.waiting, found, strict=True),
+            key=lambda pair: 1 if id(pair[0]) in late else -pair[1],
+        )
+        self.waiting = [job for job, _ in order]
+
     def prefill(self, mixes: bool) -> list[tuple[Job, int]]:
         """Chunks of a step that prefills, if there is one."""
         size, chunks = self.limits.block_tokens, []  # type: ignore[var-annotated]
@@ -167,6 +188,8 @@ class Engine:
             for job in self.running:
                 self.blocks.take(job, job.cached + 1, job.cached)
             growth, self.decodes_taken = 0, True
+        if self.rules.lpm and self.limits.prefix_caching:
+            self.sort()
         before, had_running = self.retractions, bool(self.running)
         job = self.partial
         if job is not None:
@@ -187,8 +210,6 @@ class Engine:
             chunks.append((job, tokens))
             if job.cached + tokens < job.reading:
                 return chunks
-            if self.limits.prefix_caching:
-                self.blocks.fill(job, job.reading)
             budget -= ceil(tokens / size) * size
             inputs -= ceil(tokens / size) * size
             reserved += min(job.most, clip)
@@ -237,9 +258,15 @@ class Engine:
                 self.partial = job
             else:
                 reserved += min(job.most, clip)
-                if self.limits.prefix_caching:
-                    self.blocks.fill(job, job.reading)
             self.is_full |= (len(self.blocks.free) - growth) * size <= reserved
         if chunks and self.is_full:
             self.is_full = had_running and bool(self.running) and not mixes
         return chunks
+
+
+def shared(job: Job, other: Job) -> int:
+    """Tokens with which both prompts begin."""
+    place = 0
+    while place < min(job.prompt, other.prompt) and job.token(place) == other.token(place):
+        place += 1
+    return place

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,10 @@ from cluster_sim.typing import Count
 class PrefillFirst(Description):
     """Rules of a scheduler whose steps prefill instead of decode, as in SGLang."""
 
+    schedule_policy: Literal["fcfs", "lpm"] = "fcfs"
+    """Order of waiting requests. fcfs: order of arrival. lpm: the longest cached prefix is first,
+    with up to 128 waiting requests; a prompt that begins as one before it in the queue comes last.
+    Without a prefix cache lpm is fcfs."""
     max_prefill_tokens: Count = 16_384
     """Number of prompt tokens per step from which a further prompt must wait. The first prompt of
     a step may be longer."""

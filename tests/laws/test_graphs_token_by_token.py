@@ -78,6 +78,7 @@ def test_steps_in_graphs_are_those_of_a_token_by_token_engine(
     sizes: list[int],
     padding: bool,
 ) -> None:
+    limit = limit | {"answer": 0, "watermark": 0.0}
     model, device = model_of(limit), small_gpu(overheads={"default": HOST})
     rule = GraphSizes(sizes=tuple(sizes), padding=padding)
     bounds = StepLimits(limit["max_sequences"], limit["budget"])

@@ -58,6 +58,7 @@ rules = st.builds(
     ignore_eos=st.sampled_from([False, False, True]),
     receive_interval=st.sampled_from([1, 1, 3, 10]),
     overlap=st.booleans(),
+    lpm=st.booleans(),
 )
 
 
@@ -69,6 +70,7 @@ def make_scheduler(limit: dict[str, Any], rule: Rules) -> PrefillFirstScheduler:
         conservativeness=rule.conservativeness,
         ignore_eos=rule.ignore_eos,
         receive_interval=rule.receive_interval,
+        schedule_policy="lpm" if rule.lpm else "fcfs",
     )
     scheduler = Continuous(prefill_first=told).scheduler(limits_of(limit), kv_cache_of(limit))
 

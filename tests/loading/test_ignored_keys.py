@@ -53,6 +53,12 @@ def faults(
         (FIRST | NO_EVICT, {}, {}, "batching.capacity_scheduler_policy"),
         (NO_EVICT, {}, FIRST, "batching.capacity_scheduler_policy"),
         (FIRST | WAIT, {}, {}, "batching.batch_wait_timeout_iterations"),
+        (
+            {"prefill_first": {"schedule_policy": "lpm"}, "order": "priority"},
+            {},
+            {},
+            "batching.order",
+        ),
         (FIRST, SWAP, {}, "kv.preemption"),
         (FIRST, {"watermark": 0.1}, {}, "kv.watermark"),
         (NO_EVICT, SWAP, {}, "kv.preemption"),

@@ -115,6 +115,8 @@ class Continuous(BatchingPolicy):
         if role == "both" and chosen.prefill_first is not None:
             found = ignored_keys.with_prefill_first(self.prefill_first)
             yield from self._also_of_engine(found, "prefill_first")
+            if chosen.prefill_first.schedule_policy == "lpm" and self.order != "fcfs":
+                yield ignored_keys.WITH_LPM
             return
         if role != "prefill":
             policy = chosen.capacity_scheduler_policy or "first_chunk"

@@ -34,6 +34,14 @@ BATCH_WAIT = ("batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio")
 """Keys of batch waiting, of which neither does anything without the other one."""
 
 
+WITH_LPM = IgnoredKey(
+    "batching",
+    "order",
+    "expected fcfs, or schedule_policy fcfs of prefill_first: lpm orders by cached prefixes",
+)
+"""Orders of waiting requests other than their arrival, beside SGLang's order by cached prefixes."""
+
+
 def with_prefill_first(rules: PrefillFirst | None) -> Iterator[IgnoredKey]:
     """Yield the keys that steps which prefill instead of decode ignore.
 

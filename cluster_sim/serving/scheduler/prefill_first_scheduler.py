@@ -25,6 +25,7 @@ from cluster_sim.serving.scheduler.decoding import DecodingSequences
 from cluster_sim.serving.scheduler.inbox import Inbox
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
 from cluster_sim.serving.scheduler.output import SchedulerOutput
+from cluster_sim.serving.scheduler.prefix_order import sort_by_prefix
 from cluster_sim.serving.scheduler.promised_tokens import (
     CLIP_TOKENS,
     NewTokenRatio,
@@ -193,6 +194,8 @@ class PrefillFirstScheduler(ContinuousScheduler):
         kv, chunks, limits = self._kv, self.output.chunks, self._limits
         decoding = self._decoding_tokens() if self._rules.mixed_chunks else 0
         kv.begin_exact_step(1 if decoding else 0)
+        if self._rules.schedule_policy == "lpm" and kv.caches_prefixes:
+            sort_by_prefix(self.waiting, kv)
         budget = self._in_blocks(limits.max_batched_tokens - decoding)
         self._input_left = self._rules.max_prefill_tokens - decoding
         self._reserved = self._ratio.value * self._promised.clipped(self._decoding.now)
@@ -371,10 +374,16 @@ class PrefillFirstScheduler(ContinuousScheduler):
             self._decoding.count_tokens()
         return finished
 
+    def _fill(self, request: Request, tokens: int) -> None:
+        """Do nothing: the radix tree gets a prompt when its step has ended."""
+
     def _prefilled(
         self, request: Request, tokens: int, now_s: float, finished: list[Request]
     ) -> None:
         """Record that `tokens` more tokens of a prompt were prefilled, and when."""
+        length = request.prompt_tokens + request.generated
+        if self._kv.caches_prefixes and request.prefilled + tokens == length:
+            self._kv.fill(request, length)
         super()._prefilled(request, tokens, now_s, finished)
         if request is not self._partial:
             request.stalled_s = now_s

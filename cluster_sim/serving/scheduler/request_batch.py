@@ -188,13 +188,15 @@ class RequestBatch:
         self._past_tokens += past
         if past + chunk == request.prompt_tokens + request.generated:
             self._completing += 1
-            # Later requests of the same step may use its blocks: every layer writes before it
-            # reads.
             if self._kv.caches_prefixes:
-                self._kv.fill(request, past + chunk)
+                self._fill(request, past + chunk)
         view = self._limits.view
         if view.tokens:
             work.window_pairs += view.pairs(chunk, past)
+
+    def _fill(self, request: Request, tokens: int) -> None:
+        """Let later requests of the same step find a prompt: every layer writes before it reads."""
+        self._kv.fill(request, tokens)
 
     def _held_tokens(self, request: Request, prefilled: int) -> int:
         """Return the number of tokens for which a request in prefill holds blocks."""
