@@ -37,8 +37,13 @@ class Overhead(Description):
     """Times that a serving engine adds on a device to reading, computing and communicating."""
 
     request_s: Seconds = 0.0
-    """Time from the arrival of a request at the server until the scheduler sees it: HTTP,
-    tokenising, queues between processes [s]."""
+    """Time from the arrival of a request at the server until the scheduler sees it, apart from the
+    server's front end: queues between processes, the path to and from the client [s]."""
+    accept_s: Seconds = 0.0
+    """Time per request in the server's front end: receiving, checking [s]. The front end works on
+    one batch of requests at a time, so requests that arrive together wait for each other."""
+    prompt_token_s: Seconds = 0.0
+    """Time per prompt token in the server's front end: parsing, tokenising [s]."""
     step_s: Seconds
     """Host and sampling time per step that no kernel hides [s]."""
     sequence_s: Seconds = 0.0

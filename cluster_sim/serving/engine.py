@@ -60,6 +60,9 @@ class Engine(OwnTimes):
     """Whether the next step is prepared while a step runs (vLLM since 0.14; overlap scheduler of
     SGLang and TensorRT-LLM). Requests that arrive during a step then join one step later. Default:
     false."""
+    max_drafting_sequences: Count | None = None
+    """Maximum number of requests in the batch of a replica with drafts, if `batching` has no
+    max_sequences: 48 in SGLang. Default: that without drafts."""
     async_drafts: bool = True
     """Whether the host's work on steps that verify drafts overlaps with the next step, so that
     `draft_step` and `draft_sequence` are hidden. Off in SGLang unless SGLANG_ENABLE_SPEC_V2 is set.
