@@ -63,8 +63,8 @@ class Overhead(Description):
     """Minimum time per layer of a step with prefill [s]. Such steps run outside CUDA graphs, and
     the host launches their kernels one by one."""
     eager_latent_layer_s: Seconds | None = None
-    """Minimum time per layer with latent attention of such a step [s]; its layers have more kernels
-    and more work on the host. Default: that of `eager_layer`."""
+    """Minimum time per layer with latent attention of a step with prefill [s]: such a layer has more
+    kernels and more work on the host. Default: that of `eager_layer`."""
     eager_expert_layer_s: Seconds = 0.0
     """Further minimum time of a layer with experts in a step with prefill [s]: the host launches
     routing, sorting and quantising as well."""
