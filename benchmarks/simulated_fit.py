@@ -1,8 +1,8 @@
 """Fit constants of devices to measured serving runs by simulating the runs, and print the errors.
 
-    python benchmarks/simulated_fit.py MEASUREMENTS mi300x-vllm [--out constants.json] [--no-cross]
+    python benchmarks/simulated_fit.py MEASUREMENTS… mi300x-vllm [--out constants.json] [--no-cross]
 
-MEASUREMENTS is a table as `cluster-sim validate --data` reads it. `validation.simulated_fits` selects
+MEASUREMENTS are tables as `cluster-sim validate --data` reads it. `validation.simulated_fits` selects
 the runs. No kernel of AMD's devices was measured, so products, attention and experts are rooflines with
 shares of the data sheet. A fit starts from round numbers. Runs of several releases with equal scenarios
 are simulated once and compared with their median, since some runs compiled kernels while they were
@@ -163,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("measurements", type=Path, help="CSV file of measurements")
+    parser.add_argument("measurements", type=Path, nargs="+", help="CSV files of measurements")
     parser.add_argument("fit", choices=sorted(CONSTANTS), help="name of the fit")
     parser.add_argument("--out", type=Path, help="write the constants as JSON")
     parser.add_argument("--no-cross", action="store_true", help="skip cross-validation")

@@ -14,8 +14,8 @@ from cluster_sim.schema import entry_name
 from cluster_sim.serving.graphs import GraphMemory, GraphMode, GraphSizes, StepLimits, graph_plan
 from cluster_sim.serving.memory_rules import (
     DeviceDefaults,
+    ExpertPaddingSpec,
     MemoryBase,
-    PaddedExperts,
     StaticReserve,
 )
 from cluster_sim.serving.own_times import OwnTimes
@@ -60,6 +60,9 @@ class Engine(OwnTimes):
     """Whether the next step is prepared while a step runs (vLLM since 0.14; overlap scheduler of
     SGLang and TensorRT-LLM). Requests that arrive during a step then join one step later. Default:
     false."""
+    max_drafting_sequences: Count | None = None
+    """Maximum number of requests in the batch of a replica with drafts, if `batching` has no
+    max_sequences: 48 in SGLang. Default: that without drafts."""
     async_drafts: bool = True
     """Whether the host's work on steps that verify drafts overlaps with the next step, so that
     `draft_step` and `draft_sequence` are hidden. Off in SGLang unless SGLANG_ENABLE_SPEC_V2 is set.
@@ -67,8 +70,8 @@ class Engine(OwnTimes):
     draft_step_s: Seconds = 0.0
     """Host time per step that verifies drafts on GPUs, if `async_drafts` is off [s]. Default: 0."""
     draft_sequence_s: Seconds = 0.0
-    """Host time per sequence of such a step [s]: accepted tokens, their blocks, their text.
-    Default: 0."""
+    """Host time per sequence and step that verifies drafts on GPUs, if `async_drafts` is off [s]:
+    accepted tokens, their blocks, their text. Default: 0."""
     prefill_first: PrefillFirst | None = None
     """Rules of steps that prefill instead of decode, as in SGLang; `{}` selects SGLang's values.
     Replicas that only prefill or only decode keep the rules of vLLM. Default: a step decodes and
@@ -125,7 +128,7 @@ class Engine(OwnTimes):
     logit_bytes: Bytes = 0.0
     """Memory of the sampler per logit [B], for the maximum number of sequences in the batch.
     Default: 0, the sampler stays within the reserved memory."""
-    expert_padding: PaddedExperts | None = None
+    expert_padding: ExpertPaddingSpec | None = None
     """Blocks to which the engine pads 4-bit weights of experts. Default: none are padded."""
     expert_rows: ExpertRows = "in_place"
     """Order of the rows of tokens in expert kernels: `in_place`, or `sorted` by expert and padded
@@ -194,7 +197,7 @@ class Engine(OwnTimes):
         return graph_plan(self.graph_mode, sizes, self.prefill_graph_sizes, limits)
 
     @property
-    def is_chunked(self) -> bool:
+    def sends_chunks(self) -> bool:
         """Whether clients see other chunks than one per engine step."""
         return self.stream_interval > 1 or self.first_chunk_delay > 0
 

@@ -53,6 +53,7 @@ def test_the_highest_rate_is_what_a_full_cluster_serves(tmp_path: Path, machine:
 
 
 def test_the_highest_rate_holds_for_spread_lengths(tmp_path: Path) -> None:
+    """Within 8 %: short prompts share their steps, which the mean lengths do not tell."""
     lengths = (
         "{distribution: lognormal, median: 600, sigma: 0.8, max: 6000}",
         "{distribution: uniform, low: 50, high: 500}",
@@ -60,7 +61,7 @@ def test_the_highest_rate_holds_for_spread_lengths(tmp_path: Path) -> None:
     offline = scenario(tmp_path, MACHINES["b200"], "{process: at_once, requests: 6000}", *lengths)
     finish_s = np.sort(cluster_sim.simulate(offline).requests["finish_s"].to_numpy())
     assert explain(offline)[0].requests_per_s == pytest.approx(
-        3000 / (finish_s[4500] - finish_s[1500]), rel=0.05
+        3000 / (finish_s[4500] - finish_s[1500]), rel=0.08
     )
 
 
