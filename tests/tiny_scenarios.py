@@ -156,10 +156,10 @@ def _pool(random: Random, name: str, role: str) -> Section:
         if kv:
             pool["kv"] = kv
         if role != "prefill" and _maybe(random, 0.2):
-            kept = random.choice(
-                [{"acceptance": 0.6}, {"acceptance": 0.0}, {"acceptance_length": 2}]
-            )
-            replica["speculation"] = {"draft_tokens": random.randint(2, 3), **kept}
+            replica["speculation"] = _speculation(random)
+            if not is_wafer and _maybe(random, 0.3):
+                host = {"async_drafts": False, "draft_step": "1 ms", "draft_sequence": "50 us"}
+                replica["engine"] |= host
     if batching:
         pool["batching"] = batching
     random_engines.without_contradictions(pool)
@@ -168,6 +168,21 @@ def _pool(random: Random, name: str, role: str) -> Section:
     if not is_wafer and _maybe(random, 0.1):
         pool["power_limit"] = "300 W"
     return pool
+
+
+def _speculation(random: Random) -> Section:
+    """How many tokens are drafted and kept, at which context, and what drafts cost."""
+    kept: Section = random.choice([
+        {"acceptance": 0.6}, {"acceptance": 0.0}, {"acceptance_length": 2},
+        {"acceptance_by_position": [0.7, 0.3, 0.2]},
+    ])  # fmt: skip
+    if _maybe(random, 0.3):
+        kept["acceptance_by_context"] = [
+            {"context": 10, "first": 0.8},
+            {"context": 200, "first": 0.3},
+        ]
+    cost: Section = random.choice([{}, {"draft_cost": 0.1}, {"mtp_layers": 1}])
+    return {"draft_tokens": random.randint(2, 3), **kept, **cost}
 
 
 def _graphs(random: Random) -> Section:

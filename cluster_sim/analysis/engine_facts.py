@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cluster_sim.deployment.deployment import Deployment
-from cluster_sim.deployment.memory_use import captured_graphs
+from cluster_sim.deployment.engine_memory import captured_graphs
 from cluster_sim.deployment.setup_key import profile_name
 from cluster_sim.physics.replica_layout import GraphPlan
 

@@ -58,8 +58,8 @@ def full_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
 
     The number of sequences is limited by the batch slots, or by the KV cache, in which each
     sequence wastes half a block. Each takes the tokens of its context, and the share of the rest of
-    its longest answer for which admission keeps blocks. One step of each request prefills its prompt, the other steps
-    decode.
+    its longest answer for which admission keeps blocks. One step of each request prefills its
+    prompt, the other steps decode.
 
     Parameters
     ----------

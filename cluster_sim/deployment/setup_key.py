@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.replica_layout import layout_name
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.profiles import profiles
 
@@ -138,13 +139,9 @@ def _layout(deployment: Deployment) -> str:
     plan = deployment.pool.replica
     if deployment.pool.is_wafer:
         return "wafers"
-    sizes = (
-        ("TP", plan.tensor_parallel),
-        ("PP", plan.pipeline_parallel),
-        ("DP", plan.data_parallel),
-        ("EP", plan.expert_parallel),
+    return layout_name(
+        plan.tensor_parallel, plan.pipeline_parallel, plan.data_parallel, plan.expert_parallel
     )
-    return "".join(f"{name}{size}" for name, size in sizes if size > 1 or name == "TP")
 
 
 def profile_name(engine: Engine) -> str:

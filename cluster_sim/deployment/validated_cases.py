@@ -26,6 +26,7 @@ from typing import Any, Literal, NamedTuple
 from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.deployment.setup_key import SetupKey, setup_keys
 from cluster_sim.schema import CATALOG
+from cluster_sim.units import percent
 
 VALIDATED_CASES = CATALOG / "validated_cases.csv"
 """Table of measured cases with the errors of predictions."""
@@ -97,18 +98,22 @@ class Validation(NamedTuple):
             return "outside what was measured: no measured run has this engine and family of model"
         case = self.nearest
         errors = ", ".join(
-            f"{title} {round(100 * error, 1):g} %"
+            f"{title} {percent(error)}"
             for name, title in _ERRORS.items()
             if (error := getattr(case, name)) is not None
         )
-        measured = (
-            f"{case.runs:,} measured run{'s' if case.runs > 1 else ''}{self._in_fit} of {case.name}"
-        )
         median = f"median errors there: {errors}"
+        counted = f"{case.runs:,} measured run{'s' if case.runs > 1 else ''}{self._in_fit}"
         if self.status == "validated":
-            return f"validated by {measured}; {median}"
+            return f"validated by {counted} of {case.name}; {median}"
         place = "near" if self.status == "near" else "outside"
-        return f"{place} what was validated: {self._doubt} {measured}; {median}"
+        doubt = f"errors are large in {counted} of {case.name}"
+        if self.differs_in:
+            doubt = f"differs in {' and '.join(self.differs_in)} from {counted} of {case.name}"
+        elif case.runs < _FEWEST_RUNS:
+            runs, verb = ("run", "was") if case.runs == 1 else ("runs", "were")
+            doubt = f"only {case.runs} {runs}{self._in_fit} of {case.name} {verb} measured"
+        return f"{place} what was validated: {doubt}; {median}"
 
     @property
     def _in_fit(self) -> str:
@@ -118,16 +123,6 @@ class Validation(NamedTuple):
         if not fitted:
             return ""
         return " (all in the fit)" if fitted >= runs else f" ({fitted:,} in the fit)"
-
-    @property
-    def _doubt(self) -> str:
-        """Reason why the deployment is not validated."""
-        assert self.nearest is not None
-        if self.differs_in:
-            return f"differs in {' and '.join(self.differs_in)} from"
-        if self.nearest.runs < _FEWEST_RUNS:
-            return "it is like only"
-        return "errors are large in"
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of `validation` in summary.json."""
@@ -188,8 +183,8 @@ def differences(one: SetupKey, other: SetupKey) -> tuple[str, ...] | None:
     Returns
     -------
     tuple or None
-        Some of model, precision, drafts, release, device, layout, KV cache and settings; None if families of models or
-        engines differ, or sizes of models by more than a factor of 3.
+        Some of model, precision, drafts, release, device, layout, KV cache and settings. None if
+        families of models or engines differ, or sizes of models by more than a factor of 3.
     """
     sizes = sorted((one.parameters_b, other.parameters_b))
     if one.family != other.family or one.engine_name != other.engine_name:

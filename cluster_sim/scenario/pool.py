@@ -188,6 +188,11 @@ class Pool(Description):
         return self.batching.is_chunked(self.engine)
 
     @property
+    def sends_chunks(self) -> bool:
+        """Whether clients see other chunks of the pool's answers than one per engine step."""
+        return self.replica.role != "prefill" and self.replica.engine.sends_chunks
+
+    @property
     def block_tokens(self) -> int:
         """Number of tokens per block of KV cache."""
         return self.kv.block_tokens or self.engine.block_tokens

@@ -14,8 +14,8 @@ from cluster_sim.schema import entry_name
 from cluster_sim.serving.graphs import GraphMemory, GraphMode, GraphSizes, StepLimits, graph_plan
 from cluster_sim.serving.memory_rules import (
     DeviceDefaults,
+    ExpertPaddingSpec,
     MemoryBase,
-    PaddedExperts,
     StaticReserve,
 )
 from cluster_sim.serving.own_times import OwnTimes
@@ -125,7 +125,7 @@ class Engine(OwnTimes):
     logit_bytes: Bytes = 0.0
     """Memory of the sampler per logit [B], for the maximum number of sequences in the batch.
     Default: 0, the sampler stays within the reserved memory."""
-    expert_padding: PaddedExperts | None = None
+    expert_padding: ExpertPaddingSpec | None = None
     """Blocks to which the engine pads 4-bit weights of experts. Default: none are padded."""
     expert_rows: ExpertRows = "in_place"
     """Order of the rows of tokens in expert kernels: `in_place`, or `sorted` by expert and padded
@@ -194,7 +194,7 @@ class Engine(OwnTimes):
         return graph_plan(self.graph_mode, sizes, self.prefill_graph_sizes, limits)
 
     @property
-    def is_chunked(self) -> bool:
+    def sends_chunks(self) -> bool:
         """Whether clients see other chunks than one per engine step."""
         return self.stream_interval > 1 or self.first_chunk_delay > 0
 

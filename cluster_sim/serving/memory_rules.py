@@ -93,7 +93,7 @@ class StaticReserve(Description):
         return max(1.0 - self.reserve_bytes(memory_bytes, plan) / memory_bytes, 0.0)
 
 
-class PaddedExperts(Description):
+class ExpertPaddingSpec(Description):
     """Blocks to which an engine pads the 4-bit weights of experts, for the tiles of its kernels."""
 
     hidden: Count = 1

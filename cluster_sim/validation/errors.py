@@ -49,7 +49,7 @@ class ErrorRow:
     """Median of the signed errors; above 0 if predictions are too high."""
 
 
-class Group(NamedTuple):
+class ErrorGroup(NamedTuple):
     """Group of measured values; 'all' stands for a field by which values are not grouped."""
 
     dataset: str
@@ -74,15 +74,15 @@ def errors(
         Fields that define the groups: some of dataset, hardware, model, release and fit. Fields
         that are not given are 'all' in the rows.
     """
-    groups: dict[tuple[Group, str], list[tuple[float, bool]]] = defaultdict(list)
+    groups: dict[tuple[ErrorGroup, str], list[tuple[float, bool]]] = defaultdict(list)
     for prediction in predictions:
         run = prediction.measured
         for metric, error in prediction.scores().items():
             is_fitted = metric in prediction.fitted
-            fields = Group(
+            fields = ErrorGroup(
                 run.dataset, run.hardware, run.model, run.release.name, "yes" if is_fitted else "no"
             )._asdict()
-            group = Group(**{name: fields[name] if name in by else "all" for name in fields})
+            group = ErrorGroup(**{name: fields[name] if name in by else "all" for name in fields})
             groups[group, metric].append((error, is_fitted))
     order = list(METRICS)
     table = []

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cluster_sim.calibration.serving_runs import ServingRow
+from cluster_sim.deployment.engine_memory import captured_graphs
 from cluster_sim.deployment.fleet import resolve
-from cluster_sim.deployment.memory_use import captured_graphs
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import model_name
 from cluster_sim.validation.setup import scenario_of

@@ -212,10 +212,14 @@ def test_without_a_table_there_are_no_cases(tmp_path: Path) -> None:
 def test_the_line_for_users_says_what_is_known_and_how_well() -> None:
     name = "llama-3.3-70b in fp4 on NVIDIA B200 SXM, TP2, vllm-0.15"
     assert nearest_case(LLAMA, [case()]).text == (
-        f"validated by 10 measured runs of {name}; median errors there: TPOT 3 %"
+        f"validated by 10 measured runs of {name}; median errors there: TPOT 3.0 %"
     )
     assert nearest_case(LLAMA, [case(runs=1)]).text == (
-        f"near what was validated: it is like only 1 measured run of {name}; median errors there: TPOT 3 %"
+        f"near what was validated: only 1 run of {name} was measured; median errors there: TPOT 3.0 %"
+    )
+    assert nearest_case(LLAMA, [case(runs=2, fitted=1)]).text == (
+        f"near what was validated: only 2 runs (1 in the fit) of {name} were measured; "
+        "median errors there: TPOT 3.0 %"
     )
     assert nearest_case(LLAMA, [case(tpot_error=0.31)]).text == (
         f"near what was validated: errors are large in 10 measured runs of {name}; "
@@ -226,7 +230,7 @@ def test_the_line_for_users_says_what_is_known_and_how_well() -> None:
     )
     assert nearest_case(LLAMA, [case(fitted=4, ttft_error=1.5)]).text == (
         f"near what was validated: errors are large in 10 measured runs (4 in the fit) of {name}; "
-        "median errors there: TPOT 3 %, TTFT 150 %"
+        "median errors there: TPOT 3.0 %, TTFT 150 %"
     )
     wide = nearest_case(LLAMA._replace(layout="TP8", precision="fp8"), [case()]).text
     assert wide.startswith(

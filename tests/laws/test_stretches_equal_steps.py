@@ -66,6 +66,7 @@ limits = st.fixed_dictionaries({
     "stages": st.integers(1, 2),
     "answer": st.sampled_from([0, 0, 30, 300]),
     "watermark": st.sampled_from([0.0, 0.0, 0.2]),
+    "hold": st.sampled_from([(0, 0.0), (0, 0.0), (3, 0.5), (20, 0.9)]),
     "late": st.booleans(),
 })  # fmt: skip
 
@@ -113,6 +114,9 @@ def make_scheduler(limit: dict[str, Any]) -> ContinuousScheduler:
 
 def batching_of(limit: dict[str, Any], **keys: Any) -> Continuous:
     keys["capacity_scheduler_policy"] = limit.get("policy")
+    steps, ratio = limit.get("hold", (0, 0.0))
+    keys.setdefault("batch_wait_timeout_iterations", steps)
+    keys.setdefault("batch_wait_max_tokens_ratio", ratio)
     return Continuous.model_validate(keys)
 
 
@@ -165,6 +169,8 @@ def test_a_token_by_token_engine_gives_the_same_times(
             ahead=limit["stages"],
             late=limit["late"],
             watermark=watermark_of(limit),
+            hold_steps=limit["hold"][0],
+            hold_tokens=limit["hold"][1] * limit["budget"],
         ),
         step_s,
     )
@@ -224,9 +230,13 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
         ahead=limit["stages"],
         late=limit["late"],
         watermark=watermark_of(limit),
+        hold_steps=limit["hold"][0],
+        hold_tokens=limit["hold"][1] * limit["budget"],
     )
     serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
-    feature = dict(PLAIN, order=order, watermark=watermark_of(limit))
+    steps, ratio = limit["hold"]
+    wait = {"batch_wait_timeout_iterations": steps, "batch_wait_max_tokens_ratio": ratio}
+    feature = dict(PLAIN, order=order, watermark=watermark_of(limit)) | wait
     for stepping in (False, True):
         again = requests()
         serve(

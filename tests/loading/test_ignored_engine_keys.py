@@ -64,6 +64,7 @@ def found(of_engine: Any, **of_pool: Any) -> dict[str, str]:
         ({"batch_wait_max_tokens_ratio": 0.5}, "batch_wait_max_tokens_ratio"),
         ({"attention_dp_timeout_iterations": 50}, "attention_dp_timeout_iterations"),
         (NO_EVICT | {"watermark": 0.5}, "watermark"),
+        ({"draft_step": "3 ms"}, "draft_step"),
         ({"prefill_first": {}, "watermark": 0.5}, "watermark"),
     ],
 )
@@ -108,6 +109,7 @@ def test_batching_and_role_decide_as_well(
         {"graph_batches": [8]},
         {"memory_base": "free"},
         {"logit": "4 B"},
+        {"draft_step": "3 ms"},
     ],
 )
 def test_wafers_have_neither_graphs_nor_the_memory_of_gpus(keys: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cluster_sim.deployment.memory_use import captured_graphs
+from cluster_sim.deployment.engine_memory import captured_graphs
 from cluster_sim.errors import ScenarioError
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Document, catalog_data, catalog_names, describe, second_names

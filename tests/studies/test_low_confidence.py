@@ -92,6 +92,33 @@ def test_figures_of_graphs_and_reserves_count_in_the_modes_that_use_them() -> No
         assert part_of("engines", "vllm", path, pieces) is None
 
 
+def test_a_time_that_the_engine_has_itself_replaces_that_of_the_device() -> None:
+    own = b200(replica={"engine": {"like": "vllm", "step": "2 ms"}})
+    key = own.cluster.pools[0].node.device.overhead_name(own.cluster.pools[0].engine.profile)
+    for path, plain, replaced in (("step", "speed", None), ("layer", "speed", "speed")):
+        assert part_of("devices", "b200-sxm", f"overheads.{key}.{path}", b200()) == plain
+        assert part_of("devices", "b200-sxm", f"overheads.{key}.{path}", own) == replaced
+    assert part_of("engines", "vllm", "step", own) == "speed"
+    assert part_of("engines", "vllm", "expert_layer", own) is None  # a dense model
+
+
+def test_limits_by_device_count_unless_the_file_gives_them_all() -> None:
+    """A B200 takes its limits from a row of vLLM's profile, which also gives no largest graph."""
+    limits = {"max_sequences": 64, "max_batched_tokens": 4096}
+    for engine, part in (("vllm", "speed"), ({"like": "vllm", **limits}, None)):
+        assert part_of("engines", "vllm", "by_device", b200(replica={"engine": engine})) == part
+    some = b200(replica={"engine": {"like": "vllm", "max_sequences": 64}})
+    assert part_of("engines", "vllm", "by_device", some) == "speed"
+    assert part_of("engines", "vllm", "by_device", b200(pool={"batching": limits})) is None
+
+
+def test_host_times_of_drafts_count_only_with_drafts() -> None:
+    drafts = {"draft_tokens": 2, "acceptance": 0.6, "draft_cost": 0.1}
+    for speculation, part in ((None, None), (drafts, "speed")):
+        scenario = b200(replica={"engine": "sglang", "speculation": speculation})
+        assert part_of("engines", "sglang", "draft_step", scenario) == part
+
+
 def test_the_line_names_five_the_first_of_each_part_of_the_answer_before_the_second() -> None:
     estimates = [
         Estimate("speed", "gpu", "overheads.vLLM.step", "1 us"),

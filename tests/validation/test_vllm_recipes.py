@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster_sim.deployment.memory_use import captured_graphs
+from cluster_sim.deployment.engine_memory import captured_graphs
 from cluster_sim.validation import read_measurements, scenario_of
 from tests.validation.test_validation import table
 

@@ -9,8 +9,8 @@ import pytest
 from cluster_sim.analysis.estimate import explain
 from cluster_sim.cli.engine_rows import engine_rows
 from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.engine_memory import captured_graphs
 from cluster_sim.deployment.fleet import resolve
-from cluster_sim.deployment.memory_use import captured_graphs
 from cluster_sim.physics.replica_layout import GraphPlan
 from cluster_sim.schema import catalog_names
 from tests.machines import engine
