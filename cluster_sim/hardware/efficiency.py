@@ -37,8 +37,13 @@ class Overhead(Description):
     """Times that a serving engine adds on a device to reading, computing and communicating."""
 
     request_s: Seconds = 0.0
-    """Time from the arrival of a request at the server until the scheduler sees it: HTTP,
-    tokenising, queues between processes [s]."""
+    """Time from the arrival of a request at the server until the scheduler sees it, apart from the
+    server's front end: queues between processes, the path to and from the client [s]."""
+    accept_s: Seconds = 0.0
+    """Time per request in the server's front end: receiving, checking [s]. The front end works on
+    one batch of requests at a time, so requests that arrive together wait for each other."""
+    prompt_token_s: Seconds = 0.0
+    """Time per prompt token in the server's front end: parsing, tokenising [s]."""
     step_s: Seconds
     """Host and sampling time per step that no kernel hides [s]."""
     sequence_s: Seconds = 0.0
@@ -58,8 +63,8 @@ class Overhead(Description):
     """Minimum time per layer of a step with prefill [s]. Such steps run outside CUDA graphs, and
     the host launches their kernels one by one."""
     eager_latent_layer_s: Seconds | None = None
-    """Minimum time per layer with latent attention of such a step [s]; its layers have more kernels
-    and more work on the host. Default: that of `eager_layer`."""
+    """Minimum time per layer with latent attention of a step with prefill [s]: such a layer has more
+    kernels and more work on the host. Default: that of `eager_layer`."""
     eager_expert_layer_s: Seconds = 0.0
     """Further minimum time of a layer with experts in a step with prefill [s]: the host launches
     routing, sorting and quantising as well."""

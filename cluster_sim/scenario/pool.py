@@ -166,15 +166,19 @@ class Pool(Description):
     def max_sequences(self) -> int:
         """Number of batch slots of a replica.
 
-        The engine's number is reduced if its sequences would not fit into a step with their drafts.
+        The engine's number is reduced if its sequences would not fit into a step with their drafts,
+        or if the engine has another limit with drafts.
         """
-        per_rank = self.batching.max_sequences
-        if per_rank is None:
-            per_rank, speculation = known(self.engine.max_sequences), self.replica.speculation
-            if speculation is not None and self.batching.is_continuous:
-                fitting = self.batching.step_tokens(self.engine) // (1 + speculation.draft_tokens)
-                per_rank = min(per_rank, max(fitting, 1))
-        return per_rank * self.replica.data_parallel
+        ranks = self.replica.data_parallel
+        if self.batching.max_sequences is not None:
+            return self.batching.max_sequences * ranks
+        per_rank, speculation = known(self.engine.max_sequences), self.replica.speculation
+        if speculation is not None and self.batching.is_continuous:
+            fitting = self.batching.step_tokens(self.engine) // (1 + speculation.draft_tokens)
+            if (drafting := self.engine.max_drafting_sequences) is not None:
+                fitting = min(fitting, drafting // ranks)
+            per_rank = min(per_rank, max(fitting, 1))
+        return per_rank * ranks
 
     @property
     def max_batched_tokens(self) -> int:

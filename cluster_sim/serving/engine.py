@@ -60,6 +60,9 @@ class Engine(OwnTimes):
     """Whether the next step is prepared while a step runs (vLLM since 0.14; overlap scheduler of
     SGLang and TensorRT-LLM). Requests that arrive during a step then join one step later. Default:
     false."""
+    max_drafting_sequences: Count | None = None
+    """Maximum number of requests in the batch of a replica with drafts, if `batching` has no
+    max_sequences: 48 in SGLang. Default: that without drafts."""
     async_drafts: bool = True
     """Whether the host's work on steps that verify drafts overlaps with the next step, so that
     `draft_step` and `draft_sequence` are hidden. Off in SGLang unless SGLANG_ENABLE_SPEC_V2 is set.
@@ -67,8 +70,8 @@ class Engine(OwnTimes):
     draft_step_s: Seconds = 0.0
     """Host time per step that verifies drafts on GPUs, if `async_drafts` is off [s]. Default: 0."""
     draft_sequence_s: Seconds = 0.0
-    """Host time per sequence of such a step [s]: accepted tokens, their blocks, their text.
-    Default: 0."""
+    """Host time per sequence and step that verifies drafts on GPUs, if `async_drafts` is off [s]:
+    accepted tokens, their blocks, their text. Default: 0."""
     prefill_first: PrefillFirst | None = None
     """Rules of steps that prefill instead of decode, as in SGLang; `{}` selects SGLang's values.
     Replicas that only prefill or only decode keep the rules of vLLM. Default: a step decodes and

@@ -28,9 +28,9 @@ class OwnTimes(Description):
     eager_layer_s: Seconds | None = None
     """Minimum time per layer of a step that runs outside CUDA graphs [s]."""
     eager_latent_layer_s: Seconds | None = None
-    """Minimum time per layer with latent attention of such a step [s]."""
+    """Minimum time per layer with latent attention of a step that runs outside CUDA graphs [s]."""
     eager_expert_layer_s: Seconds | None = None
-    """Further minimum time of a layer with experts of such a step [s]."""
+    """Further minimum time per layer with experts of a step that runs outside CUDA graphs [s]."""
     piecewise_layer_s: Seconds | None = None
     """Minimum time per layer of a step in piecewise CUDA graphs [s]."""
     piece_s: Seconds | None = None

@@ -12,9 +12,13 @@ from cluster_sim.validation.names import model_name
 from cluster_sim.validation.setup import scenario_of
 from cluster_sim.validation.simulated_fits import simulated_metrics
 
-_ENGINES = {"vllm": "vLLM", "trtllm": "TensorRT-LLM"}
-"""Names of engine profiles by the names in the table of measurements."""
+_ENGINES = ("vllm", "trtllm")
+"""Names of engines in the table of measurements."""
+_DATASETS = ("inferencemax_silicon", "inferencex_snapshot")
 _FITTED = ("llama-3.3-70b", "gpt-oss-120b")
+_LAUNCHES = ("minimax-m2", "fp4", 8, "vllm 0.19.0")
+"""Model, precision, tensor parallelism and release whose runs with prompts of 1,024 tokens tell how
+fast vLLM launches an eager step: the GPUs are faster there, and no run of the other models is."""
 _MOST_CLIENTS = 256
 """Number of clients above which the client limits a run."""
 _PREVIEWS = {
@@ -51,7 +55,9 @@ def fitted_metrics(run: MeasuredRun) -> frozenset[str]:
     if run.dataset == "ifx_llama70b_fp4_b200_multiturn" and "Llama" in run.model:
         metrics |= {"kv_tokens", "kv_gb"}
     for row in serving_rows([run], run.hardware):
-        metrics |= {"tpot_ms", "output_per_s"} | ({"ttft_ms"} if row.ttft_s is not None else set())
+        metrics |= {"tpot_ms", "output_per_s"}
+        if row.ttft_s is not None:
+            metrics |= {"ttft_ms", "ttft_p99_ms"}
     return frozenset(metrics)
 
 
@@ -75,7 +81,7 @@ def serving_rows(runs: Iterable[MeasuredRun], hardware: str) -> list[ServingRow]
     """Return the runs to which `calibration.serving.fit_serving` fits a device's constants.
 
     The runs are InferenceMAX's closed loops of Llama 3.3 70B and gpt-oss-120b on vLLM and
-    TensorRT-LLM. Their KV cache must hold all clients, since a batch that the KV cache limits has no
+    TensorRT-LLM, each with the engine release that ran. Their KV cache must hold all clients, since a batch that the KV cache limits has no
     closed formula. TTFT is used for vLLM only. Two kinds of runs are omitted: preview releases of
     gpt-oss-120b, which are far from all other releases of their engine, and runs with more than 256
     clients, which the benchmark client limits.
@@ -89,7 +95,7 @@ def serving_rows(runs: Iterable[MeasuredRun], hardware: str) -> list[ServingRow]
     """
     rows = []
     for run in runs:
-        if run.dataset != "inferencemax_silicon" or run.hardware != hardware:
+        if run.dataset not in _DATASETS or run.hardware != hardware:
             continue
         if _is_fitted(run) and (row := _row(run)) is not None:
             rows.append(row)
@@ -101,38 +107,40 @@ def _is_fitted(run: MeasuredRun) -> bool:
     name = model_name(run.model)
     is_preview = name == "gpt-oss-120b" and (run.hardware, run.framework) in _PREVIEWS
     return (
-        _engine(run) is not None
-        and name in _FITTED
+        run.framework.split(" ")[0] in _ENGINES
+        and (name in _FITTED or _tells_launches(run, name))
         and run.data_parallel == run.expert_parallel == 1
         and run.amount <= _MOST_CLIENTS
         and not is_preview
     )
 
 
-def _engine(run: MeasuredRun) -> str | None:
-    return _ENGINES.get(run.framework.split(" ")[0])
+def _tells_launches(run: MeasuredRun, name: str) -> bool:
+    kind = (name, run.precision, run.tensor_parallel, run.framework)
+    return kind == _LAUNCHES and run.hardware == "B200" and run.isl <= 1024.0
 
 
 def _row(run: MeasuredRun) -> ServingRow | None:
     """Return the run as a row; None if the KV cache does not hold all clients."""
-    deployment, engine = resolve(scenario_of(run)).deployments[0], _engine(run)
-    assert engine is not None
+    deployment = resolve(scenario_of(run)).deployments[0]
     prompt, output = 0.9 * run.isl, 0.9 * run.osl
     if run.amount >= deployment.kv_cache.sequences(prompt + output):
         return None
-    has_ttft = engine == "vLLM" and "ttft_ms" in run.values
+    has_ttft = run.framework.startswith("vllm") and "ttft_ms" in run.values
     return ServingRow(
         configuration=run.split_key,
         model=deployment.model,
         tensor_parallel=run.tensor_parallel,
         weights=deployment.weights,
         kv_cache=deployment.pool.replica.kv_cache,
-        engine=engine,
+        engine=deployment.pool.replica.engine.profile,
         concurrency=int(run.amount),
         prompt_tokens=prompt,
         output_tokens=output,
         max_batched_tokens=deployment.pool.max_batched_tokens,
         tpot_s=run.values["tpot_ms"] / 1e3,
         ttft_s=run.values["ttft_ms"] / 1e3 if has_ttft else None,
+        ttft_p99_s=run.values["ttft_p99_ms"] / 1e3 if "ttft_p99_ms" in run.values else None,
+        prepares_ahead=deployment.pool.engine.async_scheduling,
         graphs=captured_graphs(deployment.pool),
     )

@@ -32,8 +32,10 @@ _AMD_STEP_TOKENS = 131_072
 def recipe_of(measured: MeasuredRun) -> Recipe:
     """Return the settings of a run of vLLM, as its script has them.
 
-    gpt-oss ran with graphs up to 2,048 tokens, Llama on B200 without graphs of steps with a prompt.
-    On Hopper, and for Llama on AMD, the maximum number of sequences was the number of clients, on
+    gpt-oss ran with graphs up to 2,048 tokens, on Hopper with a KV cache in 16 bit, which agrees with
+    the memory that such servers printed (nebius_h200). Llama ran on B200 without graphs of steps with
+    a prompt. Runs on these devices had asynchronous scheduling before it was the default. On
+    Hopper, and for Llama on AMD, the maximum number of sequences was the number of clients, on
     B200 512.
 
     Parameters
@@ -60,7 +62,9 @@ def recipe_of(measured: MeasuredRun) -> Recipe:
     if match := _PIECES.search(measured.notes):
         engine = {"graph_sizes": {"largest": int(match[1]), "per_sequence": None}}
     clients = int(measured.amount) if measured.hardware in _HOPPER and measured.amount else 512
-    return Recipe(engine, {"max_sequences": clients}, 0.9)
+    engine |= {"async_scheduling": True}
+    is_16_bit = model == "gpt-oss-120b" and measured.hardware in _HOPPER
+    return Recipe(engine, {"max_sequences": clients}, 0.9, "bf16" if is_16_bit else None)
 
 
 def _on_amd(model: str, clients: int) -> Recipe:

@@ -107,9 +107,13 @@ def test_clients_that_allow_twice_the_answer_run_in_smaller_batches() -> None:
 
 
 @pytest.mark.parametrize("policy", [None, *get_args(CapacitySchedulerPolicy)])
-def test_a_long_prompt_alone_takes_fifteen_seconds(policy: str | None) -> None:
+def test_a_long_prompt_alone_takes_what_its_bytes_and_flop_take(policy: str | None) -> None:
+    """1,000 steps read 16 GB of weights and 7.9 GB of cache in 8.4 ms at 85 % of 3.35 TB/s.
+
+    The host takes 0.8 ms of each. The prompt needs 1.9 PFLOP, 3.2 s at 0.6 PFLOP/s: 12.4 s in all.
+    """
     results = run("c2-vllm-one-long-prompt", policy)
-    assert end_s(results) == pytest.approx(15.0, rel=0.05)
+    assert end_s(results) == pytest.approx(12.4, rel=0.05)
 
 
 @pytest.mark.parametrize("policy", [None, "full_isl", "max_utilization", "guaranteed_no_evict"])
@@ -119,8 +123,9 @@ def test_two_long_prompts_run_one_after_the_other_if_each_must_fit_whole(
     """vLLM pull request 37307: the capacity is that of 1.4 prompts, so the second one waits."""
     results = run("c2-vllm-two-long-prompts", policy)
     assert results.summary()["preemptions"] <= 1
-    assert 30.0 <= end_s(results) <= 33.0
-    assert ttft_s(results)[1] == pytest.approx(18.0, rel=0.05)
+    one_s = end_s(run("c2-vllm-one-long-prompt", policy))
+    assert end_s(results) == pytest.approx(2 * one_s, rel=0.05)
+    assert ttft_s(results)[1] == pytest.approx(one_s + ttft_s(results)[0], rel=0.05)
 
 
 def test_two_long_prompts_thrash_if_a_first_chunk_is_enough() -> None:

@@ -429,6 +429,16 @@ def test_slots_are_as_many_as_fit_into_a_step_with_their_drafts(tmp_path: Path) 
     """600 tokens hold 60 sequences with ten tokens each; a number of one's own is not changed."""
     plan = {"draft_tokens": 9, "acceptance": 0.5}
     assert scenario(tmp_path, plan).cluster.pools[0].max_sequences == 60
+    sglang = {
+        "name": "p",
+        "node": node(SMALL_GPU),
+        "replica": {
+            "engine": engine(max_batched_tokens=600, max_drafting_sequences=48),
+            "speculation": plan,
+        },
+    }
+    made = scenario(tmp_path, None, cluster={"pools": [sglang]})
+    assert made.cluster.pools[0].max_sequences == 48
     own = {
         "name": "p",
         "node": node(SMALL_GPU),

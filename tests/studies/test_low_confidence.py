@@ -37,12 +37,13 @@ def test_a_figure_of_another_engine_precision_or_kind_of_layer_changes_nothing()
     assert part("kernels.gemm.fp4.launch") is None
     assert part("kernels.linear.mamba2.start") is None
     assert part("kernels.context.fp8_vllm.start") == "speed"
-    assert part("overheads.vLLM.step") == "speed"
+    assert part("overheads.vLLM 0.15.step") == "speed"
+    assert part("overheads.vLLM.step") is None  # of releases before
     assert part("overheads.default.step") is None
     assert part("overheads.TensorRT-LLM.request") is None
-    assert part("overheads.vLLM.expert_layer") is None  # a dense model
-    assert part("overheads.vLLM.gemm.fp8") == "speed"
-    assert part("overheads.vLLM.gemm.fp4") is None
+    assert part("overheads.vLLM 0.15.expert_layer") is None  # a dense model
+    assert part("overheads.vLLM 0.15.gemm.fp8") == "speed"
+    assert part("overheads.vLLM 0.15.gemm.fp4") is None
     assert part("collectives.all_reduce_vllm.start") == "speed"
     assert part("collectives.all_reduce.start") is None
     assert part("power.flop.fp8") == "power"
@@ -51,7 +52,7 @@ def test_a_figure_of_another_engine_precision_or_kind_of_layer_changes_nothing()
 
 def test_one_device_runs_no_collective() -> None:
     alone = b200(model="llama-3.1-8b", replica={"tensor_parallel": 1})
-    for path in ("collectives.all_reduce_vllm.start", "overheads.vLLM.collective"):
+    for path in ("collectives.all_reduce_vllm.start", "overheads.vLLM 0.15.collective"):
         assert part_of("devices", "b200-sxm", path, alone) is None
 
 
@@ -85,8 +86,8 @@ def test_figures_of_graphs_and_reserves_count_in_the_modes_that_use_them() -> No
     pieces = b200(replica={"engine": {"like": "vllm", "graph_mode": "piecewise", **sizes}})
     whole = b200(replica={"engine": {"like": "vllm", "graph_mode": "full_decode_only"}})
     for path, plain, used in (("piece", None, "speed"), ("eager_layer", "speed", "speed")):
-        assert part_of("devices", "b200-sxm", f"overheads.vLLM.{path}", whole) == plain
-        assert part_of("devices", "b200-sxm", f"overheads.vLLM.{path}", pieces) == used
+        assert part_of("devices", "b200-sxm", f"overheads.vLLM 0.15.{path}", whole) == plain
+        assert part_of("devices", "b200-sxm", f"overheads.vLLM 0.15.{path}", pieces) == used
     assert part_of("engines", "vllm", "memory_fraction", b200()) == "speed"
     for path in ("graph_batches", "memory_fraction"):
         assert part_of("engines", "vllm", path, pieces) is None
