@@ -158,21 +158,29 @@ def _mean_step_s(
 ) -> float:
     """Return the mean length of a step of a full batch, prefill included [s].
 
+    If steps prefill instead of decode, it is that of a step that decodes and of the steps with
+    prefill between two of them.
+
     limited: share of the query-key pairs of prompts that are read in a limited view.
     """
     pool, times = deployment.pool, deployment.times_at(FULL_SPEED)
     decoding = max(round(batch.sequences), 1) if lengths.output_tokens > 1 else 0
     budget = pool.max_batched_tokens - decoding * tokens_checked(pool)
-    step_s = 0.0
+    step_s, mixes = 0.0, not pool.batching.prefills_apart(pool.engine, pool.replica.role)
     for count, probability in prompts.counts:
         groups = list(lengths.prompts_together(count))
         for prompt, pairs in groups:
             work = _work(deployment, lengths, batch.sequences, decoding)
-            work.prompt_tokens = min(round(prompt), budget)
+            share = probability / len(groups)
+            tokens = min(round(prompt), budget)
+            if decoding and tokens and not mixes:
+                step_s += share * times.ramp(work).first_s
+                work = _work(deployment, lengths, 0.0, 0)
+            work.prompt_tokens = tokens
             work.sampled += round(count)
             work.pairs = round(pairs)
             work.window_pairs = round(pairs * limited)
-            step_s += probability / len(groups) * times.ramp(work).first_s
+            step_s += share * times.ramp(work).first_s
     return step_s
 
 

@@ -28,6 +28,9 @@ class Release(NamedTuple):
     """Catalog name of the engine profile."""
     has_ttft: bool
     """Whether the profile holds and starts requests as the release does, so that TTFT is compared."""
+    has_late_start: bool
+    """Whether the first prompts of a server wait for compilation, so that only the median of TTFT
+    is compared."""
     settings: frozenset[str]
     """Settings of the release, as `engine_flags.csv` names them, that the profile has."""
 
@@ -95,7 +98,7 @@ def release_of(
             elif date:
                 engine += f" of {date[:7]}"
             settings = frozenset(filter(None, line.settings.split("; ")))
-            return Release(engine, line.profile, line.ttft == "yes", settings)
+            return Release(engine, line.profile, line.ttft != "no", line.ttft == "p50", settings)
     return None
 
 

@@ -22,6 +22,7 @@ MACHINES = {
     "b200, two of tp4": "{name: p, node: dgx-b200, replica: {tensor_parallel: 4, weights: fp4, kv_cache: fp8}, batching: {max_sequences: 96}}",
     "h100, two stages": "{name: p, node: dgx-h100, replica: {tensor_parallel: 4, pipeline_parallel: 2, weights: fp8, kv_cache: fp8}, batching: {max_sequences: 64}}",
     "b200, prompt-bound": "{name: p, node: dgx-b200, replica: {tensor_parallel: 8, weights: fp8, kv_cache: fp8}, batching: {max_sequences: 512, max_batched_tokens: 1024}}",
+    "b200, prefill first": "{name: p, node: dgx-b200, replica: {tensor_parallel: 8, weights: fp8, kv_cache: fp8, engine: sglang-0.5}, batching: {max_sequences: 128}}",
     "cs-3, few places": "{name: p, node: cs-3, nodes: 4, replica: {weights: bf16, engine: cerebras}, batching: {max_sequences: 40}}",
     "cs-3, full pipeline": "{name: p, node: cs-3, nodes: 8, replica: {wafers: 8, weights: bf16, engine: cerebras}, batching: {max_sequences: 200}}",
 }

@@ -58,7 +58,7 @@ def test_every_line_of_the_table_names_a_profile_of_the_catalog() -> None:
     with (CATALOG / "engine_releases.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert {line["profile"] for line in lines} <= set(catalog_names("engines"))
-    assert all(line["note"] and line["ttft"] in ("yes", "no") for line in lines)
+    assert all(line["note"] and line["ttft"] in ("yes", "p50", "no") for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,21 @@ def test_bounds_of_releases_compare_numbers_and_a_run_without_a_release_is_outsi
     line = _Line("vllm", "", lowest, above, "", "", "vllm", "yes", "", "")
     versions = ("0.9.2", "0.10.2", "0.22", "nightly")
     assert {v for v in versions if line.matches(f"vllm {v}", "", "")} == inside
+
+
+@pytest.mark.parametrize(
+    ("hardware", "date", "profile", "has_late_start"),
+    [
+        ("MI355X", "2025-12-12", "sglang-2025-09", True),
+        ("MI355X", "2026-01-05", "sglang-0.5", True),
+        ("MI300X", "2026-01-05", "sglang-2025-09", True),
+        ("B200", "2025-12-12", "sglang-0.5", False),
+    ],
+)
+def test_images_for_amd_have_releases_of_their_own_and_start_late(
+    hardware: str, date: str, profile: str, has_late_start: bool
+) -> None:
+    release = release_of("sglang", date, "inferencex_api", hardware)
+    assert release is not None
+    assert (release.profile, release.has_late_start) == (profile, has_late_start)
+    assert release.has_ttft

@@ -96,6 +96,11 @@ class Continuous(BatchingPolicy):
             return "whole_prompts"
         return chosen.capacity_scheduler_policy or "first_chunk"
 
+    def prefills_apart(self, engine: Engine, role: Role) -> bool:
+        """Return whether decoding sequences hold still in steps that prefill."""
+        rules = self.with_defaults(engine).prefill_first
+        return role == "both" and rules is not None and not rules.mixed_chunks
+
     def reserved_answers(self, engine: Engine, role: Role) -> float:
         """Return the share of running requests' remaining answers for which admission keeps blocks.
 

@@ -43,6 +43,10 @@ class BatchingPolicy(Description):
         """Return the name of the rule of admission. Default: static."""
         return "static"
 
+    def prefills_apart(self, engine: Engine, role: Role) -> bool:
+        """Return whether decoding sequences hold still in steps that prefill. Default: no."""
+        return False
+
     def reserved_answers(self, engine: Engine, role: Role) -> float:
         """Return the share of running requests' remaining answers for which admission keeps blocks.
 
