@@ -36,7 +36,7 @@ def _sglang(engine: str) -> dict[str, Range]:
     """Return the constants of SGLang with DeepSeek-R1."""
     return {
         f"{engine}.latent_layer_s": Range(100e-6, 1e-6, 1e-3),
-        f"{engine}.attention": Range(1.0, 0.3, 10.0),
+        f"{engine}.latent_attention": Range(1.0, 0.3, 10.0),
         f"{engine}.experts": Range(1.0, 0.2, 5.0),
         f"{engine}.sequence_s": Range(10e-6, 1e-6, 300e-6),
         f"{engine}.request_s": Range(20e-3, 1e-3, 200e-3),
