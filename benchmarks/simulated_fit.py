@@ -36,7 +36,7 @@ def _sglang(engine: str) -> dict[str, Range]:
     """Return the constants of SGLang with DeepSeek-R1."""
     return {
         f"{engine}.latent_layer_s": Range(100e-6, 1e-6, 1e-3),
-        f"{engine}.attention": Range(1.0, 0.3, 10.0),
+        f"{engine}.latent_attention": Range(1.0, 0.3, 10.0),
         f"{engine}.experts": Range(1.0, 0.2, 5.0),
         f"{engine}.sequence_s": Range(10e-6, 1e-6, 300e-6),
         f"{engine}.request_s": Range(20e-3, 1e-3, 200e-3),
@@ -69,6 +69,11 @@ CONSTANTS = {
     "mi355x-sglang-2025-09": _sglang("SGLang 2025-09")
     | {"SGLang 2025-09.latent_fp8_layer_s": Range(50e-6, 1e-6, 500e-6)},
     "mi355x-sglang": _sglang("SGLang"),
+    "mi355x-atom": {
+        "ATOM.latent_layer_s": Range(10e-6, 1e-6, 1e-3),
+        "ATOM.experts": Range(1.0, 0.2, 5.0),
+        "ATOM.request_s": Range(20e-3, 1e-3, 200e-3),
+    },
     "b200-trtllm-1.0-deepseek": {f"TensorRT-LLM.{name}": range for name, range in _LATENT.items()},
     "b200-trtllm-1.2-deepseek": {
         f"TensorRT-LLM 1.2.{name}": range for name, range in _LATENT.items()

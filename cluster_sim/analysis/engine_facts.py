@@ -68,7 +68,9 @@ def engine_facts(deployment: Deployment, context: float) -> EngineFacts:
         max_sequences=pool.max_sequences,
         max_batched_tokens=pool.max_batched_tokens,
         admission=pool.batching.admission(pool.engine, pool.replica.role),
-        reserved_answers=pool.batching.reserved_answers(pool.engine, pool.replica.role),
+        reserved_answers=pool.batching.reserved_answers(
+            pool.engine, pool.replica.role, pool.replica.data_parallel
+        ),
         by_device=bool(pool.engine.by_device),
         attention_backend=pool.engine.attention_backend,
         graph_mode=pool.engine.graph_mode,

@@ -70,7 +70,9 @@ def full_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
     """
     pool = deployment.pool
     steps = decode_steps(pool, lengths)
-    share = pool.batching.reserved_answers(pool.engine, pool.replica.role)
+    share = pool.batching.reserved_answers(
+        pool.engine, pool.replica.role, pool.replica.data_parallel
+    )
     held = lengths.context + share * (lengths.longest - lengths.context)
     limits = {
         "max_sequences": float(pool.max_sequences),

@@ -87,6 +87,9 @@ class Overhead(Description):
     attention: Annotated[float, Field(gt=0.0)] = 1.0
     """Ratio of the time of the engine's decode attention to the time by `kernels` or
     `efficiency`."""
+    latent_attention: Annotated[float, Field(gt=0.0)] | None = None
+    """Ratio of the time of the engine's decode with latent attention to the time by `kernels` or
+    `efficiency`. Default: that of `attention`."""
     collective: Annotated[float, Field(gt=0.0)] = 1.0
     """Ratio of the time of the engine's all-reduces to the time by `collectives`: waiting for the
     slowest rank, copies, fusion."""

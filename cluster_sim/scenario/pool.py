@@ -70,6 +70,11 @@ class ReplicaPlan(Description):
     """Speculative decoding: tokens that are drafted and verified in each step. Default: no
     drafts."""
 
+    @property
+    def stage_devices(self) -> int:
+        """Number of devices per pipeline stage: those of all attention data-parallel ranks."""
+        return self.tensor_parallel * self.data_parallel
+
     def weights_of(self, model: Model) -> Precision:
         """Return the precision of a model's weights on this replica."""
         return self.weights or model.native
@@ -160,7 +165,7 @@ class Pool(Description):
     @property
     def engine(self) -> Engine:
         """Engine of the replicas, with the values that it chooses on the pool's devices."""
-        return self.replica.engine.on(self.node.device, self.replica.tensor_parallel)
+        return self.replica.engine.on(self.node.device, self.replica.stage_devices)
 
     @property
     def max_sequences(self) -> int:

@@ -134,7 +134,19 @@ class Scenario(Description):
                     f"{device.name}: no kernels were measured. Its step times are a roofline of the data sheet. The shares of the peaks that kernels "
                     "reach, the overheads and the collectives are estimates, unless its file says otherwise"
                 )
+        yield from self._chunks_of_ranks()
         yield from self._idle_tiers()
+
+    def _chunks_of_ranks(self) -> Iterator[str]:
+        """Yield a warning for each pool in which SGLang would divide its chunk by the ranks."""
+        for pool in self.cluster.pools:
+            ranks = pool.replica.data_parallel
+            chunk = getattr(pool.batching, "max_batched_tokens", None)
+            prefills = pool.batching.is_continuous and pool.replica.role != "decode"
+            if pool.engine.prefill_first is None or ranks == 1 or chunk or not prefills:
+                continue
+            tokens = pool.max_batched_tokens // ranks
+            yield f"pool '{pool.name}': each of {ranks} ranks takes chunks of {tokens:,} tokens; {pool.engine.profile} divides its chunk by the ranks. batching.max_batched_tokens sets the chunk of a rank"
 
     def _idle_tiers(self) -> Iterator[str]:
         """Yield a warning for each pool whose tiers keep nothing."""

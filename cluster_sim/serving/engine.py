@@ -176,12 +176,13 @@ class Engine(OwnTimes):
             )
         return self
 
-    def on(self, device: Device, tensor_parallel: int) -> Self:
+    def on(self, device: Device, stage_devices: int) -> Self:
         """Return the engine with the values that it chooses on a device.
 
-        A value that the file gives stays.
+        A value that the file gives stays. `stage_devices` is the number of devices per pipeline
+        stage.
         """
-        rows = [row for row in self.by_device if row.holds(device, tensor_parallel)]
+        rows = [row for row in self.by_device if row.holds(device, stage_devices)]
         values = {key: _first(rows, key) for key in _LIMITS if getattr(self, key) is None}
         sizes = self.graph_sizes
         if sizes is not None and sizes.largest is None and _first(rows, "largest_graph"):

@@ -183,7 +183,7 @@ def _is_of_limits(pool: Pool, root: str) -> bool:
 def _uses_row(pool: Pool, key: str) -> bool:
     """Return whether a row of the engine's `by_device` gives a pool the value of a key."""
     engine, device = pool.replica.engine, pool.node.device
-    rows = (row for row in engine.by_device if row.holds(device, pool.replica.tensor_parallel))
+    rows = (row for row in engine.by_device if row.holds(device, pool.replica.stage_devices))
     if all(getattr(row, key) is None for row in rows):
         return False
     if key == "largest_graph":

@@ -106,6 +106,7 @@ SIMULATED_FITS = {
     "mi355x-sglang-2025-09": FittedRuns(
         ("MI355X",), "sglang", _API, _TIMES, date_below="2025-12-16"
     ),
+    "mi355x-atom": FittedRuns(("MI355X",), "atom", _API, _TIMES),
     "mi355x-sglang": FittedRuns(("MI355X",), "sglang", _API, _TIMES, date_from="2025-12-16"),
 }
 """Runs by the name of the fit; `benchmarks/simulated_fit.py` has the constants."""

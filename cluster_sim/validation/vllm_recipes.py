@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from cluster_sim.hardware.precision import Precision
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import model_name
 from cluster_sim.validation.recipe import Recipe
@@ -32,8 +33,8 @@ _AMD_STEP_TOKENS = 131_072
 def recipe_of(measured: MeasuredRun) -> Recipe:
     """Return the settings of a run of vLLM, as its script has them.
 
-    gpt-oss ran with graphs up to 2,048 tokens, on Hopper with a KV cache in 16 bit, which agrees with
-    the memory that such servers printed (nebius_h200). Llama ran on B200 without graphs of steps with
+    gpt-oss ran with graphs up to 2,048 tokens. On Hopper its KV cache has 16 bit, vLLM's default, in
+    every data set, which agrees with the memory that such servers printed (nebius_h200). Llama ran on B200 without graphs of steps with
     a prompt. Runs on these devices had asynchronous scheduling before it was the default. On
     Hopper, and for Llama on AMD, the maximum number of sequences was the number of clients, on
     B200 512.
@@ -50,9 +51,13 @@ def recipe_of(measured: MeasuredRun) -> Recipe:
         slots = {"max_sequences": int(measured.amount), "max_batched_tokens": 8192}
         engine = {"graph_mode": "full_decode_only", "async_scheduling": True}
         return Recipe(engine, slots, 0.9)
-    if measured.dataset not in _DATASETS or not measured.release.profile.startswith("vllm"):
+    if not measured.release.profile.startswith("vllm"):
         return Recipe()
     model, engine = model_name(measured.model), dict[str, Any]()
+    is_16_bit = model == "gpt-oss-120b" and measured.hardware in _HOPPER
+    kv_cache: Precision | None = "bf16" if is_16_bit else None
+    if measured.dataset not in _DATASETS:
+        return Recipe(kv_cache=kv_cache)
     if measured.hardware.startswith(_AMD):
         return _on_amd(model, int(measured.amount))
     if model == "gpt-oss-120b" and measured.hardware.startswith(("H", "B")):
@@ -63,8 +68,7 @@ def recipe_of(measured: MeasuredRun) -> Recipe:
         engine = {"graph_sizes": {"largest": int(match[1]), "per_sequence": None}}
     clients = int(measured.amount) if measured.hardware in _HOPPER and measured.amount else 512
     engine |= {"async_scheduling": True}
-    is_16_bit = model == "gpt-oss-120b" and measured.hardware in _HOPPER
-    return Recipe(engine, {"max_sequences": clients}, 0.9, "bf16" if is_16_bit else None)
+    return Recipe(engine, {"max_sequences": clients}, 0.9, kv_cache)
 
 
 def _on_amd(model: str, clients: int) -> Recipe:

@@ -9,9 +9,9 @@ import pytest
 from cluster_sim.analysis.estimate import explain
 from cluster_sim.cli.engine_rows import engine_rows
 from cluster_sim.deployment.deployment import Deployment
-from cluster_sim.deployment.engine_memory import captured_graphs
+from cluster_sim.deployment.engine_memory import captured_graphs, memory_use
 from cluster_sim.deployment.fleet import resolve
-from cluster_sim.physics.replica_layout import GraphPlan
+from cluster_sim.physics.replica_layout import GraphPlan, ReplicaLayout
 from cluster_sim.schema import catalog_names
 from tests.machines import engine
 from tests.scenarios import make_pool, make_scenario
@@ -67,6 +67,32 @@ def test_a_static_reserve_leaves_the_rest_to_weights_and_kv_cache() -> None:
         static_reserve=rule, graph_mode="full_decode_only", graph_sizes=sizes
     ).placement
     assert placement.kv_bytes + placement.weight_bytes == pytest.approx(10e9 - 740e6)
+
+
+@pytest.mark.parametrize("plan", [{"tensor_parallel": 8}, {"data_parallel": 8}])
+def test_a_reserve_per_device_counts_those_of_all_ranks(plan: dict[str, Any]) -> None:
+    """Eight devices at 5 GB and 1 GB reserve 41 GB of each device's memory, TP8 as well as DP8."""
+    profile = {
+        "like": "sglang-0.5",
+        "static_reserve": {
+            "fixed": "1 GB",
+            "per_device": "5 GB",
+            "per_step_token": "0 B",
+            "min_step_tokens": 0,
+            "per_graph_sequence": "0 B",
+            "per_rank_sequence": "0 B",
+            "per_large_sequence": "0 B",
+            "latent": "0 B",
+            "at_least": "0 B",
+        },
+    }
+    replica = {"weights": "fp4", "engine": profile} | plan
+    keys = {"name": "a", "node": "dgx-b200", "replica": replica}
+    scenario = make_scenario(model="deepseek-r1", cluster={"pools": [keys]})
+    (found,) = resolve(scenario).deployments
+    memory_bytes = found.pool.node.device.memory.capacity_bytes
+    fraction = memory_use(found.pool, found.model, ReplicaLayout(**plan), 8).fraction
+    assert (1.0 - fraction) * memory_bytes == pytest.approx(41e9)
 
 
 def static_and_continuous(keys: dict[str, Any], **of_pool: Any) -> list[Deployment]:

@@ -64,7 +64,6 @@ def found(of_engine: Any, **of_pool: Any) -> dict[str, str]:
         ({"batch_wait_max_tokens_ratio": 0.5}, "batch_wait_max_tokens_ratio"),
         ({"attention_dp_timeout_iterations": 50}, "attention_dp_timeout_iterations"),
         (NO_EVICT | {"watermark": 0.5}, "watermark"),
-        ({"draft_step": "3 ms"}, "draft_step"),
         ({"prefill_first": {}, "watermark": 0.5}, "watermark"),
     ],
 )

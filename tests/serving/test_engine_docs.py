@@ -1,4 +1,7 @@
-"""The table of profiles in docs/engines.md is that of the catalog."""
+"""The table of profiles in docs/engines.md is that of the catalog.
+
+`python -m tests.serving.test_engine_docs` writes it again.
+"""
 
 from __future__ import annotations
 
@@ -43,3 +46,17 @@ def test_every_key_of_an_engine_is_explained() -> None:
     keys = {key.removesuffix("_bytes").removesuffix("_s") for key in Engine.model_fields}
     keys |= set(PrefillFirst.model_fields)
     assert {key for key in keys if f"`{key}`" not in page} <= {"name", "fitted_on"}
+
+
+def write_table() -> None:
+    """Write the rows of all profiles into the page."""
+    head, rest = PAGE.read_text(encoding="utf-8").split("## Profiles\n", 1)
+    table, tail = rest.split("\n## ", 1)
+    titles = [line for line in table.splitlines() if line.startswith("|") and "`" not in line]
+    rows = [row(name) for name in sorted(catalog_names("engines"))]
+    lines = ["## Profiles", "", *titles, *rows, "", "## "]
+    PAGE.write_text(head + "\n".join(lines) + tail, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_table()

@@ -11,6 +11,7 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Document, catalog_data, catalog_names, describe, second_names
 from cluster_sim.serving.engine import Engine
+from tests.scenarios import make_scenario
 
 
 def pool(engine: Any, node: str, **more: Any) -> Pool:
@@ -68,3 +69,23 @@ def test_no_profile_gives_a_limit_twice(name: str) -> None:
     assert not chosen & keys.keys()
     if any("largest_graph" in row for row in rows):
         assert "largest" not in keys["graph_sizes"]["value"]
+
+
+@pytest.mark.parametrize(("plan", "largest"), [((4, 1), 512), ((1, 4), 512), ((2, 1), 256)])
+def test_ranks_count_as_devices_of_a_stage(plan: tuple[int, int], largest: int) -> None:
+    """SGLang captures up to 512 sequences from four devices on, TP4 or DP4, on an H200."""
+    replica = {"tensor_parallel": plan[0], "data_parallel": plan[1], "engine": "sglang-0.5"}
+    sizes = pool("sglang-0.5", "dgx-h200", replica=replica).engine.graph_sizes
+    assert sizes is not None
+    assert sizes.largest == largest
+
+
+@pytest.mark.parametrize(("chunk", "is_said"), [(None, True), (2048, False)])
+def test_a_chunk_that_sglang_would_divide_is_said(chunk: int | None, *, is_said: bool) -> None:
+    replica = {"data_parallel": 8, "weights": "fp8", "engine": "sglang-0.5"}
+    batching = {} if chunk is None else {"max_batched_tokens": chunk}
+    keys = {"name": "a", "node": "dgx-b200", "replica": replica, "batching": batching}
+    scenario = make_scenario(model="deepseek-r1", cluster={"pools": [keys]})
+    said = [text for text in scenario.warnings() if "divides its chunk by the ranks" in text]
+    assert bool(said) is is_said
+    assert not is_said or "each of 8 ranks takes chunks of 16,384 tokens" in said[0]

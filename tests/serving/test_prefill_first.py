@@ -9,6 +9,8 @@ import pytest
 
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.prefill_first import PrefillFirst
+from cluster_sim.serving.profiles import profiles
 from cluster_sim.serving.scheduler import Continuous, Scheduler, SchedulerLimits
 from cluster_sim.serving.scheduler.promised_tokens import NewTokenRatio, PromisedTokens
 
@@ -248,3 +250,23 @@ def test_prompts_of_one_step_do_not_find_each_other() -> None:
     assert step(scheduler, 1.0) == (0, 10)
     assert late.prefix_hit_tokens == 40
     assert scheduler.running  # all three decode
+
+
+@pytest.mark.parametrize(("ranks", "count"), [(1, 1), (2, 3), (4, 7)])
+def test_every_rank_has_the_limit_of_prompts_per_step(ranks: int, count: int) -> None:
+    """20 tokens per rank: a further prompt of 10 waits once 10 or fewer are left of 20, 40 or 80."""
+    limits = SchedulerLimits(16, 1_000, 4096, data_parallel=ranks)
+    batching = Continuous(prefill_first=PrefillFirst(max_prefill_tokens=20))
+    scheduler = batching.scheduler(limits, KVCacheSpec(10_000, 10))
+    for number in range(12):
+        scheduler.expect(each := Request(number, 0.0, 10, 5))
+        scheduler.enqueue(each)
+    assert len(scheduler.schedule(0.0, 1).chunks) == count
+
+
+def test_ranks_reserve_less_of_the_remaining_answers() -> None:
+    """The lowest share is 0.7 x 0.14, and 0.3 of it with attention data parallelism."""
+    batching = Continuous(prefill_first=PrefillFirst())
+    profile = profiles()["sglang-0.5"]
+    assert batching.reserved_answers(profile, "both", 1) == pytest.approx(0.098)
+    assert batching.reserved_answers(profile, "both", 8) == pytest.approx(0.0294)

@@ -52,6 +52,9 @@ def test_versions_and_dates_give_release_and_profile(
 
 def test_an_engine_that_no_line_names_has_no_profile() -> None:
     assert release_of("atom 0.1.1", "2026-05-11") is None
+    on_amd = release_of("atom 0.1.1", "2026-05-11", "inferencex_api", "MI355X")
+    assert on_amd is not None
+    assert (on_amd.name, on_amd.profile) == ("atom 0.1", "atom")
 
 
 def test_every_line_of_the_table_names_a_profile_of_the_catalog() -> None:

@@ -227,6 +227,22 @@ def test_a_run_that_beats_the_peak_of_its_devices_is_left_out(tmp_path: Path) ->
     assert read_measurements(table(tmp_path / "m.csv", fast | {"value": "40000"})).runs
 
 
+@pytest.mark.parametrize(
+    ("row", "is_kept"),
+    [({}, False), ({"framework": "sglang 0.5.6"}, True), ({"precision": "bf16"}, True)],
+)
+def test_runs_of_one_engine_whose_prompts_were_probably_cached_are_left_out(
+    tmp_path: Path, row: dict[str, str], *, is_kept: bool
+) -> None:
+    run = {
+        "hardware": "H200", "model": "Llama-3.1-8B-Instruct", "precision": "fp8",
+        "framework": "vllm 0.12.0", "notes": "NVIDIA internal aiconfigurator gap-analysis run",
+    }  # fmt: skip
+    read = read_measurements(table(tmp_path / "m.csv", run | row))
+    assert bool(read.runs) == is_kept
+    assert any("cached" in rule for rule in read.left_out) != is_kept
+
+
 def test_clients_become_a_closed_loop_of_ten_requests_each_with_lengths_spread_by_a_fifth(
     tmp_path: Path,
 ) -> None:

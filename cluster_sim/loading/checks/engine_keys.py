@@ -112,9 +112,6 @@ def _on_wafers(pool: Pool) -> Iterator[_Unused]:
 
 def _of_scheduler(pool: Pool) -> Iterator[_Unused]:
     """Yield keys about steps that the batching or the role of a pool does not use."""
-    if pool.replica.engine.async_drafts and not pool.is_wafer:
-        for key in ("draft_step_s", "draft_sequence_s"):
-            yield _Unused(key, "expected async_drafts: false beside it")
     if not pool.batching.is_continuous:
         reason = "static batching prepares no step during another one"
         yield _Unused("async_scheduling", f"expected async_scheduling: false: {reason}")

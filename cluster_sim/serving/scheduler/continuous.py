@@ -101,7 +101,7 @@ class Continuous(BatchingPolicy):
         rules = self.with_defaults(engine).prefill_first
         return role == "both" and rules is not None and not rules.mixed_chunks
 
-    def reserved_answers(self, engine: Engine, role: Role) -> float:
+    def reserved_answers(self, engine: Engine, role: Role, ranks: int = 1) -> float:
         """Return the share of running requests' remaining answers for which admission keeps blocks.
 
         It is the lowest share that SGLang's rules reach.
@@ -110,7 +110,7 @@ class Continuous(BatchingPolicy):
         if role == "prefill":
             return 0.0
         if role == "both" and (rules := chosen.prefill_first) is not None:
-            return lowest_ratio(rules)
+            return lowest_ratio(rules.over(ranks))
         return float(chosen.capacity_scheduler_policy == "guaranteed_no_evict")
 
     def ignored_keys(self, engine: Engine, role: Role, ranks: int) -> Iterator[IgnoredKey]:
@@ -157,7 +157,8 @@ class Continuous(BatchingPolicy):
         kv = _manager(kv_cache, decoding)
         queue = QUEUE_ORDERS[self.order]()
         if role == "both" and self.prefill_first is not None:
-            return PrefillFirstScheduler(limits, kv, decoding, queue, self.prefill_first)
+            rules = self.prefill_first.over(limits.data_parallel)
+            return PrefillFirstScheduler(limits, kv, decoding, queue, rules)
         rule = RESERVATIONS[self.capacity_scheduler_policy or "first_chunk"]
         reservation = None
         if rule is not None:

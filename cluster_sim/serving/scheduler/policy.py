@@ -47,7 +47,7 @@ class BatchingPolicy(Description):
         """Return whether decoding sequences hold still in steps that prefill. Default: no."""
         return False
 
-    def reserved_answers(self, engine: Engine, role: Role) -> float:
+    def reserved_answers(self, engine: Engine, role: Role, ranks: int = 1) -> float:
         """Return the share of running requests' remaining answers for which admission keeps blocks.
 
         Default: 0.

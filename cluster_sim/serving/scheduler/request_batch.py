@@ -11,6 +11,7 @@ from cluster_sim.physics.step_work import StepWork
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.manager import KVCacheManager
 from cluster_sim.serving.scheduler.admission_rules import NO_RULES, AdmissionRules
+from cluster_sim.serving.scheduler.batch_wait import InDecode
 from cluster_sim.serving.scheduler.decoding import DecodingSequences
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
 from cluster_sim.serving.scheduler.output import SchedulerOutput
@@ -133,8 +134,12 @@ class RequestBatch:
         has_slot = self._partial is None and len(self.running) < self._limits.max_sequences
         if self._wait is None:
             return has_slot and (len(self.waiting) == 1 or self.waiting.first is request)
-        changes = self._wait.changes_with(request, self._decoding_tokens())
+        changes = self._wait.changes_with(request, self._in_decode())
         return has_slot and (changes or self.waiting.first is request)
+
+    def _in_decode(self) -> InDecode:
+        """Return the counts of a decode step."""
+        return InDecode(self._decoding.blocks.sequences, self._decoding_tokens())
 
     def _decoding_tokens(self) -> int:
         """Return the number of tokens per step of decoding requests."""
