@@ -48,7 +48,17 @@ _LATENT = {
     "latent_fp8_layer_s": Range(50e-6, 1e-6, 500e-6),
     "eager_latent_layer_s": Range(1e-3, 1e-4, 5e-3),
 }
+_SGLANG = {
+    "SGLang.request_s": Range(30e-3, 1e-3, 200e-3),
+    "SGLang.latent_layer_s": Range(5e-6, 1e-7, 100e-6),
+    "SGLang.expert_layer_s": Range(26e-6, 1e-6, 100e-6),
+    "SGLang.eager_expert_layer_s": Range(1.5e-3, 1e-4, 5e-3),
+    "SGLang.experts": Range(0.6, 0.3, 3.0),
+}
 CONSTANTS = {
+    "b200-sglang-deepseek": _SGLANG,
+    "b300-sglang-deepseek": _SGLANG | {"SGLang.gemm.fp8": Range(1.2, 0.5, 2.0)},
+    "h200-sglang-deepseek": _SGLANG,
     "mi300x-vllm": {
         "compute.fp8": Range(0.35, 0.05, 1.0),
         "vLLM.layer_s": Range(80e-6, 2e-6, 300e-6),

@@ -99,9 +99,14 @@ def _overheads(device: Device, engine: str, rows: Sequence[ServingRow]) -> Itera
         yield Constant(f"{engine}.request_s", overhead.request_s, _REQUEST_S)
         yield Constant(f"{engine}.accept_s", overhead.accept_s, _ACCEPT_S)
         yield Constant(f"{engine}.prompt_token_s", overhead.prompt_token_s, _PROMPT_TOKEN_S)
-        yield Constant(f"{engine}.eager_layer_s", overhead.eager_layer_s, _EAGER_LAYER_S)
     in_pieces = [row for row in runs if row.graphs is not None and row.graphs.piece_tokens]
+    if any(row.ttft_s is not None and row not in in_pieces for row in runs):
+        yield Constant(f"{engine}.eager_layer_s", overhead.eager_layer_s, _EAGER_LAYER_S)
     if in_pieces:
+        split_s = overhead.eager_split_layer_s
+        if split_s is None:
+            split_s = overhead.eager_layer_s
+        yield Constant(f"{engine}.eager_split_layer_s", split_s, _EAGER_LAYER_S)
         layer_s, piece_s = piecewise_layer_s(overhead), piece_s_of(device, in_pieces[0].layout)
         yield Constant(f"{engine}.piecewise_layer_s", layer_s, _PIECEWISE_LAYER_S)
         yield Constant(f"{engine}.piece_s", piece_s, _PIECE_S)

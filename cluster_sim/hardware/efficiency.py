@@ -62,6 +62,9 @@ class Overhead(Description):
     eager_layer_s: Seconds = 0.0
     """Minimum time per layer of a step with prefill [s]. Such steps run outside CUDA graphs, and
     the host launches their kernels one by one."""
+    eager_split_layer_s: Seconds | None = None
+    """Minimum time per layer of such a step if the engine is compiled in pieces, which it captures
+    up to a smaller size [s]. Default: that of `eager_layer`."""
     eager_latent_layer_s: Seconds | None = None
     """Minimum time per layer with latent attention of a step with prefill [s]: such a layer has more
     kernels and more work on the host. Default: that of `eager_layer`."""

@@ -25,6 +25,9 @@ class OwnTimes(Description):
     """Time of additional launches in a layer of latent attention [s]."""
     latent_fp8_layer_s: Seconds | None = None
     """Time of further launches in a layer of latent attention with weights in fp8 [s]."""
+    eager_split_layer_s: Seconds | None = None
+    """Minimum time per layer of a step that runs outside CUDA graphs, if the engine is compiled in
+    pieces [s]."""
     eager_layer_s: Seconds | None = None
     """Minimum time per layer of a step that runs outside CUDA graphs [s]."""
     eager_latent_layer_s: Seconds | None = None

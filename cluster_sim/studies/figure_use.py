@@ -138,7 +138,7 @@ def _is_of_layers(leaf: str, scenario: Scenario, pool: Pool, weights: str) -> bo
         return scenario.model.experts is not None
     if "latent" in name:
         return any("latent" in kind.label for kind in scenario.model.attention)
-    if name in ("piece", "piecewise_layer"):
+    if name in ("piece", "piecewise_layer", "eager_split_layer"):
         return pool.engine.graph_mode in ("piecewise", "full_and_piecewise")
     if name == "collective":
         return pool.replica_devices != 1

@@ -136,7 +136,9 @@ def _gathered(path: Path, labels: DraftingLabels, left_out: Counter[str]) -> Ite
     """Return the rows of a file by run, and count the omitted rows in `left_out`."""
     runs: dict[tuple[str, ...], _Gathered] = {}
     loads: defaultdict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
-    for number, unlabelled in table_rows(path):
+    rows = list(table_rows(path))
+    labels = labels.for_rows(row for _, row in rows)
+    for number, unlabelled in rows:
         row = labels.labelled(unlabelled)
         rule = next((name for name, meets in RULES if meets(row)), None)
         key = tuple(row[name] for name in _SAME)

@@ -61,7 +61,12 @@ _DEEPSEEK = FittedRuns(
     models=("deepseek-r1",),
 )
 
+_SGLANG = replace(_DEEPSEEK, framework="sglang", date_from="2025-11-18", date_below="9999")
+
 SIMULATED_FITS = {
+    "b200-sglang-deepseek": _SGLANG,
+    "b300-sglang-deepseek": replace(_SGLANG, hardware=("B300",)),
+    "h200-sglang-deepseek": replace(_SGLANG, hardware=("H200",)),
     "b200-trtllm-1.0-deepseek": _DEEPSEEK,
     "b200-trtllm-1.2-deepseek": replace(_DEEPSEEK, date_from="2026-01-20", date_below="9999"),
     "h200-trtllm-1.0-deepseek": replace(_DEEPSEEK, hardware=("H200",)),

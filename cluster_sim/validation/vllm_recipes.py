@@ -22,6 +22,8 @@ _CONVERSATIONS = "ifx_llama70b_fp4_b200_multiturn"
 """Data set of conversations. Its script gives the engine as many batch slots as there are clients,
 asynchronous scheduling and CUDA graphs of decode steps alone (SemiAnalysisAI/InferenceX@2582608b105a,
 experimental/multiturn/vllm_benchmark/scripts/sweep_experiment.sh)."""
+_FEWEST_CLIENTS = 16
+"""Number of clients of the servers whose capacity the table gives beside no load."""
 _DATASETS = ("inferencemax_silicon", "inferencex_snapshot", "nebius_h200")
 _PIECES = re.compile(r"piecewise graphs up to (\d+) tokens")
 _HOPPER = ("H100", "H200")
@@ -34,8 +36,8 @@ def recipe_of(measured: MeasuredRun) -> Recipe:
     """Return the settings of a run of vLLM, as its script has them.
 
     gpt-oss ran with graphs up to 2,048 tokens. On Hopper its KV cache has 16 bit, vLLM's default, in
-    every data set, which agrees with the memory that such servers printed (nebius_h200). Llama ran on B200 without graphs of steps with
-    a prompt. Runs on these devices had asynchronous scheduling before it was the default. On
+    every data set, which agrees with the memory that such servers printed (nebius_h200). Llama ran
+    on B200 without graphs of steps with a prompt. Runs on these devices had asynchronous scheduling before it was the default. On
     Hopper, and for Llama on AMD, the maximum number of sequences was the number of clients, on
     B200 512.
 
@@ -47,8 +49,9 @@ def recipe_of(measured: MeasuredRun) -> Recipe:
     if measured.dataset == "amd_mi300x_vllm":
         limits = {"max_sequences": int(measured.amount), "max_batched_tokens": _AMD_STEP_TOKENS}
         return Recipe({}, limits, 0.9)
-    if measured.dataset == _CONVERSATIONS and measured.load == "sessions":
-        slots = {"max_sequences": int(measured.amount), "max_batched_tokens": 8192}
+    if measured.dataset == _CONVERSATIONS:
+        clients = int(measured.amount) or _FEWEST_CLIENTS
+        slots = {"max_sequences": clients, "max_batched_tokens": 8192}
         engine = {"graph_mode": "full_decode_only", "async_scheduling": True}
         return Recipe(engine, slots, 0.9)
     if not measured.release.profile.startswith("vllm"):

@@ -34,7 +34,7 @@ def test_waves_of_equal_requests_wait_for_their_first_tokens_and_decode_without_
     assert apart["completed"] == 1280
     assert apart["preemptions"] == 0
     assert 4_000.0 < apart["mean_ttft_ms"] < 4_700.0  # another simulator: 4,472
-    assert apart["mean_ttft_ms"] > 1.8 * mixed["mean_ttft_ms"]
+    assert apart["mean_ttft_ms"] > 1.5 * mixed["mean_ttft_ms"]
     assert 30.0 < apart["mean_tpot_ms"] < 36.0  # another simulator: 30.2
     assert 30.0 < apart["p99_itl_ms"] < 37.0  # another simulator: 30
     assert mixed["p99_itl_ms"] > 400.0

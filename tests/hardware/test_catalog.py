@@ -64,6 +64,7 @@ UNITS = {
     "expert_layer": "us",
     "latent_layer": "us",
     "eager_layer": "us",
+    "eager_split_layer": "us",
     "draft_step": "ms",
     "draft_sequence": "us",
     "clock": "GHz|MHz",

@@ -54,6 +54,14 @@ def test_the_host_limits_a_step_in_pieces_and_more_so_an_eager_one() -> None:
     assert steps.ramp(mixed(9)).first_s == pytest.approx(4.0001)
 
 
+def test_an_engine_compiled_in_pieces_has_an_eager_time_of_its_own() -> None:
+    """Two layers of 0.3 s where pieces are captured, of 2 s where decode steps alone are."""
+    own = {"eager_layer": "2 s", "eager_split_layer": "300 ms"}
+    assert times(BOTH, **own).ramp(mixed(9)).first_s == pytest.approx(0.6001)
+    decode_only = GraphPlan(BOTH.decode_sequences)
+    assert times(decode_only, **own).ramp(mixed(9)).first_s == pytest.approx(4.0001)
+
+
 def test_the_host_needs_more_time_for_layers_with_experts() -> None:
     """58 of the 61 layers of DeepSeek-R1 have experts: 61 x 1 ms + 58 x 2 ms, beside the host's 100 us."""
     gpu = small_gpu(
