@@ -18,6 +18,7 @@ _OF_CLIENTS = (
     "stream_rule",
     "first_chunk_delay",
     "detokenisation_s",
+    "releases",
     "fitted_on",
 )
 """Keys of engines that change no step."""
