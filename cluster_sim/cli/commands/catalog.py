@@ -87,8 +87,9 @@ def _print_entry(kind: str, name: str) -> None:
     print(f"{len(rows)} figures: {counts}; {estimates} rest on an estimate")
     for line in _citations(rows):
         print_line(line)
-    if "fitted_on" in data:
-        print_line(f"fitted on: {data['fitted_on']}")
+    for key, title in (("releases", "releases"), ("fitted_on", "times fitted on")):
+        if key in data:
+            print_line(f"{title}: {data[key]}")
     if kind == "drafters":
         print_line(about_its_model(name))
     print_line(f"{_use_of(kind, name, data)} `cluster-sim catalog {name} --yaml` prints its file.")
