@@ -19,6 +19,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from cluster_sim.errors import did_you_mean, shown
+from cluster_sim.schema.covering_release import covering_release
 from cluster_sim.schema.documents import LIKE, Document
 from cluster_sim.schema.examples import EXAMPLE, user_file
 from cluster_sim.schema.like import ENTRY_KINDS, FromFile, Written, merged_with_entry, reading
@@ -125,9 +126,9 @@ def named(kind: str, value: Any, read: Callable[[str], Any] | None = None) -> An
         if looks_like_path:
             raise ValueError(f"no file {shown(value)}")
         noun = _NOUNS.get(kind, kind.removesuffix("s"))
-        raise ValueError(
-            f"no {noun} {shown(value)} in the catalog{did_you_mean(value, catalog_names(kind))}"
-        )
+        remedy = covering_release(value, catalog_names(kind)) if kind == "engines" else ""
+        remedy = remedy or did_you_mean(value, catalog_names(kind))
+        raise ValueError(f"no {noun} {shown(value)} in the catalog{remedy}")
     document = read_yaml(path)
     data = _with_whole_paths(plain(document.data), path.parent)
     document = Document(data, document.file, document.places)

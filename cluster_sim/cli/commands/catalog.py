@@ -33,6 +33,7 @@ def catalog(
     """
     from cluster_sim.errors import ScenarioError, did_you_mean
     from cluster_sim.schema import KINDS, catalog_kinds
+    from cluster_sim.schema.covering_release import covering_release
 
     if name is None:
         if yaml:
@@ -43,7 +44,8 @@ def catalog(
         return
     kinds = catalog_kinds()
     if name not in kinds:
-        raise ScenarioError.at("catalog", f"no entry '{name}'{did_you_mean(name, sorted(kinds))}")
+        remedy = covering_release(name, sorted(kinds)) or did_you_mean(name, sorted(kinds))
+        raise ScenarioError.at("catalog", f"no entry '{name}'{remedy}")
     if yaml:
         print_line(_file_of(kinds[name], name))
     else:
