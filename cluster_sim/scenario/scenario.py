@@ -141,14 +141,14 @@ class Scenario(Description):
         yield from self._idle_tiers()
 
     def _mixed_engines(self) -> Iterator[str]:
-        """Yield a warning for pools of different engines that hand over KV cache."""
+        """Yield a warning for KV transfers between pools of different engines."""
         makers: dict[str, list[str]] = {"prefill": [], "decode": []}
         for pool in self.cluster.pools:
             if pool.replica.role in makers:
                 makers[pool.replica.role].append(maker(pool.replica.engine.profile))
         senders, receivers = (sorted(set(names)) for names in makers.values())
         if senders and receivers and senders != receivers:
-            yield f"KV cache is handed over from {' and '.join(senders)} to {' and '.join(receivers)}; no engine is known to take that of another one"
+            yield f"KV transfer from {' and '.join(senders)} to {' and '.join(receivers)}; no engine is known to take the KV cache of another one"
 
     def _chunks_of_ranks(self) -> Iterator[str]:
         """Yield a warning for each pool in which SGLang would divide its chunk by the ranks."""

@@ -68,10 +68,10 @@ def test_a_run_warns_of_cache_between_engines_of_different_makers() -> None:
             pool("dgx-h200", "vllm", role="prefill"),
             pool("dgx-h200", receiver, "b", role="decode"),
         )
-        return [text for text in made.warnings() if text.startswith("KV cache")]
+        return [text for text in made.warnings() if text.startswith("KV transfer")]
 
     assert warned("sglang") == [
-        "KV cache is handed over from vLLM to SGLang; no engine is known to take that of another one"
+        "KV transfer from vLLM to SGLang; no engine is known to take the KV cache of another one"
     ]
     assert warned("vllm-0.15") == []
 
