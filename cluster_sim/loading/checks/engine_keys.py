@@ -52,7 +52,6 @@ _OF_GPUS = (
 def engine_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
     """Yield the keys that a file gives the engine of a pool and that have no effect."""
     engine = pool.replica.engine
-    yield from _of_other_devices(pool, (*trail, "replica", "engine"))
     yield from _beside_inherited(pool, (*trail, "replica", "engine"))
     found = [*_on_wafers(pool)] if pool.is_wafer else [*_of_graphs(engine), *_of_memory(engine)]
     for key, expected in [*found, *_of_scheduler(pool)]:
@@ -64,7 +63,7 @@ def engine_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
         yield (*trail, "replica", "engine", "prefill_graph_sizes"), fault
 
 
-def _of_other_devices(pool: Pool, at: Trail) -> Iterator[Finding]:
+def device_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
     """Yield an engine of GPUs on wafers, and one of wafers on GPUs."""
     name, device = pool.replica.engine.profile, pool.node.device.name
     if pool.is_wafer and maker(name) in _GPU_ENGINES:
