@@ -18,6 +18,7 @@ _OF_CLIENTS = (
     "stream_rule",
     "first_chunk_delay",
     "detokenisation_s",
+    "releases",
     "fitted_on",
 )
 """Keys of engines that change no step."""
@@ -33,7 +34,7 @@ class SetupKey(NamedTuple):
     precision: str
     """Precision of the weights."""
     drafts: str
-    """Whether tokens are drafted: `yes` or `no`."""
+    """Number of drafted tokens per step; `no` without drafts."""
     engine: str
     """Catalog name of the engine profile, before changes, followed by the attention back end if it is
     not the default."""
@@ -48,8 +49,9 @@ class SetupKey(NamedTuple):
 
     @property
     def engine_name(self) -> str:
-        """Name of the engine without its release."""
-        return self.engine.split(" ")[0].split("-")[0]
+        """Name of the engine without its release; names of pools apart are joined."""
+        names = (engine.split(" ")[0].split("-")[0] for engine in self.engine.split("+"))
+        return "+".join(dict.fromkeys(names))
 
 
 def setup_keys(fleet: Fleet) -> list[SetupKey]:
@@ -103,7 +105,7 @@ def _key(deployment: Deployment, layout: str) -> SetupKey:
         family=family_of(deployment.model),
         parameters_b=round(deployment.model.total_parameters / 1e9, 1),
         precision=deployment.weights,
-        drafts="no" if plan.speculation is None else "yes",
+        drafts="no" if plan.speculation is None else str(plan.speculation.draft_tokens),
         engine=profile_name(plan.engine).removesuffix(_CHANGED),
         device=deployment.device.name,
         layout=layout,

@@ -76,7 +76,7 @@ class Case(NamedTuple):
     def name(self) -> str:
         """Name of the case in texts."""
         key = self.setup
-        drafts = " with drafts" if key.drafts == "yes" else ""
+        drafts = "" if key.drafts == "no" else f" with {key.drafts} drafts"
         return (
             f"{self.model} in {key.precision}{drafts} on {key.device}, {key.layout}, {key.engine}"
         )
@@ -110,6 +110,8 @@ class Validation(NamedTuple):
         doubt = f"errors are large in {counted} of {case.name}"
         if self.differs_in:
             doubt = f"differs in {' and '.join(self.differs_in)} from {counted} of {case.name}"
+            if case.runs >= _FEWEST_RUNS and not case.is_known:
+                doubt += ", whose errors are large"
         elif case.runs < _FEWEST_RUNS:
             runs, verb = ("run", "was") if case.runs == 1 else ("runs", "were")
             doubt = f"only {case.runs} {runs}{self._in_fit} of {case.name} {verb} measured"
@@ -150,7 +152,11 @@ def validation_of(fleet: Fleet, cases: Iterable[Case] | None = None) -> Validati
     known = tuple(cases) if cases is not None else read_cases()
     order = ("validated", "near", "outside")
     found = [nearest_case(key, known) for key in setup_keys(fleet)]
-    return max(found, key=lambda each: (order.index(each.status), len(each.differs_in)))
+
+    def doubt(each: Validation) -> tuple[int, bool, int]:
+        return order.index(each.status), each.nearest is None, len(each.differs_in)
+
+    return max(found, key=doubt)
 
 
 def nearest_case(key: SetupKey, cases: Iterable[Case]) -> Validation:

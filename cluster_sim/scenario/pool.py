@@ -179,11 +179,21 @@ class Pool(Description):
             return self.batching.max_sequences * ranks
         per_rank, speculation = known(self.engine.max_sequences), self.replica.speculation
         if speculation is not None and self.batching.is_continuous:
-            fitting = self.batching.step_tokens(self.engine) // (1 + speculation.draft_tokens)
+            fitting = per_rank
+            if self.decodes_within_limit:
+                fitting = self.batching.step_tokens(self.engine) // (1 + speculation.draft_tokens)
             if (drafting := self.engine.max_drafting_sequences) is not None:
                 fitting = min(fitting, drafting // ranks)
             per_rank = min(per_rank, max(fitting, 1))
         return per_rank * ranks
+
+    @property
+    def decodes_within_limit(self) -> bool:
+        """Whether the tokens of decode steps are limited by max_batched_tokens.
+
+        With `prefill_first` it is the chunk of steps that prefill, and decode steps are apart.
+        """
+        return self.batching.admission(self.replica.engine, self.replica.role) != "prefill_first"
 
     @property
     def max_batched_tokens(self) -> int:

@@ -35,6 +35,9 @@ class Engine(OwnTimes):
     name: str
     """Name of the engine with its release, such as vLLM 0.22. Devices list times of engines under
     such names; a release without its own times takes those of the newest release before it."""
+    releases: str = ""
+    """Releases of the engine for which the profile stands, such as 0.20 to 0.27. Default: not
+    stated."""
     fitted_on: str = ""
     """Measured runs to which times of the release were fitted, with their errors, and what is taken
     from other releases. Default: not stated."""

@@ -103,6 +103,10 @@ def errors(
     return table
 
 
+_PANEL_SHARE = 0.02
+"""Share of the values of the most frequent metric that a metric needs for a panel."""
+
+
 def points(predictions: Iterable[Prediction]) -> dict[str, list[tuple[float, float, str]]]:
     """Return the points of a parity figure.
 
@@ -115,18 +119,19 @@ def points(predictions: Iterable[Prediction]) -> dict[str, list[tuple[float, flo
     -------
     dict
         (measured value, predicted value, hardware) of each scored value, by the title of the panel:
-        name and unit of the metric.
+        name and unit of the metric. Metrics with few values beside others with many are omitted.
     """
     pairs: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
     for prediction in predictions:
         run = prediction.measured
         for metric in prediction.scores():
             pairs[metric].append((run.values[metric], prediction.values[metric], run.hardware))
+    most = max(map(len, pairs.values()), default=0)
     units = {metric: " [ms]" for metric in METRICS if metric.endswith("_ms")}
     return {
         METRICS[metric] + units.get(metric, ""): pairs[metric]
         for metric in METRICS
-        if metric in pairs
+        if metric in pairs and len(pairs[metric]) >= _PANEL_SHARE * most
     }
 
 

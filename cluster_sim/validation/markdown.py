@@ -84,7 +84,7 @@ def _place(prediction: Prediction, metric: str) -> _Place:
 
 def _cells(place: _Place, line: _Line, metric: str) -> str:
     median, p90 = np.percentile(np.abs(line.errors), [50, 90])
-    releases = sorted(line.releases) if len(line.releases) <= 3 else [place.profile]
+    releases = sorted(line.releases) if len(line.releases) <= 2 else [place.profile]
     about = ", ".join(filter(None, (place.model, place.kinds, *releases)))
     about = f"{place.dataset} on {', '.join(sorted(line.hardware))}: {about}"
     cells = (

@@ -170,3 +170,21 @@ def test_a_drafter_says_whether_its_model_can_use_it(
     drafters = next(line for line in names.splitlines() if line.startswith("drafters"))
     assert (f"{name} (its model is refused)" in drafters) is sentence.startswith("No")
     assert sentence in call(capsys, "catalog", name)[1]
+
+
+def test_an_engine_says_its_releases_and_the_runs_of_its_times(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, _ = call(capsys, "catalog", "vllm")
+    assert code == 0
+    assert "releases: 0.20 to 0.27" in out
+    assert "times fitted on: No times of its own: all are those of vllm-0.15." in out
+
+
+def test_every_release_of_an_engine_on_gpus_states_them() -> None:
+    engines = {name: catalog_entry("engines", name) for name in catalog_names("engines")}
+    gpus = [name for name in engines if name.startswith(("vllm", "sglang", "trtllm"))]
+    assert len(gpus) > 10
+    for name in gpus:
+        assert engines[name]["releases"], name
+        assert engines[name]["fitted_on"], name

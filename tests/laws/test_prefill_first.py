@@ -44,7 +44,7 @@ limits = st.fixed_dictionaries({
     "blocks": st.integers(4, 60),
     "block_tokens": st.sampled_from([1, 1, 4, 16]),
     "max_sequences": st.integers(1, 8),
-    "budget": st.integers(8, 200),
+    "budget": st.one_of(st.integers(1, 8), st.integers(8, 200)),
     "chunked": st.booleans(),
     "window": st.sampled_from([0, 0, 5, 40]),
     "prefix_caching": st.just(False),

@@ -26,7 +26,7 @@ def row(name: str) -> str:
     if engine.static_reserve is not None:
         share = "all but a reserve by its limits"
     arrivals = "one step later" if engine.async_scheduling else "in the next step"
-    return f"| `{name}` | `{admission}` | {graphs} | {share} | {arrivals} |"
+    return f"| `{name}` | {engine.releases} | `{admission}` | {graphs} | {share} | {arrivals} |"
 
 
 def test_every_profile_has_its_row() -> None:
@@ -45,7 +45,7 @@ def test_every_key_of_an_engine_is_explained() -> None:
     page = PAGE.read_text(encoding="utf-8")
     keys = {key.removesuffix("_bytes").removesuffix("_s") for key in Engine.model_fields}
     keys |= set(PrefillFirst.model_fields)
-    assert {key for key in keys if f"`{key}`" not in page} <= {"name", "fitted_on"}
+    assert {key for key in keys if f"`{key}`" not in page} <= {"name"}
 
 
 def write_table() -> None:

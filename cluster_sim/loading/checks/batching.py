@@ -66,7 +66,8 @@ def speculation_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
                 if fault := kind.fault_of_ranks(ranks):
                     yield (*at, "draft_model"), f"tensor_parallel of {fault.format(drafter.name)}"
     tokens = 1 + speculation.draft_tokens
-    if pool.max_sequences * tokens > pool.max_batched_tokens:
+    needed = pool.max_sequences * tokens
+    if pool.decodes_within_limit and needed > pool.max_batched_tokens:
         yield (
             (*at, "draft_tokens"),
             f"got max_sequences of {pool.max_sequences} with {tokens} tokens each; expected at most max_batched_tokens of {pool.max_batched_tokens} together",

@@ -47,7 +47,8 @@ def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
         yield from offload_faults(deployment, (*trail, "kv"))
         yield from _host_link_faults(deployment, trail)
     yield from speculation_faults(deployment, (*at, "speculation"))
-    if pool.replica.speculation is None and pool.max_sequences > pool.max_batched_tokens:
+    is_limited = pool.decodes_within_limit and pool.replica.speculation is None
+    if is_limited and pool.max_sequences > pool.max_batched_tokens:
         yield (
             (*trail, "batching"),
             f"got max_sequences of {pool.max_sequences}; expected at most max_batched_tokens of {pool.max_batched_tokens}, so that all sequences fit into a step",
