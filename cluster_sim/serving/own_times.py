@@ -14,7 +14,8 @@ class OwnTimes(Description):
     request_s: Seconds | None = None
     """Time from the arrival of a request at the server until the scheduler sees it [s]."""
     step_s: Seconds | None = None
-    """Host and sampling time per step that no kernel hides [s]."""
+    """Host and sampling time per step that no kernel hides [s]. It is a part of each step and not the
+    whole: times of kernels, launches and sequences are added."""
     sequence_s: Seconds | None = None
     """Host and sampling time per sequence that gets a token in a step [s]."""
     layer_s: Seconds | None = None
