@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from cluster_sim.hardware.device import Device
+from cluster_sim.hardware.engine_releases import maker
 from cluster_sim.hardware.kernel_fits import fit_of_engine
 from cluster_sim.hardware.linear_fit import LinearAttentionFit
 from cluster_sim.hardware.sparse_fit import SparseAttentionFit
 from cluster_sim.llm.model import Model
+
+
+def default_times(device: Device, engine: str) -> Iterator[str]:
+    """Yield a warning if a device lists times of engines, but none of the engine `engine`."""
+    others = sorted({maker(name) for name in device.overheads if name != "default"})
+    if others and device.overhead_name(engine) == "default":
+        yield f"{device.name}: no times of {engine} are known; the times of `default` hold. The device has times of {' and '.join(others)}"
 
 
 def unmeasured_kinds(

@@ -126,7 +126,7 @@ def named(kind: str, value: Any, read: Callable[[str], Any] | None = None) -> An
         if looks_like_path:
             raise ValueError(f"no file {shown(value)}")
         noun = _NOUNS.get(kind, kind.removesuffix("s"))
-        remedy = covering_release(value, catalog_names(kind)) if kind == "engines" else ""
+        remedy = covering_release(value, engine_releases()) if kind == "engines" else ""
         remedy = remedy or did_you_mean(value, catalog_names(kind))
         raise ValueError(f"no {noun} {shown(value)} in the catalog{remedy}")
     document = read_yaml(path)
@@ -237,6 +237,16 @@ def second_names(kind: str) -> dict[str, str]:
         (name, read_yaml(CATALOG / kind / f"{name}.yaml").data) for name in catalog_names(kind)
     )
     return {name: data[LIKE] for name, data in files if set(data) == {LIKE}}
+
+
+@cache
+def engine_releases() -> dict[str, str]:
+    """Return the releases that each engine profile of the catalog covers, empty where not stated.
+
+    The result is shared and must not be changed.
+    """
+    names = catalog_names("engines")
+    return {name: catalog_data("engines", name).get("releases", "") for name in names}
 
 
 @cache

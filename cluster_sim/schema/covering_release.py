@@ -3,31 +3,58 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 
-def covering_release(value: str, names: Sequence[str]) -> str:
+def covering_release(value: str, profiles: Mapping[str, str]) -> str:
     """Return the rest of a message for a release without an entry; empty for other names.
 
-    A profile covers its release and those after it, up to the next profile.
+    Parameters
+    ----------
+    value
+        Name that a file gives, such as vllm-0.24.1.
+    profiles
+        Names of profiles with the releases that each covers, such as 0.20 to 0.27.
 
-    >>> profiles = ["vllm", "vllm-0.10", "vllm-0.22", "vllm-0.28"]
-    >>> covering_release("vllm-0.24.1", profiles), covering_release("vllm-0.9", profiles)
-    ('; vllm-0.22 covers it', '; the oldest profile is vllm-0.10')
-    >>> covering_release("vllm-0.30", profiles), covering_release("llama-3.1-8b", ["llama-3.1-70b"])
-    ('; vllm-0.28 is the newest release before it', '')
+    Examples
+    --------
+    >>> profiles = {"vllm-0.10": "0.9 to 0.13", "vllm-0.22": "0.20 to 0.27", "vllm-2025-07": ""}
+    >>> covering_release("vllm-0.20.1", profiles), covering_release("vllm-0.8", profiles)
+    ('; vllm-0.22 covers it (0.20 to 0.27)', '; the oldest profile is vllm-0.10 (0.9 to 0.13)')
+    >>> covering_release("vllm-0.30", profiles), covering_release("llama-3.1-8b", profiles)
+    ('; the newest profile before it is vllm-0.22 (0.20 to 0.27)', '')
     """
     if (release := _numbers(value)) is None:
         return ""
-    known = ((_numbers(name), name) for name in names)
-    alike = sorted((own[1], name) for own, name in known if own and own[0] == release[0])
-    if not alike:
+    engine, numbers = release
+    known = ((_numbers(name), name, releases) for name, releases in profiles.items())
+    spans = sorted(
+        (*_span(releases, own[1]), name, releases)
+        for own, name, releases in known
+        if own and own[0] == engine
+    )
+    if not spans:
         return ""
-    older = [name for own, name in alike if own <= release[1]]
+    older = [span for span in spans if span[0] <= numbers]
+    _, last, name, releases = older[-1] if older else spans[0]
+    range_ = f" ({releases})" if releases else ""
     if not older:
-        return f"; the oldest profile is {alike[0][1]}"
-    is_last = older[-1] == alike[-1][1]
-    return f"; {older[-1]} {'is the newest release before it' if is_last else 'covers it'}"
+        return f"; the oldest profile is {name}{range_}"
+    if numbers[: len(last)] <= last:
+        return f"; {name} covers it{range_}"
+    return f"; the newest profile before it is {name}{range_}"
+
+
+def _span(releases: str, own: list[int]) -> tuple[list[int], list[int]]:
+    """Return the first and the last release of a text; the profile's own release without one."""
+    match = re.fullmatch(r"([\d.]+)(?: (?:to|and) ([\d.]+|later))?", releases)
+    if match is None:
+        return own, own
+    first = [int(part) for part in match[1].split(".")]
+    if match[2] == "later":
+        return first, [10**6]
+    last = match[2] or match[1]
+    return first, [int(part) for part in last.split(".")]
 
 
 def _numbers(name: str) -> tuple[str, list[int]] | None:

@@ -32,7 +32,7 @@ def catalog(
     Each figure of an entry has a value, a range, a source and a confidence.
     """
     from cluster_sim.errors import ScenarioError, did_you_mean
-    from cluster_sim.schema import KINDS, catalog_kinds
+    from cluster_sim.schema import KINDS, catalog_kinds, engine_releases
     from cluster_sim.schema.covering_release import covering_release
 
     if name is None:
@@ -44,7 +44,7 @@ def catalog(
         return
     kinds = catalog_kinds()
     if name not in kinds:
-        remedy = covering_release(name, sorted(kinds)) or did_you_mean(name, sorted(kinds))
+        remedy = covering_release(name, engine_releases()) or did_you_mean(name, sorted(kinds))
         raise ScenarioError.at("catalog", f"no entry '{name}'{remedy}")
     if yaml:
         print_line(_file_of(kinds[name], name))

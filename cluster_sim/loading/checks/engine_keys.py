@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from cluster_sim.hardware.engine_releases import maker
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Trail
@@ -26,6 +27,10 @@ class _Unused(NamedTuple):
     """Sentence that begins with what is expected, and says why."""
 
 
+_GPU_ENGINES = ("vLLM", "SGLang", "TensorRT-LLM", "ATOM")
+"""Engines that run on GPUs only, without their releases."""
+_WAFER_ENGINES = ("Cerebras",)
+"""Engines that run on wafers only."""
 _OF_GPUS = (
     "graph_batches",
     "graph_mode",
@@ -47,6 +52,7 @@ _OF_GPUS = (
 def engine_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
     """Yield the keys that a file gives the engine of a pool and that have no effect."""
     engine = pool.replica.engine
+    yield from _beside_inherited(pool, (*trail, "replica", "engine"))
     found = [*_on_wafers(pool)] if pool.is_wafer else [*_of_graphs(engine), *_of_memory(engine)]
     for key, expected in [*found, *_of_scheduler(pool)]:
         if is_written(engine, key):
@@ -55,6 +61,43 @@ def engine_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
             yield (*trail, "replica", "engine", key_of(key)), f"got {text}; {expected}"
     if not pool.is_wafer and (fault := _fault_of_padding(engine)):
         yield (*trail, "replica", "engine", "prefill_graph_sizes"), fault
+
+
+def device_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
+    """Yield an engine of GPUs on wafers, and one of wafers on GPUs."""
+    name, device = pool.replica.engine.profile, pool.node.device.name
+    if pool.is_wafer and maker(name) in _GPU_ENGINES:
+        yield (
+            at,
+            f"got {name}, which runs on GPUs; {device} is a wafer; expected an engine of wafers, such as cerebras",
+        )
+    elif not pool.is_wafer and maker(name) in _WAFER_ENGINES:
+        yield (
+            at,
+            f"got {name}, which runs on wafers; {device} is not a wafer; expected an engine of GPUs, such as vllm",
+        )
+
+
+def _beside_inherited(pool: Pool, at: Trail) -> Iterator[Finding]:
+    """Yield rules of a file that would silently replace a value that its engine inherits."""
+    engine = pool.replica.engine
+    profile = profile_of(engine)
+    if profile is None or pool.is_wafer:
+        return
+    is_new = is_written(engine, "static_reserve") and profile.static_reserve is None
+    share = engine.memory_fraction
+    if is_new and share is not None and not is_written(engine, "memory_fraction"):
+        yield (
+            (*at, "static_reserve"),
+            f"got rules beside memory_fraction {share:g} of {engine.profile}; expected `memory_fraction: null` beside static_reserve, which gives the share, or no static_reserve",
+        )
+    policy = engine.capacity_scheduler_policy
+    is_new = is_written(engine, "prefill_first") and profile.prefill_first is None
+    if is_new and policy != "first_chunk" and not is_written(engine, "capacity_scheduler_policy"):
+        yield (
+            (*at, "prefill_first"),
+            f"got rules beside capacity_scheduler_policy {policy} of {engine.profile}; expected `capacity_scheduler_policy: null` beside prefill_first, which has rules of its own for admission, or no prefill_first",
+        )
 
 
 def _of_graphs(engine: Engine) -> Iterator[_Unused]:

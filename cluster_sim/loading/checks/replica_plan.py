@@ -12,7 +12,7 @@ from cluster_sim.loading.checks.batching import (
     ignored_faults,
     speculation_faults,
 )
-from cluster_sim.loading.checks.engine_keys import engine_faults
+from cluster_sim.loading.checks.engine_keys import device_faults, engine_faults
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.kv_cache import offload_faults, state_faults
 from cluster_sim.scenario.pool import Pool
@@ -33,10 +33,8 @@ _WAFER_KEYS = (
 def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     """Yield faults of the combination of options in the plan of a pool, which is at `trail`."""
     pool, at = deployment.pool, (*trail, "replica")
-    if pool.is_wafer:
-        yield from _wafer_faults(pool, at)
-    else:
-        yield from _gpu_faults(deployment, at)
+    of_device = [*(_wafer_faults(pool, at) if pool.is_wafer else _gpu_faults(deployment, at))]
+    yield from of_device or device_faults(pool, (*at, "engine"))
     yield from backend_faults(deployment, at)
     yield from batching_faults(pool, trail)
     yield from ignored_faults(pool, trail)
