@@ -122,3 +122,17 @@ def test_the_least_memory_fraction_of_a_message_holds_some_cache() -> None:
     assert 0.107 < least < 0.14
     enough = faults("dgx-h200", {"like": "vllm-0.22", "memory_fraction": least + 0.001})
     assert "leaves no KV cache" not in " ".join(enough.values())
+
+
+def test_a_row_for_a_device_that_does_not_exist_is_refused() -> None:
+    rows = [{"devices": ["h200"], "max_sequences": 64}]
+    found = faults(
+        "dgx-h200",
+        {
+            "like": "vllm-0.22",
+            "by_device": [*rows, {"max_sequences": 32, "max_batched_tokens": 8192}],
+        },
+    )
+    assert found == {
+        "replica.engine.by_device.0.devices": "no name of a device has 'h200'; did you mean 'H200'?"
+    }

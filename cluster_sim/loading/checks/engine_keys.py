@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from cluster_sim.errors import did_you_mean, shown
 from cluster_sim.hardware.engine_releases import maker
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.scenario.pool import Pool
-from cluster_sim.schema import Trail
+from cluster_sim.schema import Trail, catalog_entry, catalog_names
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.profiles import is_written, profile_of
 from cluster_sim.units import key_of
@@ -52,6 +53,7 @@ _OF_GPUS = (
 def engine_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
     """Yield the keys that a file gives the engine of a pool and that have no effect."""
     engine = pool.replica.engine
+    yield from _unknown_devices(pool, (*trail, "replica", "engine"))
     yield from _beside_inherited(pool, (*trail, "replica", "engine"))
     found = [*_on_wafers(pool)] if pool.is_wafer else [*_of_graphs(engine), *_of_memory(engine)]
     for key, expected in [*found, *_of_scheduler(pool)]:
@@ -76,6 +78,23 @@ def device_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
             at,
             f"got {name}, which runs on wafers; {device} is not a wafer; expected an engine of GPUs, such as vllm",
         )
+
+
+def _unknown_devices(pool: Pool, at: Trail) -> Iterator[Finding]:
+    """Yield names of devices in rows of a file that are part of no device's name."""
+    engine = pool.replica.engine
+    if not is_written(engine, "by_device"):
+        return
+    names = [catalog_entry("devices", name)["name"] for name in catalog_names("devices")]
+    names.append(pool.node.device.name)
+    words = sorted({word for name in names for word in name.split()})
+    for index, row in enumerate(engine.by_device):
+        for part in row.devices:
+            if not any(part in name for name in names):
+                yield (
+                    (*at, "by_device", index, "devices"),
+                    f"no name of a device has {shown(part)}{did_you_mean(part, words)}",
+                )
 
 
 def _beside_inherited(pool: Pool, at: Trail) -> Iterator[Finding]:
