@@ -40,14 +40,23 @@ def faults(node: str, engine: Any, **replica: Any) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("node", "engine", "text"),
     [
-        ("cs-3", "vllm", "got vLLM 0.22, which runs on GPUs; Cerebras WSE-3 is a wafer"),
         ("dgx-h200", "cerebras", "got Cerebras, which runs on wafers; NVIDIA H200 SXM is not"),
     ],
 )
-def test_an_engine_of_gpus_on_wafers_and_the_reverse_are_refused(
-    node: str, engine: str, text: str
-) -> None:
+def test_an_engine_of_wafers_is_refused_on_gpus(node: str, engine: str, text: str) -> None:
     assert faults(node, engine)["replica.engine"].startswith(text)
+
+
+def test_an_engine_of_gpus_on_wafers_is_warned_of() -> None:
+    """vLLM is the default engine, so older files have it on wafers."""
+    assert not faults("cs-3", "vllm", wafers=1)
+    (text,) = (
+        text for text in scenario(pool("cs-3", "vllm", wafers=1)).warnings() if "GPUs" in text
+    )
+    assert text.startswith("Cerebras WSE-3: got vLLM 0.22, which runs on GPUs; its limits hold")
+    assert not any(
+        "GPUs" in text for text in scenario(pool("cs-3", "cerebras", wafers=1)).warnings()
+    )
 
 
 def test_a_run_warns_once_of_an_engine_that_a_device_has_no_times_of() -> None:

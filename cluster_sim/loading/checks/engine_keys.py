@@ -28,8 +28,6 @@ class _Unused(NamedTuple):
     """Sentence that begins with what is expected, and says why."""
 
 
-_GPU_ENGINES = ("vLLM", "SGLang", "TensorRT-LLM", "ATOM")
-"""Engines that run on GPUs only, without their releases."""
 _WAFER_ENGINES = ("Cerebras",)
 """Engines that run on wafers only."""
 _OF_GPUS = (
@@ -66,14 +64,9 @@ def engine_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
 
 
 def device_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
-    """Yield an engine of GPUs on wafers, and one of wafers on GPUs."""
+    """Yield an engine of wafers on GPUs."""
     name, device = pool.replica.engine.profile, pool.node.device.name
-    if pool.is_wafer and maker(name) in _GPU_ENGINES:
-        yield (
-            at,
-            f"got {name}, which runs on GPUs; {device} is a wafer; expected an engine of wafers, such as cerebras",
-        )
-    elif not pool.is_wafer and maker(name) in _WAFER_ENGINES:
+    if not pool.is_wafer and maker(name) in _WAFER_ENGINES:
         yield (
             at,
             f"got {name}, which runs on wafers; {device} is not a wafer; expected an engine of GPUs, such as vllm",
