@@ -93,6 +93,9 @@ def test_steps_in_graphs_are_those_of_a_token_by_token_engine(
         Limits(limit["blocks"], limit["block_tokens"], limit["max_sequences"], limit["budget"], limit["chunked"],
             groups=[group[:4] for group in groups_of(limit)],
             policy=limit["policy"],
+            ahead=limit["stages"],
+            hold_steps=limit["hold"][0],
+            hold_tokens=limit["hold"][1] * limit["budget"],
         ),
         gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9, size_of),
     )  # fmt: skip

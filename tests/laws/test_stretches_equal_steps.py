@@ -24,6 +24,7 @@ from cluster_sim.serving.reservation import CapacitySchedulerPolicy, GuaranteedN
 from cluster_sim.serving.routing import Routing
 from cluster_sim.serving.scheduler import (
     Continuous,
+    DecodeScheduler,
     Drafting,
     Scheduler,
     SchedulerLimits,
@@ -338,7 +339,8 @@ def audited(scheduler: Scheduler, blocks: int, on_host: int) -> Scheduler:
             if isinstance(self._reservation, GuaranteedNoEvict):
                 unreserved = self._reservation._unreserved()
                 assert unreserved >= 0
-                if not self.running and not getattr(self, "_promised", 0):
+                in_transfer = self._in_transfer if isinstance(self, DecodeScheduler) else 0
+                if not self.running and not in_transfer:
                     assert unreserved == self._kv.capacity
             if self._kv.caches_prefixes and taken <= blocks:
                 self._kv.forget_until(blocks - taken)
