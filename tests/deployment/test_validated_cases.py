@@ -20,7 +20,8 @@ from cluster_sim.deployment.validated_cases import (
     validation_of,
 )
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.schema import catalog_names, second_names
+from cluster_sim.schema import Document, catalog_entry, catalog_names, describe, second_names
+from cluster_sim.serving.engine import Engine
 from tests.scenarios import make_scenario
 
 LLAMA = SetupKey("dense, full", 70.6, "fp4", "no", "vllm-0.15", "NVIDIA B200 SXM", "TP2", "fp8")
@@ -159,8 +160,8 @@ def test_pools_apart_that_differ_are_like_no_case_of_one_kind() -> None:
 
 @pytest.mark.parametrize("name", sorted({*catalog_names("engines")} - {*second_names("engines")}))
 def test_every_profile_of_the_catalog_is_found_by_its_values(name: str) -> None:
-    pool = on(name).cluster.pools[0]
-    assert profile_name(pool.replica.engine) == name
+    entry = Document(catalog_entry("engines", name), name)
+    assert profile_name(describe(Engine, entry)) == name
 
 
 def test_of_several_pools_the_least_known_one_decides() -> None:

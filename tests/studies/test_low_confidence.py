@@ -82,7 +82,11 @@ def test_a_limit_of_the_engine_counts_unless_the_pool_has_its_own() -> None:
 
 
 def test_figures_of_graphs_and_reserves_count_in_the_modes_that_use_them() -> None:
-    sizes = {"graph_sizes": {"sizes": [1, 2, 4]}, "static_reserve": {"fixed": "20 GB"}}
+    sizes = {
+        "graph_sizes": {"sizes": [1, 2, 4]},
+        "static_reserve": {"fixed": "20 GB"},
+        "memory_fraction": None,
+    }
     pieces = b200(replica={"engine": {"like": "vllm", "graph_mode": "piecewise", **sizes}})
     whole = b200(replica={"engine": {"like": "vllm", "graph_mode": "full_decode_only"}})
     for path, plain, used in (("piece", None, "speed"), ("eager_layer", "speed", "speed")):
