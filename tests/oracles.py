@@ -535,7 +535,8 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
     while arriving or waiting or running:
         if not waiting and not running:
             now_s = max(now_s, arriving[0].arrival_s)
-        known_s = prepared_s if limits.late and (waiting or running) else now_s
+        is_known = bool(arriving) and arriving[0].arrival_s <= prepared_s
+        known_s = prepared_s if limits.late and (waiting or running or is_known) else now_s
         while arriving and arriving[0].arrival_s <= known_s:
             waiting.append(arriving.pop(0))
         prepared_s = now_s
