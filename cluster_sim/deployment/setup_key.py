@@ -11,6 +11,7 @@ from cluster_sim.llm.model import Model
 from cluster_sim.physics.replica_layout import layout_name
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.profiles import profiles
+from cluster_sim.serving.scheduler import Continuous
 
 _CHANGED = " (changed)"
 _OF_CLIENTS = (
@@ -121,7 +122,7 @@ def _settings(deployment: Deployment) -> Iterator[str]:
         yield "changed engine"
     if not pool.batching.is_continuous:
         yield "static batching"
-    elif pool.batching.admission(engine, "both") != _admission(engine):
+    elif pool.batching.admission(engine, "both") != Continuous().admission(engine, "both"):
         yield "another scheduler"
 
 
@@ -130,11 +131,6 @@ def _plain(engine: Engine) -> Engine:
     keys = (*_OF_CLIENTS, "attention_backend")
     plain = {name: Engine.model_fields[name].get_default() for name in keys}
     return engine.model_copy(update=plain | {"name": engine.profile})
-
-
-def _admission(engine: Engine) -> str:
-    """Return the policy of admission of an engine without settings of a pool."""
-    return "prefill_first" if engine.prefill_first is not None else engine.capacity_scheduler_policy
 
 
 def _layout(deployment: Deployment) -> str:
