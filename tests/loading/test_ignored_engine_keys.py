@@ -9,7 +9,7 @@ import pytest
 from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Document, catalog_names, describe, second_names
-from cluster_sim.serving.profiles import is_written, profiles
+from cluster_sim.serving.profiles import entry_of, is_written, profiles
 from tests.machines import engine
 from tests.scenarios import make_pool, unchecked_scenario, with_partner
 
@@ -129,6 +129,7 @@ def test_what_a_profile_gives_is_not_written() -> None:
     for profile in profiles().values():
         assert not any(is_written(profile, key) for key in type(profile).model_fields)
     assert set(profiles()) | set(second_names("engines")) == set(catalog_names("engines"))
+    assert all(entry_of(profile) == name for name, profile in profiles().items())
 
 
 def test_a_mode_written_over_a_profile_may_leave_its_sizes_unused() -> None:
