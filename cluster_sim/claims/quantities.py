@@ -20,7 +20,7 @@ from cluster_sim.analysis.roofline_limits import LIMITS
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import did_you_mean
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.schema import CATALOG, Description, catalog_figures, catalog_kinds
+from cluster_sim.schema import CATALOG, Description, Figure, catalog_figures, catalog_kinds
 from cluster_sim.studies.runner import reseeded
 from cluster_sim.typing import Count
 from cluster_sim.units import parse
@@ -46,7 +46,12 @@ class OfScenario(Description):
     variant: str | None = None
     """Name of the variant. It is required if the scenario file has several."""
     set: dict[str, Any] = Field(default_factory=dict)
-    """Changed values by dotted key, as `--set` takes them."""
+    """Changed values by dotted key, as `--set` takes them. Braces hold expressions of parameters."""
+
+    @property
+    def has_price(self) -> bool:
+        """Whether prices can change the quantity."""
+        return False
 
     def pool_name(self) -> str | None:
         """Return the name of the pool of the quantity; None for a quantity of the whole run."""
@@ -82,6 +87,11 @@ class OfRun(OfScenario):
     """Field of summary.json; a field of a pool or class has dots: pools.cs3.kv_peak_fraction."""
     replications: Count = 1
     """Number of seeds; the value is their mean."""
+
+    @property
+    def has_price(self) -> bool:
+        """Whether prices can change the metric."""
+        return "usd" in self.metric
 
     def runs(self, scenario: Scenario) -> list[Scenario]:
         """Return the scenario with each seed."""
@@ -179,16 +189,34 @@ class OfCatalog(Description):
         ValueError
             The entry or the figure does not exist, or the unit does not fit.
         """
+        return self.number_of(self.written().value)
+
+    def written(self) -> Figure:
+        """Return the figure as the catalog has it.
+
+        Raises
+        ------
+        ValueError
+            The entry or the figure does not exist.
+        """
         kinds = catalog_kinds(*_KINDS)
         if self.entry not in kinds:
             hint = did_you_mean(self.entry, sorted(kinds))
             raise ValueError(f"no entry '{self.entry}' in the catalog{hint}")
-        figures = catalog_figures(kinds[self.entry], self.entry)
-        values = {figure.path: figure.value for figure in figures}
-        if self.figure not in values:
-            hint = did_you_mean(self.figure, sorted(values))
+        figures = {each.path: each for each in catalog_figures(kinds[self.entry], self.entry)}
+        if self.figure not in figures:
+            hint = did_you_mean(self.figure, sorted(figures))
             raise ValueError(f"no figure '{self.figure}' of {self.entry}{hint}")
-        written = values[self.figure]
+        return figures[self.figure]
+
+    def number_of(self, written: str) -> float:
+        """Return a value of the figure, such as 8 TB/s, in the unit of the quantity.
+
+        Raises
+        ------
+        ValueError
+            The unit does not fit.
+        """
         if self.unit is not None:
             parse(f"1 {self.unit}", self.unit)  # raises ValueError for an unknown unit
             return parse(written, self.unit)

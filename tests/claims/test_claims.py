@@ -14,8 +14,9 @@ from pytest import approx
 from cluster_sim import figures
 from cluster_sim.analysis.roofline_limits import LIMITS
 from cluster_sim.claims.file import open_claims
-from cluster_sim.claims.judge import agree, claims, verdict_of
+from cluster_sim.claims.judge import claims, verdict_of
 from cluster_sim.claims.judged import Judged
+from cluster_sim.claims.readings import agree
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import load_scenario

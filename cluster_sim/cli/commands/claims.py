@@ -53,7 +53,7 @@ def claims(
     from cluster_sim.claims.file import open_claims
     from cluster_sim.claims.judge import claims as run
 
-    warn_of_traces(scenario for _, scenario in open_claims(file).simulated.values())
+    warn_of_traces(needed.scenario for needed in open_claims(file).simulated.values())
     with counter("runs") as progress:
         judged = run(file, workers, progress, names=claim or ())
     stdout().print(_table(judged))
