@@ -13,8 +13,8 @@ from cluster_sim.physics.wafer_placement import wafers_needed
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 
-_HEADROOM = 2.0
-"""Factor on the nodes that the mean rate needs by arithmetic; bursts need more than the mean."""
+_HEADROOM = 4.0
+"""Factor on the nodes that the mean rate needs by arithmetic, since bursts need more."""
 _MOST_NODES = 8
 """Number of values of a count of nodes or wafers."""
 
@@ -23,8 +23,8 @@ def own_space(scenario: Scenario, rate_per_s: float | None) -> dict[str, tuple[A
     """Return keys that may vary, each with its values.
 
     GPU pools vary in nodes and tensor parallelism, within one node. Pools of wafers vary in nodes
-    and in the wafers of a replica. The largest number of nodes is twice what the mean rate needs by
-    arithmetic, and at least that of the file.
+    and in the wafers of a replica. The largest number of nodes is four times what the mean rate needs
+    by arithmetic, and at least twice that of the file.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def own_space(scenario: Scenario, rate_per_s: float | None) -> dict[str, tuple[A
     share = _HEADROOM * wanted_per_s / able_per_s if able_per_s else 1.0
     for place, pool in enumerate(scenario.cluster.pools):
         at = f"cluster.pools[{place}]"
-        largest = max(pool.nodes, ceil(share * pool.nodes))
+        largest = max(2 * pool.nodes, ceil(share * pool.nodes))
         if pool.is_wafer:
             replica = resolve(scenario).deployments[place]
             least = wafers_needed(
@@ -47,7 +47,6 @@ def own_space(scenario: Scenario, rate_per_s: float | None) -> dict[str, tuple[A
                 pool.max_sequences,
             )  # fmt: skip
             space[f"{at}.replica.wafers"] = tuple(range(least, 2 * least + 1))
-            largest = max(largest, 2 * least)
         else:
             space[f"{at}.replica.tensor_parallel"] = tuple(_ranks(pool, scenario))
         space[f"{at}.nodes"] = tuple(_counts(largest))

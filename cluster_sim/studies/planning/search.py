@@ -9,7 +9,7 @@ identification and hyperparameter optimization, AISTATS 2016.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from math import ceil, inf
@@ -70,7 +70,7 @@ class Search:
             if self._is_exhausted:
                 break
             self._look_ahead(levels[number:])
-            ended += self._halved(level)
+            ended += self._halved(level, self.parts)
             if any(self.last(each).is_met for each in ended):
                 break
         return sorted(ended, key=self.rank)
@@ -101,31 +101,36 @@ class Search:
             ahead += level
         self._simulate(ahead, self.parts[0])
 
-    def _halved(self, level: Sequence[Candidate]) -> list[Candidate]:
-        """Return the deployments of a level that were simulated in full."""
-        alive = list(level)
-        for part in self.parts:
-            self._simulate(alive, part)
-            if part.share < 1.0:
-                alive = list(self._kept(alive))
-        return [each for each in alive if not self.last(each).misses]
+    def _halved(self, level: Sequence[Candidate], parts: Sequence[Part]) -> list[Candidate]:
+        """Return the deployments of a level that were simulated in full.
 
-    def _kept(self, alive: Sequence[Candidate]) -> Iterator[Candidate]:
-        """Yield the deployments that see more of the traffic."""
-        hopeful = [
+        The best third after the first part sees the further parts. If none of them meets the SLO,
+        the next third does.
+        """
+        self._simulate(level, parts[0])
+        alive = [each for each in level if not self.last(each).misses]
+        if len(parts) == 1:
+            return alive
+        hopeful = [each for each in alive if self.last(each).ratio <= _HOPELESS]
+        ranked, ended = sorted(hopeful, key=self._promise), list[Candidate]()
+        count = ceil(len(ranked) / _KEPT)
+        while ranked and not self._is_exhausted:
+            batch = self._first(ranked, count)
+            taken = {each.point.key for each in batch}
+            ranked = [each for each in ranked if each.point.key not in taken]
+            ended += self._halved(batch, parts[1:])
+            if any(self.last(each).is_met for each in ended):
+                break
+        return ended
+
+    def _first(self, ranked: Sequence[Candidate], count: int) -> Sequence[Candidate]:
+        """Return the first `count` deployments, and those that are nearly as good as the last."""
+        most = _SLACK * self.last(ranked[:count][-1]).ratio
+        return [
             each
-            for each in alive
-            if not self.last(each).misses and self.last(each).ratio <= _HOPELESS
+            for number, each in enumerate(ranked)
+            if number < count or self.last(each).ratio <= most
         ]
-        ranked = sorted(hopeful, key=self._promise)
-        if not ranked:
-            return
-        kept = ranked[: ceil(len(ranked) / _KEPT)]
-        last = self.last(kept[-1])
-        yield from kept
-        for each in ranked[len(kept) :]:
-            if self.last(each).ratio <= _SLACK * last.ratio:
-                yield each
 
     def _promise(self, candidate: Candidate) -> tuple[float, float]:
         """Return the order of a deployment after a short run, whose verdict is not final."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,11 +14,15 @@ from cluster_sim.scenario.study_spec import Plan
 from cluster_sim.studies.grid import Point, combinations, key_of, matches, point
 from cluster_sim.studies.planning.own_space import own_space
 
+_POOL = re.compile(r"cluster\.pools\.([A-Za-z_][\w-]*)\.")
 _SECTIONS = {info.alias or name for name, info in Scenario.model_fields.items()} | {"variant"}
 
 
 def deployments(file: ScenarioFile, asked: Plan, variant: str | None) -> Iterator[Point]:
     """Yield the deployments of one variant that the plan of a file allows.
+
+    Keys of pools that a variant does not have are left out. If no key is left, nodes and parallelism
+    of the variant's own pools vary.
 
     Parameters
     ----------
@@ -34,14 +39,22 @@ def deployments(file: ScenarioFile, asked: Plan, variant: str | None) -> Iterato
         The plan asks for a rate, and the traffic has none.
     """
     vary = {whole_key(key): values for key, values in asked.vary.items()}
-    if not vary:
-        vary = own_space(file.scenario(variant), asked.rate_per_s)
+    if "variant" not in vary:
+        written = file.scenario(variant)
+        vary = {key: values for key, values in vary.items() if _has_pool(written, key)}
+        vary = vary or own_space(written, asked.rate_per_s)
     rules = [{whole_key(key): value for key, value in rule.items()} for rule in asked.exclude]
-    for values in combinations([{key: written} for key, written in vary.items()]):
+    for values in combinations([{key: listed} for key, listed in vary.items()]):
         if any(matches(rule, values) for rule in rules):
             continue
         named = values if variant is None or "variant" in values else {"variant": variant, **values}
         yield _at_rate(point(file, named), asked.rate_per_s, file)
+
+
+def _has_pool(scenario: Scenario, key: str) -> bool:
+    """Return whether a scenario has the pool that a key names; True if the key names none."""
+    match = _POOL.match(key)
+    return match is None or match[1] in {pool.name for pool in scenario.cluster.pools}
 
 
 def whole_key(key: str) -> str:
