@@ -412,6 +412,8 @@ class Limits:
     """What an admission reserves, by the name of the engine's key."""
     ahead: int = 1
     """Steps for which max_utilization wants blocks for those that decode."""
+    watermark: float = 0.0
+    """Share of the blocks that an admission beside others leaves free; for one group of layers."""
     late: bool = False
     """Whether a step is prepared when the one before it begins, unless nothing is known by then."""
 
@@ -441,6 +443,11 @@ def missing_ahead(limits: Limits, blocks: Blocks | GroupTables, running: Sequenc
     return sum(max(ends[id(job)] - len(job.table), 0) for job in running if job.decodes)
 
 
+def spare(limits: Limits, running: Sequence[Job]) -> int:
+    """Blocks that the watermark keeps free beside running jobs."""
+    return int(limits.watermark * limits.blocks) if running else 0
+
+
 def may_start(
     limits: Limits, blocks: Blocks | GroupTables, job: Job, running: Sequence[Job], in_use: int
 ) -> bool:
@@ -449,7 +456,11 @@ def may_start(
     in_use: blocks, or pages, of its text that others use. To completion, every running job is
     looked at: it still needs what it will hold at its end less what it holds.
     """
-    free = blocks.free if isinstance(blocks, GroupTables) else len(blocks.free)
+    free = (
+        blocks.free
+        if isinstance(blocks, GroupTables)
+        else len(blocks.free) - spare(limits, running)
+    )
     if limits.policy == "first_chunk":
         return True
     if limits.policy == "max_utilization":
@@ -582,7 +593,8 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
             if hit + tokens < job.reading and not limits.chunked:
                 break
             in_use = sum(1 for block in found if block.users)
-            if ceil((hit + tokens) / limits.block_tokens) - in_use > len(blocks.free):
+            left = len(blocks.free) - spare(limits, running)
+            if ceil((hit + tokens) / limits.block_tokens) - in_use > left:
                 break
             if not may_start(limits, blocks, job, running, in_use):
                 break

@@ -95,7 +95,8 @@ def without_contradictions(pool: Section) -> None:
     policy = batching.get("capacity_scheduler_policy") or own.get("capacity_scheduler_policy")
     if policy is None and name.startswith("trtllm"):
         policy = "guaranteed_no_evict"
-    prefills = "prefill_first" in batching or "prefill_first" in own or name.startswith("sglang")
+    of_engine = own.get("prefill_first", {} if name.startswith("sglang") else None)
+    prefills = "prefill_first" in batching or of_engine is not None
     is_first = role == "both" and prefills and batching.get("policy") != "static"
     if is_first:
         for section in (batching, own):
@@ -107,7 +108,15 @@ def without_contradictions(pool: Section) -> None:
     if is_first or policy == "guaranteed_no_evict":
         kv.pop("watermark", None)
 
+    if pool["replica"].get("data_parallel", 1) == 1 or is_first:
+        for key in _OF_RANKS:
+            batching.pop(key, None)
+    elif "attention_dp_timeout_iterations" in batching:
+        for key in _WITH_VLLM[1:]:
+            batching.pop(key, None)
 
+
+_OF_RANKS = ("attention_dp_timeout_iterations", "attention_dp_batching_wait_iterations")
 _WITH_VLLM = (
     "capacity_scheduler_policy", "batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio",
 )  # fmt: skip

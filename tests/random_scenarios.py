@@ -86,6 +86,7 @@ GPUS = {
 }
 OTHERS = {
     "mi300x-8": Machine(8, 192, 2, (4200, 9070, 750), "", ("mi300x-rented",), AMD, ROCE),
+    "mi325x-8": Machine(8, 256, 2, (4200, 11_070, 1000), "", ("mi325x-rented",), AMD, ROCE),
     "mi355x-8": Machine(8, 288, 3, (5000, 15_355, 1400), "", ("mi355x-rented",), AMD, ROCE),
     "hgx-b300": Machine(8, 288.4, 3, (4300, 12_955, 1100), "", ("b300-rented",), networks=XDR),
     "rubin-nvl72": Machine(72, 288, 3, (44_800, 179_600, 1800), networks=XDR),
@@ -611,6 +612,8 @@ def _batching(random: Random) -> Section:
     if _maybe(random, 0.2):
         batching["batch_wait_timeout_iterations"] = random.choice([8, 40])
         batching["batch_wait_max_tokens_ratio"] = random.choice([0.05, 0.5])
+        batching["attention_dp_timeout_iterations"] = 12  # with several ranks alone
+        batching["attention_dp_batching_wait_iterations"] = 2
     return batching
 
 

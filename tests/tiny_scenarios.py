@@ -66,8 +66,11 @@ def tiny_scenario(random: Random, folder: Path) -> Section:
         scenario["stepping"] = "step"
     if _maybe(random, 0.4):
         scenario["model"] |= _layers(random)
-        for pool in pools:  # not with layers that do not see the whole context
-            pool["replica"].pop("speculation", None)
+        kinds = {layers["kind"] for layers in scenario["model"]["attention_layers"]}
+        chooses = any("indexer" in layers for layers in scenario["model"]["attention_layers"])
+        for pool in pools:  # not with layers that have states or chunks, or choose keys
+            if kinds - {"full", "window"} or chooses:
+                pool["replica"].pop("speculation", None)
     return scenario
 
 

@@ -39,6 +39,8 @@ class EngineFacts:
     """Share of the remaining answers of running requests for which admission keeps blocks."""
     by_device: bool
     """Whether the engine chooses values by the device."""
+    attention_backend: str
+    """Kernels of decode attention: `default`, or the name of a back end."""
     graph_mode: str | None
     """Mode of CUDA graphs; None if the profile has no mode."""
     graphs: GraphPlan | None
@@ -68,6 +70,7 @@ def engine_facts(deployment: Deployment, context: float) -> EngineFacts:
         admission=pool.batching.admission(pool.engine, pool.replica.role),
         reserved_answers=pool.batching.reserved_answers(pool.engine, pool.replica.role),
         by_device=bool(pool.engine.by_device),
+        attention_backend=pool.engine.attention_backend,
         graph_mode=pool.engine.graph_mode,
         graphs=None if pool.is_wafer else captured_graphs(pool),
         graph_bytes=deployment.placement.graph_bytes,

@@ -93,10 +93,13 @@ def _have_experts(rows: Sequence[ServingRow]) -> bool:
 
 
 def with_constants(device: Device, constants: Mapping[str, float]) -> Device:
-    """Return the device with some constants replaced, by the names of `Constant`."""
+    """Return the device with some constants replaced, by the names of `Constant`.
+
+    A name such as `collectives.all_reduce.start_s` is that of a field of a collective.
+    """
     efficiency = device.efficiency
     assert efficiency is not None
-    overheads = dict(device.overheads)
+    overheads, collectives = dict(device.overheads), device.collectives
     shares: dict[str, Any] = {}
     for name, value in constants.items():
         match name.split("."):
@@ -105,6 +108,9 @@ def with_constants(device: Device, constants: Mapping[str, float]) -> Device:
             case ["weight_bandwidth" | "compute" as group, precision]:
                 by_precision = shares.get(group, getattr(efficiency, group))
                 shares[group] = by_precision.model_copy(update={precision: value})
+            case ["collectives", kind, field]:
+                fit = getattr(collectives, kind).model_copy(update={field: value})
+                collectives = collectives.model_copy(update={kind: fit})
             case [engine, field]:
                 overhead = overheads.get(engine, overheads["default"])
                 overheads[engine] = overhead.model_copy(update={field: value})
@@ -112,5 +118,9 @@ def with_constants(device: Device, constants: Mapping[str, float]) -> Device:
                 overhead = overheads.get(engine, overheads["default"])
                 gemm = overhead.gemm.model_copy(update={precision: value})
                 overheads[engine] = overhead.model_copy(update={"gemm": gemm})
-    changed = {"efficiency": efficiency.model_copy(update=shares), "overheads": overheads}
+    changed = {
+        "efficiency": efficiency.model_copy(update=shares),
+        "overheads": overheads,
+        "collectives": collectives,
+    }
     return device.model_copy(update=changed)

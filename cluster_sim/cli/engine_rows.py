@@ -1,4 +1,4 @@
-"""Rows of the table of estimates about the engine: limits by the device, CUDA graphs, drafts."""
+"""Rows of the table of estimates about the engine: limits, attention, CUDA graphs, drafts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 
 
 def engine_rows(engines: Sequence[EngineFacts]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the rows of limits, graphs and drafts that some engine has."""
+    """Yield the rows of limits, attention, graphs and drafts that some engine has."""
     if any(engine.admission not in ("first_chunk", "static") for engine in engines):
         yield "admission reserves", [_admission(engine) for engine in engines]
     if any(engine.by_device for engine in engines):
         yield "max_sequences", [f"{engine.max_sequences:,}" for engine in engines]
         yield "max_batched_tokens", [f"{engine.max_batched_tokens:,}" for engine in engines]
+    if any(engine.attention_backend != "default" for engine in engines):
+        yield "attention back end", [engine.attention_backend for engine in engines]
     yield from _draft_rows(engines)
     if not any(engine.graph_mode for engine in engines):
         return

@@ -107,7 +107,7 @@ class Deployment:
             drafter = drafter.model_copy(update={"vocabulary": 1})
         if drafter is None:
             return self.target.placement
-        return self.target.placement.beside(self.target.beside(drafter).placement)
+        return self.target.placement_with(drafter)
 
     @property
     def regions(self) -> tuple[Region, ...]:

@@ -68,6 +68,14 @@ class ModelOnDevices:
         memory = memory_use(self.pool, self.model, self._layout, self.devices)
         return place_on_gpus(self.model, self.node.device, self._layout, memory)
 
+    def placement_with(self, drafter: Model) -> Placement:
+        """Return the memory with a draft model on the same devices."""
+        alone, other = self.placement, self.beside(drafter).placement
+        if alone.pool is not None:
+            memory = memory_use(self.pool, self.model, self._layout, self.devices)
+            alone = place_on_gpus(self.model, self.node.device, self._layout, memory, drafter)
+        return alone.beside(other)
+
     @cached_property
     def _layout(self) -> ReplicaLayout:
         """Spread of the model over GPUs, without hops between nodes."""
@@ -80,6 +88,7 @@ class ModelOnDevices:
             weights=self.weights,
             kv_cache=plan.kv_cache,
             engine=plan.engine.profile,
+            attention_backend=plan.engine.attention_backend,
             graph_batches=plan.engine.graph_batches,
             graphs=captured_graphs(self.pool),
         )

@@ -59,6 +59,10 @@ class CollectiveFit(Description):
     """Time on the links below which less than half of the final bandwidth is reached [s]."""
     climb_exponent: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
     """Exponent of the size in the time on the links, for times far below `climb`."""
+    meshed: Annotated[int, Field(ge=2), COUNT] | None = None
+    """Number of devices that are linked in pairs. A smaller group has only the links among its own
+    devices, and so a smaller share of the bandwidths. Default: switches link the devices, and
+    groups of all sizes have the whole bandwidths."""
     one_shot: OneShotFit | None = None
     """Separate algorithm for an all-reduce of small tensors. Default: no separate algorithm."""
 

@@ -25,7 +25,7 @@ from cluster_sim.schema import Description, Document, describe, named
 from cluster_sim.typing import Count
 from cluster_sim.units import BytesPerSecond, FlopPerSecond, Seconds
 
-_LAUNCHES = ("layer_s", "expert_layer_s", "latent_layer_s", "piece_s")
+_LAUNCHES = ("layer_s", "expert_layer_s", "latent_layer_s", "latent_fp8_layer_s", "piece_s")
 """Fields of `Overhead` that are launches of kernels and follow the clock. The other fields are
 times of the host."""
 

@@ -51,9 +51,15 @@ class Overhead(Description):
     latent_layer_s: Seconds = 0.0
     """Time of additional launches in a layer of latent attention compared with a plain layer: norms
     and copies of latent vectors, quantising [s]."""
+    latent_fp8_layer_s: Seconds = 0.0
+    """Time of launches that a layer of latent attention has in addition if its weights have fp8:
+    activations are quantised in blocks before each product [s]."""
     eager_layer_s: Seconds = 0.0
     """Minimum time per layer of a step with prefill [s]. Such steps run outside CUDA graphs, and
     the host launches their kernels one by one."""
+    eager_latent_layer_s: Seconds | None = None
+    """Minimum time per layer with latent attention of such a step [s]; its layers have more kernels
+    and more work on the host. Default: that of `eager_layer`."""
     piecewise_layer_s: Seconds | None = None
     """Minimum time per layer of a step in piecewise CUDA graphs [s]: the host launches attention
     and one graph. Default: an estimate, a quarter of `eager_layer`."""

@@ -7,6 +7,7 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import Field
 
+from cluster_sim.hardware.block_attention_fit import BlockAttentionFit
 from cluster_sim.hardware.engine_releases import maker
 from cluster_sim.hardware.kernel_fit import KernelFit
 from cluster_sim.hardware.linear_fit import LinearAttentionFit
@@ -146,6 +147,9 @@ class KernelFits(Description):
     """Fits of matrix products, by precision of the weights. Default: no fits."""
     generation: dict[str, GenerationAttentionFit] = Field(default_factory=dict)
     """Fits of decode attention, by precision of the KV cache. Default: no fits."""
+    block_generation: dict[str, BlockAttentionFit] = Field(default_factory=dict)
+    """Fits of decode attention of other attention back ends, by precision of the KV cache and back
+    end, such as `fp8_flashinfer`. Default: no fits."""
     context: dict[str, ContextAttentionFit] = Field(default_factory=dict)
     """Fits of prefill attention, by precision of the KV cache. Default: no fits."""
     linear: dict[str, LinearAttentionFit] = Field(default_factory=dict)
@@ -155,6 +159,11 @@ class KernelFits(Description):
     sparse: dict[str, SparseAttentionFit] = Field(default_factory=dict)
     """Fits of sparse attention. Keys are kinds of layers with the precision of the KV cache, such
     as `latent_fp8`, or `latent_fp8_vllm` if an engine has its own kernels. Default: no fits."""
+
+    def backends(self, kv_cache: str) -> list[str]:
+        """Return the attention back ends with fits for a precision of the KV cache, sorted."""
+        names = (name.partition("_") for name in self.block_generation)
+        return sorted(backend for precision, _, backend in names if precision == kv_cache)
 
     def at(self, clock: float, memory: float = 1.0) -> Self:
         """Return all fits at a share of the clock and of the memory, see `KernelFit.at`."""

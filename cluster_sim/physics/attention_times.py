@@ -21,6 +21,7 @@ from cluster_sim.hardware.linear_fit import LinearAttentionFit
 from cluster_sim.hardware.sparse_fit import SparseAttentionFit
 from cluster_sim.llm.layers import AttentionLayers, HeadShape
 from cluster_sim.physics.attention import AttentionShape
+from cluster_sim.physics.block_attention import BlockAttention, block_attention
 from cluster_sim.physics.decode_attention import (
     DecodeAttention,
     generation_floor_s,
@@ -57,6 +58,15 @@ class DecodeTerm(NamedTuple):
     """Decode attention of one of the layers."""
 
 
+class BlockTerm(NamedTuple):
+    """Decode attention of a fixed batch in some layers, by keys and the longest sequence."""
+
+    layers: int
+    """Number of layers."""
+    attention: BlockAttention
+    """Decode attention of one of the layers."""
+
+
 class PromptLine(NamedTuple):
     """Time of attention and states for the prompt chunks of a step in some layers.
 
@@ -85,6 +95,9 @@ class AttentionTimes:
         self._bytes_per_s = efficiency.kv_bandwidth * device.memory.bandwidth_bytes_per_s
         self._flop_s = 1.0 / self._ranks / self._flop_per_s
         self._generation = self._fit(measured.generation, layout.kv_cache)
+        self._blocks = measured.block_generation.get(
+            f"{layout.kv_cache}_{layout.attention_backend}"
+        )
         self._context = self._fit(measured.context, layout.kv_cache)
         _, name = kind.fit_name(layout.kv_cache) or ("", "")
         self._linear = self._linear_part(measured, name)
@@ -115,7 +128,7 @@ class AttentionTimes:
         `selecting` is true if an indexer chooses keys, that is if a context is long enough.
         """
         heads = self._kind.decode_heads(self._ranks)
-        if heads is None:
+        if heads is None or self._blocks is not None:
             return []
         if self._sparse is not None:
             return self._sparse_terms(*self._sparse, batch, selecting=selecting)
@@ -127,6 +140,16 @@ class AttentionTimes:
             else self._measured_decode(fit, heads, batch, is_limited=is_limited)
         )
         return [DecodeTerm(self.layers, is_limited, attention)]
+
+    def block_terms(self, batch: int) -> list[BlockTerm]:
+        """Return the decode attention of `batch` sequences by an attention back end of its own."""
+        heads, fit = self._kind.decode_heads(self._ranks), self._blocks
+        if heads is None or fit is None:
+            return []
+        shape = AttentionShape(*heads, KV_BYTES[self._layout.kv_cache])
+        hidden_s = self._overhead.launch_overlap * fit.start_s
+        attention = block_attention(fit, shape, batch)
+        return [BlockTerm(self.layers, attention._replace(start_s=fit.start_s - hidden_s))]
 
     @cached_property
     def _has_fixed(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import NamedTuple
 
-from cluster_sim.physics.attention_times import DecodeTerm
+from cluster_sim.physics.attention_times import BlockTerm, DecodeTerm
 from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.memo import Memo
 from cluster_sim.physics.replica_layout import ReplicaLayout
@@ -29,6 +29,8 @@ class Spread(NamedTuple):
     """
     fixed_s: float
     """Time of the states in all layers of one kernel [s]."""
+    blocks: tuple[BlockTerm, ...]
+    """Decode attention of one kernel by an attention back end of its own, per kind of layers."""
 
 
 class BatchSpread:
@@ -64,7 +66,7 @@ class BatchSpread:
         kernels = micro_batches * min(ranks, max(batch, 1))
         part = ceil(batch / kernels)
         if not part:
-            return Spread(micro_batches, kernels, None, (), (), 0.0)
+            return Spread(micro_batches, kernels, None, (), (), 0.0, ())
         kinds = self._kernels.attention
         terms = short_terms = tuple(term for kind in kinds for term in kind.decode_terms(part))
         if any(kind.is_chosen for kind in kinds):
@@ -74,4 +76,5 @@ class BatchSpread:
         fixed_s = sum(kind.layers * kind.decode_fixed_s(part) for kind in kinds)
         is_plain = len(kinds) == len(terms) == 1 and not (fixed_s or terms[0].is_limited)
         plain = terms[0] if is_plain else None
-        return Spread(micro_batches, kernels, plain, terms, short_terms, fixed_s)
+        blocks = tuple(term for kind in kinds for term in kind.block_terms(part))
+        return Spread(micro_batches, kernels, plain, terms, short_terms, fixed_s, blocks)

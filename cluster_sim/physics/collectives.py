@@ -43,6 +43,9 @@ def all_reduce_s(fit: CollectiveFit | None, ranks: int, size_bytes: float) -> fl
       links of each rank, at a bandwidth that grows with the size. The term climb^(1-e) x^e is added
       to the time x at full bandwidth.
 
+    * Devices that are linked in pairs have one link to each other device. Of a mesh of m devices, a
+      group of n uses (n - 1) / (m - 1) of the bandwidths.
+
     The time grows with the size. A group with more ranks than were measured takes the time of the
     largest measured group plus BEYOND_MEASURED_S.
 
@@ -138,13 +141,29 @@ def collectives_s(
     0.00101
     """
     ranks, size_bytes = np.asarray(ranks, dtype=float), np.asarray(size_bytes, dtype=float)
-    links_bytes = moved_bytes(kind, ranks, size_bytes)
+    share = links_share(fit, ranks)
+    links_bytes = moved_bytes(kind, ranks, size_bytes) / share
     seconds: Array = _ring_s(fit, ranks, links_bytes, size_bytes)
     return (
         seconds
         if fit.one_shot is None
-        else np.minimum(_one_shot_s(fit.one_shot, ranks, size_bytes), seconds)
+        else np.minimum(_one_shot_s(fit.one_shot, ranks, size_bytes / share), seconds)
     )
+
+
+def links_share(fit: CollectiveFit, ranks: Number) -> Number:
+    """Return the share of a device's links that lead to devices of a group.
+
+    Examples
+    --------
+    Two of eight devices that are linked in pairs share one link of seven:
+
+    >>> keys = {"start": "10 us", "link_bandwidth": "448 GB/s", "meshed": 8}
+    >>> fit = CollectiveFit.model_validate(keys)
+    >>> round(links_share(fit, 2) * 448), links_share(fit, 8)
+    (64, 1.0)
+    """
+    return 1.0 if fit.meshed is None else (ranks - 1) / (fit.meshed - 1)
 
 
 def moved_bytes(kind: CollectiveKind, ranks: Array, size_bytes: Array) -> Array:
@@ -178,9 +197,11 @@ def _seconds(fit: CollectiveFit | None, ranks: int, crossings: float, size_bytes
     if fit is None:
         raise ValueError(f"no fit for a collective of {ranks}")
     known = min(ranks, fit.largest)
-    seconds: float = _ring_s(fit, known, crossings * (known - 1) / known * size_bytes, size_bytes)
+    share = links_share(fit, known)
+    links_bytes = crossings * (known - 1) / known * size_bytes / share
+    seconds: float = _ring_s(fit, known, links_bytes, size_bytes)
     if fit.one_shot is not None:
-        seconds = min(_one_shot_s(fit.one_shot, known, size_bytes), seconds)
+        seconds = min(_one_shot_s(fit.one_shot, known, size_bytes / share), seconds)
     return seconds + (BEYOND_MEASURED_S if ranks > known else 0.0)
 
 

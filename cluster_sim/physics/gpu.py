@@ -82,12 +82,12 @@ class GpuSteps:
         """Return the lengths of steps that begin with `work` [s].
 
         From one step to the next `work.context` grows by `work.growth`, `work.windowed` by
-        `work.growing`, and `work.pairs` by `work.pairs_growth`.
+        `work.growing`, `work.pairs` by `work.pairs_growth`, and `work.longest` by 1.
         """
         if work.prompt_tokens:
             return self._mixed(work)
         base_s, least_s = self._decode_base[work.batch]
-        _, kernels, plain, _, _, _ = self._spread[work.batch]
+        _, kernels, plain, _, _, _, _ = self._spread[work.batch]
         # NOTE: this is the common case of `_together(..., self._attention(work))`, written out
         # because decoding is the hot loop: 2 us of the 25 us that a request takes.
         if plain is not None and not self._overlap:
@@ -103,8 +103,8 @@ class GpuSteps:
     def verify(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
         """Return the lengths of steps that verify `tokens_per_sequence` tokens per sequence [s].
 
-        The keys of a sequence are read once for all of its tokens. Layers with a state are not
-        supported: such models are not served with speculation.
+        The keys of a sequence are read once for all of its tokens. Layers with a state, a chunk or
+        an indexer are not supported: such models are not served with speculation.
         """
         each = tokens_per_sequence
         base_s, floor_s = self._base_and_floor(work, each, each * work.batch)
@@ -151,16 +151,22 @@ class GpuSteps:
 
     def _verified(self, work: StepWork, each: int, base_s: float) -> Ramp:
         """Return the lengths of steps with `each` tokens per decoding sequence [s]."""
-        _, kernels, plain, _, _, _ = self._spread[work.batch]
+        spread = self._spread[work.batch]
         prompt_kernels = self._batches.tokens(work, each)[2]
         decoding = NO_ATTENTION
-        if plain is not None:
-            attention = plain.attention
+        for layers, is_limited, attention in spread.terms:
+            keys, growth = (
+                (work.windowed, work.growing) if is_limited else (work.context, work.growth)
+            )
+            read = attention
             if each > 1:
                 key_s = max(attention.key_s, each * self._key_compute_s)
-                attention = attention._replace(key_s=key_s)
-            ramp = attention.stretch(work.context / kernels, work.growth / kernels)
-            decoding = ramp.scaled(plain.layers)
+                read = attention._replace(key_s=key_s)
+            ramp = read.stretch(keys / spread.kernels, growth / spread.kernels)
+            decoding = decoding.plus(ramp.scaled(layers))
+        for layers, block in spread.blocks:
+            keys, growth = work.context / spread.kernels, work.growth / spread.kernels
+            decoding = decoding.plus(block.stretch(keys, growth, work.longest).scaled(layers))
         prompts = self._prompts(work, prompt_kernels) if work.prompt_tokens else Ramp(0.0, 0.0)
         return self._together(base_s, prompts, decoding)
 
@@ -196,7 +202,7 @@ class GpuSteps:
             spent["experts"] = self._layers.experts_s(all_tokens)
         caches = self._model.caches_tokens
         spent["reading KV cache" if caches else "reading states"] = (
-            step_s - self.ramp(replace(work, context=0, windowed=0)).first_s
+            step_s - self.ramp(replace(work, context=0, windowed=0, longest=0)).first_s
             if self._overlap
             else self._attention(work).first_s
         )
@@ -233,7 +239,7 @@ class GpuSteps:
 
     def _decode_base_and_floor(self, batch: int) -> tuple[float, float]:
         """Return the time of a decode step without attention, and the minimum of its length [s]."""
-        micro_batches, kernels, _, _, _, _ = self._spread[batch]
+        micro_batches, kernels, _, _, _, _, _ = self._spread[batch]
         part = ceil(batch / kernels)
         size, added_s, floor_s = self._graphs.decode[part, 1]
         tokens = max(part, size)
@@ -251,7 +257,7 @@ class GpuSteps:
 
     def _attention(self, work: StepWork) -> Ramp:
         """Return the lengths of the decode attention of all layers [s]."""
-        _, kernels, plain, terms, short_terms, fixed_s = self._spread[work.batch]
+        _, kernels, plain, terms, short_terms, fixed_s, blocks = self._spread[work.batch]
         if plain is not None:
             layers, _, attention = plain
             first_s, slope_s, valid_steps = attention.stretch(
@@ -266,6 +272,9 @@ class GpuSteps:
                 (work.windowed, work.growing) if is_limited else (work.context, work.growth)
             )
             ramp = ramp.plus(attention.stretch(keys / kernels, growth / kernels).scaled(layers))
+        for layers, block in blocks:
+            stretch = block.stretch(work.context / kernels, work.growth / kernels, work.longest)
+            ramp = ramp.plus(stretch.scaled(layers))
         return ramp
 
     def _prompts(self, work: StepWork, kernels: int) -> Ramp:

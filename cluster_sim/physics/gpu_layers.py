@@ -73,7 +73,10 @@ class LayerTimes:
         bandwidth = device.peer_bandwidth_bytes_per_s
         layers = model.passed_layers
         latent = sum(kind.layers for kind in model.attention if kind.is_latent)
-        layer_s = overhead.layer_s + overhead.latent_layer_s * (latent / layers)
+        latent_s = overhead.latent_layer_s
+        if layout.weights == "fp8":
+            latent_s += overhead.latent_fp8_layer_s
+        layer_s = overhead.layer_s + latent_s * (latent / layers)
         self._fixed_s = (
             overhead.step_s
             + layers * layer_s

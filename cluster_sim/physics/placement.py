@@ -90,7 +90,11 @@ class Placement:
 
 
 def place_on_gpus(
-    model: Model, device: Device, layout: ReplicaLayout, memory: MemoryUse
+    model: Model,
+    device: Device,
+    layout: ReplicaLayout,
+    memory: MemoryUse,
+    drafter: Model | None = None,
 ) -> Placement:
     """Return the memory of a replica on GPUs.
 
@@ -112,6 +116,8 @@ def place_on_gpus(
         Distribution of the model over devices.
     memory
         Memory that the engine uses per device.
+    drafter
+        Draft model whose layers share the pool of pages; its own memory is not counted.
 
     Returns
     -------
@@ -136,7 +142,7 @@ def place_on_gpus(
     )
     devices = tensor * pipeline * data
     growing_bytes = growing_kv_bytes(model, layout.kv_cache, tensor)
-    pool = _pool(model, layout, memory)
+    pool = _pool(model, layout, memory, drafter)
     token_bytes = growing_bytes or window_kv_bytes(model, layout.kv_cache, tensor)
     copies = (
         (tensor - 1)
@@ -169,12 +175,16 @@ def place_on_gpus(
     )
 
 
-def _pool(model: Model, layout: ReplicaLayout, memory: MemoryUse) -> PagePool | None:
+def _pool(
+    model: Model, layout: ReplicaLayout, memory: MemoryUse, drafter: Model | None
+) -> PagePool | None:
     """Return the pool that groups of layers share; None if all layers see the whole context."""
     kinds = cache_kinds(model, layout.kv_cache, layout.tensor_parallel)
     views = {kind.view for kind in kinds}
     if views == {"context"} or (memory.prefix_caching and views == {"state"}):
         return None
+    if drafter is not None:
+        kinds = _together(kinds, cache_kinds(drafter, layout.kv_cache, layout.tensor_parallel))
     pool = page_pool(kinds, memory.block_tokens, layout.pipeline_parallel)
     return pool.with_prefix_caching() if memory.prefix_caching else pool
 
@@ -202,6 +212,17 @@ def cache_kinds(model: Model, precision: Precision, ranks: int) -> list[CacheKin
     if not layers:
         return kinds
     return [CacheKind(layers, size / layers, kernel_tokens=kernel_tokens), *kinds]
+
+
+def _together(kinds: list[CacheKind], drafting: list[CacheKind]) -> list[CacheKind]:
+    """Return the kinds of a model and of its drafter; the whole context is one kind."""
+    whole = [kind for kind in (*kinds, *drafting) if kind.view == "context"]
+    limited = [kind for kind in (*kinds, *drafting) if kind.view != "context"]
+    layers = sum(kind.layers for kind in whole)
+    if not layers:
+        return limited
+    size = sum(kind.layers * kind.token_bytes for kind in whole) / layers
+    return [whole[0]._replace(layers=layers, token_bytes=size), *limited]
 
 
 def place_on_wafers(model: Model, device: Device, plan: WaferPlan) -> Placement:

@@ -79,6 +79,17 @@ class Ramp(NamedTuple):
         until = floor((floor_s - first_s) / slope_s) + 1
         return new_ramp(Ramp, (floor_s, 0.0, until if until < valid_steps else valid_steps))
 
+    def at_most(self, other: Ramp) -> Ramp:
+        """Return the shorter ones of both kinds of steps, for as long as that is one line.
+
+        >>> Ramp(5.0, 2.0).at_most(Ramp(7.0, 1.0))  # equal at i = 2
+        Ramp(first_s=5.0, slope_s=2.0, valid_steps=3)
+        """
+        shorter, longer = (self, other) if self[:2] <= other[:2] else (other, self)
+        lead_s, closing_s = longer.first_s - shorter.first_s, shorter.slope_s - longer.slope_s
+        until = floor(lead_s / closing_s) + 1 if closing_s > 0.0 else ALWAYS
+        return Ramp(*shorter[:2], min(longer.valid_steps, shorter.valid_steps, until))
+
     def overlapped(self, other: Ramp, share: float) -> Ramp:
         """Return the lengths of two parallel parts of a step; `share` of the shorter one overlaps.
 

@@ -66,3 +66,5 @@ class ReplicaLayout(NamedTuple):
     """Hops of the pipeline that leave a node."""
     graphs: GraphPlan | None = None
     """Captured CUDA graphs. None: every decode step runs as a graph, and no step with a prompt."""
+    attention_backend: str = "default"
+    """Attention back end, for its kernels on the device."""

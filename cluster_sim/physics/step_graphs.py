@@ -132,9 +132,14 @@ def launch_costs(model: Model, device: Device, layout: ReplicaLayout) -> LaunchC
     (0.032, 0.008)
     """
     overhead, layers = device.overhead(layout.engine), model.passed_layers
+    latent = sum(kind.layers for kind in model.attention if kind.is_latent)
+    latent_s = overhead.eager_latent_layer_s
+    if latent_s is None:
+        latent_s = overhead.eager_layer_s
+    more_s = latent * (latent_s - overhead.eager_layer_s)
     return LaunchCosts(
-        overhead.step_s + layers * overhead.eager_layer_s,
-        overhead.step_s + layers * piecewise_layer_s(overhead),
+        overhead.step_s + layers * overhead.eager_layer_s + more_s,
+        overhead.step_s + layers * piecewise_layer_s(overhead) + PIECEWISE_SHARE * more_s,
         layers * piece_s_of(device, layout),
     )
 

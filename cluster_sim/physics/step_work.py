@@ -24,10 +24,14 @@ class StepWork:
     """Number of tokens that the step adds to the context of all decoding sequences."""
     context: float = 0
     """Number of keys that decoding sequences read in a layer of full attention."""
-    windowed: int = 0
+    windowed: float = 0
     """Number of keys that decoding sequences read in a layer with a sliding window."""
-    growing: int = 0
-    """Number of decoding sequences that have not filled the window yet."""
+    growing: float = 0
+    """Number of keys by which `windowed` grows per step: one for each sequence that has not filled
+    the window yet, or with drafts the tokens of a step."""
+    longest: int = 0
+    """Number of keys that the longest decoding sequence reads in a layer of full attention; 0 if it
+    is not counted. It is no column of the table."""
     prompt_tokens: int = 0
     """Number of prompt tokens that the step prefills."""
     sampled: int = 0

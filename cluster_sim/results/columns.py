@@ -102,7 +102,7 @@ STRETCHES = (
     Column("context", "tokens", "Number of keys that the first step reads in a layer with full attention."),
     Column("growth", "tokens", "Number of tokens that each step adds to the context."),
     Column("windowed", "tokens", "Number of keys that the first step reads in a layer with sliding-window attention."),
-    Column("growing", "", "Number of sequences that are shorter than the sliding window."),
+    Column("growing", "", "Number of keys by which each step of the stretch reads more in such a layer: one per sequence that is shorter than the window."),
     Column("pairs", "", "Number of query-key pairs of prompt tokens in a layer with full attention."),
     Column("windowed_pairs", "", "Number of query-key pairs of prompt tokens in a layer with sliding-window attention."),
     Column(

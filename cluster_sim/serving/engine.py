@@ -44,6 +44,12 @@ class Engine(OwnTimes):
     them can join together."""
     batch_wait_max_tokens_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     """Share of max_batched_tokens from which a step no longer holds back new requests."""
+    attention_dp_timeout_iterations: CountOrZero = 0
+    """Maximum number of steps for which new requests are held back until every attention
+    data-parallel rank has one. Default: 0, the ranks are not balanced."""
+    attention_dp_batching_wait_iterations: CountOrZero = 0
+    """Number of further steps for which new requests are held back while every rank has one and
+    decodes, so that more of them can join."""
     async_scheduling: bool = False
     """Whether the next step is prepared while a step runs (vLLM since 0.14; overlap scheduler of
     SGLang and TensorRT-LLM). Requests that arrive during a step then join one step later. Default:
@@ -61,6 +67,11 @@ class Engine(OwnTimes):
     TensorRT-LLM), which never preempts."""
     block_tokens: Count
     """Number of tokens per block of KV cache."""
+    attention_backend: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")] = "default"
+    """Kernels of decode attention, by vLLM's names, such as `flashinfer`: FlashInfer's own kernel,
+    as with `use_trtllm_attention` 0. Prefill keeps the kernels of the default. The device must list
+    constants of the back end for the precision of the KV cache. Default: the kernels that the
+    engine chooses by itself on the device."""
     graph_batches: tuple[Count, ...] = ()
     """Batch sizes for which CUDA graphs are captured. A step that decodes fewer sequences is padded
     to the next size. Unused with `graph_mode`."""

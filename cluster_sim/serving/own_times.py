@@ -23,8 +23,12 @@ class OwnTimes(Description):
     """Time of launches for routing and sorting in a layer with experts [s]."""
     latent_layer_s: Seconds | None = None
     """Time of additional launches in a layer of latent attention [s]."""
+    latent_fp8_layer_s: Seconds | None = None
+    """Time of further launches in a layer of latent attention with weights in fp8 [s]."""
     eager_layer_s: Seconds | None = None
     """Minimum time per layer of a step that runs outside CUDA graphs [s]."""
+    eager_latent_layer_s: Seconds | None = None
+    """Minimum time per layer with latent attention of such a step [s]."""
     piecewise_layer_s: Seconds | None = None
     """Minimum time per layer of a step in piecewise CUDA graphs [s]."""
     piece_s: Seconds | None = None

@@ -115,6 +115,11 @@ def _kernels(table: str, scenario: Scenario, pool: Pool) -> list[str]:
     kv_cache = pool.replica.kv_cache
     if table == "gemm":
         return [pool.replica.weights_of(scenario.model)]
+    backend = pool.engine.attention_backend
+    if table == "block_generation":
+        return [f"{kv_cache}_{backend}"]
+    if table == "generation" and backend != "default":
+        return []
     if table in ("generation", "context"):
         return [kv_cache]
     names = [kind.fit_name(kv_cache) for kind in scenario.model.attention]

@@ -22,7 +22,7 @@ _COLUMNS = (
     "releases", "datasets",
 )  # fmt: skip
 _METRICS = {
-    "tpot_error": ("tpot_ms", "tpot_p50_ms", "user_per_s"),
+    "tpot_error": ("tpot_ms", "tpot_p50_ms", "user_per_s", "decode_ms"),
     "ttft_error": ("ttft_ms", "ttft_p50_ms"),
     "throughput_error": ("output_per_s",),
 }
@@ -65,7 +65,7 @@ def _about(run: MeasuredRun) -> tuple[object, ...]:
     """Return the fields of a run that its set-up depends on."""
     return (
         run.hardware, run.model, run.precision, run.release.profile, run.layout, run.wafers,
-        run.speculation is None,
+        run.drafts is None,
     )  # fmt: skip
 
 

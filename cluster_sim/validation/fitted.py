@@ -10,6 +10,7 @@ from cluster_sim.deployment.memory_use import captured_graphs
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import model_name
 from cluster_sim.validation.setup import scenario_of
+from cluster_sim.validation.simulated_fits import simulated_metrics
 
 _ENGINES = {"vllm": "vLLM", "trtllm": "TensorRT-LLM"}
 """Names of engine profiles by the names in the table of measurements."""
@@ -35,7 +36,7 @@ _OTHER_FITS: dict[str, tuple[str, ...]] = {
 def fitted_metrics(run: MeasuredRun) -> frozenset[str]:
     """Return the metrics of a run that a constant was fitted to; empty if there are none.
 
-    They are those of `serving_rows`, memory from which the reserves of engines are derived, the one
+    They are those of `serving_rows` and `simulated_fits`, memory from which the reserves of engines are derived, the one
     run of May 2025 without drafts, prefix hits of conversations, and wafers.
 
     Parameters
@@ -43,8 +44,8 @@ def fitted_metrics(run: MeasuredRun) -> frozenset[str]:
     run
         Measured run.
     """
-    metrics = set(_OTHER_FITS.get(run.dataset, ()))
-    if run.dataset == "b200_lowlatency" and run.speculation is None:
+    metrics = set(_OTHER_FITS.get(run.dataset, ())) | simulated_metrics(run)
+    if run.dataset == "b200_lowlatency" and run.drafts is None:
         metrics.add("user_per_s")
     if run.dataset == "ifx_llama70b_fp4_b200_multiturn" and "Llama" in run.model:
         metrics |= {"kv_tokens", "kv_gb"}

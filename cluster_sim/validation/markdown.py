@@ -69,7 +69,7 @@ def as_markdown(predictions: Iterable[Prediction]) -> str:
 
 def _place(prediction: Prediction, metric: str) -> _Place:
     run = prediction.measured
-    kinds = {"pools apart": run.prefill is not None, "drafts": run.speculation is not None}
+    kinds = {"pools apart": run.prefill is not None, "drafts": run.drafts is not None}
     return _Place(
         run.dataset,
         run.model,

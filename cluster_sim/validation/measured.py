@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from cluster_sim.validation.agents import AgentLoad
+from cluster_sim.validation.drafting_recipes import StatedDrafts
 from cluster_sim.validation.engine_flags import Setting
 from cluster_sim.validation.layouts import Group
 from cluster_sim.validation.releases import Release, release_of
@@ -20,6 +22,7 @@ METRICS = {
     "tpot_p50_ms": "TPOT p50",
     "tpot_p90_ms": "TPOT p90",
     "tpot_p99_ms": "TPOT p99",
+    "decode_ms": "decode time of an answer",
     "kv_tokens": "KV tokens",
     "kv_gb": "KV GB per device",
     "user_per_s": "tokens/s per user",
@@ -28,13 +31,13 @@ METRICS = {
 """Metrics that are compared, with their names in tables and figures."""
 
 TTFT_RULE = (
-    "TTFT is compared for vLLM, for MLPerf, and for TensorRT-LLM in InferenceMAX, whose batch wait is known. "
+    "TTFT is compared for vLLM, for MLPerf, and for TensorRT-LLM in InferenceMAX and InferenceX, whose scripts state the waits. "
     "Other runs of TensorRT-LLM do not state their settings, and the queue order of SGLang is not simulated. "
     "The catalog's engine_releases.csv lists this by engine and release."
 )
 """Rule that determines the runs whose TTFT is compared, as a text for users."""
 
-Load = Literal["clients", "sessions", "queued", "poisson", "none"]
+Load = Literal["clients", "sessions", "agents", "queued", "poisson", "none"]
 """Kind of load of a run."""
 
 
@@ -69,7 +72,7 @@ class MeasuredRun:
     load: Load
     """Kind of load."""
     amount: float
-    """Amount of load. Clients: number of clients. Sessions: number of concurrent conversations.
+    """Amount of load. Clients and agents: number of clients. Sessions: number of concurrent conversations.
     Queued: number of requests at the start (0: not stated). Poisson: rate [1/s]."""
     split_key: str
     """Key of the table that identifies the configuration."""
@@ -79,14 +82,16 @@ class MeasuredRun:
     """Measured values by the keys of `METRICS`."""
     steady: bool = False
     """Whether the throughput was computed from TTFT and TPOT for clients that are always served."""
-    speculation: tuple[int, float] | None = None
-    """Number of drafted tokens per step, and mean number of tokens per step; None: no speculation."""
+    drafts: StatedDrafts | None = None
+    """Drafts of the run; None: no speculation."""
     wafers: int | None = None
     """Number of wafers per replica; None on GPUs."""
     date: str = ""
     """Date of the run, such as 2026-04 or 2026-04-17; empty if it is not stated."""
     prefill: Group | None = None
     """Replicas that prefill, if others decode; None if the same replicas do both."""
+    agents: AgentLoad | None = None
+    """Load of agents; None for other loads."""
     settings: tuple[Setting, ...] = ()
     """Settings of the engine that are not those of all runs, as `engine_flags.csv` lists them."""
 

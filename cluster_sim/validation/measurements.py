@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
-from cluster_sim.calibration.measured_models import model_keys
 from cluster_sim.errors import ScenarioError
-from cluster_sim.hardware.device import Device
-from cluster_sim.hardware.node import Node
-from cluster_sim.llm.model import Model
 from cluster_sim.physics.wafer_placement import wafers_needed
-from cluster_sim.schema import CATALOG, Document, catalog_entry, describe
+from cluster_sim.schema import CATALOG
+from cluster_sim.validation.agents import agent_load
 from cluster_sim.validation.drafting_labels import LABELS, DraftingLabels, read_labels
+from cluster_sim.validation.drafting_recipes import stated_drafts
 from cluster_sim.validation.engine_flags import FLAGS, Setting, read_flags
 from cluster_sim.validation.layouts import stated_layout
+from cluster_sim.validation.machines import machine_of
 from cluster_sim.validation.measured import MeasuredRun
-from cluster_sim.validation.names import NODES, PRECISIONS, model_name
+from cluster_sim.validation.names import PRECISIONS
 from cluster_sim.validation.row_rules import (
+    OF_LOAD,
     RULES,
     Compared,
     compared,
     stated_load,
-    stated_speculation,
 )
 from cluster_sim.validation.table_rows import Row, number_in, table_rows
 
@@ -71,6 +69,8 @@ class _Gathered:
     where: str
     values: dict[str, float] = field(default_factory=dict)
     steady: bool = False
+    load: dict[str, float] = field(default_factory=dict)
+    """Values that state the load, by metric."""
 
 
 def read_measurements(
@@ -134,17 +134,20 @@ def _if_there(path: Path) -> Path | None:
 def _gathered(path: Path, labels: DraftingLabels, left_out: Counter[str]) -> Iterable[_Gathered]:
     """Return the rows of a file by run, and count the omitted rows in `left_out`."""
     runs: dict[tuple[str, ...], _Gathered] = {}
+    loads: defaultdict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
     for number, unlabelled in table_rows(path):
         row = labels.labelled(unlabelled)
         rule = next((name for name, meets in RULES if meets(row)), None)
+        key = tuple(row[name] for name in _SAME)
         if rule is not None:
             left_out[rule] += 1
+            if rule == OF_LOAD:
+                loads[key][row["metric"]] = number_in(row, "value", f"{path}:{number}")
             continue
         what = compared(row)
         assert what is not None
         value = _value(row, what, f"{path}:{number}")
-        key = tuple(row[name] for name in _SAME)
-        run = runs.setdefault(key, _Gathered(row, f"{path}"))
+        run = runs.setdefault(key, _Gathered(row, f"{path}", load=loads[key]))
         run.steady |= row["metric"].endswith("_derived")
         if what.metric in run.values:
             left_out[REPEATED] += 1
@@ -175,7 +178,7 @@ def _is_impossible(run: MeasuredRun) -> bool:
     """
     if "output_per_s" not in run.values:
         return False
-    model, device = _machine(run.model, run.hardware)
+    model, device = machine_of(run.model, run.hardware)
     tokens_per_s = run.values["output_per_s"] * (run.isl + run.osl) / run.osl
     _, peak_flop_per_s = device.peak.of(PRECISIONS[run.precision])
     # without the output head, which not every token passes
@@ -183,19 +186,12 @@ def _is_impossible(run: MeasuredRun) -> bool:
     return 2.0 * layers * tokens_per_s > peak_flop_per_s * run.devices
 
 
-@cache
-def _machine(model: str, hardware: str) -> tuple[Model, Device]:
-    name, node = model_name(model), NODES.get(hardware, hardware)
-    described = describe(Model, Document(model_keys(name), name))
-    return described, describe(Node, Document(catalog_entry("nodes", node), node)).device
-
-
 def _wafers(row: Row, where: str) -> int:
     """Return the number of wafers that the row states, or that the weights need."""
     if row["n_devices"]:
         return round(number_in(row, "n_devices", where))
     return wafers_needed(
-        *_machine(row["model"], row["hardware"]), PRECISIONS[row["precision"].split(" ")[0]]
+        *machine_of(row["model"], row["hardware"]), PRECISIONS[row["precision"].split(" ")[0]]
     )
 
 
@@ -228,11 +224,14 @@ def _run(gathered: _Gathered, stated: Iterable[Setting]) -> MeasuredRun:
         notes=row["notes"],
         values=values,
         steady=gathered.steady,
-        speculation=stated_speculation(row),
+        drafts=stated_drafts(row),
         wafers=_wafers(row, where) if row["hardware"] == "CS-3" else None,
         date=row["date"],
         prefill=layout.prefill,
         settings=tuple(setting for setting in stated if setting.is_of(row)),
+        agents=agent_load(row["notes"], gathered.load, values["decode_ms"])
+        if load[0] == "agents"
+        else None,
     )
 
 

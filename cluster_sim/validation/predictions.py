@@ -18,13 +18,8 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.simulate import simulate
 from cluster_sim.validation.fitted import fitted_metrics
 from cluster_sim.validation.measured import MeasuredRun
-from cluster_sim.validation.setup import scenario_of
-from cluster_sim.validation.stated_settings import (
-    stated_batching,
-    stated_kv_cache,
-    stated_memory_fraction,
-)
-from cluster_sim.validation.vllm_recipes import recipe_of
+from cluster_sim.validation.setup import scenario_of, settings_of
+from cluster_sim.validation.stated_settings import stated_kv_cache
 
 
 @dataclass(frozen=True)
@@ -86,6 +81,7 @@ def predict(measured: MeasuredRun) -> Prediction:
         "tpot_ms": float(np.mean(tpot_ms)),
         **_percentiles("ttft", ttft_ms),
         **_percentiles("tpot", tpot_ms),
+        "decode_ms": 1e3 * float(np.mean(done.finish_s - done.first_token_s)),
         "output_per_s": float(
             np.sum(done.output_tokens) / (np.max(done.finish_s) - np.min(done.arrival_s))
         ),
@@ -161,10 +157,9 @@ def _predictions(runs: list[MeasuredRun], workers: int) -> Iterator[Prediction]:
 def _setup(run: MeasuredRun) -> tuple[object, ...]:
     """Return everything that the scenario of a run, and its predicted values, depend on."""
     mlperf = run.split_key.rpartition("|x")[2] if run.dataset.startswith("mlperf") else ""
-    stated = tuple(stated_batching(run).items()), stated_kv_cache(run), stated_memory_fraction(run)
-    recipe = str(recipe_of(run))
+    settings = settings_of(run)
     return (
         run.dataset, run.hardware, run.model, run.precision, run.release.profile, run.group,
         run.prefill, run.isl, run.osl, run.load, run.amount, run.spread, run.steady,
-        run.speculation, run.wafers, mlperf, stated, recipe,
+        run.drafts, run.wafers, run.agents, mlperf, stated_kv_cache(run), str(settings),
     )  # fmt: skip

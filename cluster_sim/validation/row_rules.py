@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from cluster_sim.calibration.measured_models import is_known_model
+from cluster_sim.validation.agents import is_of_agents, lacks_load, states_load
+from cluster_sim.validation.drafting_recipes import stated_drafts
 from cluster_sim.validation.layouts import stated_layout
 from cluster_sim.validation.measured import Load
 from cluster_sim.validation.names import PRECISIONS, model_name, node_devices, node_name
@@ -33,6 +35,7 @@ _COMPARED = {
     for metric in ("ttft", "tpot")
     for text, statistic in _STATISTICS.items()
 } | {
+    ("decode_time_mean", "ms"): Compared("decode_ms"),
     ("output_throughput_total", "tok/s"): Compared("output_per_s"),
     ("output_throughput_total_derived", "tok/s"): Compared("output_per_s"),
     ("output_throughput_per_gpu", "tok/s/GPU"): Compared("output_per_s", is_per_device=True),
@@ -72,25 +75,8 @@ _LOADS: tuple[tuple[re.Pattern[str], Load], ...] = (
     (re.compile(r""), "none"),
 )
 _NONE = re.compile(r"no( \(|$)")
-_MTP = re.compile(r"MTP(\d+)")
-_ACCEPTED = re.compile(r"acceptance length ([\d.]+) tokens/step")
 _UNKNOWN = re.compile(r"$|unknown|not stated|yes-likely|mixed")
 _MULTITURN = "ifx_llama70b_fp4_b200_multiturn"
-_API_SPECULATION = (4, 3.5)
-"""Assumed drafted tokens and acceptance length of public APIs, whose rows do not state them. Vendors
-state that a small model of the same family drafts. 2,100 tokens/s against 450 tokens/s with kernels
-of the same age give 3 to 4 tokens per step (estimate)."""
-
-
-def stated_speculation(row: Row) -> tuple[int, float] | None:
-    """Return the drafted tokens per step and the acceptance length [tokens per step] of a row.
-
-    They are an estimate for public APIs that state `yes`. None if they are not stated.
-    """
-    if row["hardware"] == "CS-3" and re.match(r"yes( \(|$)", row["spec_decoding"]):
-        return _API_SPECULATION
-    drafted, accepted = _MTP.fullmatch(row["spec_decoding"]), _ACCEPTED.search(row["notes"])
-    return (int(drafted[1]), float(accepted[1])) if drafted and accepted else None
 
 
 def stated_load(row: Row) -> tuple[Load, float] | None:
@@ -99,7 +85,8 @@ def stated_load(row: Row) -> tuple[Load, float] | None:
         if match := pattern.fullmatch(row["concurrency_or_rate"]):
             if load == "none" and row["metric"] not in _MEMORY:
                 return None
-            return load, float(match.group(1)) if match.groups() else 0.0
+            amount = float(match.group(1)) if match.groups() else 0.0
+            return "agents" if is_of_agents(row) else load, amount
     return None
 
 
@@ -109,7 +96,11 @@ def _is_wide(row: Row) -> bool:
     return layout is not None and layout.widest > (node_devices(row["hardware"]) or layout.widest)
 
 
+OF_LOAD = "load of agents: requests per second, hits, times in the server"
+"""Rule that omits values which a set-up is made from."""
 RULES: tuple[tuple[str, Callable[[Row], bool]], ...] = (
+    ("agents whose answers and rate are not stated", lacks_load),
+    (OF_LOAD, states_load),
     (
         "no serving run with token lengths and a load",
         lambda row: compared(row) is None and not stated_load(row),
@@ -125,14 +116,14 @@ RULES: tuple[tuple[str, Callable[[Row], bool]], ...] = (
         lambda row: _UNKNOWN.match(row["spec_decoding"]) is not None,
     ),
     (
-        "drafts whose acceptance is not stated",
-        lambda row: not _NONE.match(row["spec_decoding"]) and stated_speculation(row) is None,
+        "drafts whose number or acceptance is not stated",
+        lambda row: not _NONE.match(row["spec_decoding"]) and stated_drafts(row) is None,
     ),
     ("KV offload to the host's memory", lambda row: "KV offload to CPU on" in row["notes"]),
     (
         "prefix caching of unknown conversations, or answers that end by themselves",
         lambda row: (
-            row["dataset"].startswith(("ifx_", "gloria_tau_"))
+            row["dataset"].startswith("ifx_")
             and row["dataset"] != _MULTITURN
             and row["metric"] not in _MEMORY
         ),

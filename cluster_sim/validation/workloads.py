@@ -22,7 +22,7 @@ def workload_of(measured: MeasuredRun, model: str) -> dict[str, Any]:
     """Return the workload of a run as keys of a scenario.
 
     Clients: a closed loop of 10 requests per client. Sessions: each client has conversations one
-    after another. Queued: all requests at time zero, at most 100,000. Poisson: arrivals of 40 min, at
+    after another. Agents: see `agents`. Queued: all requests at time zero, at most 100,000. Poisson: arrivals of 40 min, at
     most 100,000.
 
     Parameters
@@ -34,6 +34,8 @@ def workload_of(measured: MeasuredRun, model: str) -> dict[str, Any]:
     """
     if measured.load == "sessions":
         return {"sessions": _conversations(measured)}
+    if measured.agents is not None:
+        return measured.agents.workload(measured.isl, measured.osl)
     prompts, answers = _lengths(measured, model)
     return {"arrivals": _arrivals(measured), "prompt_tokens": prompts, "output_tokens": answers}
 

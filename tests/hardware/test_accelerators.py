@@ -142,12 +142,19 @@ def test_decoding_one_sequence_is_never_faster_than_reading_the_weights(name: st
 
 @pytest.mark.parametrize(
     ("name", "milliseconds"),
-    [("mi300x", 3.4), ("mi355x", 2.25), ("tpu-v5e", 22.0), ("tpu-v7", 2.44), ("rubin", 0.82)],
+    [
+        ("mi300x", 3.4),
+        ("mi325x", 3.0),
+        ("mi355x", 2.25),
+        ("tpu-v5e", 22.0),
+        ("tpu-v7", 2.44),
+        ("rubin", 0.82),
+    ],
 )
 def test_70b_in_16_bit_over_eight_devices_takes_at_least_its_published_bandwidth(
     name: str, milliseconds: float
 ) -> None:
-    """139 GB over eight at 5.3, 8, 0.819, 7.38 and 22 TB/s: 3.28, 2.17, 21.2, 2.35 and 0.79 ms;
+    """139 GB over eight at 5.3, 6, 8, 0.819, 7.38 and 22 TB/s: 3.28, 2.9, 2.17, 21.2, 2.35 and 0.79 ms;
     nobody reaches 0.97 of it.
     """
     step_s, _, _ = GpuSteps(

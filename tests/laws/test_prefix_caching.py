@@ -40,6 +40,7 @@ limits = st.fixed_dictionaries({
     "policy": st.sampled_from(["first_chunk", *get_args(CapacitySchedulerPolicy)]),
     "stages": st.integers(1, 2),
     "answer": st.sampled_from([0, 0, 30, 300]),
+    "watermark": st.sampled_from([0.0, 0.0, 0.2]),
 })  # fmt: skip
 
 
@@ -133,6 +134,7 @@ def test_an_engine_that_looks_at_every_block_gives_the_same_times_and_hits(
         prefix_caching=True,
         policy=limit["policy"],
         ahead=limit["stages"],
+        watermark=limit["watermark"],
     )
     serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
     for stepping in (False, True):

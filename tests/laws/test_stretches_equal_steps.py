@@ -64,6 +64,7 @@ limits = st.fixed_dictionaries({
     "policy": st.sampled_from(["first_chunk", *get_args(CapacitySchedulerPolicy)]),
     "stages": st.integers(1, 2),
     "answer": st.sampled_from([0, 0, 30, 300]),
+    "watermark": st.sampled_from([0.0, 0.0, 0.2]),
     "late": st.booleans(),
 })  # fmt: skip
 
@@ -79,22 +80,30 @@ def limits_of(limit: dict[str, Any], more_tokens: int = 0) -> SchedulerLimits:
     )
 
 
-def kv_cache_of(limit: dict[str, Any], **options: Any) -> KVCacheSpec:
+def kv_cache_of(limit: dict[str, Any], *, has_states: bool = True, **options: Any) -> KVCacheSpec:
     block_tokens = limit["block_tokens"]
     options.setdefault("prefix_caching", limit.get("prefix_caching", False))
+    options.setdefault("watermark", watermark_of(limit))
     spec = KVCacheSpec(limit["blocks"] * block_tokens, block_tokens, **options)
     return spec._replace(
-        groups=groups_of(limit), pages=limit["blocks"] if limit.get("shares") else 0
+        groups=groups_of(limit, has_states=has_states),
+        pages=limit["blocks"] if limit.get("shares") else 0,
     )
 
 
-def groups_of(limit: dict[str, Any]) -> tuple[CacheGroup, ...]:
+def watermark_of(limit: dict[str, Any]) -> float:
+    """The share that an admission leaves free; none where groups share the blocks."""
+    return 0.0 if limit.get("shares") else limit.get("watermark", 0.0)
+
+
+def groups_of(limit: dict[str, Any], *, has_states: bool = True) -> tuple[CacheGroup, ...]:
     """Layers of the whole context, twice as many with the window, and a state; or one group."""
     block, window = limit["block_tokens"], limit["window"]
     if not limit.get("shares"):
         return ()
     windows = (CacheGroup(block, 2, "window", window),) if window else ()
-    return (CacheGroup(2 * block), *windows, CacheGroup(1, 1, "state"))
+    states = (CacheGroup(1, 1, "state"),) if has_states else ()
+    return (CacheGroup(2 * block), *windows, *states)
 
 
 def make_scheduler(limit: dict[str, Any]) -> ContinuousScheduler:
@@ -154,6 +163,7 @@ def test_a_token_by_token_engine_gives_the_same_times(
             policy=limit["policy"],
             ahead=limit["stages"],
             late=limit["late"],
+            watermark=watermark_of(limit),
         ),
         step_s,
     )
@@ -212,9 +222,10 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
         policy=limit["policy"],
         ahead=limit["stages"],
         late=limit["late"],
+        watermark=watermark_of(limit),
     )
     serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
-    feature = dict(PLAIN, order=order)
+    feature = dict(PLAIN, order=order, watermark=watermark_of(limit))
     for stepping in (False, True):
         again = requests()
         serve(
@@ -250,7 +261,7 @@ features = st.fixed_dictionaries({
 
 
 def drafting_of(limit: dict[str, Any], feature: dict[str, Any]) -> Drafting | None:
-    if limit["window"] or limit.get("shares") or not feature["drafts"]:
+    if not feature["drafts"] or feature["static"]:
         return None
     plan = Speculation(draft_tokens=feature["drafts"], acceptance=feature["acceptance"])
     return Drafting(plan, numbered(1, "speculation"))
@@ -275,6 +286,7 @@ def make_scheduler_with(limit: dict[str, Any], feature: dict[str, Any]) -> Sched
         swap_blocks=feature["swap_blocks"],
         swap_block_s=1e-4,
         offload=feature["offload"],
+        has_states=not feature["drafts"],
     )
     return policy.scheduler(limits, kv_cache, drafting=drafting_of(limit, feature))
 
@@ -356,7 +368,7 @@ def test_stretch_and_step_agree_on_every_first_token_and_finish(
     machine: str,
 ) -> None:
     times = step_times(machine, limit)
-    if drafting_of(limit, feature) is not None and not feature["static"]:
+    if drafting_of(limit, feature) is not None:
         times = SpeculativeSteps(times, Drafts(feature["drafts"], share=0.1))
     seen = []
     for stepping in (False, True):

@@ -75,6 +75,19 @@ def test_small_tensors_are_read_in_one_shot_and_large_ones_go_round() -> None:
     )  # 20 us and 1.6 x 10 MB, against 400 us in one shot
 
 
+def test_a_small_group_of_devices_linked_in_pairs_has_the_links_among_its_own() -> None:
+    # 8 devices with 7 links of 10 GB/s each: of 8 MB the rank sends 7/4 over all its links, 200 us;
+    # 2 ranks send 8 MB over one link, 800 us; in one shot they read 1 MB from each other in 100 us
+    keys = {"start": "1 us", "link_bandwidth": "70 GB/s", "meshed": 8}
+    mesh = CollectiveFit.model_validate(keys)
+    assert all_reduce_s(mesh, 8, 8e6) == approx(201e-6)
+    assert all_reduce_s(mesh, 2, 8e6) == approx(801e-6)
+    shot = {"start": "1 us", "bandwidth": "70 GB/s"}
+    both = CollectiveFit.model_validate(keys | {"start": "20 us", "one_shot": shot})
+    assert all_reduce_s(both, 2, 1e6) == approx(101e-6)
+    assert float(collectives_s(mesh, "all_reduce", 2, 8e6)) == approx(801e-6)
+
+
 def test_an_engine_runs_its_own_kernel_where_it_has_one() -> None:
     kernels = CollectiveFits(all_reduce=LINE, all_reduce_vllm=SWITCHED)
     assert all_reduce_s(kernels.all_reduce_of("vLLM"), 4, 10e6) == approx(160e-6)  # 10 + 150 us

@@ -393,13 +393,49 @@ def test_a_plan_that_cannot_be_says_why(tmp_path: Path, plan: dict[str, Any], me
     assert "cluster.pools[0].replica.speculation" in str(fault.value)
 
 
-def test_a_model_with_windows_is_refused(tmp_path: Path) -> None:
+def test_a_model_with_chunks_is_refused(tmp_path: Path) -> None:
+    heads = {"heads": 4, "kv_heads": 2, "head_dim": 16}
+    chunked = {key: TINY_MODEL[key] for key in TINY_MODEL.keys() - heads.keys()} | {
+        "attention_layers": [{"kind": "chunked", "layers": 2, "tokens": 32} | heads]
+    }
     with pytest.raises(
         ScenarioError,
-        match="tiny has layers with a window; this version does not simulate speculation with them",
+        match="tiny has layers with states, chunks, an indexer or compressed entries; this version",
     ):
         scenario(
             tmp_path,
             {"draft_tokens": 2, "acceptance": 0.5},
-            model=TINY_MODEL | {"window": {"tokens": 32, "layers": 1}},
+            model=chunked,
         )
+
+
+@pytest.mark.parametrize("prefix_caching", [False, True])
+def test_a_model_with_windows_drafts(tmp_path: Path, *, prefix_caching: bool) -> None:
+    """2.5 tokens per step on average; the layer that drafts takes pages of its own."""
+    pool = {
+        "name": "p",
+        "node": node(SMALL_GPU),
+        "kv": {"prefix_caching": prefix_caching},
+        "replica": {
+            "engine": engine(max_batched_tokens=600),
+            "speculation": {"draft_tokens": 3, "acceptance_length": 2.5, "mtp_layers": 1},
+        },
+    }
+    made = scenario(
+        tmp_path,
+        None,
+        model=TINY_MODEL | {"window": {"tokens": 32, "layers": 1}},
+        workload={
+            "arrivals": {"process": "at_once", "requests": 60},
+            "prompt_tokens": 100,
+            "output_tokens": 300,
+        },
+        cluster={"pools": [pool]},
+    )
+    results = cluster_sim.simulate(made)
+    assert results.summary()["spec_decode_acceptance_length"] == pytest.approx(2.5, rel=0.02)
+    deployment = resolve(made).deployments[0]
+    alone, both = deployment.target.placement.pool, deployment.placement.pool
+    assert alone is not None and both is not None
+    assert [group.pages for group in alone.groups] == [1, 1]
+    assert [group.pages for group in both.groups] == [2, 1]

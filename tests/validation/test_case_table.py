@@ -29,7 +29,7 @@ def test_runs_of_one_setup_are_one_case_with_the_medians_of_their_errors(tmp_pat
     assert served.throughput_error is None
     assert served.releases == "vllm 0.14; vllm 0.15; vllm 0.19"
     assert (served.setup.engine, served.setup.layout) == ("vllm-0.15", "TP2")
-    assert (offline.setup.engine, offline.throughput_error) == ("trtllm", approx(0.1))
+    assert (offline.setup.engine, offline.throughput_error) == ("trtllm-1.0", approx(0.1))
     assert (offline.tpot_error, offline.runs, offline.fitted) == (None, 1, 0)
 
     path = tmp_path / "cases.csv"

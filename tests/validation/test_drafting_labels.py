@@ -9,7 +9,8 @@ import pytest
 from cluster_sim.errors import ScenarioError
 from cluster_sim.validation import read_measurements
 from cluster_sim.validation.drafting_labels import read_labels
-from tests.validation.test_validation import table
+from cluster_sim.validation.drafting_recipes import StatedDrafts, stated_drafts
+from tests.validation.test_validation import SERVED, table
 
 HEADING = (
     "model,hardware,framework,precision,date,parallelism,isl,osl,concurrency,metric,drafting\n"
@@ -33,15 +34,45 @@ def labelled(tmp_path: Path, *labels: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("label", "counts"), [("none", True), ("mtp", False), ("mixed", False), ("unknown", False)]
+    ("label", "counts"), [("none", True), ("mtp", True), ("mixed", False), ("unknown", False)]
 )
-def test_a_row_of_unknown_drafting_counts_if_its_date_is_labelled_none(
+def test_a_row_of_unknown_drafting_counts_if_its_date_is_labelled_none_or_mtp(
     tmp_path: Path, label: str, *, counts: bool
 ) -> None:
     data = table(tmp_path / "m.csv", UNKNOWN)
     assert not read_measurements(data).runs
     labelled(tmp_path, f"{DATE},,,,,,{label}")  # found beside the data
     assert bool(read_measurements(data).runs) == counts
+
+
+@pytest.mark.parametrize(
+    ("changes", "drafts"),
+    [
+        ({}, StatedDrafts(2, None, "mtp-deepseek-r1")),
+        ({"osl": "8192.0"}, StatedDrafts(2, None, "mtp-deepseek-r1-long")),
+        ({"hardware": "MI355X"}, StatedDrafts(3, None, "mtp-deepseek-r1")),
+        ({"framework": "trtllm 1.2.0rc6"}, StatedDrafts(3, None, "mtp-deepseek-r1")),
+        (
+            {"framework": "trtllm", "parallelism": "DEP8"},
+            StatedDrafts(1, None, "mtp-deepseek-r1"),
+        ),
+        ({"parallelism": "PD: 1 x TP8 prefill + 1 x TP8 decode"}, None),
+        ({"framework": "atom"}, None),
+        ({"dataset": "nebius_h200"}, None),
+        ({"spec_decoding": "no"}, None),
+        (
+            {"spec_decoding": "MTP3", "notes": "acceptance length 2.7 tokens/step"},
+            StatedDrafts(3, 2.7),
+        ),
+    ],
+)
+def test_scripts_say_how_many_tokens_are_drafted(
+    changes: dict[str, str], drafts: StatedDrafts | None
+) -> None:
+    """TensorRT-LLM drafts three, or one with attention data parallelism; SGLang two, on AMD three."""
+    assert (
+        stated_drafts(SERVED | UNKNOWN | {"spec_decoding": "mtp", "notes": ""} | changes) == drafts
+    )
 
 
 def test_a_label_of_one_row_goes_before_the_label_of_its_date(tmp_path: Path) -> None:

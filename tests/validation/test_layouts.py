@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pytest import approx
 
+from cluster_sim.deployment.fleet import resolve
 from cluster_sim.validation import MeasuredRun, predict, read_measurements, scenario_of
 from tests.validation.test_validation import one, table
 
@@ -32,13 +33,15 @@ def test_pools_apart_have_roles_and_as_many_nodes_as_their_groups_need(tmp_path:
 def test_pools_apart_that_run_tensorrt_llm_each_give_a_share_of_what_their_weights_leave(
     tmp_path: Path,
 ) -> None:
-    shares = [
-        pool.kv.memory_fraction
-        for pool in scenario_of(one(tmp_path, DEEPSEEK | {"framework": "dynamo-trt"})).cluster.pools
-    ]
+    scenario = scenario_of(one(tmp_path, DEEPSEEK | {"framework": "dynamo-trt"}))
+    placements = [deployment.placement for deployment in resolve(scenario).deployments]
+    for pool, placement in zip(scenario.cluster.pools, placements, strict=True):
+        engine, capacity = pool.engine, pool.node.device.memory.capacity_bytes
+        reserved = engine.reserved_bytes + engine.reserved_group_bytes
+        free = capacity - placement.weight_bytes - reserved
+        assert placement.kv_bytes == approx(0.9 * free, abs=1e9)
     # four devices hold more of the weights each than eight do
-    assert all(share is not None and 0.9 < share < 1.0 for share in shares)
-    assert shares[0] > shares[1]
+    assert placements[0].kv_bytes < placements[1].kv_bytes
 
 
 def test_a_wide_group_fits_where_one_rack_is_a_node(tmp_path: Path) -> None:

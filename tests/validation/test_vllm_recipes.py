@@ -20,7 +20,8 @@ from tests.validation.test_validation import table
         # Hopper: as many sequences as clients; graphs up to twice as many tokens for Llama
         ({"hardware": "H200", "precision": "fp8"}, (4, 4, True, 0.9)),
         ({"hardware": "H100", "model": "gpt-oss-120b"}, (4, 4, True, 0.9)),
-        # on AMD the engine's own number of sequences
+        # on AMD as many sequences as clients for Llama, and the engine's own number for gpt-oss
+        ({"hardware": "MI300X", "precision": "fp8"}, (4, 4, True, 0.94)),
         ({"hardware": "MI300X", "model": "gpt-oss-120b"}, (1024, 512, True, 0.95)),
     ],
 )
@@ -49,3 +50,18 @@ def test_graphs_of_gpt_oss_hold_prompts_of_2048_tokens(tmp_path: Path) -> None:
     graphs = captured_graphs(pool)
     assert graphs is not None
     assert max(graphs.piece_tokens) == 2048
+
+
+def test_amd_ran_as_many_sequences_as_requests_in_steps_of_131072_tokens(tmp_path: Path) -> None:
+    row = {
+        "dataset": "amd_mi300x_vllm",
+        "hardware": "MI300X",
+        "precision": "fp8",
+        "metric": "output_throughput_total",
+        "unit": "tok/s",
+        "framework": "vllm 0.10.2",
+        "concurrency_or_rate": "offline, all 1500 requests queued",
+    }
+    (run,) = read_measurements(table(tmp_path / "m.csv", row)).runs
+    pool = scenario_of(run).cluster.pools[0]
+    assert (pool.max_sequences, pool.max_batched_tokens) == (1500, 131_072)

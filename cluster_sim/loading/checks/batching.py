@@ -32,7 +32,9 @@ def batching_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
 def ignored_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
     """Yield keys that are set and have no effect with the scheduler of a pool."""
     sections = {"batching": pool.batching, "kv": pool.kv}
-    for section, key, expected in pool.batching.ignored_keys(pool.engine, pool.replica.role):
+    ranks = 1 if pool.is_wafer else pool.replica.data_parallel
+    ignored = pool.batching.ignored_keys(pool.engine, pool.replica.role, ranks)
+    for section, key, expected in ignored:
         value = getattr(sections[section], key)
         if value and value != "recompute":
             text = value if isinstance(value, str | int | float) else "rules"
@@ -59,11 +61,11 @@ def speculation_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
     if speculation is None:
         return
     if not _is_verified(model):
-        yield at, _no_windows(model)
+        yield at, _not_verified(model)
     if (drafter := speculation.drafting_model) is not None:
         ranks = pool.replica.tensor_parallel
         if not _is_verified(drafter):
-            yield (*at, "draft_model"), _no_windows(drafter)
+            yield (*at, "draft_model"), _not_verified(drafter)
         elif not pool.is_wafer:
             for kind in drafter.attention:
                 if fault := kind.fault_of_ranks(ranks):
@@ -77,12 +79,10 @@ def speculation_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
 
 
 def _is_verified(model: Model) -> bool:
-    """Return whether steps that verify drafts are simulated: all layers see the whole context."""
-    return not model.view_tokens and not model.has_states
+    """Return whether steps that verify drafts are simulated: with the whole context or windows."""
+    is_chosen = any(kind.is_chosen or kind.kind == "compressed" for kind in model.attention)
+    return not (model.has_states or model.view_is_chunked or is_chosen)
 
 
-def _no_windows(model: Model) -> str:
-    what = "a window" if model.window else "a limited view of the context or a state"
-    return (
-        f"{model.name} has layers with {what}; this version does not simulate speculation with them"
-    )
+def _not_verified(model: Model) -> str:
+    return f"{model.name} has layers with states, chunks, an indexer or compressed entries; this version does not simulate speculation with them"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.llm.model import Model
+from cluster_sim.loading.checks.attention_backend import backend_faults
 from cluster_sim.loading.checks.batching import (
     batching_faults,
     ignored_faults,
@@ -34,6 +35,7 @@ def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
         yield from _wafer_faults(pool, at)
     else:
         yield from _gpu_faults(deployment, at)
+    yield from backend_faults(deployment, at)
     yield from batching_faults(pool, trail)
     yield from ignored_faults(pool, trail)
     of_counts = [*_count_faults(deployment, trail), *state_faults(deployment, trail)]

@@ -128,6 +128,13 @@ class SpeculativeBlocks(DecodingBlocks):
         """Set `tokens` to the tokens of all sequences at step `clock`, fractions included."""
         self.tokens = (self._places + self._rates * clock) / self.ONE
 
+    def advance(self, now: int) -> None:
+        """Advance to step `now`, at which nothing changes but the tokens."""
+
+    def steps_until_change(self, now: int) -> int:
+        """Return the number of steps for which `taken` is valid in advance: all."""
+        return 1 << 62
+
     def taken(self, clock: int) -> int:
         """Return the number of blocks of all sequences at step `clock`."""
         stored = self._places + self._rates * clock + self._spare * self.sequences

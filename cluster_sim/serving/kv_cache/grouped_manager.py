@@ -24,6 +24,8 @@ class GroupedKVCacheManager(KVCacheManager):
     def __init__(self, spec: KVCacheSpec, decoding: GroupedBlocks, clock: StepClock) -> None:
         super().__init__(spec._replace(prefix_caching=False), decoding, clock)
         self._groups, self._pages = spec.groups, decoding
+        if spare := decoding.spare_tokens:
+            self.watermark_blocks += most_pages(spec.groups, spare, spare)
         self._findable: GroupedPrefixCache | None = None
         if spec.prefix_caching:
             self._prefix = self._findable = GroupedPrefixCache(self.capacity, spec.groups)
@@ -39,7 +41,10 @@ class GroupedKVCacheManager(KVCacheManager):
         step_tokens
             Maximum number of its tokens that a step prefills.
         """
-        return longest_sequence(self._groups, self.capacity, step_tokens)
+        tokens = longest_sequence(self._groups, self.capacity, step_tokens)
+        if spare := self._decoding.spare_tokens:
+            tokens -= spare + max(group.block_tokens for group in self._groups)
+        return tokens
 
     def blocks_for(self, tokens: int) -> int:
         """Return the number of pages of a sequence of `tokens` tokens between two steps."""

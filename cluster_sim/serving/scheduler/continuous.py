@@ -9,11 +9,12 @@ from pydantic import Field
 
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.engine import Engine
-from cluster_sim.serving.kv_cache.decoding_blocks import DecodingBlocks
+from cluster_sim.serving.kv_cache.decoding_blocks import DecodingBlocks, SpeculativeBlocks
 from cluster_sim.serving.kv_cache.grouped_blocks import GroupedBlocks
 from cluster_sim.serving.kv_cache.grouped_manager import GroupedKVCacheManager
 from cluster_sim.serving.kv_cache.manager import KVCacheManager
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.kv_cache.speculative_groups import SpeculativeGroupedBlocks
 from cluster_sim.serving.prefill_first import PrefillFirst
 from cluster_sim.serving.reservation import RESERVATIONS, CapacitySchedulerPolicy
 from cluster_sim.serving.scheduler import ignored_keys
@@ -25,11 +26,13 @@ from cluster_sim.serving.scheduler.decoding import DecodingSequences
 from cluster_sim.serving.scheduler.grouped_sequences import GroupedSequences
 from cluster_sim.serving.scheduler.ignored_keys import IgnoredKey
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
+from cluster_sim.serving.scheduler.longest_sequence import LongestSequence
 from cluster_sim.serving.scheduler.policy import BatchingPolicy
 from cluster_sim.serving.scheduler.prefill import PrefillScheduler
 from cluster_sim.serving.scheduler.prefill_first_scheduler import PrefillFirstScheduler
 from cluster_sim.serving.scheduler.promised_tokens import lowest_ratio
 from cluster_sim.serving.scheduler.queue_orders import QUEUE_ORDERS, QueueOrder
+from cluster_sim.serving.scheduler.rank_balance import RankBalance
 from cluster_sim.serving.scheduler.speculative import Drafting, SpeculativeSequences
 from cluster_sim.typing import Count, CountOrZero
 
@@ -56,6 +59,13 @@ class Continuous(BatchingPolicy):
     """Share of max_batched_tokens from which a step no longer holds back new requests. Default:
     that of the engine."""
 
+    attention_dp_timeout_iterations: CountOrZero | None = None
+    """Maximum number of steps for which new requests are held back until every attention
+    data-parallel rank has one, as TensorRT-LLM's `attention_dp_config` does. The wait for a batch
+    then has no effect. Default: that of the engine."""
+    attention_dp_batching_wait_iterations: CountOrZero | None = None
+    """Number of further steps for which new requests are held back while every rank has one and
+    decodes. Default: that of the engine."""
     prefill_first: PrefillFirst | None = None
     """Rules of steps that prefill instead of decode, as in SGLang. Default: those of the engine."""
     capacity_scheduler_policy: CapacitySchedulerPolicy | None = None
@@ -98,7 +108,7 @@ class Continuous(BatchingPolicy):
             return lowest_ratio(rules)
         return float(chosen.capacity_scheduler_policy == "guaranteed_no_evict")
 
-    def ignored_keys(self, engine: Engine, role: Role) -> Iterator[IgnoredKey]:
+    def ignored_keys(self, engine: Engine, role: Role, ranks: int) -> Iterator[IgnoredKey]:
         """Yield the keys that the scheduler of this policy ignores, whether they are set or not."""
         yield from ignored_keys.by_role(role)
         chosen = self.with_defaults(engine)
@@ -111,6 +121,8 @@ class Continuous(BatchingPolicy):
             wait = chosen.batch_wait_timeout_iterations or 0
             ratio = chosen.batch_wait_max_tokens_ratio or 0.0
             yield from ignored_keys.with_half_of_batch_wait(wait, ratio)
+            timeout = chosen.attention_dp_timeout_iterations or 0
+            yield from ignored_keys.with_ranks(ranks, timeout)
 
     def scheduler(
         self,
@@ -125,19 +137,30 @@ class Continuous(BatchingPolicy):
         queue = QUEUE_ORDERS[self.order]()
         if role == "both" and self.prefill_first is not None:
             return PrefillFirstScheduler(limits, kv, decoding, queue, self.prefill_first)
-        wait = None
-        if max_steps := self.batch_wait_timeout_iterations:
-            min_tokens = (self.batch_wait_max_tokens_ratio or 0.0) * limits.max_batched_tokens
-            wait = BatchWait(max_steps, min_tokens)
         rule = RESERVATIONS[self.capacity_scheduler_policy or "first_chunk"]
         reservation = None
         if rule is not None:
             reservation = rule(kv, limits.max_batched_tokens, limits.pipeline_stages)
         scheduler = _SCHEDULERS[role]
-        return scheduler(limits, kv, decoding, queue, AdmissionRules(wait, reservation))
+        return scheduler(
+            limits, kv, decoding, queue, AdmissionRules(self._wait(limits), reservation)
+        )
+
+    def _wait(self, limits: SchedulerLimits) -> BatchWait | None:
+        """Return the rule by which new requests are held back; None without one."""
+        max_steps = self.attention_dp_timeout_iterations
+        if max_steps and limits.data_parallel > 1:
+            batching_wait = self.attention_dp_batching_wait_iterations or 0
+            return RankBalance(max_steps, limits.data_parallel, batching_wait)
+        if max_steps := self.batch_wait_timeout_iterations:
+            min_tokens = (self.batch_wait_max_tokens_ratio or 0.0) * limits.max_batched_tokens
+            return BatchWait(max_steps, min_tokens)
+        return None
 
 
 _BY_ENGINE = (
+    "attention_dp_batching_wait_iterations",
+    "attention_dp_timeout_iterations",
     "batch_wait_timeout_iterations",
     "batch_wait_max_tokens_ratio",
     "capacity_scheduler_policy",
@@ -163,7 +186,13 @@ def _decoding(
     limits: SchedulerLimits, kv_cache: KVCacheSpec, drafting: Drafting | None
 ) -> DecodingSequences:
     if drafting is not None:
-        return SpeculativeSequences(kv_cache.block_tokens, drafting)
+        drafts = drafting.speculation.draft_tokens
+        blocks: SpeculativeBlocks | SpeculativeGroupedBlocks
+        blocks = SpeculativeBlocks(kv_cache.block_tokens, drafts)
+        if kv_cache.groups:
+            blocks = SpeculativeGroupedBlocks(kv_cache.groups, drafts)
+        return SpeculativeSequences(blocks, drafting, limits.view)
+    longest = LongestSequence() if limits.counts_longest else None
     if kv_cache.groups:
-        return GroupedSequences(GroupedBlocks(kv_cache.groups), limits.view)
-    return DecodingSequences(DecodingBlocks(kv_cache.block_tokens), limits.view)
+        return GroupedSequences(GroupedBlocks(kv_cache.groups), limits.view, longest)
+    return DecodingSequences(DecodingBlocks(kv_cache.block_tokens), limits.view, longest)

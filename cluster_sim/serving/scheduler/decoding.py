@@ -9,6 +9,7 @@ from cluster_sim.physics.step_work import StepWork
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.decoding_blocks import DecodingBlocks
 from cluster_sim.serving.scheduler.chunked_view import ChunkedView
+from cluster_sim.serving.scheduler.longest_sequence import LongestSequence
 from cluster_sim.serving.scheduler.sliding_window import SlidingWindow
 from cluster_sim.serving.step_clock import NO_TICKET, StepClock
 
@@ -24,14 +25,21 @@ class DecodingSequences(StepClock):
     stretch is inlined here: 0.3 us of the 14 us per request.
     """
 
-    __slots__ = ("blocks", "counted", "window")
+    __slots__ = ("blocks", "counted", "longest", "window")
 
-    def __init__(self, blocks: DecodingBlocks, view: LimitedView = NO_VIEW) -> None:
+    def __init__(
+        self,
+        blocks: DecodingBlocks,
+        view: LimitedView = NO_VIEW,
+        longest: LongestSequence | None = None,
+    ) -> None:
         super().__init__()
         self.blocks = blocks
         """Tokens and blocks of the requests."""
         self.window = _window(view)
         """Counts for layers with a limited view; None if the model has no such layers."""
+        self.longest = longest
+        """Length of the longest request; None if it is not counted."""
         self.counted = 0
         """Number of requests that count in the statistics."""
 
@@ -51,6 +59,8 @@ class DecodingSequences(StepClock):
         self.blocks.join(offset, 1)
         if self.window is not None:
             self.window.join(request, length)
+        if self.longest is not None:
+            self.longest.join(request)
         return 0
 
     def leave(self, request: Request, stored: int) -> int:
@@ -110,6 +120,8 @@ class DecodingSequences(StepClock):
         work.context = blocks.tokens + blocks.sequences * blocks.step_tokens
         if self.window is not None:
             work.windowed, work.growing = self.window.keys, self.window.growing
+        if self.longest is not None:
+            work.longest = self.longest.tokens(self.now) + 1
         if not work.batch:
             return _INDEFINITELY
         step, ticket, request = self._finishing[0]  # inlined from `steps_until_finish`

@@ -7,6 +7,7 @@ from cluster_sim.physics.step_work import StepWork
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.grouped_blocks import GroupedBlocks
 from cluster_sim.serving.scheduler.decoding import DecodingSequences
+from cluster_sim.serving.scheduler.longest_sequence import LongestSequence
 
 
 class GroupedSequences(DecodingSequences):
@@ -17,8 +18,13 @@ class GroupedSequences(DecodingSequences):
 
     __slots__ = ("_pages",)
 
-    def __init__(self, pages: GroupedBlocks, view: LimitedView = NO_VIEW) -> None:
-        super().__init__(pages, view)
+    def __init__(
+        self,
+        pages: GroupedBlocks,
+        view: LimitedView = NO_VIEW,
+        longest: LongestSequence | None = None,
+    ) -> None:
+        super().__init__(pages, view, longest)
         self._pages = pages
 
     def leave(self, request: Request, stored: int) -> int:

@@ -25,6 +25,8 @@ _WITH_VLLM = (
     "capacity_scheduler_policy",
     "batch_wait_timeout_iterations",
     "batch_wait_max_tokens_ratio",
+    "attention_dp_timeout_iterations",
+    "attention_dp_batching_wait_iterations",
 )
 """Keys of steps that decode and prefill together, of a pool's batching and of an engine."""
 
@@ -80,6 +82,26 @@ def with_half_of_batch_wait(iterations: int, ratio: float) -> Iterator[IgnoredKe
     if not ratio:
         expected = "expected batch_wait_max_tokens_ratio above 0 beside it"
         yield IgnoredKey("batching", "batch_wait_timeout_iterations", expected)
+
+
+def with_ranks(ranks: int, timeout: int) -> Iterator[IgnoredKey]:
+    """Yield the keys that wait for what the number of attention data-parallel ranks rules out.
+
+    timeout: maximum number of steps for which new requests wait until every rank has one; 0 for
+    ranks that are not balanced.
+    """
+    waits = ("attention_dp_timeout_iterations", "attention_dp_batching_wait_iterations")
+    if ranks == 1:
+        for key in waits:
+            expected = f"expected no {key}, or data_parallel above 1: a single rank is not balanced"
+            yield IgnoredKey("batching", key, expected)
+    elif not timeout:
+        expected = "expected attention_dp_timeout_iterations above 0 beside it"
+        yield IgnoredKey("batching", waits[1], expected)
+    else:
+        for key in ("batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio"):
+            reason = "attention_dp_timeout_iterations holds requests back instead"
+            yield IgnoredKey("batching", key, f"expected no {key}: {reason}")
 
 
 def by_role(role: Role) -> Iterator[IgnoredKey]:

@@ -21,5 +21,9 @@ class SchedulerLimits:
     """Whether the prefill of a prompt may be split over several steps."""
     pipeline_stages: int = 1
     """Number of pipeline stages of the replica."""
+    data_parallel: int = 1
+    """Number of attention data-parallel ranks of the replica."""
     view: LimitedView = NO_VIEW
     """View of queries in layers without full attention."""
+    counts_longest: bool = False
+    """Whether the longest decoding sequence is counted, for attention back ends that need it."""

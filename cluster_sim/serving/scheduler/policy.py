@@ -50,7 +50,7 @@ class BatchingPolicy(Description):
         """
         return 0.0
 
-    def ignored_keys(self, engine: Engine, role: Role) -> Iterator[IgnoredKey]:
+    def ignored_keys(self, engine: Engine, role: Role, ranks: int) -> Iterator[IgnoredKey]:
         """Yield the keys that have no effect with this policy, whether they are set or not."""
         yield from ()
 

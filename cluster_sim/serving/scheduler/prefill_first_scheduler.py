@@ -60,7 +60,7 @@ class PrefillFirstScheduler(ContinuousScheduler):
     ) -> None:
         super().__init__(limits, kv, decoding, queue)
         self._rules = rules
-        has_drafts = isinstance(decoding.blocks, SpeculativeBlocks)
+        has_drafts = decoding.blocks.step_tokens > 1
         self._ratio = NewTokenRatio(rules.conservativeness, is_full=rules.ignore_eos)
         self._promised = PromisedTokens(SpeculativeBlocks.ONE if has_drafts else 1)
         self._order = RetractionOrder(by_outputs=not has_drafts)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from cluster_sim.physics.limited_view import NO_VIEW, LimitedView
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.decoding_blocks import SpeculativeBlocks
+from cluster_sim.serving.kv_cache.speculative_groups import SpeculativeGroupedBlocks
 from cluster_sim.serving.scheduler.decoding import DecodingSequences
+from cluster_sim.serving.scheduler.speculative_window import SpeculativeWindow
 from cluster_sim.serving.speculation import Speculation, Streams
 
 _ONE = SpeculativeBlocks.ONE
@@ -26,15 +29,22 @@ class SpeculativeSequences(DecodingSequences):
     """Decoding requests that each grow at an individual rate.
 
     The number of steps of a request is drawn when it begins to decode, and its tokens are spread
-    evenly over these steps. Models with a sliding window are not supported.
+    evenly over these steps.
     """
 
-    __slots__ = ("_grown", "_speculation", "_streams")
+    __slots__ = ("_grown", "_speculation", "_streams", "_window")
 
-    def __init__(self, block_tokens: int, drafting: Drafting) -> None:
+    def __init__(
+        self,
+        blocks: SpeculativeBlocks | SpeculativeGroupedBlocks,
+        drafting: Drafting,
+        view: LimitedView = NO_VIEW,
+    ) -> None:
         self._speculation, self._streams = drafting
-        self._grown = SpeculativeBlocks(block_tokens, self._speculation.draft_tokens)
-        super().__init__(self._grown)
+        self._grown = blocks
+        drafts = self._speculation.draft_tokens
+        self._window = SpeculativeWindow(view.tokens, drafts) if view.tokens else None
+        super().__init__(blocks)
 
     def join(self, request: Request, length: int) -> int:
         """Let a request with `length` tokens in the cache decode.
@@ -50,6 +60,8 @@ class SpeculativeSequences(DecodingSequences):
         request.offset = length * _ONE - self.now * request.rate
         self.counted += request.counted
         self._grown.join(request.offset, request.rate)
+        if self._window is not None:
+            self._window.sequences.join(request.offset, request.rate, self.now)
         return steps - left
 
     def leave(self, request: Request, stored: int) -> int:
@@ -57,12 +69,17 @@ class SpeculativeSequences(DecodingSequences):
         self.counted -= request.counted
         before = self._grown.taken(self.now)
         self._grown.leave(request.offset, request.rate)
+        if self._window is not None:
+            self._window.sequences.leave(request.offset, request.rate, self.now)
         self.count_tokens()
         return before - self._grown.taken(self.now)
 
     def advance(self, steps: int) -> list[Request] | None:
         """Advance by `steps` steps without joins or leaves; return the same as `tick`."""
         finished = self.tick(steps)
+        self._grown.advance(self.now)
+        if self._window is not None:
+            self._window.sequences.advance(self.now)
         self.count_tokens()
         return finished
 
@@ -73,9 +90,12 @@ class SpeculativeSequences(DecodingSequences):
 
     def write(self, work: StepWork) -> int:
         """Write the counts of the next step; return the number of equal steps."""
-        steps = super().write(work)
+        steps, now, window = super().write(work), self.now, self._window
         work.growth = self._grown.growth
-        return steps
+        if window is not None:
+            work.windowed, work.growing = window.keys(now), window.growth
+            steps = min(steps, window.sequences.steps_until_change(now))
+        return min(steps, self._grown.steps_until_change(now))
 
     def count_tokens(self) -> None:
         """Count the tokens in the cache again."""

@@ -145,7 +145,7 @@ class StaticScheduler:
         length, batch = self._length + 1, work.batch
         work.prompt_tokens = work.pairs = work.window_pairs = 0
         work.growth = work.sampled = batch
-        work.context = batch * length
+        work.context, work.longest = batch * length, length
         steps = self._steps_left(self._left[-1])
         if view.tokens:
             keys = view.keys(length)
@@ -185,7 +185,7 @@ class StaticScheduler:
     def _prefill(self, count: int) -> None:
         """Write the counts of the step that prefills `count` prompts."""
         work, tokens, view = self.work, self._prompt_tokens, self._limits.view
-        work.batch = work.growth = work.context = work.windowed = work.growing = 0
+        work.batch = work.growth = work.context = work.windowed = work.growing = work.longest = 0
         work.prompt_tokens, work.sampled = count * tokens, count
         work.pairs = count * causal_pairs(tokens, 0)
         if view.tokens:

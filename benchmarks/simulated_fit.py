@@ -1,0 +1,150 @@
+"""Fit constants of AMD's devices to measured serving runs by simulating the runs, and print the errors.
+
+    python benchmarks/simulated_fit.py MEASUREMENTS mi300x-vllm [--out constants.json] [--no-cross]
+
+MEASUREMENTS is a table as `cluster-sim validate --data` reads it. `validation.simulated_fits` selects
+the runs. No kernel of these devices was measured, so products, attention and experts are rooflines with
+shares of the data sheet. A fit starts from round numbers. Runs of several releases with equal scenarios
+are simulated once and compared with their geometric mean. Errors are also cross-validated: in turn, all
+runs of one configuration (`split_key`) are omitted from the fit and then predicted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cluster_sim.calibration.serving_constants import with_constants
+from cluster_sim.calibration.simulated import Range, fit_simulated
+from cluster_sim.results.metrics.finished import finished
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.sim.simulate import simulate
+from cluster_sim.validation import read_measurements
+from cluster_sim.validation.measured import MeasuredRun
+from cluster_sim.validation.setup import scenario_of
+from cluster_sim.validation.simulated_fits import SIMULATED_FITS
+
+CONSTANTS = {
+    "mi300x-vllm": {
+        "compute.fp8": Range(0.35, 0.05, 1.0),
+        "vLLM.layer_s": Range(80e-6, 2e-6, 300e-6),
+        "collectives.all_reduce.rank_s": Range(5e-6, 1e-6, 50e-6),
+    },
+}
+"""Constants of each fit, with starts and bounds. All others keep the figures of the catalog."""
+WEIGHTS = {"output_per_s": 1.0, "tpot_p50_ms": 1.0, "ttft_p50_ms": 0.4}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Runs with one scenario, and the geometric means of what was measured."""
+
+    configuration: str
+    scenario: Scenario
+    measured: Mapping[str, float]
+    runs: int
+
+
+def setups_of(runs: Sequence[MeasuredRun], metrics: frozenset[str]) -> list[Setup]:
+    """Return the different scenarios of runs."""
+    alike = defaultdict(list)
+    for run in runs:
+        scenario = scenario_of(run)
+        alike[scenario.model_dump_json()].append((run, scenario))
+    found = []
+    for pairs in alike.values():
+        values = {
+            metric: [run.values[metric] for run, _ in pairs if metric in run.values]
+            for metric in metrics
+        }
+        means = {metric: float(np.exp(np.mean(np.log(v)))) for metric, v in values.items() if v}
+        run, scenario = pairs[0]
+        found.append(Setup(run.split_key, scenario, means, len(pairs)))
+    return found
+
+
+def log_errors(setup: Setup, constants: Mapping[str, float]) -> dict[str, float]:
+    """Return the errors of the logarithm of times with some constants."""
+    pool = setup.scenario.cluster.pools[0]
+    node = pool.node.model_copy(update={"device": with_constants(pool.node.device, constants)})
+    cluster = setup.scenario.cluster.model_copy(
+        update={"pools": (pool.model_copy(update={"node": node}),)}
+    )
+    done = finished(simulate(setup.scenario.model_copy(update={"cluster": cluster})))
+    span_s = np.max(done.finish_s) - np.min(done.arrival_s)
+    times = {
+        "tpot_p50_ms": 1e3 * float(np.median(done.tpot_s)),
+        "ttft_p50_ms": 1e3 * float(np.median(done.ttft_s)),
+        "output_per_s": float(np.sum(done.output_tokens) / span_s),
+    }
+    signs = {"output_per_s": -1.0}
+    return {
+        metric: signs.get(metric, 1.0) * float(np.log(times[metric] / measured))
+        for metric, measured in setup.measured.items()
+    }
+
+
+def fit(name: str, setups: Sequence[Setup]) -> dict[str, float]:
+    """Return the fitted constants."""
+
+    def errors(constants: Mapping[str, float]) -> np.ndarray:
+        weighted = [
+            WEIGHTS[metric] * setup.runs**0.25 * error
+            for setup in setups
+            for metric, error in log_errors(setup, constants).items()
+        ]
+        return np.array(weighted)
+
+    return fit_simulated(CONSTANTS[name], errors)
+
+
+def show(title: str, rows: Sequence[tuple[Setup, dict[str, float]]]) -> None:
+    """Print the median and the 90th percentile of absolute errors, by metric."""
+    for metric in sorted({metric for _, errors in rows for metric in errors}):
+        errors = np.abs(np.expm1([errors[metric] for _, errors in rows if metric in errors]))
+        print(f"{title:<18} {metric:<13} {np.median(errors):6.1%} {np.percentile(errors, 90):6.1%}")
+
+
+def main() -> None:
+    """Fit the constants, print the errors and write the constants."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("measurements", type=Path, help="CSV file of measurements")
+    parser.add_argument("fit", choices=sorted(CONSTANTS), help="name of the fit")
+    parser.add_argument("--out", type=Path, help="write the constants as JSON")
+    parser.add_argument("--no-cross", action="store_true", help="skip cross-validation")
+    arguments = parser.parse_args()
+    chosen = SIMULATED_FITS[arguments.fit]
+    runs = [run for run in read_measurements(arguments.measurements).runs if chosen.include(run)]
+    setups = setups_of(runs, chosen.metrics)
+    print(f"{len(runs)} runs, {len(setups)} scenarios")
+    show("catalog", [(setup, log_errors(setup, {})) for setup in setups])
+    constants = fit(arguments.fit, setups)
+    print({name: float(f"{value:.4g}") for name, value in constants.items()})
+    fitted = [(setup, log_errors(setup, constants)) for setup in setups]
+    for setup, errors in fitted:
+        cells = " ".join(f"{metric} {np.expm1(error):+.1%}" for metric, error in errors.items())
+        print(f"  {setup.scenario.name:<60} {setup.runs:>3} {cells}")
+    show("fitted", fitted)
+    if arguments.out is not None:
+        arguments.out.write_text(json.dumps(constants, indent=1))
+    if arguments.no_cross:
+        return
+    left_out = []
+    for configuration in sorted({setup.configuration for setup in setups}):
+        rest = fit(arguments.fit, [s for s in setups if s.configuration != configuration])
+        held = [s for s in setups if s.configuration == configuration]
+        left_out += [(setup, log_errors(setup, rest)) for setup in held]
+        show(f"without {configuration}"[-40:], left_out[-len(held) :])
+    show("cross-validated", left_out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""New requests wait until every attention data-parallel rank has one, on cases that a pencil settles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cluster_sim.request import Request
+from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.scheduler import Continuous, Scheduler, SchedulerLimits
+from cluster_sim.serving.scheduler.rank_balance import RankBalance
+from tests.serving.test_scheduler import decode_s, prefill_s, run
+
+
+def balanced(ranks: int = 2, **policy: Any) -> Scheduler:
+    limits = SchedulerLimits(20, 2_000, 4096, data_parallel=ranks)
+    return Continuous.model_validate(policy).scheduler(limits, KVCacheSpec(10_000, 10))
+
+
+def admitted_s(others: list[Request], **policy: Any) -> float:
+    """Return when a request is admitted that comes in the first decode step of two others.
+
+    It would be admitted after one step without a rule.
+    """
+    late = Request(9, prefill_s(2, 10) + 1e-5, 10, 5)
+    first = [Request(number, 0.0, 10, 60) for number in range(2)]
+    run([*first, late, *others], balanced(**policy))
+    return late.admitted_s - prefill_s(2, 10)
+
+
+@pytest.mark.parametrize("timeout", [5, 20])
+def test_a_lone_request_waits_for_the_last_of_so_many_steps(timeout: int) -> None:
+    """Its prefill is in the timeout-th step after that of the others."""
+    waited_s = admitted_s([], attention_dp_timeout_iterations=timeout)
+    assert waited_s == pytest.approx(decode_s(2, 10, timeout - 1), rel=1e-12)
+
+
+def test_the_count_of_steps_runs_on_while_nobody_waits() -> None:
+    """With eight steps, prompts start in the 8th, 16th and 24th step; one that comes in the tenth
+    waits for the 16th.
+    """
+    late = Request(9, prefill_s(2, 10) + decode_s(2, 10, 9) + 1e-5, 10, 5)
+    run(
+        [*(Request(number, 0.0, 10, 60) for number in range(2)), late],
+        balanced(attention_dp_timeout_iterations=8),
+    )
+    assert late.admitted_s == pytest.approx(prefill_s(2, 10) + decode_s(2, 10, 15), rel=1e-12)
+
+
+def test_requests_start_together_once_every_rank_has_one() -> None:
+    """Two ranks have a request each after 2 (1 + 1/2) = 3 requests on average."""
+    others = [Request(number, prefill_s(2, 10) + 2e-5, 10, 5) for number in (10, 11)]
+    waited_s = admitted_s(others, attention_dp_timeout_iterations=50)
+    assert waited_s == pytest.approx(decode_s(2, 10, 1), rel=1e-12)
+    assert {other.admitted_s - prefill_s(2, 10) for other in others} == {waited_s}
+
+
+def test_they_wait_for_further_steps_if_asked_to() -> None:
+    others = [Request(number, prefill_s(2, 10) + 2e-5, 10, 5) for number in (10, 11)]
+    policy = {"attention_dp_timeout_iterations": 50, "attention_dp_batching_wait_iterations": 4}
+    assert admitted_s(others, **policy) == pytest.approx(decode_s(2, 10, 5), rel=1e-12)
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_nobody_waits_with_one_rank_or_while_a_rank_decodes_nothing(ranks: int) -> None:
+    waited_s = admitted_s([], ranks=ranks, attention_dp_timeout_iterations=50)
+    assert waited_s == pytest.approx(decode_s(2, 10, 1), rel=1e-12)
+
+
+def test_ranks_are_filled_as_in_the_coupon_collectors_problem() -> None:
+    assert [RankBalance(60, ranks, 0).requests for ranks in (2, 4, 8)] == [3, 9, 22]

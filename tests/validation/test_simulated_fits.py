@@ -1,0 +1,50 @@
+"""Runs to which constants of AMD's devices were fitted are known, and the catalog predicts them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cluster_sim.validation import read_measurements
+from cluster_sim.validation.fitted import fitted_metrics
+from cluster_sim.validation.predictions import predict
+from cluster_sim.validation.simulated_fits import SIMULATED_FITS
+from tests.validation.test_validation import MEASUREMENTS, table
+
+NEW = MEASUREMENTS.with_name("measurements_2026.csv")
+needs_measurements = pytest.mark.skipif(
+    not NEW.exists(), reason=f"the measured runs are not here: {NEW}"
+)
+
+
+def test_a_run_is_fitted_by_hardware_engine_data_and_date(tmp_path: Path) -> None:
+    row = {
+        "dataset": "oci_mi300x_vllm",
+        "hardware": "MI300X",
+        "model": "Llama-3.1-405B-Instruct",
+        "precision": "fp8",
+        "parallelism": "TP8",
+        "framework": "vllm (2024)",
+        "metric": "e2e_latency",
+        "unit": "s",
+        "concurrency_or_rate": "batch=4",
+    }
+    (run,) = read_measurements(table(tmp_path / "m.csv", row)).runs
+    assert fitted_metrics(run) == {"output_per_s"}
+    assert fitted_metrics(replace(run, dataset="other")) == frozenset()
+    assert fitted_metrics(replace(run, hardware="MI325X")) == frozenset()
+    assert fitted_metrics(replace(run, framework="sglang")) == frozenset()
+
+
+@needs_measurements
+def test_llama_405b_on_mi300x_is_within_a_tenth_of_every_run() -> None:
+    runs = [
+        run for run in read_measurements(NEW).runs if SIMULATED_FITS["mi300x-vllm"].include(run)
+    ]
+    assert len(runs) == 13
+    errors = np.abs([predict(run).error("output_per_s") for run in runs])
+    assert np.median(errors) < 0.03
+    assert max(errors) < 0.1
