@@ -125,6 +125,8 @@ class Search:
 
     def _first(self, ranked: Sequence[Candidate], count: int) -> Sequence[Candidate]:
         """Return the first `count` deployments, and those that are nearly as good as the last."""
+        if ranked[0].cost is None:  # deployments without a cost are ranked by what a run gives
+            return ranked[:count]
         most = _SLACK * self.last(ranked[:count][-1]).ratio
         return [
             each
