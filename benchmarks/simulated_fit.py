@@ -1,12 +1,13 @@
-"""Fit constants of AMD's devices to measured serving runs by simulating the runs, and print the errors.
+"""Fit constants of devices to measured serving runs by simulating the runs, and print the errors.
 
-    python benchmarks/simulated_fit.py MEASUREMENTS mi300x-vllm [--out constants.json] [--no-cross]
+    python benchmarks/simulated_fit.py MEASUREMENTS… mi300x-vllm [--out constants.json] [--no-cross]
 
-MEASUREMENTS is a table as `cluster-sim validate --data` reads it. `validation.simulated_fits` selects
-the runs. No kernel of these devices was measured, so products, attention and experts are rooflines with
+MEASUREMENTS are tables as `cluster-sim validate --data` reads it. `validation.simulated_fits` selects
+the runs. No kernel of AMD's devices was measured, so products, attention and experts are rooflines with
 shares of the data sheet. A fit starts from round numbers. Runs of several releases with equal scenarios
-are simulated once and compared with their geometric mean. Errors are also cross-validated: in turn, all
-runs of one configuration (`split_key`) are omitted from the fit and then predicted.
+are simulated once and compared with their median, since some runs compiled kernels while they were
+measured. Errors are also cross-validated: in turn, all runs of one configuration (`split_key`) are
+omitted from the fit and then predicted.
 """
 
 from __future__ import annotations
@@ -30,20 +31,77 @@ from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.setup import scenario_of
 from cluster_sim.validation.simulated_fits import SIMULATED_FITS
 
+
+def _sglang(engine: str) -> dict[str, Range]:
+    """Return the constants of SGLang with DeepSeek-R1."""
+    return {
+        f"{engine}.latent_layer_s": Range(100e-6, 1e-6, 1e-3),
+        f"{engine}.latent_attention": Range(1.0, 0.3, 10.0),
+        f"{engine}.experts": Range(1.0, 0.2, 5.0),
+        f"{engine}.sequence_s": Range(10e-6, 1e-6, 300e-6),
+        f"{engine}.request_s": Range(20e-3, 1e-3, 200e-3),
+    }
+
+
+_LATENT = {
+    "latent_layer_s": Range(20e-6, 1e-6, 200e-6),
+    "latent_fp8_layer_s": Range(50e-6, 1e-6, 500e-6),
+    "eager_latent_layer_s": Range(1e-3, 1e-4, 5e-3),
+}
+_SGLANG = {
+    "SGLang.request_s": Range(30e-3, 1e-3, 200e-3),
+    "SGLang.latent_layer_s": Range(5e-6, 1e-7, 100e-6),
+    "SGLang.expert_layer_s": Range(26e-6, 1e-6, 100e-6),
+    "SGLang.eager_expert_layer_s": Range(1.5e-3, 1e-4, 5e-3),
+    "SGLang.experts": Range(0.6, 0.3, 3.0),
+}
 CONSTANTS = {
+    "b200-sglang-deepseek": _SGLANG,
+    "b300-sglang-deepseek": _SGLANG | {"SGLang.gemm.fp8": Range(1.2, 0.5, 2.0)},
+    "h200-sglang-deepseek": _SGLANG,
     "mi300x-vllm": {
         "compute.fp8": Range(0.35, 0.05, 1.0),
         "vLLM.layer_s": Range(80e-6, 2e-6, 300e-6),
         "collectives.all_reduce.rank_s": Range(5e-6, 1e-6, 50e-6),
     },
+    "mi300x-sglang-2025-09": _sglang("SGLang 2025-09"),
+    "mi300x-sglang": _sglang("SGLang"),
+    "mi355x-sglang-2025-09": _sglang("SGLang 2025-09")
+    | {"SGLang 2025-09.latent_fp8_layer_s": Range(50e-6, 1e-6, 500e-6)},
+    "mi355x-sglang": _sglang("SGLang"),
+    "mi355x-atom": {
+        "ATOM.latent_layer_s": Range(10e-6, 1e-6, 1e-3),
+        "ATOM.experts": Range(1.0, 0.2, 5.0),
+        "ATOM.request_s": Range(20e-3, 1e-3, 200e-3),
+    },
+    "b200-trtllm-1.0-deepseek": {f"TensorRT-LLM.{name}": range for name, range in _LATENT.items()},
+    "b200-trtllm-1.2-deepseek": {
+        f"TensorRT-LLM 1.2.{name}": range for name, range in _LATENT.items()
+    },
+    "h200-trtllm-1.0-deepseek": {
+        "TensorRT-LLM.latent_layer_s": _LATENT["latent_layer_s"],
+        "TensorRT-LLM.eager_latent_layer_s": _LATENT["eager_latent_layer_s"],
+    },
+    "b200-trtllm-first-tokens": {"TensorRT-LLM.eager_layer_s": Range(300e-6, 50e-6, 1e-3)},
+    "h200-trtllm-first-tokens": {"TensorRT-LLM.eager_expert_layer_s": Range(1e-3, 1e-5, 5e-3)},
+    "b200-mlperf-405b-server": {
+        "TensorRT-LLM 2025-08.eager_layer_s": Range(300e-6, 50e-6, 1e-3),
+        "TensorRT-LLM 2025-08.prompt_overlap": Range(0.5, 0.05, 1.0),
+    },
 }
 """Constants of each fit, with starts and bounds. All others keep the figures of the catalog."""
-WEIGHTS = {"output_per_s": 1.0, "tpot_p50_ms": 1.0, "ttft_p50_ms": 0.4}
+WEIGHTS = {
+    "output_per_s": 1.0,
+    "tpot_ms": 1.0,
+    "tpot_p50_ms": 1.0,
+    "ttft_ms": 0.4,
+    "ttft_p50_ms": 0.4,
+}
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Runs with one scenario, and the geometric means of what was measured."""
+    """Runs with one scenario, and the medians of what was measured."""
 
     configuration: str
     scenario: Scenario
@@ -63,9 +121,9 @@ def setups_of(runs: Sequence[MeasuredRun], metrics: frozenset[str]) -> list[Setu
             metric: [run.values[metric] for run, _ in pairs if metric in run.values]
             for metric in metrics
         }
-        means = {metric: float(np.exp(np.mean(np.log(v)))) for metric, v in values.items() if v}
+        medians = {metric: float(np.median(v)) for metric, v in values.items() if v}
         run, scenario = pairs[0]
-        found.append(Setup(run.split_key, scenario, means, len(pairs)))
+        found.append(Setup(run.split_key, scenario, medians, len(pairs)))
     return found
 
 
@@ -79,6 +137,8 @@ def log_errors(setup: Setup, constants: Mapping[str, float]) -> dict[str, float]
     done = finished(simulate(setup.scenario.model_copy(update={"cluster": cluster})))
     span_s = np.max(done.finish_s) - np.min(done.arrival_s)
     times = {
+        "tpot_ms": 1e3 * float(np.mean(done.tpot_s)),
+        "ttft_ms": 1e3 * float(np.mean(done.ttft_s)),
         "tpot_p50_ms": 1e3 * float(np.median(done.tpot_s)),
         "ttft_p50_ms": 1e3 * float(np.median(done.ttft_s)),
         "output_per_s": float(np.sum(done.output_tokens) / span_s),
@@ -90,8 +150,10 @@ def log_errors(setup: Setup, constants: Mapping[str, float]) -> dict[str, float]
     }
 
 
-def fit(name: str, setups: Sequence[Setup]) -> dict[str, float]:
-    """Return the fitted constants."""
+def fit(
+    name: str, setups: Sequence[Setup], begin: Mapping[str, float] | None = None
+) -> dict[str, float]:
+    """Return the fitted constants; the search begins at `begin`."""
 
     def errors(constants: Mapping[str, float]) -> np.ndarray:
         weighted = [
@@ -101,7 +163,7 @@ def fit(name: str, setups: Sequence[Setup]) -> dict[str, float]:
         ]
         return np.array(weighted)
 
-    return fit_simulated(CONSTANTS[name], errors)
+    return fit_simulated(CONSTANTS[name], errors, begin)
 
 
 def show(title: str, rows: Sequence[tuple[Setup, dict[str, float]]]) -> None:
@@ -116,7 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("measurements", type=Path, help="CSV file of measurements")
+    parser.add_argument("measurements", type=Path, nargs="+", help="CSV files of measurements")
     parser.add_argument("fit", choices=sorted(CONSTANTS), help="name of the fit")
     parser.add_argument("--out", type=Path, help="write the constants as JSON")
     parser.add_argument("--no-cross", action="store_true", help="skip cross-validation")
@@ -139,7 +201,9 @@ def main() -> None:
         return
     left_out = []
     for configuration in sorted({setup.configuration for setup in setups}):
-        rest = fit(arguments.fit, [s for s in setups if s.configuration != configuration])
+        rest = fit(
+            arguments.fit, [s for s in setups if s.configuration != configuration], constants
+        )
         held = [s for s in setups if s.configuration == configuration]
         left_out += [(setup, log_errors(setup, rest)) for setup in held]
         show(f"without {configuration}"[-40:], left_out[-len(held) :])

@@ -188,6 +188,15 @@ def number_and_unit(text: str) -> tuple[float, str]:
         raise ValueError(f"{shown(text)} is not a quantity") from fault
 
 
+def percent(share: float) -> str:
+    """Return a share in percent: one decimal below 10 %, none above.
+
+    >>> percent(0.028), percent(0.374), percent(1.5)
+    ('2.8 %', '37 %', '150 %')
+    """
+    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"
+
+
 def duration_text(seconds: float) -> str:
     """Return a time as a scenario file writes it, exactly.
 

@@ -15,7 +15,9 @@ from hypothesis import settings
 
 from tests.commands import BURST
 
-settings.register_profile("cluster-sim", deadline=None)
+# the same examples in every run; `--hypothesis-profile random` draws new ones
+settings.register_profile("random", deadline=None)
+settings.register_profile("cluster-sim", deadline=None, derandomize=True)
 settings.load_profile("cluster-sim")
 
 

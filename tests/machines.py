@@ -101,13 +101,14 @@ def node(kind: Any, devices: int = 1) -> dict[str, Any]:
 
 def engine(**changes: Any) -> dict[str, Any]:
     """An engine without reserves, as a scenario writes it."""
-    limits = {
+    limits: dict[str, Any] = {
         "max_sequences": 64,
         "max_batched_tokens": 512,
         "chunked_prefill": True,
         "block_tokens": 16,
-        "memory_fraction": 1.0,
     }
+    if "static_reserve" not in changes:  # which gives the share of the memory
+        limits["memory_fraction"] = 1.0
     return {"name": "test engine", "reserved": "0 B", "reserved_group": "0 B"} | limits | changes
 
 

@@ -412,6 +412,10 @@ class Limits:
     """What an admission reserves, by the name of the engine's key."""
     ahead: int = 1
     """Steps for which max_utilization wants blocks for those that decode."""
+    hold_steps: int = 0
+    """Steps for which new jobs are held back beside those that decode, see `hold_tokens`."""
+    hold_tokens: float = 0.0
+    """Tokens of a step with all waiting prompts from which none is held back."""
     watermark: float = 0.0
     """Share of the blocks that an admission beside others leaves free; for one group of layers."""
     late: bool = False
@@ -446,6 +450,14 @@ def missing_ahead(limits: Limits, blocks: Blocks | GroupTables, running: Sequenc
 def spare(limits: Limits, running: Sequence[Job]) -> int:
     """Blocks that the watermark keeps free beside running jobs."""
     return int(limits.watermark * limits.blocks) if running else 0
+
+
+def holds_back(limits: Limits, held: int, waiting: Sequence[Job], running: Sequence[Job]) -> bool:
+    """Whether new jobs wait for more to come; `held`: steps for which they have waited."""
+    if held >= limits.hold_steps or not waiting or len(running) >= limits.max_sequences:
+        return False
+    tokens = len(running) + sum(job.prompt + job.made for job in waiting)
+    return bool(running) and all(job.decodes for job in running) and tokens < limits.hold_tokens
 
 
 def may_start(
@@ -493,6 +505,7 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
     arriving_as = {id(job): place for place, job in enumerate(arriving)}
     waiting: list[Job] = []
     running: list[Job] = []
+    held = 0  # steps for which new jobs have been held back
     now_s = prepared_s = 0.0  # the present step was prepared at the second time
 
     blocks: Blocks | GroupTables | FindablePages
@@ -522,7 +535,8 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
     while arriving or waiting or running:
         if not waiting and not running:
             now_s = max(now_s, arriving[0].arrival_s)
-        known_s = prepared_s if limits.late and (waiting or running) else now_s
+        is_known = bool(arriving) and arriving[0].arrival_s <= prepared_s
+        known_s = prepared_s if limits.late and (waiting or running or is_known) else now_s
         while arriving and arriving[0].arrival_s <= known_s:
             waiting.append(arriving.pop(0))
         prepared_s = now_s
@@ -561,7 +575,14 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
             place += 1
         if limits.rank:
             waiting.sort(key=place_of)
-        while waiting and budget > 0 and not preempted and len(running) < limits.max_sequences:
+        is_held = not preempted and holds_back(limits, held, waiting, running)
+        while (
+            waiting
+            and not is_held
+            and budget > 0
+            and not preempted
+            and len(running) < limits.max_sequences
+        ):
             job = waiting[0]
             job.reading = job.prompt + job.made
             if isinstance(blocks, GroupTables):
@@ -614,6 +635,7 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
             budget -= tokens
         decoding = [job.cached + 1 for job, _ in step if job.decodes]
         prompts = [(tokens, job.cached) for job, tokens in step if not job.decodes]
+        held = 0 if prompts else held + is_held
         sampled = sum(1 for job, tokens in step if job.cached + tokens == job.reading)
         now_s += step_s(decoding, prompts, sampled)
         for job, tokens in step:

@@ -21,6 +21,9 @@ class Rules:
     conservativeness: float = 1.0
     ignore_eos: bool = False
     clip: int = 4096
+    receive_interval: int = 1
+    overlap: bool = False
+    lpm: bool = False
 
 
 @dataclass
@@ -58,20 +61,33 @@ class Engine:
         self.retractions = 0
 
     def run(self, jobs: Sequence[Job]) -> None:
-        arriving = sorted(jobs, key=lambda job: job.arrival_s)
-        while arriving or self.waiting or self.running or self.partial:
-            if not self.waiting and not self.running and not self.partial:
+        arriving, arrived = sorted(jobs, key=lambda job: job.arrival_s), []  # type: ignore[var-annotated]
+        polls = self.rules.overlap or self.rules.receive_interval > 1
+        counter = 0
+        while arriving or arrived or self.waiting or self.running or self.partial:
+            is_idle = not self.waiting and not self.running and not self.partial
+            if is_idle and not arrived and arriving[0].arrival_s > self.now_s:
                 self.ratio.start(self.ratio.first)
-                self.now_s = max(self.now_s, arriving[0].arrival_s)
+                self.now_s = arriving[0].arrival_s
             while arriving and arriving[0].arrival_s <= self.now_s:
-                self.waiting.append(arriving.pop(0))
-            self.step()
+                arrived.append(arriving.pop(0))
+            if not polls or is_idle or (not self.rules.overlap and not counter):
+                self.waiting += arrived
+                arrived = []
+            prefills = self.step()
+            counter += 1000 if prefills else 1
+            if counter >= self.rules.receive_interval:
+                counter = 0
+                if self.rules.overlap:  # those who were here when the step started
+                    self.waiting += arrived
+                    arrived = []
 
     def missing(self, job: Job) -> int:
         """Blocks that a decoding job needs for its next token."""
         return ceil((job.cached + 1) / self.limits.block_tokens) - len(job.table)
 
-    def step(self) -> None:
+    def step(self) -> bool:
+        """Run one step; return whether it prefills."""
         mixes = self.rules.mixed and bool(self.running)
         self.decodes_taken = False
         before = self.retractions
@@ -97,12 +113,15 @@ class Engine:
         for job, tokens in chunks:
             job.cached += tokens
             if job.cached == job.reading:
+                if self.limits.prefix_caching:
+                    self.blocks.fill(job, job.reading)
                 if job is self.partial:
                     self.partial = None
                 self.running.append(job)
                 self.answer(job)
             else:
                 self.partial = job
+        return bool(chunks)
 
     def answer(self, job: Job) -> None:
         """One more token; the last one ends the job."""
@@ -135,6 +154,24 @@ class Engine:
             self.ratio.start(min((made + 20 * len(self.running)) / (answers + 1), 1.0))
             self.is_full = False
 
+    def sort(self) -> None:
+        """The longest cached prefix first; the last ones begin as one before them, not cached yet."""
+        found = [len(self.blocks.find(job)) * self.limits.block_tokens for job in self.waiting]
+        ahead: list[Job] = []
+        late: set[int] = set()
+        for job, tokens in zip(self.waiting, found, strict=True):
+            if tokens > 32:
+                continue
+            if any(shared(job, other) >= 32 for other in ahead):
+                late.add(id(job))
+            else:
+                ahead.append(job)
+        order = sorted(
+            zip(self.waiting, found, strict=True),
+            key=lambda pair: 1 if id(pair[0]) in late else -pair[1],
+        )
+        self.waiting = [job for job, _ in order]
+
     def prefill(self, mixes: bool) -> list[tuple[Job, int]]:
         """Chunks of a step that prefills, if there is one."""
         size, chunks = self.limits.block_tokens, []  # type: ignore[var-annotated]
@@ -151,6 +188,8 @@ class Engine:
             for job in self.running:
                 self.blocks.take(job, job.cached + 1, job.cached)
             growth, self.decodes_taken = 0, True
+        if self.rules.lpm and self.limits.prefix_caching:
+            self.sort()
         before, had_running = self.retractions, bool(self.running)
         job = self.partial
         if job is not None:
@@ -171,8 +210,6 @@ class Engine:
             chunks.append((job, tokens))
             if job.cached + tokens < job.reading:
                 return chunks
-            if self.limits.prefix_caching:
-                self.blocks.fill(job, job.reading)
             budget -= ceil(tokens / size) * size
             inputs -= ceil(tokens / size) * size
             reserved += min(job.most, clip)
@@ -221,9 +258,15 @@ class Engine:
                 self.partial = job
             else:
                 reserved += min(job.most, clip)
-                if self.limits.prefix_caching:
-                    self.blocks.fill(job, job.reading)
             self.is_full |= (len(self.blocks.free) - growth) * size <= reserved
         if chunks and self.is_full:
             self.is_full = had_running and bool(self.running) and not mixes
         return chunks
+
+
+def shared(job: Job, other: Job) -> int:
+    """Tokens with which both prompts begin."""
+    place = 0
+    while place < min(job.prompt, other.prompt) and job.token(place) == other.token(place):
+        place += 1
+    return place

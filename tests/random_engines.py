@@ -28,13 +28,15 @@ def random_engine(random: Random, names: tuple[str, ...], has_graphs: bool) -> A
     engine: Section = {"like": name}
     if has_graphs and chance(random, 0.5):
         engine |= graphs(random, ([1, 2, 4, 8, 16, 32, 64], [8], [1, 128, 512, 2048]), "1 GB")
-    if chance(random, 0.3):
-        engine |= {"memory_base": random.choice(["free", "all"])}
+    memory_base = random.choice(["free", "all"]) if chance(random, 0.3) else None
+    if has_graphs and memory_base:
+        engine["memory_base"] = memory_base
     if has_graphs and chance(random, 0.2):
         engine["static_reserve"] = {"fixed": "4 GB", "per_step_token": "0.5 MB"}
     if chance(random, 0.3):
         rows = [{"min_memory": "100 GB", "max_sequences": 200}, {"max_batched_tokens": 4096}]
-        engine["by_device"] = rows[: random.randint(1, 2)]
+        every = {"max_sequences": 128, "max_batched_tokens": 8192}
+        engine["by_device"] = [*rows[: random.randint(1, 2)], every]
     if chance(random, 0.4):
         engine["async_scheduling"] = True
     engine |= streams(random)
@@ -46,6 +48,7 @@ def graphs(random: Random, sizes: tuple[list[int], ...], first: str) -> Section:
     return {
         "graph_mode": random.choice(GRAPH_MODES),
         "graph_sizes": {
+            "unit": "tokens",
             "sizes": random.choice(sizes),
             "per_sequence": random.choice([2, 1]),
             "padding": random.random() < 0.7,
@@ -76,7 +79,7 @@ def scheduler(random: Random) -> Section:
         return {"capacity_scheduler_policy": kind}
     rules: list[Section] = [
         {}, {"mixed_chunks": True}, {"ignore_eos": True},
-        {"conservativeness": 0.3, "max_prefill_tokens": 2048},
+        {"conservativeness": 0.3, "max_prefill_tokens": 2048}, {"receive_interval": 8},
     ]  # fmt: skip
     return {"prefill_first": random.choice(rules)}
 
@@ -90,7 +93,8 @@ def without_contradictions(pool: Section) -> None:
     if role != "both":
         batching.pop("prefill_first", None)
     if role == "prefill":
-        batching.pop("capacity_scheduler_policy", None)
+        for key in _WITH_VLLM:
+            batching.pop(key, None)
     name = str(own.get("like", engine))
     policy = batching.get("capacity_scheduler_policy") or own.get("capacity_scheduler_policy")
     if policy is None and name.startswith("trtllm"):
@@ -107,7 +111,11 @@ def without_contradictions(pool: Section) -> None:
             kv.pop(key, None)
     if is_first or policy == "guaranteed_no_evict":
         kv.pop("watermark", None)
-
+    if role == "decode" or batching.get("policy") == "static":
+        own.pop("async_scheduling", None)
+    if role == "prefill":
+        for key in _OF_ANSWERS:
+            own.pop(key, None)
     if pool["replica"].get("data_parallel", 1) == 1 or is_first:
         for key in _OF_RANKS:
             batching.pop(key, None)
@@ -116,6 +124,8 @@ def without_contradictions(pool: Section) -> None:
             batching.pop(key, None)
 
 
+_OF_ANSWERS = ("stream_interval", "stream_rule", "first_chunk_delay", "detokenisation")
+"""Keys of the path of answers, which pools of the role decode have."""
 _OF_RANKS = ("attention_dp_timeout_iterations", "attention_dp_batching_wait_iterations")
 _WITH_VLLM = (
     "capacity_scheduler_policy", "batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio",

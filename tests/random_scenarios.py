@@ -578,7 +578,7 @@ def _add_options(random: Random, pool: Section, model: str) -> None:
     pool["batching"] = _batching(random)
     is_static = pool["batching"]["policy"] == "static"
     pool["kv"] = _kv(random, pool)
-    if not is_static and not MODELS[model].has_window and _maybe(random, 0.25):
+    if not is_static and _maybe(random, 0.25):
         replica["speculation"] = _speculation(random, model)
     if not is_static:
         own = replica["engine"]

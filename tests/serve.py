@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 
 from simpy import Environment
 
+from cluster_sim.deployment.deployment import FrontEndCosts
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.serving.routing import LeastRequests, Routing
 from cluster_sim.serving.scheduler import Scheduler
+from cluster_sim.sim.front_end import FrontEnd
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.replica_options import PLAIN
 from cluster_sim.sim.router import Router
@@ -39,7 +41,13 @@ def serve(
         for index in range(replicas)
     ]
     picker = (policy or LeastRequests()).picker(stream(0, "routing"))
-    router = Router(env, picker, engines, [latency_s] * replicas, recorder)
+    router = Router(
+        env,
+        picker,
+        engines,
+        [FrontEnd(env, engine, FrontEndCosts(), latency_s) for engine in engines],
+        recorder,
+    )
     env.process(timetable(env, iter(requests), router.route))
     env.run()
     return recorder

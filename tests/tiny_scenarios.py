@@ -71,7 +71,19 @@ def tiny_scenario(random: Random, folder: Path) -> Section:
         for pool in pools:  # not with layers that have states or chunks, or choose keys
             if kinds - {"full", "window"} or chooses:
                 pool["replica"].pop("speculation", None)
+    elif _maybe(random, 0.3):
+        for pool in pools:
+            if "wafers" not in pool["replica"] and "speculation" not in pool["replica"]:
+                _choose_backend(random, pool)
     return scenario
+
+
+def _choose_backend(random: Random, pool: Section) -> None:
+    """Let decode attention run on kernels whose time depends on the longest sequence."""
+    blocks = {"thread_blocks": random.choice([8, 2, 100]), "least_keys": random.choice([16, 1])}
+    rates = {"start": "50 us", "key": "10 us", "bandwidth": random.choice(["200 MB/s", "5 MB/s"])}
+    pool["node"]["device"] |= {"kernels": {"block_generation": {"bf16_other": blocks | rates}}}
+    pool["replica"]["engine"]["attention_backend"] = "other"
 
 
 def _layers(random: Random) -> Section:
@@ -144,10 +156,10 @@ def _pool(random: Random, name: str, role: str) -> Section:
         if kv:
             pool["kv"] = kv
         if role != "prefill" and _maybe(random, 0.2):
-            kept = random.choice(
-                [{"acceptance": 0.6}, {"acceptance": 0.0}, {"acceptance_length": 2}]
-            )
-            replica["speculation"] = {"draft_tokens": random.randint(2, 3), **kept}
+            replica["speculation"] = _speculation(random)
+            if not is_wafer and _maybe(random, 0.3):
+                host = {"async_drafts": False, "draft_step": "1 ms", "draft_sequence": "50 us"}
+                replica["engine"] |= host
     if batching:
         pool["batching"] = batching
     random_engines.without_contradictions(pool)
@@ -156,6 +168,21 @@ def _pool(random: Random, name: str, role: str) -> Section:
     if not is_wafer and _maybe(random, 0.1):
         pool["power_limit"] = "300 W"
     return pool
+
+
+def _speculation(random: Random) -> Section:
+    """How many tokens are drafted and kept, at which context, and what drafts cost."""
+    kept: Section = random.choice([
+        {"acceptance": 0.6}, {"acceptance": 0.0}, {"acceptance_length": 2},
+        {"acceptance_by_position": [0.7, 0.3, 0.2]},
+    ])  # fmt: skip
+    if _maybe(random, 0.3):
+        kept["acceptance_by_context"] = [
+            {"context": 10, "first": 0.8},
+            {"context": 200, "first": 0.3},
+        ]
+    cost: Section = random.choice([{}, {"draft_cost": 0.1}, {"mtp_layers": 1}])
+    return {"draft_tokens": random.randint(2, 3), **kept, **cost}
 
 
 def _graphs(random: Random) -> Section:
@@ -196,7 +223,7 @@ def _batching(random: Random, role: str) -> Section:
         batching["capacity_scheduler_policy"] = random.choice(policies)
     if role == "both" and _maybe(random, 0.25):
         batching["prefill_first"] = random.choice(
-            [{}, {"mixed_chunks": True}, {"ignore_eos": True}]
+            [{}, {"mixed_chunks": True}, {"ignore_eos": True}, {"receive_interval": 4}]
         )
     return batching
 

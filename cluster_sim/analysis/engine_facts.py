@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cluster_sim.deployment.deployment import Deployment
-from cluster_sim.deployment.memory_use import captured_graphs
+from cluster_sim.deployment.engine_memory import captured_graphs
 from cluster_sim.deployment.setup_key import profile_name
 from cluster_sim.physics.replica_layout import GraphPlan
 
@@ -68,7 +68,9 @@ def engine_facts(deployment: Deployment, context: float) -> EngineFacts:
         max_sequences=pool.max_sequences,
         max_batched_tokens=pool.max_batched_tokens,
         admission=pool.batching.admission(pool.engine, pool.replica.role),
-        reserved_answers=pool.batching.reserved_answers(pool.engine, pool.replica.role),
+        reserved_answers=pool.batching.reserved_answers(
+            pool.engine, pool.replica.role, pool.replica.data_parallel
+        ),
         by_device=bool(pool.engine.by_device),
         attention_backend=pool.engine.attention_backend,
         graph_mode=pool.engine.graph_mode,

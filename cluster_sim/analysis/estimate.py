@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import inf
+from math import ceil, inf
 
 from cluster_sim.analysis.engine_facts import engine_facts
 from cluster_sim.analysis.full_batch import (
     FullBatch,
     PromptsPerStep,
     full_batch,
+    prefills_apart,
+    prompt_budget,
     prompts_per_step,
-    tokens_checked,
 )
 from cluster_sim.analysis.pool_arithmetic import PoolArithmetic, WaferArithmetic
 from cluster_sim.analysis.request_lengths import LengthMoments, sampled_lengths
@@ -158,21 +159,32 @@ def _mean_step_s(
 ) -> float:
     """Return the mean length of a step of a full batch, prefill included [s].
 
+    If steps prefill instead of decode, it is that of a step that decodes and of the steps with
+    prefill between two of them.
+
     limited: share of the query-key pairs of prompts that are read in a limited view.
     """
     pool, times = deployment.pool, deployment.times_at(FULL_SPEED)
     decoding = max(round(batch.sequences), 1) if lengths.output_tokens > 1 else 0
-    budget = pool.max_batched_tokens - decoding * tokens_checked(pool)
-    step_s = 0.0
+    budget = prompt_budget(pool, decoding)
+    decode = _work(deployment, lengths, batch.sequences, decoding)
+    is_apart = bool(decoding) and prefills_apart(pool)
+    step_s = times.ramp(decode).first_s if is_apart else 0.0
     for count, probability in prompts.counts:
         groups = list(lengths.prompts_together(count))
         for prompt, pairs in groups:
+            steps = 1
             work = _work(deployment, lengths, batch.sequences, decoding)
-            work.prompt_tokens = min(round(prompt), budget)
-            work.sampled += round(count)
-            work.pairs = round(pairs)
-            work.window_pairs = round(pairs * limited)
-            step_s += probability / len(groups) * times.ramp(work).first_s
+            if is_apart:
+                if not round(prompt):
+                    continue
+                steps = ceil(round(prompt) / budget)
+                work = _work(deployment, lengths, 0.0, 0)
+            work.prompt_tokens = min(round(prompt / steps), budget)
+            work.sampled += round(count / steps)
+            work.pairs = round(pairs / steps)
+            work.window_pairs = round(work.pairs * limited)
+            step_s += probability / len(groups) * steps * times.ramp(work).first_s
     return step_s
 
 

@@ -53,13 +53,24 @@ def tokens_checked(pool: Pool) -> int:
     return 1 + (pool.replica.speculation.draft_tokens if pool.replica.speculation else 0)
 
 
+def prefills_apart(pool: Pool) -> bool:
+    """Return whether steps prefill or decode, so that sequences take no tokens from prompts."""
+    return pool.batching.prefills_apart(pool.engine, pool.replica.role)
+
+
+def prompt_budget(pool: Pool, decoding: int) -> int:
+    """Return the number of prompt tokens of a step while `decoding` sequences decode."""
+    beside = 0 if prefills_apart(pool) else decoding * tokens_checked(pool)
+    return pool.max_batched_tokens - beside
+
+
 def full_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
     """Return the batch of a replica with continuous batching and a constant queue.
 
     The number of sequences is limited by the batch slots, or by the KV cache, in which each
     sequence wastes half a block. Each takes the tokens of its context, and the share of the rest of
-    its longest answer for which admission keeps blocks. One step of each request prefills its prompt, the other steps
-    decode.
+    its longest answer for which admission keeps blocks. One step of each request prefills its
+    prompt, the other steps decode.
 
     Parameters
     ----------
@@ -70,7 +81,9 @@ def full_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
     """
     pool = deployment.pool
     steps = decode_steps(pool, lengths)
-    share = pool.batching.reserved_answers(pool.engine, pool.replica.role)
+    share = pool.batching.reserved_answers(
+        pool.engine, pool.replica.role, pool.replica.data_parallel
+    )
     held = lengths.context + share * (lengths.longest - lengths.context)
     limits = {
         "max_sequences": float(pool.max_sequences),
@@ -80,11 +93,12 @@ def full_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
         bound_by = min(limits, key=lambda name: limits[name])
         return FullBatch(limits[bound_by], bound_by)
     limits = {name: at_once * steps / (steps + 1) for name, at_once in limits.items()}
-    # The rest of the token budget must take the prompts of the following requests: n + n·P/steps =
+    # Where prompts share steps with decoding, the rest of the token budget must take the prompts of the following requests: n + n·P/steps =
     # budget.
-    limits["max_batched_tokens"] = pool.max_batched_tokens / (
-        tokens_checked(pool) + lengths.prompt_tokens / steps
-    )
+    if lengths.output_tokens <= 1 or not prefills_apart(pool):
+        limits["max_batched_tokens"] = pool.max_batched_tokens / (
+            tokens_checked(pool) + lengths.prompt_tokens / steps
+        )
     bound_by = min(limits, key=lambda name: limits[name])
     return FullBatch(max(limits[bound_by], 1e-9), bound_by)
 
@@ -108,7 +122,7 @@ def prompts_per_step(
         Number of sequences that decode in the step.
     """
     finishing = batch.sequences / decode_steps(pool, lengths)
-    budget = pool.max_batched_tokens - decoding * tokens_checked(pool)
+    budget = prompt_budget(pool, decoding)
     if pool.replica.role == "decode":
         return PromptsPerStep(finishing, [PromptCount(0.0, 1.0)])
     if lengths.output_tokens <= 1 or batch.bound_by == "max_batched_tokens":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.physics.step_graphs import piece_s_of, piecewise_layer_s
 
+_POINT = re.compile(r"\.(?!\d)")
+"""Dots between the parts of a name; those of a release are followed by a digit."""
 _SHARE = (0.02, 1.0)
 """Bounds of shares of a peak."""
 _RELATIVE, _ATTENTION, _COLLECTIVE, _EXPERTS = (0.5, 2.0), (0.95, 2.0), (0.5, 4.0), (0.2, 5.0)
@@ -22,22 +25,39 @@ _LAYER_S, _EXPERT_LAYER_S, _EAGER_LAYER_S = (2e-6, 6e-5), (1e-6, 6e-5), (5e-5, 1
 """Bounds of the launch times of a layer, of experts, and of a layer without CUDA graphs [s]."""
 _PIECEWISE_LAYER_S, _PIECE_S = (1e-5, 5e-4), (1e-7, 5e-5)
 """Bounds of the times of a layer in piecewise CUDA graphs: its minimum, and what pieces add [s]."""
-_REQUEST_S = (1e-3, 1e-1)
-"""Bounds of the time of a request before it is scheduled [s]."""
+_REQUEST_S, _ACCEPT_S, _PROMPT_TOKEN_S = (1e-3, 1e-1), (1e-5, 2e-2), (1e-8, 2e-5)
+"""Bounds of the times of a request before it is scheduled: latency, front end, each token [s]."""
 
 
 class Constant(NamedTuple):
-    """Constant of a fit, such as `kv_bandwidth`, `compute.fp8`, `vLLM.step_s`, `vLLM.gemm.fp8`."""
+    """Constant of a fit."""
 
     name: str
+    """Name, such as `kv_bandwidth`, `compute.fp8`, `vLLM 0.15.step_s`, `vLLM.gemm.fp8`. Engines are
+    named as in the device's `overheads`."""
     value: float
     """Present value of the device."""
     bounds: tuple[float, float]
 
 
+def parts_of(name: str) -> list[str]:
+    """Return the parts of the name of a constant; the release of an engine is part of its name.
+
+    >>> parts_of("vLLM 0.15.gemm.fp8"), parts_of("compute.fp8")
+    (['vLLM 0.15', 'gemm', 'fp8'], ['compute', 'fp8'])
+    """
+    return _POINT.split(name)
+
+
+def is_of_engine(name: str) -> bool:
+    """Return whether a constant belongs to one engine, not to the device."""
+    first, *rest = parts_of(name)
+    return bool(rest) and first not in ("weight_bandwidth", "compute", "collectives")
+
+
 def constants_of(device: Device, rows: Sequence[ServingRow]) -> list[Constant]:
     """Return the constants of a GPU that the rows determine."""
-    engines = sorted({row.engine for row in rows})
+    engines = sorted({device.overhead_name(row.engine) for row in rows})
     return [
         *_shares(device, rows),
         *(constant for engine in engines for constant in _overheads(device, engine, rows)),
@@ -61,7 +81,8 @@ def _shares(device: Device, rows: Sequence[ServingRow]) -> Iterator[Constant]:
 
 def _overheads(device: Device, engine: str, rows: Sequence[ServingRow]) -> Iterator[Constant]:
     """Yield the overheads of one engine on the device."""
-    overhead, runs = device.overhead(engine), [row for row in rows if row.engine == engine]
+    overhead = device.overhead(engine)
+    runs = [row for row in rows if device.overhead_name(row.engine) == engine]
     yield Constant(f"{engine}.step_s", overhead.step_s, _STEP_S)
     yield Constant(f"{engine}.sequence_s", overhead.sequence_s, _SEQUENCE_S)
     yield Constant(f"{engine}.layer_s", overhead.layer_s, _LAYER_S)
@@ -76,9 +97,16 @@ def _overheads(device: Device, engine: str, rows: Sequence[ServingRow]) -> Itera
         yield Constant(f"{engine}.experts", overhead.experts, _EXPERTS)
     if any(row.ttft_s is not None for row in runs):
         yield Constant(f"{engine}.request_s", overhead.request_s, _REQUEST_S)
-        yield Constant(f"{engine}.eager_layer_s", overhead.eager_layer_s, _EAGER_LAYER_S)
+        yield Constant(f"{engine}.accept_s", overhead.accept_s, _ACCEPT_S)
+        yield Constant(f"{engine}.prompt_token_s", overhead.prompt_token_s, _PROMPT_TOKEN_S)
     in_pieces = [row for row in runs if row.graphs is not None and row.graphs.piece_tokens]
+    if any(row.ttft_s is not None and row not in in_pieces for row in runs):
+        yield Constant(f"{engine}.eager_layer_s", overhead.eager_layer_s, _EAGER_LAYER_S)
     if in_pieces:
+        split_s = overhead.eager_split_layer_s
+        if split_s is None:
+            split_s = overhead.eager_layer_s
+        yield Constant(f"{engine}.eager_split_layer_s", split_s, _EAGER_LAYER_S)
         layer_s, piece_s = piecewise_layer_s(overhead), piece_s_of(device, in_pieces[0].layout)
         yield Constant(f"{engine}.piecewise_layer_s", layer_s, _PIECEWISE_LAYER_S)
         yield Constant(f"{engine}.piece_s", piece_s, _PIECE_S)
@@ -102,7 +130,7 @@ def with_constants(device: Device, constants: Mapping[str, float]) -> Device:
     overheads, collectives = dict(device.overheads), device.collectives
     shares: dict[str, Any] = {}
     for name, value in constants.items():
-        match name.split("."):
+        match parts_of(name):
             case [single]:
                 shares[single] = value
             case ["weight_bandwidth" | "compute" as group, precision]:

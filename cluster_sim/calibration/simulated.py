@@ -17,6 +17,8 @@ _PULL = 0.01
 """Weight that pulls each constant to its start, per factor of e."""
 _SCALE = 0.04
 """Relative error from which errors count linearly and not by their square."""
+_TOLERANCE = 1e-4
+"""Relative change of errors or constants that ends the search."""
 
 
 class Range(NamedTuple):
@@ -28,7 +30,9 @@ class Range(NamedTuple):
 
 
 def fit_simulated(
-    ranges: Mapping[str, Range], errors: Callable[[Mapping[str, float]], Array]
+    ranges: Mapping[str, Range],
+    errors: Callable[[Mapping[str, float]], Array],
+    begin: Mapping[str, float] | None = None,
 ) -> dict[str, float]:
     """Return the constants with the smallest errors.
 
@@ -43,6 +47,9 @@ def fit_simulated(
     errors
         Function from constants by name to weighted errors of the logarithm of times, one per
         measured value.
+    begin
+        Constants from which the search begins. Default: the starts, to which the fit pulls in any
+        case.
 
     Examples
     --------
@@ -68,7 +75,15 @@ def fit_simulated(
     def residuals(logs: Array) -> Array:
         return np.concatenate([errors(given(logs)), _PULL * (logs - start)])
 
+    first = start if begin is None else np.log([begin[name] for name in names])
     solved = least_squares(
-        residuals, start, bounds=(low, high), loss="soft_l1", f_scale=_SCALE, diff_step=1e-3
+        residuals,
+        np.clip(first, low + 1e-6, high - 1e-6),
+        bounds=(low, high),
+        loss="soft_l1",
+        f_scale=_SCALE,
+        diff_step=1e-3,
+        ftol=_TOLERANCE,
+        xtol=_TOLERANCE,
     )
     return given(solved.x)

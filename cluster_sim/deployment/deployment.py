@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from cluster_sim.deployment.model_on_devices import ModelOnDevices, PlainSteps
 from cluster_sim.deployment.replica_times import ReplicaTimes
@@ -26,6 +27,15 @@ from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.kv_cache.offload import Level, levels
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.topology import host_bandwidth_bytes_per_s
+
+
+class FrontEndCosts(NamedTuple):
+    """Times of the front end of a server, which works on one batch of requests at a time."""
+
+    accept_s: float = 0.0
+    """Time per request [s]."""
+    token_s: float = 0.0
+    """Time per prompt token [s]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,6 +259,14 @@ class Deployment:
         if (wafer := self.device.wafer) is not None:
             return wafer.request_s
         return self.device.overhead(self.pool.replica.engine.profile).request_s
+
+    @property
+    def front_end(self) -> FrontEndCosts:
+        """Times of the front end of the replica's server for its requests."""
+        if self.device.wafer is not None:
+            return FrontEndCosts()
+        overhead = self.device.overhead(self.pool.replica.engine.profile)
+        return FrontEndCosts(overhead.accept_s, overhead.prompt_token_s)
 
     @cached_property
     def step_times(self) -> PlainSteps:

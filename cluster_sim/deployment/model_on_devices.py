@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
 
-from cluster_sim.deployment.memory_use import captured_graphs, memory_use
+from cluster_sim.deployment.engine_memory import captured_graphs, memory_use
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.hardware.precision import Precision

@@ -44,4 +44,8 @@ class ReplicaTimes:
             drafting = model.last_layers(layers)
         drafter = self._target.beside(drafting).step_times(point) if drafting else None
         drafts = Drafts(speculation.draft_tokens, drafter, speculation.passes, share)
+        engine = pool.replica.engine
+        if not (engine.async_drafts or pool.is_wafer):
+            sequence_s = engine.draft_sequence_s / pool.replica.data_parallel
+            drafts = drafts._replace(host_step_s=engine.draft_step_s, host_sequence_s=sequence_s)
         return SpeculativeSteps(plain, drafts)

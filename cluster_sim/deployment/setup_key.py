@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.llm.model import Model
-from cluster_sim.schema import Document, catalog_entry, catalog_names, describe, second_names
+from cluster_sim.physics.replica_layout import layout_name
 from cluster_sim.serving.engine import Engine
+from cluster_sim.serving.profiles import profiles
+
+_CHANGED = " (changed)"
+_OF_CLIENTS = (
+    "stream_interval",
+    "stream_rule",
+    "first_chunk_delay",
+    "detokenisation_s",
+    "releases",
+    "fitted_on",
+)
+"""Keys of engines that change no step."""
 
 
 class SetupKey(NamedTuple):
-    """Model, precision, drafts, engine, device and layout of a deployment."""
+    """Model, precision, drafts, engine, device, layout and formats of a deployment."""
 
     family: str
     """Family of the model: dense or experts, and its kinds of attention and states."""
@@ -22,18 +34,24 @@ class SetupKey(NamedTuple):
     precision: str
     """Precision of the weights."""
     drafts: str
-    """Whether tokens are drafted: `yes` or `no`."""
+    """Number of drafted tokens per step; `no` without drafts."""
     engine: str
-    """Catalog name of the engine profile; for a changed profile the engine's name and `(changed)`."""
+    """Catalog name of the engine profile, before changes, followed by the attention back end if it is
+    not the default."""
     device: str
     """Name of the device."""
     layout: str
     """Parallelism of a replica, such as TP8; that of all pools if prefill and decode are apart."""
+    kv_cache: str = ""
+    """Format of the KV cache."""
+    settings: str = ""
+    """Settings that change the scheduler or the engine's times; empty for those of the profile."""
 
     @property
     def engine_name(self) -> str:
-        """Name of the engine without its release."""
-        return self.engine.split(" ")[0].split("-")[0]
+        """Name of the engine without its release; names of pools apart are joined."""
+        names = (engine.split(" ")[0].split("-")[0] for engine in self.engine.split("+"))
+        return "+".join(dict.fromkeys(names))
 
 
 def setup_keys(fleet: Fleet) -> list[SetupKey]:
@@ -49,8 +67,18 @@ def setup_keys(fleet: Fleet) -> list[SetupKey]:
     if apart:
         ordered = sorted(apart, key=lambda each: each.role != "prefill")
         layout = "+".join(f"{each.replica_count}x{_layout(each)}" for each in ordered)
-        keys.append(_key(ordered[-1], layout))
+        keys.append(_together([_key(each, layout) for each in ordered]))
     return keys
+
+
+def _together(keys: Sequence[SetupKey]) -> SetupKey:
+    """Return the set-up of pools apart; a property in which they differ lists all values."""
+    joined: dict[str, Any] = {
+        name: "+".join(dict.fromkeys(filter(None, (getattr(key, name) for key in keys))))
+        for name in ("precision", "drafts", "engine", "device", "kv_cache", "settings")
+    }
+    # only the pools that decode have drafts
+    return keys[-1]._replace(**joined | {"drafts": keys[-1].drafts})
 
 
 def family_of(model: Model) -> str:
@@ -59,6 +87,7 @@ def family_of(model: Model) -> str:
     Examples
     --------
     >>> from cluster_sim.llm.model import Model
+    >>> from cluster_sim.schema import Document, catalog_entry, describe
     >>> entry = catalog_entry("models", "gpt-oss-120b")
     >>> family_of(describe(Model, Document(entry, "gpt-oss-120b")))
     'experts, full and window'
@@ -76,50 +105,69 @@ def _key(deployment: Deployment, layout: str) -> SetupKey:
         family=family_of(deployment.model),
         parameters_b=round(deployment.model.total_parameters / 1e9, 1),
         precision=deployment.weights,
-        drafts="no" if plan.speculation is None else "yes",
-        engine=profile_name(plan.engine),
+        drafts="no" if plan.speculation is None else str(plan.speculation.draft_tokens),
+        engine=profile_name(plan.engine).removesuffix(_CHANGED),
         device=deployment.device.name,
         layout=layout,
+        kv_cache=plan.kv_cache,
+        settings=", ".join(_settings(deployment)),
     )
+
+
+def _settings(deployment: Deployment) -> Iterator[str]:
+    """Yield the settings of a deployment that its engine profile does not have."""
+    pool, engine = deployment.pool, deployment.pool.replica.engine
+    if _plain(engine) not in map(_plain, profiles().values()):
+        yield "changed engine"
+    if not pool.batching.is_continuous:
+        yield "static batching"
+    elif pool.batching.admission(engine, "both") != _admission(engine):
+        yield "another scheduler"
+
+
+def _plain(engine: Engine) -> Engine:
+    """Return an engine without its attention back end and the keys that change no step."""
+    keys = (*_OF_CLIENTS, "attention_backend")
+    plain = {name: Engine.model_fields[name].get_default() for name in keys}
+    return engine.model_copy(update=plain | {"name": engine.profile})
+
+
+def _admission(engine: Engine) -> str:
+    """Return the policy of admission of an engine without settings of a pool."""
+    return "prefill_first" if engine.prefill_first is not None else engine.capacity_scheduler_policy
 
 
 def _layout(deployment: Deployment) -> str:
     plan = deployment.pool.replica
     if deployment.pool.is_wafer:
         return "wafers"
-    sizes = (
-        ("TP", plan.tensor_parallel),
-        ("PP", plan.pipeline_parallel),
-        ("DP", plan.data_parallel),
-        ("EP", plan.expert_parallel),
+    return layout_name(
+        plan.tensor_parallel, plan.pipeline_parallel, plan.data_parallel, plan.expert_parallel
     )
-    return "".join(f"{name}{size}" for name, size in sizes if size > 1 or name == "TP")
 
 
 def profile_name(engine: Engine) -> str:
-    """Return the catalog name of an engine profile; a changed profile is marked `(changed)`.
+    """Return the catalog name of an engine profile, with its attention back end if it has one.
+
+    A profile with other changes is marked `(changed)`.
 
     Examples
     --------
-    >>> vllm = describe(Engine, Document(catalog_entry("engines", "vllm-0.15"), "vllm-0.15"))
+    >>> vllm = profiles()["vllm-0.15"]
     >>> profile_name(vllm), profile_name(vllm.model_copy(update={"max_sequences": 64}))
     ('vllm-0.15', 'vllm-0.15 (changed)')
+    >>> profile_name(vllm.model_copy(update={"attention_backend": "flashinfer"}))
+    'vllm-0.15 with flashinfer'
     """
-    for name, profile in _profiles().items():
-        if profile == engine:
-            return name
-    alike = (name for name, profile in _profiles().items() if profile.profile == engine.profile)
-    return f"{next(alike, engine.profile)} (changed)"
+    plain = engine.model_copy(update={"attention_backend": "default"})
+    entries = profiles().items()
+    if name := next((name for name, profile in entries if profile == plain), None):
+        return with_backend(name, engine)
+    alike = (name for name, profile in entries if profile.profile == engine.profile)
+    return f"{with_backend(next(alike, engine.profile), engine)}{_CHANGED}"
 
 
-@cache
-def _profiles() -> dict[str, Engine]:
-    """Return the engine profiles of the catalog, bare names of engines first.
-
-    Names that stand for a release are omitted.
-    """
-    entries = set(catalog_names("engines")) - set(second_names("engines"))
-    names = sorted(entries, key=lambda name: ("-" in name, name))
-    return {
-        name: describe(Engine, Document(catalog_entry("engines", name), name)) for name in names
-    }
+def with_backend(name: str, engine: Engine) -> str:
+    """Return the name of a profile, with the engine's attention back end if it has one."""
+    backend = engine.attention_backend
+    return name if backend == "default" else f"{name} with {backend}"

@@ -3,13 +3,15 @@
 `validated_cases.csv` of the catalog has one line per case: a set-up with the medians of the absolute
 errors over its measured runs. `cluster-sim validate --write` makes it.
 
-A case is *known* if it has at least 3 runs and if its error in TPOT, or in throughput where TPOT was
-not measured, is at most 20 %. A deployment is
+A case is *known* if it has at least 3 runs and if its errors are small: 20 % in TPOT and in
+throughput, 30 % in TTFT, of those that are compared. A deployment is
 
-- validated if a known case has its model, precision, drafts, engine profile, device and layout;
+- validated if a known case has its model, precision, drafts, engine profile, device, layout and KV
+  cache format, and the deployment has the settings of the profile;
 - near if a known case with its device and its engine differs in one of these: the model, within the
   family and by at most a factor of 3 in size; the precision; the drafts; the release of the engine;
-  or the layout. Also if a case with all of them is not known well enough;
+  the layout; the KV cache format; or the settings. Also if a case with all of them is not known well
+  enough;
 - outside otherwise.
 """
 
@@ -24,11 +26,13 @@ from typing import Any, Literal, NamedTuple
 from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.deployment.setup_key import SetupKey, setup_keys
 from cluster_sim.schema import CATALOG
+from cluster_sim.units import percent
 
 VALIDATED_CASES = CATALOG / "validated_cases.csv"
 """Table of measured cases with the errors of predictions."""
 _FEWEST_RUNS = 3
-_LARGEST_ERROR = 0.2
+_NUMBERS = ("parameters_b", "settings")  # fields of a set-up that are not texts of the table
+_LARGEST_ERRORS = {"tpot_error": 0.2, "ttft_error": 0.3, "throughput_error": 0.2}
 _SIZE_FACTOR = 3.0
 _ERRORS = {"tpot_error": "TPOT", "ttft_error": "TTFT", "throughput_error": "throughput"}
 """Errors of a case, with the names of their metrics in texts."""
@@ -60,14 +64,19 @@ class Case(NamedTuple):
     @property
     def is_known(self) -> bool:
         """Whether the case has enough runs and small errors."""
-        error = self.throughput_error if self.tpot_error is None else self.tpot_error
-        return self.runs >= _FEWEST_RUNS and error is not None and error <= _LARGEST_ERROR
+        errors = {name: getattr(self, name) for name in _LARGEST_ERRORS}
+        known = {name: error for name, error in errors.items() if error is not None}
+        return (
+            self.runs >= _FEWEST_RUNS
+            and not known.keys() <= {"ttft_error"}
+            and all(error <= _LARGEST_ERRORS[name] for name, error in known.items())
+        )
 
     @property
     def name(self) -> str:
         """Name of the case in texts."""
         key = self.setup
-        drafts = " with drafts" if key.drafts == "yes" else ""
+        drafts = "" if key.drafts == "no" else f" with {key.drafts} drafts"
         return (
             f"{self.model} in {key.precision}{drafts} on {key.device}, {key.layout}, {key.engine}"
         )
@@ -89,24 +98,33 @@ class Validation(NamedTuple):
             return "outside what was measured: no measured run has this engine and family of model"
         case = self.nearest
         errors = ", ".join(
-            f"{title} {100 * error:.2g} %"
+            f"{title} {percent(error)}"
             for name, title in _ERRORS.items()
             if (error := getattr(case, name)) is not None
         )
-        measured = f"{case.runs:,} measured run{'s' if case.runs > 1 else ''} of {case.name}"
         median = f"median errors there: {errors}"
+        counted = f"{case.runs:,} measured run{'s' if case.runs > 1 else ''}{self._in_fit}"
         if self.status == "validated":
-            return f"validated by {measured}; {median}"
+            return f"validated by {counted} of {case.name}; {median}"
         place = "near" if self.status == "near" else "outside"
-        return f"{place} what was validated: {self._doubt} {measured}; {median}"
+        doubt = f"errors are large in {counted} of {case.name}"
+        if self.differs_in:
+            doubt = f"differs in {' and '.join(self.differs_in)} from {counted} of {case.name}"
+            if case.runs >= _FEWEST_RUNS and not case.is_known:
+                doubt += ", whose errors are large"
+        elif case.runs < _FEWEST_RUNS:
+            runs, verb = ("run", "was") if case.runs == 1 else ("runs", "were")
+            doubt = f"only {case.runs} {runs}{self._in_fit} of {case.name} {verb} measured"
+        return f"{place} what was validated: {doubt}; {median}"
 
     @property
-    def _doubt(self) -> str:
-        """Reason why the deployment is not validated."""
+    def _in_fit(self) -> str:
+        """Number of the runs to which constants were fitted, in brackets."""
         assert self.nearest is not None
-        if self.differs_in:
-            return f"differs in {' and '.join(self.differs_in)} from"
-        return "has only" if self.nearest.runs < _FEWEST_RUNS else "errors are large in"
+        fitted, runs = self.nearest.fitted, self.nearest.runs
+        if not fitted:
+            return ""
+        return " (all in the fit)" if fitted >= runs else f" ({fitted:,} in the fit)"
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of `validation` in summary.json."""
@@ -114,6 +132,7 @@ class Validation(NamedTuple):
         if self.nearest is None:
             return fields
         fields |= {"nearest": self.nearest.name, "runs": self.nearest.runs}
+        fields["fitted"] = self.nearest.fitted
         if self.differs_in:
             fields["differs_in"] = list(self.differs_in)
         errors = {name: getattr(self.nearest, name) for name in _ERRORS}
@@ -133,7 +152,11 @@ def validation_of(fleet: Fleet, cases: Iterable[Case] | None = None) -> Validati
     known = tuple(cases) if cases is not None else read_cases()
     order = ("validated", "near", "outside")
     found = [nearest_case(key, known) for key in setup_keys(fleet)]
-    return max(found, key=lambda each: (order.index(each.status), len(each.differs_in)))
+
+    def doubt(each: Validation) -> tuple[int, bool, int]:
+        return order.index(each.status), each.nearest is None, len(each.differs_in)
+
+    return max(found, key=doubt)
 
 
 def nearest_case(key: SetupKey, cases: Iterable[Case]) -> Validation:
@@ -166,8 +189,8 @@ def differences(one: SetupKey, other: SetupKey) -> tuple[str, ...] | None:
     Returns
     -------
     tuple or None
-        Some of model, precision, drafts, release, device and layout; None if families of models or
-        engines differ, or sizes of models by more than a factor of 3.
+        Some of model, precision, drafts, release, device, layout, KV cache and settings. None if
+        families of models or engines differ, or sizes of models by more than a factor of 3.
     """
     sizes = sorted((one.parameters_b, other.parameters_b))
     if one.family != other.family or one.engine_name != other.engine_name:
@@ -181,6 +204,8 @@ def differences(one: SetupKey, other: SetupKey) -> tuple[str, ...] | None:
         "release": (one.engine, other.engine),
         "device": (one.device, other.device),
         "layout": (one.layout, other.layout),
+        "KV cache": (one.kv_cache, other.kv_cache),
+        "settings": (one.settings, other.settings),
     }
     return tuple(name for name, (mine, its) in pairs.items() if mine != its)
 
@@ -195,7 +220,7 @@ def read_cases(path: Path = VALIDATED_CASES) -> tuple[Case, ...]:
 
 
 def _case(row: dict[str, str]) -> Case:
-    texts = {name: row[name] for name in SetupKey._fields if name != "parameters_b"}
+    texts = {name: row[name] for name in SetupKey._fields if name not in _NUMBERS}
     errors = {name: float(row[name]) if row[name] else None for name in _ERRORS}
     return Case(
         model=row["model"],

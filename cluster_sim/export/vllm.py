@@ -48,9 +48,9 @@ def document(
     """Return the object of the result file.
 
     Percentiles are interpolated linearly, and standard deviations are those of the population.
-    Requests that were rejected or did not finish count as failed. TPOT excludes answers of one token.
-    ITL pools the gaps between chunks of all answers. There is no queue in the client, so latencies with and without
-    the client's queue are equal.
+    Requests that were rejected or did not finish count as failed. TPOT excludes answers of one
+    token. ITL pools the gaps between chunks of all answers. There is no queue in the client, so
+    latencies with and without the client's queue are equal.
 
     Parameters
     ----------
@@ -159,8 +159,8 @@ def _load(answers: Answers) -> dict[str, Any]:
     """Return the load: a rate with burstiness, or a number of clients.
 
     Burstiness is the shape of gamma-distributed gaps, like in `--burstiness`: 1 is Poisson, inf is
-    constant gaps of 1 / rate, which the client saves as `Infinity`. For traffic of another kind, rate
-    and burstiness are fitted to its gaps.
+    constant gaps of 1 / rate, which the client saves as `Infinity`. For traffic of another kind,
+    rate and burstiness are fitted to its gaps.
     """
     scenario = answers.results.scenario
     sessions = scenario.workload.sessions

@@ -29,7 +29,7 @@ _WINDOWS = 20
 windows is mostly chance."""
 
 
-class Arrivals(NamedTuple):
+class ShownArrivals(NamedTuple):
     """Arrivals of one workload, with its colour and dash in every panel."""
 
     label: str
@@ -69,7 +69,7 @@ def of_traffic(times_s: Mapping[str, Array], given: Sequence[Axes] | None = None
     figure, axes = _blank(given)
     _draw(
         [
-            Arrivals(style.in_legend(name), *style.look(place), column)
+            ShownArrivals(style.in_legend(name), *style.look(place), column)
             for place, (name, column) in enumerate(times_s.items())
         ],
         axes,
@@ -86,7 +86,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     """Draw rates [1/s] of all requests at three scales, and their index of dispersion."""
     _draw(
         [
-            Arrivals(
+            ShownArrivals(
                 variant.label,
                 variant.colour,
                 variant.dash,
@@ -102,7 +102,7 @@ def _blank(given: Sequence[Axes] | None = None) -> tuple[Figure, list[Axes]]:
     return style.blank([1.5, 1.5, 1.5, 2.5], given=given)
 
 
-def _draw(shown: Sequence[Arrivals], axes: Sequence[Axes]) -> None:
+def _draw(shown: Sequence[ShownArrivals], axes: Sequence[Axes]) -> None:
     *scales, below = axes
     last_s = max(
         (float(traffic.times_s[-1]) for traffic in shown if len(traffic.times_s)), default=0.0
@@ -117,7 +117,9 @@ def _draw(shown: Sequence[Arrivals], axes: Sequence[Axes]) -> None:
     style.shared_legend(scales[0])
 
 
-def _draw_rates(panel: Axes, shown: Sequence[Arrivals], span: _TimeSpan, text: str) -> _TimeSpan:
+def _draw_rates(
+    panel: Axes, shown: Sequence[ShownArrivals], span: _TimeSpan, text: str
+) -> _TimeSpan:
     """Draw the rates within a time span; return the shorter span around the busiest bin."""
     start_s, end_s = span
     width_s = (end_s - start_s) / _BINS
@@ -156,7 +158,7 @@ def _draw_rates(panel: Axes, shown: Sequence[Arrivals], span: _TimeSpan, text: s
     return _TimeSpan(begins_s, begins_s + closer_s)
 
 
-def _draw_dispersions(panel: Axes, shown: Sequence[Arrivals], last_s: float) -> None:
+def _draw_dispersions(panel: Axes, shown: Sequence[ShownArrivals], last_s: float) -> None:
     style.title(
         panel,
         "Index of dispersion: variance / mean of the number of arrivals per window (Poisson process: 1)",
@@ -189,7 +191,7 @@ def _draw_dispersions(panel: Axes, shown: Sequence[Arrivals], last_s: float) -> 
     style.logarithmic(panel, "y")
 
 
-def _finding(shown: Sequence[Arrivals]) -> str:
+def _finding(shown: Sequence[ShownArrivals]) -> str:
     texts = []
     for traffic in shown:
         cv, at_10_s = gap_cv(traffic.times_s), dispersion(traffic.times_s, 10.0)

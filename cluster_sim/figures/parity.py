@@ -13,6 +13,7 @@ from cluster_sim.figures.literal_text import draw_literally
 
 _BAND = 0.1
 _COLUMNS = 3
+_NAMED = 3  # metrics with the most values, which the headline names
 
 Point = tuple[float, float, str]
 """Measured value, predicted value, and name of the group."""
@@ -95,7 +96,7 @@ def _draw(panel: Axes, name: str, points: Sequence[Point], groups: Sequence[str]
             panel.plot(
                 measured[is_in_group],
                 predicted[is_in_group],
-                style.MARKS[place % len(style.MARKS)],
+                style.MARKS[(place + place // len(style.COLOURS)) % len(style.MARKS)],
                 markersize=3.0,
                 color=style.COLOURS[place % len(style.COLOURS)],
                 alpha=0.5,
@@ -125,7 +126,10 @@ def _finding(panels: Mapping[str, Sequence[Point]]) -> str:
         )
         for name, points in panels.items()
     }
+    named = sorted(panels, key=lambda name: -len(panels[name]))[:_NAMED]
     text = "; ".join(
-        f"{name.partition(' [')[0]} {style.percent(float(share))}" for name, share in shares.items()
+        f"{name.partition(' [')[0]} {style.percent(float(share))}"
+        for name, share in shares.items()
+        if name in named
     )
     return f"Predictions within 10 % of the measurement: {text}" if text else "No measurement"

@@ -37,8 +37,13 @@ class Overhead(Description):
     """Times that a serving engine adds on a device to reading, computing and communicating."""
 
     request_s: Seconds = 0.0
-    """Time from the arrival of a request at the server until the scheduler sees it: HTTP,
-    tokenising, queues between processes [s]."""
+    """Time from the arrival of a request at the server until the scheduler sees it, apart from the
+    server's front end: queues between processes, the path to and from the client [s]."""
+    accept_s: Seconds = 0.0
+    """Time per request in the server's front end: receiving, checking [s]. The front end works on
+    one batch of requests at a time, so requests that arrive together wait for each other."""
+    prompt_token_s: Seconds = 0.0
+    """Time per prompt token in the server's front end: parsing, tokenising [s]."""
     step_s: Seconds
     """Host and sampling time per step that no kernel hides [s]."""
     sequence_s: Seconds = 0.0
@@ -57,9 +62,15 @@ class Overhead(Description):
     eager_layer_s: Seconds = 0.0
     """Minimum time per layer of a step with prefill [s]. Such steps run outside CUDA graphs, and
     the host launches their kernels one by one."""
+    eager_split_layer_s: Seconds | None = None
+    """Minimum time per layer of such a step if the engine is compiled in pieces, which it captures
+    up to a smaller size [s]. Default: that of `eager_layer`."""
     eager_latent_layer_s: Seconds | None = None
-    """Minimum time per layer with latent attention of such a step [s]; its layers have more kernels
-    and more work on the host. Default: that of `eager_layer`."""
+    """Minimum time per layer with latent attention of a step with prefill [s]: such a layer has more
+    kernels and more work on the host. Default: that of `eager_layer`."""
+    eager_expert_layer_s: Seconds = 0.0
+    """Further minimum time of a layer with experts in a step with prefill [s]: the host launches
+    routing, sorting and quantising as well."""
     piecewise_layer_s: Seconds | None = None
     """Minimum time per layer of a step in piecewise CUDA graphs [s]: the host launches attention
     and one graph. Default: an estimate, a quarter of `eager_layer`."""
@@ -79,6 +90,12 @@ class Overhead(Description):
     attention: Annotated[float, Field(gt=0.0)] = 1.0
     """Ratio of the time of the engine's decode attention to the time by `kernels` or
     `efficiency`."""
+    latent_attention: Annotated[float, Field(gt=0.0)] | None = None
+    """Ratio of the time of the engine's decode with latent attention to the time by `kernels` or
+    `efficiency`. Default: that of `attention`."""
     collective: Annotated[float, Field(gt=0.0)] = 1.0
     """Ratio of the time of the engine's all-reduces to the time by `collectives`: waiting for the
     slowest rank, copies, fusion."""
+    prompt_overlap: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Share of the collectives of steps with a prompt that products hide, for engines that fuse a
+    product with the all-reduce after it. Default: 0."""

@@ -183,7 +183,7 @@ class AttentionTimes:
     def _measured_decode(
         self, fit: GenerationAttentionFit, heads: HeadShape, batch: int, *, is_limited: bool
     ) -> DecodeAttention:
-        share, kv_bytes = self._overhead.attention, KV_BYTES[self._layout.kv_cache]
+        share, kv_bytes = self._decode_ratio, KV_BYTES[self._layout.kv_cache]
         shape = AttentionShape(*heads, kv_bytes)
         smallest = AttentionShape(1, 1, shape.head_dim, kv_bytes)
         hidden_s = self._overhead.launch_overlap * generation_floor_s(fit, smallest, 1)
@@ -198,11 +198,17 @@ class AttentionTimes:
             share * max(key_s, least_key_s),
         )
 
+    @property
+    def _decode_ratio(self) -> float:
+        """Ratio of the time of the engine's decode attention to that of its kernel."""
+        latent = self._overhead.latent_attention
+        return self._overhead.attention if latent is None or not self._kind.is_latent else latent
+
     def _roofline_key_s(self) -> float:
         """Return the time of one key [s]: reading it, or computing for the heads that share it."""
         read = self._kind.read_values(self._ranks)
         read_s = self._cache_bytes(read.limited or read.context) / self._bytes_per_s
-        return self._overhead.attention * max(
+        return self._decode_ratio * max(
             read_s, self.key_compute_s() if self._kind.is_latent else 0.0
         )
 

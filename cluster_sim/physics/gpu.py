@@ -143,7 +143,8 @@ class GpuSteps:
         if run.tokens > tokens:
             tokens = run.tokens
             all_tokens = max(all_tokens, tokens * self._layout.data_parallel)
-        base_s = self.tokens_s(tokens, all_tokens) + run.added_s
+        layers_s = self._layers.with_prompt if work.prompt_tokens else self._layers.seconds
+        base_s = layers_s[tokens, all_tokens] + run.added_s
         if work.sampled:
             checked = heads + work.sampled - batch
             base_s += self.head_s(ceil(checked / self._spread[work.sampled].kernels))
@@ -210,6 +211,11 @@ class GpuSteps:
             self._prompts(work, prompt_kernels).first_s if work.prompt_tokens else 0.0
         )
         spent["collectives"] = self._layers.collectives_s(tokens, all_tokens)
+        if work.prompt_tokens:
+            layers = self._layers
+            spent["collectives"] -= (
+                layers.seconds[tokens, all_tokens] - layers.with_prompt[tokens, all_tokens]
+            )
         spent["overhead"] = step_s - sum(spent.values())
         return {name: seconds / step_s for name, seconds in spent.items()}
 
@@ -219,7 +225,7 @@ class GpuSteps:
         size, added_s, floor_s = self._graphs.mixed[tokens]
         if size > tokens:
             tokens, all_tokens = size, max(all_tokens, size * self._layout.data_parallel)
-        base_s = self._layers.seconds[tokens, all_tokens] + self._sampling_s[work.sampled]
+        base_s = self._layers.with_prompt[tokens, all_tokens] + self._sampling_s[work.sampled]
         base_s += added_s
         decoding = self._attention(work)
         if self._overlap or work.pairs_growth:

@@ -92,6 +92,11 @@ class LayerTimes:
         self._token_s += hops.times * model.hidden * ACTIVATION_BYTES / hops.bytes_per_s
         self.seconds = Memo(self._seconds)
         """Time of a step by (tokens per rank, tokens of all ranks) [s]."""
+        self.with_prompt = self.seconds
+        """Time of a step with a prompt by the same counts [s]."""
+        self._hidden = overhead.prompt_overlap
+        if self._hidden:
+            self.with_prompt = Memo(self._with_hidden_collectives)
 
     def products_s(self, tokens: int) -> Iterator[tuple[Product, float]]:
         """Yield each kind of product with its time in all layers [s]."""
@@ -108,6 +113,9 @@ class LayerTimes:
         if self._moe_layers:
             seconds += self._moe_layers * self._kernels.exchange_s(all_tokens)
         return seconds
+
+    def _with_hidden_collectives(self, key: tuple[int, int]) -> float:
+        return self.seconds[key] - self._hidden * self.collectives_s(*key)
 
     def _seconds(self, key: tuple[int, int]) -> float:
         tokens, all_tokens = key

@@ -42,6 +42,16 @@ class GraphPlan(NamedTuple):
         return tuple(len(sizes) for sizes in lists if sizes)
 
 
+def layout_name(tensor: int, pipeline: int, data: int, expert: int) -> str:
+    """Return the name of a layout by its degrees of parallelism, in tables and texts.
+
+    >>> layout_name(8, 1, 1, 1), layout_name(1, 2, 8, 8)
+    ('TP8', 'TP1PP2DP8EP8')
+    """
+    sizes = (("TP", tensor), ("PP", pipeline), ("DP", data), ("EP", expert))
+    return "".join(f"{name}{size}" for name, size in sizes if size > 1 or name == "TP")
+
+
 class ReplicaLayout(NamedTuple):
     """Parallelism, precisions and engine of one replica; the default is one GPU in 16 bit."""
 

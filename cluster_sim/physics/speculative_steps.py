@@ -21,6 +21,10 @@ class Drafts(NamedTuple):
     """Number of its forward passes per step."""
     share: float = 0.0
     """Time of one draft, as a share of a decode step of the model [1]; unused with a drafter."""
+    host_step_s: float = 0.0
+    """Host time per step that is not overlapped [s]."""
+    host_sequence_s: float = 0.0
+    """Host time per sequence of a step that is not overlapped [s]."""
 
 
 class SpeculativeSteps:
@@ -47,8 +51,10 @@ class SpeculativeSteps:
 
     def ramp(self, work: StepWork) -> Ramp:
         """Return the lengths of steps that begin with `work`: drafting and verification [s]."""
-        drafted, drafter, passes, share = self._drafts
+        drafted, drafter, passes, share, host_step_s, host_sequence_s = self._drafts
         ramp = self._target.verify(work, 1 + drafted)
+        if work.batch and host_step_s:
+            ramp = ramp.plus(Ramp(host_step_s + host_sequence_s * work.batch))
         if drafter is not None:
             ramp = ramp.plus(drafter.draft(work, 1 + drafted))
             if work.batch and passes > 1:

@@ -134,14 +134,28 @@ def launch_costs(model: Model, device: Device, layout: ReplicaLayout) -> LaunchC
     overhead, layers = device.overhead(layout.engine), model.passed_layers
     latent = sum(kind.layers for kind in model.attention if kind.is_latent)
     latent_s = overhead.eager_latent_layer_s
+    eager_s = eager_layer_s(overhead, layout)
     if latent_s is None:
-        latent_s = overhead.eager_layer_s
-    more_s = latent * (latent_s - overhead.eager_layer_s)
+        latent_s = eager_s
+    more_s = latent * (latent_s - eager_s)
+    more_s += model.moe_layers * overhead.eager_expert_layer_s
     return LaunchCosts(
-        overhead.step_s + layers * overhead.eager_layer_s + more_s,
+        overhead.step_s + layers * eager_s + more_s,
         overhead.step_s + layers * piecewise_layer_s(overhead) + PIECEWISE_SHARE * more_s,
         layers * piece_s_of(device, layout),
     )
+
+
+def eager_layer_s(overhead: Overhead, layout: ReplicaLayout) -> float:
+    """Return the minimum time per layer of a step outside of graphs [s].
+
+    An engine that captures pieces launches the compiled pieces of a larger step; an engine that
+    captures whole decode steps alone launches every kernel.
+    """
+    has_pieces = layout.graphs is not None and bool(layout.graphs.piece_tokens)
+    if has_pieces and overhead.eager_split_layer_s is not None:
+        return overhead.eager_split_layer_s
+    return overhead.eager_layer_s
 
 
 def piecewise_layer_s(overhead: Overhead) -> float:

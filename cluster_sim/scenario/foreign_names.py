@@ -1,4 +1,4 @@
-"""Keys of scenario files by the names that vLLM has for them, for hints in messages."""
+"""Keys of scenario files by their names in vLLM, SGLang and TensorRT-LLM, for hints in messages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 _POOL = "cluster.pools[0]"
+_ENGINE = f"{_POOL}.replica.engine"
 
 FOREIGN_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -33,10 +34,58 @@ FOREIGN_NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "max_completion_tokens": "workload.max_output_tokens",
         "max_new_tokens": "workload.max_output_tokens",
         "num_prompts": "workload.arrivals.requests",
+        "enforce_eager": f"{_ENGINE}.graph_mode: none",
+        "cudagraph_mode": f"{_ENGINE}.graph_mode",
+        "cudagraph_capture_sizes": f"{_ENGINE}.graph_sizes.sizes",
+        "max_cudagraph_capture_size": f"{_ENGINE}.graph_sizes.largest",
+        "scheduling_policy": f"{_POOL}.batching.order",
+        "scheduler_reserve_full_isl": f"{_ENGINE}.capacity_scheduler_policy: full_isl",
+        "no_async_scheduling": f"{_ENGINE}.async_scheduling: false",
+        "no_enable_chunked_prefill": f"{_POOL}.batching.chunked_prefill: false",
+        "no_enable_prefix_caching": f"{_POOL}.kv.prefix_caching: false",
+        "num_speculative_tokens": f"{_POOL}.replica.speculation.draft_tokens",
+        "tp": f"{_POOL}.replica.tensor_parallel",
+        "tp_size": f"{_POOL}.replica.tensor_parallel",
+        "pp_size": f"{_POOL}.replica.pipeline_parallel",
+        "dp_size": f"{_POOL}.replica.data_parallel",
+        "ep_size": f"{_POOL}.replica.expert_parallel",
+        "enable_dp_attention": f"{_POOL}.replica.data_parallel",
+        "enable_attention_dp": f"{_POOL}.replica.data_parallel",
+        "max_running_requests": f"{_POOL}.batching.max_sequences",
+        "max_batch_size": f"{_POOL}.batching.max_sequences",
+        "chunked_prefill_size": f"{_POOL}.batching.max_batched_tokens",
+        "max_num_tokens": f"{_POOL}.batching.max_batched_tokens",
+        "mem_fraction_static": f"{_POOL}.kv.memory_fraction",
+        "free_gpu_memory_fraction": f"{_POOL}.kv.memory_fraction",
+        "kv_cache_free_gpu_memory_fraction": f"{_POOL}.kv.memory_fraction",
+        "page_size": f"{_POOL}.kv.block_tokens",
+        "tokens_per_block": f"{_POOL}.kv.block_tokens",
+        "disable_radix_cache": f"{_POOL}.kv.prefix_caching: false",
+        "enable_block_reuse": f"{_POOL}.kv.prefix_caching",
+        "context_length": "model.max_context",
+        "max_seq_len": "model.max_context",
+        "disable_cuda_graph": f"{_ENGINE}.graph_mode: none",
+        "cuda_graph_bs": f"{_ENGINE}.graph_sizes.sizes",
+        "cuda_graph_max_bs": f"{_ENGINE}.graph_sizes.largest",
+        "enable_padding": f"{_ENGINE}.graph_sizes.padding",
+        "disable_overlap_schedule": f"{_ENGINE}.async_scheduling: false",
+        "disable_overlap_scheduler": f"{_ENGINE}.async_scheduling: false",
+        "schedule_policy": f"{_ENGINE}.prefill_first.schedule_policy",
+        "schedule_conservativeness": f"{_ENGINE}.prefill_first.conservativeness",
+        "scheduler_recv_interval": f"{_ENGINE}.prefill_first.receive_interval",
+        "enable_mixed_chunk": f"{_ENGINE}.prefill_first.mixed_chunks",
+        "batch_wait_timeout_iters": f"{_ENGINE}.batch_wait_timeout_iterations",
+        "timeout_iters": f"{_ENGINE}.attention_dp_timeout_iterations",
+        "batching_wait_iters": f"{_ENGINE}.attention_dp_batching_wait_iterations",
+        "speculative_num_steps": f"{_POOL}.replica.speculation.draft_tokens",
+        "max_draft_len": f"{_POOL}.replica.speculation.draft_tokens",
+        "order": f"{_POOL}.batching.order",
+        "static": f"{_POOL}.batching.policy: static",
         "replica": f"{_POOL}.replica",
         "batching": f"{_POOL}.batching",
         "kv": f"{_POOL}.kv",
         "engine": f"{_POOL}.replica.engine",
     }
 )
-"""Key of a scenario, with the first pool, by the name of an option of vLLM or of a section alone."""
+"""Key of a scenario, with the first pool and where needed its value, by the name of an option of an
+engine or of a section alone."""

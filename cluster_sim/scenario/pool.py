@@ -13,7 +13,7 @@ from cluster_sim.llm.model import Model
 from cluster_sim.physics.wafer_regions import WaferLayout
 from cluster_sim.schema import Description, Named
 from cluster_sim.serving.disaggregation import Role
-from cluster_sim.serving.engine import Engine
+from cluster_sim.serving.engine import Engine, known
 from cluster_sim.serving.kv_cache.offload import Tier
 from cluster_sim.serving.scheduler import Batching, Continuous
 from cluster_sim.serving.speculation import Speculation
@@ -69,6 +69,11 @@ class ReplicaPlan(Description):
     speculation: Speculation | None = None
     """Speculative decoding: tokens that are drafted and verified in each step. Default: no
     drafts."""
+
+    @property
+    def stage_devices(self) -> int:
+        """Number of devices per pipeline stage: those of all attention data-parallel ranks."""
+        return self.tensor_parallel * self.data_parallel
 
     def weights_of(self, model: Model) -> Precision:
         """Return the precision of a model's weights on this replica."""
@@ -160,13 +165,35 @@ class Pool(Description):
     @property
     def engine(self) -> Engine:
         """Engine of the replicas, with the values that it chooses on the pool's devices."""
-        return self.replica.engine.on(self.node.device, self.replica.tensor_parallel)
+        return self.replica.engine.on(self.node.device, self.replica.stage_devices)
 
     @property
     def max_sequences(self) -> int:
-        """Number of batch slots of a replica."""
-        per_rank = self.batching.max_sequences or self.engine.max_sequences
-        return per_rank * self.replica.data_parallel
+        """Number of batch slots of a replica.
+
+        The engine's number is reduced if its sequences would not fit into a step with their drafts,
+        or if the engine has another limit with drafts.
+        """
+        ranks = self.replica.data_parallel
+        if self.batching.max_sequences is not None:
+            return self.batching.max_sequences * ranks
+        per_rank, speculation = known(self.engine.max_sequences), self.replica.speculation
+        if speculation is not None and self.batching.is_continuous:
+            fitting = per_rank
+            if self.decodes_within_limit:
+                fitting = self.batching.step_tokens(self.engine) // (1 + speculation.draft_tokens)
+            if (drafting := self.engine.max_drafting_sequences) is not None:
+                fitting = min(fitting, drafting // ranks)
+            per_rank = min(per_rank, max(fitting, 1))
+        return per_rank * ranks
+
+    @property
+    def decodes_within_limit(self) -> bool:
+        """Whether the tokens of decode steps are limited by max_batched_tokens.
+
+        With `prefill_first` it is the chunk of steps that prefill, and decode steps are apart.
+        """
+        return self.batching.admission(self.replica.engine, self.replica.role) != "prefill_first"
 
     @property
     def max_batched_tokens(self) -> int:
@@ -180,11 +207,19 @@ class Pool(Description):
         return self.batching.is_chunked(self.engine)
 
     @property
+    def sends_chunks(self) -> bool:
+        """Whether clients see other chunks of the pool's answers than one per engine step."""
+        return self.replica.role != "prefill" and self.replica.engine.sends_chunks
+
+    @property
     def block_tokens(self) -> int:
         """Number of tokens per block of KV cache."""
         return self.kv.block_tokens or self.engine.block_tokens
 
     @property
     def watermark(self) -> float:
-        """Share of the KV cache that admission keeps free."""
+        """Share of the KV cache that admission keeps free; 0 with rules that have no use for it."""
+        admission = self.batching.admission(self.engine, self.replica.role)
+        if admission in ("guaranteed_no_evict", "prefill_first"):
+            return 0.0
         return self.engine.watermark if self.kv.watermark is None else self.kv.watermark

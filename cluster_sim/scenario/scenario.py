@@ -9,13 +9,14 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from cluster_sim.errors import shown
+from cluster_sim.hardware.engine_releases import maker
 from cluster_sim.limits import COUNT, SEED
 from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.model import Model
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.foreign_names import FOREIGN_NAMES
 from cluster_sim.scenario.site import Site
-from cluster_sim.scenario.unmeasured import unmeasured_kinds
+from cluster_sim.scenario.unmeasured import default_times, unmeasured_kinds
 from cluster_sim.scenario.workload import Workload
 from cluster_sim.schema import Description, Named, yaml_text
 from cluster_sim.typing import Count
@@ -121,6 +122,7 @@ class Scenario(Description):
                 yield from speculation.warnings(self.model.name)
             device = pool.node.device
             engine = pool.replica.engine
+            yield from default_times(device, engine.profile)
             nowhere, partly = unmeasured_kinds(
                 self.model, device, pool.replica.kv_cache, engine.profile
             )
@@ -134,7 +136,30 @@ class Scenario(Description):
                     f"{device.name}: no kernels were measured. Its step times are a roofline of the data sheet. The shares of the peaks that kernels "
                     "reach, the overheads and the collectives are estimates, unless its file says otherwise"
                 )
+        yield from self._mixed_engines()
+        yield from self._chunks_of_ranks()
         yield from self._idle_tiers()
+
+    def _mixed_engines(self) -> Iterator[str]:
+        """Yield a warning for KV transfers between pools of different engines."""
+        makers: dict[str, list[str]] = {"prefill": [], "decode": []}
+        for pool in self.cluster.pools:
+            if pool.replica.role in makers:
+                makers[pool.replica.role].append(maker(pool.replica.engine.profile))
+        senders, receivers = (sorted(set(names)) for names in makers.values())
+        if senders and receivers and senders != receivers:
+            yield f"KV transfer from {' and '.join(senders)} to {' and '.join(receivers)}; no engine is known to take the KV cache of another one"
+
+    def _chunks_of_ranks(self) -> Iterator[str]:
+        """Yield a warning for each pool in which SGLang would divide its chunk by the ranks."""
+        for pool in self.cluster.pools:
+            ranks = pool.replica.data_parallel
+            chunk = getattr(pool.batching, "max_batched_tokens", None)
+            prefills = pool.batching.is_continuous and pool.replica.role != "decode"
+            if pool.engine.prefill_first is None or ranks == 1 or chunk or not prefills:
+                continue
+            tokens = pool.max_batched_tokens // ranks
+            yield f"pool '{pool.name}': each of {ranks} ranks takes chunks of {tokens:,} tokens; {pool.engine.profile} divides its chunk by the ranks. batching.max_batched_tokens sets the chunk of a rank"
 
     def _idle_tiers(self) -> Iterator[str]:
         """Yield a warning for each pool whose tiers keep nothing."""

@@ -15,6 +15,7 @@ from cluster_sim.schema.catalog import (
     catalog_kinds,
     catalog_names,
     catalog_sources,
+    engine_releases,
     find,
     looking_in,
     named,
@@ -31,7 +32,7 @@ from cluster_sim.schema.examples import (
 from cluster_sim.schema.file_names import file_name_fault, folder_name, same_folder
 from cluster_sim.schema.json_files import parse_json, read_json
 from cluster_sim.schema.like import ENTRY_KINDS, FromFile, entry_name, opened
-from cluster_sim.schema.overrides import overridden, override
+from cluster_sim.schema.overrides import keys_of, overridden, override
 from cluster_sim.schema.renamed_keys import NewNames, RenamedKeyWarning, with_new_names
 from cluster_sim.schema.sourced_figures import Figure, bare, figures
 from cluster_sim.schema.yaml_files import parse_yaml, read_text, read_yaml, yaml_text
@@ -58,6 +59,7 @@ __all__ = [
     "catalog_names",
     "catalog_sources",
     "describe",
+    "engine_releases",
     "entry_name",
     "example_names",
     "example_path",
@@ -66,6 +68,7 @@ __all__ = [
     "file_name_fault",
     "find",
     "folder_name",
+    "keys_of",
     "looking_in",
     "named",
     "opened",

@@ -19,6 +19,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from cluster_sim.errors import did_you_mean, shown
+from cluster_sim.schema.covering_release import covering_release
 from cluster_sim.schema.documents import LIKE, Document
 from cluster_sim.schema.examples import EXAMPLE, user_file
 from cluster_sim.schema.like import ENTRY_KINDS, FromFile, Written, merged_with_entry, reading
@@ -125,9 +126,9 @@ def named(kind: str, value: Any, read: Callable[[str], Any] | None = None) -> An
         if looks_like_path:
             raise ValueError(f"no file {shown(value)}")
         noun = _NOUNS.get(kind, kind.removesuffix("s"))
-        raise ValueError(
-            f"no {noun} {shown(value)} in the catalog{did_you_mean(value, catalog_names(kind))}"
-        )
+        remedy = covering_release(value, engine_releases()) if kind == "engines" else ""
+        remedy = remedy or did_you_mean(value, catalog_names(kind))
+        raise ValueError(f"no {noun} {shown(value)} in the catalog{remedy}")
     document = read_yaml(path)
     data = _with_whole_paths(plain(document.data), path.parent)
     document = Document(data, document.file, document.places)
@@ -236,6 +237,16 @@ def second_names(kind: str) -> dict[str, str]:
         (name, read_yaml(CATALOG / kind / f"{name}.yaml").data) for name in catalog_names(kind)
     )
     return {name: data[LIKE] for name, data in files if set(data) == {LIKE}}
+
+
+@cache
+def engine_releases() -> dict[str, str]:
+    """Return the releases that each engine profile of the catalog covers, empty where not stated.
+
+    The result is shared and must not be changed.
+    """
+    names = catalog_names("engines")
+    return {name: catalog_data("engines", name).get("releases", "") for name in names}
 
 
 @cache

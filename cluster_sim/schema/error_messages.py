@@ -160,7 +160,7 @@ def _foreign_hint(problem: _Problem, known: Sequence[str]) -> str:
             if trail[:2] == ("cluster", "pools") and len(trail) > 2:
                 key = key.replace("pools[0]", f"pools[{trail[2]}]")
             last = key.rpartition(".")[2]
-            return f"; did you mean '{last if last in known else key}'?"
+            return f"; did you mean '{last if last.partition(':')[0] in known else key}'?"
     return ""
 
 

@@ -20,7 +20,18 @@ from cluster_sim.schema.renamed_keys import NewNames, with_new_name
 from cluster_sim.schema.sourced_figures import bare
 from cluster_sim.schema.yaml_files import parse_value, read_yaml
 
-_DOTTED = re.compile(r"[\w-]+(\[\d+\]|\.[\w-]+)*")  # cluster.pools[0].nodes
+_KEY = r"[\w-]+(?: \d+(?:[.-]\d+)*)?"  # nodes; an engine with a release, such as vLLM 0.15
+_DOTTED = re.compile(rf"{_KEY}(\[\d+\]|\.{_KEY})*")  # cluster.pools[0].nodes
+_STEP = re.compile(rf"\d+(?=\])|{_KEY}")
+
+
+def keys_of(dotted: str) -> list[str]:
+    """Return the single keys of a dotted key.
+
+    >>> keys_of("pools[0].overheads.vLLM 0.15.step")
+    ['pools', '0', 'overheads', 'vLLM 0.15', 'step']
+    """
+    return _STEP.findall(dotted)
 
 
 def override(document: Document, assignment: str, names: NewNames | None = None) -> Document:
@@ -66,8 +77,7 @@ def overridden(
         raise ScenarioError.at(
             where, f"{shown(dotted)} is not a key; expected one such as cluster.pools[0].nodes"
         )
-    keys = dotted.replace("[", ".").replace("]", "").split(".")
-    steps: Trail = tuple(int(key) if key.isdecimal() else key for key in keys)
+    steps: Trail = tuple(int(key) if key.isdecimal() else key for key in keys_of(dotted))
     steps = with_new_name(steps, names or {}, where)
     places = dict(document.places)
     data = _Override(value, where, places).of(document.data, (), steps)

@@ -9,7 +9,7 @@ from typing import Any
 from cluster_sim.schema.documents import Trail, path_text
 
 _PROVENANCE = ("source", "confidence", "note")
-_TEXTS = ("name", "fitted_on")  # keys that are no figures
+_TEXTS = ("name", "like", "releases", "fitted_on")  # keys that are no figures
 _FIGURE_KEYS = {"value", "range", *_PROVENANCE}
 
 

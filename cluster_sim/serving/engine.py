@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -13,8 +14,8 @@ from cluster_sim.schema import entry_name
 from cluster_sim.serving.graphs import GraphMemory, GraphMode, GraphSizes, StepLimits, graph_plan
 from cluster_sim.serving.memory_rules import (
     DeviceDefaults,
+    ExpertPaddingSpec,
     MemoryBase,
-    PaddedExperts,
     StaticReserve,
 )
 from cluster_sim.serving.own_times import OwnTimes
@@ -23,6 +24,10 @@ from cluster_sim.serving.reservation import CapacitySchedulerPolicy
 from cluster_sim.typing import Count, CountOrZero, Share
 from cluster_sim.units import Bytes, Seconds
 
+Limit = TypeVar("Limit", int, float)
+_LIMITS = ("max_sequences", "max_batched_tokens", "memory_fraction")
+"""Keys that an engine gives itself or by the device."""
+
 
 class Engine(OwnTimes):
     """Defaults and limits of a serving engine."""
@@ -30,13 +35,17 @@ class Engine(OwnTimes):
     name: str
     """Name of the engine with its release, such as vLLM 0.22. Devices list times of engines under
     such names; a release without its own times takes those of the newest release before it."""
+    releases: str = ""
+    """Releases of the engine for which the profile stands, such as 0.20 to 0.27. Default: not
+    stated."""
     fitted_on: str = ""
     """Measured runs to which times of the release were fitted, with their errors, and what is taken
     from other releases. Default: not stated."""
-    max_sequences: Count
-    """Maximum number of requests in the batch."""
-    max_batched_tokens: Count
-    """Maximum number of tokens per step: decoding sequences and prefill together."""
+    max_sequences: Count | None = None
+    """Maximum number of requests in the batch. Default: that of `by_device`."""
+    max_batched_tokens: Count | None = None
+    """Maximum number of tokens per step: decoding sequences and prefill together. Default: that of
+    `by_device`."""
     chunked_prefill: bool
     """Whether the prefill of a prompt may be split over several steps."""
     batch_wait_timeout_iterations: CountOrZero = 0
@@ -54,6 +63,18 @@ class Engine(OwnTimes):
     """Whether the next step is prepared while a step runs (vLLM since 0.14; overlap scheduler of
     SGLang and TensorRT-LLM). Requests that arrive during a step then join one step later. Default:
     false."""
+    max_drafting_sequences: Count | None = None
+    """Maximum number of requests in the batch of a replica with drafts, if `batching` has no
+    max_sequences: 48 in SGLang. Default: that without drafts."""
+    async_drafts: bool = True
+    """Whether the host's work on steps that verify drafts overlaps with the next step, so that
+    `draft_step` and `draft_sequence` are hidden. Off in SGLang unless SGLANG_ENABLE_SPEC_V2 is set.
+    Default: true."""
+    draft_step_s: Seconds = 0.0
+    """Host time per step that verifies drafts on GPUs, if `async_drafts` is off [s]. Default: 0."""
+    draft_sequence_s: Seconds = 0.0
+    """Host time per sequence and step that verifies drafts on GPUs, if `async_drafts` is off [s]:
+    accepted tokens, their blocks, their text. Default: 0."""
     prefill_first: PrefillFirst | None = None
     """Rules of steps that prefill instead of decode, as in SGLang; `{}` selects SGLang's values.
     Replicas that only prefill or only decode keep the rules of vLLM. Default: a step decodes and
@@ -90,8 +111,8 @@ class Engine(OwnTimes):
     that the engine uses."""
     watermark: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Share of the KV cache that admission keeps free for running sequences to grow."""
-    memory_fraction: Share
-    """Share of each device's memory that the engine uses."""
+    memory_fraction: Share | None = None
+    """Share of each device's memory that the engine uses. Default: that of `by_device`."""
     memory_base: MemoryBase = "all"
     """Memory of which `memory_fraction` is a share. all: the memory of the device, weights and
     reserves included. free: the memory that weights and reserves leave."""
@@ -110,14 +131,14 @@ class Engine(OwnTimes):
     logit_bytes: Bytes = 0.0
     """Memory of the sampler per logit [B], for the maximum number of sequences in the batch.
     Default: 0, the sampler stays within the reserved memory."""
-    expert_padding: PaddedExperts | None = None
+    expert_padding: ExpertPaddingSpec | None = None
     """Blocks to which the engine pads 4-bit weights of experts. Default: none are padded."""
     expert_rows: ExpertRows = "in_place"
     """Order of the rows of tokens in expert kernels: `in_place`, or `sorted` by expert and padded
     to blocks, as DeepGEMM needs them."""
     by_device: tuple[DeviceDefaults, ...] = ()
-    """Values that the engine chooses by the device. Each value is that of the first row that holds
-    for the device and gives it."""
+    """Values that the engine chooses by the device, for keys that are not given. Each value is that
+    of the first row that holds for the device and gives it."""
     stream_interval: Count = 1
     """Number of tokens or steps per chunk of a streamed answer, by stream_rule. The first token is
     sent at once, and the last chunk may be shorter. Default: 1."""
@@ -133,6 +154,18 @@ class Engine(OwnTimes):
     engine steps. Default: 0."""
 
     @model_validator(mode="after")
+    def _has_limits(self) -> Self:
+        for key in _LIMITS:
+            everywhere = (row for row in self.by_device if row.is_for_all)
+            if key == "memory_fraction" and self.static_reserve is not None:
+                continue
+            if getattr(self, key) is None and not any(getattr(row, key) for row in everywhere):
+                raise ValueError(
+                    f"got no {key}; expected it in the engine, or in a row of by_device without conditions"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _has_sizes(self) -> Self:
         mode, sizes = self.graph_mode, self.graph_sizes
         if mode in (None, "none"):
@@ -146,21 +179,19 @@ class Engine(OwnTimes):
             )
         return self
 
-    def on(self, device: Device, tensor_parallel: int) -> Self:
-        """Return the engine with the values that it chooses on a device."""
-        rows = [row for row in self.by_device if row.holds(device, tensor_parallel)]
-        if not rows:
-            return self
+    def on(self, device: Device, stage_devices: int) -> Self:
+        """Return the engine with the values that it chooses on a device.
 
-        def chosen(key: str) -> Any:
-            return next((value for row in rows if (value := getattr(row, key)) is not None), None)
-
-        keys = ("max_sequences", "max_batched_tokens", "memory_fraction")
-        values = {key: value for key in keys if (value := chosen(key)) is not None}
-        largest = chosen("largest_graph")
-        if largest is not None and self.graph_sizes is not None:
-            values["graph_sizes"] = self.graph_sizes.model_copy(update={"largest": largest})
-        return self.model_copy(update=values)
+        A value that the file gives stays. `stage_devices` is the number of devices per pipeline
+        stage.
+        """
+        rows = [row for row in self.by_device if row.holds(device, stage_devices)]
+        values = {key: _first(rows, key) for key in _LIMITS if getattr(self, key) is None}
+        sizes = self.graph_sizes
+        if sizes is not None and sizes.largest is None and _first(rows, "largest_graph"):
+            largest = _first(rows, "largest_graph")
+            values["graph_sizes"] = sizes.model_copy(update={"largest": largest})
+        return self.model_copy(update=values) if values else self
 
     def graphs(self, limits: StepLimits) -> GraphPlan | None:
         """Return the captured CUDA graphs with these limits of a rank; None without a mode."""
@@ -170,7 +201,7 @@ class Engine(OwnTimes):
         return graph_plan(self.graph_mode, sizes, self.prefill_graph_sizes, limits)
 
     @property
-    def is_chunked(self) -> bool:
+    def sends_chunks(self) -> bool:
         """Whether clients see other chunks than one per engine step."""
         return self.stream_interval > 1 or self.first_chunk_delay > 0
 
@@ -178,3 +209,14 @@ class Engine(OwnTimes):
     def profile(self) -> str:
         """Name under which devices list overheads and kernels measured with the engine."""
         return entry_name(self.name)
+
+
+def _first(rows: Sequence[DeviceDefaults], key: str) -> Any:
+    """Return the value of the first row that gives it; None if none does."""
+    return next((value for row in rows if (value := getattr(row, key)) is not None), None)
+
+
+def known(limit: Limit | None) -> Limit:
+    """Return a limit of an engine on its device, which `Engine.on` has chosen."""
+    assert limit is not None
+    return limit

@@ -5,9 +5,9 @@ Rules of sizes are data, because they differ by engine and release:
 * vLLM counts tokens: 1, 2, 4, then every 8th up to 256 and every 16th beyond, up to
   min(2 x max_num_seqs x (1 + drafts), 512) and max_num_batched_tokens (0.14 to 0.25,
   `config/vllm.py` _set_cudagraph_sizes; 0.11 without drafts; from 0.28 on 1,024 on compute
-  capability 10; by 0.33 also the sizes of a full batch). With drafts, sizes are rounded up to whole sequences (`config/compilation.py`
-  adjust_cudagraph_sizes_for_spec_decode). Graphs of whole decode steps are captured up to
-  max_num_seqs (`v1/cudagraph_dispatcher.py`).
+  capability 10; by 0.33 also the sizes of a full batch). With drafts, sizes are rounded up to whole
+  sequences (`config/compilation.py` adjust_cudagraph_sizes_for_spec_decode). Graphs of whole decode
+  steps are captured up to max_num_seqs (`v1/cudagraph_dispatcher.py`).
 * TensorRT-LLM counts sequences. Sizes above the executor's maximum batch, or above its tokens per
   step, are left out. If padding is on, that maximum is captured in their place
   (`_torch/pyexecutor/model_engine.py` _filter_cuda_graph_batch_sizes). Padding is off by default.
@@ -186,6 +186,6 @@ def graph_plan(
 
 
 def _whole_sequences(sizes: tuple[int, ...], each: int) -> tuple[int, ...]:
-    """Return sizes rounded up to sequences of `each` tokens; those above the largest are omitted."""
+    """Return sizes rounded up to sequences of `each` tokens, without those above the largest."""
     rounded = {-(-size // each) * each for size in sizes}
     return tuple(sorted(size for size in rounded if size <= max(sizes)))

@@ -28,7 +28,7 @@ class ServedPlan(NamedTuple):
     graph_sequences: int
     """Number of sequences of the largest decode graph of one rank."""
     devices: int
-    """Number of devices of tensor and pipeline parallelism."""
+    """Number of devices of the replica, like SGLang's `tp_size` times `pp_size`."""
     data_parallel: int = 1
     """Number of attention data-parallel ranks."""
     is_latent: bool = False
@@ -47,7 +47,7 @@ class StaticReserve(Description):
     per_graph_sequence_bytes: Bytes = 0.0
     """Reserve per sequence of the largest decode graph [B]."""
     per_device_bytes: Bytes = 0.0
-    """Reserve per device of tensor and pipeline parallelism [B]."""
+    """Reserve per device of the replica [B]."""
     per_rank_sequence_bytes: Bytes = 0.0
     """Reserve per sequence of the largest decode graph and attention data-parallel rank [B], with
     more than one rank."""
@@ -93,7 +93,7 @@ class StaticReserve(Description):
         return max(1.0 - self.reserve_bytes(memory_bytes, plan) / memory_bytes, 0.0)
 
 
-class PaddedExperts(Description):
+class ExpertPaddingSpec(Description):
     """Blocks to which an engine pads the 4-bit weights of experts, for the tiles of its kernels."""
 
     hidden: Count = 1
@@ -110,7 +110,8 @@ class DeviceDefaults(Description):
     min_memory_bytes: Bytes = 0.0
     """Smallest memory of the devices [B]."""
     min_tensor_parallel: Count = 1
-    """Smallest number of tensor-parallel devices of the replica."""
+    """Smallest number of devices per pipeline stage: tensor-parallel devices times attention
+    data-parallel ranks, like SGLang's `tp_size`."""
     max_sequences: Count | None = None
     """Maximum number of requests in the batch. Default: that of the next row, or of the engine."""
     max_batched_tokens: Count | None = None
@@ -122,10 +123,15 @@ class DeviceDefaults(Description):
     """Share of each device's memory that the engine uses. Default: that of the next row, or of the
     engine."""
 
-    def holds(self, device: Device, tensor_parallel: int) -> bool:
-        """Return whether the row is for a device and a number of tensor-parallel devices."""
+    @property
+    def is_for_all(self) -> bool:
+        """Whether the row has no conditions."""
+        return not self.devices and self.min_memory_bytes == 0.0 and self.min_tensor_parallel == 1
+
+    def holds(self, device: Device, stage_devices: int) -> bool:
+        """Return whether the row is for a device and a number of devices per pipeline stage."""
         return (
             (not self.devices or any(name in device.name for name in self.devices))
             and device.memory.capacity_bytes >= self.min_memory_bytes
-            and tensor_parallel >= self.min_tensor_parallel
+            and stage_devices >= self.min_tensor_parallel
         )

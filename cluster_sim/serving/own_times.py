@@ -14,7 +14,8 @@ class OwnTimes(Description):
     request_s: Seconds | None = None
     """Time from the arrival of a request at the server until the scheduler sees it [s]."""
     step_s: Seconds | None = None
-    """Host and sampling time per step that no kernel hides [s]."""
+    """Host and sampling time per step that no kernel hides [s]. It is a part of each step and not the
+    whole: times of kernels, launches and sequences are added."""
     sequence_s: Seconds | None = None
     """Host and sampling time per sequence that gets a token in a step [s]."""
     layer_s: Seconds | None = None
@@ -25,10 +26,15 @@ class OwnTimes(Description):
     """Time of additional launches in a layer of latent attention [s]."""
     latent_fp8_layer_s: Seconds | None = None
     """Time of further launches in a layer of latent attention with weights in fp8 [s]."""
+    eager_split_layer_s: Seconds | None = None
+    """Minimum time per layer of a step that runs outside CUDA graphs, if the engine is compiled in
+    pieces [s]."""
     eager_layer_s: Seconds | None = None
     """Minimum time per layer of a step that runs outside CUDA graphs [s]."""
     eager_latent_layer_s: Seconds | None = None
-    """Minimum time per layer with latent attention of such a step [s]."""
+    """Minimum time per layer with latent attention of a step that runs outside CUDA graphs [s]."""
+    eager_expert_layer_s: Seconds | None = None
+    """Further minimum time per layer with experts of a step that runs outside CUDA graphs [s]."""
     piecewise_layer_s: Seconds | None = None
     """Minimum time per layer of a step in piecewise CUDA graphs [s]."""
     piece_s: Seconds | None = None

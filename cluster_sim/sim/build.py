@@ -28,6 +28,7 @@ from cluster_sim.sim.closed_loop import (
 from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
+from cluster_sim.sim.front_end import FrontEnd
 from cluster_sim.sim.kv_network import KvNetwork, needs_kv_network
 from cluster_sim.sim.power_cap import CappedClock
 from cluster_sim.sim.prefill_replica import PrefillReplica
@@ -199,8 +200,12 @@ def _build_router(
         fleet.topology.route(FRONT_DOOR, spec.server).latency_s + spec.deployment.request_overhead_s
         for spec in specs
     ]
+    front_ends = [
+        FrontEnd(env, replica, spec.deployment.front_end, delay_s)
+        for replica, spec, delay_s in zip(entries, specs, delays_s, strict=True)
+    ]
     picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"))
-    router = Router(env, picker, entries, delays_s, recorder, _gate(scenario, specs, delays_s))
+    router = Router(env, picker, entries, front_ends, recorder, _gate(scenario, specs, delays_s))
     for replica in replicas:
         replica.subscribe(router)
     return router

@@ -300,7 +300,7 @@ class Replica(Generic[SomeScheduler]):
         return PACK_STRETCH(
             self.number, stretch.began_s, first_s, slope_s, steps, work.batch, work.counted, work.prompt_tokens,
             work.sampled, work.context, work.growth, work.windowed, work.growing, work.pairs, work.window_pairs,
-            scheduler.kv_tokens, len(scheduler.running), len(scheduler.waiting), *stretch.point, *lost_s,
+            scheduler.kv_tokens, len(scheduler.running), scheduler.queued, *stretch.point, *lost_s,
         )  # fmt: skip
 
     def _settle(self) -> None:

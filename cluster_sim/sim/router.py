@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
-from simpy import Environment, Event, Timeout
+from simpy import Environment
 
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.serving.admission import Gate
-from cluster_sim.serving.routing import Load, Picker
+from cluster_sim.serving.routing import Picker
+from cluster_sim.sim.front_door import Entry
+from cluster_sim.sim.front_end import FrontEnd
 from cluster_sim.sim.replica_events import ReplicaEvents, RouterEvents
-
-
-class Entry(Load, Protocol):
-    """Interface of a replica to the router."""
-
-    longest: int
-    down: bool
-
-    def holds(self, request: Request) -> bool:
-        """Return whether the request can ever be served here, given the available replicas."""
-        ...
-
-    def would_hold(self, request: Request) -> bool:
-        """Return whether the request could be served here if no devices were lost."""
-        ...
-
-    def expect(self, request: Request) -> None:
-        """Expect a request that the router has sent here; the network delivers it later."""
-        ...
-
-    def receive(self, delivery: Event) -> None:
-        """Accept the request in `delivery`."""
-        ...
 
 
 class Router(ReplicaEvents):
@@ -49,14 +27,14 @@ class Router(ReplicaEvents):
         env: Environment,
         picker: Picker,
         replicas: Sequence[Entry],
-        latencies_s: Sequence[float],
+        front_ends: Sequence[FrontEnd],
         recorder: Recorder,
         gate: Gate | None = None,
     ) -> None:
         self._env, self._replicas, self._recorder = env, replicas, recorder
         self._pick, self._sent = picker
         self._gate = gate
-        self._latencies_s = latencies_s
+        self._front_ends = front_ends
         self._surely_held = min(replica.longest for replica in replicas)
         self._listeners: list[RouterEvents] = []
 
@@ -126,7 +104,7 @@ class Router(ReplicaEvents):
         if self._sent is not None:
             self._sent(request, replica)
         replica.expect(request)
-        Timeout(self._env, self._latencies_s[index], request).callbacks.append(replica.receive)
+        self._front_ends[index].send(request)
 
     def _reject(self, request: Request, reason: str) -> None:
         self._recorder.rejects(request, self._env.now, reason)

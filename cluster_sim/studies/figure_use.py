@@ -9,6 +9,7 @@ from cluster_sim.hardware.kernel_fits import key_of_engine
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import catalog_entry, entry_name
+from cluster_sim.serving.own_times import OwnTimes
 
 Part = Literal["speed", "price", "power", "heat"]
 """Part of the answer: latencies and rates, costs, energy, or temperatures."""
@@ -16,6 +17,8 @@ Part = Literal["speed", "price", "power", "heat"]
 _HEAT = ("limits", "refresh", "governor", "cooling")
 _OF_TRANSFERS = ("links", "network")
 _OF_BATCHING = ("max_sequences", "max_batched_tokens", "chunked_prefill")
+_OF_ROWS = ("max_sequences", "max_batched_tokens", "memory_fraction", "largest_graph")
+"""Values of the rows of an engine's `by_device`."""
 _OF_KV = ("block_tokens", "watermark", "memory_fraction")
 
 
@@ -46,7 +49,8 @@ def part_of(kind: str, entry: str, path: str, scenario: Scenario) -> Part | None
         case "prices":
             return "price"
         case "engines":
-            return "speed" if any(_is_of_engine(pool, root) for pool in pools) else None
+            uses = any(_is_of_engine(root, scenario, pool) for pool in pools)
+            return "speed" if uses else None
         case "links":
             return "speed" if any(_transfers(pool) for pool in pools) else None
         case "devices" | "nodes":
@@ -93,7 +97,8 @@ def _is_of_step(root: str, rest: str, scenario: Scenario, pool: Pool) -> bool:
     if root == "overheads":
         key = device.overhead_name(engine)
         leaf = rest.removeprefix(f"{key}.")
-        return leaf != rest and _is_of_layers(leaf, scenario, pool, weights)
+        is_replaced = f"{leaf}_s" in pool.replica.engine.own_times
+        return leaf != rest and not is_replaced and _is_of_layers(leaf, scenario, pool, weights)
     if root == "kernels" and device.kernels is not None:
         fits: Mapping[str, Any] = getattr(device.kernels, first)
         names = _kernels(first, scenario, pool)
@@ -133,7 +138,7 @@ def _is_of_layers(leaf: str, scenario: Scenario, pool: Pool, weights: str) -> bo
         return scenario.model.experts is not None
     if "latent" in name:
         return any("latent" in kind.label for kind in scenario.model.attention)
-    if name in ("piece", "piecewise_layer"):
+    if name in ("piece", "piecewise_layer", "eager_split_layer"):
         return pool.engine.graph_mode in ("piecewise", "full_and_piecewise")
     if name == "collective":
         return pool.replica_devices != 1
@@ -149,8 +154,21 @@ def _is_of_collective(kind: str, pool: Pool) -> bool:
     return kind != "nccl_all_reduce" and pool.replica.data_parallel > 1
 
 
-def _is_of_engine(pool: Pool, root: str) -> bool:
-    """Return whether a pool uses its engine's value of a limit, since the scenario gives none."""
+def _is_of_engine(root: str, scenario: Scenario, pool: Pool) -> bool:
+    """Return whether a pool uses its engine's value of a key, since the scenario gives none."""
+    if f"{root}_s" in OwnTimes.model_fields:
+        weights = pool.replica.weights_of(scenario.model)
+        return not pool.is_wafer and _is_of_layers(root, scenario, pool, weights)
+    if root in ("draft_step", "draft_sequence"):
+        speculates = pool.replica.speculation is not None
+        return speculates and not (pool.is_wafer or pool.engine.async_drafts)
+    if root == "by_device":
+        return any(_uses_row(pool, key) for key in _OF_ROWS)
+    return _is_of_limits(pool, root)
+
+
+def _is_of_limits(pool: Pool, root: str) -> bool:
+    """Return whether a pool uses its engine's value of a limit or a reserve."""
     if root in _OF_BATCHING:
         return getattr(pool.batching, root, None) is None
     if root == "graph_batches":
@@ -160,6 +178,18 @@ def _is_of_engine(pool: Pool, root: str) -> bool:
     if root in _OF_KV:
         return getattr(pool.kv, root) is None
     return root != "reserved_group" or pool.replica_devices != 1
+
+
+def _uses_row(pool: Pool, key: str) -> bool:
+    """Return whether a row of the engine's `by_device` gives a pool the value of a key."""
+    engine, device = pool.replica.engine, pool.node.device
+    rows = (row for row in engine.by_device if row.holds(device, pool.replica.stage_devices))
+    if all(getattr(row, key) is None for row in rows):
+        return False
+    if key == "largest_graph":
+        sizes = engine.graph_sizes
+        return engine.graph_mode is not None and sizes is not None and sizes.largest is None
+    return getattr(engine, key) is None and _is_of_limits(pool, key)
 
 
 def _transfers(pool: Pool) -> bool:

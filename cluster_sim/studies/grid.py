@@ -15,7 +15,7 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import ScenarioFile
 from cluster_sim.results.run_folder import package_version
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.schema import Description
+from cluster_sim.schema import Description, keys_of
 from cluster_sim.studies.runner import reseeded
 
 # Code in these rooms draws figures or parses commands; it changes no outcome.
@@ -184,7 +184,7 @@ def resolved(scenario: Scenario, dotted: str, written: Any) -> tuple[str, Any]:
     unchanged, with the value as `written`.
     """
     place: Any = scenario
-    *parents, last = dotted.replace("[", ".").replace("]", "").split(".")
+    *parents, last = keys_of(dotted)
     for step in parents:
         place, _ = _inside(place, step)
     place, name = _inside(place, last)

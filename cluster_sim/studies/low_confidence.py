@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.schema import ENTRY_KINDS, Figure, Trail, catalog_figures
+from cluster_sim.schema import ENTRY_KINDS, Figure, Trail, catalog_figures, keys_of
 from cluster_sim.studies.figure_use import Part, part_of
 from cluster_sim.studies.uncertain_figures import ends_of, named_entries
 from cluster_sim.units import number_and_unit
@@ -51,7 +51,7 @@ class Estimate(NamedTuple):
         depth = _DEPTHS.get(self.root, 1)
         if self.part == "price" and depth:
             return "other prices"
-        return ".".join(self.path.split(".")[:depth]) if depth else self.path
+        return ".".join(keys_of(self.path)[:depth]) if depth else self.path
 
     @property
     def rank(self) -> int:

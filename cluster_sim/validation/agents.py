@@ -50,7 +50,7 @@ class AgentLoad(NamedTuple):
     hit_share: float
     """Share of prompt tokens that the prefix cache found."""
     median_share: float
-    """Median length of answers per mean length."""
+    """Median length of answers per mean length, at most 1."""
 
     def workload(self, isl: float, osl: float) -> dict[str, Any]:
         """Return the workload as keys of a scenario.
@@ -74,7 +74,7 @@ class AgentLoad(NamedTuple):
             "output_tokens": {
                 "distribution": "lognormal",
                 "median": osl * self.median_share,
-                "sigma": sqrt(-2.0 * log(min(self.median_share, 1.0))),
+                "sigma": sqrt(-2.0 * log(self.median_share)),
             },
         }
 
@@ -92,6 +92,12 @@ def lacks_load(row: Row) -> bool:
 def states_load(row: Row) -> bool:
     """Return whether a row of agents states the load instead of a compared value."""
     return is_of_agents(row) and row["metric"] in _STATED
+
+
+def is_whole(row: Row, stated: Mapping[str, float], values: Mapping[str, float]) -> bool:
+    """Return whether the rows of a run state all that its load needs; true for other loads."""
+    needed = set(_STATED) - {"output_throughput_total"}
+    return not is_of_agents(row) or (needed <= stated.keys() and "decode_ms" in values)
 
 
 def agent_load(notes: str, stated: Mapping[str, float], decode_ms: float) -> AgentLoad:
@@ -121,5 +127,5 @@ def agent_load(notes: str, stated: Mapping[str, float], decode_ms: float) -> Age
         in_server=max(round(in_server), 1),
         calls=int(calls[1]) if calls else 1000,
         hit_share=stated["prefix_hit_share"],
-        median_share=(stated["e2e_latency_p50"] - prefill_ms) / decode_ms,
+        median_share=min(max((stated["e2e_latency_p50"] - prefill_ms) / decode_ms, 0.01), 1.0),
     )

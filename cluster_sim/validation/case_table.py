@@ -10,15 +10,16 @@ from io import StringIO
 import numpy as np
 
 from cluster_sim.deployment.fleet import resolve
-from cluster_sim.deployment.setup_key import SetupKey, setup_keys
+from cluster_sim.deployment.setup_key import SetupKey, setup_keys, with_backend
 from cluster_sim.deployment.validated_cases import Case
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import model_name
 from cluster_sim.validation.predictions import Prediction
 from cluster_sim.validation.setup import scenario_of
+from cluster_sim.validation.stated_settings import stated_engine, stated_kv_cache
 
 _COLUMNS = (
-    "model", *SetupKey._fields, "runs", "fitted", "tpot_error", "ttft_error", "throughput_error",
+    "model", *SetupKey._fields[:-1], "runs", "fitted", "tpot_error", "ttft_error", "throughput_error",
     "releases", "datasets",
 )  # fmt: skip
 _METRICS = {
@@ -65,14 +66,16 @@ def _about(run: MeasuredRun) -> tuple[object, ...]:
     """Return the fields of a run that its set-up depends on."""
     return (
         run.hardware, run.model, run.precision, run.release.profile, run.layout, run.wafers,
-        run.drafts is None,
+        run.drafts is None, stated_kv_cache(run), *stated_engine(run).items(),
     )  # fmt: skip
 
 
 def _key(run: MeasuredRun) -> SetupKey:
     """Return the set-up of a run, with its engine profile before the settings of the run."""
-    key = setup_keys(resolve(scenario_of(run)))[0]
-    return key._replace(engine=run.release.profile)
+    fleet = resolve(scenario_of(run))
+    engine = fleet.deployments[-1].pool.replica.engine
+    name = with_backend(run.release.profile, engine)
+    return setup_keys(fleet)[0]._replace(engine=name, settings="")
 
 
 def _case(model: str, key: SetupKey, predictions: Sequence[Prediction]) -> Case:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -37,14 +39,22 @@ class DraftingLabels:
     def of(self, row: Row) -> str | None:
         """Return the label of a row of measurements: none, mtp, mixed or unknown; None without."""
         key = tuple(row[name] for name in _KEY)
-        place = (
-            row["parallelism"],
-            _whole(row["isl"]),
-            _whole(row["osl"]),
-            row["concurrency_or_rate"].removeprefix("concurrency="),
-            row["metric"],
+        return self._labels.get(_place_of(row)) or self._labels.get(key)
+
+    def for_rows(self, rows: Iterable[Row]) -> DraftingLabels:
+        """Return the labels for a table. A label for one row that fits several is `mixed`."""
+        unstated = (row for row in rows if not _is_stated(row["spec_decoding"]))
+        fitting = Counter(place for row in unstated if (place := _place_of(row)) in self._labels)
+        doubled = {place for place, count in fitting.items() if count > 1}
+        names = (*_KEY, *_PLACE)
+        return DraftingLabels(
+            [
+                {**row, "drafting": "mixed"}
+                if tuple(row[name] for name in names) in doubled
+                else row
+                for row in self._rows
+            ]
         )
-        return self._labels.get(key + place) or self._labels.get(key)
 
     def labelled(self, row: Row) -> Row:
         """Return the row with what the labels say about its drafting.
@@ -86,6 +96,18 @@ def read_labels(path: Path) -> DraftingLabels:
                 f"drafting: got '{row['drafting']}'; expected one of {', '.join(_KINDS)}",
             )
     return DraftingLabels(rows)
+
+
+def _place_of(row: Row) -> tuple[str, ...]:
+    """Return the key of a label that is for a row alone."""
+    return (
+        *(row[name] for name in _KEY),
+        row["parallelism"],
+        _whole(row["isl"]),
+        _whole(row["osl"]),
+        row["concurrency_or_rate"].removeprefix("concurrency="),
+        row["metric"],
+    )
 
 
 def _is_stated(text: str) -> bool:

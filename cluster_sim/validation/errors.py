@@ -49,7 +49,7 @@ class ErrorRow:
     """Median of the signed errors; above 0 if predictions are too high."""
 
 
-class Group(NamedTuple):
+class ErrorGroup(NamedTuple):
     """Group of measured values; 'all' stands for a field by which values are not grouped."""
 
     dataset: str
@@ -74,15 +74,15 @@ def errors(
         Fields that define the groups: some of dataset, hardware, model, release and fit. Fields
         that are not given are 'all' in the rows.
     """
-    groups: dict[tuple[Group, str], list[tuple[float, bool]]] = defaultdict(list)
+    groups: dict[tuple[ErrorGroup, str], list[tuple[float, bool]]] = defaultdict(list)
     for prediction in predictions:
         run = prediction.measured
         for metric, error in prediction.scores().items():
             is_fitted = metric in prediction.fitted
-            fields = Group(
+            fields = ErrorGroup(
                 run.dataset, run.hardware, run.model, run.release.name, "yes" if is_fitted else "no"
             )._asdict()
-            group = Group(**{name: fields[name] if name in by else "all" for name in fields})
+            group = ErrorGroup(**{name: fields[name] if name in by else "all" for name in fields})
             groups[group, metric].append((error, is_fitted))
     order = list(METRICS)
     table = []
@@ -103,6 +103,10 @@ def errors(
     return table
 
 
+_PANEL_SHARE = 0.02
+"""Share of the values of the most frequent metric that a metric needs for a panel."""
+
+
 def points(predictions: Iterable[Prediction]) -> dict[str, list[tuple[float, float, str]]]:
     """Return the points of a parity figure.
 
@@ -115,18 +119,19 @@ def points(predictions: Iterable[Prediction]) -> dict[str, list[tuple[float, flo
     -------
     dict
         (measured value, predicted value, hardware) of each scored value, by the title of the panel:
-        name and unit of the metric.
+        name and unit of the metric. Metrics with few values beside others with many are omitted.
     """
     pairs: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
     for prediction in predictions:
         run = prediction.measured
         for metric in prediction.scores():
             pairs[metric].append((run.values[metric], prediction.values[metric], run.hardware))
+    most = max(map(len, pairs.values()), default=0)
     units = {metric: " [ms]" for metric in METRICS if metric.endswith("_ms")}
     return {
         METRICS[metric] + units.get(metric, ""): pairs[metric]
         for metric in METRICS
-        if metric in pairs
+        if metric in pairs and len(pairs[metric]) >= _PANEL_SHARE * most
     }
 
 

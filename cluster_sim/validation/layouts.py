@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from cluster_sim.physics.replica_layout import layout_name
 from cluster_sim.validation.table_rows import Row
 
 _MIXTURES = ("gpt-oss", "DeepSeek", "deepseek", "Scout", "Mixtral", "Qwen3-235B")
@@ -32,12 +33,7 @@ class Group(NamedTuple):
     @property
     def name(self) -> str:
         """Tensor, attention data and expert parallelism, such as TP8 or TP1DP8EP8."""
-        parts = (
-            ("TP", self.tensor_parallel),
-            ("DP", self.data_parallel),
-            ("EP", self.expert_parallel),
-        )
-        return "".join(f"{name}{size}" for name, size in parts if size > 1 or name == "TP")
+        return layout_name(self.tensor_parallel, 1, self.data_parallel, self.expert_parallel)
 
 
 class StatedLayout(NamedTuple):

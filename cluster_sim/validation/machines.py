@@ -18,7 +18,7 @@ def machine_of(model: str, hardware: str) -> tuple[Model, Device]:
 
     >>> model, device = machine_of("Llama-3.3-70B-Instruct", "B200")
     >>> model.name, device.name
-    ('Llama 3.3 70B', 'B200 SXM')
+    ('Llama 3.3 70B', 'NVIDIA B200 SXM')
     """
     name, node = model_name(model), NODES.get(hardware, hardware)
     described = describe(Model, Document(model_keys(name), name))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cluster_sim.units import percent
 from cluster_sim.validation.measured import METRICS
 from cluster_sim.validation.predictions import Prediction
 
@@ -83,25 +84,16 @@ def _place(prediction: Prediction, metric: str) -> _Place:
 
 def _cells(place: _Place, line: _Line, metric: str) -> str:
     median, p90 = np.percentile(np.abs(line.errors), [50, 90])
-    releases = sorted(line.releases) if len(line.releases) <= 3 else [place.profile]
+    releases = sorted(line.releases) if len(line.releases) <= 2 else [place.profile]
     about = ", ".join(filter(None, (place.model, place.kinds, *releases)))
     about = f"{place.dataset} on {', '.join(sorted(line.hardware))}: {about}"
     cells = (
         about.replace("|", "\\|"),
         METRICS[metric],
         f"{len(line.errors):,}",
-        _percent(median),
-        _percent(p90),
+        percent(median),
+        percent(p90),
         f"{100 * np.median(line.errors):+.3g} %",
         "yes" if place.is_fitted else "no",
     )
     return f"| {' | '.join(cells)} |\n"
-
-
-def _percent(share: float) -> str:
-    """Return a share with two digits, such as 2.8 % or 37 %.
-
-    >>> _percent(0.028), _percent(0.374)
-    ('2.8 %', '37 %')
-    """
-    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"

@@ -31,8 +31,9 @@ METRICS = {
 """Metrics that are compared, with their names in tables and figures."""
 
 TTFT_RULE = (
-    "TTFT is compared for vLLM, for MLPerf, and for TensorRT-LLM in InferenceMAX and InferenceX, whose scripts state the waits. "
-    "Other runs of TensorRT-LLM do not state their settings, and the queue order of SGLang is not simulated. "
+    "TTFT is compared for vLLM, for MLPerf, and for TensorRT-LLM and SGLang in InferenceMAX and InferenceX, whose scripts state the waits. "
+    "Other runs of TensorRT-LLM and SGLang do not state their settings. "
+    "On AMD the first prompts of SGLang's servers waited for compilation, so the median alone is compared. "
     "The catalog's engine_releases.csv lists this by engine and release."
 )
 """Rule that determines the runs whose TTFT is compared, as a text for users."""
@@ -120,7 +121,7 @@ class MeasuredRun:
     @property
     def release(self) -> Release:
         """Engine release, with the profile that stands for it."""
-        release = release_of(self.framework, self.date, self.dataset)
+        release = release_of(self.framework, self.date, self.dataset, self.hardware)
         assert release is not None, f"{self.framework} has no profile"
         return release
 
@@ -151,7 +152,10 @@ class MeasuredRun:
         TTFT follows `TTFT_RULE`. Metrics that a setting in `unset` changes are omitted.
         """
         changed = frozenset().union(*(setting.changes for setting in self.unset))
-        has_ttft = self.release.has_ttft
+        release = self.release
         for metric in self.values:
-            if metric not in changed and (has_ttft or not metric.startswith("ttft")):
+            is_left_out = metric.startswith("ttft") and (
+                not release.has_ttft or (release.has_late_start and metric != "ttft_p50_ms")
+            )
+            if metric not in changed and not is_left_out:
                 yield metric

@@ -11,7 +11,7 @@ from pathlib import Path
 from cluster_sim.errors import ScenarioError
 from cluster_sim.physics.wafer_placement import wafers_needed
 from cluster_sim.schema import CATALOG
-from cluster_sim.validation.agents import agent_load
+from cluster_sim.validation.agents import agent_load, is_whole
 from cluster_sim.validation.drafting_labels import LABELS, DraftingLabels, read_labels
 from cluster_sim.validation.drafting_recipes import stated_drafts
 from cluster_sim.validation.engine_flags import FLAGS, Setting, read_flags
@@ -22,6 +22,7 @@ from cluster_sim.validation.names import PRECISIONS
 from cluster_sim.validation.row_rules import (
     OF_LOAD,
     RULES,
+    WITHOUT_LOAD,
     Compared,
     compared,
     stated_load,
@@ -135,7 +136,9 @@ def _gathered(path: Path, labels: DraftingLabels, left_out: Counter[str]) -> Ite
     """Return the rows of a file by run, and count the omitted rows in `left_out`."""
     runs: dict[tuple[str, ...], _Gathered] = {}
     loads: defaultdict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
-    for number, unlabelled in table_rows(path):
+    rows = list(table_rows(path))
+    labels = labels.for_rows(row for _, row in rows)
+    for number, unlabelled in rows:
         row = labels.labelled(unlabelled)
         rule = next((name for name, meets in RULES if meets(row)), None)
         key = tuple(row[name] for name in _SAME)
@@ -154,7 +157,10 @@ def _gathered(path: Path, labels: DraftingLabels, left_out: Counter[str]) -> Ite
             if what.is_per_device:  # the total is known, and not rounded
                 continue
         run.values[what.metric] = value
-    return runs.values()
+    for run in runs.values():
+        if not is_whole(run.row, run.load, run.values):
+            left_out[WITHOUT_LOAD] += len(run.values)
+    return [run for run in runs.values() if is_whole(run.row, run.load, run.values)]
 
 
 def _value(row: Row, what: Compared, where: str) -> float:

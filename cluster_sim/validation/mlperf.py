@@ -62,15 +62,21 @@ def lengths(measured: MeasuredRun, model: str) -> tuple[Any, Any] | None:
     ) if answers else round(measured.osl)
 
 
-def limits(measured: MeasuredRun, model: str) -> dict[str, float] | None:
-    """Return the batching limits of a run as keys of a scenario; None if they are not known."""
+def limits(measured: MeasuredRun, model: str) -> dict[str, Any] | None:
+    """Return the batching of a run as keys of a scenario; None if it is not known.
+
+    Configurations of TensorRT-LLM set `batch_scheduler_policy` to `max_util` (the same folder).
+    """
     if not measured.dataset.startswith("mlperf") or model not in _LIMITS:
         return None
     scenario = next(
         (name for name in ("Interactive", "Server") if f"|{name}" in measured.split_key), "Offline"
     )
     sequences, tokens = _LIMITS[model][scenario]
-    return {"max_sequences": sequences, "max_batched_tokens": tokens}
+    known = {"max_sequences": sequences, "max_batched_tokens": tokens}
+    if measured.release.profile.startswith("trtllm"):
+        return known | {"capacity_scheduler_policy": "max_utilization"}
+    return known
 
 
 def _scaled(lengths: Sequence[float], mean: float) -> dict[str, Any]:

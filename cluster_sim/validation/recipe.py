@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from cluster_sim.hardware.precision import Precision
+
 
 class Recipe(NamedTuple):
     """Settings of a run that differ from the engine profile."""
@@ -14,3 +16,5 @@ class Recipe(NamedTuple):
     """Keys of `batching`."""
     memory_fraction: float | None = None
     """Share of the memory that the engine uses; None if it is the profile's."""
+    kv_cache: Precision | None = None
+    """Precision of the KV cache; None if it is not known to differ from the rule of set-ups."""

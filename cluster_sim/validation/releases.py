@@ -28,6 +28,9 @@ class Release(NamedTuple):
     """Catalog name of the engine profile."""
     has_ttft: bool
     """Whether the profile holds and starts requests as the release does, so that TTFT is compared."""
+    has_late_start: bool
+    """Whether the first prompts of a server wait for compilation, so that only the median of TTFT
+    is compared."""
     settings: frozenset[str]
     """Settings of the release, as `engine_flags.csv` names them, that the profile has."""
 
@@ -45,11 +48,13 @@ class _Line(NamedTuple):
     ttft: str
     settings: str
     note: str
+    hardware: str | None = None
 
-    def matches(self, framework: str, date: str, dataset: str) -> bool:
+    def matches(self, framework: str, date: str, dataset: str, hardware: str = "") -> bool:
         """Return whether the line is for a run; a bound on what is not stated does not match."""
         return (
-            framework.lower().split(" ")[0] in self.frameworks.split(" ")
+            (not self.hardware or hardware in self.hardware.split(" "))
+            and framework.lower().split(" ")[0] in self.frameworks.split(" ")
             and dataset.startswith(self.dataset)
             and _is_within(_version(framework), self.release_from, self.release_below)
             and (not self.date_from or self.date_from <= date)
@@ -57,7 +62,9 @@ class _Line(NamedTuple):
         )
 
 
-def release_of(framework: str, date: str = "", dataset: str = "") -> Release | None:
+def release_of(
+    framework: str, date: str = "", dataset: str = "", hardware: str = ""
+) -> Release | None:
     """Return the engine release of a run.
 
     Parameters
@@ -68,6 +75,8 @@ def release_of(framework: str, date: str = "", dataset: str = "") -> Release | N
         Date of the run, such as 2026-04 or 2026-04-17; empty if it is not stated.
     dataset
         Name of the data set.
+    hardware
+        Name of the hardware; images of an engine for other makers' devices have other releases.
 
     Returns
     -------
@@ -82,14 +91,14 @@ def release_of(framework: str, date: str = "", dataset: str = "") -> Release | N
     True
     """
     for line in _lines():
-        if line.matches(framework, date, dataset):
+        if line.matches(framework, date, dataset, hardware):
             engine, version = line.profile.split("-")[0], _version(framework)
             if version is not None:
                 engine += f" {version[0]}.{version[1]}"
             elif date:
                 engine += f" of {date[:7]}"
             settings = frozenset(filter(None, line.settings.split("; ")))
-            return Release(engine, line.profile, line.ttft == "yes", settings)
+            return Release(engine, line.profile, line.ttft != "no", line.ttft == "p50", settings)
     return None
 
 

@@ -11,7 +11,7 @@ from cluster_sim.errors import Fault, ScenarioError
 from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Document, catalog_names, describe, under
-from cluster_sim.validation import mlperf, trtllm_recipes, vllm_recipes
+from cluster_sim.validation import mlperf, sglang_recipes, trtllm_recipes, vllm_recipes
 from cluster_sim.validation.layouts import Group
 from cluster_sim.validation.machines import machine_of
 from cluster_sim.validation.measured import MeasuredRun
@@ -79,19 +79,21 @@ def _pool(measured: MeasuredRun, model: str, group: Group) -> dict[str, Any]:
         "node": NODES.get(measured.hardware, measured.hardware),
         "nodes": nodes,
         "replicas": group.replicas,
-        "replica": _replica(measured, group) | {"engine": _engine(measured, settings)},
+        "replica": _replica(measured, group, settings) | {"engine": _engine(measured, settings)},
         "batching": settings.batching,
         "kv": {"prefix_caching": measured.load in ("sessions", "agents")}
         | ({} if fraction is None else {"memory_fraction": fraction}),
     }
 
 
-def _replica(measured: MeasuredRun, group: Group) -> dict[str, Any]:
+def _replica(measured: MeasuredRun, group: Group, settings: Recipe) -> dict[str, Any]:
     """Return the keys of a replica: precision, wafers or parallelism, and speculation."""
     precision = PRECISIONS[measured.precision]
     plan: dict[str, Any] = {
         "weights": precision,
-        "kv_cache": stated_kv_cache(measured) or ("bf16" if precision == "bf16" else "fp8"),
+        "kv_cache": stated_kv_cache(measured)
+        or settings.kv_cache
+        or ("bf16" if precision == "bf16" else "fp8"),
     }
     if measured.hardware == "CS-3":
         plan |= {"wafers": measured.wafers}
@@ -127,7 +129,9 @@ def settings_of(measured: MeasuredRun) -> Recipe:
         settings = trtllm_recipes.recipe_of(
             measured, *machine_of(measured.model, measured.hardware)
         )
-    elif measured.load == "queued":
+    elif profile.startswith("sglang"):
+        settings = sglang_recipes.recipe_of(measured)
+    if measured.load == "queued" and not profile.startswith("trtllm-1"):
         limits = {"max_sequences": 8192, "max_batched_tokens": 16384}
         settings = settings._replace(batching=limits | settings.batching)
     return settings._replace(

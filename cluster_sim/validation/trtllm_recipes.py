@@ -81,6 +81,8 @@ def _of_deepseek(measured: MeasuredRun) -> Recipe:
     The scripts of 2025 limited a step to one prompt beside all clients. Those of 2026 have at least
     8,192 tokens, and graphs for as many sequences as there are clients.
     """
+    if measured.drafts is not None:
+        return _of_drafts(measured, measured.drafts.tokens)
     clients, is_b200 = measured.amount, measured.hardware == "B200"
     is_new = measured.release.profile != "trtllm-1.0"
     tokens = 64 * int((clients + measured.isl + 127) // 64)
@@ -102,6 +104,37 @@ def _of_deepseek(measured: MeasuredRun) -> Recipe:
     if is_b200 and is_new and _has_pieces(measured):
         engine |= {"graph_mode": "full_and_piecewise", "prefill_graph_sizes": _pieces(tokens)}
     return Recipe(engine, batching, _free_share(measured, is_new=is_new))
+
+
+def _of_drafts(measured: MeasuredRun, drafts: int) -> Recipe:
+    """Return the settings of a run of DeepSeek-R1 with drafts by InferenceX.
+
+    A step takes one prompt beside the tokens of all sequences. Source: `single_node/
+    dsr1_{fp4,fp8}_b200_trt_mtp.sh` @6a2e4f5f, `dsr1_fp8_h200_trt_mtp.sh` @34bc7c40.
+    """
+    clients, is_b200 = int(measured.amount), measured.hardware == "B200"
+    is_apart = measured.data_parallel > 1
+    ranks = (4 if measured.precision == "fp4" else 8) if is_apart else 1
+    sequences = clients if clients < ranks else clients // ranks
+    tokens = 64 * int(((drafts + 1) * sequences + measured.isl + 127) // 64)
+    batching: dict[str, Any] = {"max_sequences": sequences, "max_batched_tokens": tokens}
+    if is_apart:
+        batching["attention_dp_timeout_iterations"] = 60
+    engine = _graphs(sequences if is_b200 else 128)
+    if is_b200 and _drafts_have_pieces(measured):
+        engine |= {"graph_mode": "full_and_piecewise", "prefill_graph_sizes": _pieces(tokens)}
+    fraction = (0.7 if is_apart and measured.precision == "fp8" else 0.8) if is_b200 else 0.75
+    return Recipe(engine, batching, fraction)
+
+
+def _drafts_have_pieces(measured: MeasuredRun) -> bool:
+    """Return whether a run with drafts on B200 has piecewise graphs for steps with a prompt."""
+    clients, is_apart = measured.amount, measured.data_parallel > 1
+    if measured.precision == "fp4":
+        is_some = clients in (32, 64) or (clients == 128 and not is_apart)
+        return is_some if _is_short(measured) else measured.osl == 8192 and clients == 64
+    few = {(1024, 1024): 4, (1024, 8192): 8, (8192, 1024): 16}
+    return not is_apart and clients > few.get((int(measured.isl), int(measured.osl)), 0)
 
 
 def _free_share(measured: MeasuredRun, *, is_new: bool) -> float:

@@ -13,14 +13,17 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from cluster_sim.hardware.precision import Precision
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import model_name
 from cluster_sim.validation.recipe import Recipe
 
 _CONVERSATIONS = "ifx_llama70b_fp4_b200_multiturn"
-"""Data set of conversations. Its script gives the engine as many batch slots as there are clients
-and CUDA graphs of decode steps alone (SemiAnalysisAI/InferenceX@2582608b105a,
+"""Data set of conversations. Its script gives the engine as many batch slots as there are clients,
+asynchronous scheduling and CUDA graphs of decode steps alone (SemiAnalysisAI/InferenceX@2582608b105a,
 experimental/multiturn/vllm_benchmark/scripts/sweep_experiment.sh)."""
+_FEWEST_CLIENTS = 16
+"""Number of clients of the servers whose capacity the table gives beside no load."""
 _DATASETS = ("inferencemax_silicon", "inferencex_snapshot", "nebius_h200")
 _PIECES = re.compile(r"piecewise graphs up to (\d+) tokens")
 _HOPPER = ("H100", "H200")
@@ -32,8 +35,10 @@ _AMD_STEP_TOKENS = 131_072
 def recipe_of(measured: MeasuredRun) -> Recipe:
     """Return the settings of a run of vLLM, as its script has them.
 
-    gpt-oss ran with graphs up to 2,048 tokens, Llama on B200 without graphs of steps with a prompt.
-    On Hopper, and for Llama on AMD, the maximum number of sequences was the number of clients, on
+    gpt-oss ran with graphs up to 2,048 tokens. On Hopper its KV cache has 16 bit, vLLM's default, in
+    every data set, which agrees with the memory that such servers printed (nebius_h200). Llama ran
+    on B200 without graphs of steps with a prompt. Runs on these devices had asynchronous scheduling before it was the default. On
+    Hopper, and for Llama on AMD, the maximum number of sequences was the number of clients, on
     B200 512.
 
     Parameters
@@ -44,12 +49,18 @@ def recipe_of(measured: MeasuredRun) -> Recipe:
     if measured.dataset == "amd_mi300x_vllm":
         limits = {"max_sequences": int(measured.amount), "max_batched_tokens": _AMD_STEP_TOKENS}
         return Recipe({}, limits, 0.9)
-    if measured.dataset == _CONVERSATIONS and measured.load == "sessions":
-        slots = {"max_sequences": int(measured.amount), "max_batched_tokens": 8192}
-        return Recipe({"graph_mode": "full_decode_only"}, slots, 0.9)
-    if measured.dataset not in _DATASETS or not measured.release.profile.startswith("vllm"):
+    if measured.dataset == _CONVERSATIONS:
+        clients = int(measured.amount) or _FEWEST_CLIENTS
+        slots = {"max_sequences": clients, "max_batched_tokens": 8192}
+        engine = {"graph_mode": "full_decode_only", "async_scheduling": True}
+        return Recipe(engine, slots, 0.9)
+    if not measured.release.profile.startswith("vllm"):
         return Recipe()
     model, engine = model_name(measured.model), dict[str, Any]()
+    is_16_bit = model == "gpt-oss-120b" and measured.hardware in _HOPPER
+    kv_cache: Precision | None = "bf16" if is_16_bit else None
+    if measured.dataset not in _DATASETS:
+        return Recipe(kv_cache=kv_cache)
     if measured.hardware.startswith(_AMD):
         return _on_amd(model, int(measured.amount))
     if model == "gpt-oss-120b" and measured.hardware.startswith(("H", "B")):
@@ -59,7 +70,8 @@ def recipe_of(measured: MeasuredRun) -> Recipe:
     if match := _PIECES.search(measured.notes):
         engine = {"graph_sizes": {"largest": int(match[1]), "per_sequence": None}}
     clients = int(measured.amount) if measured.hardware in _HOPPER and measured.amount else 512
-    return Recipe(engine, {"max_sequences": clients}, 0.9)
+    engine |= {"async_scheduling": True}
+    return Recipe(engine, {"max_sequences": clients}, 0.9, kv_cache)
 
 
 def _on_amd(model: str, clients: int) -> Recipe:

@@ -9,6 +9,7 @@ import pytest
 from cluster_sim.analysis.estimate import explain
 from cluster_sim.analysis.pool_arithmetic import PoolArithmetic
 from cluster_sim.cli.engine_rows import engine_rows
+from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.sim.simulate import simulate
 from tests.machines import engine
 from tests.scenarios import make_pool, make_scenario
@@ -63,6 +64,30 @@ def test_a_full_batch_holds_what_its_sequences_hold_and_reserve(
     pool = estimate(batching, **workload)
     assert pool.full_batch == round(1000 / (held + 5) * 45 / 46)
     assert pool.bound_by == "KV cache"
+
+
+@pytest.mark.parametrize("drafts", [{}, {"draft_tokens": 3, "acceptance": 0.0}])
+def test_a_chunk_does_not_limit_sequences_that_decode_in_steps_of_their_own(
+    drafts: dict[str, Any],
+) -> None:
+    """40 clients decode at once with a chunk of 16 tokens, of which a prompt takes 10."""
+    own = engine(max_sequences=40, max_batched_tokens=16, prefill_first={})
+    replica = {"engine": own} | ({"speculation": drafts} if drafts else {})
+    traffic = {"process": "closed_loop", "concurrency": 40, "requests": 4000}
+    made = make_scenario(
+        cluster={"pools": [make_pool(replica=replica)]},
+        workload={"arrivals": traffic, "prompt_tokens": 10, "output_tokens": 20},
+    )
+    (pool,) = explain(made)
+    assert (pool.bound_by, pool.full_batch) == ("max_sequences", round(40 * 19 / 20))
+    assert list(faults_of(made)) == []
+    results = simulate(made)
+    assert max(row["batch"] for row in results.stretches.to_pylist()) == 40
+    counted_s = made.duration_s - made.warmup_s
+    assert results.summary()["completed"] / counted_s == pytest.approx(
+        pool.requests_per_s,
+        rel=0.06,  # clients of one length come back in rounds of 40
+    )
 
 
 @pytest.mark.parametrize(("limit", "most"), [(None, 10), (46, 10), (66, 8), (140, 5)])

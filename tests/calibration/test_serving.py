@@ -13,6 +13,7 @@ import pytest
 from cluster_sim.calibration.serving import errors_of, fit_serving, leave_one_configuration_out
 from cluster_sim.calibration.serving_runs import ServingRow, times_s
 from cluster_sim.hardware.device import Device
+from cluster_sim.hardware.efficiency import Overhead
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.replica_layout import GraphPlan, ReplicaLayout
@@ -23,7 +24,7 @@ B200 = Device.model_validate(catalog_entry("devices", "b200-sxm"))
 LLAMA = Model.model_validate(catalog_entry("models", "llama-3.3-70b"))
 
 
-def synthetic(device: Device, noise: float) -> list[ServingRow]:
+def synthetic(device: Device, noise: float, overhead: Overhead | None = None) -> list[ServingRow]:
     """Runs of one model over the grid that public benchmarks run, their times drawn around the
     device's own.
     """
@@ -49,7 +50,7 @@ def synthetic(device: Device, noise: float) -> list[ServingRow]:
                     8192,
                     1.0,
                 )
-                token_s, first_s = times_s(steps, row, device.overhead("vLLM").request_s)
+                token_s, first_s, _ = times_s(steps, row, overhead or device.overhead("vLLM"))
                 spread = np.exp(noise * rng.standard_normal(2))
                 rows.append(replace(row, tpot_s=token_s * spread[0], ttft_s=first_s * spread[1]))
     return rows
@@ -78,6 +79,23 @@ def test_runs_give_back_the_constants_that_made_them() -> None:
     assert found.eager_layer_s == pytest.approx(true.eager_layer_s, rel=0.1)
 
 
+def test_releases_have_constants_of_their_own_and_the_rest_of_the_release_before() -> None:
+    """Only the front end differs; attention, which every run tells, is the same."""
+    host = {"accept_s": 5e-3, "prompt_token_s": 6e-6}
+    later = B200.overhead("vLLM").model_copy(update=host)
+    device = B200.model_copy(update={"overheads": B200.overheads | {"vLLM 0.15": later}})
+    before = synthetic(device, noise=0.01)
+    rows = before + [replace(row, engine="vLLM 0.15") for row in synthetic(device, 0.01, later)]
+    begin = blurred(device)
+    begin.overheads["vLLM 0.15"] = begin.overhead("vLLM")
+    fitted = fit_serving(begin, rows).device
+    found = fitted.overhead("vLLM 0.15")
+    for name, value in host.items():
+        assert getattr(found, name) == pytest.approx(value, rel=0.25), name
+    assert found.attention == pytest.approx(fitted.overhead("vLLM").attention, rel=0.05)
+    assert fitted.overhead("vLLM").accept_s < 3e-3
+
+
 def test_runs_with_small_prompts_give_back_the_launches_of_piecewise_graphs() -> None:
     """Prompts of 100 and 300 tokens beside a few clients run in pieces of up to 512 tokens."""
     known = {"piecewise_layer_s": 250e-6, "piece_s": 12e-6}
@@ -91,7 +109,7 @@ def test_runs_with_small_prompts_give_back_the_launches_of_piecewise_graphs() ->
                 "runs", LLAMA, tensor, "fp8", "fp8", "vLLM", clients, prompt, 100, 8192, 1.0
             )
             row = replace(row, graphs=graphs)
-            token_s, first_s = times_s(GpuSteps(LLAMA, device, row.layout), row, 0.02)
+            token_s, first_s, _ = times_s(GpuSteps(LLAMA, device, row.layout), row, overhead)
             rows.append(replace(row, tpot_s=token_s, ttft_s=first_s))
     found = fit_serving(B200, rows).device.overhead("vLLM")
     assert found.piecewise_layer_s == pytest.approx(250e-6, rel=0.05)

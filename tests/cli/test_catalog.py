@@ -152,3 +152,39 @@ def test_check_takes_values_as_run_does(capsys: pytest.CaptureFixture[str]) -> N
     assert f"--set {node}: cluster.pools[0].node.device.memory.capacity: unknown unit" in err
     right = node.replace("apples", "TB")
     assert call(capsys, "check", "x.yaml", "--variant", "b200", "--set", right)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("dflash-qwen3.6-27b", "No scenario can use it: Qwen3.6 27B has layers with states"),
+        ("dspark-deepseek-v4-flash", "No scenario can use it: DeepSeek-V4-Flash has layers with"),
+        ("mtp-qwen3.8-27b", "Its model, Qwen3.8-27B, is not in the catalog"),
+        ("mtp-deepseek-r1", "Its model is deepseek-r1."),
+    ],
+)
+def test_a_drafter_says_whether_its_model_can_use_it(
+    name: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, names, _ = call(capsys, "catalog")
+    drafters = next(line for line in names.splitlines() if line.startswith("drafters"))
+    assert (f"{name} (its model is refused)" in drafters) is sentence.startswith("No")
+    assert sentence in call(capsys, "catalog", name)[1]
+
+
+def test_an_engine_says_its_releases_and_the_runs_of_its_times(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, _ = call(capsys, "catalog", "vllm")
+    assert code == 0
+    assert "releases: 0.20 to 0.27" in out
+    assert "times fitted on: No times of its own: all are those of vllm-0.15." in out
+
+
+def test_every_release_of_an_engine_on_gpus_states_them() -> None:
+    engines = {name: catalog_entry("engines", name) for name in catalog_names("engines")}
+    gpus = [name for name in engines if name.startswith(("vllm", "sglang", "trtllm"))]
+    assert len(gpus) > 10
+    for name in gpus:
+        assert engines[name]["releases"], name
+        assert engines[name]["fitted_on"], name

@@ -20,20 +20,22 @@ from cluster_sim.deployment.validated_cases import (
     validation_of,
 )
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.schema import catalog_names, second_names
+from cluster_sim.schema import Document, catalog_entry, catalog_names, describe, second_names
+from cluster_sim.serving.engine import Engine
 from tests.scenarios import make_scenario
 
-LLAMA = SetupKey("dense, full", 70.6, "fp4", "no", "vllm-0.15", "NVIDIA B200 SXM", "TP2")
+LLAMA = SetupKey("dense, full", 70.6, "fp4", "no", "vllm-0.15", "NVIDIA B200 SXM", "TP2", "fp8")
 
 
 def case(runs: int = 10, tpot_error: float | None = 0.03, **changes: Any) -> Case:
+    fitted, ttft_error = changes.pop("fitted", 0), changes.pop("ttft_error", None)
     return Case(
         model="llama-3.3-70b",
         setup=LLAMA._replace(**changes),
         runs=runs,
-        fitted=0,
+        fitted=fitted,
         tpot_error=tpot_error,
-        ttft_error=None,
+        ttft_error=ttft_error,
         throughput_error=None,
         releases="vllm 0.15",
         datasets="a test",
@@ -48,7 +50,7 @@ def case(runs: int = 10, tpot_error: float | None = 0.03, **changes: Any) -> Cas
         ([case(precision="fp8")], "near", ("precision",)),
         ([case(parameters_b=122.6)], "near", ("model",)),
         ([case(engine="vllm-0.10")], "near", ("release",)),
-        ([case(drafts="yes")], "near", ("drafts",)),
+        ([case(drafts="3")], "near", ("drafts",)),
         ([case(device="NVIDIA H200 SXM")], "outside", ("device",)),
         ([case(layout="TP8", precision="fp8")], "outside", ("precision", "layout")),
         # not known well enough: one thing more that is not as measured
@@ -96,7 +98,7 @@ def test_the_setup_of_a_scenario_names_its_model_engine_device_and_layout() -> N
     assert setup_keys(resolve(on("vllm-0.15"))) == [LLAMA]
     drafts = {"draft_tokens": 2, "acceptance": 0.7, "draft_cost": 0.1}
     (key,) = setup_keys(resolve(on("trtllm", pipeline_parallel=2, speculation=drafts)))
-    assert (key.engine, key.drafts, key.layout) == ("trtllm", "yes", "TP2PP2")
+    assert (key.engine, key.drafts, key.layout) == ("trtllm-1.2", "2", "TP2PP2")
 
 
 def test_pools_apart_are_one_setup_with_both_layouts() -> None:
@@ -104,16 +106,62 @@ def test_pools_apart_are_one_setup_with_both_layouts() -> None:
     assert [key.layout for key in setup_keys(resolve(scenario))] == ["2xTP4+2xTP4"]
 
 
-def test_a_changed_profile_is_another_release_of_its_engine() -> None:
-    (key,) = setup_keys(resolve(on({"like": "trtllm", "max_sequences": 7})))
-    assert (key.engine, key.engine_name) == ("trtllm (changed)", "trtllm")
-    assert differences(key, key._replace(engine="trtllm")) == ("release",)
+def settings(engine: Any, **pool: Any) -> tuple[str, ...]:
+    """Properties in which a deployment differs from the same one with the plain profile."""
+    plain, own = (
+        make_scenario(
+            model="llama-3.3-70b",
+            cluster={
+                "pools": [
+                    {
+                        "name": "b200",
+                        "node": "dgx-b200",
+                        "replica": {"tensor_parallel": 2, "weights": "fp4", "engine": each},
+                        **more,
+                    }
+                ]
+            },
+        )
+        for each, more in (("trtllm-1.2", {}), (engine, pool))
+    )
+    (first,), (second,) = setup_keys(resolve(plain)), setup_keys(resolve(own))
+    return differences(first, second) or ()
+
+
+def test_what_changes_the_scheduler_or_the_times_differs_in_settings() -> None:
+    assert settings({"like": "trtllm-1.2", "max_sequences": 7}) == ("settings",)
+    assert settings({"like": "trtllm-1.2", "step": "3 ms"}) == ("settings",)
+    assert settings("trtllm-1.2", batching={"policy": "static", "max_sequences": 8}) == (
+        "settings",
+    )
+    policy = {"capacity_scheduler_policy": "max_utilization"}
+    assert settings("trtllm-1.2", batching=policy) == ("settings",)
+
+
+def test_what_clients_see_and_limits_of_the_batch_differ_in_nothing() -> None:
+    assert settings({"like": "trtllm-1.2", "stream_interval": 10}) == ()
+    assert settings("trtllm-1.2", batching={"max_sequences": 64}) == ()
+
+
+def test_pools_apart_that_differ_are_like_no_case_of_one_kind() -> None:
+    plans = [("prefill", "dgx-h200", "vllm-0.15"), ("decode", "dgx-b200", "vllm-0.22")]
+    pools = [
+        {
+            "name": role,
+            "node": node,
+            "replica": {"role": role, "tensor_parallel": 8, "weights": "fp8", "engine": engine},
+        }
+        for role, node, engine in plans
+    ]
+    (key,) = setup_keys(resolve(make_scenario(model="llama-3.3-70b", cluster={"pools": pools})))
+    assert key.device == "NVIDIA H200 SXM+NVIDIA B200 SXM"
+    assert (key.engine, key.engine_name) == ("vllm-0.15+vllm-0.22", "vllm")
 
 
 @pytest.mark.parametrize("name", sorted({*catalog_names("engines")} - {*second_names("engines")}))
 def test_every_profile_of_the_catalog_is_found_by_its_values(name: str) -> None:
-    pool = on(name).cluster.pools[0]
-    assert profile_name(pool.replica.engine) == name
+    entry = Document(catalog_entry("engines", name), name)
+    assert profile_name(describe(Engine, entry)) == name
 
 
 def test_of_several_pools_the_least_known_one_decides() -> None:
@@ -121,7 +169,12 @@ def test_of_several_pools_the_least_known_one_decides() -> None:
         {
             "name": name,
             "node": node,
-            "replica": {"tensor_parallel": 2, "weights": "fp4", "engine": "vllm-0.15"},
+            "replica": {
+                "tensor_parallel": 2,
+                "weights": "fp4",
+                "kv_cache": "fp8",
+                "engine": "vllm-0.15",
+            },
         }
         for name, node in (("a", "dgx-b200"), ("b", "dgx-h200"))
     ]
@@ -136,6 +189,7 @@ def test_fields_of_the_summary_name_the_nearest_case_and_its_errors() -> None:
         "status": "near",
         "nearest": "llama-3.3-70b in fp4 on NVIDIA B200 SXM, TP8, vllm-0.15",
         "runs": 10,
+        "fitted": 0,
         "differs_in": ["layout"],
         "tpot_error": approx(0.03),
     }
@@ -147,7 +201,9 @@ def test_the_table_of_the_catalog_has_cases_of_catalog_models_and_profiles() -> 
     models = {*catalog_names("models"), *catalog_names("measured_models")}
     assert len(cases) > 50
     assert {case.model for case in cases} <= models
-    assert {case.setup.engine for case in cases} <= set(catalog_names("engines"))
+    profiles = {case.setup.engine.split(" with ")[0] for case in cases}
+    # a bare name stands for another release in each version of the catalog
+    assert profiles <= set(catalog_names("engines")) - set(second_names("engines"))
     assert all(case.datasets and 0 <= case.fitted <= case.runs for case in cases)
     assert VALIDATED_CASES.stat().st_size < 100_000
 
@@ -159,15 +215,31 @@ def test_without_a_table_there_are_no_cases(tmp_path: Path) -> None:
 def test_the_line_for_users_says_what_is_known_and_how_well() -> None:
     name = "llama-3.3-70b in fp4 on NVIDIA B200 SXM, TP2, vllm-0.15"
     assert nearest_case(LLAMA, [case()]).text == (
-        f"validated by 10 measured runs of {name}; median errors there: TPOT 3 %"
+        f"validated by 10 measured runs of {name}; median errors there: TPOT 3.0 %"
     )
     assert nearest_case(LLAMA, [case(runs=1)]).text == (
-        f"near what was validated: has only 1 measured run of {name}; median errors there: TPOT 3 %"
+        f"near what was validated: only 1 run of {name} was measured; median errors there: TPOT 3.0 %"
+    )
+    assert nearest_case(LLAMA, [case(runs=2, fitted=1)]).text == (
+        f"near what was validated: only 2 runs (1 in the fit) of {name} were measured; "
+        "median errors there: TPOT 3.0 %"
     )
     assert nearest_case(LLAMA, [case(tpot_error=0.31)]).text == (
         f"near what was validated: errors are large in 10 measured runs of {name}; "
         "median errors there: TPOT 31 %"
     )
+    assert nearest_case(LLAMA, [case(fitted=10)]).text.startswith(
+        "validated by 10 measured runs (all in the fit) of"
+    )
+    assert nearest_case(LLAMA, [case(fitted=4, ttft_error=1.5)]).text == (
+        f"near what was validated: errors are large in 10 measured runs (4 in the fit) of {name}; "
+        "median errors there: TPOT 3.0 %, TTFT 150 %"
+    )
+    assert nearest_case(LLAMA._replace(layout="TP8"), [case(tpot_error=0.31)]).text == (
+        f"outside what was validated: differs in layout from 10 measured runs of {name}, "
+        "whose errors are large; median errors there: TPOT 31 %"
+    )
+    assert differences(LLAMA, LLAMA._replace(engine="vllm-0.15+sglang-0.5")) is None
     wide = nearest_case(LLAMA._replace(layout="TP8", precision="fp8"), [case()]).text
     assert wide.startswith(
         "outside what was validated: differs in precision and layout from 10 measured runs of"

@@ -42,7 +42,9 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> cluster_sim.Results:
     """Some hundred requests, all of which finish; answers of 1 to 30 tokens."""
     return simulated(
         tmp_path_factory.mktemp("light"),
-        BURST.replace("rate: 5 /s", "rate: 30 /s").replace("low: 2", "low: 1"),
+        BURST.replace("rate: 5 /s", "rate: 30 /s")
+        .replace("low: 2", "low: 1")
+        .replace("ttft: 50 ms", "ttft: 16 ms"),  # some requests miss it
     )
 
 
@@ -190,7 +192,7 @@ def test_vllm_statistics_are_those_of_its_own_lists(light: cluster_sim.Results) 
             for statistic in ("mean", "median", "std", "p90", "p95", "p99")
         ]
         assert got == approx([1e3 * value for value in wanted], rel=1e-6)
-    good = (1e3 * ttfts <= 50) & (
+    good = (1e3 * ttfts <= 16) & (
         np.where(several, (latencies - ttfts) / np.maximum(tokens - 1, 1), 0.0) <= 0.005
     )
     assert said["request_goodput"] == approx(np.sum(good) / said["duration"])
@@ -643,7 +645,7 @@ def test_loadgens_summary_reads_as_its_own(light: cluster_sim.Results) -> None:
         "qsl_rng_seed",
     ):
         assert name in said
-    assert said["target_qps"] == "30" and said["ttft_latency (ns)"] == "50000000"
+    assert said["target_qps"] == "30" and said["ttft_latency (ns)"] == "16000000"
 
 
 def test_loadgens_detail_is_a_json_object_a_line(light: cluster_sim.Results) -> None:

@@ -111,7 +111,11 @@ def test_every_device_of_the_catalog_is_in_a_node() -> None:
 def test_a_device_without_measured_kernels_is_warned_of_and_others_are_not(tmp_path: Path) -> None:
     assert {"tpu-v7", "groq-lpu", "mi300x", "rubin", "hybrid-sram-hbm"} <= set(DATA_SHEETS)
     for name, node in NODES.items():
-        warnings = list(common(tmp_path, name).warnings())
+        warnings = [
+            text
+            for text in common(tmp_path, name).warnings()
+            if "no times of test engine" not in text  # an engine that no device knows
+        ]
         expected = [
             f"{node.device.name}: no kernels were measured. Its step times are a roofline of the data sheet"
         ]

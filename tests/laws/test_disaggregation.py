@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from simpy import Environment
 
 import cluster_sim
+from cluster_sim.deployment.deployment import FrontEndCosts
 from cluster_sim.deployment.schedulers import build_scheduler
 from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.physics.gpu import GpuSteps
@@ -28,6 +29,7 @@ from cluster_sim.serving.scheduler import DecodeScheduler, PrefillScheduler
 from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
+from cluster_sim.sim.front_end import FrontEnd
 from cluster_sim.sim.kv_transfers import KvPaths, KvTransfers, TransferPolicy
 from cluster_sim.sim.memory_bus import MemoryBus
 from cluster_sim.sim.prefill_replica import PrefillReplica
@@ -357,7 +359,7 @@ def make_cluster(
         env,
         LeastRequests().picker(stream(0, "routing")),
         readers,
-        [0.0] * len(readers),
+        [FrontEnd(env, reader, FrontEndCosts(), 0.0) for reader in readers],
         recorder,
     )
     cluster = Cluster(env, recorder, decoders, readers, transfers, router)

@@ -51,7 +51,8 @@ def present(rows: list[tuple[int, int, int, int]], now: int) -> list[tuple[Fract
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None)
 @given(sequences, st.integers(1, 4), st.data())
 def test_keys_and_pages_are_those_of_a_count_of_each_sequence(
     rows: list[tuple[int, int, int, int]], drafts: int, data: st.DataObject

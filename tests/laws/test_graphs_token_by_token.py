@@ -78,6 +78,7 @@ def test_steps_in_graphs_are_those_of_a_token_by_token_engine(
     sizes: list[int],
     padding: bool,
 ) -> None:
+    limit = limit | {"answer": 0, "watermark": 0.0}
     model, device = model_of(limit), small_gpu(overheads={"default": HOST})
     rule = GraphSizes(sizes=tuple(sizes), padding=padding)
     bounds = StepLimits(limit["max_sequences"], limit["budget"])
@@ -92,6 +93,9 @@ def test_steps_in_graphs_are_those_of_a_token_by_token_engine(
         Limits(limit["blocks"], limit["block_tokens"], limit["max_sequences"], limit["budget"], limit["chunked"],
             groups=[group[:4] for group in groups_of(limit)],
             policy=limit["policy"],
+            ahead=limit["stages"],
+            hold_steps=limit["hold"][0],
+            hold_tokens=limit["hold"][1] * limit["budget"],
         ),
         gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9, size_of),
     )  # fmt: skip

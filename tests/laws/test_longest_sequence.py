@@ -29,6 +29,9 @@ FIT = {
     "start": "100 us", "key": "20 us", "bandwidth": "100 MB/s", "thread_blocks": 12,
     "least_keys": 16,
 }  # fmt: skip
+DRAWN = (
+    "blocks", "block_tokens", "max_sequences", "budget", "chunked", "shares", "policy", "stages",
+)  # fmt: skip
 KEY_S, BANDWIDTH, SLOTS, LEAST = 20e-6, 1e8, 12, 16
 
 
@@ -49,7 +52,7 @@ def blocks_s(contexts: list[int], heads: int, key_bytes: int) -> float:
 def test_a_token_by_token_engine_finds_the_longest_sequence_too(
     gaps: list[tuple[float, int, int]], limit: dict[str, Any]
 ) -> None:
-    limit = limit | {"window": 0}
+    limit = {name: limit[name] for name in DRAWN} | {"window": 0}
     # without a minimum length of eager steps, so that attention adds to the rest of a step
     model, device = (
         tiny_model(),
@@ -82,7 +85,7 @@ def test_a_token_by_token_engine_finds_the_longest_sequence_too(
         Limits(
             limit["blocks"], limit["block_tokens"], limit["max_sequences"], limit["budget"],
             limit["chunked"], groups=[group[:4] for group in groups_of(limit)],
-            policy=limit["policy"], ahead=limit["stages"], late=limit["late"],
+            policy=limit["policy"], ahead=limit["stages"],
         ),
         step_s,
     )  # fmt: skip
@@ -94,7 +97,6 @@ def test_a_token_by_token_engine_finds_the_longest_sequence_too(
             times,
             lambda: batching_of(limit).scheduler(bounds, kv_cache_of(limit)),  # type: ignore[arg-type]
             stepping,
-            prepares_ahead=limit["late"],
         )
         for request, job in zip(again, plain, strict=True):
             assert request.first_token_s == pytest.approx(job.first_s, rel=1e-9)

@@ -34,7 +34,7 @@ def promises_are_of_transfers_under_way(cluster: Cluster) -> None:
             for prefilled in cluster.transfers._prefilled.values()
             if prefilled.target is decoder
         ]
-        assert scheduler._promised == len(coming) + len(scheduler._landed)
+        assert scheduler._in_transfer == len(coming) + len(scheduler._landed)
         if decoder.down:
             assert not coming
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -23,6 +24,7 @@ from cluster_sim.serving.reservation import CapacitySchedulerPolicy, GuaranteedN
 from cluster_sim.serving.routing import Routing
 from cluster_sim.serving.scheduler import (
     Continuous,
+    DecodeScheduler,
     Drafting,
     Scheduler,
     SchedulerLimits,
@@ -65,6 +67,7 @@ limits = st.fixed_dictionaries({
     "stages": st.integers(1, 2),
     "answer": st.sampled_from([0, 0, 30, 300]),
     "watermark": st.sampled_from([0.0, 0.0, 0.2]),
+    "hold": st.sampled_from([(0, 0.0), (0, 0.0), (3, 0.5), (20, 0.9)]),
     "late": st.booleans(),
 })  # fmt: skip
 
@@ -112,6 +115,9 @@ def make_scheduler(limit: dict[str, Any]) -> ContinuousScheduler:
 
 def batching_of(limit: dict[str, Any], **keys: Any) -> Continuous:
     keys["capacity_scheduler_policy"] = limit.get("policy")
+    steps, ratio = limit.get("hold", (0, 0.0))
+    keys.setdefault("batch_wait_timeout_iterations", steps)
+    keys.setdefault("batch_wait_max_tokens_ratio", ratio)
     return Continuous.model_validate(keys)
 
 
@@ -164,6 +170,8 @@ def test_a_token_by_token_engine_gives_the_same_times(
             ahead=limit["stages"],
             late=limit["late"],
             watermark=watermark_of(limit),
+            hold_steps=limit["hold"][0],
+            hold_tokens=limit["hold"][1] * limit["budget"],
         ),
         step_s,
     )
@@ -223,9 +231,13 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
         ahead=limit["stages"],
         late=limit["late"],
         watermark=watermark_of(limit),
+        hold_steps=limit["hold"][0],
+        hold_tokens=limit["hold"][1] * limit["budget"],
     )
     serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
-    feature = dict(PLAIN, order=order, watermark=watermark_of(limit))
+    steps, ratio = limit["hold"]
+    wait = {"batch_wait_timeout_iterations": steps, "batch_wait_max_tokens_ratio": ratio}
+    feature = dict(PLAIN, order=order, watermark=watermark_of(limit)) | wait
     for stepping in (False, True):
         again = requests()
         serve(
@@ -242,7 +254,7 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
 
 PLAIN: dict[str, Any] = {
     "static": False, "drafts": 0, "acceptance": 0.0, "prefix_caching": False, "order": "fcfs", "batch_wait_timeout_iterations": 0,
-    "batch_wait_max_tokens_ratio": 0.0, "watermark": 0.0, "swap_blocks": 0, "offload": (), "prefill_first": None,
+    "batch_wait_max_tokens_ratio": 0.0, "ranks": 1, "attention_dp_timeout_iterations": 0, "attention_dp_batching_wait_iterations": 0, "watermark": 0.0, "swap_blocks": 0, "offload": (), "prefill_first": None,
 }  # fmt: skip
 
 features = st.fixed_dictionaries({
@@ -253,9 +265,12 @@ features = st.fixed_dictionaries({
     "order": st.sampled_from(get_args(QueueOrder)),
     "batch_wait_timeout_iterations": st.sampled_from([0, 0, 3, 20]),
     "batch_wait_max_tokens_ratio": st.sampled_from([0.1, 0.8]),
+    "ranks": st.sampled_from([1, 1, 2, 3]),
+    "attention_dp_timeout_iterations": st.sampled_from([0, 3, 20]),
+    "attention_dp_batching_wait_iterations": st.sampled_from([0, 2]),
     "watermark": st.sampled_from([0.0, 0.2]),
     "swap_blocks": st.sampled_from([0, 0, 5, 100]),
-    "prefill_first": st.sampled_from([None, None, {}, {"mixed_chunks": True}, {"ignore_eos": True}]),
+    "prefill_first": st.sampled_from([None, None, {}, {"mixed_chunks": True}, {"ignore_eos": True}, {"receive_interval": 4}, {"schedule_policy": "lpm"}]),
     "offload": st.sampled_from([(), (), (Level(3, 1e-4, True), Level(8, 1e-3, True)), (Level(100, 1e-4, True),)]),
 })  # fmt: skip
 
@@ -271,8 +286,13 @@ def make_scheduler_with(limit: dict[str, Any], feature: dict[str, Any]) -> Sched
     """A scheduler with any of the features switched on."""
     if feature["static"]:
         return Static().scheduler(limits_of(limit), kv_cache_of(limit))
-    limits = limits_of(limit, limit["max_sequences"] * feature["drafts"])
+    limits = replace(
+        limits_of(limit, limit["max_sequences"] * feature["drafts"]),
+        data_parallel=feature["ranks"],
+    )
     names = (
+        "attention_dp_timeout_iterations",
+        "attention_dp_batching_wait_iterations",
         "order",
         "batch_wait_timeout_iterations",
         "batch_wait_max_tokens_ratio",
@@ -319,7 +339,8 @@ def audited(scheduler: Scheduler, blocks: int, on_host: int) -> Scheduler:
             if isinstance(self._reservation, GuaranteedNoEvict):
                 unreserved = self._reservation._unreserved()
                 assert unreserved >= 0
-                if not self.running and not getattr(self, "_promised", 0):
+                in_transfer = self._in_transfer if isinstance(self, DecodeScheduler) else 0
+                if not self.running and not in_transfer:
                     assert unreserved == self._kv.capacity
             if self._kv.caches_prefixes and taken <= blocks:
                 self._kv.forget_until(blocks - taken)

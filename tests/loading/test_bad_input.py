@@ -105,6 +105,8 @@ KEYS_AND_CHOICES = [
     ("router: {policy: least_work}", "disaggregation: {policy: least_kv}", "x.yaml:19: cluster.disaggregation: got disaggregated prefill without pools for it; expected pools with replica.role prefill and decode"),
     ("router: {policy: least_work}", "disaggregation: {policy: least_vk}", "x.yaml:19: cluster.disaggregation.policy: got 'least_vk'; did you mean 'least_kv'?"),
     ("router: {policy: least_work}", "disaggregation: {kv_transfer: on}", "x.yaml:19: cluster.disaggregation.kv_transfer: got 'on'; expected one of layers, whole, off"),
+    ("weights: bf16", "engine: vllm-0.23", "x.yaml:17: cluster.pools[0].replica.engine: no engine 'vllm-0.23' in the catalog; vllm-0.22 covers it (0.20 to 0.27)"),
+    ("weights: bf16", "engine: vllm-0", "x.yaml:17: cluster.pools[0].replica.engine: no engine 'vllm-0' in the catalog; the oldest profile is vllm-0.10 (0.9 to 0.13)"),
     ("weights: bf16", "engine: vlm", "x.yaml:17: cluster.pools[0].replica.engine: no engine 'vlm' in the catalog; did you mean 'vllm'?"),
     ("max_sequences: 64", "policy: sttic", "x.yaml:18: cluster.pools[0].batching.policy: got 'sttic'; did you mean 'static'?"),
     ("max_sequences: 64", "chunked_prefill: 3", "x.yaml:18: cluster.pools[0].batching.chunked_prefill: got 3; expected true or false"),

@@ -53,6 +53,12 @@ def faults(
         (FIRST | NO_EVICT, {}, {}, "batching.capacity_scheduler_policy"),
         (NO_EVICT, {}, FIRST, "batching.capacity_scheduler_policy"),
         (FIRST | WAIT, {}, {}, "batching.batch_wait_timeout_iterations"),
+        (
+            {"prefill_first": {"schedule_policy": "lpm"}, "order": "priority"},
+            {},
+            {},
+            "batching.order",
+        ),
         (FIRST, SWAP, {}, "kv.preemption"),
         (FIRST, {"watermark": 0.1}, {}, "kv.watermark"),
         (NO_EVICT, SWAP, {}, "kv.preemption"),
@@ -66,8 +72,8 @@ def faults(
         (FIRST, {}, {"role": "prefill"}, "batching.prefill_first"),
         (FIRST, {}, {"role": "decode"}, "batching.prefill_first"),
         ({"policy": "static"}, SWAP, {}, "kv.preemption"),
-        ({}, {}, FIRST | NO_EVICT, "replica.engine"),
-        ({}, {}, FIRST | WAIT, "replica.engine"),
+        ({}, {}, FIRST | NO_EVICT, "replica.engine.capacity_scheduler_policy"),
+        ({}, {}, FIRST | WAIT, "replica.engine.batch_wait_timeout_iterations"),
     ],
 )
 def test_a_key_without_effect_is_refused(

@@ -130,7 +130,7 @@ def test_an_engine_that_is_like_another_has_its_overheads_on_each_device():
         for choice in (engine, "trtllm")
     )
     (deployment,), (other,) = resolve(ours).deployments, resolve(plain).deployments
-    assert ours.cluster.pools[0].replica.engine.name == "ours (like TensorRT-LLM)"
+    assert ours.cluster.pools[0].replica.engine.name == "ours (like TensorRT-LLM 1.2)"
     assert deployment.request_overhead_s == other.request_overhead_s != 0.0
 
 

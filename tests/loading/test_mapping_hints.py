@@ -1,4 +1,4 @@
-"""A scalar in place of a mapping, and vLLM's names of keys, are answered with the line to write."""
+"""A scalar in place of a mapping, and engines' names of keys, are answered with the line to write."""
 
 from __future__ import annotations
 
@@ -82,9 +82,17 @@ def test_a_scalar_for_a_mapping_is_answered_with_the_line_to_write(
         ("kv_cache_dtype=fp8", "cluster.pools[0].replica.kv_cache"),
         ("model.max_model_len=100", "max_context"),
         ("max_model_len=100", "model.max_context"),
+        ("cluster.pools[0].replica.engine.enforce_eager=true", "graph_mode: none"),
+        ("enforce-eager=true", "cluster.pools[0].replica.engine.graph_mode: none"),
+        ("cluster.pools[0].replica.engine.order=fcfs", "cluster.pools[0].batching.order"),
+        ("cluster.pools[0].batching.static=true", "policy: static"),
+        ("cluster.pools[0].replica.engine.mem_fraction_static=0.8", "memory_fraction"),
+        ("cluster.pools[0].replica.engine.disable_overlap_scheduler=1", "async_scheduling: false"),
+        ("cluster.pools[0].replica.tp_size=8", "tensor_parallel"),
+        ("cluster.pools[0].batching.max_num_tokens=8192", "max_batched_tokens"),
     ],
 )
-def test_names_of_vllm_are_answered_with_the_key(
+def test_names_of_engines_are_answered_with_the_key(
     path: Path, capsys: pytest.CaptureFixture[str], setting: str, meant: str
 ) -> None:
     code, _, err = call(capsys, "check", path, "--set", setting)
@@ -92,10 +100,11 @@ def test_names_of_vllm_are_answered_with_the_key(
     assert f"did you mean '{meant}'?" in err
 
 
-def test_every_name_of_vllm_stands_for_a_key_that_exists() -> None:
+def test_every_name_of_an_engine_stands_for_a_key_that_exists() -> None:
     from cluster_sim.loading.json_schema import json_schema
     from cluster_sim.scenario.foreign_names import FOREIGN_NAMES
 
     text = json.dumps(json_schema())
     for key in FOREIGN_NAMES.values():
-        assert f'"{key.rpartition(".")[2]}": {{' in text, key
+        last = key.rpartition(".")[2].partition(":")[0]
+        assert f'"{last}": {{' in text, key

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from cluster_sim.llm.model import Model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.replica_layout import GraphPlan, ReplicaLayout
 from cluster_sim.physics.step_graphs import launch_costs
 from cluster_sim.physics.step_work import StepWork
+from cluster_sim.schema import catalog_entry
 from tests.machines import SMALL_GPU, device, model, small_gpu, tiny_model
 
 HOST = SMALL_GPU["overheads"]["default"] | {"eager_layer": "0 s", "piecewise_layer": "0 s"}
@@ -50,6 +52,23 @@ def test_the_host_limits_a_step_in_pieces_and_more_so_an_eager_one() -> None:
     steps = times(BOTH, piecewise_layer="500 ms", eager_layer="2 s")
     assert steps.ramp(mixed(8)).first_s == pytest.approx(1.0001)
     assert steps.ramp(mixed(9)).first_s == pytest.approx(4.0001)
+
+
+def test_an_engine_compiled_in_pieces_has_an_eager_time_of_its_own() -> None:
+    """Two layers of 0.3 s where pieces are captured, of 2 s where decode steps alone are."""
+    own = {"eager_layer": "2 s", "eager_split_layer": "300 ms"}
+    assert times(BOTH, **own).ramp(mixed(9)).first_s == pytest.approx(0.6001)
+    decode_only = GraphPlan(BOTH.decode_sequences)
+    assert times(decode_only, **own).ramp(mixed(9)).first_s == pytest.approx(4.0001)
+
+
+def test_the_host_needs_more_time_for_layers_with_experts() -> None:
+    """58 of the 61 layers of DeepSeek-R1 have experts: 61 x 1 ms + 58 x 2 ms, beside the host's 100 us."""
+    gpu = small_gpu(
+        overheads={"default": HOST | {"eager_layer": "1 ms", "eager_expert_layer": "2 ms"}}
+    )
+    deepseek = Model.model_validate(catalog_entry("models", "deepseek-r1"))
+    assert launch_costs(deepseek, gpu, ReplicaLayout()).eager_s == pytest.approx(0.1771)
 
 
 def test_a_step_above_the_largest_size_is_eager_whether_it_decodes_or_not() -> None:

@@ -418,11 +418,11 @@ def test_models_from_100b_dense_to_a_trillion_weights_run_at_some_hundred_tokens
     ("pool", "fault"),
     [
         (
-            "{name: p, node: cs-3, replica: {reserved_rows: 1172}}",
+            "{name: p, node: cs-3, replica: {engine: cerebras, reserved_rows: 1172}}",
             "replica.reserved_rows: got 1172; expected fewer than the 1172 rows of Cerebras WSE-3",
         ),
         (
-            "{name: p, node: cs-3, replica: {wafers: 1, reserved_rows: 900}}",
+            "{name: p, node: cs-3, replica: {wafers: 1, engine: cerebras, reserved_rows: 900}}",
             "replica: the bf16 weights of Llama 3.1 8B do not fit: 16.1 GB on 1 wafers of 44.0 GB",
         ),
         (

@@ -190,7 +190,7 @@ def test_every_figure_of_the_entries_that_a_run_names_is_listed_with_its_source(
         "dgx-h100",
         "dgx-a100",
         "llama-3.1-8b",
-        "vllm",
+        "vllm-0.22",
     }
     assert not any(one.changed for one in found)
     (bandwidth,) = (
@@ -213,7 +213,7 @@ def test_a_figure_that_the_scenario_has_otherwise_is_marked(file: Path) -> None:
     assert changed == [("h100-sxm", "memory.bandwidth")]
 
 
-@pytest.mark.parametrize("engine", ["vllm", "vllm-0.10"])
+@pytest.mark.parametrize("engine", ["vllm-0.22", "vllm-0.10"])
 def test_releases_of_one_name_are_told_apart(file: Path, engine: str) -> None:
     other = load_scenario(
         file, variant="h100", overrides={"cluster.pools[0].replica.engine": engine}

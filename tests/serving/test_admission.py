@@ -51,6 +51,15 @@ def test_a_token_bucket_of_tokens_takes_prompt_and_answer() -> None:
     assert let_in(bucket, [0.0, 100.0], tokens=26) == [False, False]  # more than the bucket holds
 
 
+def test_a_token_bucket_of_tokens_takes_what_the_client_allows() -> None:
+    """Prompts of 10 tokens with answers of 10: a limit of 40 costs 50 of the 100, one of 5 costs 20."""
+    for limit, passed in ((0, 5), (5, 5), (40, 2)):
+        gate = TokenBucket.model_validate({"rate": "1 /s", "burst": 100, "counts": "tokens"})
+        refuses = gate.gate([], []).refuses
+        requests = [Request(number, 0.0, 10, 10, output_limit=limit) for number in range(6)]
+        assert sum(not refuses(each, 0.0, 0, [IDLE]) for each in requests) == passed
+
+
 def whole_prompts(tmp_path: Path, admission: dict[str, Any], **changes: Any) -> Any:
     """Ten prompts at once that fill a step each, answers of one token: they are read one after the
     other.

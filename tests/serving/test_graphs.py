@@ -159,15 +159,16 @@ def test_the_reserve_of_sglang_is_at_least_10_gib_on_large_devices() -> None:
 
 
 DEFAULTS: dict[str, Any] = {
-    "max_sequences": 256,
-    "max_batched_tokens": 2048,
+    "max_sequences": None,
+    "max_batched_tokens": None,
     "graph_mode": "full_and_piecewise",
-    "graph_sizes": VLLM | {"largest": 512},
+    "graph_sizes": VLLM | {"largest": None},
     "by_device": [
         {"devices": ["A100"], "max_sequences": 256, "max_batched_tokens": 2048},
         {"devices": ["B200", "B300"], "largest_graph": 1024},
         {"min_memory": "160 GiB", "max_sequences": 1024, "max_batched_tokens": 16384},
         {"min_memory": "70 GiB", "max_sequences": 1024, "max_batched_tokens": 8192},
+        {"max_sequences": 256, "max_batched_tokens": 2048, "largest_graph": 512},
     ],
 }  # fmt: skip
 
@@ -189,7 +190,7 @@ def test_an_engine_chooses_its_limits_by_the_device() -> None:
 
 def test_a_row_may_ask_for_tensor_parallelism() -> None:
     rows = [{"min_tensor_parallel": 4, "memory_fraction": 0.81}, {"memory_fraction": 0.88}]
-    profile = Engine.model_validate(engine(by_device=rows))
+    profile = Engine.model_validate(engine(by_device=rows, memory_fraction=None))
     h100 = device("h100-sxm")
     assert [profile.on(h100, ranks).memory_fraction for ranks in (1, 4, 8)] == [0.88, 0.81, 0.81]
 

@@ -9,6 +9,8 @@ import pytest
 
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.prefill_first import PrefillFirst
+from cluster_sim.serving.profiles import profiles
 from cluster_sim.serving.scheduler import Continuous, Scheduler, SchedulerLimits
 from cluster_sim.serving.scheduler.promised_tokens import NewTokenRatio, PromisedTokens
 
@@ -151,3 +153,120 @@ def test_promised_tokens_are_a_sum_over_all_requests() -> None:
         assert promised.left(clock) == sum(lefts)
         assert promised.clipped(clock) == sum(min(left, 20) for left in lefts)
         assert promised.answers == sum(each.output_tokens for each in inside)
+
+
+def test_polls_after_every_third_decode_step_let_a_request_wait() -> None:
+    """The poll after the first prefill is empty; the next one follows three decode steps."""
+    scheduler = make_scheduler(receive_interval=3)
+    add(scheduler, 0, 10, 9)
+    assert step(scheduler, 0.0) == (0, 10)
+    assert step(scheduler, 1.0) == (1, 0)
+    add(scheduler, 1, 20, 9)
+    assert scheduler.queued == 1
+    assert [step(scheduler, 2.0 + n) for n in range(3)] == [(1, 0), (1, 0), (0, 20)]
+    # after a step with prefill there is a poll at once
+    add(scheduler, 2, 30, 9)
+    assert step(scheduler, 5.0) == (0, 30)
+
+
+def test_an_idle_engine_polls_at_once() -> None:
+    scheduler = make_scheduler(receive_interval=30)
+    add(scheduler, 0, 10, 2)
+    assert [step(scheduler, 0.0), step(scheduler, 1.0)] == [(0, 10), (1, 0)]
+    add(scheduler, 1, 20, 2)
+    assert step(scheduler, 2.0) == (0, 20)
+
+
+def caching(policy: str, budget: int = 60) -> Scheduler:
+    """A scheduler with a prefix cache."""
+    limits = SchedulerLimits(max_sequences=256, max_batched_tokens=budget, max_context=4096)
+    batching = Continuous.model_validate({"prefill_first": {"schedule_policy": policy}})
+    return batching.scheduler(limits, KVCacheSpec(100_000, 1, prefix_caching=True))
+
+
+def add_text(scheduler: Scheduler, number: int, *pieces: tuple[int, int]) -> Request:
+    request = Request(number, 0.0, sum(tokens for _, tokens in pieces), 50, pieces=pieces)
+    scheduler.expect(request)
+    scheduler.enqueue(request)
+    return request
+
+
+def admitted(scheduler: Scheduler, now_s: float) -> list[int]:
+    """Run one step; the requests that are admitted in it."""
+    scheduler.schedule(now_s, 1)
+    numbers = [request.number for request, _ in scheduler.output.chunks]
+    scheduler.advance(1, now_s + 1.0)
+    return numbers
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"), [("fcfs", [[1, 2], [2, 3]]), ("lpm", [[3, 2], [2, 1]])]
+)
+def test_the_longest_cached_prefix_goes_first_with_lpm(
+    policy: str, expected: list[list[int]]
+) -> None:
+    """Cached: 40 tokens of request 3, 35 of request 2. Steps have 60 tokens, so 50 + 10 of 30."""
+    scheduler = caching(policy)
+    add_text(scheduler, 0, (7, 35), (8, 5))
+    assert admitted(scheduler, 0.0) == [0]
+    add_text(scheduler, 1, (1, 50))
+    add_text(scheduler, 2, (7, 35), (2, 30))
+    add_text(scheduler, 3, (7, 35), (8, 5), (3, 50))
+    assert [admitted(scheduler, 1.0), admitted(scheduler, 2.0)] == expected
+
+
+@pytest.mark.parametrize(
+    ("shared", "policy", "expected"),
+    [(32, "fcfs", [0, 1, 2]), (32, "lpm", [0, 2, 1]), (31, "lpm", [0, 1, 2])],
+)
+def test_a_prompt_that_begins_as_one_before_it_comes_last_with_lpm(
+    shared: int, policy: str, expected: list[int]
+) -> None:
+    scheduler = caching(policy, budget=1000)
+    for number in range(2):
+        add_text(scheduler, number, (7, shared), (10 + number, 10))
+    add_text(scheduler, 2, (12, 20))
+    assert admitted(scheduler, 0.0) == expected
+
+
+def test_above_128_waiting_requests_lpm_keeps_their_order() -> None:
+    for others, expected in ((127, 999), (128, 0)):
+        scheduler = caching("lpm", budget=40)
+        add_text(scheduler, 500, (7, 40))
+        admitted(scheduler, 0.0)
+        for number in range(others):
+            add_text(scheduler, number, (1000 + number, 40))
+        add_text(scheduler, 999, (7, 40), (8, 40))
+        assert admitted(scheduler, 1.0)[0] == expected
+
+
+def test_prompts_of_one_step_do_not_find_each_other() -> None:
+    """The tree gets a prompt when its step has ended; vLLM's steps find it at once."""
+    scheduler = caching("fcfs", budget=200)
+    for number in range(2):
+        add_text(scheduler, number, (7, 40), (10 + number, 10))
+    assert admitted(scheduler, 0.0) == [0, 1]
+    late = add_text(scheduler, 2, (7, 40), (12, 10))
+    assert step(scheduler, 1.0) == (0, 10)
+    assert late.prefix_hit_tokens == 40
+    assert scheduler.running  # all three decode
+
+
+@pytest.mark.parametrize(("ranks", "count"), [(1, 1), (2, 3), (4, 7)])
+def test_every_rank_has_the_limit_of_prompts_per_step(ranks: int, count: int) -> None:
+    """20 tokens per rank: a further prompt of 10 waits once 10 or fewer are left of 20, 40 or 80."""
+    limits = SchedulerLimits(16, 1_000, 4096, data_parallel=ranks)
+    batching = Continuous(prefill_first=PrefillFirst(max_prefill_tokens=20))
+    scheduler = batching.scheduler(limits, KVCacheSpec(10_000, 10))
+    for number in range(12):
+        scheduler.expect(each := Request(number, 0.0, 10, 5))
+        scheduler.enqueue(each)
+    assert len(scheduler.schedule(0.0, 1).chunks) == count
+
+
+def test_ranks_reserve_less_of_the_remaining_answers() -> None:
+    """The lowest share is 0.7 x 0.14, and 0.3 of it with attention data parallelism."""
+    batching = Continuous(prefill_first=PrefillFirst())
+    profile = profiles()["sglang-0.5"]
+    assert batching.reserved_answers(profile, "both", 1) == pytest.approx(0.098)
+    assert batching.reserved_answers(profile, "both", 8) == pytest.approx(0.0294)

@@ -10,12 +10,22 @@ from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.scheduler import Continuous, Scheduler, SchedulerLimits
 from cluster_sim.serving.scheduler.rank_balance import RankBalance
+from cluster_sim.serving.scheduler.speculative import Drafting
+from cluster_sim.serving.speculation import Speculation
+from cluster_sim.workload.random_streams import numbered
 from tests.serving.test_scheduler import decode_s, prefill_s, run
 
 
-def balanced(ranks: int = 2, **policy: Any) -> Scheduler:
+def balanced(ranks: int = 2, drafts: int = 0, **policy: Any) -> Scheduler:
     limits = SchedulerLimits(20, 2_000, 4096, data_parallel=ranks)
-    return Continuous.model_validate(policy).scheduler(limits, KVCacheSpec(10_000, 10))
+    drafting = None
+    if drafts:  # none of them is accepted
+        drafting = Drafting(
+            Speculation(draft_tokens=drafts, acceptance=0.0, draft_cost=0.1),
+            numbered(1, "speculation"),
+        )
+    batching = Continuous.model_validate(policy)
+    return batching.scheduler(limits, KVCacheSpec(10_000, 10), drafting=drafting)
 
 
 def admitted_s(others: list[Request], **policy: Any) -> float:
@@ -66,6 +76,16 @@ def test_they_wait_for_further_steps_if_asked_to() -> None:
 def test_nobody_waits_with_one_rank_or_while_a_rank_decodes_nothing(ranks: int) -> None:
     waited_s = admitted_s([], ranks=ranks, attention_dp_timeout_iterations=50)
     assert waited_s == pytest.approx(decode_s(2, 10, 1), rel=1e-12)
+
+
+@pytest.mark.parametrize(("ranks", "is_held"), [(2, True), (3, False), (8, False)])
+def test_drafts_are_no_further_ranks_that_decode(ranks: int, *, is_held: bool) -> None:
+    """Two requests decode on two ranks, though a step has 2 (1 + 3) = 8 tokens."""
+    plain_s, balanced_s = (
+        admitted_s([], ranks=ranks, drafts=3, attention_dp_timeout_iterations=timeout)
+        for timeout in (0, 50)
+    )
+    assert (balanced_s > plain_s) is is_held
 
 
 def test_ranks_are_filled_as_in_the_coupon_collectors_problem() -> None:

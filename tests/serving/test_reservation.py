@@ -9,6 +9,7 @@ import pytest
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.prefill_first import PrefillFirst
 from cluster_sim.serving.reservation import CapacitySchedulerPolicy
 from cluster_sim.serving.scheduler import Continuous, SchedulerLimits
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
@@ -181,3 +182,19 @@ def test_the_engine_chooses_and_the_scenario_overrides() -> None:
         assert batching.with_defaults(profile).capacity_scheduler_policy == expected
     default = resolve(make_scenario()).deployments[0].pool.replica.engine
     assert default.capacity_scheduler_policy == "first_chunk"
+
+
+@pytest.mark.parametrize(
+    "batching",
+    [
+        Continuous(capacity_scheduler_policy="guaranteed_no_evict"),
+        Continuous(prefill_first=PrefillFirst()),
+    ],
+)
+def test_a_lost_replica_reserves_nothing(batching: Continuous) -> None:
+    """Two requests of 6 blocks fit into 14 with a spare block, before a loss as well as after."""
+    scheduler = batching.scheduler(SchedulerLimits(8, 200, 4096), KVCacheSpec(140, 10))
+    for first in (0, 10):
+        requests = [request(first + number, 50, 11) for number in range(3)]
+        assert admitted(scheduler, *requests) == [first, first + 1]
+        assert scheduler.drain(0.0) == requests

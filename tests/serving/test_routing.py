@@ -211,7 +211,7 @@ def test_a_refused_prompt_leaves_no_trace_with_the_router() -> None:
     recorder = Recorder()
     gate = Gate("closed", lambda *_: True)
     replicas: Any = [Refusing(0, 0)]
-    Router(Environment(), Picker(lambda *_: 0, never), replicas, [0.0], recorder, gate).route(
+    Router(Environment(), Picker(lambda *_: 0, never), replicas, [], recorder, gate).route(
         prompt(1, 2)
     )
     assert recorder.rejected == {0: "closed"}

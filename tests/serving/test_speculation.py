@@ -228,6 +228,42 @@ def test_drafting_adds_its_share_of_a_plain_step_for_each_token_or_the_steps_of_
     )
 
 
+def test_host_times_of_drafts_are_added_per_step_and_sequence() -> None:
+    """1 ms and twice 0.1 ms; nothing in a step that only prefills."""
+    target, decoding = (
+        GpuSteps(tiny_model(), small_gpu()),
+        StepWork(batch=2, growth=4.0, context=500, sampled=2),
+    )
+    hidden, shown = (
+        SpeculativeSteps(target, Drafts(3, host_step_s=step_s, host_sequence_s=step_s / 10))
+        for step_s in (0.0, 1e-3)
+    )
+    assert shown.ramp(decoding).first_s == pytest.approx(hidden.ramp(decoding).first_s + 1.2e-3)
+    prompt = StepWork(prompt_tokens=40, sampled=1, pairs=820)
+    assert shown.ramp(prompt) == hidden.ramp(prompt)
+
+
+@pytest.mark.parametrize(("overlaps", "added_s"), [(True, 0.0), (False, 10 * 2.5e-3)])
+def test_an_engine_that_overlaps_drafts_hides_their_host_times(
+    tmp_path: Path, *, overlaps: bool, added_s: float
+) -> None:
+    """Ten steps of one request, each with 2 ms and 0.5 ms."""
+    times = {"draft_step": "2 ms", "draft_sequence": "500 us", "async_drafts": overlaps}
+    decoded = []
+    for more in ({}, times):
+        pool = {
+            "name": "p",
+            "node": node(SMALL_GPU),
+            "replica": {
+                "engine": engine(max_batched_tokens=600) | more,
+                "speculation": {"draft_tokens": 3, "acceptance": 1},
+            },
+        }
+        made = scenario(tmp_path, None, cluster={"pools": [pool]})
+        decoded.append(decoded_s(cluster_sim.simulate(made)))
+    assert decoded[1] - decoded[0] == pytest.approx(added_s, abs=1e-9)
+
+
 def scenario(tmp_path: Path, plan: dict[str, Any] | None, **changes: Any) -> cluster_sim.Scenario:
     replica = {"engine": engine(max_batched_tokens=600)} | ({"speculation": plan} if plan else {})
     text = {
@@ -380,10 +416,6 @@ def test_layers_that_draft_take_weights_and_cache_but_no_head(tmp_path: Path) ->
             {"draft_tokens": 3, "acceptance": 0.5, "draft_cost": 0.1, "mtp_layers": 1},
             "expected at most one of 'draft_model', 'draft_cost' and 'mtp_layers'",
         ),
-        (
-            {"draft_tokens": 9, "acceptance": 0.5},
-            "got max_sequences of 64 with 10 tokens each; expected at most max_batched_tokens of 600 together",
-        ),
     ],
 )
 def test_a_plan_that_cannot_be_says_why(tmp_path: Path, plan: dict[str, Any], message: str) -> None:
@@ -391,6 +423,33 @@ def test_a_plan_that_cannot_be_says_why(tmp_path: Path, plan: dict[str, Any], me
         scenario(tmp_path, plan)
     assert message in str(fault.value)
     assert "cluster.pools[0].replica.speculation" in str(fault.value)
+
+
+def test_slots_are_as_many_as_fit_into_a_step_with_their_drafts(tmp_path: Path) -> None:
+    """600 tokens hold 60 sequences with ten tokens each; a number of one's own is not changed."""
+    plan = {"draft_tokens": 9, "acceptance": 0.5}
+    assert scenario(tmp_path, plan).cluster.pools[0].max_sequences == 60
+    sglang = {
+        "name": "p",
+        "node": node(SMALL_GPU),
+        "replica": {
+            "engine": engine(max_batched_tokens=600, max_drafting_sequences=48),
+            "speculation": plan,
+        },
+    }
+    made = scenario(tmp_path, None, cluster={"pools": [sglang]})
+    assert made.cluster.pools[0].max_sequences == 48
+    own = {
+        "name": "p",
+        "node": node(SMALL_GPU),
+        "batching": {"max_sequences": 64},
+        "replica": {"engine": engine(max_batched_tokens=600), "speculation": plan},
+    }
+    with pytest.raises(
+        ScenarioError,
+        match="got max_sequences of 64 with 10 tokens each; expected at most max_batched_tokens of 600",
+    ):
+        scenario(tmp_path, None, cluster={"pools": [own]})
 
 
 def test_a_model_with_chunks_is_refused(tmp_path: Path) -> None:

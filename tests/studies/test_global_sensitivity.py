@@ -68,7 +68,7 @@ def test_what_a_request_waits_at_the_server_has_its_whole_range_as_effect(tmp_pa
         figure.name: dict(zip(found.columns, numbers, strict=True))
         for figure, numbers in found.ranked
     }
-    overhead = ranked["b200-sxm: overheads.TensorRT-LLM.request"]
+    overhead = ranked["b200-sxm: overheads.TensorRT-LLM 1.2.request"]
     assert overhead["mu*"] == approx(3.88, rel=1e-6)
     assert overhead["sigma"] == approx(0.0, abs=1e-6)
     assert [numbers[0] for _, numbers in found.ranked] == sorted(

@@ -37,12 +37,13 @@ def test_a_figure_of_another_engine_precision_or_kind_of_layer_changes_nothing()
     assert part("kernels.gemm.fp4.launch") is None
     assert part("kernels.linear.mamba2.start") is None
     assert part("kernels.context.fp8_vllm.start") == "speed"
-    assert part("overheads.vLLM.step") == "speed"
+    assert part("overheads.vLLM 0.15.step") == "speed"
+    assert part("overheads.vLLM.step") is None  # of releases before
     assert part("overheads.default.step") is None
     assert part("overheads.TensorRT-LLM.request") is None
-    assert part("overheads.vLLM.expert_layer") is None  # a dense model
-    assert part("overheads.vLLM.gemm.fp8") == "speed"
-    assert part("overheads.vLLM.gemm.fp4") is None
+    assert part("overheads.vLLM 0.15.expert_layer") is None  # a dense model
+    assert part("overheads.vLLM 0.15.gemm.fp8") == "speed"
+    assert part("overheads.vLLM 0.15.gemm.fp4") is None
     assert part("collectives.all_reduce_vllm.start") == "speed"
     assert part("collectives.all_reduce.start") is None
     assert part("power.flop.fp8") == "power"
@@ -51,7 +52,7 @@ def test_a_figure_of_another_engine_precision_or_kind_of_layer_changes_nothing()
 
 def test_one_device_runs_no_collective() -> None:
     alone = b200(model="llama-3.1-8b", replica={"tensor_parallel": 1})
-    for path in ("collectives.all_reduce_vllm.start", "overheads.vLLM.collective"):
+    for path in ("collectives.all_reduce_vllm.start", "overheads.vLLM 0.15.collective"):
         assert part_of("devices", "b200-sxm", path, alone) is None
 
 
@@ -81,15 +82,46 @@ def test_a_limit_of_the_engine_counts_unless_the_pool_has_its_own() -> None:
 
 
 def test_figures_of_graphs_and_reserves_count_in_the_modes_that_use_them() -> None:
-    sizes = {"graph_sizes": {"sizes": [1, 2, 4]}, "static_reserve": {"fixed": "20 GB"}}
+    sizes = {
+        "graph_sizes": {"sizes": [1, 2, 4]},
+        "static_reserve": {"fixed": "20 GB"},
+        "memory_fraction": None,
+    }
     pieces = b200(replica={"engine": {"like": "vllm", "graph_mode": "piecewise", **sizes}})
     whole = b200(replica={"engine": {"like": "vllm", "graph_mode": "full_decode_only"}})
     for path, plain, used in (("piece", None, "speed"), ("eager_layer", "speed", "speed")):
-        assert part_of("devices", "b200-sxm", f"overheads.vLLM.{path}", whole) == plain
-        assert part_of("devices", "b200-sxm", f"overheads.vLLM.{path}", pieces) == used
+        assert part_of("devices", "b200-sxm", f"overheads.vLLM 0.15.{path}", whole) == plain
+        assert part_of("devices", "b200-sxm", f"overheads.vLLM 0.15.{path}", pieces) == used
     assert part_of("engines", "vllm", "memory_fraction", b200()) == "speed"
     for path in ("graph_batches", "memory_fraction"):
         assert part_of("engines", "vllm", path, pieces) is None
+
+
+def test_a_time_that_the_engine_has_itself_replaces_that_of_the_device() -> None:
+    own = b200(replica={"engine": {"like": "vllm", "step": "2 ms"}})
+    key = own.cluster.pools[0].node.device.overhead_name(own.cluster.pools[0].engine.profile)
+    for path, plain, replaced in (("step", "speed", None), ("layer", "speed", "speed")):
+        assert part_of("devices", "b200-sxm", f"overheads.{key}.{path}", b200()) == plain
+        assert part_of("devices", "b200-sxm", f"overheads.{key}.{path}", own) == replaced
+    assert part_of("engines", "vllm", "step", own) == "speed"
+    assert part_of("engines", "vllm", "expert_layer", own) is None  # a dense model
+
+
+def test_limits_by_device_count_unless_the_file_gives_them_all() -> None:
+    """A B200 takes its limits from a row of vLLM's profile, which also gives no largest graph."""
+    limits = {"max_sequences": 64, "max_batched_tokens": 4096}
+    for engine, part in (("vllm", "speed"), ({"like": "vllm", **limits}, None)):
+        assert part_of("engines", "vllm", "by_device", b200(replica={"engine": engine})) == part
+    some = b200(replica={"engine": {"like": "vllm", "max_sequences": 64}})
+    assert part_of("engines", "vllm", "by_device", some) == "speed"
+    assert part_of("engines", "vllm", "by_device", b200(pool={"batching": limits})) is None
+
+
+def test_host_times_of_drafts_count_only_with_drafts() -> None:
+    drafts = {"draft_tokens": 2, "acceptance": 0.6, "draft_cost": 0.1}
+    for speculation, part in ((None, None), (drafts, "speed")):
+        scenario = b200(replica={"engine": "sglang", "speculation": speculation})
+        assert part_of("engines", "sglang", "draft_step", scenario) == part
 
 
 def test_the_line_names_five_the_first_of_each_part_of_the_answer_before_the_second() -> None:

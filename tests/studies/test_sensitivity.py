@@ -43,7 +43,7 @@ def test_what_a_request_waits_at_the_server_adds_to_its_first_token_by_as_much(
     """TensorRT-LLM on B200: 19.4 ms, so a tenth more or less is 1.94 ms."""
     found = sensitivity(write(tmp_path), metric="mean_ttft_ms", spread=0.1, workers=0)
     by_name = {one.figure.name: one for one in found.effects}
-    overhead = by_name["b200-sxm: overheads.TensorRT-LLM.request"]
+    overhead = by_name["b200-sxm: overheads.TensorRT-LLM 1.2.request"]
     assert (overhead.figure.low, overhead.figure.high) == ("17.46 ms", "21.34 ms")
     assert overhead.at_low - found.base == approx(-1.94)
     assert overhead.at_high - found.base == approx(1.94)
@@ -52,7 +52,7 @@ def test_what_a_request_waits_at_the_server_adds_to_its_first_token_by_as_much(
     )
     assert "b200-sxm: overheads.vLLM.request" not in by_name  # another engine's
     rows = {row["name"]: row for row in found.table.to_pylist()}
-    assert rows["b200-sxm: overheads.TensorRT-LLM.request"]["swing"] == approx(3.88)
+    assert rows["b200-sxm: overheads.TensorRT-LLM 1.2.request"]["swing"] == approx(3.88)
 
 
 @pytest.mark.slow
@@ -68,7 +68,7 @@ def test_a_figure_that_two_pools_share_moves_in_both(tmp_path: Path) -> None:
     overhead = next(
         one
         for one in found.effects
-        if one.figure.name == "b200-sxm: overheads.TensorRT-LLM.request"
+        if one.figure.name == "b200-sxm: overheads.TensorRT-LLM 1.2.request"
     )
     assert len(overhead.figure.keys) == 2
     assert overhead.at_high - found.base == approx(1.94)

@@ -65,7 +65,16 @@ def test_the_load_is_the_mean_number_of_requests_in_the_server(tmp_path: Path) -
 def test_agents_without_a_stated_answer_are_omitted_by_rule(tmp_path: Path) -> None:
     read = read_measurements(table(tmp_path / "m.csv", *rows(osl="")))
     assert not read.runs
-    assert read.left_out["agents whose answers and rate are not stated"] == len(VALUES)
+    assert read.left_out["agents whose answers, rate or times are not stated"] == len(VALUES)
+
+
+@pytest.mark.parametrize("missing", ["decode_time_mean", "prefill_time_mean", "e2e_latency_p50"])
+def test_agents_without_a_value_that_the_load_needs_are_omitted(
+    tmp_path: Path, missing: str
+) -> None:
+    kept = [row for row in rows() if row["metric"] != missing]
+    read = read_measurements(table(tmp_path / "m.csv", *kept))
+    assert not read.runs and sum(read.left_out.values()) == len(kept)
 
 
 @pytest.mark.slow

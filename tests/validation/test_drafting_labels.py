@@ -45,6 +45,21 @@ def test_a_row_of_unknown_drafting_counts_if_its_date_is_labelled_none_or_mtp(
     assert bool(read_measurements(data).runs) == counts
 
 
+def test_a_label_of_one_row_that_fits_two_decides_for_neither(tmp_path: Path) -> None:
+    """A table may hold runs with and without drafts under one date and layout."""
+    row = UNKNOWN | {"isl": "1024.0", "osl": "1024.0", "concurrency_or_rate": "concurrency=4"}
+    labelled(tmp_path, f"{DATE},TP8,1024,1024,4,tpot,none")
+    row |= {"metric": "tpot", "unit": "ms"}
+    once = table(tmp_path / "m.csv", row | {"notes": "run 1", "value": "8.8"})
+    assert len(read_measurements(once).runs) == 1
+    rows = [
+        row | {"notes": f"run {run}", "value": value} for run, value in ((1, "8.8"), (2, "6.7"))
+    ]
+    twice = read_measurements(table(tmp_path / "m.csv", *rows))
+    assert not twice.runs
+    assert sum(twice.left_out.values()) == 2
+
+
 @pytest.mark.parametrize(
     ("changes", "drafts"),
     [

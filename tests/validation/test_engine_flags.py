@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.validation import read_measurements, scenario_of
+from cluster_sim.validation import predict, read_measurements, scenario_of
+from cluster_sim.validation.case_table import measured_cases
 from cluster_sim.validation.engine_flags import read_flags
 from tests.validation.test_validation import one, table
 
@@ -24,7 +25,10 @@ KERNEL = "attention-config.use_trtllm_attention"
 @pytest.mark.parametrize(
     ("flag", "scored"),
     [
-        (f"inferencemax_silicon,B200,all,vllm,2026-02,{KERNEL},0", {"tpot_ms", "kv_tokens"}),
+        (
+            f"inferencemax_silicon,B200,all,vllm,2026-02,{KERNEL},0",
+            {"tpot_ms", "ttft_ms", "kv_tokens"},
+        ),
         (f"all,all,all,all,2026,{KERNEL},not set", {"tpot_ms", "ttft_ms", "kv_tokens"}),
         (f"all,all,all,sglang,2026,{KERNEL},0", {"tpot_ms", "ttft_ms", "kv_tokens"}),
         (f"all,H200,all,all,2026,{KERNEL},0", {"tpot_ms", "ttft_ms", "kv_tokens"}),
@@ -62,6 +66,15 @@ def test_settings_that_a_profile_has_are_set_up(tmp_path: Path) -> None:
     pool = scenario_of(run).cluster.pools[0]
     assert (pool.max_batched_tokens, pool.kv.memory_fraction) == (32768, 0.82)
     assert set(run.scored()) == {"tpot_ms"}
+
+
+def test_an_attention_back_end_is_set_up_and_is_a_case_of_its_own(tmp_path: Path) -> None:
+    about = {"date": "2026-02-04", "framework": "vLLM 0.15.0"}
+    flagged(tmp_path, f"all,B200,all,vLLM,2026-02,{KERNEL},0")
+    (run,) = read_measurements(table(tmp_path / "m.csv", about)).runs
+    assert scenario_of(run).cluster.pools[0].replica.engine.attention_backend == "flashinfer"
+    (case,) = measured_cases([predict(run)])
+    assert case.setup.engine == "vllm-0.15 with flashinfer"
 
 
 @pytest.mark.parametrize(

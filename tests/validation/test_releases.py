@@ -19,11 +19,17 @@ from cluster_sim.validation import release_of
         ("vllm nightly-5b8c30d6", "2026-04-17", "", "vllm of 2026-04", "vllm-0.15"),
         ("vllm (2024)", "2024", "", "vllm of 2024", "vllm-0.10"),
         ("vllm", "", "", "vllm", "vllm-0.15"),
-        ("mori-sglang 0.5.12.post1", "2026-06", "", "sglang 0.5", "sglang"),
+        ("mori-sglang 0.5.12.post1", "2026-06", "", "sglang 0.5", "sglang-0.5"),
         ("trtllm 1.2.0rc6.post2", "2026-02", "", "trtllm 1.2", "trtllm-1.2"),
         ("TensorRT-LLM 0.20 (PyTorch backend)", "2025-06", "", "trtllm 0.20", "trtllm-1.0"),
         # versions of other packages
-        ("TensorRT 10.11, CUDA 12.9", "2025-09", "mlperf_v5_1", "trtllm of 2025-09", "trtllm-1.0"),
+        (
+            "TensorRT 10.11, CUDA 12.9",
+            "2025-09",
+            "mlperf_v5_1",
+            "trtllm of 2025-09",
+            "trtllm-2025-08",
+        ),
         (
             "dynamo-trt (dynamo runtime 0.8.1.post2)",
             "2026-01",
@@ -46,13 +52,16 @@ def test_versions_and_dates_give_release_and_profile(
 
 def test_an_engine_that_no_line_names_has_no_profile() -> None:
     assert release_of("atom 0.1.1", "2026-05-11") is None
+    on_amd = release_of("atom 0.1.1", "2026-05-11", "inferencex_api", "MI355X")
+    assert on_amd is not None
+    assert (on_amd.name, on_amd.profile) == ("atom 0.1", "atom")
 
 
 def test_every_line_of_the_table_names_a_profile_of_the_catalog() -> None:
     with (CATALOG / "engine_releases.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     assert {line["profile"] for line in lines} <= set(catalog_names("engines"))
-    assert all(line["note"] and line["ttft"] in ("yes", "no") for line in lines)
+    assert all(line["note"] and line["ttft"] in ("yes", "p50", "no") for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -67,3 +76,21 @@ def test_bounds_of_releases_compare_numbers_and_a_run_without_a_release_is_outsi
     line = _Line("vllm", "", lowest, above, "", "", "vllm", "yes", "", "")
     versions = ("0.9.2", "0.10.2", "0.22", "nightly")
     assert {v for v in versions if line.matches(f"vllm {v}", "", "")} == inside
+
+
+@pytest.mark.parametrize(
+    ("hardware", "date", "profile", "has_late_start"),
+    [
+        ("MI355X", "2025-12-12", "sglang-2025-09", True),
+        ("MI355X", "2026-01-05", "sglang-0.5", True),
+        ("MI300X", "2026-01-05", "sglang-2025-09", True),
+        ("B200", "2025-12-12", "sglang-0.5", False),
+    ],
+)
+def test_images_for_amd_have_releases_of_their_own_and_start_late(
+    hardware: str, date: str, profile: str, has_late_start: bool
+) -> None:
+    release = release_of("sglang", date, "inferencex_api", hardware)
+    assert release is not None
+    assert (release.profile, release.has_late_start) == (profile, has_late_start)
+    assert release.has_ttft

@@ -39,6 +39,26 @@ def test_a_run_is_fitted_by_hardware_engine_data_and_date(tmp_path: Path) -> Non
     assert fitted_metrics(replace(run, framework="sglang")) == frozenset()
 
 
+def test_runs_of_tensorrt_llm_are_fitted_by_model_prompt_clients_and_scenario(
+    tmp_path: Path,
+) -> None:
+    row = {"framework": "trtllm", "isl": "1024.0", "date": "2025-11-02"}
+    ttft = row | {"metric": "ttft", "value": "60"}
+    (run,) = read_measurements(table(tmp_path / "m.csv", row, ttft)).runs
+    assert "ttft_ms" in fitted_metrics(run)
+    assert "ttft_ms" not in fitted_metrics(replace(run, amount=32.0))
+    assert "ttft_ms" not in fitted_metrics(replace(run, isl=8192.0))
+    server = replace(
+        run,
+        dataset="mlperf_v5_1",
+        model="llama3.1-405b",
+        framework="TensorRT 10.11, CUDA 12.9",
+        split_key="a|Server|closed",
+    )
+    assert "tpot_ms" in fitted_metrics(server)
+    assert not fitted_metrics(replace(server, split_key="a|Interactive|closed"))
+
+
 @needs_measurements
 def test_llama_405b_on_mi300x_is_within_a_tenth_of_every_run() -> None:
     runs = [
@@ -48,3 +68,16 @@ def test_llama_405b_on_mi300x_is_within_a_tenth_of_every_run() -> None:
     errors = np.abs([predict(run).error("output_per_s") for run in runs])
     assert np.median(errors) < 0.03
     assert max(errors) < 0.1
+
+
+@needs_measurements
+def test_latest_deepseek_r1_on_eight_devices_of_amd_is_within_an_eighth() -> None:
+    runs = [
+        run
+        for run in read_measurements(NEW).runs
+        if SIMULATED_FITS["mi300x-sglang"].include(run) and run.amount <= 16
+    ]
+    assert {run.hardware for run in runs} == {"MI300X", "MI325X"}
+    errors = np.abs([predict(run).error("tpot_p50_ms") for run in runs])
+    assert np.median(errors) < 0.06
+    assert max(errors) < 0.12

@@ -93,6 +93,27 @@ def test_scripts_of_2025_limit_a_step_to_one_prompt(tmp_path: Path) -> None:
     assert (old.max_batched_tokens, new.max_batched_tokens) == (1152, 8192)
 
 
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        # 64 sequences with four tokens each, a prompt, and 127 more rounded down to 64
+        ({}, (3, 64, 1_344)),
+        # eight ranks of 32 sequences, each with two tokens
+        (
+            {"parallelism": "DEP8", "concurrency_or_rate": "concurrency=256"},
+            (1, 8 * 32, 8 * 1_152),
+        ),
+    ],
+)
+def test_scripts_with_drafts_limit_a_step_to_one_prompt(
+    tmp_path: Path, row: dict[str, str], expected: tuple[int, int, int]
+) -> None:
+    pool = pool_of(tmp_path, DEEPSEEK | {"spec_decoding": "mtp"} | row)
+    assert pool.replica.speculation is not None
+    drafts = pool.replica.speculation.draft_tokens
+    assert (drafts, pool.max_sequences, pool.max_batched_tokens) == expected
+
+
 def test_ranks_of_attention_data_parallelism_are_balanced(tmp_path: Path) -> None:
     ranks = batching_of(tmp_path, DEEPSEEK | {"parallelism": "DEP8"})
     assert ranks.attention_dp_timeout_iterations == 60

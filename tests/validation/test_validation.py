@@ -167,6 +167,11 @@ def test_throughput_of_one_device_is_multiplied_and_gives_way_to_that_of_all(
             "KV offload",
         ),
         ({"dataset": "ifx_together_b200"}, "prefix caching"),
+        ({"framework": "sglang", "date": "2025-11-10"}, "means over requests that waited"),
+        (
+            {"framework": "sglang 0.5.10.post1", "hardware": "B300", "date": "2026-04-17"},
+            "SGLang 0.5.10 on B300",
+        ),
         ({"dataset": "mlperf_v5_0", "confidence": "medium"}, "MLPerf rounds"),
         ({"concurrency_or_rate": "static batch 64"}, "static batches"),
         ({"hardware": "MI999X"}, "hardware"),
@@ -220,6 +225,22 @@ def test_a_run_that_beats_the_peak_of_its_devices_is_left_out(tmp_path: Path) ->
     read = read_measurements(table(tmp_path / "m.csv", fast))
     assert not read.runs and read.left_out == {IMPOSSIBLE: 1}
     assert read_measurements(table(tmp_path / "m.csv", fast | {"value": "40000"})).runs
+
+
+@pytest.mark.parametrize(
+    ("row", "is_kept"),
+    [({}, False), ({"framework": "sglang 0.5.6"}, True), ({"precision": "bf16"}, True)],
+)
+def test_runs_of_one_engine_whose_prompts_were_probably_cached_are_left_out(
+    tmp_path: Path, row: dict[str, str], *, is_kept: bool
+) -> None:
+    run = {
+        "hardware": "H200", "model": "Llama-3.1-8B-Instruct", "precision": "fp8",
+        "framework": "vllm 0.12.0", "notes": "NVIDIA internal aiconfigurator gap-analysis run",
+    }  # fmt: skip
+    read = read_measurements(table(tmp_path / "m.csv", run | row))
+    assert bool(read.runs) == is_kept
+    assert any("cached" in rule for rule in read.left_out) != is_kept
 
 
 def test_clients_become_a_closed_loop_of_ten_requests_each_with_lengths_spread_by_a_fifth(
@@ -298,6 +319,7 @@ def test_mlperf_runs_with_its_replicas_its_lengths_and_the_submitted_limits(tmp_
         {"rate": "1.5 /s", "requests": 3600}
     )
     assert (pool.replicas, pool.max_sequences, pool.max_batched_tokens) == (2, 256, 2048)
+    assert pool.batching.admission(pool.engine, "both") == "max_utilization"
     assert (
         scenario.workload.prompt_tokens is not None and scenario.workload.output_tokens is not None
     )
@@ -474,7 +496,8 @@ def test_errors_are_shares_of_the_measured_value() -> None:
         ("mlperf_v5_1", "TensorRT 10.11", True),
         ("inferencemax_silicon", "trtllm 1.0", True),
         ("aic_gap_analysis", "trtllm 1.0", False),
-        ("inferencemax_silicon", "sglang 0.5", False),
+        ("inferencemax_silicon", "sglang 0.5", True),
+        ("infera_pd_mori", "sglang 0.5", False),
     ],
 )
 def test_ttft_counts_where_order_and_waits_of_the_engine_are_known(
@@ -656,9 +679,10 @@ def test_every_row_of_the_public_measurements_is_in_a_run_or_left_out_by_rule() 
 
 
 def test_errors_are_grouped_by_engine_release_and_by_what_was_fitted(tmp_path: Path) -> None:
-    # llama-3.3-70b on a B200 with few clients is in the fit, of which TTFT is used for vLLM alone
+    # llama-3.3-70b on a B200 with few clients is in the fit, of which TTFT is used for vLLM, and for
+    # TensorRT-LLM with prompts of 1,024 tokens
     rows = [
-        {"metric": metric, "framework": framework, "date": "2026-02"}
+        {"metric": metric, "framework": framework, "date": "2026-02", "isl": "2048.0"}
         for framework in ("vllm 0.15.1", "trtllm 1.2.0")
         for metric in ("ttft", "tpot")
     ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster_sim.deployment.memory_use import captured_graphs
+from cluster_sim.deployment.engine_memory import captured_graphs
 from cluster_sim.validation import read_measurements, scenario_of
 from tests.validation.test_validation import table
 
@@ -65,3 +65,21 @@ def test_amd_ran_as_many_sequences_as_requests_in_steps_of_131072_tokens(tmp_pat
     (run,) = read_measurements(table(tmp_path / "m.csv", row)).runs
     pool = scenario_of(run).cluster.pools[0]
     assert (pool.max_sequences, pool.max_batched_tokens) == (1500, 131_072)
+
+
+@pytest.mark.parametrize(
+    ("hardware", "dataset", "expected"),
+    [
+        ("H200", "inferencemax_silicon", "bf16"),
+        ("H100", "another_table", "bf16"),
+        ("B200", "inferencemax_silicon", "fp8"),
+    ],
+)
+def test_gpt_oss_on_hopper_keeps_its_cache_in_16_bit(
+    tmp_path: Path, hardware: str, dataset: str, expected: str
+) -> None:
+    """vLLM's default is the format of the activations; the script for B200 sets fp8."""
+    row = {"hardware": hardware, "model": "gpt-oss-120b", "dataset": dataset, "precision": "fp4"}
+    row |= {"framework": "vllm 0.22.0", "concurrency_or_rate": "concurrency=4"}
+    (run,) = read_measurements(table(tmp_path / "m.csv", row)).runs
+    assert scenario_of(run).cluster.pools[0].replica.kv_cache == expected

@@ -32,7 +32,8 @@ def catalog(
     Each figure of an entry has a value, a range, a source and a confidence.
     """
     from cluster_sim.errors import ScenarioError, did_you_mean
-    from cluster_sim.schema import KINDS, catalog_kinds
+    from cluster_sim.schema import KINDS, catalog_kinds, engine_releases
+    from cluster_sim.schema.covering_release import covering_release
 
     if name is None:
         if yaml:
@@ -43,7 +44,8 @@ def catalog(
         return
     kinds = catalog_kinds()
     if name not in kinds:
-        raise ScenarioError.at("catalog", f"no entry '{name}'{did_you_mean(name, sorted(kinds))}")
+        remedy = covering_release(name, engine_releases()) or did_you_mean(name, sorted(kinds))
+        raise ScenarioError.at("catalog", f"no entry '{name}'{remedy}")
     if yaml:
         print_line(_file_of(kinds[name], name))
     else:
@@ -58,9 +60,13 @@ _HOW_TO_USE = (
 
 def _listed(kind: str) -> list[str]:
     """Return the names of a kind as the list prints them, second names with their entry."""
+    from cluster_sim.loading.drafters import is_unused
     from cluster_sim.schema import catalog_names, second_names
 
     entries = second_names(kind)
+    if kind == "drafters":
+        names = catalog_names(kind)
+        return [f"{name} (its model is refused)" if is_unused(name) else name for name in names]
     return [
         f"{name} (= {entries[name]})" if name in entries else name for name in catalog_names(kind)
     ]
@@ -68,6 +74,7 @@ def _listed(kind: str) -> list[str]:
 
 def _print_entry(kind: str, name: str) -> None:
     """Print the figures of an entry, their sources, and how a file names the entry."""
+    from cluster_sim.loading.drafters import about_its_model
     from cluster_sim.schema import catalog_data, catalog_figures
 
     data, rows = catalog_data(kind, name), catalog_figures(kind, name)
@@ -80,8 +87,11 @@ def _print_entry(kind: str, name: str) -> None:
     print(f"{len(rows)} figures: {counts}; {estimates} rest on an estimate")
     for line in _citations(rows):
         print_line(line)
-    if "fitted_on" in data:
-        print_line(f"fitted on: {data['fitted_on']}")
+    for key, title in (("releases", "releases"), ("fitted_on", "times fitted on")):
+        if key in data:
+            print_line(f"{title}: {data[key]}")
+    if kind == "drafters":
+        print_line(about_its_model(name))
     print_line(f"{_use_of(kind, name, data)} `cluster-sim catalog {name} --yaml` prints its file.")
 
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cluster_sim.cli.console import print_line, say_wrote, stdout, write_text
+from cluster_sim.cli.errors_table import closing_lines, errors_table
 from cluster_sim.cli.progress import counter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.table import Table
-
-    from cluster_sim.validation import Measurements, Prediction
-
-_FITS = {"all": "", "yes": "all in a fit", "no": "all in no fit"}
-"""Names of groups of values by whether a constant was fitted to them."""
+    from cluster_sim.validation import Prediction
 
 
 def validate(  # noqa: PLR0913 - a parameter is an option of the command
@@ -98,76 +92,35 @@ def validate(  # noqa: PLR0913 - a parameter is an option of the command
     measurements = validation.read_measurements(data or validation.REFERENCE, labels, flags)
     with counter("simulating", len(measurements.runs)) as progress:
         predictions = validation.predict_all(measurements.runs, workers, progress)
-    if out is not None:
-        write_text(out, validation.as_csv(predictions))
-        say_wrote(out)
-    if markdown is not None:
-        write_text(markdown, validation.as_markdown(predictions))
-        say_wrote(markdown)
+    _write(predictions, out, markdown)
     if write:
-        from cluster_sim.deployment.validated_cases import VALIDATED_CASES
-
-        cases = validation.measured_cases(predictions)
-        write_text(VALIDATED_CASES, validation.cases_as_csv(cases))
-        say_wrote(VALIDATED_CASES)
+        _write_cases(predictions)
     if figure is not None:
         from cluster_sim import figures
         from cluster_sim.figures.parity import parity
 
         figures.save(parity(validation.points(predictions)), figure)
         say_wrote(figure)
-    stdout().print(_errors_table(predictions))
-    print_line("\n".join(_closing_lines(predictions, measurements)))
+    stdout().print(errors_table(predictions))
+    print_line("\n".join(closing_lines(predictions, measurements)))
 
 
-def _errors_table(predictions: Sequence[Prediction]) -> Table:
-    """Return the table of errors by data set, hardware and model, by data set, and overall."""
-    from rich.table import Table
+def _write(predictions: Sequence[Prediction], out: Path | None, markdown: Path | None) -> None:
+    """Write predictions as CSV and their errors as Markdown, where a file is named for them."""
+    from cluster_sim import validation
 
-    from cluster_sim.validation import METRICS, errors
-
-    table = Table(title="Errors of predictions against measurements", title_justify="left")
-    for heading in ("data set", "hardware", "model", "release", "metric"):
-        table.add_column(heading)
-    for heading in ("values", "in a fit", "median |error|", "p90 |error|", "bias"):
-        table.add_column(heading, justify="right")
-    group_above: tuple[str, ...] = ()
-    for by in (("dataset", "hardware", "model"), ("dataset",), ("release",), ("fit",), ()):
-        table.add_section()
-        for row in errors(predictions, by):
-            group = (_FITS[row.fit] or row.dataset, row.hardware, row.model, row.release)
-            names = group if group != group_above else ("", "", "", "")
-            counts = (f"{row.count:,}", f"{row.fitted:,}")
-            shares = (f"{row.median:.1%}", f"{row.p90:.1%}", f"{row.bias:+.1%}")
-            table.add_row(*names, METRICS[row.metric], *counts, *shares)
-            group_above = group
-    return table
+    if out is not None:
+        write_text(out, validation.as_csv(predictions))
+        say_wrote(out)
+    if markdown is not None:
+        write_text(markdown, validation.as_markdown(predictions))
+        say_wrote(markdown)
 
 
-def _closing_lines(predictions: Sequence[Prediction], measurements: Measurements) -> list[str]:
-    """Return lines with the numbers of runs, of failed set-ups and of omitted rows."""
-    from cluster_sim.validation import TTFT_RULE
+def _write_cases(predictions: Sequence[Prediction]) -> None:
+    """Write the table of measured cases into the catalog."""
+    from cluster_sim import validation
+    from cluster_sim.deployment.validated_cases import VALIDATED_CASES
 
-    faults = Counter(_reason(prediction) for prediction in predictions if prediction.fault)
-    failed = sum(faults.values())
-    lines = [f"{len(predictions):,} runs, {len(predictions) - failed:,} simulated. {TTFT_RULE}"]
-    if faults:
-        lines.append(f"{failed:,} could not be set up:")
-        lines += [f"  {count:>6,}  {reason}" for reason, count in faults.most_common()]
-    if unset := measurements.unset:
-        lines.append(
-            f"{sum(unset.values()):,} values not compared, because a setting of the engine changes them "
-            "and the profile does not have it:"
-        )
-        lines += [f"  {count:>6,}  {setting}" for setting, count in unset.items()]
-    if left_out := measurements.left_out:
-        lines.append(f"{sum(left_out.values()):,} rows omitted:")
-        lines += [f"  {count:>6,}  {rule}" for rule, count in left_out.items()]
-    return lines
-
-
-def _reason(prediction: Prediction) -> str:
-    """Return the reason why a run cannot be set up, without its name and its numbers."""
-    text = prediction.fault.splitlines()[0]
-    text = text.removeprefix(prediction.measured.name).lstrip(": ")
-    return re.sub(r"\b\d+(\.\d+)?\b", "N", text)
+    write_text(VALIDATED_CASES, validation.cases_as_csv(validation.measured_cases(predictions)))
+    say_wrote(VALIDATED_CASES)

@@ -29,7 +29,8 @@ def document(answers: Answers) -> dict[str, Any]:
 
     Percentiles are interpolated linearly, and standard deviations are those of the population.
     inter_token_latency is the time of a request after its first chunk per token after that chunk
-    [ms]. inter_chunk_latency pools the gaps between chunks of all requests [ms]. Metrics without values are absent.
+    [ms]. inter_chunk_latency pools the gaps between chunks of all requests [ms]. Metrics without
+    values are absent.
     """
     scenario = answers.results.scenario
     head: dict[str, Any] = {

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_keys import ConfigKeys, about
-from cluster_sim.llm.config_files.formats import MXFP4, Group, Groups
+from cluster_sim.llm.config_files.formats import MXFP4, FormatGroup, Groups
 from cluster_sim.llm.config_files.known_keys import asks
 from cluster_sim.llm.config_files.quantisation_methods import METHODS
 
@@ -103,7 +103,7 @@ def _with_experts_of_their_own(reader: ConfigKeys, quantised: Quantised | None) 
         return quantised
     if any(group.format.native == "fp4" for group in quantised.groups):
         return quantised  # a later quantisation replaced the precision of the experts
-    return quantised._replace(groups=[Group(MXFP4, ("experts",)), *quantised.groups])
+    return quantised._replace(groups=[FormatGroup(MXFP4, ("experts",)), *quantised.groups])
 
 
 def _dtype(reader: ConfigKeys) -> None:

@@ -28,7 +28,7 @@ class Format(NamedTuple):
         return self.bits or (usual[self.fp4_format] if self.native == "fp4" else 8.0)
 
 
-class Group(NamedTuple):
+class FormatGroup(NamedTuple):
     """Modules in one format."""
 
     format: Format
@@ -36,7 +36,7 @@ class Group(NamedTuple):
     """Patterns of the modules; empty for all products with weights."""
 
 
-Groups = list[Group]
+Groups = list[FormatGroup]
 """Formats of a checkpoint. The first group that matches a module gives its format."""
 
 

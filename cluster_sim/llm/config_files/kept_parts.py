@@ -11,7 +11,7 @@ from typing import Any
 from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.config_keys import ConfigKeys
 from cluster_sim.llm.config_files.config_quantisation import Quantised
-from cluster_sim.llm.config_files.formats import BF16, Format, Group
+from cluster_sim.llm.config_files.formats import BF16, Format, FormatGroup
 from cluster_sim.llm.config_files.module_names import Module, modules_of
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WEIGHT_PARTS, WeightPart
@@ -128,7 +128,9 @@ def _of_whole_experts(model: Model, quantised: Quantised) -> Quantised:
     Raises ValueError for lists of only some experts.
     """
     count = model.experts.count if model.experts is not None else 0
-    groups = [Group(one.format, _first_experts(one.targets, count)) for one in quantised.groups]
+    groups = [
+        FormatGroup(one.format, _first_experts(one.targets, count)) for one in quantised.groups
+    ]
     return quantised._replace(groups=groups, ignored=_first_experts(quantised.ignored, count))
 
 

@@ -11,7 +11,7 @@ from cluster_sim.llm.config_files.formats import (
     MXFP8,
     NVFP4,
     Format,
-    Group,
+    FormatGroup,
     Groups,
     integers,
 )
@@ -24,7 +24,7 @@ def mlx(content: dict[str, Any]) -> Groups:
     quantised too (`mlx_lm/utils.py`, `mlx.nn.quantize`).
     """
     named = [
-        Group(BF16 if own is False else _of_mlx(content | own if isinstance(own, dict) else content), (str(name),))
+        FormatGroup(BF16 if own is False else _of_mlx(content | own if isinstance(own, dict) else content), (str(name),))
         for name, own in content.items()
         if isinstance(own, dict) or ("." in str(name) and isinstance(own, bool))
     ]  # fmt: skip
@@ -33,7 +33,7 @@ def mlx(content: dict[str, Any]) -> Groups:
             raise ValueError(
                 f"{group.targets[0]}: got a separate precision; expected names inside layers: an output head of another precision is not simulated yet"
             )
-    return [*named, Group(_of_mlx(content))]
+    return [*named, FormatGroup(_of_mlx(content))]
 
 
 def _of_mlx(content: dict[str, Any]) -> Format:

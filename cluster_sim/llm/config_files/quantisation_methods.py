@@ -13,7 +13,7 @@ from cluster_sim.llm.config_files.formats import (
     MXFP8,
     NVFP4,
     Format,
-    Group,
+    FormatGroup,
     Groups,
     integers,
 )
@@ -36,7 +36,7 @@ def modelopt(content: dict[str, Any]) -> Groups:
         return _by_module(layers)
     if algorithm is None:
         return _groups(content) if content.get("config_groups") else []
-    return [Group(_algorithm(algorithm, content))]
+    return [FormatGroup(_algorithm(algorithm, content))]
 
 
 def _algorithm(algorithm: Any, content: dict[str, Any]) -> Format:
@@ -59,7 +59,7 @@ def _by_module(layers: Any) -> Groups:
     for name, content in layers.items():
         format_ = _algorithm(content.get("quant_algo"), content)
         modules.setdefault(format_, []).append(str(name))
-    return [Group(format_, tuple(names)) for format_, names in modules.items()]
+    return [FormatGroup(format_, tuple(names)) for format_, names in modules.items()]
 
 
 def _groups(content: dict[str, Any]) -> Groups:
@@ -70,7 +70,7 @@ def _groups(content: dict[str, Any]) -> Groups:
             f"sparsity_config: got {shown(sparsity.get('format'))}; expected dense: sparse weights are not simulated yet"
         )
     groups = [
-        Group(_of_weights(group["weights"]), _targets(group))
+        FormatGroup(_of_weights(group["weights"]), _targets(group))
         for group in (content.get("config_groups") or {}).values()
         if group.get("weights")
     ]
@@ -117,11 +117,11 @@ def _quark(content: dict[str, Any]) -> Groups:
                 f"layer_quant_config: got {shown(pattern)}; expected names inside layers: a quantised output head is not simulated yet"
             )
         weight = own.get("weight")
-        groups.append(Group(_of_quark(weight) if weight else BF16, (str(pattern),)))
+        groups.append(FormatGroup(_of_quark(weight) if weight else BF16, (str(pattern),)))
     weight = (content.get("global_quant_config") or {}).get("weight")
     if not weight:
         raise ValueError("global_quant_config: is missing; expected a mapping with weight")
-    return [*groups, Group(_of_quark(weight))]
+    return [*groups, FormatGroup(_of_quark(weight))]
 
 
 def _of_quark(weight: Any) -> Format:
@@ -225,7 +225,7 @@ def _whole(read: Callable[[dict[str, Any]], Format | None]) -> Callable[[dict[st
 
     def groups(content: dict[str, Any]) -> Groups:
         format_ = read(content)
-        return [] if format_ is None else [Group(format_)]
+        return [] if format_ is None else [FormatGroup(format_)]
 
     return groups
 

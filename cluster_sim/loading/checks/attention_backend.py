@@ -25,7 +25,9 @@ def backend_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
         )
     elif plan.speculation is not None:
         yield trail, f"got '{backend}' with speculation; expected default"
-    elif any(kind.kind != "full" and kind.decode_heads(1) for kind in model.attention):
+    elif any(
+        kind.is_chosen or (kind.kind != "full" and kind.decode_heads(1)) for kind in model.attention
+    ):
         yield (
             trail,
             f"got '{backend}' for {model.name}; expected default: its kernels are for layers of full attention only",

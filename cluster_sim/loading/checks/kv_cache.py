@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.loading.checks.finding import Finding
+from cluster_sim.loading.checks.memory_sums import fault_of_settings
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Trail
 
@@ -70,7 +71,8 @@ def capacity_faults(scenario: Scenario, deployment: Deployment, trail: Trail) ->
     """Yield weights that do not fit, and requests that can never be admitted."""
     pool, model = deployment.pool, deployment.model
     if deployment.placement.kv_tokens < pool.block_tokens:
-        yield (*trail, "replica"), _no_room(deployment)
+        of_settings = fault_of_settings(deployment, trail)
+        yield of_settings or ((*trail, "replica"), _no_room(deployment))
         return
     longest = _longest_request(scenario, deployment)
     if longest is None:

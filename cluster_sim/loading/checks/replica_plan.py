@@ -12,10 +12,12 @@ from cluster_sim.loading.checks.batching import (
     ignored_faults,
     speculation_faults,
 )
+from cluster_sim.loading.checks.engine_keys import device_faults, engine_faults
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.kv_cache import offload_faults, state_faults
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Trail
+from cluster_sim.serving.profiles import is_written
 
 _GPU_KEYS = ("tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel")
 """Keys of a plan that only GPUs have. All are 1 by default."""
@@ -31,20 +33,20 @@ _WAFER_KEYS = (
 def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     """Yield faults of the combination of options in the plan of a pool, which is at `trail`."""
     pool, at = deployment.pool, (*trail, "replica")
-    if pool.is_wafer:
-        yield from _wafer_faults(pool, at)
-    else:
-        yield from _gpu_faults(deployment, at)
+    of_device = [*(_wafer_faults(pool, at) if pool.is_wafer else _gpu_faults(deployment, at))]
+    yield from of_device or device_faults(pool, (*at, "engine"))
     yield from backend_faults(deployment, at)
     yield from batching_faults(pool, trail)
     yield from ignored_faults(pool, trail)
+    yield from engine_faults(pool, trail)
     of_counts = [*_count_faults(deployment, trail), *state_faults(deployment, trail)]
     yield from of_counts
     if not of_counts:  # the following checks need the placement of the model on the devices
         yield from offload_faults(deployment, (*trail, "kv"))
         yield from _host_link_faults(deployment, trail)
     yield from speculation_faults(deployment, (*at, "speculation"))
-    if pool.replica.speculation is None and pool.max_sequences > pool.max_batched_tokens:
+    is_limited = pool.decodes_within_limit and pool.replica.speculation is None
+    if is_limited and pool.max_sequences > pool.max_batched_tokens:
         yield (
             (*trail, "batching"),
             f"got max_sequences of {pool.max_sequences}; expected at most max_batched_tokens of {pool.max_batched_tokens}, so that all sequences fit into a step",
@@ -60,6 +62,8 @@ def _wafer_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
                 f"got {value}; {device.name} is a wafer, for which 'wafers' spreads the layers; expected no {key}",
             )
     for name, value in plan.engine.own_times.items():
+        if not is_written(plan.engine, name):
+            continue
         key = name.removesuffix("_s")
         yield (
             (*at, "engine", key),

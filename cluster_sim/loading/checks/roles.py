@@ -8,6 +8,8 @@ from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Trail
+from cluster_sim.serving.profiles import is_written
+from cluster_sim.units import key_of
 
 
 def role_faults(scenario: Scenario) -> Iterator[Finding]:
@@ -45,6 +47,8 @@ def _of_pool(pool: Pool, at: Trail, by_role: dict[str, list[Pool]]) -> Iterator[
             (*at, "replica", "speculation"),
             "a pool of the role prefill decodes nothing; expected speculation in the pool of the role decode",
         )
+    if role == "prefill":
+        yield from _stream_faults(pool, by_role["decode"], (*at, "replica", "engine"))
     if role == "decode":
         for source in by_role["prefill"]:
             if source.replica.kv_cache != pool.replica.kv_cache:
@@ -52,3 +56,21 @@ def _of_pool(pool: Pool, at: Trail, by_role: dict[str, list[Pool]]) -> Iterator[
                     (*at, "replica", "kv_cache"),
                     f"got {pool.replica.kv_cache}; expected {source.replica.kv_cache}, which pool '{source.name}' sends: a KV transfer does not convert",
                 )
+
+
+_OF_ANSWERS = ("stream_interval", "stream_rule", "first_chunk_delay", "detokenisation_s")
+"""Keys of an engine about the path of answers."""
+
+
+def _stream_faults(pool: Pool, partners: list[Pool], at: Trail) -> Iterator[Finding]:
+    """Yield keys about answers of a pool that prefills, which its partners contradict."""
+    engine = pool.replica.engine
+    for key in _OF_ANSWERS:
+        value = getattr(engine, key)
+        others = (partner for partner in partners if getattr(partner.replica.engine, key) != value)
+        if is_written(engine, key) and (other := next(others, None)):
+            wanted = getattr(other.replica.engine, key)
+            yield (
+                (*at, key_of(key)),
+                f"got {value}; expected {wanted}, as in pool '{other.name}', which sends the answers",
+            )

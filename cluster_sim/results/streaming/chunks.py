@@ -15,7 +15,7 @@ from cluster_sim.results.streaming.token_times import TickSpans, TokenTimes
 from cluster_sim.typing import Array
 
 
-class Arrivals(NamedTuple):
+class ChunkArrivals(NamedTuple):
     """Times at which chunks after the first arrive."""
 
     times_s: Array
@@ -57,7 +57,7 @@ class _Joints(NamedTuple):
 def seen_chunks(run: RunData) -> Chunks | None:
     """Return the chunks of a run; None if every engine sends one chunk per step."""
     pools = run.scenario.cluster.pools
-    return Chunks(run) if any(pool.replica.engine.is_chunked for pool in pools) else None
+    return Chunks(run) if any(pool.sends_chunks for pool in pools) else None
 
 
 class Chunks:
@@ -151,7 +151,7 @@ class Chunks:
         gaps_s, weight = (np.concatenate(part) for part in zip(*weighted, strict=True))
         return Gaps(gaps_s, 0.0 * gaps_s, np.ones(len(gaps_s), dtype=np.int64), weight)
 
-    def arrivals(self) -> Arrivals:
+    def arrivals(self) -> ChunkArrivals:
         """Return the arrivals of all chunks after the first."""
         found = [
             (ends_s[1] + self._latency_s[replica], weight)
@@ -159,7 +159,7 @@ class Chunks:
         ]
         ended_s, replica = self.times.ended_s(self._joints.row, self._joints.end)
         found.append((ended_s + self._latency_s[replica], np.ones(len(ended_s), dtype=np.int64)))
-        return Arrivals(*(np.concatenate(part) for part in zip(*found, strict=True)))
+        return ChunkArrivals(*(np.concatenate(part) for part in zip(*found, strict=True)))
 
     def _selected(self, is_selected: Array | None) -> tuple[_Chains, _Joints]:
         chains, joints = self._chains, self._joints

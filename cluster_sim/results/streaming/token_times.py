@@ -41,7 +41,10 @@ class _Span(NamedTuple):
 
 
 class TickSpans(NamedTuple):
-    """Spans of finished requests as columns. A tick is a step at whose end a request gets tokens."""
+    """Spans of finished requests as columns.
+
+    A tick is a step at whose end a request gets tokens.
+    """
 
     row: Array
     """Index of the request among the finished ones."""
@@ -61,8 +64,8 @@ class TokenTimes:
     """Times of the tokens of finished requests outside the warm-up.
 
     After its first token a request gets one token (with speculation one chunk of tokens) at the end
-    of every decode step of its replica, until it is preempted or finishes. A request that continues after a
-    preemption, a KV transfer or a loss gets its next token at the event `resumed`.
+    of every decode step of its replica, until it is preempted or finishes. A request that continues
+    after a preemption, a KV transfer or a loss gets its next token at the event `resumed`.
     """
 
     def __init__(self, results: RunData) -> None:

@@ -53,6 +53,10 @@ class GuaranteedNoEvict(Reservation):
         """Undo `begin` with the same arguments."""
         self._reserved -= self._to_completion(request) - promised
 
+    def clear(self) -> None:
+        """Forget all requests, since the replica has lost them."""
+        self._reserved = 0
+
     def _unreserved(self) -> int:
         """Return the number of free blocks that no running request has reserved."""
         return self._kv.capacity + self._kv.extra_blocks - self._reserved

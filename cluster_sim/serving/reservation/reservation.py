@@ -56,3 +56,6 @@ class Reservation:
 
     def end(self, request: Request, promised: int = 0) -> None:
         """Undo `begin` with the same arguments."""
+
+    def clear(self) -> None:
+        """Forget all requests, since the replica has lost them."""

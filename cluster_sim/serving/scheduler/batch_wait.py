@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from cluster_sim.request import Request
+
+
+class InDecode(NamedTuple):
+    """Counts of a decode step."""
+
+    sequences: int
+    """Number of decoding requests."""
+    tokens: int
+    """Number of their tokens in the step, drafts included."""
 
 
 class BatchWait:
@@ -28,19 +39,19 @@ class BatchWait:
         """Record that a request no longer waits."""
         self._waiting_tokens -= request.prompt_tokens + request.generated
 
-    def changes_with(self, request: Request, decoding_tokens: int) -> bool:
+    def changes_with(self, request: Request, decode: InDecode) -> bool:
         """Record that a request waits; return whether holding back starts or ends with it."""
-        before = self._is_too_small(decoding_tokens)
+        before = self._is_too_small(decode)
         self.add(request)
-        return before != self._is_too_small(decoding_tokens)
+        return before != self._is_too_small(decode)
 
-    def _is_too_small(self, decoding_tokens: int) -> bool:
-        """Return whether a step of all waiting requests and `decoding_tokens` is too small."""
-        return decoding_tokens > 0 and decoding_tokens + self._waiting_tokens < self._min_tokens
+    def _is_too_small(self, decode: InDecode) -> bool:
+        """Return whether a step of all waiting and decoding requests is too small."""
+        return decode.tokens > 0 and decode.tokens + self._waiting_tokens < self._min_tokens
 
-    def steps_to_hold(self, decoding_tokens: int) -> int:
+    def steps_to_hold(self, decode: InDecode) -> int:
         """Return the number of steps for which new requests are held back from now on, or 0."""
-        self._is_holding = self._waited < self._max_steps and self._is_too_small(decoding_tokens)
+        self._is_holding = self._waited < self._max_steps and self._is_too_small(decode)
         return self._max_steps - self._waited if self._is_holding else 0
 
     def stop_holding(self) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
 from cluster_sim.serving.disaggregation import Role
-from cluster_sim.serving.engine import Engine
+from cluster_sim.serving.engine import Engine, known
 from cluster_sim.serving.kv_cache.decoding_blocks import DecodingBlocks, SpeculativeBlocks
 from cluster_sim.serving.kv_cache.grouped_blocks import GroupedBlocks
 from cluster_sim.serving.kv_cache.grouped_manager import GroupedKVCacheManager
@@ -74,7 +74,7 @@ class Continuous(BatchingPolicy):
 
     def step_tokens(self, engine: Engine) -> int:
         """Return the maximum number of tokens per step of one rank."""
-        return self.max_batched_tokens or engine.max_batched_tokens
+        return self.max_batched_tokens or known(engine.max_batched_tokens)
 
     def is_chunked(self, engine: Engine) -> bool:
         """Return whether a prompt may be spread over several steps."""
@@ -96,7 +96,12 @@ class Continuous(BatchingPolicy):
             return "whole_prompts"
         return chosen.capacity_scheduler_policy or "first_chunk"
 
-    def reserved_answers(self, engine: Engine, role: Role) -> float:
+    def prefills_apart(self, engine: Engine, role: Role) -> bool:
+        """Return whether decoding sequences hold still in steps that prefill."""
+        rules = self.with_defaults(engine).prefill_first
+        return role == "both" and rules is not None and not rules.mixed_chunks
+
+    def reserved_answers(self, engine: Engine, role: Role, ranks: int = 1) -> float:
         """Return the share of running requests' remaining answers for which admission keeps blocks.
 
         It is the lowest share that SGLang's rules reach.
@@ -105,7 +110,7 @@ class Continuous(BatchingPolicy):
         if role == "prefill":
             return 0.0
         if role == "both" and (rules := chosen.prefill_first) is not None:
-            return lowest_ratio(rules)
+            return lowest_ratio(rules.over(ranks))
         return float(chosen.capacity_scheduler_policy == "guaranteed_no_evict")
 
     def ignored_keys(self, engine: Engine, role: Role, ranks: int) -> Iterator[IgnoredKey]:
@@ -113,16 +118,32 @@ class Continuous(BatchingPolicy):
         yield from ignored_keys.by_role(role)
         chosen = self.with_defaults(engine)
         if role == "both" and chosen.prefill_first is not None:
-            yield from ignored_keys.with_prefill_first(self.prefill_first)
+            found = ignored_keys.with_prefill_first(self.prefill_first)
+            yield from self._also_of_engine(found, "prefill_first")
+            if chosen.prefill_first.schedule_policy == "lpm" and self.order != "fcfs":
+                yield ignored_keys.WITH_LPM
             return
         if role != "prefill":
             policy = chosen.capacity_scheduler_policy or "first_chunk"
             yield from ignored_keys.with_reservation(policy)
             wait = chosen.batch_wait_timeout_iterations or 0
             ratio = chosen.batch_wait_max_tokens_ratio or 0.0
-            yield from ignored_keys.with_half_of_batch_wait(wait, ratio)
+            halves = ignored_keys.with_half_of_batch_wait(wait, ratio)
+            yield from self._also_of_engine(halves, *ignored_keys.BATCH_WAIT)
             timeout = chosen.attention_dp_timeout_iterations or 0
-            yield from ignored_keys.with_ranks(ranks, timeout)
+            causes = () if ranks == 1 else ("attention_dp_timeout_iterations",)
+            yield from self._also_of_engine(ignored_keys.with_ranks(ranks, timeout), *causes)
+
+    def _also_of_engine(self, ignored: Iterable[IgnoredKey], *causes: str) -> Iterator[IgnoredKey]:
+        """Yield keys of the policy, and the engine's keys that hold where the policy gives none.
+
+        causes: keys that make the others void. If the policy gives one of them, it replaces what
+        the engine does.
+        """
+        for key in ignored:
+            yield key
+            if all(getattr(self, name, 0) is None for name in (key.key, *causes)):
+                yield key._replace(section="engine")
 
     def scheduler(
         self,
@@ -136,7 +157,8 @@ class Continuous(BatchingPolicy):
         kv = _manager(kv_cache, decoding)
         queue = QUEUE_ORDERS[self.order]()
         if role == "both" and self.prefill_first is not None:
-            return PrefillFirstScheduler(limits, kv, decoding, queue, self.prefill_first)
+            rules = self.prefill_first.over(limits.data_parallel)
+            return PrefillFirstScheduler(limits, kv, decoding, queue, rules)
         rule = RESERVATIONS[self.capacity_scheduler_policy or "first_chunk"]
         reservation = None
         if rule is not None:

@@ -86,7 +86,7 @@ class ContinuousScheduler(RequestBatch):
         """Prefill, unless new requests are held back; return the number of equal steps."""
         wait = self._wait
         assert wait is not None
-        if self._partial is None and (steps := wait.steps_to_hold(self._decoding_tokens())):
+        if self._partial is None and (steps := wait.steps_to_hold(self._in_decode())):
             return steps
         steps = self._prefill_chunks(now_s)
         if self.output.chunks:

@@ -21,7 +21,7 @@ class DecodeScheduler(ContinuousScheduler):
     `steps` are the number of scheduled steps that have ended.
     """
 
-    __slots__ = ("_landed", "_promised")
+    __slots__ = ("_in_transfer", "_landed")
 
     def __init__(
         self,
@@ -32,12 +32,12 @@ class DecodeScheduler(ContinuousScheduler):
         rules: AdmissionRules = NO_RULES,
     ) -> None:
         super().__init__(limits, kv, decoding, queue, rules)
-        self._promised = 0  # requests in KV transfer, or arrived since `schedule`
+        self._in_transfer = 0  # requests in KV transfer, or arrived since `schedule`
         self._landed: list[Request] = []
 
     def can_take(self, request: Request, tokens: int, steps: int) -> bool:
         """Return whether there are blocks and a batch slot for a request with `tokens` tokens."""
-        in_batch = len(self.running) + self._promised
+        in_batch = len(self.running) + self._in_transfer
         if self.waiting or self.output.chunks or in_batch >= self._limits.max_sequences:
             return False
         spare = self._kv.watermark_blocks if in_batch else 0
@@ -53,7 +53,7 @@ class DecodeScheduler(ContinuousScheduler):
 
         The stretch in progress may become too long by this, see `steps_within`.
         """
-        self._promised += 1
+        self._in_transfer += 1
         blocks = self._blocks_for(tokens)
         self._kv.promise(blocks)
         if self._reservation is not None:
@@ -62,7 +62,7 @@ class DecodeScheduler(ContinuousScheduler):
 
     def withdraw(self, request: Request, tokens: int) -> None:
         """Cancel a promise: the KV cache of the request will not arrive."""
-        self._promised -= 1
+        self._in_transfer -= 1
         blocks = self._blocks_for(tokens)
         self._kv.keep_promise(blocks)
         if self._reservation is not None:
@@ -84,7 +84,7 @@ class DecodeScheduler(ContinuousScheduler):
 
     def drain(self, last_token_s: float) -> list[Request]:
         """Remove and return all requests, newly arrived requests last; their KV cache is lost."""
-        landed, self._landed, self._promised = self._landed, [], 0
+        landed, self._landed, self._in_transfer = self._landed, [], 0
         for request in landed:
             request.begin_anew(request.read_s)
         return super().drain(last_token_s) + landed
@@ -103,7 +103,7 @@ class DecodeScheduler(ContinuousScheduler):
         """Let a request whose KV cache has arrived decode."""
         tokens = request.known_tokens - 1  # the last token is not cached yet
         self._kv.restore(request, tokens, self._kv.free_after(0))
-        self._promised -= 1
+        self._in_transfer -= 1
         blocks = self._blocks_for(tokens)
         self._kv.keep_promise(blocks)
         if self._reservation is not None:

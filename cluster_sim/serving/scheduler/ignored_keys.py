@@ -30,6 +30,17 @@ _WITH_VLLM = (
 )
 """Keys of steps that decode and prefill together, of a pool's batching and of an engine."""
 
+BATCH_WAIT = ("batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio")
+"""Keys of batch waiting, of which neither does anything without the other one."""
+
+
+WITH_LPM = IgnoredKey(
+    "batching",
+    "order",
+    "expected fcfs, or schedule_policy fcfs of prefill_first: lpm orders by cached prefixes",
+)
+"""Orders of waiting requests other than their arrival, beside SGLang's order by cached prefixes."""
+
 
 def with_prefill_first(rules: PrefillFirst | None) -> Iterator[IgnoredKey]:
     """Yield the keys that steps which prefill instead of decode ignore.
@@ -99,7 +110,7 @@ def with_ranks(ranks: int, timeout: int) -> Iterator[IgnoredKey]:
         expected = "expected attention_dp_timeout_iterations above 0 beside it"
         yield IgnoredKey("batching", waits[1], expected)
     else:
-        for key in ("batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio"):
+        for key in BATCH_WAIT:
             reason = "attention_dp_timeout_iterations holds requests back instead"
             yield IgnoredKey("batching", key, f"expected no {key}: {reason}")
 

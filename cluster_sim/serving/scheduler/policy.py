@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from cluster_sim.schema import Description
 from cluster_sim.serving.disaggregation import Role
-from cluster_sim.serving.engine import Engine
+from cluster_sim.serving.engine import Engine, known
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.scheduler.ignored_keys import IgnoredKey
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
@@ -29,7 +29,7 @@ class BatchingPolicy(Description):
 
     def step_tokens(self, engine: Engine) -> int:
         """Return the maximum number of tokens per step of one rank. Default: that of the engine."""
-        return engine.max_batched_tokens
+        return known(engine.max_batched_tokens)
 
     def is_chunked(self, engine: Engine) -> bool:
         """Return whether prefill may be split over several steps. Default: as the engine does."""
@@ -43,7 +43,11 @@ class BatchingPolicy(Description):
         """Return the name of the rule of admission. Default: static."""
         return "static"
 
-    def reserved_answers(self, engine: Engine, role: Role) -> float:
+    def prefills_apart(self, engine: Engine, role: Role) -> bool:
+        """Return whether decoding sequences hold still in steps that prefill. Default: no."""
+        return False
+
+    def reserved_answers(self, engine: Engine, role: Role, ranks: int = 1) -> float:
         """Return the share of running requests' remaining answers for which admission keeps blocks.
 
         Default: 0.

@@ -17,38 +17,24 @@ runs for requests that have finished is left out.
 from __future__ import annotations
 
 from cluster_sim.request import Request
-from cluster_sim.serving.kv_cache.decoding_blocks import SpeculativeBlocks
 from cluster_sim.serving.kv_cache.manager import KVCacheManager
 from cluster_sim.serving.prefill_first import PrefillFirst
-from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
 from cluster_sim.serving.scheduler.decoding import DecodingSequences
+from cluster_sim.serving.scheduler.holding_scheduler import HoldingScheduler
+from cluster_sim.serving.scheduler.inbox import Inbox
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
 from cluster_sim.serving.scheduler.output import SchedulerOutput
-from cluster_sim.serving.scheduler.promised_tokens import (
-    CLIP_TOKENS,
-    NewTokenRatio,
-    PromisedTokens,
-    RetractionOrder,
-)
+from cluster_sim.serving.scheduler.prefix_order import sort_by_prefix
+from cluster_sim.serving.scheduler.promised_tokens import CLIP_TOKENS
 from cluster_sim.serving.scheduler.request_queue import RequestQueue
 
 _INDEFINITELY = 1 << 62
 
 
-class PrefillFirstScheduler(ContinuousScheduler):
+class PrefillFirstScheduler(HoldingScheduler):
     """Scheduler of steps that prefill, or else decode."""
 
-    __slots__ = (
-        "_held_since_s",
-        "_input_left",
-        "_is_full",
-        "_is_holding",
-        "_order",
-        "_promised",
-        "_ratio",
-        "_reserved",
-        "_rules",
-    )
+    __slots__ = ("_inbox", "_input_left", "_reserved", "_rules")
 
     def __init__(
         self,
@@ -58,51 +44,53 @@ class PrefillFirstScheduler(ContinuousScheduler):
         queue: RequestQueue,
         rules: PrefillFirst,
     ) -> None:
-        super().__init__(limits, kv, decoding, queue)
+        super().__init__(limits, kv, decoding, queue, rules)
         self._rules = rules
-        has_drafts = decoding.blocks.step_tokens > 1
-        self._ratio = NewTokenRatio(rules.conservativeness, is_full=rules.ignore_eos)
-        self._promised = PromisedTokens(SpeculativeBlocks.ONE if has_drafts else 1)
-        self._order = RetractionOrder(by_outputs=not has_drafts)
-        self._is_full = False  # whether admission waits until the batch has shrunk
-        self._is_holding = False  # whether decoding requests hold still in the scheduled steps
-        # end of the last step that decoded, if steps that hold have followed it
-        self._held_since_s: float | None = None
         self._input_left = 0  # prompt tokens until `max_prefill_tokens` in the step
         self._reserved = 0.0  # tokens reserved for answers in the step being scheduled
+        # requests between their arrival and a poll; None if there is a poll per step
+        self._inbox = Inbox(rules.receive_interval) if rules.receive_interval > 1 else None
+
+    @property
+    def queued(self) -> int:
+        """Number of requests that wait to be received or admitted."""
+        inbox = self._inbox
+        return len(self.waiting) + (len(inbox.requests) if inbox is not None else 0)
 
     def enqueue(self, request: Request) -> bool:
-        """Add a request that has arrived; return whether it may be admitted in the next step."""
-        return super().enqueue(request) and not self._is_full
-
-    def kv_share(self, steps: int) -> float:
-        """Return the KV cache usage, promised blocks included, after this number of steps."""
-        if self._is_holding:
-            return 1.0 - self._kv.free_after(0) / self._kv.capacity
-        return super().kv_share(steps)
+        """Add a request that has arrived; return whether it may change the steps after this one."""
+        inbox = self._inbox
+        if inbox is None:
+            return super().enqueue(request) and not self._is_full
+        inbox.requests.append(request)
+        return len(inbox.requests) == 1
 
     def drain(self, last_token_s: float) -> list[Request]:
-        """Remove and return all requests, running requests first; their KV cache is lost.
+        """Remove and return all requests, running requests first; their KV cache is lost."""
+        self._receive()
+        return super().drain(last_token_s)
 
-        Requests that hold still got their last token before the steps that prefill.
-        """
-        held: dict[Request, float] = {}
-        if self._held_since_s is not None:
-            prefilling = {request for request, _ in self.output.chunks} | {self._partial}
-            held = {
-                request: self._last_token_s(request, last_token_s)
-                for request in self.running
-                if request not in prefilling
-            }
-        lost = super().drain(last_token_s)
-        for request, at_s in held.items():
-            request.stalled_s = at_s
-        return lost
+    def _receive(self) -> None:
+        """Let the requests that have arrived wait to be admitted."""
+        if self._inbox is not None:
+            for request in self._inbox.take():
+                self.waiting.append(request)
 
     # Decisions
 
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
         """Decide on the next step, and on the number of equal steps that may follow."""
+        inbox = self._inbox
+        if inbox is not None and inbox.requests:
+            is_idle = not self.waiting and not self._decoding.blocks.sequences
+            if (is_idle and self._partial is None) or not inbox.steps_until_poll:
+                self._receive()
+            else:
+                max_steps = min(max_steps, inbox.steps_until_poll)
+        return self._decide(now_s, max_steps)
+
+    def _decide(self, now_s: float, max_steps: int) -> SchedulerOutput:
+        """Decide on the next step with the requests that have been received."""
         output, kv, blocks = self.output, self._kv, self._decoding.blocks
         self._clear_output()
         steps = max_steps
@@ -133,18 +121,6 @@ class PrefillFirstScheduler(ContinuousScheduler):
         output.swap_s = 0.0
         self._is_holding = False
 
-    def _hold(self, steps: int, now_s: float) -> int:
-        """Let decoding requests hold still; return the number of equal steps."""
-        work = self.work
-        work.batch = work.windowed = work.growing = 0
-        work.context = work.growth = 0
-        work.counted = self._decoding.counted
-        work.sampled = self._completing
-        self._is_holding = True
-        if self._held_since_s is None and self._decoding.blocks.sequences:
-            self._held_since_s = now_s
-        return 1 if self.output.swap_s else steps
-
     def _decode(self, steps: int) -> int:
         """Let decoding requests get a token per step; return the number of equal steps."""
         kv, work = self._kv, self.work
@@ -159,6 +135,8 @@ class PrefillFirstScheduler(ContinuousScheduler):
         kv, chunks, limits = self._kv, self.output.chunks, self._limits
         decoding = self._decoding_tokens() if self._rules.mixed_chunks else 0
         kv.begin_exact_step(1 if decoding else 0)
+        if self._rules.schedule_policy == "lpm" and kv.caches_prefixes:
+            sort_by_prefix(self.waiting, kv)
         budget = self._in_blocks(limits.max_batched_tokens - decoding)
         self._input_left = self._rules.max_prefill_tokens - decoding
         self._reserved = self._ratio.value * self._promised.clipped(self._decoding.now)
@@ -255,52 +233,6 @@ class PrefillFirstScheduler(ContinuousScheduler):
             self._is_full = True
         return tokens
 
-    # Retraction
-
-    def _retract_until_all_fit(self, now_s: float) -> None:
-        """Retract requests until every other one has a block for its next token."""
-        kv, blocks = self._kv, self._decoding.blocks
-        while blocks.sequences > 1 and kv.free_after(1) < 0:
-            self._preempt(self._order.first(), now_s, 0)
-        if self.output.preempted:
-            self._has_retracted()
-
-    def _has_retracted(self) -> None:
-        """Set the ratio after a retraction, and try to admit again."""
-        promised, sequences = self._promised, self._decoding.blocks.sequences
-        decoded = promised.answers - promised.left(self._decoding.now)
-        self._ratio.retracted(decoded, promised.answers, sequences)
-        self._is_full = False
-
-    def _preempt(self, request: Request, now_s: float, free: int) -> None:
-        """Retract a decoding request: it waits at the end of the queue and keeps its answer."""
-        decoding = self._decoding
-        del self.running[request]
-        request.preemptions += 1
-        self._kv.forget_for_others(free)
-        self._promised.leave(request, decoding.now)
-        request.generated = decoding.generated(request)
-        request.stalled_s = self._last_token_s(request, now_s)
-        self.pending_tokens += request.prompt_tokens + request.output_tokens
-        self.pending_tokens -= decoding.steps_left(request)
-        self.pending_prompt_tokens += request.prompt_tokens + request.generated
-        decoding.stop(request)
-        # only what was prefilled is findable
-        stored = request.prompt_tokens + request.generated - 1
-        blocks = decoding.leave(request, stored)
-        self._kv.give_back(request, request.prefilled, blocks, again=True)
-        request.prefilled = 0
-        self.waiting.append(request)
-        self.output.preempted.append(request)
-        if self._held_since_s is not None:
-            self.output.held.append((request, now_s - request.stalled_s))
-
-    def _last_token_s(self, request: Request, now_s: float) -> float:
-        """Return the time of the last token of a decoding request [s]; `now_s`: if none holds."""
-        if self._held_since_s is None:
-            return now_s
-        return max(request.stalled_s, self._held_since_s)
-
     # Advance in time
 
     def advance(self, steps: int, now_s: float) -> list[Request]:
@@ -312,6 +244,8 @@ class PrefillFirstScheduler(ContinuousScheduler):
             self._held_since_s = None
             if not self.output.chunks and not self.output.preempted:
                 self._ratio.decay(steps)
+        if self._inbox is not None:
+            self._inbox.advance(steps, decodes=not self.output.chunks)
         clock = self._decoding.now
         self._promised.advance(clock)
         if finished:
@@ -319,33 +253,3 @@ class PrefillFirstScheduler(ContinuousScheduler):
             for request in finished:
                 self._promised.leave(request, clock)
         return finished
-
-    def _advance_prefill(self, steps: int, now_s: float) -> list[Request]:
-        """Advance by steps in which decoding requests hold still."""
-        kv, chunks = self._kv, self.output.chunks
-        finished: list[Request] = []
-        self.stalls = []
-        if kv.hits_may_shrink:
-            kv.forget_before(steps, chunks, growth=0)
-        if kv.caches_prefixes:
-            kv.forget_taken(request.prefilled + chunk * steps for request, chunk in chunks)
-        for request, chunk in chunks:
-            self._prefilled(request, chunk * steps, now_s, finished)
-        if self._decoding.blocks.step_tokens > 1:
-            self._decoding.count_tokens()
-        return finished
-
-    def _prefilled(
-        self, request: Request, tokens: int, now_s: float, finished: list[Request]
-    ) -> None:
-        """Record that `tokens` more tokens of a prompt were prefilled, and when."""
-        super()._prefilled(request, tokens, now_s, finished)
-        if request is not self._partial:
-            request.stalled_s = now_s
-
-    def _begin_decoding(self, request: Request, length: int) -> None:
-        """Let a request with `length` tokens in the cache decode from the next step on."""
-        super()._begin_decoding(request, length)
-        decoding = self._decoding
-        self._promised.join(request, decoding.now)
-        self._order.join(request, decoding.now, decoding.blocks.sequences)

@@ -99,6 +99,10 @@ class PromisedTokens:
         self.answers = 0
         """Number of tokens of the whole answers of the decoding requests."""
 
+    def emptied(self) -> PromisedTokens:
+        """Return a count of the same kind without requests."""
+        return PromisedTokens(self._one, self._limit // self._one)
+
     def join(self, request: Request, clock: int) -> None:
         """Add a request that decodes from step `clock` on."""
         rate, finish = request.rate, request.finish_clock

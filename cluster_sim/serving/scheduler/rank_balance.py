@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 
 from cluster_sim.request import Request
-from cluster_sim.serving.scheduler.batch_wait import BatchWait
+from cluster_sim.serving.scheduler.batch_wait import BatchWait, InDecode
 
 
 class RankBalance(BatchWait):
@@ -46,15 +46,15 @@ class RankBalance(BatchWait):
         """Record that a request no longer waits."""
         self._waiting -= 1
 
-    def _is_too_small(self, decoding_tokens: int) -> bool:
+    def _is_too_small(self, decode: InDecode) -> bool:
         """Return whether some rank has no new request while all of them decode."""
-        return decoding_tokens >= self._ranks and self._waiting < self.requests
+        return decode.sequences >= self._ranks and self._waiting < self.requests
 
-    def steps_to_hold(self, decoding_tokens: int) -> int:
+    def steps_to_hold(self, decode: InDecode) -> int:
         """Return the number of steps for which new requests are held back from now on, or 0."""
         steps = self._max_steps - 1 - self._waited
-        if not self._is_too_small(decoding_tokens):
-            all_decode = decoding_tokens >= self._ranks
+        if not self._is_too_small(decode):
+            all_decode = decode.sequences >= self._ranks
             steps = self._batching_wait - self._batched if all_decode else 0
         self._is_holding = steps > 0
         return max(steps, 0)

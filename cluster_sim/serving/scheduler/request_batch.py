@@ -11,6 +11,7 @@ from cluster_sim.physics.step_work import StepWork
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.manager import KVCacheManager
 from cluster_sim.serving.scheduler.admission_rules import NO_RULES, AdmissionRules
+from cluster_sim.serving.scheduler.batch_wait import InDecode
 from cluster_sim.serving.scheduler.decoding import DecodingSequences
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
 from cluster_sim.serving.scheduler.output import SchedulerOutput
@@ -99,6 +100,11 @@ class RequestBatch:
         return self._decoding.blocks.tokens + self._past_tokens - shared
 
     @property
+    def queued(self) -> int:
+        """Number of requests that wait."""
+        return len(self.waiting)
+
+    @property
     def tokens_per_step(self) -> int:
         """Number of tokens by which each scheduled step reduces `pending_tokens`."""
         return self.work.batch + self.work.prompt_tokens
@@ -128,8 +134,12 @@ class RequestBatch:
         has_slot = self._partial is None and len(self.running) < self._limits.max_sequences
         if self._wait is None:
             return has_slot and (len(self.waiting) == 1 or self.waiting.first is request)
-        changes = self._wait.changes_with(request, self._decoding_tokens())
+        changes = self._wait.changes_with(request, self._in_decode())
         return has_slot and (changes or self.waiting.first is request)
+
+    def _in_decode(self) -> InDecode:
+        """Return the counts of a decode step."""
+        return InDecode(self._decoding.blocks.sequences, self._decoding_tokens())
 
     def _decoding_tokens(self) -> int:
         """Return the number of tokens per step of decoding requests."""
@@ -139,7 +149,8 @@ class RequestBatch:
     def drain(self, last_token_s: float) -> list[Request]:
         """Remove and return all requests, running requests first; their KV cache is lost.
 
-        A request keeps the tokens that it has received. All blocks become free.
+        A request keeps the tokens that it has received. All blocks become free, and no rule of
+        admission counts the requests any longer.
         """
         prefilling = {request for request, _ in self.output.chunks} | {self._partial}
         for request in self.running:
@@ -150,7 +161,12 @@ class RequestBatch:
         lost = list(self.running)
         while self.waiting:
             lost.append(self.waiting.pop_first())
+            if self._wait is not None:
+                self._wait.remove(lost[-1])
+        if self._reservation is not None:
+            self._reservation.clear()
         self.running.clear()
+        self._partial, self._resuming = None, []
         for request in lost:
             request.prefilled = request.swapped = 0
         self._kv.clear()
@@ -177,13 +193,15 @@ class RequestBatch:
         self._past_tokens += past
         if past + chunk == request.prompt_tokens + request.generated:
             self._completing += 1
-            # Later requests of the same step may use its blocks: every layer writes before it
-            # reads.
             if self._kv.caches_prefixes:
-                self._kv.fill(request, past + chunk)
+                self._fill(request, past + chunk)
         view = self._limits.view
         if view.tokens:
             work.window_pairs += view.pairs(chunk, past)
+
+    def _fill(self, request: Request, tokens: int) -> None:
+        """Let later requests of the same step find a prompt: every layer writes before it reads."""
+        self._kv.fill(request, tokens)
 
     def _held_tokens(self, request: Request, prefilled: int) -> int:
         """Return the number of tokens for which a request in prefill holds blocks."""

@@ -47,6 +47,11 @@ class Scheduler(Protocol):
         ...
 
     @property
+    def queued(self) -> int:
+        """Number of requests that have arrived and are not in the batch."""
+        ...
+
+    @property
     def running(self) -> Sized:
         """Requests in the batch."""
         ...

@@ -59,6 +59,11 @@ class StaticScheduler:
         self._left: list[Request] = []
 
     @property
+    def queued(self) -> int:
+        """Number of requests that wait."""
+        return len(self.waiting)
+
+    @property
     def kv_tokens(self) -> float:
         """Number of tokens in the cache when the scheduled steps begin, padding included."""
         if self._kv_cache.groups:

@@ -53,7 +53,7 @@ def _seen(selection: Selection) -> _Seen | None:
     run, pool, class_ = selection.run, selection.pool, selection.class_
     chunks = selection.whole.once(_chunks)
     if chunks is None or not any(
-        deployment.pool.replica.engine.is_chunked for deployment in selection.deployments
+        deployment.pool.sends_chunks for deployment in selection.deployments
     ):
         return None
     is_shown = counted(run) & (run.requests["status"].to_numpy() == "finished")
@@ -73,8 +73,8 @@ def _of_requests(
     """
 
     def compute(selection: Selection) -> Statistics | None:
-        engines = (deployment.pool.replica.engine for deployment in selection.deployments)
-        if not any(engine.first_chunk_delay for engine in engines):
+        pools = (deployment.pool for deployment in selection.deployments)
+        if not any(pool.sends_chunks and pool.engine.first_chunk_delay for pool in pools):
             return None
         seen = selection.once(_seen)
         return None if seen is None else of_values(values_s(seen.done))

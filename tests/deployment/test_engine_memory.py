@@ -9,7 +9,10 @@ import pytest
 from cluster_sim.analysis.estimate import explain
 from cluster_sim.cli.engine_rows import engine_rows
 from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.engine_memory import captured_graphs, memory_use
 from cluster_sim.deployment.fleet import resolve
+from cluster_sim.physics.replica_layout import GraphPlan, ReplicaLayout
+from cluster_sim.schema import catalog_names
 from tests.machines import engine
 from tests.scenarios import make_pool, make_scenario
 
@@ -66,8 +69,73 @@ def test_a_static_reserve_leaves_the_rest_to_weights_and_kv_cache() -> None:
     assert placement.kv_bytes + placement.weight_bytes == pytest.approx(10e9 - 740e6)
 
 
+@pytest.mark.parametrize("plan", [{"tensor_parallel": 8}, {"data_parallel": 8}])
+def test_a_reserve_per_device_counts_those_of_all_ranks(plan: dict[str, Any]) -> None:
+    """Eight devices at 5 GB and 1 GB reserve 41 GB of each device's memory, TP8 as well as DP8."""
+    profile = {
+        "like": "sglang-0.5",
+        "static_reserve": {
+            "fixed": "1 GB",
+            "per_device": "5 GB",
+            "per_step_token": "0 B",
+            "min_step_tokens": 0,
+            "per_graph_sequence": "0 B",
+            "per_rank_sequence": "0 B",
+            "per_large_sequence": "0 B",
+            "latent": "0 B",
+            "at_least": "0 B",
+        },
+    }
+    replica = {"weights": "fp4", "engine": profile} | plan
+    keys = {"name": "a", "node": "dgx-b200", "replica": replica}
+    scenario = make_scenario(model="deepseek-r1", cluster={"pools": [keys]})
+    (found,) = resolve(scenario).deployments
+    memory_bytes = found.pool.node.device.memory.capacity_bytes
+    fraction = memory_use(found.pool, found.model, ReplicaLayout(**plan), 8).fraction
+    assert (1.0 - fraction) * memory_bytes == pytest.approx(41e9)
+
+
+def static_and_continuous(keys: dict[str, Any], **of_pool: Any) -> list[Deployment]:
+    pools = [
+        make_pool(batching=batching, replica={"engine": engine(**keys)} | of_pool)
+        for batching in ({"policy": "static"}, {})
+    ]
+    return [resolve(make_scenario(cluster={"pools": [pool]})).deployments[0] for pool in pools]
+
+
+def test_static_batches_reserve_what_the_engine_does() -> None:
+    """512 tokens at 1 MB and 100 MB, of 10 GB: the tokens of a static batch have no limit."""
+    keys = {"static_reserve": {"fixed": "100 MB", "per_step_token": "1 MB"}}
+    static, continuous = static_and_continuous(keys)
+    kept = static.placement.kv_bytes + static.placement.weight_bytes
+    assert kept == pytest.approx(10e9 - 612e6)
+    assert continuous.placement.kv_bytes == static.placement.kv_bytes
+
+
+def test_static_batches_sample_and_capture_what_the_engine_does() -> None:
+    """64 x 256 logits of 1 kB, 512 hidden states of 64 values of 2 B; graphs of up to 512 tokens."""
+    keys = {"reserved_activation": "0 B", "logit": "1 kB", "graph_mode": "piecewise"}
+    keys |= {"graph_sizes": {"sizes": [256, 1024], "captures_limit": True}}
+    static, continuous = static_and_continuous(keys)
+    kept = static.placement.kv_bytes + static.placement.weight_bytes
+    assert kept == pytest.approx(10e9 - 64 * 256 * 1e3 - 512 * 64 * 2)
+    assert captured_graphs(static.pool) == GraphPlan(piece_tokens=(256, 512))
+    assert continuous.placement == static.placement
+
+
+@pytest.mark.parametrize("name", catalog_names("engines"))
+def test_static_batches_fit_with_every_profile(name: str) -> None:
+    """An 8B model in 16 bit leaves most of the 141 GB of an H200, and 44 GB of a wafer, free."""
+    node = "cs-3" if name.startswith("cerebras") else "dgx-h200"
+    plan = {"wafers": 1} if node == "cs-3" else {}
+    pool = make_pool(node=node, batching={"policy": "static"}, replica={"engine": name} | plan)
+    (found,) = resolve(make_scenario(model="llama-3.1-8b", cluster={"pools": [pool]})).deployments
+    assert found.placement.kv_bytes > (15e9 if plan else 90e9)
+
+
 def test_the_estimate_shows_limits_by_the_device_and_graphs() -> None:
-    keys = {"by_device": [{"min_memory": "9 GB", "max_sequences": 4}], **GRAPHS}
+    rows = [{"min_memory": "9 GB", "max_sequences": 4}, {"max_sequences": 64}]
+    keys = {"by_device": rows, "max_sequences": None, **GRAPHS}
     pool = make_pool(replica={"engine": engine(**keys)})
     (estimate,) = explain(make_scenario(cluster={"pools": [pool]}))
     assert list(engine_rows([estimate.engine])) == [

@@ -7,6 +7,7 @@ from cluster_sim.physics.activation_memory import LargestStep, activation_bytes
 from cluster_sim.physics.memory_use import ExpertPadding, MemoryUse
 from cluster_sim.physics.replica_layout import GraphPlan, ReplicaLayout
 from cluster_sim.scenario.pool import Pool
+from cluster_sim.serving.engine import known
 from cluster_sim.serving.graphs import StepLimits
 from cluster_sim.serving.memory_rules import ServedPlan
 
@@ -17,7 +18,7 @@ def captured_graphs(pool: Pool) -> GraphPlan | None:
     return pool.engine.graphs(
         StepLimits(
             pool.max_sequences // ranks,
-            pool.max_batched_tokens // ranks,
+            _largest_step(pool) // ranks,
             speculation.draft_tokens if speculation else 0,
         )
     )
@@ -33,7 +34,7 @@ def memory_use(pool: Pool, model: Model, layout: ReplicaLayout, devices: int) ->
         reserved_bytes=engine.reserved_bytes + group_bytes,
         prefix_caching=pool.kv.prefix_caching,
         block_tokens=pool.block_tokens,
-        step_tokens=_counted_step_tokens(pool) // pool.replica.data_parallel,
+        step_tokens=_largest_step(pool) // pool.replica.data_parallel,
         activation_bytes=_activation_bytes(pool, model, layout),
         graph_bytes=memory.reserve_bytes(graphs) if memory and graphs else 0.0,
         expert_padding=ExpertPadding(padding.hidden, padding.width) if padding else ExpertPadding(),
@@ -45,26 +46,26 @@ def _memory_fraction(pool: Pool, model: Model, graphs: GraphPlan | None) -> floa
     """Return the share of each device's memory by the engine's rule."""
     engine, plan = pool.engine, pool.replica
     if engine.static_reserve is None:
-        return engine.memory_fraction
+        return known(engine.memory_fraction)
     served = ServedPlan(
-        step_tokens=pool.max_batched_tokens // plan.data_parallel,
+        step_tokens=_largest_step(pool) // plan.data_parallel,
         graph_sequences=graphs.decode_sequences[-1] if graphs and graphs.decode_sequences else 0,
-        devices=plan.tensor_parallel * plan.pipeline_parallel,
+        devices=plan.tensor_parallel * plan.pipeline_parallel * plan.data_parallel,
         data_parallel=plan.data_parallel,
         is_latent=any(kind.is_latent for kind in model.attention),
     )
     return engine.static_reserve.fraction(pool.node.device.memory.capacity_bytes, served)
 
 
-def _counted_step_tokens(pool: Pool) -> int:
-    """Return the number of tokens of a step for the capacity in tokens.
+def _largest_step(pool: Pool) -> int:
+    """Return the number of tokens of the largest step of a replica, for which engines reserve.
 
-    Static batching has no limit. The limit of the engine is used for it, so that windows count
-    as windows.
+    Static batching has no limit. The limit of the engine is used for it: an engine sizes its
+    reserves and graphs before it knows the batches.
     """
-    return (
-        pool.max_batched_tokens if pool.batching.is_continuous else pool.engine.max_batched_tokens
-    )
+    if pool.batching.is_continuous:
+        return pool.max_batched_tokens
+    return known(pool.engine.max_batched_tokens) * pool.replica.data_parallel
 
 
 def _activation_bytes(pool: Pool, model: Model, layout: ReplicaLayout) -> float:
@@ -72,7 +73,8 @@ def _activation_bytes(pool: Pool, model: Model, layout: ReplicaLayout) -> float:
     engine = pool.engine
     if engine.reserved_activation_bytes is None:
         return 0.0
-    sequences = min(pool.max_sequences, pool.max_batched_tokens)
-    step = LargestStep(pool.max_batched_tokens, sequences, engine.logit_bytes, engine.expert_rows)
+    tokens = _largest_step(pool)
+    sequences = min(pool.max_sequences, tokens)
+    step = LargestStep(tokens, sequences, engine.logit_bytes, engine.expert_rows)
     needed = activation_bytes(model, layout, step)
     return max(needed - engine.reserved_activation_bytes, 0.0)
