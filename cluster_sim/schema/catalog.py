@@ -223,7 +223,7 @@ def catalog_data(kind: str, name: str) -> Any:
     A second name of an entry has the values of that entry. The result is shared and must not be
     changed.
     """
-    data = read_yaml(CATALOG / kind / f"{name}.yaml").data
+    data = _file_of(kind, name)
     return catalog_data(kind, data[LIKE]) if set(data) == {LIKE} else data
 
 
@@ -233,10 +233,13 @@ def second_names(kind: str) -> dict[str, str]:
 
     Their files have the key `like` alone, as `vllm` stands for its newest release.
     """
-    files = (
-        (name, read_yaml(CATALOG / kind / f"{name}.yaml").data) for name in catalog_names(kind)
-    )
+    files = ((name, _file_of(kind, name)) for name in catalog_names(kind))
     return {name: data[LIKE] for name, data in files if set(data) == {LIKE}}
+
+
+@cache
+def _file_of(kind: str, name: str) -> Any:
+    return read_yaml(CATALOG / kind / f"{name}.yaml").data
 
 
 @cache

@@ -37,9 +37,9 @@ def recipe_of(measured: MeasuredRun) -> Recipe:
 
     gpt-oss ran with graphs up to 2,048 tokens. On Hopper its KV cache has 16 bit, vLLM's default, in
     every data set, which agrees with the memory that such servers printed (nebius_h200). Llama ran
-    on B200 without graphs of steps with a prompt. Runs on these devices had asynchronous scheduling before it was the default. On
-    Hopper, and for Llama on AMD, the maximum number of sequences was the number of clients, on
-    B200 512.
+    on B200 without graphs of steps with a prompt. Runs on these devices had asynchronous scheduling
+    before it was the default. On Hopper, and for Llama on AMD, the maximum number of sequences was
+    the number of clients, on B200 512.
 
     Parameters
     ----------
@@ -64,14 +64,19 @@ def recipe_of(measured: MeasuredRun) -> Recipe:
     if measured.hardware.startswith(_AMD):
         return _on_amd(model, int(measured.amount))
     if model == "gpt-oss-120b" and measured.hardware.startswith(("H", "B")):
-        engine = {"graph_sizes": {"largest": 2048, "per_sequence": None}}
+        engine = _graphs(2048)
     elif model == "llama-3.3-70b" and measured.hardware == "B200":
         engine = {"graph_mode": "full_decode_only"}
     if match := _PIECES.search(measured.notes):
-        engine = {"graph_sizes": {"largest": int(match[1]), "per_sequence": None}}
+        engine = _graphs(int(match[1]))
     clients = int(measured.amount) if measured.hardware in _HOPPER and measured.amount else 512
     engine |= {"async_scheduling": True}
     return Recipe(engine, {"max_sequences": clients}, 0.9, kv_cache)
+
+
+def _graphs(largest: int) -> dict[str, Any]:
+    """Return graphs up to this size, whatever the number of sequences is."""
+    return {"graph_sizes": {"largest": largest, "per_sequence": None}}
 
 
 def _on_amd(model: str, clients: int) -> Recipe:

@@ -18,6 +18,7 @@ from cluster_sim.cli import app as cli
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.figures.parity import parity
+from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import CATALOG
 from cluster_sim.validation import (
     COLUMNS,
@@ -116,6 +117,10 @@ def table(path: Path, *rows: dict[str, str]) -> Path:
 def one(tmp_path: Path, row: dict[str, str]) -> MeasuredRun:
     (run,) = read_measurements(table(tmp_path / "one.csv", row)).runs
     return run
+
+
+def pool_of(tmp_path: Path, row: dict[str, str]) -> Pool:
+    return scenario_of(one(tmp_path, row)).cluster.pools[0]
 
 
 def test_rows_of_one_run_are_gathered_and_rows_of_another_image_are_not(tmp_path: Path) -> None:

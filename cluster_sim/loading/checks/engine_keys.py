@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cluster_sim.errors import did_you_mean, shown
-from cluster_sim.hardware.engine_releases import maker
+from cluster_sim.hardware.engine_releases import WAFER_ENGINES, maker
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Trail, catalog_entry, catalog_names
@@ -28,8 +28,6 @@ class _Unused(NamedTuple):
     """Sentence that begins with what is expected, and says why."""
 
 
-_WAFER_ENGINES = ("Cerebras",)
-"""Engines that run on wafers only."""
 _OF_GPUS = (
     "graph_batches",
     "graph_mode",
@@ -66,7 +64,7 @@ def engine_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
 def device_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
     """Yield an engine of wafers on GPUs."""
     name, device = pool.replica.engine.profile, pool.node.device.name
-    if not pool.is_wafer and maker(name) in _WAFER_ENGINES:
+    if not pool.is_wafer and maker(name) in WAFER_ENGINES:
         yield (
             at,
             f"got {name}, which runs on wafers; {device} is not a wafer; expected an engine of GPUs, such as vllm",
