@@ -5,6 +5,9 @@ Deployments of one cost form a level. Levels are searched from the cheapest one 
 deployment that meets the SLO in a run of full length. Quantities that only a run gives, power and
 goodput, have one level. Source of the method: Jamieson and Talwalkar, Non-stochastic best arm
 identification and hyperparameter optimization, AISTATS 2016.
+
+Of a large space, a sampler draws deployments, and learns from their short runs which to draw next.
+Half of the budget is for these draws. The search continues with the drawn deployments alone.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from math import ceil, inf
 
 from cluster_sim.scenario.study_spec import Wanted
 from cluster_sim.studies.grid import Point
+from cluster_sim.studies.planning.draws import Draws
 from cluster_sim.studies.planning.trial import Part, Trial
 
 _KEPT = 3
@@ -25,7 +29,14 @@ _SLACK = 1.05
 _HOPELESS = 2.0
 """Ratio of value and limit in a short run beyond which a deployment is not simulated further."""
 _TOGETHER = 8
-"""Number of deployments of the next levels whose short runs are simulated at the same time."""
+"""Number of deployments whose short runs are simulated at the same time: those of the next levels,
+and those that are drawn before the sampler learns from them."""
+_LARGE = 128
+"""Number of deployments above which a sampler draws some of them."""
+_FOR_DRAWS = 0.5
+"""Share of the budget that drawn deployments may take."""
+_SEED = 0
+"""Seed of the draws."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,7 @@ class Search:
 
         Those that meet the SLO come before the others.
         """
-        levels = _levels(candidates)
+        levels = _levels(self._drawn(candidates) if len(candidates) > _LARGE else candidates)
         ended: list[Candidate] = []
         for number, level in enumerate(levels):
             if self._is_exhausted:
@@ -74,6 +85,25 @@ class Search:
             if any(self.last(each).is_met for each in ended):
                 break
         return sorted(ended, key=self.rank)
+
+    def _drawn(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Return deployments of a large space that a sampler draws; their short runs are done."""
+        draws, drawn = Draws([each.point.values for each in candidates], _SEED), list[Candidate]()
+        while self.spent < _FOR_DRAWS * self.budget and (numbers := draws.ask(_TOGETHER)):
+            batch = [candidates[number] for number in numbers]
+            self._simulate(batch, self.parts[0])
+            for number, each in zip(numbers, batch, strict=True):
+                draws.tell(number, self._score(each))
+            drawn += batch
+        return drawn
+
+    def _score(self, candidate: Candidate) -> float:
+        """Return the score of a deployment: below 1 if a run meets the SLO, else from 1 to 2."""
+        trial = self.last(candidate)
+        if not trial.is_met:
+            return 2.0 - trial.figures.get("slo_attainment", 0.0)
+        value = value_of(candidate, trial, self.wanted)
+        return value / (1.0 + abs(value)) if value < inf else 1.0
 
     @property
     def _is_exhausted(self) -> bool:
@@ -87,7 +117,7 @@ class Search:
         """Return the order of a deployment by its longest trial; the lowest one is the best."""
         trial = self.last(candidate)
         if not trial.is_met:
-            return True, trial.ratio, inf
+            return True, trial.ratio, -trial.figures.get("slo_attainment", 0.0)
         return False, value_of(candidate, trial, self.wanted), trial.ratio
 
     def _look_ahead(self, levels: Sequence[Sequence[Candidate]]) -> None:
