@@ -1,11 +1,9 @@
-"""Table, sentences and JSON of a plan."""
+"""Table of a plan: the winner and the runners-up of each variant."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from math import isfinite
-from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from cluster_sim.results.metrics.verdict_text import percentile_text
@@ -13,7 +11,8 @@ from cluster_sim.results.metrics.verdict_text import percentile_text
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cluster_sim.studies.planning.answer import Chosen, Deployed, PlanAnswer
+    from cluster_sim.results.metrics.verdict import Objective
+    from cluster_sim.studies.planning.answer import Deployed, PlanAnswer
 
 _WANTED = {
     "usd_per_hour": "the lowest cost per hour",
@@ -22,121 +21,81 @@ _WANTED = {
     "goodput": "the most goodput",
 }
 """Texts of what a plan optimises."""
-_SHOWN = 5
-"""Number of deployments per variant that are printed."""
-_MOST_REASONS = 3
-"""Number of reasons for omitted deployments that are printed."""
+_OUTSIDE = {"replica", "batching", "kv", "cluster", "pools"}
+"""Sections that the short name of a key omits."""
 
 
 def table(answer: PlanAnswer) -> Table:
     """Return the table of winners and runners-up."""
     from rich.table import Table
 
+    from cluster_sim.studies.planning.folder import SHOWN
+
     at = ", ".join(dict.fromkeys(percentile_text(each.percentile) for each in answer.objectives))
     shown = Table(
         title=f"{answer.name}: {_WANTED[answer.wanted]} that meets the SLO at {at}",
         title_justify="left",
     )
-    keys = _keys(answer)
-    if any(chosen.variant for chosen in answer.chosen):
-        shown.add_column("variant")
-    for key in keys:
-        shown.add_column(_short(key), justify="right")
+    keys = varied(answer)
+    names = short_names(keys)
+    has_variants = any(chosen.variant for chosen in answer.chosen)
+    shown.add_column("")
+    for heading in (("variant",) if has_variants else ()) + tuple(names[key] for key in keys):
+        shown.add_column(heading, justify="right")
     for heading in ("USD/h", *(f"{each.name} [ms]" for each in answer.objectives)):
         shown.add_column(heading, justify="right")
-    for heading in ("within SLO", "power [kW]", "SLO"):
+    for heading in (*(("goodput [1/s]",) if answer.wanted == "goodput" else ()), "within SLO"):
         shown.add_column(heading, justify="right")
+    shown.add_column("power [kW]", justify="right")
+    shown.add_column("SLO")
     for chosen in answer.chosen:
         shown.add_section()
-        for number, each in enumerate((*chosen.ranked, *chosen.others)[:_SHOWN]):
+        for number, each in enumerate(chosen.simulated[:SHOWN], 1):
+            first = [str(number), *([chosen.variant or ""] if has_variants else [])]
             cells = [_written(each.values.get(key)) for key in keys]
-            first = [chosen.variant] if chosen.variant else []
-            style = "bold" if number == 0 and chosen.winner is each else ""
+            style = "bold" if chosen.winner is each else ""
             shown.add_row(*first, *cells, *_figures(each, answer), style=style)
     return shown
 
 
-def lines(answer: PlanAnswer, file: Path, sets: Sequence[str]) -> Iterator[str]:
-    """Yield the answer of each variant as sentences."""
+def varied(answer: PlanAnswer) -> list[str]:
+    """Return the keys that differ between deployments, without the variant, in the file's order."""
+    seen: dict[str, set[str]] = {}
     for chosen in answer.chosen:
-        title = f"{chosen.variant}: " if chosen.variant else ""
-        yield f"{title}{_sentence(chosen, answer)}"
-        if chosen.winner is not None:
-            yield f"  {command(chosen.winner, file, sets)}"
-        yield f"  {_effort(chosen)}"
-        for reason, count in sorted(chosen.omitted.items(), key=lambda pair: -pair[1])[
-            :_MOST_REASONS
-        ]:
-            yield f"  omitted {count:,}: {reason}"
+        for each in chosen.simulated:
+            for key, value in each.values.items():
+                seen.setdefault(key, set()).add(str(value))
+    several = len(answer.chosen) > 1
+    return [
+        key for key, values in seen.items() if key != "variant" and (several or len(values) > 1)
+    ]
 
 
-def command(deployed: Deployed, file: Path, sets: Sequence[str]) -> str:
-    """Return the command that simulates a deployment."""
-    from cluster_sim.studies.planning.space import settings
+def short_names(keys: Sequence[str]) -> dict[str, str]:
+    """Return the shortest texts that tell keys apart, without the sections that all have.
 
-    variant = deployed.values.get("variant")
-    parts = ["cluster-sim run", quote(str(file))]
-    if variant is not None:
-        parts.append(f"--variant {quote(str(variant))}")
-    parts += [f"--set {quote(text)}" for text in (*sets, *settings(deployed.values))]
-    return " ".join(parts)
-
-
-def as_json(answer: PlanAnswer, file: Path, sets: Sequence[str]) -> dict[str, Any]:
-    """Return the answer as a mapping that JSON can write."""
-    return {
-        "name": answer.name,
-        "for": answer.wanted,
-        "variants": [
-            {
-                "variant": chosen.variant,
-                "winner": None
-                if chosen.winner is None
-                else _entry(chosen.winner, answer)
-                | {"command": command(chosen.winner, file, sets)},
-                "others": [
-                    _entry(each, answer)
-                    for each in (*chosen.ranked, *chosen.others)
-                    if each is not chosen.winner
-                ],
-                "omitted": dict(chosen.omitted),
-                "deployments": chosen.total,
-                "full_runs": round(chosen.spent, 3),
-                "budget_exhausted": chosen.is_exhausted,
-            }
-            for chosen in answer.chosen
-        ],
-    }
-
-
-def _entry(each: Deployed, answer: PlanAnswer) -> dict[str, Any]:
-    return {
-        "values": dict(each.values),
-        "slo_met": each.trial.is_met and each.is_full,
-        "simulated_share": round(each.trial.share, 4),
-        "usd_per_hour": each.usd_per_hour,
-        "latencies_ms": {
-            name: 1e3 * value if isfinite(value) else None
-            for name, value in each.trial.latencies_s.items()
-        },
-        **each.trial.figures,
-    }
-
-
-def _keys(answer: PlanAnswer) -> list[str]:
-    """Return the keys that vary, without the variant, in the order of the file."""
-    every = [each for chosen in answer.chosen for each in (*chosen.ranked, *chosen.others)]
-    return list(dict.fromkeys(key for each in every for key in each.values if key != "variant"))
-
-
-def _short(key: str) -> str:
-    """Return a key without the parts that all keys of a cluster have.
-
-    >>> _short("cluster.pools.b200.replica.tensor_parallel"), _short("cluster.pools[0].nodes")
-    ('b200 tensor_parallel', 'nodes')
+    >>> short_names(["cluster.pools.b200.replica.tensor_parallel", "cluster.pools.b200.nodes"])
+    {'cluster.pools.b200.replica.tensor_parallel': 'tensor_parallel', 'cluster.pools.b200.nodes': 'nodes'}
+    >>> list(short_names(["cluster.pools[0].nodes", "cluster.pools[1].nodes"]).values())
+    ['0 nodes', '1 nodes']
     """
-    parts = key.removeprefix("cluster.pools").removeprefix("[0].").removeprefix(".").split(".")
-    return " ".join(part for part in parts if part not in ("replica", "batching", "kv"))
+    parts = {
+        key: [part for part in key.replace("[", ".").replace("]", "").split(".")
+              if part not in _OUTSIDE]
+        for key in keys
+    }  # fmt: skip
+    lasts = [each[-1] for each in parts.values()]
+    return {
+        key: each[-1] if lasts.count(each[-1]) == 1 else " ".join(each)
+        for key, each in parts.items()
+    }
+
+
+def missed(each: Deployed, objectives: Sequence[Objective]) -> list[Objective]:
+    """Return the objectives that a deployment misses, the worst one first."""
+    ratios = each.trial.ratios
+    over = [one for one in objectives if ratios.get(one.name, 0.0) > 1.0]
+    return sorted(over, key=lambda one: -ratios[one.name])
 
 
 def _written(value: Any) -> str:
@@ -149,53 +108,30 @@ def _figures(each: Deployed, answer: PlanAnswer) -> Iterator[str]:
     yield "-" if each.usd_per_hour is None else f"{each.usd_per_hour:,.2f}"
     for objective in answer.objectives:
         value_s = trial.latencies_s.get(objective.name)
-        is_known = value_s is not None and isfinite(value_s) and not trial.misses
-        yield f"{1e3 * value_s:,.4g}" if is_known and value_s is not None else "-"
-    yield _share(figures, "slo_attainment") if not trial.misses else "-"
+        is_known = value_s is not None and not trial.misses
+        yield latency_text(value_s) if is_known and value_s is not None else "-"
+    if answer.wanted == "goodput":
+        yield f"{figures['request_goodput']:,.3g}" if "request_goodput" in figures else "-"
+    is_whole = "slo_attainment" in figures and not trial.misses
+    yield f"{figures['slo_attainment']:.1%}" if is_whole else "-"
     yield f"{figures['mean_power_w'] / 1e3:,.2f}" if "mean_power_w" in figures else "-"
+    yield _verdict(each, answer)
+
+
+def _verdict(each: Deployed, answer: PlanAnswer) -> str:
+    """Return whether a deployment meets the SLO, what it misses, and what was simulated of it."""
+    trial = each.trial
     if trial.fault:
-        yield "failed"
-    elif trial.misses:
-        yield "missed"
-    elif each.is_full:
-        yield "met" if trial.is_met else "missed"
-    else:
-        yield f"{trial.share:.0%} simulated"
+        return "failed"
+    names = ", ".join(one.name for one in missed(each, answer.objectives))
+    text = "met" if trial.is_met else f"missed {names}".rstrip()
+    return text if each.is_full else f"{text} in {trial.share:.0%} of the traffic"
 
 
-def _share(figures: Mapping[str, float], name: str) -> str:
-    return f"{figures[name]:.1%}" if name in figures else "-"
+def latency_text(value_s: float) -> str:
+    """Return a latency in ms.
 
-
-def _sentence(chosen: Chosen, answer: PlanAnswer) -> str:
-    """Return the answer for one variant."""
-    winner = chosen.winner
-    if winner is not None:
-        values = ", ".join(
-            f"{_short(key)} {value}" for key, value in winner.values.items() if key != "variant"
-        )
-        cost = "" if winner.usd_per_hour is None else f", {winner.usd_per_hour:,.2f} USD/h"
-        return f"{values or 'as written'}{cost}"
-    nearest = chosen.nearest
-    if nearest is None:
-        return "no deployment was simulated; all are omitted"
-    values = ", ".join(
-        f"{_short(key)} {value}" for key, value in nearest.values.items() if key != "variant"
-    )
-    worst = max(
-        (each for each in answer.objectives if each.name in nearest.trial.ratios),
-        key=lambda each: nearest.trial.ratios[each.name],
-    )
-    value_s = nearest.trial.latencies_s[worst.name]
-    reached = f"{1e3 * value_s:,.4g} ms" if isfinite(value_s) else "infinite"
-    return (
-        f"no deployment meets the SLO; the nearest is {values or 'as written'}, whose {worst.name} is {reached} and not "
-        f"{1e3 * worst.limit_s:,.4g} ms; more nodes, other layouts in plan.vary or a higher limit may help"
-    )
-
-
-def _effort(chosen: Chosen) -> str:
-    """Return how much was simulated."""
-    simulated = len(chosen.ranked) + len(chosen.others)
-    text = f"{simulated:,} of {chosen.total:,} deployments simulated, as many requests as {chosen.spent:,.3g} full runs"
-    return f"{text}; the budget ended the search" if chosen.is_exhausted else text
+    >>> latency_text(0.02567), latency_text(float("inf"))
+    ('25.67', 'infinite')
+    """
+    return f"{1e3 * value_s:,.4g}" if isfinite(value_s) else "infinite"

@@ -17,6 +17,8 @@ from cluster_sim.results.metrics.families.latency import statistic_label
 from cluster_sim.results.metrics.naming import label_of, short_name
 from cluster_sim.results.metrics.table import METRICS
 
+_TABLES = ("sweep.parquet", "plan.parquet")
+"""Tables in the folders of studies."""
 Row = dict[str, Any]
 """Row of a study's table: values by column."""
 
@@ -39,22 +41,26 @@ def read(path: str | Path) -> pa.Table:
     Parameters
     ----------
     path
-        Folder of a sweep, or Parquet file that a study wrote.
+        Folder of a sweep or a plan, or Parquet file that a study wrote.
 
     Raises
     ------
     ScenarioError
         The path holds no table of a study.
     """
-    path = Path(path)
-    file = path / "sweep.parquet" if path.is_dir() else path
+    file = table_in(Path(path)) or Path(path)
     try:
         return pq.read_table(file)
     except (OSError, pa.ArrowInvalid) as fault:
-        expected = "expected the folder of a sweep, or a Parquet file that capacity, sensitivity or claims wrote with --out"
+        expected = "expected the folder of a sweep or a plan, or a Parquet file that capacity, sensitivity or claims wrote with --out"
         raise ScenarioError.at(
             str(file), f"is no table of a study ({fault}); {expected}"
         ) from fault
+
+
+def table_in(folder: Path) -> Path | None:
+    """Return the table in the folder of a sweep or a plan; None if there is none."""
+    return next((folder / name for name in _TABLES if (folder / name).is_file()), None)
 
 
 def require(table: pa.Table, columns: Sequence[str], study: str) -> None:

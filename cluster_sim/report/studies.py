@@ -64,7 +64,7 @@ class _Axes(NamedTuple):
 
 def is_study(path: Path) -> bool:
     """Return whether a path holds a study, and not a run."""
-    return path.is_file() or (path / "sweep.parquet").is_file()
+    return path.is_file() or study.table_in(path) is not None
 
 
 def read(path: Path, place: int = 0) -> Study:
@@ -73,7 +73,7 @@ def read(path: Path, place: int = 0) -> Study:
     Parameters
     ----------
     path
-        Folder of a sweep, or table in a .parquet, .csv or .json file.
+        Folder of a sweep or a plan, or table in a .parquet, .csv or .json file.
     place
         Index of the study in the page.
 
@@ -82,8 +82,9 @@ def read(path: Path, place: int = 0) -> Study:
     ScenarioError
         The path holds no study.
     """
-    if path.is_dir():
+    if (path / "sweep.parquet").is_file():
         return _sweep(path, _EACH * (place + 1))
+    path = study.table_in(path) or path
     rows = read_rows(path)
     names = set().union(*rows) if rows else set()
     kind, swings = path.stem.replace("_", " ").capitalize(), []
@@ -94,6 +95,8 @@ def read(path: Path, place: int = 0) -> Study:
         ]
     elif {"nodes", "front", "good"} <= names:
         kind = "Capacity"
+    elif {"optimised", "front", "good"} <= names:
+        kind = "Plan"
     return Study(
         f"{kind}: {path.stem}",
         _count(rows, str(path)),

@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 
 import cluster_sim
-from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import open_scenarios
 from cluster_sim.results.cost import planned_usd_per_hour
 from cluster_sim.results.metrics import verdict
 from cluster_sim.studies.plan import plan
-from cluster_sim.studies.planning.answer import Chosen
 from cluster_sim.studies.planning.space import deployments
 
 CHAT = """

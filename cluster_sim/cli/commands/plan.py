@@ -75,10 +75,11 @@ def plan(  # noqa: PLR0913 - a parameter is an option of the command
     number of nodes, or the most goodput. Without it, nodes and parallelism vary. Each variant has
     its own answer. The same command continues a search that was killed.
     """
-    from cluster_sim.cli.plan_table import as_json, lines, table
+    from cluster_sim.cli.plan_table import table
+    from cluster_sim.cli.plan_text import as_json, lines
     from cluster_sim.loading.files import open_scenarios
     from cluster_sim.studies.plan import plan as run
-    from cluster_sim.studies.planning.folder import folder_of, keep_winners
+    from cluster_sim.studies.planning.folder import folder_of, keep
 
     limits = run_limits(time_limit, memory_limit)
     sets = tuple(set_ or ())
@@ -96,16 +97,15 @@ def plan(  # noqa: PLR0913 - a parameter is an option of the command
             progress=lambda done: progress(done, 0),
             warned=warn,
         )
-    paths = keep_winners(answer, folder)
+    paths = keep(answer, folder)
     if json_:
         print(json.dumps(as_json(answer, file, sets), indent=2))
     else:
         stdout().print(table(answer))
-        for line in lines(answer, file, sets):
+        for line in lines(answer, paths, file, sets):
             print_line(line)
         _print_trust(answer, file, sets)
-    for path in paths:
-        say_wrote(path)
+    say_wrote(folder)
 
 
 def _print_trust(answer: PlanAnswer, file: Path, sets: tuple[str, ...]) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cluster_sim.results.metrics.verdict import Objective
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Wanted
+from cluster_sim.studies.capacity_answer import beats
 from cluster_sim.studies.planning.trial import Trial
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,18 @@ class Chosen:
         return first if first is not None and first.trial.is_met else None
 
     @property
+    def simulated(self) -> tuple[Deployed, ...]:
+        """Deployments that were simulated, those in full first, best first."""
+        return (*self.ranked, *self.others)
+
+    @property
     def nearest(self) -> Deployed | None:
         """Deployment that comes nearest to the SLO."""
-        every = (*self.ranked, *self.others)
-        return min(every, key=lambda each: each.trial.ratio, default=None)
+        return min(
+            self.simulated,
+            key=lambda each: (each.trial.ratio, -each.trial.figures.get("slo_attainment", 0.0)),
+            default=None,
+        )
 
 
 @dataclass(frozen=True)
@@ -92,3 +104,46 @@ class PlanAnswer:
         if self.wanted == "power":
             return deployed.trial.figures.get("mean_power_w", inf)
         return -deployed.trial.figures.get("request_goodput", 0.0)
+
+    @property
+    def front(self) -> list[Deployed]:
+        """Pareto front: deployments that meet the SLO in full, and that none beats.
+
+        One beats another if neither its value nor a latency is worse, and one of them is better.
+        """
+        good = [
+            (each, (self.value(each), *each.trial.latencies_s.values()))
+            for chosen in self.chosen
+            for each in chosen.ranked
+            if each.trial.is_met
+        ]
+        return [
+            each for each, figures in good if not any(beats(others, figures) for _, others in good)
+        ]
+
+    @property
+    def table(self) -> pa.Table:
+        """Table with one row per simulated deployment; `answer` and `front` mark rows."""
+        from cluster_sim.studies.store import table
+
+        front = [id(each) for each in self.front]
+        return table(
+            {
+                **({} if chosen.variant is None else {"variant": chosen.variant}),
+                **each.values,
+                "nodes": sum(pool.nodes for pool in each.scenario.cluster.pools),
+                "simulated": each.trial.share,
+                **{f"{name}_s": value for name, value in each.trial.latencies_s.items()},
+                **{f"{name}_margin": 1.0 - value for name, value in each.trial.ratios.items()},
+                "usd_per_hour": each.usd_per_hour,
+                **each.trial.figures,
+                "optimised": self.wanted,
+                "good": each.is_full and each.trial.is_met,
+                "answer": each is chosen.winner,
+                "front": id(each) in front,
+                "status": "failed" if each.trial.fault else "done",
+                "reason": each.trial.fault,
+            }
+            for chosen in self.chosen
+            for each in chosen.simulated
+        )

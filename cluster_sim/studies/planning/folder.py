@@ -1,15 +1,20 @@
-"""Folder of a plan: finished simulations, and the scenario of each winner."""
+"""Folder of a plan: finished simulations, the table of the answer, and scenarios to run."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import ScenarioFile
 from cluster_sim.loading.variants import name_faults
-from cluster_sim.studies.planning.answer import PlanAnswer
+from cluster_sim.studies.planning.answer import Chosen, Deployed, PlanAnswer
+from cluster_sim.studies.store import write_table
 from cluster_sim.whole_files import write_whole
+
+SHOWN = 5
+"""Number of deployments per variant that are printed, and whose scenarios are written."""
 
 
 def folder_of(file: ScenarioFile) -> Path:
@@ -27,8 +32,8 @@ def folder_of(file: ScenarioFile) -> Path:
     )
 
 
-def keep_winners(answer: PlanAnswer, folder: Path) -> list[Path]:
-    """Write the scenario of each winner into the folder of a plan; return the paths.
+def keep(answer: PlanAnswer, folder: Path) -> Mapping[int, Path]:
+    """Write the table of an answer, and scenarios of winners and runners-up, into a plan's folder.
 
     Parameters
     ----------
@@ -36,11 +41,23 @@ def keep_winners(answer: PlanAnswer, folder: Path) -> list[Path]:
         Answer of the plan.
     folder
         Folder that exists.
+
+    Returns
+    -------
+    Mapping
+        Paths of the scenarios by `id` of the deployment.
     """
-    paths = []
+    write_table(answer.table, folder / "plan.parquet")
+    paths = {}
     for chosen in answer.chosen:
-        if chosen.winner is not None:
-            path = folder / f"{chosen.variant or 'winner'}.yaml"
-            write_whole(path, chosen.winner.scenario.as_yaml().encode())
-            paths.append(path)
+        for name, each in _named(chosen):
+            paths[id(each)] = folder / f"{name}.yaml"
+            write_whole(paths[id(each)], each.scenario.as_yaml().encode())
     return paths
+
+
+def _named(chosen: Chosen) -> Iterator[tuple[str, Deployed]]:
+    """Yield the deployments of a variant that are printed, with the names of their files."""
+    prefix = "" if chosen.variant is None else f"{chosen.variant}-"
+    for number, each in enumerate(chosen.simulated[:SHOWN], 1):
+        yield f"{prefix}{'winner' if each is chosen.winner else number}", each

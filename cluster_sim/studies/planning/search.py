@@ -31,6 +31,8 @@ _HOPELESS = 2.0
 _TOGETHER = 8
 """Number of deployments whose short runs are simulated at the same time: those of the next levels,
 and those that are drawn before the sampler learns from them."""
+_DEARER = 3
+"""Number of levels above that of the winner, of each of which one deployment is simulated."""
 _LARGE = 128
 """Number of deployments above which a sampler draws some of them."""
 _FOR_DRAWS = 0.5
@@ -83,8 +85,24 @@ class Search:
             self._look_ahead(levels[number:])
             ended += self._halved(level, self.parts)
             if any(self.last(each).is_met for each in ended):
+                best = min(ended, key=self.rank)
+                ended += self._dearer(best, levels[number + 1 : number + 1 + _DEARER])
                 break
         return sorted(ended, key=self.rank)
+
+    def _dearer(self, best: Candidate, levels: Sequence[Sequence[Candidate]]) -> list[Candidate]:
+        """Return the deployment of each level that is most like the best one, simulated in full.
+
+        They show what latencies a higher cost buys.
+        """
+
+        def likeness(candidate: Candidate) -> int:
+            own = best.point.values
+            return sum(own.get(key) == value for key, value in candidate.point.values.items())
+
+        alike = [max(level, key=likeness) for level in levels]
+        self._simulate(alike, self.parts[-1])
+        return alike
 
     def _drawn(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Return deployments of a large space that a sampler draws; their short runs are done."""
