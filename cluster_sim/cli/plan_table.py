@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cluster_sim.results.metrics.verdict import Objective
-    from cluster_sim.studies.planning.answer import Deployed, PlanAnswer
+    from cluster_sim.studies.planning.answer import Chosen, Deployed, PlanAnswer
 
 _WANTED = {
     "usd_per_hour": "the lowest cost per hour",
@@ -25,50 +25,40 @@ _OUTSIDE = {"replica", "batching", "kv", "cluster", "pools"}
 """Sections that the short name of a key omits."""
 
 
-def table(answer: PlanAnswer) -> Table:
-    """Return the table of winners and runners-up."""
+def table(chosen: Chosen, answer: PlanAnswer) -> Table:
+    """Return the table of the winner and the runners-up of one variant."""
     from rich.table import Table
 
     from cluster_sim.studies.planning.folder import SHOWN
 
     at = ", ".join(dict.fromkeys(percentile_text(each.percentile) for each in answer.objectives))
+    variant = f", {chosen.variant}" if chosen.variant else ""
     shown = Table(
-        title=f"{answer.name}: {_WANTED[answer.wanted]} that meets the SLO at {at}",
+        title=f"{answer.name}{variant}: {_WANTED[answer.wanted]} that meets the SLO at {at}",
         title_justify="left",
     )
-    keys = varied(answer)
+    keys = varied(chosen)
     names = short_names(keys)
-    has_variants = any(chosen.variant for chosen in answer.chosen)
+    goodput = ("goodput [1/s]",) if answer.wanted == "goodput" else ()
+    latencies = [f"{each.name} [ms]" for each in answer.objectives]
     shown.add_column("")
-    for heading in (("variant",) if has_variants else ()) + tuple(names[key] for key in keys):
+    for heading in (*names.values(), "USD/h", *latencies, *goodput, "within SLO", "power [kW]"):
         shown.add_column(heading, justify="right")
-    for heading in ("USD/h", *(f"{each.name} [ms]" for each in answer.objectives)):
-        shown.add_column(heading, justify="right")
-    for heading in (*(("goodput [1/s]",) if answer.wanted == "goodput" else ()), "within SLO"):
-        shown.add_column(heading, justify="right")
-    shown.add_column("power [kW]", justify="right")
     shown.add_column("SLO")
-    for chosen in answer.chosen:
-        shown.add_section()
-        for number, each in enumerate(chosen.simulated[:SHOWN], 1):
-            first = [str(number), *([chosen.variant or ""] if has_variants else [])]
-            cells = [_written(each.values.get(key)) for key in keys]
-            style = "bold" if chosen.winner is each else ""
-            shown.add_row(*first, *cells, *_figures(each, answer), style=style)
+    for number, each in enumerate(chosen.simulated[:SHOWN], 1):
+        cells = [_written(each.values.get(key)) for key in keys]
+        style = "bold" if chosen.winner is each else ""
+        shown.add_row(str(number), *cells, *_figures(each, answer), style=style)
     return shown
 
 
-def varied(answer: PlanAnswer) -> list[str]:
+def varied(chosen: Chosen) -> list[str]:
     """Return the keys that differ between deployments, without the variant, in the file's order."""
     seen: dict[str, set[str]] = {}
-    for chosen in answer.chosen:
-        for each in chosen.simulated:
-            for key, value in each.values.items():
-                seen.setdefault(key, set()).add(str(value))
-    several = len(answer.chosen) > 1
-    return [
-        key for key, values in seen.items() if key != "variant" and (several or len(values) > 1)
-    ]
+    for each in chosen.simulated:
+        for key, value in each.values.items():
+            seen.setdefault(key, set()).add(str(value))
+    return [key for key, values in seen.items() if key != "variant" and len(values) > 1]
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:

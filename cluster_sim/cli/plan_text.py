@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import floor, isfinite
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cluster_sim.cli.plan_table import latency_text, missed, short_names, varied
 
@@ -17,56 +17,64 @@ _MOST_REASONS = 3
 """Number of reasons for omitted deployments that are printed."""
 
 
+class Request(NamedTuple):
+    """What the user asked for."""
+
+    file: Path
+    """Scenario file."""
+    sets: Sequence[str]
+    """`key=value` texts applied to the file."""
+
+
 def lines(
-    answer: PlanAnswer, paths: Mapping[int, Path], file: Path, sets: Sequence[str]
+    chosen: Chosen, answer: PlanAnswer, paths: Mapping[int, Path], request: Request
 ) -> Iterator[str]:
-    """Yield the answer of each variant as sentences, with the commands that simulate deployments.
+    """Yield the answer of one variant as sentences, with the commands that simulate deployments.
 
     Parameters
     ----------
+    chosen
+        Answer of the variant.
     answer
         Answer of the plan.
     paths
         Paths of scenarios by `id` of the deployment.
-    file
-        Scenario file.
-    sets
-        `key=value` texts applied to the file.
+    request
+        What the user asked for.
     """
-    for chosen in answer.chosen:
-        title = f"{chosen.variant}: " if chosen.variant else ""
-        if chosen.winner is None:
-            yield f"{title}no deployment meets the SLO"
-            yield from (f"  {line}" for line in _no_winner(chosen, answer))
-        else:
-            yield f"{title}{_described(chosen.winner, answer)}"
-            yield f"  {command(chosen.winner, file, sets)}"
-        for number, each in enumerate(chosen.simulated, 1):
-            if (path := paths.get(id(each))) is not None and each is not chosen.winner:
-                yield f"  {number}: cluster-sim run {quote(str(path))}"
-        yield f"  {_effort(chosen)}"
-        most = sorted(chosen.omitted.items(), key=lambda pair: -pair[1])[:_MOST_REASONS]
-        for reason, count in most:
-            yield f"  omitted {count:,}: {reason}"
+    title = f"{chosen.variant}: " if chosen.variant else ""
+    if chosen.winner is None:
+        yield f"{title}no deployment meets the SLO"
+        yield from (f"  {line}" for line in _no_winner(chosen, answer))
+    else:
+        yield f"{title}{_described(chosen.winner, chosen)}"
+        yield f"  {command(chosen.winner, request)}"
+    for number, each in enumerate(chosen.simulated, 1):
+        if (path := paths.get(id(each))) is not None and each is not chosen.winner:
+            yield f"  {number}: cluster-sim run {quote(str(path))}"
+    yield f"  {_effort(chosen)}"
+    most = sorted(chosen.omitted.items(), key=lambda pair: -pair[1])[:_MOST_REASONS]
+    for reason, count in most:
+        yield f"  omitted {count:,}: {reason}"
 
 
-def command(deployed: Deployed, file: Path, sets: Sequence[str]) -> str:
+def command(deployed: Deployed, request: Request) -> str:
     """Return the command that simulates a deployment."""
     from cluster_sim.studies.planning.space import settings
 
     variant = deployed.values.get("variant")
-    parts = ["cluster-sim run", quote(str(file))]
+    parts = ["cluster-sim run", quote(str(request.file))]
     if variant is not None:
         parts.append(f"--variant {quote(str(variant))}")
-    parts += [f"--set {quote(text)}" for text in (*sets, *settings(deployed.values))]
+    parts += [f"--set {quote(text)}" for text in (*request.sets, *settings(deployed.values))]
     return " ".join(parts)
 
 
-def as_json(answer: PlanAnswer, file: Path, sets: Sequence[str]) -> dict[str, Any]:
+def as_json(answer: PlanAnswer, request: Request) -> dict[str, Any]:
     """Return the answer as a mapping that JSON can write."""
 
     def entry(each: Deployed) -> dict[str, Any]:
-        return _entry(each, answer) | {"command": command(each, file, sets)}
+        return _entry(each, answer) | {"command": command(each, request)}
 
     return {
         "name": answer.name,
@@ -102,10 +110,10 @@ def _entry(each: Deployed, answer: PlanAnswer) -> dict[str, Any]:
     }
 
 
-def _described(each: Deployed, answer: PlanAnswer) -> str:
+def _described(each: Deployed, chosen: Chosen) -> str:
     """Return the values of a deployment, and its cost."""
     names = short_names([key for key in each.values if key != "variant"])
-    shown = varied(answer)
+    shown = varied(chosen)
     values = ", ".join(f"{names[key]} {each.values[key]}" for key in shown if key in names)
     cost = "" if each.usd_per_hour is None else f", {each.usd_per_hour:,.2f} USD/h"
     return f"{values or 'as written'}{cost}"
@@ -121,7 +129,7 @@ def _no_winner(chosen: Chosen, answer: PlanAnswer) -> Iterator[str]:
     if trial.fault:
         yield f"every simulation failed; the first: {trial.fault}"
         return
-    yield f"the nearest deployment: {_described(nearest, answer)}"
+    yield f"the nearest deployment: {_described(nearest, chosen)}"
     for place, one in enumerate(missed(nearest, answer.objectives)):
         first = "it misses first" if place == 0 else "it also misses"
         reached = latency_text(trial.latencies_s[one.name])

@@ -25,13 +25,20 @@ class _Quantity(NamedTuple):
     """Label of the axis."""
     scale: float
     """Factor from the column to the axis."""
+    sentence: str
+    """Words around a value."""
 
 
 _QUANTITIES = {
-    "usd_per_hour": _Quantity("usd_per_hour", "cost [USD/h]", 1.0),
-    "nodes": _Quantity("nodes", "nodes", 1.0),
-    "power": _Quantity("mean_power_w", "mean power [kW]", 1e-3),
-    "goodput": _Quantity("request_goodput", "goodput [requests/s within the SLO]", 1.0),
+    "usd_per_hour": _Quantity("usd_per_hour", "cost [USD/h]", 1.0, "for {} USD/h"),
+    "nodes": _Quantity("nodes", "nodes", 1.0, "on {} nodes"),
+    "power": _Quantity("mean_power_w", "mean power [kW]", 1e-3, "at {} kW"),
+    "goodput": _Quantity(
+        "request_goodput",
+        "goodput [requests/s within the SLO]",
+        1.0,
+        "with {} requests/s within the SLO",
+    ),
 }
 
 
@@ -98,7 +105,7 @@ def _draw(panel: Axes, rows: Sequence[Row], objective: str, wanted: _Quantity) -
 
     for place, ((name,), group) in enumerate(_by_variant(rows).items()):
         for is_good, alpha in ((True, 1.0), (False, 0.25)):
-            label = f"{name + ' ' if name else ''}within the SLO" if is_good else None
+            label = f"{name} within the SLO".strip() if is_good else None
             panel.plot(
                 *points([row for row in group if row["good"] == is_good]),
                 style.MARKS[place % len(style.MARKS)],
@@ -139,9 +146,6 @@ def _finding(rows: Sequence[Row], names: Sequence[str], wanted: _Quantity) -> st
     sign = -1.0 if wanted.column == "request_goodput" else 1.0
     best = min(winners, key=lambda row: sign * row[wanted.column])
     reached = ", ".join(f"{name.upper()} {style.duration(best[f'{name}_s'])}" for name in names)
-    variant = f" {best['variant']}" if best.get("variant") else ""
+    variant = f"{best['variant']} " if best.get("variant") else ""
     value = study.number(wanted.scale * best[wanted.column])
-    what, _, unit = wanted.axis.partition(" [")
-    return f"The best deployment{variant} has {what} {value} {unit.rstrip(']')}".rstrip() + (
-        f", with {reached}"
-    )
+    return f"Winner: {variant}{wanted.sentence.format(value)}, with {reached}"

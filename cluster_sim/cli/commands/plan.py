@@ -76,7 +76,7 @@ def plan(  # noqa: PLR0913 - a parameter is an option of the command
     its own answer. The same command continues a search that was killed.
     """
     from cluster_sim.cli.plan_table import table
-    from cluster_sim.cli.plan_text import as_json, lines
+    from cluster_sim.cli.plan_text import Request, as_json, lines
     from cluster_sim.loading.files import open_scenarios
     from cluster_sim.studies.plan import plan as run
     from cluster_sim.studies.planning.folder import folder_of, keep
@@ -97,13 +97,14 @@ def plan(  # noqa: PLR0913 - a parameter is an option of the command
             progress=lambda done: progress(done, 0),
             warned=warn,
         )
-    paths = keep(answer, folder)
+    paths, request = keep(answer, folder), Request(file, sets)
     if json_:
-        print(json.dumps(as_json(answer, file, sets), indent=2))
+        print(json.dumps(as_json(answer, request), indent=2))
     else:
-        stdout().print(table(answer))
-        for line in lines(answer, paths, file, sets):
-            print_line(line)
+        for chosen in answer.chosen:
+            stdout().print(table(chosen, answer))
+            for line in lines(chosen, answer, paths, request):
+                print_line(line)
         _print_trust(answer, file, sets)
     say_wrote(folder)
 
