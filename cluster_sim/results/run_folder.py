@@ -118,16 +118,11 @@ def earlier_run(run: RunData, folder: Path) -> str | None:
     folder
         Folder to which it is to be saved.
     """
-    path = folder / "manifest.json"
-    try:
-        manifest, written_s = json.loads(path.read_bytes()), path.stat().st_mtime
-    except (OSError, ValueError, RecursionError):
+    manifest = _manifest_in(folder)
+    identity = _identity(run, run.scenario.as_yaml())
+    if not manifest or all(manifest.get(key) == value for key, value in identity.items()):
         return None
-    if not isinstance(manifest, dict):
-        return None
-    new = _identity(run, run.scenario.as_yaml())
-    if all(manifest.get(key) == value for key, value in new.items()):
-        return None
+    written_s = (folder / "manifest.json").stat().st_mtime
     when = datetime.fromtimestamp(written_s).strftime("%Y-%m-%d %H:%M")
     name, seed = (visible(str(manifest.get(key))) for key in ("name", "seed"))
     return f"{name}, seed {seed}, {when}"
@@ -144,13 +139,18 @@ def _identity(run: RunData, scenario: str) -> dict[str, Any]:
     }
 
 
-def _is_of_a_run(folder: Path) -> bool:
-    """Return whether a folder's manifest.json describes a run: web pages have such files too."""
+def _manifest_in(folder: Path) -> Mapping[str, Any]:
+    """Return the fields of a folder's manifest.json; empty if it cannot be read."""
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
     except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(manifest, dict) and "scenario_sha256" in manifest
+        return {}
+    return manifest if isinstance(manifest, dict) else {}
+
+
+def _is_of_a_run(folder: Path) -> bool:
+    """Return whether a folder's manifest.json describes a run: web pages have such files too."""
+    return "scenario_sha256" in _manifest_in(folder)
 
 
 def _keep_others(folder: Path, making: Path) -> None:
