@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import call
+from tests.json_schemas import schema, uses_schema
 from tests.machines import TINY_MODEL
 
 
@@ -63,6 +64,7 @@ def test_a_scalar_for_a_mapping_is_answered_with_the_line_to_write(
     assert message in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "meant"),
     [
@@ -100,11 +102,11 @@ def test_names_of_engines_are_answered_with_the_key(
     assert f"did you mean '{meant}'?" in err
 
 
+@uses_schema
 def test_every_name_of_an_engine_stands_for_a_key_that_exists() -> None:
-    from cluster_sim.loading.json_schema import json_schema
     from cluster_sim.scenario.foreign_names import FOREIGN_NAMES
 
-    text = json.dumps(json_schema())
+    text = json.dumps(schema())
     for key in FOREIGN_NAMES.values():
         last = key.rpartition(".")[2].partition(":")[0]
         assert f'"{last}": {{' in text, key
