@@ -28,15 +28,15 @@ from cluster_sim.schema.yaml_files import read_text, read_yaml
 
 CATALOG = Path(__file__).parents[1] / "catalog"
 """Folder of the catalog."""
-_NOUNS = {"links": "network", "prices": "prices"}
+_NOUNS = {"links": "network", "prices": "prices", "token_prices": "prices of tokens"}
 """Noun for an entry of a folder, if the noun is not the name of the folder."""
 KINDS = (
-    "devices", "nodes", "prices", "links", "models", "engines", "drafters", "workloads", "traces",
+    "devices", "nodes", "prices", "links", "models", "token_prices", "engines", "drafters", "workloads", "traces",
 )  # fmt: skip
 """Folders of the catalog, in the order of listing."""
 _ALIAS = re.compile(rf"(?:#.*\n)*{LIKE}: (\S+)\s*")
 """Text of the file of a second name."""
-_RANGED = ("prices",)  # folders whose descriptions also read the ranges of figures
+_RANGED = ("prices", "token_prices")  # folders whose descriptions also read the ranges of figures
 
 # Folders in which a relative path from a file is searched before the working directory.
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)

@@ -15,6 +15,7 @@ from cluster_sim.claims.spec import Claims
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema.mapping_hints import mapping_hint
 from tests.commands import call
+from tests.json_schemas import schema, uses_schema
 from tests.machines import TINY_MODEL
 
 
@@ -121,6 +122,7 @@ def test_the_tag_of_a_member_is_answered_with_its_key(key: str, tag: str, union:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "meant"),
     [
@@ -158,11 +160,11 @@ def test_names_of_engines_are_answered_with_the_key(
     assert f"did you mean '{meant}'?" in err
 
 
+@uses_schema
 def test_every_name_of_an_engine_stands_for_a_key_that_exists() -> None:
-    from cluster_sim.loading.json_schema import json_schema
     from cluster_sim.scenario.foreign_names import FOREIGN_NAMES
 
-    text = json.dumps(json_schema())
+    text = json.dumps(schema())
     for key in FOREIGN_NAMES.values():
         last = key.rpartition(".")[2].partition(":")[0]
         assert f'"{last}": {{' in text, key
