@@ -62,6 +62,11 @@ class SweepFolder:
         """Path of the folder that holds run folders."""
         return self.path / "runs"
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no point is stored."""
+        return next((self.path / "points").glob("*.json"), None) is None
+
     def plan_path(self, name: str) -> Path:
         """Return the path of a sweep's plan."""
         return self.path / "plans" / f"{name}.json"
