@@ -18,7 +18,7 @@ _MOST_REASONS = 3
 
 
 class Request(NamedTuple):
-    """What the user asked for."""
+    """Scenario and settings of the command that searched."""
 
     file: Path
     """Scenario file."""

@@ -34,7 +34,7 @@ PlanProgress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class _Setting:
-    """Where and within what limits simulations run."""
+    """Processes, limits and folder of the simulations."""
 
     workers: int | None
     dask: str | None

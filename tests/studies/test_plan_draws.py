@@ -21,7 +21,7 @@ BEST = {"nodes": 3, "ranks": 2, "engine": "trtllm", "sequences": 64}
 
 
 def distance(values: dict[str, object]) -> float:
-    """Number of steps between values and the best ones; an engine is right or wrong."""
+    """Number of steps between values and the best ones; another engine counts as four."""
     ranks, sequences = (1, 2, 4, 8), (8, 16, 32, 64, 128, 256, 512, 1024)
     return (
         abs(int(str(values["nodes"])) - 3)

@@ -26,7 +26,7 @@ class Deployed:
     scenario: Scenario
     """Scenario of the deployment."""
     trial: Trial
-    """Its longest trial."""
+    """Longest trial of the deployment."""
     usd_per_hour: float | None
     """Cost with every node at its rated power [USD/h]; None if a pool has no prices."""
 
