@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cluster_sim.cli.console import print_line, stdout
@@ -59,26 +59,44 @@ def _table(name: str, ranked: Best) -> Table:
 
 
 def _sentences(ranked: Best) -> Iterator[str]:
-    """Yield what the points miss, which are not distinguishable, and how many failed."""
-    shown = ranked.points[:_SHOWN]
+    """Yield what the points miss, or which are as good as the first or would be better than it."""
     if not ranked.is_met:
-        for place, point in enumerate(shown, start=1):
+        for place, point in enumerate(ranked.points[:_SHOWN], start=1):
             failed = f"{point.failed:,} of its replications failed"
             yield f"{place} misses {point.missed}" if point.missed else f"{place}: {failed}"
-    elif len(ranked.points) > 1 and ranked.replications < 2:
-        yield "one run per point, so small differences may be due to chance; `replications` of the sweep gives intervals"
-    elif alike := [place + 1 for place in range(1, len(shown)) if ranked.is_like_first(place)]:
-        numbers = " and ".join(
-            part for part in (", ".join(map(str, alike[:-1])), str(alike[-1])) if part
-        )
-        verb = "is" if len(alike) == 1 else "are"
-        yield (
-            f"{numbers} {verb} not distinguishable from 1: the 95 % interval of the paired differences "
-            f"over {ranked.replications:,} replications contains 0"
-        )
-    if ranked.failed and ranked.is_met:
+        return
+    if len(ranked.points) > 1 and ranked.replications < 2:
+        yield "one run per point, so small differences may be due to chance; sweep.replications gives intervals"
+    if alike := [place for place in range(1, len(ranked.points)) if ranked.is_like_first(place)]:
+        yield _alike(alike, ranked.replications)
+    if ranked.tempting:
+        yield _tempting(ranked)
+    if ranked.failed:
         count = "1 point has" if ranked.failed == 1 else f"{ranked.failed:,} points have"
         yield f"{count} a replication that failed, and cannot be best"
+
+
+def _alike(places: Sequence[int], replications: int) -> str:
+    """Return a sentence about the points at some indices, which may be as good as the first."""
+    names = [str(place + 1) for place in places if place < _SHOWN]
+    if further := len(places) - len(names):
+        names.append("1 further point" if further == 1 else f"{further:,} further points")
+    *others, last = names
+    subject = f"{', '.join(others)} and {last}" if others else last
+    return (
+        f"not distinguishable from 1: {subject} (the 95 % interval of the paired differences over "
+        f"{replications:,} replications contains 0)"
+    )
+
+
+def _tempting(ranked: Best) -> str:
+    """Return a sentence about points that would be better, and what the nearest of them misses."""
+    nearest, count = ranked.tempting[0], len(ranked.tempting)
+    better = "higher" if is_more_better(ranked.by) else "lower"
+    title = study.without_unit(ranked.by)
+    points = "1 point misses" if count == 1 else f"{count:,} points miss"
+    values = study.described(list(nearest.values), list(nearest.values.values()))
+    return f"{points} the SLO at a {better} {title}; the nearest to it: {values} ({nearest.missed})"
 
 
 def _title(ranked: Best) -> str:
@@ -94,7 +112,7 @@ def _title(ranked: Best) -> str:
 
 
 def _rows(ranked: Best, shown: tuple[PointMeans, ...]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the rows: axes, the column that orders the points, other figures, and what binds."""
+    """Yield the rows: axes, the column that orders the points, other figures, and the limits."""
     for name in shown[0].values:
         yield study.label(name), [_value(point.values[name]) for point in shown]
     if ranked.is_met:
@@ -127,6 +145,8 @@ def _figures(ranked: Best, shown: tuple[PointMeans, ...]) -> Iterator[tuple[str,
 
 
 def _value(value: object) -> str:
+    if value is None:
+        return "-"
     return study.number(value) if isinstance(value, (int, float)) else str(value)
 
 
@@ -146,7 +166,7 @@ def _difference(ranked: Best, place: int) -> str:
     """Return the relative difference of a point from the first point."""
     first, mean = (ranked.points[each].means[ranked.by] for each in (0, place))
     text = f"{(mean - first) / abs(first):+.1%}" if first else f"{mean - first:+.3g}"
-    return f"{text}, maybe none" if ranked.is_like_first(place) else text
+    return f"{text}, not significant" if ranked.is_like_first(place) else text
 
 
 def _nearest_limit(point: PointMeans) -> str:

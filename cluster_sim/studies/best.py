@@ -63,6 +63,8 @@ class Best:
     """Number of points with a replication that failed."""
     replications: int
     """Highest number of replications of a point."""
+    tempting: tuple[PointMeans, ...] = ()
+    """Points that are better than the first one but miss the SLO, nearest to it first."""
 
     def difference(self, place: int) -> Interval | None:
         """Return the 95 % interval of the difference of a point from the first point.
@@ -119,15 +121,17 @@ def best(table: pa.Table, by: str | None = None) -> Best:
     if met and not ordered:
         raise ScenarioError.at("best", f"no point that meets the SLO has a number for {by}")
     percentiles = {row.get("slo_percentile") for row in done}
+    ranked = _ranked(ordered, by) if met else _nearest(points)
     return Best(
         by,
-        tuple(_ranked(ordered, by) if met else _nearest(points)),
+        tuple(ranked),
         is_met=bool(met),
         has_slo=any(row.get("slo_met") is not None for row in done),
         percentile=percentiles.pop() if len(percentiles) == 1 else None,
         total=len(points),
         failed=sum(point.failed > 0 for point in points),
         replications=max(len(point.by_seed) + point.failed for point in points),
+        tempting=tuple(_tempting(points, ranked[0], by)) if met else (),
     )
 
 
@@ -152,8 +156,18 @@ def _objective(done: Sequence[Row], names: Sequence[str]) -> str:
 
 def _ranked(points: Sequence[PointMeans], by: str) -> list[PointMeans]:
     """Return points in the order of a column; of equal points, the one with more margin first."""
-    sign = -1.0 if is_more_better(by) else 1.0
-    return sorted(points, key=lambda point: (sign * point.means[by], -point.smallest_margin))
+    return sorted(points, key=lambda point: (_loss(point, by), -point.smallest_margin))
+
+
+def _loss(point: PointMeans, by: str) -> float:
+    """Return the mean of a column, or its negative if more is better."""
+    return -point.means[by] if is_more_better(by) else point.means[by]
+
+
+def _tempting(points: Sequence[PointMeans], first: PointMeans, by: str) -> list[PointMeans]:
+    """Return the points that are better than the first one but miss the SLO, nearest first."""
+    missing = [point for point in points if point.missed and by in point.means]
+    return _nearest([point for point in missing if _loss(point, by) < _loss(first, by)])
 
 
 def _nearest(points: Sequence[PointMeans]) -> list[PointMeans]:

@@ -21,13 +21,14 @@ def best(
         typer.Option(
             "--by",
             metavar="COLUMN",
-            help="Order by this column of the table; default: cost, or goodput.",
+            help="Use this column to order points; default: cost, or goodput.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Print the best points of a sweep that meet the SLO, and what limits them.
+    """Print the best points of a sweep that meet the SLO.
 
+    Each has its cost, the limit nearest to its latencies, and its fullest resource.
     If no point meets the SLO, the nearest ones are printed with what they miss.
     """
     from cluster_sim.cli.best_table import print_best
