@@ -196,6 +196,7 @@ RANKS: dict[str, Callable[[Job], float]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", sorted(set(get_args(QueueOrder)) - {"fcfs"}))
 @SETTINGS
 @given(jobs, limits, st.lists(st.integers(0, 2), min_size=14, max_size=14))

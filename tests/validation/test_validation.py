@@ -379,6 +379,7 @@ WAFERS = {
 }
 
 
+@pytest.mark.slow
 def test_conversations_share_one_cache_and_what_it_finds_is_compared(tmp_path: Path) -> None:
     run = one(tmp_path, CHAT)
     assert run.values == {"tpot_ms": 8.5, "prefix_hits": 0.878}
