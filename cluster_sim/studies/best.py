@@ -29,8 +29,12 @@ _MORE_IS_BETTER = frozenset(
         "compute_utilisation",
         "kv_capacity_tokens",
         "lowest_clock_fraction",
+        "margin_usd_per_hour",
+        "margin_usd_per_million_tokens",
         "offload_hit_fraction",
         "prefix_hit_fraction",
+        "revenue_usd_per_hour",
+        "revenue_usd_per_million_tokens",
         "slo_attainment",
         "slo_met",
         "spec_decode_acceptance_length",
@@ -84,10 +88,13 @@ class Best:
 def is_more_better(column: str) -> bool:
     """Return whether higher values of a column are better.
 
-    >>> is_more_better("classes.chat.request_goodput"), is_more_better("p99_ttft_ms")
-    (True, False)
+    >>> is_more_better("classes.chat.request_goodput"), is_more_better("p5_margin_usd_per_hour")
+    (True, True)
+    >>> is_more_better("p99_ttft_ms")
+    False
     """
-    return column.rpartition(".")[2] in _MORE_IS_BETTER or column.startswith(MARGIN)
+    metric = column.rpartition(".")[2].removeprefix("p5_").removeprefix("p95_")
+    return metric in _MORE_IS_BETTER or column.startswith(MARGIN)
 
 
 def best(table: pa.Table, by: str | None = None) -> Best:

@@ -11,7 +11,8 @@ import pytest
 from pytest import approx
 
 from cluster_sim.errors import ScenarioError
-from cluster_sim.studies.best import Best, best
+from cluster_sim.results.metrics.table import METRICS
+from cluster_sim.studies.best import _MORE_IS_BETTER, Best, best
 from cluster_sim.studies.store import table
 from tests.commands import call
 
@@ -98,6 +99,10 @@ def test_a_sweep_over_traffic_is_ordered_by_cost_per_token_and_one_without_price
     assert [point.values["workload.arrivals.rate_per_s"] for point in ranked.points] == [9.0, 1.0]
     unpriced = best(table([row(1, 1.0), row(2, None)]))
     assert (unpriced.by, nodes_of(unpriced)) == ("request_goodput", [2, 1])
+
+
+def test_metrics_of_which_more_is_better_exist() -> None:
+    assert set(METRICS) >= _MORE_IS_BETTER
 
 
 @pytest.mark.parametrize(
