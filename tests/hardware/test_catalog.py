@@ -23,6 +23,7 @@ from cluster_sim.schema import (
     catalog_names,
     figures,
     read_yaml,
+    second_names,
 )
 from cluster_sim.serving.drafter import Drafter
 from cluster_sim.serving.engine import Engine
@@ -167,6 +168,14 @@ def test_the_catalog_holds_all_kinds():
 @pytest.mark.parametrize(("kind", "name"), FILES)
 def test_every_file_is_a_valid_description(kind: str, name: str):
     assert made(kind, name).name  # type: ignore[attr-defined]  # all kinds have a name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_second_names_are_the_files_with_the_key_like_alone(kind: str):
+    files = {name: read_yaml(CATALOG / kind / f"{name}.yaml").data for name in catalog_names(kind)}
+    alone = {name: data["like"] for name, data in files.items() if set(data) == {"like"}}
+    assert second_names(kind) == alone
+    assert set(alone.values()) <= set(files)
 
 
 @pytest.mark.parametrize(("kind", "name"), FILES)
