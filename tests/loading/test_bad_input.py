@@ -40,7 +40,7 @@ cluster:
       batching: {max_sequences: 64}
   router: {policy: least_work}
 """
-KNOWN = "capacity, cluster, drain, duration, model, name, sample, seed, site, slo, stands_for, stepping, sweep, variant, variants, warmup, workload"
+KNOWN = "capacity, cluster, drain, duration, model, name, sample, seed, site, slo, stands_for, stepping, sweep, token_prices, variant, variants, warmup, workload"
 A_LINK = "kind: x, bandwidth: 1 GB/s, latency: 1 us"
 
 # Words of the tools behind the reader, which a planner must never meet.
