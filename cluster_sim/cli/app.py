@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cluster_sim.cli.commands.best import best
 from cluster_sim.cli.commands.calibrate import calibrate
 from cluster_sim.cli.commands.capacity import capacity
 from cluster_sim.cli.commands.catalog import catalog
@@ -49,6 +50,7 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "explain": explain,
     "compare": compare,
     "sweep": sweep,
+    "best": best,
     "capacity": capacity,
     "plan": plan,
     "sensitivity": sensitivity,

@@ -468,6 +468,7 @@ def test_help_of_every_command_names_its_options(capsys: pytest.CaptureFixture[s
         "explain",
         "compare",
         "sweep",
+        "best",
         "capacity",
         "sensitivity",
         "claims",
