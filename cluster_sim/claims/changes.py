@@ -19,6 +19,9 @@ from cluster_sim.studies.uncertain_figures import Uncertain, ends_of, figures_in
 SPREADS = {"low": 0.2, "medium": 0.1}
 """Relative uncertainty of catalog figures for which the catalog gives no range, by confidence.
 Figures of high confidence are not varied."""
+_FITTED_TOGETHER = ("kernels.", "collectives.")
+"""Beginnings of paths of figures that are not varied: constants of one fit, of which none is wrong
+alone. The ratios of an engine to these fits are varied instead."""
 _IN_BRACES = re.compile(r"\{([^{}]*)\}(.*)", re.DOTALL)
 
 
@@ -67,8 +70,10 @@ class Needed:
         return {each.name: each for each in figures_in(written, SPREADS, self._counts)}
 
     def _counts(self, kind: str, entry: str, figure: Figure) -> bool:
+        if figure.path.startswith(_FITTED_TOGETHER):
+            return False
         part = part_of(kind, entry, figure.path, self.scenario)
-        return part is not None and (part != "price" or self.quantity.has_price)
+        return part in self.quantity.parts
 
     def changed(self, changes: Changes, where: str = "override") -> Scenario:
         """Return the scenario with changed parameters and figures.

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cluster_sim.claims.rounded import Rounded
 from cluster_sim.claims.spec import Outcome
 from cluster_sim.errors import cannot_write
 from cluster_sim.whole_files import write_whole
@@ -40,6 +41,25 @@ class HoldsFor:
     """Smaller and larger value, at the ends of the range, of the quantity by which it is shown."""
     shown_unit: str
     """Unit of `shown`."""
+
+    @property
+    def text(self) -> str:
+        """Range as a text, such as `18 to 22 users (6.9 to 7.1 ms per token)`."""
+        first, last = (f"{Rounded(end)}" for end in self.searched)
+        if self.low is None or self.high is None:
+            return f"nowhere from {first} to {last} {self.unit}".rstrip()
+        low, high = f"{Rounded(self.low)}", f"{Rounded(self.high)}"
+        texts = {
+            (False, False): f"{low} to {high}",
+            (True, False): f"up to {high}",
+            (False, True): f"from {low}",
+            (True, True): f"all of {first} to {last}",
+        }
+        text = f"{texts[self.is_open_below, self.is_open_above]} {self.unit}".rstrip()
+        if not self.shown:
+            return text
+        shown = " to ".join(dict.fromkeys(f"{Rounded(each)}" for each in self.shown))
+        return f"{text} ({shown} {self.shown_unit})"
 
 
 @dataclass(frozen=True)

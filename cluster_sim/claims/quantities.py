@@ -21,6 +21,7 @@ from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import did_you_mean
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import CATALOG, Description, Figure, catalog_figures, catalog_kinds
+from cluster_sim.studies.figure_use import Part
 from cluster_sim.studies.runner import reseeded
 from cluster_sim.typing import Count
 from cluster_sim.units import parse
@@ -47,11 +48,14 @@ class OfScenario(Description):
     """Name of the variant. It is required if the scenario file has several."""
     set: dict[str, Any] = Field(default_factory=dict)
     """Changed values by dotted key, as `--set` takes them. Braces hold expressions of parameters."""
+    varied: tuple[Part, ...] | None = None
+    """Kinds of uncertain figures that are varied: speed, power, heat and price. Default: all but price,
+    and price too for a metric in USD."""
 
     @property
-    def has_price(self) -> bool:
-        """Whether prices can change the quantity."""
-        return False
+    def parts(self) -> tuple[Part, ...]:
+        """Kinds of uncertain figures that are varied."""
+        return ("speed", "power", "heat") if self.varied is None else self.varied
 
     def pool_name(self) -> str | None:
         """Return the name of the pool of the quantity; None for a quantity of the whole run."""
@@ -89,9 +93,10 @@ class OfRun(OfScenario):
     """Number of seeds; the value is their mean."""
 
     @property
-    def has_price(self) -> bool:
-        """Whether prices can change the metric."""
-        return "usd" in self.metric
+    def parts(self) -> tuple[Part, ...]:
+        """Kinds of uncertain figures that are varied."""
+        is_cost = self.varied is None and "usd" in self.metric
+        return (*super().parts, "price") if is_cost else super().parts
 
     def runs(self, scenario: Scenario) -> list[Scenario]:
         """Return the scenario with each seed."""

@@ -225,9 +225,15 @@ def _effect(figure: Uncertain, task: _Task, span: Span | None) -> Effect | None:
         at_high=None if high is None else high.found,
         per_10_percent=_per_10_percent(figure, ends, base.found),
         swing=swing,
-        flips_at=None if flips is None else str(figure.at(flips)),
+        flips_at=None if flips is None else _short(figure.at(flips)),
         flips_after=None if flips is None else abs(flips - variable.value),
     )
+
+
+def _short(value: str | float) -> str:
+    """Return a value with four digits."""
+    number, unit = number_and_unit(str(value))
+    return f"{number:.4g} {unit}".rstrip()
 
 
 def _flip(variable: Variable, span: Span | None, *, is_inside: bool) -> float | None:

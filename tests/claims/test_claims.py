@@ -295,14 +295,14 @@ def test_two_of_the_articles_claims_come_out_as_they_are_argued(tmp_path: Path) 
     data = YAML(typ="safe", pure=True).load(ARTICLE.read_text())
     data["claims"] = [one for one in data["claims"] if one["name"] in ("bandwidth-hbm", "cores")]
     names = ("hbm_tb_per_s", "b200_processors", "cores_a_processor", "b200_transistors_millions")
+    del data["parameters"]
     path = tmp_path / "two_claims.yaml"
     path.write_text(
         json.dumps(data | {"quantities": {name: data["quantities"][name] for name in names}})
     )
     hbm, cores = claims(path, workers=0).judgements
-    assert (hbm.verdict, cores.verdict) == ("holds", "holds if")
+    assert (hbm.verdict, cores.verdict) == ("holds", "does not hold")
     assert cores.found[0].found == 18_944
-    assert cores.condition == "millions of transistors"
 
 
 @pytest.mark.slow
