@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from cluster_sim.claims.expressions import names_in, value_of
-from cluster_sim.claims.quantities import OfCatalog, Simulated
+from cluster_sim.claims.known import OfCatalog
+from cluster_sim.claims.quantities import Simulated
 from cluster_sim.loading.files import ScenarioFile
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Figure

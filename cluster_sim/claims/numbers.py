@@ -7,7 +7,8 @@ from typing import Any
 
 from cluster_sim.claims.changes import Changes, input_of
 from cluster_sim.claims.file import ClaimsFile
-from cluster_sim.claims.quantities import NoSuchField, OfCatalog, Summary
+from cluster_sim.claims.known import OfCatalog
+from cluster_sim.claims.quantities import NoSuchField, Summary
 from cluster_sim.errors import ScenarioError, SimulationError
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.studies.grid import key_of

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster_sim.claims.changes import Changes
+from cluster_sim.claims.effects import effect_of, listed, share_of
 from cluster_sim.claims.judged import Effect, HoldsFor
 from cluster_sim.claims.numbers import Numbers
 from cluster_sim.claims.ranges import Search, Side, Span, Variable, span_of
@@ -14,12 +15,7 @@ from cluster_sim.claims.spec import Parameter
 from cluster_sim.errors import ScenarioError
 from cluster_sim.studies.runner import Runner
 from cluster_sim.studies.uncertain_figures import Uncertain
-from cluster_sim.units import number_and_unit
 
-_SMALLEST_EFFECT = 1e-3
-"""Effect of an input over its range that is listed, as a share of the value found."""
-_LISTED = 5
-"""Maximum number of inputs that are listed beside those that flip the reading."""
 _HERE = Runner(0)
 
 Found = tuple[HoldsFor | None, tuple[Effect, ...]]
@@ -87,7 +83,7 @@ def find_all(
     return [
         (
             ranges.get(number),
-            _listed(_effect(figure, task, spans[id(task)]) for figure, task in own),
+            listed(_effect(figure, task, spans[id(task)]) for figure, task in own),
         )
         for number, own in enumerate(inputs)
     ]
@@ -133,9 +129,16 @@ def _inputs(reading: ReadingOf, numbers: Numbers) -> Iterator[tuple[Uncertain, _
         name: each for own in reading.judged_names for name, each in numbers.inputs(own).items()
     }
     for figure in inputs.values():
-        variable = Variable(_share(figure), 0.0, 1.0)
+        variable = Variable(share_of(figure), 0.0, 1.0)
         changes = _moved(figure, variable)
         yield figure, _Task(reading, numbers, variable, changes, span_of(variable, 2))
+
+
+def _effect(figure: Uncertain, task: _Task, span: Span | None) -> Effect | None:
+    """Return the effect of an input; None if it is too small to be listed."""
+    base, low, high = (task.values(share) for share in (task.variable.value, 0.0, 1.0))
+    assert base is not None
+    return effect_of(figure, base, (low, high), span)
 
 
 def _moved(figure: Uncertain, variable: Variable) -> Callable[[float], Changes]:
@@ -147,14 +150,6 @@ def _moved(figure: Uncertain, variable: Variable) -> Callable[[float], Changes]:
         return Changes(figures=((figure.name, figure.at(share)),))
 
     return changes
-
-
-def _share(figure: Uncertain) -> float:
-    """Return the position of the catalog's value in the range of a figure, from 0 to 1."""
-    value, low, high = (
-        number_and_unit(str(each))[0] for each in (figure.value, figure.low, figure.high)
-    )
-    return min(max((value - low) / (high - low), 0.0), 1.0)
 
 
 def _holds_for(
@@ -202,64 +197,4 @@ def _range_of(task: _Task, parameters: Mapping[str, Parameter], span: Span | Non
         is_open_above=span is not None and span.is_open_above,
         shown=() if span is None else _shown(task, span),
         shown_unit=over.unit,
-    )
-
-
-def _effect(figure: Uncertain, task: _Task, span: Span | None) -> Effect | None:
-    """Return the effect of an input; None if it is too small to be listed."""
-    variable = task.variable
-    base, low, high = (task.values(share) for share in (variable.value, 0.0, 1.0))
-    assert base is not None
-    ends = [end.found for end in (low, high) if end is not None]
-    flips = _flip(variable, span, is_inside=base.side == 0)
-    swing = max((abs(end - base.found) for end in ends), default=0.0)
-    if swing <= _SMALLEST_EFFECT * abs(base.found) and flips is None:
-        return None
-    return Effect(
-        input=figure.name,
-        value=figure.value,
-        low=str(figure.low),
-        high=str(figure.high),
-        confidence=figure.confidence,
-        at_low=None if low is None else low.found,
-        at_high=None if high is None else high.found,
-        per_10_percent=_per_10_percent(figure, ends, base.found),
-        swing=swing,
-        flips_at=None if flips is None else _short(figure.at(flips)),
-        flips_after=None if flips is None else abs(flips - variable.value),
-    )
-
-
-def _short(value: str | float) -> str:
-    """Return a value with four digits."""
-    number, unit = number_and_unit(str(value))
-    return f"{number:.4g} {unit}".rstrip()
-
-
-def _flip(variable: Variable, span: Span | None, *, is_inside: bool) -> float | None:
-    """Return the share of the range, nearest to the catalog's, at which the reading changes."""
-    if span is None:
-        return None
-    bounds = [span.low, span.high]
-    if is_inside:
-        is_open = (span.is_open_below, span.is_open_above)
-        bounds = [bound for bound, open_ in zip(bounds, is_open, strict=True) if not open_]
-    return min(bounds, key=lambda bound: abs(bound - variable.value), default=None)
-
-
-def _per_10_percent(figure: Uncertain, ends: Sequence[float], base: float) -> float | None:
-    """Return the change of the value found, as a share of it, per 10 % more of an input."""
-    value, low, high = (
-        number_and_unit(str(each))[0] for each in (figure.value, figure.low, figure.high)
-    )
-    if len(ends) < 2 or value == 0.0 or base == 0.0:
-        return None
-    return 0.1 * (ends[1] - ends[0]) / base / ((high - low) / value)
-
-
-def _listed(effects: Iterable[Effect | None]) -> tuple[Effect, ...]:
-    """Return the largest effects, and all that flip the reading, the largest first."""
-    ordered = sorted((each for each in effects if each is not None), key=lambda each: -each.swing)
-    return tuple(
-        each for place, each in enumerate(ordered) if place < _LISTED or each.flips_at is not None
     )

@@ -100,7 +100,7 @@ def test_a_measurement_that_contradicts_leaves_no_range(tmp_path: Path) -> None:
 
 
 def test_a_range_between_scanned_values_is_found_where_the_value_crosses_it() -> None:
-    """Of 9 values from 1 to 10,000 none lies from 290 to 300."""
+    """None of 9 scanned values from 1 to 10,000 lies from 290 to 300."""
     variable = Variable(1.0, 1.0, 10_000.0)
     span = solved(variable, lambda x: side_of("about", 295.0, 5.0 / 295.0, x))
     assert span is not None
