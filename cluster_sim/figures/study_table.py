@@ -17,7 +17,7 @@ from cluster_sim.results.metrics.families.latency import statistic_label
 from cluster_sim.results.metrics.naming import label_of, short_name
 from cluster_sim.results.metrics.table import METRICS
 
-_TABLES = ("sweep.parquet", "claims.parquet")
+_TABLES = ("sweep.parquet", "claims.parquet", "plan.parquet")
 """Names of tables in folders of studies."""
 
 Row = dict[str, Any]
@@ -37,7 +37,7 @@ class Choice:
 
 
 def file_of(path: Path) -> Path:
-    """Return the file of a study's table: the table in the folder of a sweep or of claims."""
+    """Return the file of a study's table: the table in the folder of a sweep, of claims or of a plan."""
     if not path.is_dir():
         return path
     return next((file for name in _TABLES if (file := path / name).is_file()), path / _TABLES[0])
@@ -49,7 +49,7 @@ def read(path: str | Path) -> pa.Table:
     Parameters
     ----------
     path
-        Folder of a sweep or of claims, or Parquet file that a study wrote.
+        Folder of a sweep, of claims or of a plan, or Parquet file that a study wrote.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def read(path: str | Path) -> pa.Table:
     try:
         return pq.read_table(file)
     except (OSError, pa.ArrowInvalid) as fault:
-        expected = "expected the folder of a sweep or of claims, or a Parquet file that capacity, sensitivity or claims wrote with --out"
+        expected = "expected the folder of a sweep, of claims or of a plan, or a Parquet file that capacity, sensitivity or claims wrote with --out"
         raise ScenarioError.at(
             str(file), f"is no table of a study ({fault}); {expected}"
         ) from fault
