@@ -89,7 +89,7 @@ OTHERS = {
     "mi325x-8": Machine(8, 256, 2, (4200, 11_070, 1000), "", ("mi325x-rented",), AMD, ROCE),
     "mi355x-8": Machine(8, 288, 3, (5000, 15_355, 1400), "", ("mi355x-rented",), AMD, ROCE),
     "hgx-b300": Machine(8, 288.4, 3, (4300, 12_955, 1100), "", ("b300-rented",), networks=XDR),
-    "rubin-nvl72": Machine(72, 288, 3, (44_800, 179_600, 1800), networks=XDR),
+    "rubin-nvl72": Machine(72, 288, 3, (44_800, 209_600, 1800), networks=XDR),
     "tpu-v5e-8": Machine(8, 16, **COMPILED),
     "tpu-v6e-8": Machine(8, 32, **COMPILED),
     "tpu-v7-8": Machine(8, 206, **COMPILED),

@@ -9,6 +9,12 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Document, describe
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 
+WORKLOAD: dict[str, Any] = {
+    "arrivals": {"process": "poisson", "rate": "2 /s"},
+    "prompt_tokens": 100,
+    "output_tokens": 20,
+}
+
 
 def make_pool(name: str = "gpus", devices: int = 1, **changes: Any) -> dict[str, Any]:
     """A pool of nodes of `devices` small GPUs, as a scenario writes it; the plan is one GPU."""
@@ -19,22 +25,29 @@ def make_pool(name: str = "gpus", devices: int = 1, **changes: Any) -> dict[str,
     } | changes
 
 
-def make_scenario(**changes: Any) -> Scenario:
-    """A tiny model on one small GPU under a little Poisson traffic, with other keys changed.
+def with_partner(pool: dict[str, Any]) -> list[dict[str, Any]]:
+    """A pool, followed by the partner that its role wants."""
+    role = pool["replica"].get("role", "both")
+    if role == "both":
+        return [pool]
+    other = "decode" if role == "prefill" else "prefill"
+    return [pool, make_pool("partner", replica={"engine": engine(), "role": other})]
 
-    It is checked as a file is.
-    """
+
+def make_scenario(**changes: Any) -> Scenario:
+    """As `unchecked_scenario`, but checked as a file is."""
+    scenario = unchecked_scenario(**changes)
+    assert not list(faults_of(scenario))
+    return scenario
+
+
+def unchecked_scenario(**changes: Any) -> Scenario:
+    """A tiny model on one small GPU under a little Poisson traffic, with other keys changed."""
     keys: dict[str, Any] = {
         "name": "small",
         "duration": "10 s",
         "model": TINY_MODEL,
-        "workload": {
-            "arrivals": {"process": "poisson", "rate": "2 /s"},
-            "prompt_tokens": 100,
-            "output_tokens": 20,
-        },
+        "workload": WORKLOAD,
         "cluster": {"pools": [make_pool()]},
     }
-    scenario = describe(Scenario, Document(keys | changes, "test"))
-    assert not list(faults_of(scenario))
-    return scenario
+    return describe(Scenario, Document(keys | changes, "test"))

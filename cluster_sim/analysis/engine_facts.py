@@ -67,10 +67,8 @@ def engine_facts(deployment: Deployment, context: float) -> EngineFacts:
         profile=profile_name(pool.replica.engine),
         max_sequences=pool.max_sequences,
         max_batched_tokens=pool.max_batched_tokens,
-        admission=pool.batching.admission(pool.engine, pool.replica.role),
-        reserved_answers=pool.batching.reserved_answers(
-            pool.engine, pool.replica.role, pool.replica.data_parallel
-        ),
+        admission=pool.admission,
+        reserved_answers=pool.reserved_answers,
         by_device=bool(pool.engine.by_device),
         attention_backend=pool.engine.attention_backend,
         graph_mode=pool.engine.graph_mode,

@@ -11,7 +11,6 @@ from cluster_sim.analysis.full_batch import (
     FullBatch,
     PromptsPerStep,
     full_batch,
-    prefills_apart,
     prompt_budget,
     prompts_per_step,
 )
@@ -85,7 +84,7 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
         lengths = replace(lengths, output_tokens=1.0)
     is_static = not pool.batching.is_continuous
     batch = (static_batch if is_static else full_batch)(deployment, lengths)
-    decoding = max(round(batch.sequences), 1) if lengths.output_tokens > 1 else 0
+    decoding = _decoding(lengths, batch)
     prompts = prompts_per_step(pool, lengths, batch, decoding)
     limited = lengths.limited_share(LimitedView.of(deployment.model))
     if is_static:
@@ -165,27 +164,31 @@ def _mean_step_s(
     limited: share of the query-key pairs of prompts that are read in a limited view.
     """
     pool, times = deployment.pool, deployment.times_at(FULL_SPEED)
-    decoding = max(round(batch.sequences), 1) if lengths.output_tokens > 1 else 0
+    decoding = _decoding(lengths, batch)
     budget = prompt_budget(pool, decoding)
-    decode = _work(deployment, lengths, batch.sequences, decoding)
-    is_apart = bool(decoding) and prefills_apart(pool)
-    step_s = times.ramp(decode).first_s if is_apart else 0.0
+    is_apart = bool(decoding) and pool.prefills_apart
+    beside = (0.0, 0) if is_apart else (batch.sequences, decoding)
+    step_s = 0.0
+    if is_apart:
+        step_s = times.ramp(_work(deployment, lengths, batch.sequences, decoding)).first_s
     for count, probability in prompts.counts:
         groups = list(lengths.prompts_together(count))
         for prompt, pairs in groups:
-            steps = 1
-            work = _work(deployment, lengths, batch.sequences, decoding)
-            if is_apart:
-                if not round(prompt):
-                    continue
-                steps = ceil(round(prompt) / budget)
-                work = _work(deployment, lengths, 0.0, 0)
+            steps = ceil(round(prompt) / budget) if is_apart else 1
+            if not steps:  # no prompt, so no step between two that decode
+                continue
+            work = _work(deployment, lengths, *beside)
             work.prompt_tokens = min(round(prompt / steps), budget)
             work.sampled += round(count / steps)
             work.pairs = round(pairs / steps)
             work.window_pairs = round(work.pairs * limited)
             step_s += probability / len(groups) * steps * times.ramp(work).first_s
     return step_s
+
+
+def _decoding(lengths: LengthMoments, batch: FullBatch) -> int:
+    """Return the number of sequences that decode in a step of a full batch."""
+    return max(round(batch.sequences), 1) if lengths.output_tokens > 1 else 0
 
 
 def _on_wafers(deployment: Deployment) -> WaferArithmetic | None:

@@ -53,14 +53,9 @@ def tokens_checked(pool: Pool) -> int:
     return 1 + (pool.replica.speculation.draft_tokens if pool.replica.speculation else 0)
 
 
-def prefills_apart(pool: Pool) -> bool:
-    """Return whether steps prefill or decode, so that sequences take no tokens from prompts."""
-    return pool.batching.prefills_apart(pool.engine, pool.replica.role)
-
-
 def prompt_budget(pool: Pool, decoding: int) -> int:
     """Return the number of prompt tokens of a step while `decoding` sequences decode."""
-    beside = 0 if prefills_apart(pool) else decoding * tokens_checked(pool)
+    beside = 0 if pool.prefills_apart else decoding * tokens_checked(pool)
     return pool.max_batched_tokens - beside
 
 
@@ -81,10 +76,7 @@ def full_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
     """
     pool = deployment.pool
     steps = decode_steps(pool, lengths)
-    share = pool.batching.reserved_answers(
-        pool.engine, pool.replica.role, pool.replica.data_parallel
-    )
-    held = lengths.context + share * (lengths.longest - lengths.context)
+    held = lengths.context + pool.reserved_answers * (lengths.longest - lengths.context)
     limits = {
         "max_sequences": float(pool.max_sequences),
         "KV cache": deployment.kv_cache.mean_sequences(held),
@@ -95,7 +87,7 @@ def full_batch(deployment: Deployment, lengths: LengthMoments) -> FullBatch:
     limits = {name: at_once * steps / (steps + 1) for name, at_once in limits.items()}
     # Where prompts share steps with decoding, the rest of the token budget must take the prompts of the following requests: n + n·P/steps =
     # budget.
-    if lengths.output_tokens <= 1 or not prefills_apart(pool):
+    if lengths.output_tokens <= 1 or not pool.prefills_apart:
         limits["max_batched_tokens"] = pool.max_batched_tokens / (
             tokens_checked(pool) + lengths.prompt_tokens / steps
         )

@@ -110,13 +110,11 @@ class Deployment:
 
         Layers of the model that draft share its embedding and its output head.
         """
-        speculation = self.pool.replica.speculation
-        drafter = None if speculation is None else speculation.drafting_model
-        if speculation is not None and speculation.passed_layers and not self.pool.is_wafer:
-            drafter = self.model.last_layers(speculation.passed_layers)
-            drafter = drafter.model_copy(update={"vocabulary": 1})
-        if drafter is None:
+        speculation, drafter = self.pool.replica.speculation, self.target.drafter
+        if speculation is None or drafter is None:
             return self.target.placement
+        if speculation.passed_layers:
+            drafter = drafter.model_copy(update={"vocabulary": 1})
         return self.target.placement_with(drafter)
 
     @property

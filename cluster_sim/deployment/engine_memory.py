@@ -50,7 +50,7 @@ def _memory_fraction(pool: Pool, model: Model, graphs: GraphPlan | None) -> floa
     served = ServedPlan(
         step_tokens=_largest_step(pool) // plan.data_parallel,
         graph_sequences=graphs.decode_sequences[-1] if graphs and graphs.decode_sequences else 0,
-        devices=plan.tensor_parallel * plan.pipeline_parallel * plan.data_parallel,
+        devices=pool.replica_devices,
         data_parallel=plan.data_parallel,
         is_latent=any(kind.is_latent for kind in model.attention),
     )

@@ -40,6 +40,16 @@ class ModelOnDevices:
         return replace(self, model=model)
 
     @cached_property
+    def drafter(self) -> Model | None:
+        """Model whose steps draft: a draft model, or layers of this model on GPUs; else None."""
+        speculation = self.pool.replica.speculation
+        if speculation is None:
+            return None
+        if speculation.passed_layers and not self.pool.is_wafer:
+            return self.model.last_layers(speculation.passed_layers)
+        return speculation.drafting_model
+
+    @cached_property
     def weights(self) -> Precision:
         """Precision of the weights."""
         return self.pool.replica.weights_of(self.model)
@@ -111,7 +121,7 @@ class ModelOnDevices:
         The hops of the first replica of a pool represent all.
         """
         plan, devices = self.pool.replica, self.node.devices
-        stage = plan.tensor_parallel * plan.data_parallel
+        stage = plan.stage_devices
         count = sum(
             first % devices == 0 for first in range(stage, stage * plan.pipeline_parallel, stage)
         )

@@ -32,16 +32,13 @@ class ReplicaTimes:
         return self._with_drafts(plain, point) or plain
 
     def _with_drafts(self, plain: PlainSteps, point: OperatingPoint) -> SpeculativeSteps | None:
-        pool, model = self._target.pool, self._target.model
+        pool, drafting = self._target.pool, self._target.drafter
         speculation = pool.replica.speculation
         if speculation is None:
             return None
-        drafting, layers = speculation.drafting_model, speculation.passed_layers
         share = speculation.draft_cost or 0.0
-        if layers and pool.is_wafer:  # more stages in the same pipeline
-            share = layers / model.layers
-        elif layers:
-            drafting = model.last_layers(layers)
+        if pool.is_wafer and speculation.passed_layers:  # more stages in the same pipeline
+            share = speculation.passed_layers / self._target.model.layers
         drafter = self._target.beside(drafting).step_times(point) if drafting else None
         drafts = Drafts(speculation.draft_tokens, drafter, speculation.passes, share)
         engine = pool.replica.engine

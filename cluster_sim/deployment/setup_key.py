@@ -10,7 +10,8 @@ from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.replica_layout import layout_name
 from cluster_sim.serving.engine import Engine
-from cluster_sim.serving.profiles import profiles
+from cluster_sim.serving.profiles import entry_of, profile_of
+from cluster_sim.serving.scheduler import Continuous
 
 _CHANGED = " (changed)"
 _OF_CLIENTS = (
@@ -117,11 +118,12 @@ def _key(deployment: Deployment, layout: str) -> SetupKey:
 def _settings(deployment: Deployment) -> Iterator[str]:
     """Yield the settings of a deployment that its engine profile does not have."""
     pool, engine = deployment.pool, deployment.pool.replica.engine
-    if _plain(engine) not in map(_plain, profiles().values()):
+    profile = profile_of(engine)
+    if profile is None or _plain(engine) != _plain(profile):
         yield "changed engine"
     if not pool.batching.is_continuous:
         yield "static batching"
-    elif pool.batching.admission(engine, "both") != _admission(engine):
+    elif pool.batching.admission(engine, "both") != Continuous().admission(engine, "both"):
         yield "another scheduler"
 
 
@@ -130,11 +132,6 @@ def _plain(engine: Engine) -> Engine:
     keys = (*_OF_CLIENTS, "attention_backend")
     plain = {name: Engine.model_fields[name].get_default() for name in keys}
     return engine.model_copy(update=plain | {"name": engine.profile})
-
-
-def _admission(engine: Engine) -> str:
-    """Return the policy of admission of an engine without settings of a pool."""
-    return "prefill_first" if engine.prefill_first is not None else engine.capacity_scheduler_policy
 
 
 def _layout(deployment: Deployment) -> str:
@@ -153,18 +150,16 @@ def profile_name(engine: Engine) -> str:
 
     Examples
     --------
+    >>> from cluster_sim.serving.profiles import profiles
     >>> vllm = profiles()["vllm-0.15"]
     >>> profile_name(vllm), profile_name(vllm.model_copy(update={"max_sequences": 64}))
     ('vllm-0.15', 'vllm-0.15 (changed)')
     >>> profile_name(vllm.model_copy(update={"attention_backend": "flashinfer"}))
     'vllm-0.15 with flashinfer'
     """
+    name = with_backend(entry_of(engine) or engine.profile, engine)
     plain = engine.model_copy(update={"attention_backend": "default"})
-    entries = profiles().items()
-    if name := next((name for name, profile in entries if profile == plain), None):
-        return with_backend(name, engine)
-    alike = (name for name, profile in entries if profile.profile == engine.profile)
-    return f"{with_backend(next(alike, engine.profile), engine)}{_CHANGED}"
+    return name if plain == profile_of(engine) else f"{name}{_CHANGED}"
 
 
 def with_backend(name: str, engine: Engine) -> str:

@@ -31,7 +31,7 @@ from cluster_sim.units import percent
 VALIDATED_CASES = CATALOG / "validated_cases.csv"
 """Table of measured cases with the errors of predictions."""
 _FEWEST_RUNS = 3
-_NUMBERS = ("parameters_b", "settings")  # fields of a set-up that are not texts of the table
+_NOT_IN_TEXT = ("parameters_b", "settings")  # fields of a set-up that are not texts of the table
 _LARGEST_ERRORS = {"tpot_error": 0.2, "ttft_error": 0.3, "throughput_error": 0.2}
 _SIZE_FACTOR = 3.0
 _ERRORS = {"tpot_error": "TPOT", "ttft_error": "TTFT", "throughput_error": "throughput"}
@@ -41,7 +41,7 @@ Status = Literal["validated", "near", "outside"]
 
 
 class Case(NamedTuple):
-    """One measured case: fields are the columns of the table."""
+    """One measured case, a line of the table."""
 
     model: str
     """Catalog name of the model."""
@@ -220,7 +220,7 @@ def read_cases(path: Path = VALIDATED_CASES) -> tuple[Case, ...]:
 
 
 def _case(row: dict[str, str]) -> Case:
-    texts = {name: row[name] for name in SetupKey._fields if name not in _NUMBERS}
+    texts = {name: row[name] for name in SetupKey._fields if name not in _NOT_IN_TEXT}
     errors = {name: float(row[name]) if row[name] else None for name in _ERRORS}
     return Case(
         model=row["model"],

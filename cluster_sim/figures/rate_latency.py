@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from cluster_sim.errors import ScenarioError
 from cluster_sim.figures import study_table as study
 from cluster_sim.figures import style
+from cluster_sim.figures.rate_axes import RateAxes, axes_over, rate_axis
 from cluster_sim.figures.study_table import Choice, Row
 from cluster_sim.typing import Array
 
@@ -29,24 +30,21 @@ _GROWN = 2.0
 class _SweepColumns(NamedTuple):
     """Columns of a sweep that are drawn."""
 
-    along: str
-    """Column of the rate that orders the points of a line."""
     x: str
     """Column of the x axis."""
-    lines: str | None
-    """Column with one line per value; None if there is one line."""
-    rest: list[str]
-    """Columns with one row of panels per combination of their values."""
+    axes: RateAxes
+    """Axes of the sweep."""
 
     def described(self, line: Any) -> str:
         """Return the name of a line."""
-        return study.described([self.lines], [line]) if self.lines else "all points"
+        lines = self.axes.lines
+        return study.described([lines], [line]) if lines else "all points"
 
     def by_line(self, rows: Sequence[Row]) -> dict[Any, list[Row]]:
         """Return the rows of each line by its value."""
-        if self.lines is None:
+        if self.axes.lines is None:
             return {None: list(rows)}
-        return {value: group for (value,), group in study.grouped(rows, [self.lines]).items()}
+        return {value: group for (value,), group in study.grouped(rows, [self.axes.lines]).items()}
 
 
 def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None) -> Figure:
@@ -74,11 +72,11 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     study.require_numbers(table, metrics, "rate_latency")
     study.require(table, [choice.x] if choice.x else [], "rate_latency")
     columns = _columns(rows, choice)
-    facets = study.grouped(rows, columns.rest)
+    facets = study.grouped(rows, columns.axes.rest)
     if len(facets) > _MOST_ROWS:
         raise ScenarioError.at(
             "rate_latency",
-            f"got {len(facets)} rows of panels; expected at most {_MOST_ROWS}. Narrow {', '.join(columns.rest)} by --where",
+            f"got {len(facets)} rows of panels; expected at most {_MOST_ROWS}. Narrow {', '.join(columns.axes.rest)} by --where",
         )
     height_in = 3.4 if len(facets) == 1 else 2.6
     figure, panels = style.blank(
@@ -86,7 +84,7 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     )
     looks = {value: style.look(place) for place, value in enumerate(columns.by_line(rows))}
     for place, (values, group) in enumerate(facets.items()):
-        facet = study.described(columns.rest, values)
+        facet = study.described(columns.axes.rest, values)
         for panel, metric in zip(panels[place * len(metrics) :], metrics, strict=False):
             growth = _draw_lines(panel, group, columns, metric, looks)
             title = ": ".join(part for part in (facet, growth) if part)
@@ -111,41 +109,13 @@ def _columns(rows: Sequence[Row], choice: Choice) -> _SweepColumns:
     """
     names = study.varied(rows)
     along = choice.x if choice.x in names else rate_axis(rows, names)
-    others = [name for name in names if name != along]
-    lines = next((name for name in others if name == "variant"), others[0] if others else None)
-    return _SweepColumns(
-        along, choice.x or along, lines, [name for name in others if name != lines]
-    )
-
-
-def rate_axis(rows: Sequence[Row], axes: Sequence[str]) -> str:
-    """Return the axis of a sweep that sets the offered traffic.
-
-    Parameters
-    ----------
-    rows
-        Points of a sweep.
-    axes
-        Columns of axes that vary.
-
-    Returns
-    -------
-    str
-        Column that ends in rate_per_s, speedup or concurrency.
-
-    Raises
-    ------
-    ScenarioError
-        No such axis varies.
-    """
-    for ending in ("rate_per_s", "speedup", "concurrency"):
-        for name in axes:
-            if name.endswith(ending) and study.numeric(rows, name):
-                return name
-    raise ScenarioError.at(
-        "rate_latency",
-        f"no rate varies in this sweep; expected --x with one of its axes: {', '.join(axes)}",
-    )
+    if along is None:
+        raise ScenarioError.at(
+            "rate_latency",
+            f"no rate varies in this sweep; expected --x with one of its axes: {', '.join(names)}",
+        )
+    others = study.not_varied_with(rows, along, names)
+    return _SweepColumns(choice.x or along, axes_over(along, others))
 
 
 def _draw_lines(
@@ -191,7 +161,7 @@ def _draw_lines(
 def _points(rows: Sequence[Row], columns: _SweepColumns, metric: str) -> Array:
     """Return x, and mean, minimum and maximum of a metric over replications (points, 4)."""
     points = []
-    for group in study.grouped(rows, [columns.along]).values():
+    for group in study.grouped(rows, [columns.axes.along]).values():
         xs = [row[columns.x] for row in group if row[columns.x] is not None]
         ys = [row[metric] for row in group if None not in (row[metric], row[columns.x])]
         if ys:

@@ -10,6 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
+GPU_ENGINES = ("vLLM", "SGLang", "TensorRT-LLM", "ATOM")
+"""Engines that run on GPUs only, without their releases."""
+WAFER_ENGINES = ("Cerebras",)
+"""Engines that run on wafers only."""
 _NAME = re.compile(r"(.*\S) (\d+(?:([.-])\d+)*)")
 
 

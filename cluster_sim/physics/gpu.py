@@ -152,24 +152,10 @@ class GpuSteps:
 
     def _verified(self, work: StepWork, each: int, base_s: float) -> Ramp:
         """Return the lengths of steps with `each` tokens per decoding sequence [s]."""
-        spread = self._spread[work.batch]
-        prompt_kernels = self._batches.tokens(work, each)[2]
-        decoding = NO_ATTENTION
-        for layers, is_limited, attention in spread.terms:
-            keys, growth = (
-                (work.windowed, work.growing) if is_limited else (work.context, work.growth)
-            )
-            read = attention
-            if each > 1:
-                key_s = max(attention.key_s, each * self._key_compute_s)
-                read = attention._replace(key_s=key_s)
-            ramp = read.stretch(keys / spread.kernels, growth / spread.kernels)
-            decoding = decoding.plus(ramp.scaled(layers))
-        for layers, block in spread.blocks:
-            keys, growth = work.context / spread.kernels, work.growth / spread.kernels
-            decoding = decoding.plus(block.stretch(keys, growth, work.longest).scaled(layers))
-        prompts = self._prompts(work, prompt_kernels) if work.prompt_tokens else Ramp(0.0, 0.0)
-        return self._together(base_s, prompts, decoding)
+        prompts = Ramp(0.0, 0.0)
+        if work.prompt_tokens:
+            prompts = self._prompts(work, self._batches.tokens(work, each)[2])
+        return self._together(base_s, prompts, self._attention(work, each))
 
     def tokens_s(self, tokens: int, all_tokens: int) -> float:
         """Return the time of the part of a step that depends only on its number of tokens [s].
@@ -261,10 +247,18 @@ class GpuSteps:
         head_s = self.head_s(ceil(sampled / self._spread[sampled].kernels))
         return head_s + self._sequence_s * ceil(sampled / self._layout.data_parallel)
 
-    def _attention(self, work: StepWork) -> Ramp:
-        """Return the lengths of the decode attention of all layers [s]."""
+    def _attention(self, work: StepWork, each: int = 1) -> Ramp:
+        """Return the lengths of the decode attention of all layers [s].
+
+        Parameters
+        ----------
+        work
+            Counts of the step.
+        each
+            Number of tokens per decoding sequence.
+        """
         _, kernels, plain, terms, short_terms, fixed_s, blocks = self._spread[work.batch]
-        if plain is not None:
+        if plain is not None and each == 1:
             layers, _, attention = plain
             first_s, slope_s, valid_steps = attention.stretch(
                 work.context / kernels, work.growth / kernels
@@ -273,11 +267,15 @@ class GpuSteps:
         if work.growing == work.batch:  # no view is full
             terms = short_terms
         ramp = Ramp(fixed_s)
+        least_key_s = each * self._key_compute_s if each > 1 else 0.0
         for layers, is_limited, attention in terms:
             keys, growth = (
                 (work.windowed, work.growing) if is_limited else (work.context, work.growth)
             )
-            ramp = ramp.plus(attention.stretch(keys / kernels, growth / kernels).scaled(layers))
+            read = attention
+            if attention.key_s < least_key_s:  # the keys are read once for all tokens of a sequence
+                read = attention._replace(key_s=least_key_s)
+            ramp = ramp.plus(read.stretch(keys / kernels, growth / kernels).scaled(layers))
         for layers, block in blocks:
             stretch = block.stretch(work.context / kernels, work.growth / kernels, work.longest)
             ramp = ramp.plus(stretch.scaled(layers))

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import cache
 from html import unescape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cluster_sim import figures
 from cluster_sim.errors import ScenarioError, cannot_write, visible
@@ -179,8 +179,17 @@ def write(
     return path
 
 
-def earlier_report(path: Path) -> str | None:
-    """Return which report stands in a file, in words; None if there is none.
+class EarlierReport(NamedTuple):
+    """Report that stands in a file."""
+
+    text: str
+    """Title and date of the report, in words."""
+    content: bytes
+    """Content of the file."""
+
+
+def earlier_report(path: Path) -> EarlierReport | None:
+    """Return the report that stands in a file; None if there is none.
 
     Parameters
     ----------
@@ -188,15 +197,15 @@ def earlier_report(path: Path) -> str | None:
         File that a report is to be written to.
     """
     try:
-        with path.open("rb") as file:
-            beginning = file.read(_BEGINNING_BYTES)
-        when = datetime.fromtimestamp(path.stat().st_mtime).strftime("%Y-%m-%d %H:%M")
+        content, written_s = path.read_bytes(), path.stat().st_mtime
     except OSError:
         return None
+    beginning = content[:_BEGINNING_BYTES]
     title = _TITLE.search(beginning.decode("utf-8", "replace"))
     if _GENERATOR not in beginning or title is None:
         return None
-    return f"the report of {visible(unescape(title[1]))}, {when}"
+    when = datetime.fromtimestamp(written_s).strftime("%Y-%m-%d %H:%M")
+    return EarlierReport(f"the report of {visible(unescape(title[1]))}, {when}", content)
 
 
 def _refuse_what_is_no_report(path: Path) -> None:

@@ -6,14 +6,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from cluster_sim import figures
 from cluster_sim.errors import ScenarioError
 from cluster_sim.figures import study_table as study
-from cluster_sim.figures.rate_latency import rate_axis
+from cluster_sim.figures.rate_axes import RateAxes, axes_over, rate_axis
 from cluster_sim.figures.study_table import Row
 from cluster_sim.report.charts import Chart, Line, Series, line, plain
 from cluster_sim.report.pictures import Picture, picture
@@ -51,20 +51,9 @@ class Study:
     """Lines that a reader may show or hide in charts and table."""
 
 
-class _Axes(NamedTuple):
-    """Axes of a sweep that are drawn."""
-
-    along: str
-    """Column of the rate, the x axis."""
-    by: str | None
-    """Column with one line per value; None if there is one line."""
-    rest: list[str]
-    """Columns with separate charts per combination of their values."""
-
-
 def is_study(path: Path) -> bool:
     """Return whether a path holds a study, and not a run."""
-    return path.is_file() or (path / "sweep.parquet").is_file()
+    return study.file_of(path).is_file()
 
 
 def read(path: Path, place: int = 0) -> Study:
@@ -73,7 +62,7 @@ def read(path: Path, place: int = 0) -> Study:
     Parameters
     ----------
     path
-        Folder of a sweep, or table in a .parquet, .csv or .json file.
+        Folder of a sweep, of claims or of a plan, or table in a .parquet, .csv or .json file.
     place
         Index of the study in the page.
 
@@ -82,8 +71,9 @@ def read(path: Path, place: int = 0) -> Study:
     ScenarioError
         The path holds no study.
     """
-    if path.is_dir():
+    if (path / "sweep.parquet").is_file():
         return _sweep(path, _EACH * (place + 1))
+    path = study.file_of(path)
     rows = read_rows(path)
     names = set().union(*rows) if rows else set()
     kind, swings = path.stem.replace("_", " ").capitalize(), []
@@ -94,6 +84,8 @@ def read(path: Path, place: int = 0) -> Study:
         ]
     elif {"nodes", "front", "good"} <= names:
         kind = "Capacity"
+    elif {"optimised", "front", "good"} <= names:
+        kind = "Plan"
     return Study(
         f"{kind}: {path.stem}",
         _count(rows, str(path)),
@@ -124,7 +116,7 @@ def _sweep(folder: Path, first: int) -> Study:
     done = study.points(study.read(folder))
     axes = _axes(done)
     lines = {} if axes is None else _lines(done, axes, first)
-    line_of_row = None if axes is None or axes.by is None else axes.by
+    line_of_row = None if axes is None or axes.lines is None else axes.lines
     points = of_rows(
         "Points of the sweep",
         rows[:_MOST_ROWS],
@@ -157,29 +149,24 @@ def _columns(rows: list[Row], done: list[Row]) -> list[str]:
     return columns
 
 
-def _axes(rows: list[Row]) -> _Axes | None:
+def _axes(rows: list[Row]) -> RateAxes | None:
     """Return the axes of a sweep; None if no rate varies."""
     names = study.varied(rows)
-    try:
-        along = rate_axis(rows, names)
-    except ScenarioError:
-        return None
-    others = [name for name in names if name != along]
-    by = next((name for name in others if name == "variant"), others[0] if others else None)
-    return _Axes(along, by, [name for name in others if name != by])
+    along = rate_axis(rows, names)
+    return None if along is None else axes_over(along, names)
 
 
-def _lines(rows: list[Row], axes: _Axes, first: int) -> dict[Any, Line]:
+def _lines(rows: list[Row], axes: RateAxes, first: int) -> dict[Any, Line]:
     """Return the line of each value of an axis; a single line without such an axis."""
-    if axes.by is None:
+    if axes.lines is None:
         return {None: line(first, 0, "all points")}
     return {
-        value: line(first + place, place, study.described([axes.by], [value]))
-        for place, value in enumerate(study.distinct([row[axes.by] for row in rows]))
+        value: line(first + place, place, study.described([axes.lines], [value]))
+        for place, value in enumerate(study.distinct([row[axes.lines] for row in rows]))
     }
 
 
-def _charts(rows: list[Row], axes: _Axes, lines: Mapping[Any, Line]) -> Iterator[Chart]:
+def _charts(rows: list[Row], axes: RateAxes, lines: Mapping[Any, Line]) -> Iterator[Chart]:
     """Yield charts of metrics over the rate, as means over replications.
 
     There is a chart for each metric and each combination of the other axes.
@@ -206,7 +193,7 @@ def _charts(rows: list[Row], axes: _Axes, lines: Mapping[Any, Line]) -> Iterator
             )
 
 
-def _drawn_as_charts(rows: list[Row], axes: _Axes) -> tuple[str, ...]:
+def _drawn_as_charts(rows: list[Row], axes: RateAxes) -> tuple[str, ...]:
     """Return the figures that charts show in full: latencies over the rate, unless cut or repeated.
 
     The figure has more than the charts if there are too many charts, or bands over replications.
@@ -217,11 +204,11 @@ def _drawn_as_charts(rows: list[Row], axes: _Axes) -> tuple[str, ...]:
 
 
 def _series(
-    rows: list[Row], axes: _Axes, lines: Mapping[Any, Line], metric: str
+    rows: list[Row], axes: RateAxes, lines: Mapping[Any, Line], metric: str
 ) -> Iterator[Series]:
     """Yield the series of each line that has a point."""
     for value, look in lines.items():
-        group = [row for row in rows if axes.by is None or row[axes.by] == value]
+        group = [row for row in rows if axes.lines is None or row[axes.lines] == value]
         points = _means(group, axes.along, metric)
         if len(points):
             x, y = points.T

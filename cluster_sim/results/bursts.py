@@ -36,7 +36,7 @@ class InBursts:
     percentiles: tuple[float, ...]
     """Percentiles of the SLO, ascending; 99 without an SLO."""
     missed: str
-    """Objectives that these requests miss; empty unless the whole run meets one of them."""
+    """Objectives that these requests miss; empty if the whole run misses each of them too."""
 
 
 def in_bursts(run: RunData) -> InBursts | None:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from cluster_sim.economics.prices import Prices
+from cluster_sim.economics.prices import Prices, below_materials
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
@@ -141,6 +141,13 @@ class Pool(Description):
         return self.prices or self.node.prices
 
     @property
+    def offer_below_materials(self) -> str | None:
+        """Sentence about an offer that costs less than the node's materials; None otherwise."""
+        if self.offer is None:
+            return None
+        return below_materials(self.offer, self.node.materials, self.node.devices)
+
+    @property
     def is_wafer(self) -> bool:
         """Whether replicas are placed on wafers."""
         return self.node.device.wafer is not None
@@ -188,12 +195,28 @@ class Pool(Description):
         return per_rank * ranks
 
     @property
+    def admission(self) -> str:
+        """Rule of admission: a `capacity_scheduler_policy`, `prefill_first`, `whole_prompts` or `static`."""
+        return self.batching.admission(self.engine, self.replica.role)
+
+    @property
+    def prefills_apart(self) -> bool:
+        """Whether steps prefill or decode, so that sequences take no tokens from prompts."""
+        return self.batching.prefills_apart(self.engine, self.replica.role)
+
+    @property
+    def reserved_answers(self) -> float:
+        """Share of running requests' remaining answers for which admission keeps blocks."""
+        plan = self.replica
+        return self.batching.reserved_answers(self.engine, plan.role, plan.data_parallel)
+
+    @property
     def decodes_within_limit(self) -> bool:
         """Whether the tokens of decode steps are limited by max_batched_tokens.
 
         With `prefill_first` it is the chunk of steps that prefill, and decode steps are apart.
         """
-        return self.batching.admission(self.replica.engine, self.replica.role) != "prefill_first"
+        return self.admission != "prefill_first"
 
     @property
     def max_batched_tokens(self) -> int:
@@ -219,7 +242,6 @@ class Pool(Description):
     @property
     def watermark(self) -> float:
         """Share of the KV cache that admission keeps free; 0 with rules that have no use for it."""
-        admission = self.batching.admission(self.engine, self.replica.role)
-        if admission in ("guaranteed_no_evict", "prefill_first"):
+        if self.admission in ("guaranteed_no_evict", "prefill_first"):
             return 0.0
         return self.engine.watermark if self.kv.watermark is None else self.kv.watermark

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from cluster_sim.hardware.device import Device
-from cluster_sim.hardware.engine_releases import maker
+from cluster_sim.hardware.engine_releases import GPU_ENGINES, maker
 from cluster_sim.hardware.kernel_fits import fit_of_engine
 from cluster_sim.hardware.linear_fit import LinearAttentionFit
 from cluster_sim.hardware.sparse_fit import SparseAttentionFit
 from cluster_sim.llm.model import Model
-
-_GPU_ENGINES = ("vLLM", "SGLang", "TensorRT-LLM", "ATOM")
-"""Engines that run on GPUs only, without their releases."""
 
 
 def default_times(device: Device, engine: str) -> Iterator[str]:
@@ -20,7 +17,7 @@ def default_times(device: Device, engine: str) -> Iterator[str]:
 
     The default engine of a pool is one of GPUs, whose limits hold on wafers too.
     """
-    if device.wafer is not None and maker(engine) in _GPU_ENGINES:
+    if device.wafer is not None and maker(engine) in GPU_ENGINES:
         yield f"{device.name}: got {engine}, which runs on GPUs; its limits hold, and the times of steps are those of the wafer; engine: cerebras has the limits of wafers"
     others = sorted({maker(name) for name in device.overheads if name != "default"})
     if others and device.overhead_name(engine) == "default":

@@ -188,8 +188,8 @@ class Engine(OwnTimes):
         rows = [row for row in self.by_device if row.holds(device, stage_devices)]
         values = {key: _first(rows, key) for key in _LIMITS if getattr(self, key) is None}
         sizes = self.graph_sizes
-        if sizes is not None and sizes.largest is None and _first(rows, "largest_graph"):
-            largest = _first(rows, "largest_graph")
+        largest = _first(rows, "largest_graph")
+        if largest is not None and sizes is not None and sizes.largest is None:
             values["graph_sizes"] = sizes.model_copy(update={"largest": largest})
         return self.model_copy(update=values) if values else self
 

@@ -113,15 +113,14 @@ class DeviceDefaults(Description):
     """Smallest number of devices per pipeline stage: tensor-parallel devices times attention
     data-parallel ranks, like SGLang's `tp_size`."""
     max_sequences: Count | None = None
-    """Maximum number of requests in the batch. Default: that of the next row, or of the engine."""
+    """Maximum number of requests in the batch. Default: that of the next row."""
     max_batched_tokens: Count | None = None
-    """Maximum number of tokens per step. Default: that of the next row, or of the engine."""
+    """Maximum number of tokens per step. Default: that of the next row."""
     largest_graph: Count | None = None
-    """Largest captured size of CUDA graphs, in the unit of `graph_sizes`. Default: that of the next
-    row, or of the engine."""
+    """Largest captured size of CUDA graphs, in the unit of `graph_sizes`. It has no effect if
+    `graph_sizes` gives `largest`. Default: that of the next row, or else no limit."""
     memory_fraction: Share | None = None
-    """Share of each device's memory that the engine uses. Default: that of the next row, or of the
-    engine."""
+    """Share of each device's memory that the engine uses. Default: that of the next row."""
 
     @property
     def is_for_all(self) -> bool:

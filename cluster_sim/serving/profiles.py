@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
-from cluster_sim.schema import Document, catalog_entry, catalog_names, describe, second_names
+from cluster_sim.schema import CATALOG, Document, catalog_entry, catalog_names, describe
 from cluster_sim.serving.engine import Engine
+
+_NAME = re.compile(r"^name: (.+)$", re.MULTILINE)
 
 
 @cache
@@ -14,17 +17,36 @@ def profiles() -> dict[str, Engine]:
 
     Names that stand for a release are omitted.
     """
-    entries = set(catalog_names("engines")) - set(second_names("engines"))
-    names = sorted(entries, key=lambda name: ("-" in name, name))
-    return {
-        name: describe(Engine, Document(catalog_entry("engines", name), name)) for name in names
-    }
+    names = sorted(_entries().values(), key=lambda name: ("-" in name, name))
+    return {name: _profile(name) for name in names}
+
+
+@cache
+def _entries() -> dict[str, str]:
+    """Return the catalog name of each profile by the name in its file.
+
+    The files are searched and not parsed: a scenario needs one or two of them.
+    """
+    names = catalog_names("engines")
+    texts = ((CATALOG / "engines" / f"{name}.yaml").read_text(encoding="utf-8") for name in names)
+    found = zip(names, map(_NAME.search, texts), strict=True)
+    return {match[1]: name for name, match in found if match is not None}
+
+
+@cache
+def _profile(name: str) -> Engine:
+    return describe(Engine, Document(catalog_entry("engines", name), name))
+
+
+def entry_of(engine: Engine) -> str | None:
+    """Return the catalog name of the profile that an engine is or changes; None for an own one."""
+    return _entries().get(engine.profile)
 
 
 def profile_of(engine: Engine) -> Engine | None:
     """Return the profile of the catalog that an engine is or changes; None for an own engine."""
-    alike = (profile for profile in profiles().values() if profile.profile == engine.profile)
-    return next(alike, None)
+    name = entry_of(engine)
+    return None if name is None else _profile(name)
 
 
 def is_written(engine: Engine, key: str) -> bool:
@@ -38,7 +60,8 @@ def is_written(engine: Engine, key: str) -> bool:
     >>> is_written(vllm.model_copy(update={"block_tokens": 64}), "block_tokens")
     True
     """
-    value, profile = getattr(engine, key), profile_of(engine)
+    value = getattr(engine, key)
     if value == Engine.model_fields[key].default:
         return False
+    profile = profile_of(engine)
     return profile is None or value != getattr(profile, key)

@@ -21,7 +21,7 @@ Streams = Callable[[int, int], np.random.Generator]
 """Function that returns the random generator of a request, given its number and its number of
 preemptions."""
 
-_ACCEPTANCES = ("acceptance", "acceptance_length", "acceptance_by_position", "drafter")
+_ACCEPTANCES = ("acceptance", "acceptance_length", "acceptance_by_position")
 
 
 class Speculation(Description):
@@ -64,7 +64,7 @@ class Speculation(Description):
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Speculation:
-        own = [name for name in _ACCEPTANCES[:3] if getattr(self, name) is not None]
+        own = self._own_acceptances
         if len(own) > 1 or not (own or self.drafter):
             raise ValueError(
                 "expected one of 'acceptance', 'acceptance_length', 'acceptance_by_position' and 'drafter'"
@@ -81,17 +81,24 @@ class Speculation(Description):
         return self
 
     def _check_positions(self) -> None:
-        positions = self.acceptance_by_position
-        where, what = "acceptance_by_position", f"at least draft_tokens of {self.draft_tokens}"
+        positions, drafts = self.acceptance_by_position, self.draft_tokens
         if positions is not None:
             check_positions(positions)
-        elif self.drafter is not None and self.acceptance is self.acceptance_length is None:
-            positions = self.drafter.acceptance_by_position
-            where, what = "draft_tokens", f"no more than {self.drafter.name} was measured with"
-        if positions is not None and len(positions) < self.draft_tokens:
-            got = self.draft_tokens if where == "draft_tokens" else f"{len(positions)} values"
-            limit = f", {len(positions)}" if where == "draft_tokens" else ""
-            raise ValueError(f"{where}: got {got}; expected {what}{limit}")
+            if len(positions) < drafts:
+                raise ValueError(
+                    f"acceptance_by_position: got {len(positions)} values; expected at least draft_tokens of {drafts}"
+                )
+        elif self.drafter is not None and not self._own_acceptances:
+            measured = len(self.drafter.acceptance_by_position)
+            if measured < drafts:
+                raise ValueError(
+                    f"draft_tokens: got {drafts}; expected no more than {self.drafter.name} was measured with, {measured}"
+                )
+
+    @property
+    def _own_acceptances(self) -> list[str]:
+        """Keys here that give the acceptance."""
+        return [name for name in _ACCEPTANCES if getattr(self, name) is not None]
 
     @cached_property
     def positions(self) -> tuple[float, ...]:
@@ -108,14 +115,12 @@ class Speculation(Description):
     def probability(self) -> float:
         """Probability that a drafted token is accepted if all tokens before it were.
 
-        If the mean acceptance length is given, the probability is solved for. It is the mean of
-        positions with different acceptance.
+        If the mean acceptance length is given, the probability is solved for.
         """
         if self.acceptance is not None:
             return self.acceptance
         length = self.acceptance_length
-        if length is None:
-            length = 1.0 + sum(self.positions)
+        assert length is not None, "positions give no single probability"
         low, high = 0.0, 1.0
         for _ in range(60):
             middle = 0.5 * (low + high)
@@ -149,8 +154,7 @@ class Speculation(Description):
     @property
     def measured_range(self) -> tuple[float, float] | None:
         """Lowest and highest mean number of tokens per step that were measured; None if unknown."""
-        own = (self.acceptance, self.acceptance_length, self.acceptance_by_position)
-        if self.drafter is None or any(value is not None for value in own):
+        if self.drafter is None or self._own_acceptances:
             return None
         return self.drafter.range_of(self.draft_tokens)
 
@@ -169,27 +173,24 @@ class Speculation(Description):
     @property
     def passed_layers(self) -> int | None:
         """Number of layers of the model that a drafted token passes; None for other drafts."""
-        if self.mtp_layers is None and not self._has_own_cost and self.drafter is not None:
-            return self.drafter.mtp_layers
-        return self.mtp_layers
+        return self.mtp_layers if (drafter := self._with_costs) is None else drafter.mtp_layers
 
     @property
     def drafting_model(self) -> Model | None:
         """Model that drafts; None without one."""
-        if self.draft_model is None and not self._has_own_cost and self.drafter is not None:
-            return self.drafter.draft_model
-        return self.draft_model
+        return self.draft_model if (drafter := self._with_costs) is None else drafter.draft_model
 
     @property
     def passes(self) -> int:
         """Number of forward passes that draft all tokens of a step."""
-        own = None if self.drafter is None or self._has_own_cost else self.drafter.passes
+        own = None if (drafter := self._with_costs) is None else drafter.passes
         return own or self.draft_tokens
 
     @property
-    def _has_own_cost(self) -> bool:
+    def _with_costs(self) -> Drafter | None:
+        """Drafter whose costs hold; None if keys here give them, or without a drafter."""
         costs = (self.draft_model, self.draft_cost, self.mtp_layers)
-        return any(cost is not None for cost in costs)
+        return None if any(cost is not None for cost in costs) else self.drafter
 
     def steps(self, tokens: int, rng: np.random.Generator, context: float = 0.0) -> int:
         """Return a random number of steps until `tokens` tokens are generated.

@@ -144,7 +144,7 @@ def _build_replicas(
         cap_w = caps_w[spec.number]
         options = ReplicaOptions(
             max_steps=_max_steps(scenario, spec),
-            prepares_ahead=spec.deployment.pool.engine.async_scheduling,
+            prepares_ahead=spec.deployment.pool.replica.engine.async_scheduling,
             ready_s=spec.deployment.ready_s,
             power_cap=None if cap_w is None else CappedClock(spec.deployment, cap_w),
             host_path=None if network is None else network.host_path(spec),

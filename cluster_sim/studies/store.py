@@ -62,6 +62,11 @@ class SweepFolder:
         """Path of the folder that holds run folders."""
         return self.path / "runs"
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no point is stored."""
+        return next((self.path / "points").glob("*.json"), None) is None
+
     def plan_path(self, name: str) -> Path:
         """Return the path of a sweep's plan."""
         return self.path / "plans" / f"{name}.json"
@@ -239,6 +244,8 @@ def flat(summary: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in summary.items()
         if not isinstance(value, dict) and key not in ("name", "wall_s")
     }
+    for name, margin in summary.get("slo_margins", {}).items():
+        fields[f"slo_margins.{name}"] = margin
     for name, of_class in summary.get("classes", {}).items():
         fields |= {f"classes.{name}.{key}": value for key, value in flat(of_class).items()}
     return fields

@@ -20,7 +20,12 @@ from cluster_sim.studies.grid import Point, program_version, resolved, swept
 from cluster_sim.studies.same_runs import are_one_run, sentence
 from cluster_sim.studies.store import Record, SweepFolder, Warned
 from cluster_sim.studies.sweep_count import SweepCount
-from cluster_sim.studies.sweep_plan import known_before, plan_of, refuse_another_sweep
+from cluster_sim.studies.sweep_plan import (
+    known_before,
+    must_simulate,
+    plan_of,
+    refuse_another_sweep,
+)
 from cluster_sim.studies.sweep_point import failed, simulated
 from cluster_sim.studies.workers import Call, ProcessDied, called
 
@@ -202,10 +207,9 @@ class _Sweep:
 
     def _must_simulate(self, key: str) -> bool:
         """Return whether a point is neither stored nor in progress."""
-        if key in self.started:
-            return False
-        record = self.folder.record(key)
-        return record is None or (self.retry_failed and record["status"] == "failed")
+        return key not in self.started and must_simulate(
+            self.folder, key, retry_failed=self.retry_failed
+        )
 
     def _check_points(self, faults: Sequence[str]) -> None:
         """Raise ScenarioError if no point gives a valid scenario."""
@@ -259,12 +263,11 @@ class _Sweep:
 def progress_of(
     file: ScenarioFile, out: str | Path, warned: Warned, *, retry_failed: bool = False
 ) -> tuple[int, int]:
-    """Return the number of points of a file's sweep that a folder holds, and of all points.
+    """Return the number of a sweep's points that need no simulation, and the number of all points.
 
     `warned` is called with a sentence about each damaged file, which is renamed.
     """
-    folder = SweepFolder(out, warned)
-    return known_before(file, folder, _name(file), retry_failed=retry_failed)
+    return known_before(file, SweepFolder(out, warned), retry_failed=retry_failed)
 
 
 def folder_of(file: ScenarioFile) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 
 from cluster_sim.errors import ScenarioError, shown
 from cluster_sim.loading.files import ScenarioFile
-from cluster_sim.studies.grid import choices
+from cluster_sim.studies.grid import choices, swept
 from cluster_sim.studies.store import Plan, SweepFolder
 
 _MOST_SHOWN = 5  # maximum number of differences, and of values of an axis, in a message
@@ -33,19 +33,24 @@ def refuse_another_sweep(file: ScenarioFile, folder: SweepFolder, name: str) -> 
         )
 
 
-def known_before(
-    file: ScenarioFile, folder: SweepFolder, name: str, *, retry_failed: bool
-) -> tuple[int, int]:
+def must_simulate(folder: SweepFolder, key: str, *, retry_failed: bool) -> bool:
+    """Return whether a folder lacks the outcome of a point, or the outcome is to be replaced."""
+    record = folder.record(key)
+    return record is None or (retry_failed and record["status"] == "failed")
+
+
+def known_before(file: ScenarioFile, folder: SweepFolder, *, retry_failed: bool) -> tuple[int, int]:
     """Return the number of points that need no simulation, and the number of all points.
 
-    A sweep that ended before its plan was written counts as new.
+    Every point is resolved if the folder holds any: its key depends on the resolved scenario, on
+    the files that it reads and on the program's version, which a plan does not show.
     """
-    rows = (folder.plan(name) or {"rows": []})["rows"]
-    records = (folder.record(row["key"]) for row in rows)
-    known = [record for record in records if record is not None]
-    if retry_failed:
-        known = [record for record in known if record["status"] == "done"]
-    return len(known), sum(1 for _ in choices(file))
+    if folder.is_empty:
+        return 0, sum(1 for _ in choices(file))
+    known = [
+        not must_simulate(folder, point.key, retry_failed=retry_failed) for point in swept(file)
+    ]
+    return sum(known), len(known)
 
 
 def differences(file: ScenarioFile, plan: Plan) -> str:

@@ -35,7 +35,7 @@ class FittedRuns:
     """Largest number of clients, or arrivals per second."""
 
     def include(self, run: MeasuredRun) -> bool:
-        """Return whether a run is one of them."""
+        """Return whether a constant was fitted on a run."""
         return (
             run.hardware in self.hardware
             and run.framework.split(" ")[0] == self.framework

@@ -8,17 +8,11 @@ import pytest
 
 from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.scenario.pool import Pool
-from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Document, catalog_names, describe, second_names
-from cluster_sim.serving.profiles import is_written, profiles
-from tests.machines import TINY_MODEL, engine
-from tests.scenarios import make_pool
+from cluster_sim.serving.profiles import entry_of, is_written, profiles
+from tests.machines import engine
+from tests.scenarios import make_pool, unchecked_scenario, with_partner
 
-WORKLOAD: dict[str, Any] = {
-    "arrivals": {"process": "poisson", "rate": "2 /s"},
-    "prompt_tokens": 100,
-    "output_tokens": 20,
-}
 SIZES: dict[str, Any] = {"sizes": [1, 2, 4, 8]}
 GRAPHS: dict[str, Any] = {"graph_mode": "full_and_piecewise", "graph_sizes": SIZES}
 RESERVE = {"static_reserve": {"fixed": "100 MB"}}
@@ -29,18 +23,8 @@ STATIC = {"policy": "static"}
 def found(of_engine: Any, **of_pool: Any) -> dict[str, str]:
     """Sentences by key of the pool `a`, which has a partner for its role."""
     replica = {"engine": of_engine} | of_pool.pop("replica", {})
-    pools = [make_pool("a", **({"replica": replica} | of_pool))]
-    if role := replica.get("role"):
-        other = "decode" if role == "prefill" else "prefill"
-        pools.append(make_pool("b", replica={"engine": engine(), "role": other}))
-    keys: dict[str, Any] = {
-        "name": "small",
-        "duration": "10 s",
-        "model": TINY_MODEL,
-        "workload": WORKLOAD,
-        "cluster": {"pools": pools},
-    }
-    faults = faults_of(describe(Scenario, Document(keys, "test")))
+    pool = make_pool("a", **({"replica": replica} | of_pool))
+    faults = faults_of(unchecked_scenario(cluster={"pools": with_partner(pool)}))
     return {".".join(map(str, trail[3:])): text for trail, text in faults if trail[2:3] == (0,)}
 
 
@@ -145,6 +129,7 @@ def test_what_a_profile_gives_is_not_written() -> None:
     for profile in profiles().values():
         assert not any(is_written(profile, key) for key in type(profile).model_fields)
     assert set(profiles()) | set(second_names("engines")) == set(catalog_names("engines"))
+    assert all(entry_of(profile) == name for name, profile in profiles().items())
 
 
 def test_a_mode_written_over_a_profile_may_leave_its_sizes_unused() -> None:

@@ -7,18 +7,11 @@ from typing import Any
 import pytest
 
 from cluster_sim.loading.checks.scenario import faults_of
-from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.schema import Document, describe
-from tests.machines import TINY_MODEL, engine
-from tests.scenarios import make_pool, make_scenario
+from tests.machines import engine
+from tests.scenarios import WORKLOAD, make_pool, make_scenario, unchecked_scenario, with_partner
 
 SWAP = {"preemption": "swap"}
 WAIT = {"batch_wait_timeout_iterations": 8, "batch_wait_max_tokens_ratio": 0.5}
-WORKLOAD: dict[str, Any] = {
-    "arrivals": {"process": "poisson", "rate": "2 /s"},
-    "prompt_tokens": 100,
-    "output_tokens": 20,
-}
 FIRST: dict[str, Any] = {"prefill_first": {}}
 NO_EVICT = {"capacity_scheduler_policy": "guaranteed_no_evict"}
 
@@ -32,18 +25,8 @@ def faults(
 ) -> dict[str, str]:
     """Sentences by key of a scenario with one pool, or with a partner for its role."""
     replica = {"engine": engine(**of_engine), "role": role}
-    pools = [make_pool(replica=replica, batching=batching or {}, kv=kv or {})]
-    if role != "both":
-        other = "decode" if role == "prefill" else "prefill"
-        pools.append(make_pool("other", replica={"engine": engine(), "role": other}))
-    keys: dict[str, Any] = {
-        "name": "small",
-        "duration": "10 s",
-        "model": TINY_MODEL,
-        "workload": WORKLOAD,
-        "cluster": {"pools": pools},
-    }
-    scenario = describe(Scenario, Document(keys, "test"))
+    pool = make_pool(replica=replica, batching=batching or {}, kv=kv or {})
+    scenario = unchecked_scenario(cluster={"pools": with_partner(pool)})
     return {".".join(map(str, trail[3:])): text for trail, text in faults_of(scenario)}
 
 

@@ -117,7 +117,9 @@ def test_a_waiting_request_preempts_nobody_however_urgent_it_is() -> None:
 def test_the_watermark_keeps_whole_blocks_free_beside_running_requests(
     policy: str, watermark: float, count: int
 ) -> None:
-    """Of 10 blocks a prompt takes 8; 1 more leaves 1 free, which 0.19 of 10 rounded down allows.
+    """The first prompt takes 8 of 10 blocks. The second one takes 1 and leaves 1 free.
+
+    A watermark of 0.19 keeps 1 block free: 1.9 is rounded down. One of 0.2 keeps 2.
 
     The first request runs alone and needs no free block: a watermark of all blocks admits it.
     """

@@ -19,7 +19,7 @@ from tests.serving.test_scheduler import decode_s, prefill_s, run
 def balanced(ranks: int = 2, drafts: int = 0, **policy: Any) -> Scheduler:
     limits = SchedulerLimits(20, 2_000, 4096, data_parallel=ranks)
     drafting = None
-    if drafts:  # none of them is accepted
+    if drafts:  # all drafts are rejected
         drafting = Drafting(
             Speculation(draft_tokens=drafts, acceptance=0.0, draft_cost=0.1),
             numbered(1, "speculation"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster_sim.studies import grid
 from tests.cli.test_trace_notes import study
 from tests.commands import call
 
@@ -24,6 +25,28 @@ def test_a_sweep_that_goes_on_says_what_was_done_before(
     assert "6 points, 4 done now, 2 before, 0 failed" in text
     assert f"table: {out}/sweep.parquet, one row per point" in text
     assert f"cluster-sim report {out} " in text
+
+
+def test_points_of_another_version_of_the_program_are_not_done_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = study(tmp_path, sweep={"axes": [{"seed": [1, 2]}]}), tmp_path / "out"
+    call(capsys, "sweep", path, "--out", out, "--workers", 0)
+    monkeypatch.setattr(grid, "program_version", lambda: "0.0.0+another")
+    _, text, err = call(capsys, "sweep", path, "--out", out, "--workers", 0)
+    assert "done before" not in err
+    assert "4 points, 4 done, 0 failed" in text
+
+
+def test_points_of_a_sweep_that_was_killed_before_its_plan_was_written_are_done_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = study(tmp_path, sweep={"axes": [{"seed": [1, 2]}]}), tmp_path / "out"
+    call(capsys, "sweep", path, "--out", out, "--workers", 0)
+    next(out.glob("plans/*.json")).unlink()
+    next(out.glob("points/*.json")).unlink()
+    err = call(capsys, "sweep", path, "--out", out, "--workers", 0)[2]
+    assert "3 of 4 points were done before; simulating 1\n" in err
 
 
 def test_a_log_gets_a_line_for_every_tenth_of_the_points(
@@ -45,6 +68,8 @@ def test_a_sweep_over_rates_names_the_figure_of_rates(
     out = tmp_path / "out"
     text = call(capsys, "sweep", path, "--out", out, "--workers", 0)[1]
     assert f"cluster-sim plot rate_latency {out} " in text
+    assert "4 of 4 points meet the SLO at p99" in text
+    assert f"cluster-sim best {out} --by p99_ttft_ms " in text
     assert call(capsys, "plot", "rate_latency", out, "-o", tmp_path / "x.svg")[0] == 0
 
 

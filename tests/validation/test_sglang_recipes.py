@@ -6,8 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from cluster_sim.validation import read_measurements, scenario_of
-from tests.validation.test_validation import table
+from tests.validation.rows import pool_of
+
+DEEPSEEK = {
+    "dataset": "inferencex_api",
+    "hardware": "B200",
+    "model": "DeepSeek-R1-0528",
+    "precision": "fp8",
+    "parallelism": "TP8",
+    "n_devices": "8",
+    "framework": "sglang 0.5.12",
+    "concurrency_or_rate": "concurrency=4",
+    "isl": "1024",
+    "osl": "1024",
+}
 
 
 @pytest.mark.parametrize(
@@ -33,21 +45,7 @@ from tests.validation.test_validation import table
 def test_scripts_set_sequences_chunks_polls_and_memory(
     tmp_path: Path, row: dict[str, str], expected: tuple[int, int, int, float | None]
 ) -> None:
-    row = {
-        "dataset": "inferencex_api",
-        "hardware": "B200",
-        "model": "DeepSeek-R1-0528",
-        "precision": "fp8",
-        "parallelism": "TP8",
-        "n_devices": "8",
-        "framework": "sglang 0.5.12",
-        "concurrency_or_rate": "concurrency=4",
-        "isl": "1024",
-        "osl": "1024",
-        **row,
-    }
-    (run,) = read_measurements(table(tmp_path / "m.csv", row)).runs
-    pool = scenario_of(run).cluster.pools[0]
+    pool = pool_of(tmp_path, DEEPSEEK | row)
     rules = pool.batching.prefill_first or pool.engine.prefill_first
     assert rules is not None
     assert pool.engine.async_scheduling
@@ -73,18 +71,5 @@ def test_scripts_set_sequences_chunks_polls_and_memory(
 def test_on_amd_the_date_gives_kv_cache_chunk_and_release(
     tmp_path: Path, row: dict[str, str], expected: tuple[str, int, str]
 ) -> None:
-    row = {
-        "dataset": "inferencex_api",
-        "model": "DeepSeek-R1-0528",
-        "precision": "fp8",
-        "parallelism": "TP8",
-        "n_devices": "8",
-        "framework": "sglang",
-        "concurrency_or_rate": "concurrency=4",
-        "isl": "1024",
-        "osl": "1024",
-        **row,
-    }
-    (run,) = read_measurements(table(tmp_path / "m.csv", row)).runs
-    pool = scenario_of(run).cluster.pools[0]
+    pool = pool_of(tmp_path, DEEPSEEK | {"framework": "sglang"} | row)
     assert expected == (pool.replica.kv_cache, pool.max_batched_tokens, pool.engine.name)

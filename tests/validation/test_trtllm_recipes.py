@@ -6,14 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import catalog_entry
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.graphs import StepLimits
 from cluster_sim.serving.scheduler import Continuous
-from cluster_sim.validation import scenario_of
 from cluster_sim.validation.trtllm_recipes import bench_limits
-from tests.validation.test_validation import OFFLINE, one
+from tests.validation.rows import OFFLINE, pool_of
 
 DEEPSEEK = {
     "model": "DeepSeek-R1",
@@ -25,10 +23,6 @@ DEEPSEEK = {
     "concurrency_or_rate": "concurrency=64",
     "precision": "fp8",
 }
-
-
-def pool_of(tmp_path: Path, row: dict[str, str]) -> Pool:
-    return scenario_of(one(tmp_path, row)).cluster.pools[0]
 
 
 def batching_of(tmp_path: Path, row: dict[str, str]) -> Continuous:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster_sim.deployment.engine_memory import captured_graphs
-from cluster_sim.validation import read_measurements, scenario_of
-from tests.validation.test_validation import table
+from tests.validation.rows import pool_of
 
 
 @pytest.mark.parametrize(
@@ -31,8 +30,7 @@ def test_scripts_set_sequences_graphs_and_memory(
     expected: tuple[int, int, bool, float],
 ) -> None:
     row = {"framework": "vllm 0.15.1", "concurrency_or_rate": "concurrency=4", **row}
-    (run,) = read_measurements(table(tmp_path / "m.csv", row)).runs
-    pool = scenario_of(run).cluster.pools[0]
+    pool = pool_of(tmp_path, row)
     graphs = captured_graphs(pool)
     assert graphs is not None
     assert expected == (
@@ -45,8 +43,7 @@ def test_scripts_set_sequences_graphs_and_memory(
 
 def test_graphs_of_gpt_oss_hold_prompts_of_2048_tokens(tmp_path: Path) -> None:
     row = {"framework": "vllm 0.15.1", "hardware": "H200", "model": "gpt-oss-120b"}
-    (run,) = read_measurements(table(tmp_path / "m.csv", row)).runs
-    pool = scenario_of(run).cluster.pools[0]
+    pool = pool_of(tmp_path, row)
     graphs = captured_graphs(pool)
     assert graphs is not None
     assert max(graphs.piece_tokens) == 2048
@@ -62,8 +59,7 @@ def test_amd_ran_as_many_sequences_as_requests_in_steps_of_131072_tokens(tmp_pat
         "framework": "vllm 0.10.2",
         "concurrency_or_rate": "offline, all 1500 requests queued",
     }
-    (run,) = read_measurements(table(tmp_path / "m.csv", row)).runs
-    pool = scenario_of(run).cluster.pools[0]
+    pool = pool_of(tmp_path, row)
     assert (pool.max_sequences, pool.max_batched_tokens) == (1500, 131_072)
 
 
@@ -81,5 +77,4 @@ def test_gpt_oss_on_hopper_keeps_its_cache_in_16_bit(
     """vLLM's default is the format of the activations; the script for B200 sets fp8."""
     row = {"hardware": hardware, "model": "gpt-oss-120b", "dataset": dataset, "precision": "fp4"}
     row |= {"framework": "vllm 0.22.0", "concurrency_or_rate": "concurrency=4"}
-    (run,) = read_measurements(table(tmp_path / "m.csv", row)).runs
-    assert scenario_of(run).cluster.pools[0].replica.kv_cache == expected
+    assert pool_of(tmp_path, row).replica.kv_cache == expected

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.json_schemas import uses_schema
 from tests.words import schema
 from tests.words.check import faults, files
 from tests.words.retired import bad_start, retired_in
@@ -32,6 +33,7 @@ def test_no_paragraph_of_the_documents_uses_a_retired_phrase(path: Path) -> None
 
 
 @pytest.mark.slow
+@uses_schema
 def test_every_description_of_the_schema_is_a_sentence_with_a_subject_and_a_unit() -> None:
     assert schema.faults() == []
     assert len(schema.descriptions()) > 500

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -132,58 +132,27 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
     """
     from cluster_sim.errors import ScenarioError
 
-    variants, sets, metrics = variant or (), set_ or (), metric or ()
+    asked = _Asked(file, tuple(variant or ()), tuple(set_ or ()), seed)
     if iso is not None:
-        from cluster_sim.cli.iso_table import iso_table
-        from cluster_sim.studies.iso import iso as equal
-
-        check_folder_of(out)
-        _warn_of_traces(file, variants, sets)
-        with counter("runs") as progress:
-            clusters = equal(
-                file,
-                iso,
-                at,
-                replications=replications,
-                variants=variants,
-                sets=sets,
-                seed=seed,
-                workers=workers,
-                progress=progress,
-            )
-        stdout().print(iso_table(clusters))
-        _print_notes(clusters.notes)
-        if out is not None:
-            write_table(clusters.table, out)
+        _compare_clusters(asked, iso, at, replications, workers, out)
     elif at is not None or out is not None:
         raise ScenarioError.at(
             "--at" if at is not None else "--out", "is only for --iso; add --iso or omit it"
         )
     elif measured is not None:
-        from cluster_sim.cli.benchmark_table import print_beside
-        from cluster_sim.export import read
-        from cluster_sim.studies.benchmark_comparison import beside, differences, runs_of
-
-        benchmark = read(measured)
-        runs = list(runs_of(file, variants, sets, seed))
-        notes = (f"{run.scenario.title}: {note}" for run in runs for note in run.info.notes)
-        for note in dict.fromkeys(notes):
-            warn(note)
-        for difference in differences(benchmark, runs):
-            warn(difference)
-        print_beside(measured.name, beside(benchmark, runs, metrics))
+        _compare_with(measured, asked, metric or ())
     else:
         from cluster_sim.loading.files import load_variants
         from cluster_sim.studies.compare import compare as run
 
-        _warn_of_traces(file, variants, sets)
+        _warn_of_traces(asked)
         with counter("replications") as progress:
             comparison = run(
                 file,
                 replications,
-                metrics,
-                variants=variants,
-                sets=sets,
+                metric or (),
+                variants=asked.variants,
+                sets=asked.sets,
                 seed=seed,
                 confidence=confidence,
                 precision=precision,
@@ -193,14 +162,75 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
                 progress=progress,
             )
         _print_comparison(comparison, confidence)
-        print_estimates(file, sets, load_variants(file, variants, sets))
+        print_estimates(file, asked.sets, load_variants(file, asked.variants, asked.sets))
 
 
-def _warn_of_traces(file: Path, variants: Sequence[str], sets: Sequence[str]) -> None:
-    """Print warnings about the traces of a file's variants."""
+class _Asked(NamedTuple):
+    """Simulations that a comparison asks for."""
+
+    file: Path
+    """Scenario file or run folder."""
+    variants: tuple[str, ...]
+    """Names of the variants; empty for all variants."""
+    sets: tuple[str, ...]
+    """`key=value` texts applied to the file."""
+    seed: int | None
+    """Seed in place of the file's; None for the file's."""
+
+
+def _compare_clusters(  # noqa: PLR0913 - options of the command
+    asked: _Asked,
+    iso: str,
+    at: str | None,
+    replications: int,
+    workers: int | None,
+    out: Path | None,
+) -> None:
+    """Print clusters of an equal amount of cost, power, output or requests within the SLO."""
+    from cluster_sim.cli.iso_table import iso_table
+    from cluster_sim.studies.iso import iso as equal
+
+    check_folder_of(out)
+    _warn_of_traces(asked)
+    with counter("runs") as progress:
+        clusters = equal(
+            asked.file,
+            iso,
+            at,
+            replications=replications,
+            variants=asked.variants,
+            sets=asked.sets,
+            seed=asked.seed,
+            workers=workers,
+            progress=progress,
+        )
+    stdout().print(iso_table(clusters))
+    _print_notes(clusters.notes)
+    if out is not None:
+        write_table(clusters.table, out)
+
+
+def _compare_with(measured: Path, asked: _Asked, metrics: Sequence[str]) -> None:
+    """Print a measured benchmark beside the simulations."""
+    from cluster_sim.cli.benchmark_table import print_beside
+    from cluster_sim.export import read
+    from cluster_sim.studies.benchmark_comparison import beside, differences, runs_of
+
+    benchmark = read(measured)
+    runs = list(runs_of(asked.file, asked.variants, asked.sets, asked.seed))
+    notes = (f"{run.scenario.title}: {note}" for run in runs for note in run.info.notes)
+    for note in dict.fromkeys(notes):
+        warn(note)
+    for difference in differences(benchmark, runs):
+        warn(difference)
+    print_beside(measured.name, beside(benchmark, runs, metrics))
+
+
+def _warn_of_traces(asked: _Asked) -> None:
+    """Print warnings about the traces of the variants."""
     from cluster_sim.loading.files import load_variants
 
-    warn_of_traces(load_variants(file, variants, sets))
+    warn_of_traces(load_variants(asked.file, asked.variants, asked.sets))
 
 
 def _print_comparison(comparison: Comparison, confidence: float) -> None:

@@ -55,7 +55,7 @@ def plot(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--x",
             metavar="COLUMN",
-            help="Use this column of a sweep as the x axis.",
+            help="Use this axis or column of a sweep as the x axis.",
             show_default=False,
         ),
     ] = None,
@@ -64,7 +64,7 @@ def plot(  # noqa: PLR0913 - a parameter is an option of the command
         typer.Option(
             "--y",
             metavar="COLUMN",
-            help="Use this column of a sweep as the y axis of a heatmap.",
+            help="Use this axis of a sweep as the y axis of a heatmap.",
             show_default=False,
         ),
     ] = None,

@@ -51,16 +51,8 @@ def report(
     of_studies = [path for path in paths if studies.is_study(path)]
     runs = [results for path in paths if path not in of_studies for results in load_runs(path)]
     tables = [studies.read(path, place) for place, path in enumerate(of_studies)]
-    earlier, before = page.earlier_report(out), _content(out)
+    earlier = page.earlier_report(out)
     path = page.write(out, runs, tables, question, title)
-    if earlier is not None and _content(path) != before:
-        say_replaced(path, earlier)
+    if earlier is not None and path.read_bytes() != earlier.content:
+        say_replaced(path, earlier.text)
     print(path)
-
-
-def _content(path: Path) -> bytes | None:
-    """Return the content of a file; None if it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None

@@ -17,7 +17,6 @@ from cluster_sim.cli.progress import is_watched, sweep_progress
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from cluster_sim.loading.files import ScenarioFile
     from cluster_sim.studies.sweep import Ended, SweepProgress
     from cluster_sim.studies.sweep_count import SweepCount
 
@@ -92,7 +91,11 @@ def sweep(  # noqa: PLR0913 - a parameter is an option of the command
         )
     say_wrote(folder / "sweep.parquet")
     failed = _print_outcome(table, counted[0].done if counted and before else None)
-    _say_how_to_look(opened, folder)
+    if table.num_rows > failed:
+        from cluster_sim.cli.best_table import print_best
+
+        print_best(folder, table)
+    _say_how_to_look(table, folder)
     if failed:
         raise typer.Exit(1)
 
@@ -105,17 +108,23 @@ def _say_resumed(before: int, points: int) -> None:
     )
 
 
-def _say_how_to_look(file: ScenarioFile, folder: Path) -> None:
+def _say_how_to_look(table: pa.Table, folder: Path) -> None:
     """Print the table's file and the commands that draw it."""
-    keys = [key for axis in file.sweep.axes for key in axis] if file.sweep is not None else []
+    from cluster_sim.figures import study_table
+    from cluster_sim.figures.rate_axes import rate_axis
+
     place = quote(str(folder))
-    figures = []
-    if any("rate" in key or "concurrency" in key for key in keys):
-        figures.append(("plot", f"rate_latency {place}", "latency over the rate"))
-    elif file.sweep is not None and len(file.sweep.axes) > 1:
-        figures.append(("plot", f"heatmap {place}", "a metric over two axes"))
     print_line(f"table: {folder / 'sweep.parquet'}, one row per point")
-    say_next(*figures, ("report", place, "one HTML page"))
+    figures = []
+    if "done" in table["status"].to_pylist():
+        rows = study_table.points(table)
+        names = study_table.varied(rows)
+        if rate_axis(rows, names) is not None:
+            figures.append(("plot", f"rate_latency {place}", "latency over the rate"))
+        elif len(names) > 1:
+            figures.append(("plot", f"heatmap {place}", "a metric over two axes"))
+    best = ("best", f"{place} --by p99_ttft_ms", "best points by another column")
+    say_next(best, *figures, ("report", place, "one HTML page"))
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from cluster_sim.loading.checks.kv_cache import offload_faults, state_faults
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Trail
 from cluster_sim.serving.profiles import is_written
+from cluster_sim.units import key_of
 
 _GPU_KEYS = ("tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel")
 """Keys of a plan that only GPUs have. All are 1 by default."""
@@ -64,7 +65,7 @@ def _wafer_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
     for name, value in plan.engine.own_times.items():
         if not is_written(plan.engine, name):
             continue
-        key = name.removesuffix("_s")
+        key = key_of(name)
         yield (
             (*at, "engine", key),
             f"got {value:g} s; {device.name} is a wafer, whose file has the times of steps; expected no {key}",
@@ -107,7 +108,7 @@ def _head_faults(model: Model, ranks: int, at: Trail) -> Iterator[Finding]:
 def _group_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
     """Yield a stage that spans nodes, and collectives for which the device has no figures."""
     plan, device, per_node = pool.replica, pool.node.device, pool.node.devices
-    if (group := plan.tensor_parallel * plan.data_parallel) > per_node:
+    if (group := plan.stage_devices) > per_node:
         yield (
             (*at, "tensor_parallel" if plan.data_parallel == 1 else "data_parallel"),
             f"got groups of {group} devices; expected at most the {per_node} devices of {pool.node.name}, since this version does not simulate groups across nodes; pipeline_parallel spans several nodes",

@@ -180,14 +180,7 @@ class Continuous(BatchingPolicy):
         return None
 
 
-_BY_ENGINE = (
-    "attention_dp_batching_wait_iterations",
-    "attention_dp_timeout_iterations",
-    "batch_wait_timeout_iterations",
-    "batch_wait_max_tokens_ratio",
-    "capacity_scheduler_policy",
-    "prefill_first",
-)
+_BY_ENGINE = (*ignored_keys.OF_MIXED_STEPS, "prefill_first")
 """Keys of the policy that an engine also has."""
 
 

@@ -21,34 +21,32 @@ class IgnoredKey(NamedTuple):
     """Sentence that begins with what is expected, and says why."""
 
 
-_WITH_VLLM = (
-    "capacity_scheduler_policy",
-    "batch_wait_timeout_iterations",
-    "batch_wait_max_tokens_ratio",
-    "attention_dp_timeout_iterations",
-    "attention_dp_batching_wait_iterations",
-)
-"""Keys of steps that decode and prefill together, of a pool's batching and of an engine."""
-
 BATCH_WAIT = ("batch_wait_timeout_iterations", "batch_wait_max_tokens_ratio")
 """Keys of batch waiting, of which neither does anything without the other one."""
 
+RANK_WAIT = ("attention_dp_timeout_iterations", "attention_dp_batching_wait_iterations")
+"""Keys of the balance of attention data-parallel ranks."""
+
+_WAITS = (*BATCH_WAIT, *RANK_WAIT)
+
+OF_MIXED_STEPS = ("capacity_scheduler_policy", *_WAITS)
+"""Keys of steps that decode and prefill together, of a pool's batching and of an engine."""
 
 WITH_LPM = IgnoredKey(
     "batching",
     "order",
     "expected fcfs, or schedule_policy fcfs of prefill_first: lpm orders by cached prefixes",
 )
-"""Orders of waiting requests other than their arrival, beside SGLang's order by cached prefixes."""
+"""Key `order`, which has no effect beside lpm: lpm has an order of its own."""
 
 
 def with_prefill_first(rules: PrefillFirst | None) -> Iterator[IgnoredKey]:
-    """Yield the keys that steps which prefill instead of decode ignore.
+    """Yield the keys that have no effect with `prefill_first`.
 
     rules: those of the pool's batching; None if they are the engine's.
     """
     source = "" if rules is not None else " of the engine (`prefill_first: null` there removes it)"
-    for key in _WITH_VLLM:
+    for key in OF_MIXED_STEPS:
         reason = f"prefill_first{source} has rules of its own for admission"
         yield IgnoredKey("batching", key, f"expected either no {key} or no prefill_first: {reason}")
     yield IgnoredKey(
@@ -67,7 +65,7 @@ def in_prefill_replicas() -> Iterator[IgnoredKey]:
     """Yield the keys that replicas of the role prefill ignore."""
     whole = "a pool of the role prefill admits a prompt when all of it fits"
     yield IgnoredKey("batching", "capacity_scheduler_policy", f"expected no policy: {whole}")
-    for key in _WITH_VLLM[1:]:
+    for key in _WAITS:
         reason = "a pool of the role prefill decodes nothing, so that no prompt is held back"
         yield IgnoredKey("batching", key, f"expected no {key}: {reason}")
     reason = "a pool of the role prefill never preempts"
@@ -101,14 +99,13 @@ def with_ranks(ranks: int, timeout: int) -> Iterator[IgnoredKey]:
     timeout: maximum number of steps for which new requests wait until every rank has one; 0 for
     ranks that are not balanced.
     """
-    waits = ("attention_dp_timeout_iterations", "attention_dp_batching_wait_iterations")
     if ranks == 1:
-        for key in waits:
+        for key in RANK_WAIT:
             expected = f"expected no {key}, or data_parallel above 1: a single rank is not balanced"
             yield IgnoredKey("batching", key, expected)
     elif not timeout:
         expected = "expected attention_dp_timeout_iterations above 0 beside it"
-        yield IgnoredKey("batching", waits[1], expected)
+        yield IgnoredKey("batching", RANK_WAIT[1], expected)
     else:
         for key in BATCH_WAIT:
             reason = "attention_dp_timeout_iterations holds requests back instead"

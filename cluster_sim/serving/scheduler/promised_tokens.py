@@ -110,9 +110,10 @@ class PromisedTokens:
         self._members[request] = request.ticket, falls
         self.answers += request.longest_answer
         self._rates += rate
-        self._finishes += rate * finish + self._unused(request)
+        end = self._end(request)
+        self._finishes += end
         if falls > clock:
-            self._count_long(request, 1)
+            self._count_long(request, 1, end)
             heappush(self._falling, (falls, request.ticket, request))
 
     def leave(self, request: Request, clock: int) -> None:
@@ -122,9 +123,10 @@ class PromisedTokens:
             return
         self.answers -= request.longest_answer
         self._rates -= request.rate
-        self._finishes -= request.rate * request.finish_clock + self._unused(request)
+        end = self._end(request)
+        self._finishes -= end
         if member[1] > clock:
-            self._count_long(request, -1)
+            self._count_long(request, -1, end)
 
     def advance(self, clock: int) -> None:
         """Advance to step `clock`."""
@@ -132,13 +134,16 @@ class PromisedTokens:
         while falling and falling[0][0] <= clock:
             falls, ticket, request = heappop(falling)
             if self._members.get(request) == (ticket, falls):
-                self._count_long(request, -1)
+                self._count_long(request, -1, self._end(request))
 
-    def _count_long(self, request: Request, number: int) -> None:
+    def _count_long(self, request: Request, number: int, end: int) -> None:
         self._long += number
         self._long_rates += number * request.rate
-        finish = request.rate * request.finish_clock + self._unused(request)
-        self._long_finishes += number * finish
+        self._long_finishes += number * end
+
+    def _end(self, request: Request) -> int:
+        """Return the tokens that are left at step 0, at the request's rate per step."""
+        return request.rate * request.finish_clock + self._unused(request)
 
     def _unused(self, request: Request) -> int:
         """Return the tokens that the client allows beyond the answer."""

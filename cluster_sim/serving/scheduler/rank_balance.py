@@ -52,10 +52,12 @@ class RankBalance(BatchWait):
 
     def steps_to_hold(self, decode: InDecode) -> int:
         """Return the number of steps for which new requests are held back from now on, or 0."""
-        steps = self._max_steps - 1 - self._waited
-        if not self._is_too_small(decode):
-            all_decode = decode.sequences >= self._ranks
-            steps = self._batching_wait - self._batched if all_decode else 0
+        if decode.sequences < self._ranks:
+            steps = 0
+        elif self._is_too_small(decode):
+            steps = self._max_steps - 1 - self._waited
+        else:
+            steps = self._batching_wait - self._batched
         self._is_holding = steps > 0
         return max(steps, 0)
 
