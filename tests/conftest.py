@@ -36,9 +36,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The path of a small scenario in an empty folder, which is the working folder."""
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make an empty folder the working folder."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def scenario(tmp_path: Path, empty_folder: None) -> Path:
+    """The path of a small scenario in an empty folder, which is the working folder."""
     path = tmp_path / "small.yaml"
     path.write_text(BURST)
     return path

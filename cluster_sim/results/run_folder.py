@@ -119,8 +119,10 @@ def earlier_run(run: RunData, folder: Path) -> str | None:
         Folder to which it is to be saved.
     """
     manifest = _manifest_in(folder)
+    if not manifest:
+        return None
     identity = _identity(run, run.scenario.as_yaml())
-    if not manifest or all(manifest.get(key) == value for key, value in identity.items()):
+    if all(manifest.get(key) == value for key, value in identity.items()):
         return None
     written_s = (folder / "manifest.json").stat().st_mtime
     when = datetime.fromtimestamp(written_s).strftime("%Y-%m-%d %H:%M")

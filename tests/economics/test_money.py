@@ -366,6 +366,24 @@ def test_a_price_of_the_catalog_may_be_set_and_keeps_the_ranges_of_the_others() 
     assert (offer.purchase_usd.low, offer.purchase_usd.high) == (350_000.0, 515_000.0)
 
 
+def test_the_share_of_the_stack_is_that_of_its_parts_and_unknown_for_a_rent(tmp_path: Path) -> None:
+    """Licences of 2 · 4,500 a year are 1.0274 USD/h, support of 5 % 2.9395, mark-up of 40 % of
+    networking, 0.13 · 515,000 · 0.4 / 43,800 h, 0.6114: 4.5783 in all.
+    """
+    terms = {"licences": "4500 USD/year", "support": 0.05, "networking_mark_up": 0.4}
+    summary = run(tmp_path, PLAIN | terms).summary()
+    assert summary["stack_share"] * summary["usd_per_hour"] == approx(4.5783, abs=1e-3)
+    assert summary["p5_stack_share"] == approx(summary["stack_share"]) == summary["p95_stack_share"]
+    rented = {
+        "basis": "rented",
+        "name": "r",
+        "year": 2026,
+        "rental": "3 USD/h",
+        "licences": "1 USD/h",
+    }
+    assert not [key for key in run(tmp_path, rented).summary() if "stack_share" in key]
+
+
 def test_sessions_that_have_ended_share_the_cost(tmp_path: Path) -> None:
     """Two turns of two steps each, two sessions at once, twelve requests: two sessions of four have
     ended and two are half way.

@@ -18,6 +18,7 @@ import cluster_sim
 from cluster_sim import ScenarioError
 from cluster_sim.llm.config_files import from_hugging_face
 from cluster_sim.llm.model import Model
+from tests.llm.configurations import model
 
 LLAMA = {
     "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
@@ -76,10 +77,6 @@ LLAMA_4 = {  # Llama 4 Maverick: experts in every second layer, beside them a sh
     "num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 202048, "max_position_embeddings": 1048576,
     "num_local_experts": 128, "num_experts_per_tok": 1, "interleave_moe_layer_step": 2, "attention_chunk_size": None,
 }  # fmt: skip
-
-
-def model(config: dict[str, Any]) -> Model:
-    return Model.model_validate(from_hugging_face(config, "x"))
 
 
 @pytest.mark.parametrize(

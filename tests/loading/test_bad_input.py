@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 import cluster_sim
 from cluster_sim import ScenarioError
 
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
 BASE = """\
 name: small
 seed: 3
@@ -45,11 +47,6 @@ A_LINK = "kind: x, bandwidth: 1 GB/s, latency: 1 us"
 JARGON = re.compile(
     r"Input should|validat|pydantic|tagged|union|function-|NoneType|<class|Traceback|dict\b|\bint\b|\bstr\b|\bfloat\b|tuple|ordereddict|node content|stream|<block|<stream|<scalar"
 )
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def faults(

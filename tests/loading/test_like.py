@@ -19,6 +19,8 @@ from cluster_sim.schema import yaml_text
 from cluster_sim.studies.uncertain_figures import uncertain_figures
 from tests.json_schemas import schema, uses_schema
 
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
 BASE = """\
 name: x
 duration: 10 s
@@ -34,11 +36,6 @@ cluster:
       node:
 """
 HALF = "{capacity: 96.135 GB}"  # half of the 192.27 GB of a B200
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def with_node(*lines: str, rest: str = "") -> Path:

@@ -18,6 +18,8 @@ from cluster_sim.schema import RenamedKeyWarning, parse_yaml, with_new_names
 from tests.commands import call
 from tests.json_schemas import schema, uses_schema
 
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
 TEXT = """\
 name: x
 duration: 1 s
@@ -33,11 +35,6 @@ cluster:
   hand_over: {kv_transfer: whole}
 """
 KEY = "cluster.hand_over: this key is deprecated; write cluster.disaggregation"
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def transfer(scenario: Scenario) -> str:

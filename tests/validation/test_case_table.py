@@ -8,7 +8,7 @@ from pytest import approx
 
 from cluster_sim.deployment.validated_cases import Case, read_cases
 from cluster_sim.validation import Prediction, cases_as_csv, measured_cases, read_measurements
-from tests.validation.test_validation import OFFLINE, table
+from tests.validation.rows import OFFLINE, table
 
 
 def test_runs_of_one_setup_are_one_case_with_the_medians_of_their_errors(tmp_path: Path) -> None:
