@@ -22,7 +22,7 @@ settings.load_profile("cluster-sim")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How many files are damaged, see `tests/fuzz`."""
+    """Add the options of `tests/fuzz`: the number of damaged files, and the seed."""
     parser.addoption("--fuzz", type=int, default=300, metavar="N", help="damage N files")
     parser.addoption("--fuzz-seed", type=int, default=0, metavar="S", help="others than usual")
 
