@@ -35,6 +35,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Give tests the names by which pytest-xdist keeps a group in one process.
+
+    NOTE: pytest 9.2 does not read the field that pytest-xdist 3.8 writes (its issue 1386). Without
+    this, what a group shares is computed in every process.
+    """
+    for item in session.items:
+        name = getattr(item, "_nodeid", item.nodeid)
+        if name != item.nodeid:
+            item._id = type(item._id).parse(name)
+
+
 @pytest.fixture
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make an empty folder the working folder."""
