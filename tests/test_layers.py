@@ -62,6 +62,7 @@ ALLOWED = {
     "matplotlib": "figures report",
     "dask": "studies",
     "SALib": "studies",
+    "optuna": "studies",
     "typer": "cli",
     "rich": "cli",
 }

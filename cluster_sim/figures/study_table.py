@@ -17,7 +17,7 @@ from cluster_sim.results.metrics.families.latency import statistic_label
 from cluster_sim.results.metrics.naming import label_of, short_name
 from cluster_sim.results.metrics.table import METRICS
 
-_TABLES = ("sweep.parquet", "claims.parquet")
+_TABLES = ("sweep.parquet", "claims.parquet", "plan.parquet")
 """Names of tables in folders of studies."""
 
 Row = dict[str, Any]
@@ -37,7 +37,7 @@ class Choice:
 
 
 def file_of(path: Path) -> Path:
-    """Return the file of a study's table: the table in the folder of a sweep or of claims."""
+    """Return the file of a study's table: the table in the folder of a sweep, of claims or of a plan."""
     if not path.is_dir():
         return path
     return next((file for name in _TABLES if (file := path / name).is_file()), path / _TABLES[0])
@@ -49,7 +49,7 @@ def read(path: str | Path) -> pa.Table:
     Parameters
     ----------
     path
-        Folder of a sweep or of claims, or Parquet file that a study wrote.
+        Folder of a sweep, of claims or of a plan, or Parquet file that a study wrote.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def read(path: str | Path) -> pa.Table:
     try:
         return pq.read_table(file)
     except (OSError, pa.ArrowInvalid) as fault:
-        expected = "expected the folder of a sweep or of claims, or a Parquet file that capacity, sensitivity or claims wrote with --out"
+        expected = "expected the folder of a sweep, of claims or of a plan, or a Parquet file that capacity, sensitivity or claims wrote with --out"
         raise ScenarioError.at(
             str(file), f"is no table of a study ({fault}); {expected}"
         ) from fault
@@ -184,6 +184,21 @@ def varied(rows: Sequence[Row]) -> list[str]:
     """
     columns = dict.fromkeys(axes([row["point"] for row in rows], list(rows[0])).values())
     return [name for name in columns if len({row.get(name) for row in rows}) > 1]
+
+
+def not_varied_with(rows: Sequence[Row], along: str, names: Sequence[str]) -> list[str]:
+    """Return the columns whose values one column does not determine, and that column itself.
+
+    >>> rows = [{"nodes": 4, "wafers": 4, "seed": 1}, {"nodes": 5, "wafers": 5, "seed": 1}, {"nodes": 5, "wafers": 5, "seed": 2}]
+    >>> not_varied_with(rows, "wafers", ["nodes", "wafers", "seed"])
+    ['wafers', 'seed']
+    """
+    groups = grouped(rows, [along]).values()
+    return [
+        name
+        for name in names
+        if name == along or any(len({row.get(name) for row in group}) > 1 for group in groups)
+    ]
 
 
 def axes(points: Sequence[str], columns: Sequence[str]) -> dict[str, str]:

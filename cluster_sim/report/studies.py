@@ -62,7 +62,7 @@ def read(path: Path, place: int = 0) -> Study:
     Parameters
     ----------
     path
-        Folder of a sweep or of claims, or table in a .parquet, .csv or .json file.
+        Folder of a sweep, of claims or of a plan, or table in a .parquet, .csv or .json file.
     place
         Index of the study in the page.
 
@@ -84,6 +84,8 @@ def read(path: Path, place: int = 0) -> Study:
         ]
     elif {"nodes", "front", "good"} <= names:
         kind = "Capacity"
+    elif {"optimised", "front", "good"} <= names:
+        kind = "Plan"
     return Study(
         f"{kind}: {path.stem}",
         _count(rows, str(path)),

@@ -47,7 +47,7 @@ Sample = Annotated[
 class Scenario(Description):
     """One run of the simulator: model, traffic, cluster, and the seed of every random choice."""
 
-    keys_beside: ClassVar[tuple[str, ...]] = ("variants", "sweep", "capacity")
+    keys_beside: ClassVar[tuple[str, ...]] = ("variants", "sweep", "capacity", "plan")
     foreign_names: ClassVar[Mapping[str, str]] = FOREIGN_NAMES
 
     name: str
