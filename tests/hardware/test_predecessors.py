@@ -32,7 +32,7 @@ MODELS = ("llama-3.3-70b", "gpt-oss-120b", "deepseek-r1")  # dense, experts, lat
 
 
 def of_hardware(machine: Device) -> dict[str, float]:
-    """What a data sheet says: bandwidths [B/s] and peaks [FLOP/s]."""
+    """Return the figures of a data sheet: bandwidths [B/s] and peaks [FLOP/s]."""
     assert machine.peer_bandwidth_bytes_per_s is not None
     return {
         "memory": machine.memory.bandwidth_bytes_per_s,
@@ -42,14 +42,14 @@ def of_hardware(machine: Device) -> dict[str, float]:
 
 
 def is_fitted(name: str, engine: str) -> bool:
-    """Whether times of an engine were fitted to runs on the device itself."""
+    """Return whether times of an engine were fitted to runs on the device itself."""
     key = device(name).overhead_name(engine)
     own = [f for f in catalog_figures("devices", name) if f.path.startswith(f"overheads.{key}.")]
     return any(figure.confidence != "low" for figure in own)
 
 
 def step_s(machine: Device, work: StepWork, *, of: str, **layout: Any) -> float:
-    """Duration of the first of some steps [s]."""
+    """Return the duration of the first of some steps [s]."""
     return GpuSteps(model(of), machine, ReplicaLayout(kv_cache="bf16", **layout)).ramp(work)[0]
 
 
