@@ -28,6 +28,7 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.simulate import simulate
 from cluster_sim.validation import read_measurements
 from cluster_sim.validation.measured import MeasuredRun
+from cluster_sim.validation.predictions import values_of
 from cluster_sim.validation.setup import scenario_of
 from cluster_sim.validation.simulated_fits import SIMULATED_FITS
 
@@ -134,18 +135,11 @@ def log_errors(setup: Setup, constants: Mapping[str, float]) -> dict[str, float]
     cluster = setup.scenario.cluster.model_copy(
         update={"pools": (pool.model_copy(update={"node": node}),)}
     )
-    done = finished(simulate(setup.scenario.model_copy(update={"cluster": cluster})))
-    span_s = np.max(done.finish_s) - np.min(done.arrival_s)
-    times = {
-        "tpot_ms": 1e3 * float(np.mean(done.tpot_s)),
-        "ttft_ms": 1e3 * float(np.mean(done.ttft_s)),
-        "tpot_p50_ms": 1e3 * float(np.median(done.tpot_s)),
-        "ttft_p50_ms": 1e3 * float(np.median(done.ttft_s)),
-        "output_per_s": float(np.sum(done.output_tokens) / span_s),
-    }
+    scenario = setup.scenario.model_copy(update={"cluster": cluster})
+    predicted = values_of(finished(simulate(scenario)))
     signs = {"output_per_s": -1.0}
     return {
-        metric: signs.get(metric, 1.0) * float(np.log(times[metric] / measured))
+        metric: signs.get(metric, 1.0) * float(np.log(predicted[metric] / measured))
         for metric, measured in setup.measured.items()
     }
 

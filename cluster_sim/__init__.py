@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cluster_sim.sim.simulate import simulate
     from cluster_sim.studies.capacity import capacity
     from cluster_sim.studies.compare import compare
+    from cluster_sim.studies.plan import plan
     from cluster_sim.studies.sensitivity import sensitivity
     from cluster_sim.studies.sweep import sweep
 
@@ -35,6 +36,7 @@ _HOMES = {
     "load_results": "results.results",
     "load_scenario": "loading.files",
     "load_variants": "loading.files",
+    "plan": "studies.plan",
     "sensitivity": "studies.sensitivity",
     "simulate": "sim.simulate",
     "sweep": "studies.sweep",
@@ -51,6 +53,7 @@ __all__ = [
     "load_results",
     "load_scenario",
     "load_variants",
+    "plan",
     "sensitivity",
     "simulate",
     "sweep",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from math import isfinite, isnan
 from os import strerror
+from typing import Self
 from unicodedata import category
 
 _MOST_OFFERED = 6  # names in place of one that is not known
@@ -53,7 +54,7 @@ class ScenarioError(ValueError):
         return "\n".join(map(str, self.faults))
 
     @classmethod
-    def at(cls, where: str, what: str) -> ScenarioError:
+    def at(cls, where: str, what: str) -> Self:
         """Return the error of a single fault.
 
         >>> str(ScenarioError.at("x.yaml:3", "seed: got -1; expected at least 0"))

@@ -57,6 +57,7 @@ dollar = [currency] = USD = usd
 flop = [computation] = FLOP
 hertz = 1 / second = Hz
 token = []
+tok = [text]
 tokens = []
 request = []
 requests = []
@@ -135,6 +136,7 @@ KINDS = {
     "USD/h": "a running cost",
     "USD/W": "a price of power",
     "USD/kWh": "a price of energy",
+    "USD/Mtok": "a price per million tokens",
     "g/kWh": "a carbon intensity",
     "J/B": "an energy of data",
     "J/FLOP": "an energy of computation",
@@ -293,7 +295,7 @@ GramsPerKwh = Annotated[float, Quantity("g/kWh", "380 g/kWh", least=0.0)]
 
 # A name in code is the key in the file plus the unit. The longest suffix is tried first.
 _SUFFIXES = (
-    "_bytes_per_s", "_flop_per_s", "_usd_per_kwh", "_usd_per_hour", "_usd_per_w", "_g_per_kwh", "_j_per_byte", "_j_per_flop", "_k_per_w", "_j_per_k",
+    "_bytes_per_s", "_flop_per_s", "_usd_per_kwh", "_usd_per_mtok", "_usd_per_hour", "_usd_per_w", "_g_per_kwh", "_j_per_byte", "_j_per_flop", "_k_per_w", "_j_per_k",
     "_per_s", "_bytes", "_kelvin", "_usd", "_hz", "_s", "_c", "_w",
 )  # fmt: skip
 

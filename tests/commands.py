@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 
 import pytest
+import typer.main
 
 from cluster_sim.cli import app as cli
+
+# Typer would describe all commands anew for each call
+typer.main.get_command = cache(typer.main.get_command)
 
 BURST = """\
 # A test

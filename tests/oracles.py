@@ -14,6 +14,7 @@ from math import ceil, factorial, lcm
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
+from cluster_sim.request import Request
 
 
 @dataclass(eq=False)  # two alike are two
@@ -420,6 +421,24 @@ class Limits:
     """Share of the blocks that an admission beside others leaves free; for one group of layers."""
     late: bool = False
     """Whether a step is prepared when the one before it begins, unless nothing is known by then."""
+
+
+def jobs_of(requests: Sequence[Request]) -> list[Job]:
+    """Return the brute-force engine's job of each request."""
+    return [
+        Job(
+            request.arrival_s,
+            request.prompt_tokens,
+            request.output_tokens,
+            pieces=request.pieces,
+            priority=request.priority,
+            limit=request.output_limit,
+            answer=request.output_piece
+            if request.prompt_tokens == sum(tokens for _, tokens in request.pieces)
+            else None,
+        )
+        for request in requests
+    ]
 
 
 def peak_blocks(limits: Limits, tokens: int) -> int:

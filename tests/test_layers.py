@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import sys
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+pytestmark = pytest.mark.xdist_group("sources")  # the process that has read the package's files
 
 PACKAGE = Path(__file__).resolve().parents[1] / "cluster_sim"
 
@@ -58,6 +62,7 @@ ALLOWED = {
     "matplotlib": "figures report",
     "dask": "studies",
     "SALib": "studies",
+    "optuna": "studies",
     "typer": "cli",
     "rich": "cli",
 }
@@ -69,59 +74,84 @@ def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def imports(path: Path) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}:{node.lineno}: relative import"
-            yield node.module or "", node.lineno
-            if node.module == "cluster_sim":
-                yield from ((f"cluster_sim.{alias.name}", node.lineno) for alias in node.names)
+class Source(NamedTuple):
+    """What a file imports, prints and makes when it is imported."""
+
+    imports: list[tuple[str, int]]
+    """Imported modules, each with its line."""
+    prints: list[int]
+    """Lines that call `print`."""
+    generators: list[int]
+    """Lines of assignments to the module that make a generator of random numbers."""
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_file_imports_only_from_rows_below_its_own(path: Path) -> None:
-    mine = room_of(path)
-    assert mine in ROW, f"{mine} is in no row"
-    for name, line in imports(path):
-        other = name.split(".")[1] if name.startswith("cluster_sim.") else mine
-        if other != mine and (PACKAGE / other).exists() | (PACKAGE / f"{other}.py").exists():
-            assert ROW[other] < ROW[mine], f"{path}:{line}: {mine} imports {other}"
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_package_is_imported_only_where_it_belongs(path: Path) -> None:
-    import sys
-
-    for name, line in imports(path):
-        top = name.split(".")[0]
-        if top == "cluster_sim" or top in sys.stdlib_module_names:
-            assert top != "random", (
-                f"{path}:{line}: random numbers come from a generator that is handed in"
-            )
-            continue
-        assert room_of(path) in ALLOWED.get(top, "").split(), (
-            f"{path}:{line}: {room_of(path)} imports {top}"
-        )
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_nothing_prints_but_the_command_line_and_no_generator_is_global(path: Path) -> None:
+@cache
+def source_of(path: Path) -> Source:
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    source = Source([], [], [])
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id == "print"
-        ):
-            assert room_of(path) == "cli", f"{path}:{node.lineno}: print"
+        match node:
+            case ast.Import(names=names):
+                source.imports.extend((alias.name, node.lineno) for alias in names)
+            case ast.ImportFrom(module=module, names=names):
+                assert node.level == 0, f"{path}:{node.lineno}: relative import"
+                source.imports.append((module or "", node.lineno))
+                if module == "cluster_sim":
+                    whole = ((f"cluster_sim.{alias.name}", node.lineno) for alias in names)
+                    source.imports.extend(whole)
+            case ast.Call(func=ast.Name(id="print")):
+                source.prints.append(node.lineno)
     for statement in tree.body:
-        if isinstance(statement, (ast.Assign, ast.AnnAssign)):
-            text = ast.unparse(statement)
-            assert "default_rng" not in text, (
-                f"{path}:{statement.lineno}: a generator at module level"
-            )
+        assigns = isinstance(statement, (ast.Assign, ast.AnnAssign))
+        if assigns and "default_rng" in ast.unparse(statement):
+            source.generators.append(statement.lineno)
+    return source
+
+
+def test_a_file_imports_only_from_rows_below_its_own() -> None:
+    rooms = {path: room_of(path) for path in FILES}
+    assert set(rooms.values()) <= set(ROW)
+    assert [
+        f"{path}:{line}: {mine} imports {other}"
+        for path, mine in rooms.items()
+        for name, line in source_of(path).imports
+        if (other := imported_room(name, mine)) != mine and ROW[other] >= ROW[mine]
+    ] == []
+
+
+@cache
+def imported_room(name: str, mine: str) -> str:
+    """Return the room that an import of `name` is from: `mine` where it is from no other."""
+    other = name.split(".")[1] if name.startswith("cluster_sim.") else mine
+    exists = (PACKAGE / other).exists() or (PACKAGE / f"{other}.py").exists()
+    return other if exists else mine
+
+
+def test_a_package_is_imported_only_where_it_belongs() -> None:
+    assert [
+        f"{path}:{line}: {room_of(path)} imports {top}"
+        for path in FILES
+        for name, line in source_of(path).imports
+        if (top := name.split(".")[0]) != "cluster_sim" and top not in sys.stdlib_module_names
+        if room_of(path) not in ALLOWED.get(top, "").split()
+    ] == []
+
+
+def test_random_numbers_come_from_a_generator_that_is_handed_in() -> None:
+    assert [
+        f"{path}:{line}: imports {name}"
+        for path in FILES
+        for name, line in source_of(path).imports
+        if name.split(".")[0] == "random"
+    ] == []
+    assert [
+        (path, source_of(path).generators) for path in FILES if source_of(path).generators
+    ] == []
+
+
+def test_nothing_prints_but_the_command_line() -> None:
+    loud = [path for path in FILES if source_of(path).prints]
+    assert [(path, source_of(path).prints) for path in loud if room_of(path) != "cli"] == []
 
 
 def test_every_room_is_in_use() -> None:
@@ -130,7 +160,6 @@ def test_every_room_is_in_use() -> None:
 
 def test_help_loads_none_of_the_slow_packages() -> None:
     import subprocess
-    import sys
 
     code = "import sys, cluster_sim.cli.app; print(sorted({'numpy', 'pyarrow', 'pydantic', 'pint', 'matplotlib', 'simpy', 'networkx', 'scipy', 'jinja2'} & set(sys.modules)))"
     assert (

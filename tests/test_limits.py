@@ -10,10 +10,10 @@ import pytest
 from cluster_sim import ScenarioError, limits
 from cluster_sim.limits import COUNT, Limit
 from cluster_sim.loading.checks.scenario import faults_of
-from cluster_sim.loading.json_schema import json_schema
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import StudySections
 from cluster_sim.schema import Description, Document, describe
+from tests.json_schemas import schema, uses_schema
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 from tests.scenarios import make_pool, make_scenario
 
@@ -49,8 +49,9 @@ def made(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
+@uses_schema
 def test_every_whole_number_of_a_scenario_has_a_limit():
-    numbers = dict(whole_numbers(json_schema()))
+    numbers = dict(whole_numbers(schema()))
     assert len(numbers) > 100
     assert [path for path, number in numbers.items() if "maximum" not in number] == []
 

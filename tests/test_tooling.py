@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
         ["ruff", "check", "."],
         ["ruff", "format", "--check", "."],
         pytest.param(["mypy"], marks=pytest.mark.slow),
-        ["codespell_lib"],
+        pytest.param(["codespell_lib"], marks=pytest.mark.slow),
     ],
     ids=" ".join,
 )

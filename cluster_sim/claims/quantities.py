@@ -25,7 +25,7 @@ from cluster_sim.studies.runner import reseeded
 from cluster_sim.typing import Count
 from cluster_sim.units import parse
 
-_KINDS = ("devices", "nodes", "prices", "links", "models", "engines")
+_KINDS = ("devices", "nodes", "prices", "links", "models", "token_prices", "engines")
 
 Summary = Mapping[str, Any]
 

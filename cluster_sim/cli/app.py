@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cluster_sim.cli.commands.best import best
 from cluster_sim.cli.commands.calibrate import calibrate
 from cluster_sim.cli.commands.capacity import capacity
 from cluster_sim.cli.commands.catalog import catalog
@@ -22,6 +23,7 @@ from cluster_sim.cli.commands.examples import examples
 from cluster_sim.cli.commands.explain import explain
 from cluster_sim.cli.commands.export import export
 from cluster_sim.cli.commands.init import init
+from cluster_sim.cli.commands.plan import plan
 from cluster_sim.cli.commands.plot import plot
 from cluster_sim.cli.commands.report import report
 from cluster_sim.cli.commands.run import run
@@ -48,7 +50,9 @@ COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "explain": explain,
     "compare": compare,
     "sweep": sweep,
+    "best": best,
     "capacity": capacity,
+    "plan": plan,
     "sensitivity": sensitivity,
     "claims": claims,
     "plot": plot,
@@ -73,6 +77,7 @@ _ONE_FILE = {
     "explain": "",
     "sweep": "",
     "capacity": "",
+    "plan": "",
     "sensitivity": "",
 }
 """Continuation of the message that a command takes one scenario file, by command."""

@@ -22,7 +22,7 @@ def build_scheduler(deployment: Deployment, seed: int = 0) -> Scheduler:
         pipeline_stages=1 if pool.is_wafer else pool.replica.pipeline_parallel,
         data_parallel=1 if pool.is_wafer else pool.replica.data_parallel,
         view=LimitedView.of(model),
-        counts_longest=pool.engine.attention_backend != "default",
+        counts_longest=pool.replica.engine.attention_backend != "default",
     )
     speculation = pool.replica.speculation
     drafting = Drafting(speculation, numbered(seed, "speculation")) if speculation else None

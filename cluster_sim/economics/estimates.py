@@ -118,6 +118,9 @@ EstimatedUsdPerWatt = Annotated[Estimate, Estimated(Quantity("USD/W", "20.8 USD/
 EstimatedUsdPerKwh = Annotated[
     Estimate, Estimated(Quantity("USD/kWh", "0.0685 USD/kWh", least=0.0))
 ]
+EstimatedUsdPerMtok = Annotated[
+    Estimate, Estimated(Quantity("USD/Mtok", "0.60 USD/Mtok", least=0.0))
+]
 EstimatedSeconds = Annotated[Estimate, Estimated(Quantity("s", "10 d", least=0.0))]
 EstimatedPositiveSeconds = Annotated[Estimate, Estimated(Quantity("s", "5 year", above=0.0))]
 EstimatedPerSecond = Annotated[Estimate, Estimated(Quantity("/s", "0.06 /year", least=0.0))]

@@ -28,19 +28,17 @@ from cluster_sim.economics.ownership import (
     HOURS_PER_YEAR,
     contract_nodes,
     contract_usd_per_hour,
+    electricity_usd_per_hour,
     spare_share,
+    total,
     written_off_usd_per_hour,
 )
-from cluster_sim.schema import Description
-from cluster_sim.typing import Count, CountOrZero, Number
+from cluster_sim.economics.price_list import PriceList
+from cluster_sim.errors import shown
+from cluster_sim.typing import Count, Number
 
 
-class _Offer(Description):
-    name: str
-    """Name of the offer, as shown in tables."""
-    year: CountOrZero
-    """Year of the prices, which are in US dollars."""
-
+class _Offer(PriceList):
     def node_usd_per_hour(self, figures: Mapping[str, Number], devices: int) -> dict[str, Number]:
         """Return the parts of a node's cost by what they pay for, without electricity [USD/h].
 
@@ -57,6 +55,25 @@ class _Offer(Description):
     def metered_usd_per_kwh(self) -> str | None:
         """Field with the price of electricity; None if all power is included."""
         return None
+
+    def written_usd_per_hour(self, devices: int) -> float:
+        """Return the cost of a node at the prices as written, electricity at rated power included [USD/h].
+
+        Parameters
+        ----------
+        devices
+            Number of devices of the node.
+        """
+        figures = {
+            field: figure.value
+            for field in type(self).model_fields
+            if isinstance(figure := getattr(self, field), Estimate)
+        }
+        usd_per_hour = float(total(self.node_usd_per_hour(figures, devices)))
+        if self.metered_usd_per_kwh is not None:
+            usd_per_kwh = figures[self.metered_usd_per_kwh]
+            usd_per_hour += float(electricity_usd_per_hour(figures["rated_w"], usd_per_kwh))
+        return usd_per_hour
 
 
 class Owned(_Offer):
@@ -186,6 +203,37 @@ class Committed(_Offer):
 
 Prices = Annotated[Owned | Rented | Committed, Field(discriminator="basis")]
 """A way to pay for a node: purchase, rent or a contract."""
+
+
+def below_materials(offer: Prices, materials: Prices | None, devices: int) -> str | None:
+    """Return a sentence if an offer costs less than the materials of its node; None otherwise.
+
+    Parameters
+    ----------
+    offer
+        Offer of a node.
+    materials
+        Cost of the node's materials, run by its maker; None if it is unknown.
+    devices
+        Number of devices of the node.
+
+    Examples
+    --------
+    >>> rent = Rented.model_validate({"name": "a rent", "year": 2026, "rental": "1 USD/h"})
+    >>> dear = Rented.model_validate({"name": "materials", "year": 2026, "rental": "2 USD/h"})
+    >>> below_materials(rent, dear, 8)
+    "'a rent' costs 8.00 USD/h per node; expected at least 16.00 USD/h, the cost of 'materials'. Check the prices and their units"
+    >>> below_materials(dear, rent, 8)
+    """
+    if materials is None:
+        return None
+    offered, least = (each.written_usd_per_hour(devices) for each in (offer, materials))
+    if offered >= least:
+        return None
+    return (
+        f"{shown(offer.name)} costs {offered:.2f} USD/h per node; expected at least {least:.2f} "
+        f"USD/h, the cost of {shown(materials.name)}. Check the prices and their units"
+    )
 
 
 def _years(seconds: Number) -> Number:

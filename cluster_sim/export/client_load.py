@@ -23,6 +23,15 @@ def declared_load(scenario: Scenario) -> ClientLoad | None:
     return None if arrivals is None else arrivals.client_load()
 
 
+def own_load(scenario: Scenario) -> ClientLoad | None:
+    """Return the client parameters of the scenario's sessions, or None.
+
+    Without sessions they are those of its arrivals.
+    """
+    sessions = scenario.workload.sessions
+    return declared_load(scenario) if sessions is None else sessions.client_load()
+
+
 def measured_load(answers: Answers) -> ClientLoad:
     """Return the steady rate and the gamma-distributed gaps that fit the arrivals of a run.
 

@@ -9,7 +9,7 @@ from math import inf
 
 import numpy as np
 
-from cluster_sim.export.client_load import declared_load
+from cluster_sim.export.client_load import own_load
 from cluster_sim.export.client_view import Answers
 
 _TOLERANCE = 0.05
@@ -63,8 +63,7 @@ class Setup:
 def setup_of_run(answers: Answers) -> Setup:
     """Return the set-up of a simulation. A trace and sessions say no rate and no concurrency."""
     scenario, done = answers.results.scenario, answers.of_done
-    sessions, arrivals = scenario.workload.sessions, scenario.workload.arrivals
-    load = declared_load(scenario) if sessions is None else sessions.client_load()
+    load, arrivals = own_load(scenario), scenario.workload.arrivals
     rate_per_s = concurrency = None
     if load is not None:
         rate_per_s = inf if load.rate_per_s is None else load.rate_per_s

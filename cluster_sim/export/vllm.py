@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cluster_sim.export.benchmark import Benchmark, ClientFile, at, number, writer
-from cluster_sim.export.client_load import declared_load, measured_load
+from cluster_sim.export.client_load import measured_load, own_load
 from cluster_sim.export.client_view import Answers
 from cluster_sim.export.distributions import Distribution, Values
 from cluster_sim.export.setup import Setup
@@ -162,10 +162,7 @@ def _load(answers: Answers) -> dict[str, Any]:
     constant gaps of 1 / rate, which the client saves as `Infinity`. For traffic of another kind,
     rate and burstiness are fitted to its gaps.
     """
-    scenario = answers.results.scenario
-    sessions = scenario.workload.sessions
-    declared = declared_load(scenario) if sessions is None else sessions.client_load()
-    load = measured_load(answers) if declared is None else declared
+    load = own_load(answers.results.scenario) or measured_load(answers)
     return {
         "request_rate": "inf" if load.rate_per_s is None else load.rate_per_s,
         "burstiness": load.gamma_shape,

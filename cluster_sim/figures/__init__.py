@@ -136,11 +136,12 @@ def draw_study(  # noqa: PLR0913 - the public function: which figure, of what, a
     name
         Name of the figure, one of STUDIES.
     path
-        Folder of a sweep, or Parquet file of capacity, sensitivity or claims.
+        Folder of a sweep or of claims, or Parquet file of capacity, sensitivity or claims.
     choice
-        Columns that are drawn. Default: the columns that the figure chooses.
+        Columns that are drawn, axes of a sweep also by their keys in its file. Default: the columns
+        that the figure chooses.
     where
-        Values by column; only rows with these values are drawn.
+        Values by column or key; only rows with these values are drawn.
     style
         Purpose of the figure, one of STYLES. It sets the width and the size of the text.
     axes
@@ -161,17 +162,16 @@ def draw_study(  # noqa: PLR0913 - the public function: which figure, of what, a
     >>> draw_study("heatmap", "sweeps/small", Choice(metrics=("p99_ttft_ms",)))  # doctest: +SKIP
     <Figure size 900x300 with 2 Axes>
     """
+    from cluster_sim.figures import axis_names
     from cluster_sim.figures import study_table as study
 
     if name not in STUDIES:
         raise ScenarioError.at(name, f"is no figure of a study{did_you_mean(name, STUDIES)}")
-    table = study.narrowed(study.read(path), where or {})
+    whole, pools = study.read(path), axis_names.pools_of(Path(path))
+    chosen = axis_names.named(choice or study.Choice(), whole, pools, name)
+    table = axis_names.narrowed(whole, where or {}, pools)
     module = import_module(f"cluster_sim.figures.{name}")
-    return _styled(
-        style,
-        lambda: cast("Figure", module.of_study(table, choice or study.Choice(), axes)),
-        axes,
-    )
+    return _styled(style, lambda: cast("Figure", module.of_study(table, chosen, axes)), axes)
 
 
 def save(figure: Figure, path: str | Path, dpi: float = 200.0) -> Path:

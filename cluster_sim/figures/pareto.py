@@ -60,16 +60,23 @@ class _Trials:
             [1e3 * row[f"{objective}_s"] for row in finite],
         )
 
-    def limit_s(self, objective: str) -> float | None:
-        """Return the limit of an objective [s]; None if no trial determines it.
 
-        The margin is 1 - latency / limit, so latency and margin determine the limit.
-        """
-        for row in self.rows:
-            latency_s, margin = row[f"{objective}_s"], row[f"{objective}_margin"]
-            if _is_finite(latency_s) and margin is not None and margin < 1.0:
-                return float(latency_s / (1.0 - margin))
-        return None
+def slo_limit_s(rows: Sequence[Row], objective: str) -> float | None:
+    """Return the limit of an objective [s]; None if no row determines it.
+
+    The margin is 1 - latency / limit, so latency and margin determine the limit.
+    """
+    for row in rows:
+        latency_s, margin = row[f"{objective}_s"], row[f"{objective}_margin"]
+        if _is_finite(latency_s) and margin is not None and margin < 1.0:
+            return float(latency_s / (1.0 - margin))
+    return None
+
+
+def objectives_of(table: pa.Table) -> list[str]:
+    """Return the names of the objectives of the SLO, such as ttft, in a table with their margins."""
+    names = (name for name in table.column_names if name.endswith("_margin"))
+    return [name.removesuffix("_margin") for name in names]
 
 
 def _is_finite(value: float | None) -> bool:
@@ -102,7 +109,7 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     figure, panels = style.blank([4.2], columns=len(names), given=axes)
     for panel, objective in zip(panels, names, strict=True):
         _draw_options(panel, trials, objective)
-        limit_s = trials.limit_s(objective)
+        limit_s = slo_limit_s(trials.rows, objective)
         if limit_s is not None:
             panel.axhline(
                 1e3 * limit_s, color="black", linewidth=1.0, linestyle=style.DOTTED, label="SLO"
@@ -130,10 +137,7 @@ def _trials(table: pa.Table) -> _Trials:
         The table has no trials.
     """
     study.require(table, ("nodes", "rate_per_s", "usd_per_hour", "good", "front"), "pareto")
-    rows = table.to_pylist()
-    objectives = [
-        name.removesuffix("_margin") for name in table.column_names if name.endswith("_margin")
-    ]
+    rows, objectives = table.to_pylist(), objectives_of(table)
     if not rows or not objectives:
         raise ScenarioError.at("pareto", "the table has no trial")
     options = [

@@ -49,6 +49,9 @@ OF_STUDIES: Final = {
     "pareto": Purpose(
         "Cost against latency of each trial, with the Pareto front", "table of capacity --out"
     ),
+    "plan": Purpose(
+        "Latency against cost of each deployment that a plan simulated", "folder of plan"
+    ),
     "rate_latency": Purpose("Latency against the request rate, up to saturation", SWEEP),
     "tornado": Purpose(
         "Effect of each uncertain catalog figure on a metric", "table of sensitivity --out"

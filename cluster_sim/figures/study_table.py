@@ -17,6 +17,9 @@ from cluster_sim.results.metrics.families.latency import statistic_label
 from cluster_sim.results.metrics.naming import label_of, short_name
 from cluster_sim.results.metrics.table import METRICS
 
+_TABLES = ("sweep.parquet", "claims.parquet", "plan.parquet")
+"""Names of tables in folders of studies."""
+
 Row = dict[str, Any]
 """Row of a study's table: values by column."""
 
@@ -33,25 +36,31 @@ class Choice:
     """Columns of the metrics; an empty tuple lets the figure choose."""
 
 
+def file_of(path: Path) -> Path:
+    """Return the file of a study's table: the table in the folder of a sweep, of claims or of a plan."""
+    if not path.is_dir():
+        return path
+    return next((file for name in _TABLES if (file := path / name).is_file()), path / _TABLES[0])
+
+
 def read(path: str | Path) -> pa.Table:
     """Return the table of a study.
 
     Parameters
     ----------
     path
-        Folder of a sweep, or Parquet file that a study wrote.
+        Folder of a sweep, of claims or of a plan, or Parquet file that a study wrote.
 
     Raises
     ------
     ScenarioError
         The path holds no table of a study.
     """
-    path = Path(path)
-    file = path / "sweep.parquet" if path.is_dir() else path
+    file = file_of(Path(path))
     try:
         return pq.read_table(file)
     except (OSError, pa.ArrowInvalid) as fault:
-        expected = "expected the folder of a sweep, or a Parquet file that capacity, sensitivity or claims wrote with --out"
+        expected = "expected the folder of a sweep, of claims or of a plan, or a Parquet file that capacity, sensitivity or claims wrote with --out"
         raise ScenarioError.at(
             str(file), f"is no table of a study ({fault}); {expected}"
         ) from fault
@@ -173,14 +182,42 @@ def varied(rows: Sequence[Row]) -> list[str]:
 
     The name of an axis's column is its key, with a unit if it has one.
     """
-    keys = dict.fromkeys(key for row in rows for key in json.loads(row["point"]))
-    columns = dict.fromkeys(_column(rows[0], key) for key in keys)
+    columns = dict.fromkeys(axes([row["point"] for row in rows], list(rows[0])).values())
     return [name for name in columns if len({row.get(name) for row in rows}) > 1]
 
 
-def _column(row: Row, key: str) -> str:
+def not_varied_with(rows: Sequence[Row], along: str, names: Sequence[str]) -> list[str]:
+    """Return the columns whose values one column does not determine, and that column itself.
+
+    >>> rows = [{"nodes": 4, "wafers": 4, "seed": 1}, {"nodes": 5, "wafers": 5, "seed": 1}, {"nodes": 5, "wafers": 5, "seed": 2}]
+    >>> not_varied_with(rows, "wafers", ["nodes", "wafers", "seed"])
+    ['wafers', 'seed']
+    """
+    groups = grouped(rows, [along]).values()
+    return [
+        name
+        for name in names
+        if name == along or any(len({row.get(name) for row in group}) > 1 for group in groups)
+    ]
+
+
+def axes(points: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
+    """Return the columns of a sweep's axes by their keys, as in the sweep's file.
+
+    Parameters
+    ----------
+    points
+        Values of each point by key, as texts of JSON.
+    columns
+        Columns of the table.
+    """
+    keys = dict.fromkeys(key for text in points for key in json.loads(text))
+    return {key: _column(key, columns) for key in keys}
+
+
+def _column(key: str, columns: Sequence[str]) -> str:
     pattern = re.compile(re.escape(key) + "(_[a-z_]+)?")
-    return next((name for name in row if pattern.fullmatch(name)), key)
+    return next((name for name in columns if pattern.fullmatch(name)), key)
 
 
 def grouped(rows: Sequence[Row], names: Sequence[str]) -> dict[tuple[Any, ...], list[Row]]:

@@ -37,3 +37,6 @@ class Node(Description):
     """Cooling of each device of the node. Default: temperatures are not simulated."""
     prices: Annotated[Prices, Named("prices")] | None = None
     """Prices of the node, unless the scenario gives others. Default: runs report no costs."""
+    materials: Annotated[Prices, Named("prices")] | None = None
+    """Cost of the node's materials, as an offer of its maker to itself. A run warns of prices below
+    it. Default: it is unknown."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
+from cluster_sim.economics.token_prices import TokenPrices
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.limits import LAYERS
 from cluster_sim.llm.layers import (
@@ -21,7 +22,7 @@ from cluster_sim.llm.layers import (
     WindowLayers,
 )
 from cluster_sim.llm.read_from import ReadFrom
-from cluster_sim.schema import Description
+from cluster_sim.schema import Description, Named
 from cluster_sim.typing import Count, CountOrZero
 
 WeightPart = Literal["embedding", "attention", "ffn", "shared", "experts"]
@@ -90,6 +91,9 @@ class ModelShape(Description):
     notes: tuple[str, ...] | None = None
     """Sentences about what the file of the model leaves open or what is approximated. Commands
     print them as warnings. Default: no sentences."""
+    token_prices: Annotated[TokenPrices, Named("token_prices")] | None = None
+    """Prices at which the model's tokens are sold, unless the scenario gives others. Default: runs
+    report no revenue."""
     read_from: tuple[ReadFrom, ...] | None = None
     """Keys of the config.json that the model was read from. Default: the model was not read from a
     config.json."""

@@ -23,12 +23,11 @@ def about_its_model(name: str) -> str:
     'Its model, Qwen3 8B, is not in the catalog: name its config.json. Layers with states are refused.'
     """
     model = catalog_entry("drafters", name)["model"]
-    for entry in catalog_names("models"):
-        keys = catalog_entry("models", entry)
-        if keys.get("name") == model:
-            reason = not_verified(describe(Model, Document(keys, entry)))
-            return f"No scenario can use it: {reason}." if reason else f"Its model is {entry}."
-    return f"Its model, {model}, is not in the catalog: name its config.json. Layers with states are refused."
+    entry = _model_of(name)
+    if entry is None:
+        return f"Its model, {model}, is not in the catalog: name its config.json. Layers with states are refused."
+    reason = _not_verified(entry)
+    return f"No scenario can use it: {reason}." if reason else f"Its model is {entry}."
 
 
 def is_unused(name: str) -> bool:
@@ -37,4 +36,16 @@ def is_unused(name: str) -> bool:
     >>> is_unused("dspark-deepseek-v4-flash"), is_unused("mtp-deepseek-r1")
     (True, False)
     """
-    return about_its_model(name).startswith("No ")
+    entry = _model_of(name)
+    return entry is not None and _not_verified(entry) is not None
+
+
+def _model_of(name: str) -> str | None:
+    """Return the catalog name of the model of a drafter; None if the catalog does not have it."""
+    model, names = catalog_entry("drafters", name)["model"], catalog_names("models")
+    return next((each for each in names if catalog_entry("models", each)["name"] == model), None)
+
+
+def _not_verified(entry: str) -> str | None:
+    """Return why steps of a model of the catalog that verify drafts are not simulated, or None."""
+    return not_verified(describe(Model, Document(catalog_entry("models", entry), entry)))

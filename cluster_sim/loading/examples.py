@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cluster_sim.schema import example_names, example_path, examples_folder, read_text
 
-_STUDIES = ("claims", "sweep", "capacity")
+_STUDIES = ("claims", "sweep", "capacity", "plan")
 """Sections of a file, each of which the command of the same name answers."""
 _REFERENCE = re.compile(r"(?<=scenario: )(\w+)\.yaml\b")
 """Scenario in the same folder that a file of claims names."""

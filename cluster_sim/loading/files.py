@@ -14,7 +14,7 @@ from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.loading.variants import name_faults, one_variant, variant_names
 from cluster_sim.scenario.renamed_keys import NEW_NAMES, NEW_NAMES_IN_FILES
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.scenario.study_spec import Capacity, StudySections, Sweep
+from cluster_sim.scenario.study_spec import Capacity, Plan, StudySections, Sweep
 from cluster_sim.schema import (
     Document,
     describe,
@@ -162,6 +162,8 @@ class ScenarioFile:
     """Section `sweep` of the file."""
     capacity: Capacity | None
     """Section `capacity` of the file."""
+    plan: Plan | None = None
+    """Section `plan` of the file."""
 
     @property
     def variants(self) -> list[str]:
@@ -207,7 +209,7 @@ class ScenarioFile:
 
 
 def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
-    """Return the file at `path`. Its `sweep` and `capacity` are checked, its scenarios are not yet.
+    """Return the file at `path`. Its study sections are checked, its scenarios are not yet.
 
     Parameters
     ----------
@@ -219,7 +221,7 @@ def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
     Raises
     ------
     ScenarioError
-        The file cannot be read, or these two sections have faults.
+        The file cannot be read, or its study sections have faults.
     """
     file = user_file(path)
     if file.suffix.lower() in _OF_TRACES and file.is_file():
@@ -231,7 +233,7 @@ def open_scenarios(path: str | Path, sets: Sequence[str] = ()) -> ScenarioFile:
 
 
 def scenarios_of(document: Document, sets: Sequence[str] = ()) -> ScenarioFile:
-    """Return the scenarios of a document. Only its `sweep` and `capacity` are checked yet.
+    """Return the scenarios of a document. Only its study sections are checked yet.
 
     Parameters
     ----------
@@ -243,7 +245,7 @@ def scenarios_of(document: Document, sets: Sequence[str] = ()) -> ScenarioFile:
     Raises
     ------
     ScenarioError
-        These two sections have faults, or the document is not a scenario.
+        Its study sections have faults, or the document is not a scenario.
     """
     document = with_new_names(document, NEW_NAMES_IN_FILES)
     _no_model(document)
@@ -256,7 +258,7 @@ def scenarios_of(document: Document, sets: Sequence[str] = ()) -> ScenarioFile:
     for key in asked:
         document = document.without(key)
     of_scenarios = tuple(text for text in sets if text not in of_studies)
-    return ScenarioFile(document, of_scenarios, questions.sweep, questions.capacity)
+    return ScenarioFile(document, of_scenarios, questions.sweep, questions.capacity, questions.plan)
 
 
 def _no_model(document: Document) -> None:

@@ -22,7 +22,7 @@ from cluster_sim.schema import (
 from cluster_sim.workload.presets import Preset
 
 CONFIDENCES = ("low", "medium", "high")
-_ELSEWHERE = ("device", "network", "prices")
+_ELSEWHERE = ("device", "network", "prices", "materials", "token_prices")
 """Keys that name another entry of the catalog; that entry is listed separately."""
 _OF_WORKLOADS = (
     "arrivals",
@@ -127,6 +127,8 @@ def entries(scenario: Scenario) -> Iterator[tuple[str, str, frozenset[str]]]:
 
 def _parts(scenario: Scenario) -> Iterator[tuple[str, Description]]:
     yield "models", scenario.model
+    if scenario.sold_at is not None:
+        yield "token_prices", scenario.sold_at
     if scenario.cluster.network is not None:
         yield "links", scenario.cluster.network
     for pool in scenario.cluster.pools:

@@ -53,7 +53,7 @@ class Study:
 
 def is_study(path: Path) -> bool:
     """Return whether a path holds a study, and not a run."""
-    return path.is_file() or (path / "sweep.parquet").is_file()
+    return study.file_of(path).is_file()
 
 
 def read(path: Path, place: int = 0) -> Study:
@@ -62,7 +62,7 @@ def read(path: Path, place: int = 0) -> Study:
     Parameters
     ----------
     path
-        Folder of a sweep, or table in a .parquet, .csv or .json file.
+        Folder of a sweep, of claims or of a plan, or table in a .parquet, .csv or .json file.
     place
         Index of the study in the page.
 
@@ -71,8 +71,9 @@ def read(path: Path, place: int = 0) -> Study:
     ScenarioError
         The path holds no study.
     """
-    if path.is_dir():
+    if (path / "sweep.parquet").is_file():
         return _sweep(path, _EACH * (place + 1))
+    path = study.file_of(path)
     rows = read_rows(path)
     names = set().union(*rows) if rows else set()
     kind, swings = path.stem.replace("_", " ").capitalize(), []
@@ -83,6 +84,8 @@ def read(path: Path, place: int = 0) -> Study:
         ]
     elif {"nodes", "front", "good"} <= names:
         kind = "Capacity"
+    elif {"optimised", "front", "good"} <= names:
+        kind = "Plan"
     return Study(
         f"{kind}: {path.stem}",
         _count(rows, str(path)),

@@ -11,6 +11,7 @@ import numpy as np
 from cluster_sim.economics import ownership as money
 from cluster_sim.economics.estimates import Estimate
 from cluster_sim.economics.prices import Prices
+from cluster_sim.economics.token_prices import TokenPrices
 from cluster_sim.typing import Array
 from cluster_sim.workload.random_streams import stream
 
@@ -30,7 +31,7 @@ INTERVAL = (5.0, 95.0)
 
 
 @lru_cache(maxsize=16)
-def drawn(prices: Prices) -> Mapping[str, Array]:
+def drawn(prices: Prices | TokenPrices) -> Mapping[str, Array]:
     """Return every price of an offer by field: its value, then samples from its range.
 
     Samples are from a triangular distribution with the value as its mode. Prices are independent

@@ -60,8 +60,10 @@ def write_run(run: RunData, summarise: Callable[[], Mapping[str, Any]], folder: 
         with whole_folder(folder) as making:
             if folder.is_dir():
                 _keep_others(folder, making)
-            _write_tables(run, making)
-            failure = _write_summary(run, summarise, making)
+            scenario = run.scenario.as_yaml()
+            _write_tables(run, scenario, making)
+            identity = _identity(run, scenario)
+            failure = _write_summary(run, identity, summarise, making)
     except OSError as fault:
         raise cannot_write(folder, fault) from fault
     if isinstance(failure, Exception):
@@ -117,7 +119,10 @@ def earlier_run(run: RunData, folder: Path) -> str | None:
         Folder to which it is to be saved.
     """
     manifest = _manifest_in(folder)
-    if not manifest or all(manifest.get(key) == value for key, value in _identity(run).items()):
+    if not manifest:
+        return None
+    identity = _identity(run, run.scenario.as_yaml())
+    if all(manifest.get(key) == value for key, value in identity.items()):
         return None
     written_s = (folder / "manifest.json").stat().st_mtime
     when = datetime.fromtimestamp(written_s).strftime("%Y-%m-%d %H:%M")
@@ -125,12 +130,14 @@ def earlier_run(run: RunData, folder: Path) -> str | None:
     return f"{name}, seed {seed}, {when}"
 
 
-def _identity(run: RunData) -> dict[str, Any]:
-    """Return the fields of manifest.json that are equal if runs have the same results."""
-    text = run.scenario.as_yaml()
+def _identity(run: RunData, scenario: str) -> dict[str, Any]:
+    """Return the fields of manifest.json that are equal if runs have the same results.
+
+    `scenario` is the text of the run's scenario.
+    """
     return {
         "seed": run.scenario.seed,
-        "scenario_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "scenario_sha256": hashlib.sha256(scenario.encode()).hexdigest(),
     }
 
 
@@ -170,15 +177,18 @@ def _keep_others(folder: Path, making: Path) -> None:
         )
 
 
-def _write_tables(run: RunData, folder: Path) -> None:
-    """Write the scenario and the tables of a run into an empty folder."""
-    (folder / "scenario.yaml").write_text(run.scenario.as_yaml(), encoding="utf-8")
+def _write_tables(run: RunData, scenario: str, folder: Path) -> None:
+    """Write the text of the scenario and the tables of a run into an empty folder."""
+    (folder / "scenario.yaml").write_text(scenario, encoding="utf-8")
     for name in TABLES:
         pq.write_table(getattr(run, name), folder / f"{name}.parquet", compression="zstd")
 
 
 def _write_summary(
-    run: RunData, summarise: Callable[[], Mapping[str, Any]], folder: Path
+    run: RunData,
+    identity: Mapping[str, Any],
+    summarise: Callable[[], Mapping[str, Any]],
+    folder: Path,
 ) -> BaseException | None:
     """Write the summary and the manifest of a run; return the failure of the summary, if any."""
     failure: BaseException | None = None
@@ -189,18 +199,20 @@ def _write_summary(
         failure = error
     if summary is not None:
         _write_json(folder / "summary.json", summary)
-    _write_json(folder / "manifest.json", _manifest(run, failure))
+    _write_json(folder / "manifest.json", _manifest(run, identity, failure))
     return failure
 
 
-def _manifest(run: RunData, failure: BaseException | None) -> dict[str, Any]:
+def _manifest(
+    run: RunData, identity: Mapping[str, Any], failure: BaseException | None
+) -> dict[str, Any]:
     """Return the fields of manifest.json; `failure` is the reason for a missing summary."""
     packages = ("simpy", "numpy", "networkx", "pyarrow")
     wanted = objectives(run.scenario)
     return {
         "name": run.scenario.title,
         "format": RUN_FORMAT,
-        **_identity(run),
+        **identity,
         "engines": {
             pool.name: profile_name(pool.replica.engine) for pool in run.scenario.cluster.pools
         },

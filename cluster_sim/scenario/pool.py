@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from cluster_sim.economics.prices import Prices
+from cluster_sim.economics.prices import Prices, below_materials
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
@@ -139,6 +139,13 @@ class Pool(Description):
     def offer(self) -> Prices | None:
         """Prices of the nodes; None if they are unknown."""
         return self.prices or self.node.prices
+
+    @property
+    def offer_below_materials(self) -> str | None:
+        """Sentence about an offer that costs less than the node's materials; None otherwise."""
+        if self.offer is None:
+            return None
+        return below_materials(self.offer, self.node.materials, self.node.devices)
 
     @property
     def is_wafer(self) -> bool:

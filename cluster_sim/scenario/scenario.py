@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
+from cluster_sim.economics.token_prices import TokenPrices
 from cluster_sim.errors import shown
 from cluster_sim.hardware.engine_releases import maker
 from cluster_sim.limits import COUNT, SEED
@@ -46,7 +47,7 @@ Sample = Annotated[
 class Scenario(Description):
     """One run of the simulator: model, traffic, cluster, and the seed of every random choice."""
 
-    keys_beside: ClassVar[tuple[str, ...]] = ("variants", "sweep", "capacity")
+    keys_beside: ClassVar[tuple[str, ...]] = ("variants", "sweep", "capacity", "plan")
     foreign_names: ClassVar[Mapping[str, str]] = FOREIGN_NAMES
 
     name: str
@@ -75,6 +76,9 @@ class Scenario(Description):
     model: Annotated[Model, Named("models", read_model)]
     """Model that is served: a catalog name, the path of a Hugging Face config.json or of a model
     file, or a mapping with its keys, such as `{like: llama-3.3-70b, layers: 40}`."""
+    token_prices: Annotated[TokenPrices, Named("token_prices")] | None = None
+    """Prices at which tokens are sold: a catalog name, the path of a file of prices, or a mapping
+    with its keys. Default: the prices in the model's file."""
     workload: Workload
     """Traffic that arrives at the cluster."""
     slo: Slo = Field(default_factory=Slo)
@@ -90,6 +94,11 @@ class Scenario(Description):
     def title(self) -> str:
         """Name and variant of the scenario."""
         return f"{self.name}/{self.variant}" if self.variant else self.name
+
+    @property
+    def sold_at(self) -> TokenPrices | None:
+        """Prices at which tokens are sold; None if they are unknown."""
+        return self.token_prices or self.model.token_prices
 
     @property
     def slos(self) -> list[Slo]:
@@ -118,6 +127,8 @@ class Scenario(Description):
             for note in model.notes or ():
                 yield f"{model.name}: {note}"
         for pool in self.cluster.pools:
+            if (below := pool.offer_below_materials) is not None:
+                yield f"prices of pool {pool.name}: {below}"
             if (speculation := pool.replica.speculation) is not None:
                 yield from speculation.warnings(self.model.name)
             device = pool.node.device

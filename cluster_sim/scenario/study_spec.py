@@ -1,4 +1,4 @@
-"""The `sweep:` and `capacity:` sections of a scenario file."""
+"""The `sweep:`, `capacity:` and `plan:` sections of a scenario file."""
 
 from __future__ import annotations
 
@@ -94,6 +94,8 @@ def _written(value: float, unit: str) -> float | int | str:
 Values = Annotated[
     tuple[Any, ...], BeforeValidator(_spread, json_schema_input_type=list[Any] | Range)
 ]
+Wanted = Literal["usd_per_hour", "power", "nodes", "goodput"]
+"""A quantity that a plan optimises."""
 Axis = Annotated[dict[str, Values], Field(min_length=1)]
 
 
@@ -160,6 +162,43 @@ class Capacity(Description):
         return self
 
 
+class Plan(Description):
+    """Search for the deployment that meets the SLO at the lowest cost, or with the most goodput."""
+
+    vary: dict[str, Values] = Field(default_factory=dict)
+    """Keys that may vary, each with its values. A key is below `cluster` unless it begins with
+    another section; pools.NAME is the pool of that name. `variant` is a key too; if it is not
+    given, each variant has its own answer. Default: nodes and parallelism of each pool."""
+    exclude: tuple[dict[str, Any], ...] = ()
+    """Deployments to leave out. One is left out if it matches all values of one of these mappings.
+    A mapping gives a value or a list of values per key of `vary`."""
+    for_: Annotated[Wanted, Field(alias="for")] = "usd_per_hour"
+    """Quantity to optimise. usd_per_hour: the lowest cost at rated power. power: the lowest mean
+    power with PUE. nodes: the fewest nodes. goodput: the most requests per second within the
+    SLO."""
+    rate_per_s: PerSecond | None = None
+    """Mean rate to which the traffic is scaled [1/s]. Default: the traffic as written."""
+    percentile: Percentile | None = None
+    """Percentile of requests at which each objective of the SLO must hold, instead of the one in
+    `slo`. Default: that of `slo`, or 99 if it has none."""
+    budget: Count = 200
+    """Maximum number of simulated requests, in runs of full length."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Plan:
+        for rule in self.exclude:
+            if unknown := [key for key in rule if key not in self.vary]:
+                raise ValueError(f"got {shown(unknown[0])} in exclude; expected a key of vary")
+            if not rule:
+                raise ValueError(
+                    "got an empty mapping in exclude, which would leave out every deployment; expected values to leave out"
+                )
+        points = math.prod(len(values) for values in self.vary.values())
+        if points > POINTS.most:
+            raise ValueError(POINTS.fault(points, "deployments"))
+        return self
+
+
 class StudySections(Description):
     """Sections of a file that ask for many simulations."""
 
@@ -167,6 +206,8 @@ class StudySections(Description):
     """Grid of points to simulate. Default: no sweep."""
     capacity: Capacity | None = None
     """Search for the capacity of a cluster. Default: no search."""
+    plan: Plan | None = None
+    """Search for the best deployment. Default: no search."""
 
 
 def checked_axes(axes: tuple[dict[str, tuple[Any, ...]], ...], replications: int = 1) -> None:

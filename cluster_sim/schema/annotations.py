@@ -22,6 +22,15 @@ class Located(NamedTuple):
     """Type of the value."""
 
 
+class Tag(NamedTuple):
+    """Key and value that distinguish a member of a union, such as `process: poisson`."""
+
+    key: str
+    """Key in the file."""
+    value: str
+    """Only value that the key can have."""
+
+
 def located(kind: type[BaseModel], data: Any, loc: tuple[str | int, ...]) -> Located:
     """Return the location in a file of the value at pydantic's `loc`.
 
@@ -47,7 +56,7 @@ def located(kind: type[BaseModel], data: Any, loc: tuple[str | int, ...]) -> Loc
             continue
         if step == "[key]" or not isinstance(data, (dict, list)):
             break
-        owner = next((member for member in members(annotation) if _is_model(member)), None)
+        owner = next((member for member in members(annotation) if is_model(member)), None)
         trail.append(step)
         data = _inside(data, step)
         annotation = item_of(annotation) if owner is None else _field(owner, step)
@@ -59,7 +68,8 @@ def _tagged(annotation: Any, step: str | int) -> type[BaseModel] | None:
     known = members(annotation)
     if len(known) < 2:
         return None
-    return next((member for member in known if step in _tags(member)), None)
+    tags = ((member, tag_of(member)) for member in known)
+    return next((member for member, tag in tags if tag and tag.value == step), None)
 
 
 def _inside(data: Any, step: str | int) -> Any:
@@ -78,7 +88,8 @@ def _field(model: type[BaseModel], step: str | int) -> Any:
     return next((info.annotation for info in fields if info.alias == step), None)
 
 
-def _is_model(member: Any) -> bool:
+def is_model(member: Any) -> bool:
+    """Return whether a type is a description."""
     return isinstance(member, type) and issubclass(member, BaseModel)
 
 
@@ -106,24 +117,24 @@ def tuple_length(annotation: Any) -> int:
     return next((len(typing.get_args(member)) for member in tuples), 0)
 
 
-def _tags(member: Any) -> list[str]:
-    """Return the possible tags of a member of a union.
+def tag_of(member: Any) -> Tag | None:
+    """Return the tag of a member of a union; None if it has none.
 
-    The tag is the value of the first field that has a single possible value.
+    The tag is the first field that has a single possible value.
     """
-    if not _is_model(member):
-        return []
-    single = (
-        typing.get_args(info.annotation)
-        for info in member.model_fields.values()
-        if typing.get_origin(info.annotation) is Literal
-    )
-    return [str(values[0]) for values in single if len(values) == 1][:1]
+    if not is_model(member):
+        return None
+    for name, info in member.model_fields.items():
+        if typing.get_origin(info.annotation) is Literal:
+            values = typing.get_args(info.annotation)
+            if len(values) == 1:
+                return Tag(info.alias or name, str(values[0]))
+    return None
 
 
 def tags_of(annotation: Any) -> list[str]:
-    """Return the tags of the members of a union, sorted."""
-    return sorted(tag for member in members(annotation) for tag in _tags(member))
+    """Return the values of the tags of the members of a union, sorted."""
+    return sorted(tag.value for member in members(annotation) if (tag := tag_of(member)))
 
 
 def choices(annotation: Any) -> list[str]:

@@ -24,17 +24,19 @@ from cluster_sim.schema.documents import LIKE, Document
 from cluster_sim.schema.examples import EXAMPLE, user_file
 from cluster_sim.schema.like import ENTRY_KINDS, FromFile, Written, merged_with_entry, reading
 from cluster_sim.schema.sourced_figures import Figure, bare, figures
-from cluster_sim.schema.yaml_files import read_yaml
+from cluster_sim.schema.yaml_files import read_text, read_yaml
 
 CATALOG = Path(__file__).parents[1] / "catalog"
 """Folder of the catalog."""
-_NOUNS = {"links": "network", "prices": "prices"}
+_NOUNS = {"links": "network", "prices": "prices", "token_prices": "prices of tokens"}
 """Noun for an entry of a folder, if the noun is not the name of the folder."""
 KINDS = (
-    "devices", "nodes", "prices", "links", "models", "engines", "drafters", "workloads", "traces",
+    "devices", "nodes", "prices", "links", "models", "token_prices", "engines", "drafters", "workloads", "traces",
 )  # fmt: skip
 """Folders of the catalog, in the order of listing."""
-_RANGED = ("prices",)  # folders whose descriptions also read the ranges of figures
+_ALIAS = re.compile(rf"(?:#.*\n)*{LIKE}: (\S+)\s*")
+"""Text of the file of a second name."""
+_RANGED = ("prices", "token_prices")  # folders whose descriptions also read the ranges of figures
 
 # Folders in which a relative path from a file is searched before the working directory.
 _folder: ContextVar[Path | None] = ContextVar("folder", default=None)
@@ -223,7 +225,7 @@ def catalog_data(kind: str, name: str) -> Any:
     A second name of an entry has the values of that entry. The result is shared and must not be
     changed.
     """
-    data = _file_of(kind, name)
+    data = read_yaml(CATALOG / kind / f"{name}.yaml").data
     return catalog_data(kind, data[LIKE]) if set(data) == {LIKE} else data
 
 
@@ -231,15 +233,11 @@ def catalog_data(kind: str, name: str) -> Any:
 def second_names(kind: str) -> dict[str, str]:
     """Return the names of the catalog's folder `kind` that stand for another entry, with its name.
 
-    Their files have the key `like` alone, as `vllm` stands for its newest release.
+    Their files have the key `like` alone, as `vllm` stands for its newest release. Texts tell so
+    without the time for parsing the whole folder.
     """
-    files = ((name, _file_of(kind, name)) for name in catalog_names(kind))
-    return {name: data[LIKE] for name, data in files if set(data) == {LIKE}}
-
-
-@cache
-def _file_of(kind: str, name: str) -> Any:
-    return read_yaml(CATALOG / kind / f"{name}.yaml").data
+    texts = ((name, read_text(CATALOG / kind / f"{name}.yaml")) for name in catalog_names(kind))
+    return {name: match[1] for name, text in texts if (match := _ALIAS.fullmatch(text))}
 
 
 @cache

@@ -20,6 +20,8 @@ ENTRY_KINDS = {
     "drafter": "drafters",
     "network": "links",
     "prices": "prices",
+    "materials": "prices",
+    "token_prices": "token_prices",
 }
 """Folder of the catalog, by the key under which a file names an entry of that folder."""
 _PREFIX = f"{LIKE} "

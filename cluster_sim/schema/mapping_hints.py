@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import typing
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel
 
 from cluster_sim.errors import nearest, shown
-from cluster_sim.schema.annotations import item_of, members, tags_of
+from cluster_sim.schema.annotations import is_model, item_of, members, tag_of
 from cluster_sim.units import Quantity
 
 _WILDCARD = "…"
@@ -28,7 +27,7 @@ def mapping_hint(key: str | int | None, value: Any, annotation: Any) -> str:
     annotation
         Type of the mapping; the hint is empty if it is no description.
     """
-    models = [each for each in members(annotation) if _is_model(each)]
+    models = [each for each in members(annotation) if is_model(each)]
     if not models or not isinstance(value, (str, int, float)) or isinstance(value, bool):
         return _keys(models[0]) if len(models) == 1 else ""
     if len(models) > 1:
@@ -42,15 +41,11 @@ def list_hint(key: str | int | None, value: Any, annotation: Any) -> str:
 
     key, value, annotation: as of `mapping_hint`, with the type of the list.
     """
-    models = [each for each in members(item_of(annotation)) if _is_model(each)]
+    models = [each for each in members(item_of(annotation)) if is_model(each)]
     if len(models) != 1 or not isinstance(value, str) or not isinstance(key, str):
         return ""
     keys = _with_bare_value(models[0], value)
     return f", such as `{key}: [{_inside(keys)}]`" if keys else ""
-
-
-def _is_model(member: Any) -> bool:
-    return isinstance(member, type) and issubclass(member, BaseModel)
 
 
 def _tagged(models: list[type[BaseModel]], value: Any) -> dict[str, str]:
@@ -58,24 +53,17 @@ def _tagged(models: list[type[BaseModel]], value: Any) -> dict[str, str]:
 
     The value stands for the first required quantity if it is no tag.
     """
-    tags = {tags_of(model)[0]: model for model in models if tags_of(model)}
-    if not tags:
+    tagged = {tag.value: (tag.key, model) for model in models if (tag := tag_of(model))}
+    if not tagged:
         return {}
-    near = nearest(str(value), list(tags)) if isinstance(value, str) else []
-    tag = near[0] if near else next(iter(tags))
-    keys = {_tag_key(tags[tag]): tag}
-    for name, info in tags[tag].model_fields.items():
+    near = nearest(value, list(tagged)) if isinstance(value, str) else []
+    chosen = near[0] if near else next(iter(tagged))
+    key, model = tagged[chosen]
+    keys = {key: chosen}
+    for name, info in model.model_fields.items():
         if info.is_required():
             keys[info.alias or name] = _example(info.metadata)
     return keys
-
-
-def _tag_key(model: type[BaseModel]) -> str:
-    """Return the key that distinguishes the members of a union."""
-    for name, info in model.model_fields.items():
-        if typing.get_origin(info.annotation) is Literal and len(tags_of(model)) == 1:
-            return info.alias or name
-    return ""
 
 
 def _example(notes: list[Any]) -> str:

@@ -59,7 +59,8 @@ def overridden(
     document
         Document that stays as it is.
     dotted
-        Key of the value, such as `cluster.pools[0].nodes`.
+        Key of the value, such as `cluster.pools[0].nodes`. An item of a list may be given by its
+        name, as in `cluster.pools.b200.nodes`.
     value
         New value; None removes the key.
     where
@@ -99,9 +100,9 @@ class _Override:
             return self.value
         key, rest = steps[0], steps[1:]
         if isinstance(tree, list):
-            self._check_index(tree, trail, key)
+            place = self._index(tree, trail, key)
             return [
-                self.of(item, (*trail, index), rest) if index == key else item
+                self.of(item, (*trail, index), rest) if index == place else item
                 for index, item in enumerate(tree)
             ]
         if not isinstance(tree, dict):
@@ -136,15 +137,23 @@ class _Override:
         is_named = tree.keys() == {LIKE} and isinstance(entry.get("name"), str)
         return dict(entry) | ({"name": like_name(entry["name"])} if is_named else {})
 
-    def _check_index(self, items: list[Any], trail: Trail, key: str | int) -> None:
-        """Raise ScenarioError for an invalid index of a list."""
+    def _index(self, items: list[Any], trail: Trail, key: str | int) -> int:
+        """Return the index of an item of a list that a key gives by number or by the item's name.
+
+        Raises ScenarioError if there is no such item.
+        """
         if isinstance(key, int) and key < len(items):
-            return
+            return key
+        names = [item.get("name") if isinstance(item, dict) else None for item in items]
+        if isinstance(key, str) and names.count(key) == 1:
+            return names.index(key)
         expected = (
             f"an index from 0 to {len(items) - 1}"
             if items
             else "a whole list, for this one is empty"
         )
+        if known := [name for name in names if isinstance(name, str)]:
+            expected += f", or a name: {', '.join(known)}"
         raise ScenarioError.at(
             self.where,
             f"got {shown(key)} as an index of {path_text(trail)}; expected {expected}",

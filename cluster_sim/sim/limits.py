@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
+
+from cluster_sim.results.recorder import Recorder
 
 _STATM = Path("/proc/self/statm")
 
@@ -26,6 +29,9 @@ class RunLimits:
     memory_bytes: float = inf
     """Maximum memory of the process during the simulation [B]. The tables that are built afterwards
     take up to the same amount again."""
+    hopeless: Callable[[float, Recorder], str | None] | None = None
+    """Function that is called after every thousand events with the simulated time [s] and the rows
+    recorded so far, and returns the reason why the run need not continue; None if it must."""
 
 
 NO_LIMITS = RunLimits()

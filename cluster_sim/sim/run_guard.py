@@ -34,7 +34,12 @@ class RunGuard:
 
     def reason(self, events: int) -> str | None:
         """Return why the run must stop now, after `events` more events; None if it continues."""
-        return self._over_limit() or self._standing_still(events)
+        return self._over_limit() or self._standing_still(events) or self._hopeless()
+
+    def _hopeless(self) -> str | None:
+        """Return why the run need not continue; None if nothing tells."""
+        ask = self._limits.hopeless
+        return None if ask is None else ask(self._env.now, self._recorder)
 
     def _over_limit(self) -> str | None:
         clock_s, limits, now_s = time.perf_counter(), self._limits, self._env.now

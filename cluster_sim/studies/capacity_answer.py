@@ -138,7 +138,7 @@ class Answer:
         unbeaten = [
             (option, trial)
             for option, trial, figures in good
-            if not any(_beats(others, figures) for _, _, others in good)
+            if not any(beats(others, figures) for _, _, others in good)
         ]
         return sorted(unbeaten, key=lambda pair: pair[1].cost)
 
@@ -168,7 +168,7 @@ class Answer:
         )
 
 
-def _beats(figures: Sequence[float], others: Sequence[float]) -> bool:
+def beats(figures: Sequence[float], others: Sequence[float]) -> bool:
     """Return whether no figure is larger than its counterpart, and at least one is smaller."""
     return figures != others and all(
         figure <= other for figure, other in zip(figures, others, strict=True)

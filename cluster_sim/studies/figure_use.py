@@ -46,7 +46,7 @@ def part_of(kind: str, entry: str, path: str, scenario: Scenario) -> Part | None
     root = root.partition("[")[0]
     pools = _pools(kind, entry, scenario)
     match kind:
-        case "prices":
+        case "prices" | "token_prices":
             return "price"
         case "engines":
             uses = any(_is_of_engine(root, scenario, pool) for pool in pools)

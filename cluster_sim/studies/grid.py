@@ -90,12 +90,13 @@ def choices(file: ScenarioFile) -> Iterator[tuple[dict[str, Any], int]]:
     if file.variants and not any("variant" in axis for axis in axes):
         axes.insert(0, {"variant": file.variants})
     for values in combinations(axes):
-        if not any(_matches(rule, values) for rule in file.sweep.exclude):
+        if not any(matches(rule, values) for rule in file.sweep.exclude):
             for replication in range(file.sweep.replications):
                 yield values, replication
 
 
-def _matches(rule: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+def matches(rule: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Return whether values match each value, or one of the values, that a rule gives by key."""
     return all(
         values.get(key) in (wanted if isinstance(wanted, (list, tuple)) else [wanted])
         for key, wanted in rule.items()
@@ -204,4 +205,7 @@ def _inside(place: Any, step: str) -> tuple[Any, str]:
                 return getattr(place, field), field
     elif isinstance(place, tuple) and step.isdecimal() and int(step) < len(place):
         return place[int(step)], step
+    elif isinstance(place, tuple):
+        named = [item for item in place if getattr(item, "name", None) == step]
+        return (named[0] if named else None), step
     return None, step

@@ -117,7 +117,7 @@ def _used(written: Any) -> Iterator[tuple[str, str, Figure]]:
 
 
 def _is_replaced(written: Any, trail: Trail) -> bool:
-    """Return whether the scenario replaces the prices or the network that a node names."""
+    """Return whether the scenario replaces the prices or the network that an entry names."""
     if trail[-2:] == ("node", "network"):
         return "network" in written["cluster"]
     if trail[-2:] == ("node", "prices"):
@@ -125,6 +125,8 @@ def _is_replaced(written: Any, trail: Trail) -> bool:
         for key in trail[:-2]:
             pool = pool[key]
         return "prices" in pool
+    if trail == ("model", "token_prices"):
+        return "token_prices" in written
     return False
 
 

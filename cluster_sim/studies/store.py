@@ -244,6 +244,8 @@ def flat(summary: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in summary.items()
         if not isinstance(value, dict) and key not in ("name", "wall_s")
     }
+    for name, margin in summary.get("slo_margins", {}).items():
+        fields[f"slo_margins.{name}"] = margin
     for name, of_class in summary.get("classes", {}).items():
         fields |= {f"classes.{name}.{key}": value for key, value in flat(of_class).items()}
     return fields

@@ -29,16 +29,16 @@ def simulated(scenario: Scenario, folder: str | None, limits: RunLimits) -> dict
     try:
         results = simulated_within(scenario, limits)
     except Exception as error:
-        return _failed_by(error)
+        return failed_by(error)
     try:
         if folder is not None:
             results.save(folder)
     except SummaryError as error:
-        return _failed_by(error)
+        return failed_by(error)
     try:
         summary = results.summary()
     except Exception as error:
-        return _failed_by(error)
+        return failed_by(error)
     if results.info.stopped is not None:
         return dict(failed(results.info.stopped), version=program_version())
     return {
@@ -57,7 +57,8 @@ def notes_of(results: Results) -> list[str]:
     return [] if trace is None else [f"{trace.path}: {note}" for note in results.info.notes]
 
 
-def _failed_by(error: Exception) -> dict[str, Any]:
+def failed_by(error: Exception) -> dict[str, Any]:
+    """Return the outcome of a point whose simulation raised `error`."""
     return dict(failed(f"{type(error).__name__}: {error}"), version=program_version())
 
 

@@ -15,7 +15,7 @@ from cluster_sim.deployment.validated_cases import Case
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.names import model_name
 from cluster_sim.validation.predictions import Prediction
-from cluster_sim.validation.setup import scenario_of
+from cluster_sim.validation.setup import scenario_of, settings_of
 from cluster_sim.validation.stated_settings import stated_engine, stated_kv_cache
 
 _COLUMNS = (
@@ -66,7 +66,7 @@ def _about(run: MeasuredRun) -> tuple[object, ...]:
     """Return the fields of a run that its set-up depends on."""
     return (
         run.hardware, run.model, run.precision, run.release.profile, run.layout, run.wafers,
-        run.drafts is None, stated_kv_cache(run), *stated_engine(run).items(),
+        run.drafts, stated_kv_cache(run), settings_of(run).kv_cache, *stated_engine(run).items(),
     )  # fmt: skip
 
 

@@ -1,13 +1,15 @@
 """Drafts of measured runs: as rows state them, or as the scripts of InferenceX set them.
 
-Rows of InferenceX say `mtp` and no more. Their scripts give the number of drafts: TensorRT-LLM drafts
-three tokens, one with attention data parallelism; SGLang two on Nvidia's devices and three on AMD's.
-Disaggregated runs have recipes of their own, which differ from run to run and are not used.
+Rows of InferenceX say `mtp` and no more. Their scripts give the number of drafts: TensorRT-LLM
+drafts three tokens, one with attention data parallelism; SGLang two on Nvidia's devices and three
+on AMD's. Disaggregated runs have recipes of their own, which differ from run to run and are not
+used.
 
-The acceptance is that of DeepSeek-R1's own layer, `catalog/drafters/mtp-deepseek-r1.yaml`, and is the
-same for all engines, devices and numbers of drafts. Where a server sends a chunk per step, or every
-tenth step, the mean gap between chunks over TPOT gives the tokens per step of a run. With answers of
-8,192 tokens it is higher: the benchmark forbids answers to end, and text that goes on repeats itself.
+The acceptance is that of DeepSeek-R1's own layer, `catalog/drafters/mtp-deepseek-r1.yaml`, and is
+the same for all engines, devices and numbers of drafts. Where a server sends a chunk per step, or
+every tenth step, the mean gap between chunks over TPOT gives the tokens per step of a run. With
+answers of 8,192 tokens it is higher (`mtp-deepseek-r1-long.yaml`): the benchmark forbids answers to
+end, and text that goes on repeats itself.
 
 Source: benchmarks/single_node/dsr1_*_mtp.sh of SemiAnalysisAI/InferenceX, January to June 2026.
 """
@@ -86,7 +88,7 @@ def _tokens_of_script(row: Row) -> int | None:
         or layout.prefill is not None
     ):
         return None
-    if engine in ("trtllm", "tensorrt-llm", "trt"):
+    if engine in ("trtllm", "tensorrt-llm"):
         return 1 if layout.main.data_parallel > 1 else 3
     if engine == "sglang":
         return 3 if row["hardware"].startswith("MI") else 2

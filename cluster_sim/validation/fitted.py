@@ -40,8 +40,9 @@ _OTHER_FITS: dict[str, tuple[str, ...]] = {
 def fitted_metrics(run: MeasuredRun) -> frozenset[str]:
     """Return the metrics of a run that a constant was fitted to; empty if there are none.
 
-    They are those of `serving_rows` and `simulated_fits`, TPOT of runs with drafts, memory from which the reserves of engines are derived, the one
-    run of May 2025 without drafts, prefix hits of conversations, and wafers.
+    They are those of `serving_rows` and `simulated_fits`, TPOT of runs with drafts, memory from
+    which the reserves of engines are derived, the one run of May 2025 without drafts, prefix hits
+    of conversations, and wafers.
 
     Parameters
     ----------
@@ -81,10 +82,10 @@ def serving_rows(runs: Iterable[MeasuredRun], hardware: str) -> list[ServingRow]
     """Return the runs to which `calibration.serving.fit_serving` fits a device's constants.
 
     The runs are InferenceMAX's closed loops of Llama 3.3 70B and gpt-oss-120b on vLLM and
-    TensorRT-LLM, each with the engine release that ran. Their KV cache must hold all clients, since a batch that the KV cache limits has no
-    closed formula. TTFT is used for vLLM only. Two kinds of runs are omitted: preview releases of
-    gpt-oss-120b, which are far from all other releases of their engine, and runs with more than 256
-    clients, which the benchmark client limits.
+    TensorRT-LLM, each with the engine release that ran. Their KV cache must hold all clients, since
+    a batch that the KV cache limits has no closed formula. TTFT is used for vLLM only. Two kinds of
+    runs are omitted: preview releases of gpt-oss-120b, which are far from all other releases of
+    their engine, and runs with more than 256 clients, which the benchmark client limits.
 
     Parameters
     ----------

@@ -31,9 +31,10 @@ METRICS = {
 """Metrics that are compared, with their names in tables and figures."""
 
 TTFT_RULE = (
-    "TTFT is compared for vLLM, for MLPerf, and for TensorRT-LLM and SGLang in InferenceMAX and InferenceX, whose scripts state the waits. "
-    "Other runs of TensorRT-LLM and SGLang do not state their settings. "
-    "On AMD the first prompts of SGLang's servers waited for compilation, so the median alone is compared. "
+    "TTFT is compared for vLLM, for MLPerf, for TensorRT-LLM and SGLang in InferenceMAX and "
+    "InferenceX, whose scripts state the waits, and for ATOM, to whose TTFT a time per request is "
+    "fitted. Other runs of TensorRT-LLM and SGLang do not state their settings. On AMD the first "
+    "prompts of SGLang's servers waited for compilation, so the median alone is compared. "
     "The catalog's engine_releases.csv lists this by engine and release."
 )
 """Rule that determines the runs whose TTFT is compared, as a text for users."""
@@ -73,8 +74,8 @@ class MeasuredRun:
     load: Load
     """Kind of load."""
     amount: float
-    """Amount of load. Clients and agents: number of clients. Sessions: number of concurrent conversations.
-    Queued: number of requests at the start (0: not stated). Poisson: rate [1/s]."""
+    """Amount of load. Clients and agents: number of clients. Sessions: number of concurrent
+    conversations. Queued: number of requests at the start (0: not stated). Poisson: rate [1/s]."""
     split_key: str
     """Key of the table that identifies the configuration."""
     notes: str

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
-from cluster_sim.results.metrics.finished import finished
+from cluster_sim.results.metrics.finished import Finished, finished
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.simulate import simulate
 from cluster_sim.validation.fitted import fitted_metrics
@@ -75,8 +75,25 @@ def predict(measured: MeasuredRun) -> Prediction:
         done = finished(simulate(scenario))
     except ScenarioError as error:
         return Prediction(measured, {}, str(error))
+    values = values_of(done) | _memory(scenario)
+    if measured.steady or measured.load == "sessions":
+        answer = float(np.mean(done.output_tokens))
+        values["output_per_s"] = (
+            measured.amount * answer / (values["ttft_ms"] + values["tpot_ms"] * (answer - 1)) * 1e3
+        )
+    return Prediction(measured, values)
+
+
+def values_of(done: Finished) -> dict[str, float]:
+    """Return the values of finished requests by the keys of `METRICS`; memory is omitted.
+
+    Parameters
+    ----------
+    done
+        Finished requests of a run, at least one.
+    """
     ttft_ms, tpot_ms = 1e3 * done.ttft_s, 1e3 * done.tpot_s
-    values = {
+    return {
         "ttft_ms": float(np.mean(ttft_ms)),
         "tpot_ms": float(np.mean(tpot_ms)),
         **_percentiles("ttft", ttft_ms),
@@ -85,16 +102,9 @@ def predict(measured: MeasuredRun) -> Prediction:
         "output_per_s": float(
             np.sum(done.output_tokens) / (np.max(done.finish_s) - np.min(done.arrival_s))
         ),
-        **_memory(scenario),
         "user_per_s": 1e3 / float(np.mean(tpot_ms)),
         "prefix_hits": float(np.sum(done.prefix_hit_tokens) / np.sum(done.prompt_tokens)),
     }
-    if measured.steady or measured.load == "sessions":
-        answer = float(np.mean(done.output_tokens))
-        values["output_per_s"] = (
-            measured.amount * answer / (values["ttft_ms"] + values["tpot_ms"] * (answer - 1)) * 1e3
-        )
-    return Prediction(measured, values)
 
 
 def _memory(scenario: Scenario) -> dict[str, float]:

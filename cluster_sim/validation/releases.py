@@ -27,7 +27,8 @@ class Release(NamedTuple):
     profile: str
     """Catalog name of the engine profile."""
     has_ttft: bool
-    """Whether the profile holds and starts requests as the release does, so that TTFT is compared."""
+    """Whether the profile holds and starts requests as the release does, so that TTFT is
+    compared."""
     has_late_start: bool
     """Whether the first prompts of a server wait for compilation, so that only the median of TTFT
     is compared."""

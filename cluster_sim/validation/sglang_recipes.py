@@ -1,8 +1,8 @@
 """Settings of SGLang in InferenceX's scripts, which the tables of measurements do not state.
 
 Source: benchmarks/**/dsr1_*.sh, qwen3.5_fp4_b200.sh and glm5_fp8_b200.sh of
-SemiAnalysisAI/InferenceX; those of DeepSeek-R1 kept their settings from November 2025 to 2026. All of
-them turn the radix cache off and ignore the end of answers.
+SemiAnalysisAI/InferenceX; those of DeepSeek-R1 kept their settings from November 2025 to 2026. All
+of them turn the radix cache off and ignore the end of answers.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ def _of_drafts(measured: MeasuredRun) -> Recipe:
     """Return the settings of a run of DeepSeek-R1 with drafts.
 
     Scripts for fp4 on B200 and for MI355X export SGLANG_ENABLE_SPEC_V2, so that drafts overlap. The
-    scripts for fp8 on B200 and B300 set it without exporting it.
-    The script for fp4 on MI355X sets no number of sequences, for which SGLang takes 48 with drafts
-    (`server_args.py`, 0.5). Source: benchmarks/single_node/dsr1_{fp4,fp8}_{b200,b300,mi355x}_mtp.sh.
+    scripts for fp8 on B200 and B300 set it without exporting it. The script for fp4 on MI355X sets
+    no number of sequences, for which SGLang takes 48 with drafts (`server_args.py`, 0.5). Source:
+    benchmarks/single_node/dsr1_{fp4,fp8}_{b200,b300,mi355x}_mtp.sh.
     """
     if measured.hardware in _BLACKWELL:
         polls = _RARE_POLLS if measured.amount >= _RARE_FROM_CLIENTS else _FREQUENT_POLLS

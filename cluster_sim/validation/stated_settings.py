@@ -25,9 +25,9 @@ def stated_kv_cache(measured: MeasuredRun) -> str | None:
 def stated_batching(measured: MeasuredRun) -> dict[str, Any]:
     """Return the batching limits that a run states.
 
-    They are the maximum number of sequences, which some benchmarks set to the number of clients, and
-    the maximum number of tokens per step. Batch waiting is not read from notes, which give one wait
-    for all models of a data set: `trtllm_recipes` has that of each model's script.
+    They are the maximum number of sequences, which some benchmarks set to the number of clients,
+    and the maximum number of tokens per step. Batch waiting is not read from notes, which give one
+    wait for all models of a data set: `trtllm_recipes` has that of each model's script.
     """
     limits: dict[str, Any] = {}
     if "max_num_seqs = concurrency" in measured.notes:

@@ -61,8 +61,8 @@ def recipe_of(measured: MeasuredRun, model: Model, device: Device) -> Recipe:
 def _of_tables(measured: MeasuredRun, model: Model, device: Device) -> Recipe:
     """Return the settings of a run of TensorRT-LLM's throughput tables.
 
-    The tool takes latent attention for plain heads, and would choose far too small a batch. Such runs
-    had limits of their own, which the tables do not state: only the KV cache limits them here.
+    The tool takes latent attention for plain heads, and would choose far too small a batch. Such
+    runs had limits of their own, which the tables do not state: only the KV cache limits them here.
     """
     limits = (8192, 16384)
     if not any(kind.is_latent for kind in model.attention):
@@ -182,8 +182,8 @@ def _graphs(largest: float) -> dict[str, Any]:
 def bench_limits(requests: float, prompt: float, output: float, ranks: int = 1) -> tuple[int, int]:
     """Return the maximum batch and the maximum tokens per step that trtllm-bench chooses.
 
-    The batch is rounded up to 32, 128 or 256 requests. Without chunked prefill a step must also hold
-    one whole prompt beside a full batch.
+    The batch is rounded up to 32, 128 or 256 requests. Without chunked prefill a step must also
+    hold one whole prompt beside a full batch.
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
 """Settings of vLLM in InferenceMAX's scripts, which the table of measurements does not state.
 
-Source: benchmarks/70b_*.sh and benchmarks/gptoss_*.sh of SemiAnalysisAI/InferenceX, from October 2025
-to February 2026. All of them give vLLM 0.9 of the memory, on AMD 0.95 for gpt-oss, and 8,192 tokens
-per step, which is the engine's default on these devices. For Llama on AMD they give 0.94 and 131,072
-tokens (benchmarks/70b_fp8_mi300x_docker.sh and its kin). The same step, 0.9 of the memory, and as many
-sequences as there are requests are AMD's own settings for Llama 3.1 405B (scripts/vllm/config.csv of
-ROCm/MAD).
+Source: benchmarks/70b_*.sh and benchmarks/gptoss_*.sh of SemiAnalysisAI/InferenceX, from October
+2025 to February 2026. All of them give vLLM 0.9 of the memory, on AMD 0.95 for gpt-oss, and 8,192
+tokens per step, which is the engine's default on these devices. For Llama on AMD they give 0.94 and
+131,072 tokens (benchmarks/70b_fp8_mi300x_docker.sh and its kin). The same step, 0.9 of the memory,
+and as many sequences as there are requests are AMD's own settings for Llama 3.1 405B
+(scripts/vllm/config.csv of ROCm/MAD).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from cluster_sim.validation.recipe import Recipe
 
 _CONVERSATIONS = "ifx_llama70b_fp4_b200_multiturn"
 """Data set of conversations. Its script gives the engine as many batch slots as there are clients,
-asynchronous scheduling and CUDA graphs of decode steps alone (SemiAnalysisAI/InferenceX@2582608b105a,
-experimental/multiturn/vllm_benchmark/scripts/sweep_experiment.sh)."""
+asynchronous scheduling and CUDA graphs of decode steps alone
+(SemiAnalysisAI/InferenceX@2582608b105a, experimental/multiturn/vllm_benchmark/scripts/sweep_experiment.sh)."""
 _FEWEST_CLIENTS = 16
 """Number of clients of the servers whose capacity the table gives beside no load."""
 _DATASETS = ("inferencemax_silicon", "inferencex_snapshot", "nebius_h200")
@@ -35,11 +35,11 @@ _AMD_STEP_TOKENS = 131_072
 def recipe_of(measured: MeasuredRun) -> Recipe:
     """Return the settings of a run of vLLM, as its script has them.
 
-    gpt-oss ran with graphs up to 2,048 tokens. On Hopper its KV cache has 16 bit, vLLM's default, in
-    every data set, which agrees with the memory that such servers printed (nebius_h200). Llama ran
-    on B200 without graphs of steps with a prompt. Runs on these devices had asynchronous scheduling
-    before it was the default. On Hopper, and for Llama on AMD, the maximum number of sequences was
-    the number of clients, on B200 512.
+    gpt-oss ran with graphs up to 2,048 tokens. On Hopper its KV cache has 16 bit, vLLM's default,
+    in every data set, which agrees with the memory that such servers printed (nebius_h200). Llama
+    ran on B200 without graphs of steps with a prompt. Runs on these devices had asynchronous
+    scheduling before it was the default. On Hopper, and for Llama on AMD, the maximum number of
+    sequences was the number of clients, on B200 512.
 
     Parameters
     ----------

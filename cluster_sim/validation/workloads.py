@@ -14,16 +14,16 @@ _QUESTION, _ANSWER = 245.0, 620.0
 _QUESTION_SIGMA = sqrt(log(1.0 + (1609.18 / 295.58) ** 2))
 _ANSWER_VARIANCE = log(1.0 + (410.91 / 441.34) ** 2)
 _MOST_REQUESTS = 100_000
-"""Maximum number of simulated requests per run. MLPerf runs take 10 min (Offline) or 40 min (Server)
-at up to a thousand requests per second."""
+"""Maximum number of simulated requests per run. MLPerf runs take 10 min (Offline) or 40 min
+(Server) at up to a thousand requests per second."""
 
 
 def workload_of(measured: MeasuredRun, model: str) -> dict[str, Any]:
     """Return the workload of a run as keys of a scenario.
 
     Clients: a closed loop of 10 requests per client. Sessions: each client has conversations one
-    after another. Agents: see `agents`. Queued: all requests at time zero, at most 100,000. Poisson: arrivals of 40 min, at
-    most 100,000.
+    after another. Agents: see `agents`. Queued: all requests at time zero, at most 100,000.
+    Poisson: arrivals of 40 min, at most 100,000.
 
     Parameters
     ----------

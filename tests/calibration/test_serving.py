@@ -79,6 +79,7 @@ def test_runs_give_back_the_constants_that_made_them() -> None:
     assert found.eager_layer_s == pytest.approx(true.eager_layer_s, rel=0.1)
 
 
+@pytest.mark.slow
 def test_releases_have_constants_of_their_own_and_the_rest_of_the_release_before() -> None:
     """Only the front end differs; attention, which every run tells, is the same."""
     host = {"accept_s": 5e-3, "prompt_token_s": 6e-6}

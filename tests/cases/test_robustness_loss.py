@@ -26,7 +26,6 @@ LOSSES = [
     "fan-dgx-b200-0.001.yaml",
     "energy-after-shutdown.yaml",
 ]
-LARGE = ("fan-dgx-h100-0.05.yaml", "fan-dgx-b200-0.001.yaml")
 
 
 def ended(name: str) -> Results:
@@ -42,9 +41,8 @@ def ended(name: str) -> Results:
     return gather(simulation, end, 0.0)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in LOSSES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LOSSES)
 def test_a_run_that_loses_replicas_ends_with_every_request_accounted_for(name: str) -> None:
     results = ended(name)
     events, summary = results.events.to_pylist(), results.summary()

@@ -262,6 +262,11 @@ def test_the_command_prints_verdicts_and_writes_table_and_figure(
         in said
     )
     assert (tmp_path / "out" / "claims.png").stat().st_size > 1000
+    again = tmp_path / "again.png"
+    assert call(capsys, "plot", "claims", tmp_path / "out", "-o", again)[0] == 0
+    assert again.read_bytes() == (tmp_path / "out" / "claims.png").read_bytes()
+    assert call(capsys, "report", tmp_path / "out", "-o", tmp_path / "page.html")[0] == 0
+    assert "Claims: claims" in (tmp_path / "page.html").read_text()
 
 
 def test_check_takes_a_file_of_claims_too(

@@ -11,6 +11,8 @@ import cluster_sim
 from cluster_sim.schema import KINDS, catalog_entry, catalog_names, named
 from tests.commands import BURST, call
 
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
 SESSIONS = """\
 name: x
 duration: 10 s
@@ -18,11 +20,6 @@ model: llama-3.1-8b
 workload: {sessions: {preset: coding-agent, concurrency: 2, window_tokens: 100000}}
 cluster: {pools: [{name: a, node: dgx-b200, replica: {tensor_parallel: 8}}]}
 """
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def printed(capsys: pytest.CaptureFixture[str], name: str) -> str:

@@ -468,6 +468,7 @@ def test_help_of_every_command_names_its_options(capsys: pytest.CaptureFixture[s
         "explain",
         "compare",
         "sweep",
+        "best",
         "capacity",
         "sensitivity",
         "claims",
@@ -480,6 +481,7 @@ def test_help_of_every_command_names_its_options(capsys: pytest.CaptureFixture[s
         assert "Usage: cluster-sim" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["cluster_sim.cli", "cluster_sim.cli.app"])
 def test_the_command_line_is_a_module_too(module: str) -> None:
     command = [sys.executable, "-m", module, "catalog"]

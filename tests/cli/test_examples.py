@@ -11,12 +11,9 @@ from cluster_sim.loading.files import open_scenarios, question_of
 from cluster_sim.schema import example_names, examples_folder
 from tests.commands import call
 
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def test_every_file_of_the_folder_is_an_example() -> None:

@@ -21,7 +21,7 @@ _VERBS = (
 """Verbs with which help may begin; a new command may add one."""
 _WITHOUT_UNIT = (
     "--seed", "--replications", "--most", "--samples", "--workers", "--processors", "--confidence",
-    "--precision", "--spread", "--port",
+    "--precision", "--spread", "--port", "--budget",
 )  # fmt: skip
 """Options whose number is a count or a share."""
 _UNITS = ("in tokens/s", "values per head", "in s", "in requests/s")

@@ -18,13 +18,10 @@ import pytest
 from cluster_sim.loading.files import load_scenario
 from tests.commands import call
 
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
 DRAWN = ("--prompt-tokens", "100", "--output-tokens", "20")
 WAIT_S = 60.0
-
-
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def test_without_a_terminal_defaults_are_taken_and_named(

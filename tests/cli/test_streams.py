@@ -66,6 +66,7 @@ class Terminal:
         return b"".join(stream.buffer.getvalue() for stream in (self.out, self.err)).decode("ascii")  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -76,7 +77,7 @@ class Terminal:
         "run {file} --out live --live",
         "compare {file} --replications 2 --workers 0",
         "sweep {file} --workers 0 --out swept",
-        pytest.param("capacity {file} --workers 0", marks=pytest.mark.slow),
+        "capacity {file} --workers 0",
         "sensitivity {file} --variant café --workers 0 --figure dgx-b200.power",
         "workload {file}",
         "workload fit {file} --variant café",

@@ -135,7 +135,7 @@ def test_rented_devices_by_hand() -> None:
 
 def test_a_contract_by_hand() -> None:
     """10 billion in 26,280 h are 380,517.50 USD/h; 750 MW feed 27,173.9 systems of 23 kW at a PUE
-    of 1.2: 14.0030 each, four of them 56.01.
+    of 1.2: 14.0030 each, four of them 56.01. The contract that was signed in the end is of twice as much.
     """
     contract = {
         "basis": "committed",
@@ -171,11 +171,25 @@ def test_owning_a_b200_costs_what_is_published_for_a_gpu_hour_without_licences_a
     )
 
 
-def test_a_cs_3_costs_between_14_and_28_dollars_an_hour_by_its_contract() -> None:
+CONTRACT = {"basis": "committed", "name": "c", "year": 2026, "rated": "23 kW", "pue": 1.2}
+
+
+@pytest.mark.parametrize(("years", "cents_per_hour"), [(3, 28.01), (2, 42.01), (4, 21.00)])
+def test_the_three_tranches_of_the_cs_3_contract_by_hand(years: int, cents_per_hour: float) -> None:
+    """A tranche is 250 MW for a third of 20 billion: 9,058.0 systems of 27.6 kW. In three years
+    each of them costs 735,997 USD, or 28.006 per hour of 26,280. Tranches that start in 2026, 2027
+    and 2028 and all end with 2028 last three, two and one years, two on average: 42.009.
+    """
+    tranche = CONTRACT | {"amount": "6666666667 USD", "power": "250 MW", "term": f"{years} year"}
+    assert cents(tranche, node="cs-3") == approx(cents_per_hour, abs=0.005)
+
+
+def test_a_cs_3_costs_between_28_and_42_dollars_an_hour_by_its_contract() -> None:
     parts = costs.usd_per_hour(pool("cs-3-contract", node="cs-3"), None)
     assert parts is not None
+    assert float(parts["contract"][0]) == approx(28.006, abs=0.001)
     low, high = np.percentile(parts["contract"][1:], costs.INTERVAL)
-    assert 11.0 < low < 14.1 < high < 28.0
+    assert 25.0 < low < 30.0 < high < 45.0
 
 
 def test_the_cost_of_capital_is_what_the_annuities_are_above_the_straight_lines() -> None:
@@ -350,6 +364,24 @@ def test_a_price_of_the_catalog_may_be_set_and_keeps_the_ranges_of_the_others() 
     assert isinstance(offer, Owned)
     assert offer.life_s.value == offer.life_s.high == approx(6 * YEAR_S)
     assert (offer.purchase_usd.low, offer.purchase_usd.high) == (350_000.0, 515_000.0)
+
+
+def test_the_share_of_the_stack_is_that_of_its_parts_and_unknown_for_a_rent(tmp_path: Path) -> None:
+    """Licences of 2 · 4,500 a year are 1.0274 USD/h, support of 5 % 2.9395, mark-up of 40 % of
+    networking, 0.13 · 515,000 · 0.4 / 43,800 h, 0.6114: 4.5783 in all.
+    """
+    terms = {"licences": "4500 USD/year", "support": 0.05, "networking_mark_up": 0.4}
+    summary = run(tmp_path, PLAIN | terms).summary()
+    assert summary["stack_share"] * summary["usd_per_hour"] == approx(4.5783, abs=1e-3)
+    assert summary["p5_stack_share"] == approx(summary["stack_share"]) == summary["p95_stack_share"]
+    rented = {
+        "basis": "rented",
+        "name": "r",
+        "year": 2026,
+        "rental": "3 USD/h",
+        "licences": "1 USD/h",
+    }
+    assert not [key for key in run(tmp_path, rented).summary() if "stack_share" in key]
 
 
 def test_sessions_that_have_ended_share_the_cost(tmp_path: Path) -> None:

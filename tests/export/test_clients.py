@@ -146,6 +146,23 @@ VLLM_TOTALS = {
 VLLM_REQUESTS = {"input_lens", "output_lens", "ttfts", "start_times", "errors"}
 """Lists with which a file can be replayed: the client itself writes them with --save-detailed alone."""
 VLLM_DETAILS = {"itls", "generated_texts"}
+STATISTICS = [
+    "avg",
+    "min",
+    "max",
+    "sum",
+    "p1",
+    "p5",
+    "p10",
+    "p25",
+    "p50",
+    "p75",
+    "p90",
+    "p95",
+    "p99",
+    "std",
+]
+"""Statistics of each metric of AIPerf, in the order of its table."""
 
 
 def test_vllm_has_its_published_fields_and_those_that_say_who_wrote_it(
@@ -298,7 +315,7 @@ BURSTS = "{process: burst, rate: 5 /s, every: 10 s, bursts: [{at: 3 s, lasts: 2 
 def test_a_rate_that_changes_is_sent_at_its_mean_over_the_run(
     tmp_path: Path, arrivals: str
 ) -> None:
-    """From 15 to 5 a second in 10 s, then 5 for 10 s: 150 arrivals in 20 s, 7.5 a second. Bursts of
+    """The rate falls from 15 to 5 a second in 10 s, then 5 for 10 s: 150 arrivals in 20 s, 7.5 a second. Bursts of
     25 requests twice on 5 a second are 150 as well.
     """
     seen = answers(simulated(tmp_path, BURST.replace("{process: poisson, rate: 5 /s}", arrivals)))
@@ -358,24 +375,7 @@ def test_aiperf_has_its_published_blocks(light: cluster_sim.Results) -> None:
         "total_isl": "tokens", "benchmark_duration": "sec",
     }  # fmt: skip
     assert set(said) == about | set(units) | set(totals)
-    statistics = {
-        "unit",
-        "avg",
-        "min",
-        "max",
-        "sum",
-        "p1",
-        "p5",
-        "p10",
-        "p25",
-        "p50",
-        "p75",
-        "p90",
-        "p95",
-        "p99",
-        "std",
-        "count",
-    }
+    statistics = {"unit", *STATISTICS, "count"}
     for tag, unit in units.items():
         assert said[tag]["unit"] == unit and set(said[tag]) == statistics
     for tag, unit in totals.items():
@@ -462,23 +462,7 @@ def test_aiperfs_table_has_distributions_by_tag_and_then_the_totals(
     said = aiperf.document(answers(light))
     first, second = aiperf.table(said).split("\r\n\r\n")
     rows = list(csv.reader(first.splitlines()))
-    assert rows[0] == [
-        "Metric",
-        "avg",
-        "min",
-        "max",
-        "sum",
-        "p1",
-        "p5",
-        "p10",
-        "p25",
-        "p50",
-        "p75",
-        "p90",
-        "p95",
-        "p99",
-        "std",
-    ]
+    assert rows[0] == ["Metric", *STATISTICS]
     assert [row[0] for row in rows[1:3]] == [
         "Input Sequence Length (tokens)",
         "Inter Chunk Latency (ms)",

@@ -105,9 +105,8 @@ def run(seed: int, form: Form, name: str, folder: Path) -> list[str]:
     return list(breaches(form, case, read(str(path), case.keys), usual))
 
 
-@pytest.mark.parametrize(
-    "seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_a_change_is_read_as_it_is_meant_or_refused(tmp_path: Path, form: Form, seed: int) -> None:
     for name in MEANINGS:

@@ -10,6 +10,7 @@ import pytest
 from pytest import approx
 
 from cluster_sim.economics.prices import Committed, Owned, Rented
+from cluster_sim.economics.token_prices import TokenPrices
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.network import NetworkSpec
 from cluster_sim.hardware.node import Node
@@ -22,6 +23,7 @@ from cluster_sim.schema import (
     catalog_names,
     figures,
     read_yaml,
+    second_names,
 )
 from cluster_sim.serving.drafter import Drafter
 from cluster_sim.serving.engine import Engine
@@ -34,6 +36,7 @@ KINDS: dict[str, type[Description]] = {
     "prices": Owned,
     "links": NetworkSpec,
     "models": Model,
+    "token_prices": TokenPrices,
     "engines": Engine,
     "drafters": Drafter,
     "workloads": Preset,
@@ -124,6 +127,9 @@ UNITS = {
     "rental": "USD/h",
     "amount": "USD",
     "term": "year",
+    "input": "USD/Mtok",
+    "cached_input": "USD/Mtok",
+    "output": "USD/Mtok",
 }
 
 GIB = 2**30
@@ -164,6 +170,14 @@ def test_every_file_is_a_valid_description(kind: str, name: str):
     assert made(kind, name).name  # type: ignore[attr-defined]  # all kinds have a name
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_second_names_are_the_files_with_the_key_like_alone(kind: str):
+    files = {name: read_yaml(CATALOG / kind / f"{name}.yaml").data for name in catalog_names(kind)}
+    alone = {name: data["like"] for name, data in files.items() if set(data) == {"like"}}
+    assert second_names(kind) == alone
+    assert set(alone.values()) <= set(files)
+
+
 @pytest.mark.parametrize(("kind", "name"), FILES)
 def test_every_file_begins_with_a_sentence_about_it(kind: str, name: str):
     first = (CATALOG / kind / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
@@ -193,7 +207,11 @@ def test_every_quantity_is_written_with_its_unit(kind: str, name: str):
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [(kind, name) for kind, name in FILES if kind in ("devices", "nodes", "prices", "engines")],
+    [
+        (kind, name)
+        for kind, name in FILES
+        if kind in ("devices", "nodes", "prices", "token_prices", "engines")
+    ],
 )
 def test_an_estimate_gives_its_reasoning_and_is_never_called_certain(kind: str, name: str):
     for figure in figures_of(kind, name):
@@ -207,6 +225,8 @@ def test_every_price_says_between_what_it_may_lie_and_of_which_year_it_is(name: 
     found = {figure.path: figure for figure in figures_of("prices", name)}
     year = found.pop("year").value
     assert re.fullmatch(r"20\d\d", year)
+    month = found.pop("month", None)  # rents and contracts change by the month
+    assert (month is not None) == (found["basis"].value != "owned")
     certain = {
         "basis",
         "rated",
@@ -214,6 +234,27 @@ def test_every_price_says_between_what_it_may_lie_and_of_which_year_it_is(name: 
         "power",
     }  # what is on a plate, in a contract, or chosen
     assert all(figure.range is not None for path, figure in found.items() if path not in certain)
+
+
+@pytest.mark.parametrize("name", catalog_names("token_prices"))
+def test_cached_input_is_never_dearer_than_input_and_output_never_cheaper(name: str):
+    """Sellers of every model do so."""
+    prices = TokenPrices.model_validate(catalog_entry("token_prices", name))
+    dearest = prices.input_usd_per_mtok
+    assert 0 < dearest.value <= prices.output_usd_per_mtok.value
+    if (cached := prices.cached_input_usd_per_mtok) is not None:
+        assert 0 < cached.value < dearest.value
+
+
+def test_every_model_whose_tokens_have_prices_names_them():
+    """Prices of one seller are for variants of a scenario."""
+    named = {
+        str(entry["token_prices"])
+        for name in catalog_names("models")
+        if "token_prices" in (entry := catalog_entry("models", name))
+    }
+    others = set(catalog_names("token_prices")) - named
+    assert others == {"gpt-oss-120b-cerebras-api", "llama-3.3-70b-cerebras-api"}
 
 
 @pytest.mark.slow

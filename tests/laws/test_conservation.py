@@ -195,7 +195,16 @@ RUNS += [
 ]
 
 
-@pytest.fixture(params=RUNS, ids="-".join)
+def is_quick(arrivals: str, router: str, machine: str, feature: str) -> bool:
+    """Whether a run is one of those that show each arrival process, router, machine and feature."""
+    is_usual = router == "least_work" and feature == "plain"
+    return is_usual or (arrivals == "burst" and machine != "wafer")
+
+
+@pytest.fixture(
+    params=[pytest.param(run, marks=[pytest.mark.slow] * (not is_quick(*run))) for run in RUNS],
+    ids="-".join,
+)
 def results(request: pytest.FixtureRequest, tmp_path: Path) -> cluster_sim.Results:
     return run(tmp_path, *request.param)
 
@@ -401,6 +410,7 @@ def test_the_workloads_above_do_preempt_and_reject(tmp_path: Path) -> None:
     assert results.summary()["rejected"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arrivals", ARRIVALS)
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path, arrivals: str) -> None:
     for folder in ("one", "two"):

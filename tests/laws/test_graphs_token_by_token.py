@@ -14,7 +14,7 @@ from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.serving.graphs import GraphMode, GraphSizes, StepLimits, graph_plan
 from tests.laws.test_stretches_equal_steps import (
     SETTINGS,
-    groups_of,
+    bounds_of,
     jobs,
     limits,
     make_requests,
@@ -22,7 +22,7 @@ from tests.laws.test_stretches_equal_steps import (
     model_of,
 )
 from tests.machines import SMALL_GPU, small_gpu
-from tests.oracles import Job, Limits, StepSize, gpu_step_s, serve_token_by_token
+from tests.oracles import StepSize, gpu_step_s, jobs_of, serve_token_by_token
 from tests.serve import serve
 
 HOST = SMALL_GPU["overheads"]["default"] | {"piecewise_layer": "250 us", "piece": "15 us"}
@@ -78,27 +78,15 @@ def test_steps_in_graphs_are_those_of_a_token_by_token_engine(
     sizes: list[int],
     padding: bool,
 ) -> None:
-    limit = limit | {"answer": 0, "watermark": 0.0}
+    limit = limit | {"answer": 0, "watermark": 0.0, "late": False}
     model, device = model_of(limit), small_gpu(overheads={"default": HOST})
     rule = GraphSizes(sizes=tuple(sizes), padding=padding)
     bounds = StepLimits(limit["max_sequences"], limit["budget"])
     captured = [size for size in sizes if size <= limit["budget"]]
-    plain = [
-        Job(request.arrival_s, request.prompt_tokens, request.output_tokens)
-        for request in make_requests(gaps, limit)
-    ]
+    plain = jobs_of(make_requests(gaps, limit))
     size_of = size_in_graphs(mode, captured, limit["max_sequences"], device, padding=padding)
-    serve_token_by_token(
-        plain,
-        Limits(limit["blocks"], limit["block_tokens"], limit["max_sequences"], limit["budget"], limit["chunked"],
-            groups=[group[:4] for group in groups_of(limit)],
-            policy=limit["policy"],
-            ahead=limit["stages"],
-            hold_steps=limit["hold"][0],
-            hold_tokens=limit["hold"][1] * limit["budget"],
-        ),
-        gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9, size_of),
-    )  # fmt: skip
+    step_s = gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9, size_of)
+    serve_token_by_token(plain, bounds_of(limit), step_s)
     times = GpuSteps(model, device, ReplicaLayout(graphs=graph_plan(mode, rule, None, bounds)))
     for stepping in (False, True):
         requests = make_requests(gaps, limit)

@@ -17,10 +17,11 @@ from cluster_sim.physics.wafer_regions import WaferPlan
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.scheduler import Continuous, Scheduler, SchedulerLimits
+from tests.laws.test_stretches_equal_steps import bounds_of
 from tests.layer_oracle import FFN, HIDDEN, KINDS, VOCABULARY, step_s_of
 from tests.machines import device as device_of
 from tests.machines import small_gpu
-from tests.oracles import Job, Limits, serve_token_by_token
+from tests.oracles import jobs_of, serve_token_by_token
 from tests.serve import serve
 
 MIXED = {
@@ -92,18 +93,8 @@ def test_a_token_by_token_engine_gives_the_same_times(
     """Keys are read one by one there, under KV pressure, with chunks and preemption."""
     model, gpu = model_of(MODELS[name]), small_gpu()
     longest = scheduler_of(model, limit).longest
-    plain = [
-        Job(request.arrival_s, request.prompt_tokens, request.output_tokens)
-        for request in requests_of(gaps, longest)
-    ]
-    bounds = Limits(
-        limit["blocks"],
-        limit["block_tokens"],
-        limit["max_sequences"],
-        limit["budget"],
-        limit["chunked"],
-    )
-    serve_token_by_token(plain, bounds, step_s_of(MODELS[name], gpu, tensor))
+    plain = jobs_of(requests_of(gaps, longest))
+    serve_token_by_token(plain, bounds_of(limit), step_s_of(MODELS[name], gpu, tensor))
     for stepping in (False, True):
         again = requests_of(gaps, longest)
         times = GpuSteps(model, gpu, ReplicaLayout(tensor_parallel=tensor))

@@ -14,7 +14,7 @@ from cluster_sim.serving.scheduler import SchedulerLimits
 from tests.laws.test_stretches_equal_steps import (
     SETTINGS,
     batching_of,
-    groups_of,
+    bounds_of,
     jobs,
     kv_cache_of,
     limits,
@@ -22,7 +22,7 @@ from tests.laws.test_stretches_equal_steps import (
     make_requests,
 )
 from tests.machines import SMALL_GPU, small_gpu, tiny_model
-from tests.oracles import Job, Limits, gpu_step_s, serve_token_by_token
+from tests.oracles import gpu_step_s, jobs_of, serve_token_by_token
 from tests.serve import serve
 
 FIT = {
@@ -75,20 +75,8 @@ def test_a_token_by_token_engine_finds_the_longest_sequence_too(
     bounds = SchedulerLimits(
         **{name: getattr(bounds, name) for name in bounds.__slots__} | {"counts_longest": True}
     )
-    requests = make_requests(gaps, limit)
-    plain = [
-        Job(each.arrival_s, each.prompt_tokens, each.output_tokens, limit=each.output_limit)
-        for each in requests
-    ]
-    serve_token_by_token(
-        plain,
-        Limits(
-            limit["blocks"], limit["block_tokens"], limit["max_sequences"], limit["budget"],
-            limit["chunked"], groups=[group[:4] for group in groups_of(limit)],
-            policy=limit["policy"], ahead=limit["stages"],
-        ),
-        step_s,
-    )  # fmt: skip
+    plain = jobs_of(make_requests(gaps, limit))
+    serve_token_by_token(plain, bounds_of(limit), step_s)
     times = GpuSteps(model, device, ReplicaLayout(attention_backend="other"))
     for stepping in (False, True):
         again = make_requests(gaps, limit)

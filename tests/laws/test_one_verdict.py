@@ -14,6 +14,7 @@ from cluster_sim.analysis.offered_rate import offered_per_s
 from cluster_sim.report import charts
 from cluster_sim.report.verdict import verdict
 from cluster_sim.results.metrics.verdict_text import missed_text
+from cluster_sim.studies.best import best
 from tests.commands import call
 from tests.machines import TINY_MODEL
 from tests.scenarios import make_pool
@@ -90,8 +91,10 @@ def of_run(path: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> tupl
 
 
 def of_sweep(path: Path, folder: Path) -> Judged:
-    cluster_sim.sweep(path, folder, workers=0)
+    table = cluster_sim.sweep(path, folder, workers=0)
     (row,) = pq.read_table(folder / "sweep.parquet").to_pylist()
+    ranked = best(table)
+    assert (ranked.is_met, ranked.points[0].missed) == (row["slo_met"], row["slo_missed"])
     return Judged(row["slo_met"], row["slo_missed"])
 
 

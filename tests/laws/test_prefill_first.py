@@ -28,6 +28,7 @@ from cluster_sim.serving.scheduler.prefill_first_scheduler import PrefillFirstSc
 from tests.laws.test_prefix_caching import jobs as texts
 from tests.laws.test_prefix_caching import make_requests as make_texts
 from tests.laws.test_stretches_equal_steps import (
+    bounds_of,
     jobs,
     kv_cache_of,
     limits_of,
@@ -35,7 +36,7 @@ from tests.laws.test_stretches_equal_steps import (
     model_of,
 )
 from tests.machines import small_gpu
-from tests.oracles import Job, Limits, gpu_step_s
+from tests.oracles import Job, gpu_step_s, jobs_of
 from tests.prefill_first_oracle import Engine, Rules
 from tests.serve import serve
 
@@ -92,27 +93,6 @@ def make_scheduler(limit: dict[str, Any], rule: Rules) -> PrefillFirstScheduler:
     return scheduler
 
 
-def as_jobs(requests: Sequence[Request]) -> list[Job]:
-    return [
-        Job(
-            request.arrival_s,
-            request.prompt_tokens,
-            request.output_tokens,
-            pieces=request.pieces,
-            limit=request.output_limit,
-            answer=request.output_piece
-            if request.prompt_tokens == sum(tokens for _, tokens in request.pieces)
-            else None,
-        )
-        for request in requests
-    ]
-
-
-def bounds_of(limit: dict[str, Any]) -> Limits:
-    names = ("blocks", "block_tokens", "max_sequences", "budget", "chunked", "prefix_caching")
-    return Limits(*(limit[name] for name in names))
-
-
 def served(
     requests: Sequence[Request], limit: dict[str, Any], rule: Rules, stepping: bool
 ) -> Recorder:
@@ -126,7 +106,7 @@ def served(
 
 
 def brute_force(requests: Sequence[Request], limit: dict[str, Any], rule: Rules) -> list[Job]:
-    plain = as_jobs(requests)
+    plain = jobs_of(requests)
     step_s = gpu_step_s(model_of(limit), small_gpu(), 1, 2.0, 2.0, 0.5, 1e9)
     Engine(bounds_of(limit), rule, step_s).run(plain)
     return plain

@@ -12,9 +12,9 @@ from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.request import Request
 from cluster_sim.serving.reservation import CapacitySchedulerPolicy
 from cluster_sim.serving.scheduler.continuous_scheduler import ContinuousScheduler
-from tests.laws.test_stretches_equal_steps import make_scheduler, model_of
+from tests.laws.test_stretches_equal_steps import bounds_of, make_scheduler, model_of
 from tests.machines import small_gpu
-from tests.oracles import Job, Limits, gpu_step_s, serve_token_by_token
+from tests.oracles import gpu_step_s, jobs_of, serve_token_by_token
 from tests.serve import serve
 
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -112,31 +112,8 @@ def test_an_engine_that_looks_at_every_block_gives_the_same_times_and_hits(
 ) -> None:
     model, device = model_of(limit), small_gpu()
     requests = make_requests(texts, limit)
-    plain = [
-        Job(
-            request.arrival_s,
-            request.prompt_tokens,
-            request.output_tokens,
-            pieces=request.pieces,
-            limit=request.output_limit,
-            answer=request.output_piece
-            if request.prompt_tokens == sum(tokens for _, tokens in request.pieces)
-            else None,
-        )
-        for request in requests
-    ]
-    bounds = Limits(
-        limit["blocks"],
-        limit["block_tokens"],
-        limit["max_sequences"],
-        limit["budget"],
-        limit["chunked"],
-        prefix_caching=True,
-        policy=limit["policy"],
-        ahead=limit["stages"],
-        watermark=limit["watermark"],
-    )
-    serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
+    plain = jobs_of(requests)
+    serve_token_by_token(plain, bounds_of(limit), gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
     for stepping in (False, True):
         again = make_requests(texts, limit)
         serve(

@@ -36,7 +36,7 @@ from cluster_sim.serving.scheduler.queue_orders import QueueOrder
 from cluster_sim.serving.speculation import Speculation
 from cluster_sim.workload.random_streams import numbered
 from tests.machines import small_gpu, tiny_model
-from tests.oracles import Job, Limits, gpu_step_s, serve_token_by_token
+from tests.oracles import Job, Limits, gpu_step_s, jobs_of, serve_token_by_token
 from tests.serve import serve
 
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -101,12 +101,29 @@ def watermark_of(limit: dict[str, Any]) -> float:
 
 def groups_of(limit: dict[str, Any], *, has_states: bool = True) -> tuple[CacheGroup, ...]:
     """Layers of the whole context, twice as many with the window, and a state; or one group."""
-    block, window = limit["block_tokens"], limit["window"]
     if not limit.get("shares"):
         return ()
+    block, window = limit["block_tokens"], limit["window"]
     windows = (CacheGroup(block, 2, "window", window),) if window else ()
     states = (CacheGroup(1, 1, "state"),) if has_states else ()
     return (CacheGroup(2 * block), *windows, *states)
+
+
+def bounds_of(limit: dict[str, Any]) -> Limits:
+    """The same limits for the engine that makes token after token."""
+    hold_steps, hold_ratio = limit.get("hold", (0, 0.0))
+    names = ("blocks", "block_tokens", "max_sequences", "budget", "chunked")
+    return Limits(
+        *(limit[name] for name in names),
+        prefix_caching=limit.get("prefix_caching", False),
+        groups=[group[:4] for group in groups_of(limit)],
+        policy=limit.get("policy", "first_chunk"),
+        ahead=limit.get("stages", 1),
+        late=limit.get("late", False),
+        watermark=watermark_of(limit),
+        hold_steps=hold_steps,
+        hold_tokens=hold_ratio * limit["budget"],
+    )
 
 
 def make_scheduler(limit: dict[str, Any]) -> ContinuousScheduler:
@@ -139,6 +156,7 @@ def model_of(limit: dict[str, Any]) -> Any:
     )
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(jobs, limits, st.integers(1, 2), st.sampled_from([1, 2]))
 def test_a_token_by_token_engine_gives_the_same_times(
@@ -147,34 +165,9 @@ def test_a_token_by_token_engine_gives_the_same_times(
     model, device = model_of(limit), small_gpu()
     weights, rate, eta = ("bf16", 1e9, 0.5) if bytes_ == 2 else ("fp8", 2e9, 0.4)
     requests = make_requests(gaps, limit)
-    plain = [
-        Job(
-            request.arrival_s,
-            request.prompt_tokens,
-            request.output_tokens,
-            limit=request.output_limit,
-        )
-        for request in requests
-    ]
+    plain = jobs_of(requests)
     step_s = gpu_step_s(model, device, tensor, float(bytes_), 2.0, eta, rate)
-    serve_token_by_token(
-        plain,
-        Limits(
-            limit["blocks"],
-            limit["block_tokens"],
-            limit["max_sequences"],
-            limit["budget"],
-            limit["chunked"],
-            groups=[group[:4] for group in groups_of(limit)],
-            policy=limit["policy"],
-            ahead=limit["stages"],
-            late=limit["late"],
-            watermark=watermark_of(limit),
-            hold_steps=limit["hold"][0],
-            hold_tokens=limit["hold"][1] * limit["budget"],
-        ),
-        step_s,
-    )
+    serve_token_by_token(plain, bounds_of(limit), step_s)
     for stepping in (False, True):
         again = make_requests(gaps, limit)
         serve(
@@ -196,6 +189,7 @@ RANKS: dict[str, Callable[[Job], float]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", sorted(set(get_args(QueueOrder)) - {"fcfs"}))
 @SETTINGS
 @given(jobs, limits, st.lists(st.integers(0, 2), min_size=14, max_size=14))
@@ -209,31 +203,8 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
         return made
 
     model, device = model_of(limit), small_gpu()
-    plain = [
-        Job(
-            request.arrival_s,
-            request.prompt_tokens,
-            request.output_tokens,
-            priority=request.priority,
-            limit=request.output_limit,
-        )
-        for request in requests()
-    ]
-    bounds = Limits(
-        limit["blocks"],
-        limit["block_tokens"],
-        limit["max_sequences"],
-        limit["budget"],
-        limit["chunked"],
-        rank=RANKS[order],
-        groups=[group[:4] for group in groups_of(limit)],
-        policy=limit["policy"],
-        ahead=limit["stages"],
-        late=limit["late"],
-        watermark=watermark_of(limit),
-        hold_steps=limit["hold"][0],
-        hold_tokens=limit["hold"][1] * limit["budget"],
-    )
+    plain = jobs_of(requests())
+    bounds = replace(bounds_of(limit), rank=RANKS[order])
     serve_token_by_token(plain, bounds, gpu_step_s(model, device, 1, 2.0, 2.0, 0.5, 1e9))
     steps, ratio = limit["hold"]
     wait = {"batch_wait_timeout_iterations": steps, "batch_wait_max_tokens_ratio": ratio}

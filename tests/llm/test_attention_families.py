@@ -14,16 +14,11 @@ from pytest import approx
 
 from cluster_sim.llm.config_files import from_hugging_face
 from cluster_sim.llm.model import Model
+from tests.llm.configurations import plain_model
 from tests.llm.oracle.configs import CONFIGS
 from tests.llm.oracle.mutants import COUNT, mutants
 
 Config = dict[str, Any]
-
-
-def model(config: Config) -> Model:
-    """Return the model of a configuration, without the keys that it was read from."""
-    made = Model.model_validate(from_hugging_face(config, "x"))
-    return made.model_copy(update={"read_from": None})
 
 
 def fault(config: Config) -> str:
@@ -73,7 +68,7 @@ def counted(config: Config) -> tuple[int, int]:
 
 
 def test_a_searched_model_has_attention_and_widths_by_layer():
-    made = model(SEARCHED)
+    made = plain_model(SEARCHED)
     weights, cached = counted(SEARCHED)
     norms = (3 + 4 + 1) * 1536
     assert made.total_parameters == weights + norms
@@ -120,7 +115,7 @@ def test_widths_of_a_searched_model_may_be_written_out():
     config = damaged(
         "x", lambda blocks: blocks[0]["ffn"].update(ffn_mult=None, intermediate_size=2816)
     )
-    assert model(config) == model(SEARCHED | {"_name_or_path": "x"})
+    assert plain_model(config) == plain_model(SEARCHED | {"_name_or_path": "x"})
 
 
 def test_single_changes_of_a_searched_model_are_counted_or_refused_by_their_key():
@@ -135,7 +130,7 @@ def test_single_changes_of_a_searched_model_are_counted_or_refused_by_their_key(
             continue
         config = mutant.config.get("text_config", mutant.config)
         weights, cached = counted(SEARCHED | config)
-        read = model(mutant.config)
+        read = plain_model(mutant.config)
         assert read.total_parameters == approx(weights, rel=0.001), mutant.name
         values = sum(kind.layers * kind.growing_values() for kind in read.attention)
         assert values == cached, mutant.name
@@ -144,12 +139,14 @@ def test_single_changes_of_a_searched_model_are_counted_or_refused_by_their_key(
 
 def test_heads_of_keys_may_be_listed_by_layer():
     plain = without(SEARCHED, "block_configs") | {"model_type": "deci", "intermediate_size": 4096}
-    made = model(plain | {"num_key_value_heads_per_layer": [4, 4, 1, 2, 4, 4]})
+    made = plain_model(plain | {"num_key_value_heads_per_layer": [4, 4, 1, 2, 4, 4]})
     assert [(kind.layers, kind.cached_values(1)) for kind in made.attention] == [
         (4, 2 * 4 * 96), (1, 2 * 96), (1, 2 * 2 * 96),
     ]  # fmt: skip
-    alike = model(plain | {"num_key_value_heads_per_layer": [4] * 6})
-    assert alike.total_parameters == model(plain | {"num_key_value_heads": 4}).total_parameters
+    alike = plain_model(plain | {"num_key_value_heads_per_layer": [4] * 6})
+    assert (
+        alike.total_parameters == plain_model(plain | {"num_key_value_heads": 4}).total_parameters
+    )
     text = fault(plain | {"num_key_value_heads_per_layer": [4, 4, 3, 2, 4, 4]})
     assert text == "num_key_value_heads_per_layer: got 3; expected divisors of 16 heads"
     text = fault(plain | {"num_key_value_heads_per_layer": [4]})
@@ -159,33 +156,37 @@ def test_heads_of_keys_may_be_listed_by_layer():
 def test_spellings_of_sparse_and_windowed_layers_are_the_same_model():
     mimo = CONFIGS["mimo_v2_flash"]
     pattern = [int(kind != "full_attention") for kind in mimo["layer_types"]]
-    assert model(without(mimo, "layer_types") | {"hybrid_layer_pattern": pattern}) == model(mimo)
+    assert plain_model(
+        without(mimo, "layer_types") | {"hybrid_layer_pattern": pattern}
+    ) == plain_model(mimo)
     frequency = [int(kind == "sparse") for kind in mimo["mlp_layer_types"]]
     listed = without(mimo, "mlp_layer_types") | {"moe_layer_freq": frequency}
-    assert model(listed) == model(mimo)
+    assert plain_model(listed) == plain_model(mimo)
 
     glm = CONFIGS["glm_moe_dsa"]
     letters = "".join(kind[0].upper() for kind in glm["indexer_types"])
-    assert model(without(glm, "indexer_types") | {"index_topk_pattern": letters}) == model(glm)
+    assert plain_model(
+        without(glm, "indexer_types") | {"index_topk_pattern": letters}
+    ) == plain_model(glm)
 
     v4 = CONFIGS["deepseek_v4"]
     ahead = v4 | {"compress_ratios": [*v4["compress_ratios"], 0]}
-    assert model(ahead) == model(v4), "the last is of multi-token prediction"
+    assert plain_model(ahead) == plain_model(v4), "the last is of multi-token prediction"
     names = {0: "sliding_attention", 4: "compressed_sparse_attention", 128: "heavily_compressed_attention"}  # fmt: skip
     kinds = [names[ratio] for ratio in v4["compress_ratios"]]
-    assert model(without(v4, "compress_ratios") | {"layer_types": kinds}) == model(v4)
+    assert plain_model(without(v4, "compress_ratios") | {"layer_types": kinds}) == plain_model(v4)
 
     m3 = CONFIGS["minimax_m3_vl"]["text_config"]
     flat = without(m3, "sparse_attention_config") | {
         "index_n_heads": 4, "index_head_dim": 96, "index_topk_blocks": 6, "index_block_size": 64,
         "layer_types": ["full_attention", "minimax_m3_sparse", "minimax_m3_sparse"] * 2,
     }  # fmt: skip
-    assert model(flat) == model(m3)
+    assert plain_model(flat) == plain_model(m3)
 
     gemma = CONFIGS["gemma4_text"]
     own = {"5": {"head_dim": 160, "num_key_value_heads": 2}}
     saved = without(gemma, "global_head_dim", "num_global_key_value_heads")
-    assert model(saved | {"per_layer_config": own}) == model(gemma)
+    assert plain_model(saved | {"per_layer_config": own}) == plain_model(gemma)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +214,7 @@ def test_a_file_that_does_not_fit_its_family_is_reported_by_its_key(
 
 
 def test_layers_for_images_are_idle_and_the_model_says_so():
-    made = model(CONFIGS["mllama"])
+    made = plain_model(CONFIGS["mllama"])
     assert [(kind.layers, kind.is_idle) for kind in made.attention] == [(4, False), (2, True)]
     assert [(part.layers, part.is_idle) for part in made.dense_parts] == [(4, False), (2, True)]
     assert made.idle_blocks == 4
@@ -244,7 +245,7 @@ QUANTISED = {"quant_method": "compressed-tensors", "config_groups": {"g": {"targ
 def test_lists_of_modules_name_the_matrices_of_every_kind(
     family: str, ignore: list[str], kept: list[str]
 ):
-    made = model(CONFIGS[family] | {"quantization_config": QUANTISED | {"ignore": ignore}})
+    made = plain_model(CONFIGS[family] | {"quantization_config": QUANTISED | {"ignore": ignore}})
     assert (made.native, list(made.kept_bf16)) == ("fp8", ["embedding", *kept])
 
 
@@ -258,7 +259,7 @@ LONGCAT: Config = {
 
 
 def test_a_layer_of_longcat_is_two_and_a_third_of_its_experts_compute_nothing():
-    made = model(LONGCAT)
+    made = plain_model(LONGCAT)
     assert (made.layers, made.dense_layers, made.moe_layers) == (56, 56, 28)
     assert made.experts is not None
     assert made.experts.top_k == 8, "12 of 512 and 256"
@@ -268,7 +269,7 @@ def test_a_layer_of_longcat_is_two_and_a_third_of_its_experts_compute_nothing():
     assert latent.layers * latent.growing_values() == 56 * 576
     notes = made.notes or ()
     assert [note.split(":")[0] for note in notes] == ["num_layers", "zero_expert_num"]
-    assert model(LONGCAT | {"num_hidden_layers": 56}).layers == 56
+    assert plain_model(LONGCAT | {"num_hidden_layers": 56}).layers == 56
     assert fault(LONGCAT | {"num_hidden_layers": 30}).startswith("num_hidden_layers: got 30")
 
 
@@ -280,11 +281,11 @@ ARCTIC: Config = {
 
 
 def test_a_dense_part_beside_experts_is_as_wide_as_the_hidden_states():
-    made = model(ARCTIC)
+    made = plain_model(ARCTIC)
     assert made.total_parameters == approx(480e9, rel=0.01), "published: 480 B"
     assert made.active_parameters == approx(17e9, rel=0.02), "published: 17 B"
     assert [(part.layers, part.ffn) for part in made.dense_parts] == [(35, 7168)]
-    turns = model(ARCTIC | {"num_hidden_layers": 4, "moe_layer_frequency": 2})
+    turns = plain_model(ARCTIC | {"num_hidden_layers": 4, "moe_layer_frequency": 2})
     assert (turns.moe_layers, turns.dense_layers) == (2, 4)
     assert fault(without(ARCTIC, "use_residual")).startswith("use_residual: is missing")
 
@@ -294,7 +295,7 @@ def test_exaone_lists_its_layers_with_experts():
     listed = without(exaone, "first_k_dense_replace") | {
         "is_moe_layer": [False, False, True, True, True, True], "first_last_k_dense_replace": 2,
     }  # fmt: skip
-    assert model(listed) == model(exaone)
+    assert plain_model(listed) == plain_model(exaone)
     text = fault(listed | {"is_moe_layer": [False, 2, True, True, True, True]})
     assert text == "is_moe_layer: got 2; expected 0 or 1 for each layer"
 
@@ -309,7 +310,7 @@ def test_windows_of_step_have_more_heads_and_lists_go_on_for_predicted_tokens():
         "attention_other_setting": {"attention_type": "sliding_attention", "num_attention_heads": 96, "num_attention_groups": 8, "head_dim": 128, "true_head_dim": 128},
         "use_head_wise_attn_gate": True, "rope_theta": [5e6, 1e4, 1e4, 1e4] * 12, "tie_word_embeddings": False,
     }  # fmt: skip
-    made = model(step)
+    made = plain_model(step)
     full, windows = made.attention
     assert (full.layers, windows.layers) == (12, 33)
     more = windows.parameters(4096) - full.parameters(4096)
@@ -319,7 +320,7 @@ def test_windows_of_step_have_more_heads_and_lists_go_on_for_predicted_tokens():
         "num_sliding_attention_heads": 96,
         "per_layer_config": {str(place): {"num_attention_heads": 96} for place, kind in enumerate(kinds[:45]) if kind != "full_attention"},
     }  # fmt: skip
-    assert model(saved) == made
+    assert plain_model(saved) == made
     text = fault(
         step | {"attention_other_setting": step["attention_other_setting"] | {"head_dim": 64}}
     )  # type: ignore[operator]

@@ -8,7 +8,7 @@ import pytest
 from pytest import approx
 
 from cluster_sim.llm.config_files import from_hugging_face
-from cluster_sim.llm.model import Model
+from tests.llm.configurations import model
 
 LLAMA = {
     "architectures": ["LlamaForCausalLM"], "attention_bias": False, "attention_dropout": 0.0, "bos_token_id": 128000, "eos_token_id": 128001,
@@ -180,10 +180,6 @@ PUBLISHED: dict[str, tuple[dict[str, Any], float]] = {
 }  # fmt: skip
 """Files as published, less keys of generation, and the parameters of the language part by the
 model card or the checkpoint's index."""
-
-
-def model(config: dict[str, Any]) -> Model:
-    return Model.model_validate(from_hugging_face(config, "x"))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pytest import approx
 
 from cluster_sim import ScenarioError
-from cluster_sim.llm.config_files import from_hugging_face, read_model
+from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.model import Model
+from tests.llm.configurations import model
 
 LLAMA = {
     "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
@@ -24,10 +25,6 @@ MIXTURE = {  # 4 layers, the first dense; a shared expert
     "num_attention_heads": 8, "num_key_value_heads": 8, "head_dim": 128, "n_routed_experts": 64, "n_shared_experts": 1, "num_experts_per_tok": 4,
     "first_k_dense_replace": 1, "vocab_size": 1000, "max_position_embeddings": 8192,
 }  # fmt: skip
-
-
-def model(config: dict[str, Any], **beside: Any) -> Model:
-    return Model.model_validate(from_hugging_face(config, "x", beside))
 
 
 def groups(**weights: Any) -> dict[str, Any]:

@@ -90,6 +90,7 @@ def test_a_published_file_has_the_cache_and_the_context_that_were_counted(row: d
     assert {kind.state_precision for kind in states} <= {row["state_dtype"]}
 
 
+@pytest.mark.slow
 @without_files
 @pytest.mark.parametrize("row", READ, ids=lambda row: row["file"])
 def test_a_published_file_has_the_bytes_of_weights_that_were_counted(row: dict[str, str]):

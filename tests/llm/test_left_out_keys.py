@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pytest import approx
 
-from cluster_sim.llm.config_files import from_hugging_face
 from cluster_sim.llm.model import Model
+from tests.llm.configurations import model
 from tests.llm.test_config_quantisation import LLAMA
 from tests.llm.test_mlx import refusal
 
@@ -41,10 +41,6 @@ MINIMAX_M2 = {
     "mlp_intermediate_size": 8192, "num_attention_heads": 48, "num_experts_per_tok": 8, "num_hidden_layers": 62, "num_key_value_heads": 8,
     "num_local_experts": 256, "shared_intermediate_size": 0, "attn_type_list": [1] * 62, "vocab_size": 200064,
 }  # fmt: skip
-
-
-def model(config: dict[str, Any]) -> Model:
-    return Model.model_validate(from_hugging_face(config, "x"))
 
 
 def kv_bytes(made: Model) -> float:

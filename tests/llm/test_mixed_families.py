@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from pytest import approx
 
-from cluster_sim.llm.config_files import from_hugging_face
 from cluster_sim.llm.layers import StateLayers
-from cluster_sim.llm.model import Model
 from cluster_sim.physics.kv_sizes import state_bytes
+from tests.llm.configurations import plain_model
 from tests.llm.oracle.configs_mixed import CONFIGS
 
 _CONV_LAYERS = [2, 6, 10, 14, 18, 21]
@@ -67,30 +66,26 @@ PUBLISHED: dict[str, tuple[dict[str, Any], float]] = {
 """Files as published, less keys of generation, and the parameters on the model card."""
 
 
-def model(config: dict[str, Any]) -> Model:
-    """Return the model of a configuration, without the keys that it was read from."""
-    made = Model.model_validate(from_hugging_face(config, "x"))
-    return made.model_copy(update={"read_from": None})
-
-
 def fault(config: dict[str, Any]) -> str:
     with pytest.raises(ValueError, match=r".") as told:
-        model(config)
+        plain_model(config)
     return str(told.value)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_family_with_states_has_its_published_size(name: str):
     config, parameters = PUBLISHED[name]
-    assert model(config).total_parameters == approx(parameters, rel=0.01)
+    assert plain_model(config).total_parameters == approx(parameters, rel=0.01)
 
 
 def test_granite_activates_nine_billion_of_its_parameters():
-    assert model(PUBLISHED["granite-4.0-h-small"][0]).active_parameters == approx(9e9, rel=0.03)
+    assert plain_model(PUBLISHED["granite-4.0-h-small"][0]).active_parameters == approx(
+        9e9, rel=0.03
+    )
 
 
 def test_short_convolutions_keep_two_tokens_of_their_channels():
-    made = model(PUBLISHED["lfm2-1.2b"][0])
+    made = plain_model(PUBLISHED["lfm2-1.2b"][0])
     assert state_bytes(made) == 10 * 2 * 2048 * 2, "ten layers, two tokens, 16 bit"
 
 
@@ -109,7 +104,7 @@ def test_short_convolutions_keep_two_tokens_of_their_channels():
 def test_a_state_has_the_precision_of_the_file_or_that_of_the_engines(
     family: str, changes: dict[str, Any], precisions: set[str]
 ):
-    kinds = model(CONFIGS[family] | changes).attention
+    kinds = plain_model(CONFIGS[family] | changes).attention
     assert {kind.state_precision for kind in kinds if isinstance(kind, StateLayers)} == precisions
 
 
@@ -119,11 +114,13 @@ def test_a_pattern_of_letters_is_a_list_of_names():
     listed = {key: value for key, value in config.items() if key != "hybrid_override_pattern"}
     for key in ("layers_block_type", "layer_types"):
         pattern = [names[letter] for letter in config["hybrid_override_pattern"]]
-        assert model(listed | {key: pattern}) == model(config)
+        assert plain_model(listed | {key: pattern}) == plain_model(config)
 
 
 def test_devices_share_the_heads_of_keys_and_of_values():
-    states = [one for one in model(CONFIGS["qwen3_next"]).attention if isinstance(one, StateLayers)]
+    states = [
+        one for one in plain_model(CONFIGS["qwen3_next"]).attention if isinstance(one, StateLayers)
+    ]
     faults = {ranks: states[0].fault_of_ranks(ranks) for ranks in (3, 6, 9)}
     assert faults == {
         3: None,
@@ -134,26 +131,33 @@ def test_devices_share_the_heads_of_keys_and_of_values():
 
 def test_a_shared_expert_may_have_a_width_of_its_own():
     config = CONFIGS["qwen3_next listed"] | {"shared_expert_intermediate_size": 900}
-    experts = model(config).experts
+    experts = plain_model(config).experts
     assert experts is not None
     assert (experts.shared, experts.shared_width, experts.ffn) == (1, 900, 640)
-    more = model(config).total_parameters - model(CONFIGS["qwen3_next listed"]).total_parameters
+    more = (
+        plain_model(config).total_parameters
+        - plain_model(CONFIGS["qwen3_next listed"]).total_parameters
+    )
     assert more == 6 * 3 * 1536 * (900 - 1280)
 
 
 def test_layers_of_multi_token_prediction_are_left_out():
     more = {"num_nextn_predict_layers": 1, "mtp_hybrid_override_pattern": "*E", "mtp_layers_block_type": ["attention", "moe"]}  # fmt: skip
-    assert model(CONFIGS["nemotron_h experts"] | more) == model(CONFIGS["nemotron_h experts"])
+    assert plain_model(CONFIGS["nemotron_h experts"] | more) == plain_model(
+        CONFIGS["nemotron_h experts"]
+    )
     qwen = CONFIGS["qwen3_5"]
     text = qwen["text_config"] | {"mtp_num_hidden_layers": 1, "mtp_use_dedicated_embeddings": False}
-    assert model(qwen | {"text_config": text}) == model(qwen)
+    assert plain_model(qwen | {"text_config": text}) == plain_model(qwen)
 
 
 def test_numbers_of_minimax_are_names_of_layers():
     config = {key: value for key, value in CONFIGS["minimax"].items() if key != "layer_types"}
     numbers = {"attn_type_list": [0, 0, 1] * 2}
-    assert model(config | numbers) == model(CONFIGS["minimax"])
-    assert model(config | numbers | {"model_type": "minimax_text_01"}) == model(CONFIGS["minimax"])
+    assert plain_model(config | numbers) == plain_model(CONFIGS["minimax"])
+    assert plain_model(config | numbers | {"model_type": "minimax_text_01"}) == plain_model(
+        CONFIGS["minimax"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 import cluster_sim
 from cluster_sim import ScenarioError
 
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
 BASE = """\
 name: small
 seed: 3
@@ -38,18 +40,13 @@ cluster:
       batching: {max_sequences: 64}
   router: {policy: least_work}
 """
-KNOWN = "capacity, cluster, drain, duration, model, name, sample, seed, site, slo, stands_for, stepping, sweep, variant, variants, warmup, workload"
+KNOWN = "capacity, cluster, drain, duration, model, name, sample, seed, site, slo, stands_for, stepping, sweep, token_prices, variant, variants, warmup, workload"
 A_LINK = "kind: x, bandwidth: 1 GB/s, latency: 1 us"
 
 # Words of the tools behind the reader, which a planner must never meet.
 JARGON = re.compile(
     r"Input should|validat|pydantic|tagged|union|function-|NoneType|<class|Traceback|dict\b|\bint\b|\bstr\b|\bfloat\b|tuple|ordereddict|node content|stream|<block|<stream|<scalar"
 )
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def faults(
@@ -558,9 +555,9 @@ def test_setting_nothing_takes_a_key_away():
         ("b: 1\na: &a {b: *a}\n", "x.yaml:2: an anchor contains itself"),
         ("a: &a {<<: *a}\n", "x.yaml:1: an anchor contains itself"),
         ("<<: 5\n", "x.yaml:1: got 5; expected a mapping to merge"),
-        ("[" * 5000, "x.yaml: is nested too deeply"),
-        ("{a: " * 5000, "x.yaml: is nested too deeply"),
-        pytest.param("- " * 3000, "x.yaml: is nested too deeply", marks=pytest.mark.slow),
+        ("[" * 1000, "x.yaml: is nested too deeply"),
+        ("{a: " * 1000, "x.yaml: is nested too deeply"),
+        ("- " * 1000, "x.yaml: is nested too deeply"),
         (b"name: \xe9\n", "x.yaml: is not UTF-8 text (byte 6)"),
         (b"name: x\nseed: \x00\n", "x.yaml:2: is not valid YAML: the character U+0000 is not allowed"),
         ("name: 'abc\n", "x.yaml:2: is not valid YAML: found the end of the file, in the part that begins on line 1"),

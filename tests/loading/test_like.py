@@ -13,11 +13,13 @@ import cluster_sim
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import open_scenarios
-from cluster_sim.loading.json_schema import json_schema
 from cluster_sim.report.provenance import used
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import yaml_text
 from cluster_sim.studies.uncertain_figures import uncertain_figures
+from tests.json_schemas import schema, uses_schema
+
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 BASE = """\
 name: x
@@ -34,11 +36,6 @@ cluster:
       node:
 """
 HALF = "{capacity: 96.135 GB}"  # half of the 192.27 GB of a B200
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def with_node(*lines: str, rest: str = "") -> Path:
@@ -217,7 +214,7 @@ def test_a_wrong_value_names_its_line():
 def test_like_is_refused_where_no_entry_is_named():
     (cluster,) = faults("like: dgx-b200", rest="  like: y\n")
     assert cluster == (
-        "x.yaml:14: cluster: unknown key 'like'; expected it in a mapping for model, draft_model, node, device, engine, drafter, network, prices"
+        "x.yaml:14: cluster: unknown key 'like'; expected it in a mapping for model, draft_model, node, device, engine, drafter, network, prices, materials, token_prices"
     )
     (workload,) = faults("like: dgx-b200", overrides={"workload.like": "azure-code"})
     assert workload.endswith(
@@ -294,8 +291,9 @@ def test_the_report_lists_the_figures_of_an_entry_and_marks_those_that_are_repla
     assert figures["dgx-b200", "devices"].runs == ("run",)
 
 
+@uses_schema
 def test_the_schema_for_editors_knows_like():
-    validator = jsonschema.Draft202012Validator(json_schema())
+    validator = jsonschema.Draft202012Validator(schema())
 
     def accepts(node: str) -> bool:
         text = with_node(node).read_text()

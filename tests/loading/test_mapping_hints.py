@@ -3,12 +3,56 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
 
 import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
+from cluster_sim.claims.spec import Claims
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.schema.mapping_hints import mapping_hint
 from tests.commands import call
+from tests.json_schemas import schema, uses_schema
 from tests.machines import TINY_MODEL
+
+
+def tagged_members(annotation: Any, key: Any) -> Iterator[tuple[Any, str, str]]:
+    """Yield the union, the key and the tag of each member; pydantic knows the key of a union."""
+    if get_origin(annotation) is Annotated:
+        annotation, *notes = get_args(annotation)
+        keys = (note.discriminator for note in notes if isinstance(note, FieldInfo))
+        key = next(keys, None) or key
+    if key is not None:
+        for member in get_args(annotation):
+            (tag,) = get_args(member.model_fields[key].annotation)
+            yield annotation, key, tag
+    for part in get_args(annotation):
+        yield from tagged_members(part, None)
+
+
+def fields_of(*owners: type[BaseModel]) -> list[FieldInfo]:
+    """Return the fields of descriptions and of all descriptions in them, each once."""
+    found: dict[type[BaseModel], list[FieldInfo]] = {}
+    waiting: list[Any] = [*owners]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            if part not in found:
+                found[part] = [*part.model_fields.values()]
+                waiting += [info.annotation for info in found[part]]
+        else:
+            waiting += get_args(part)
+    return [info for infos in found.values() for info in infos]
+
+
+MEMBERS = {
+    (key, tag, str(union)): union
+    for info in fields_of(Scenario, Claims)
+    for union, key, tag in tagged_members(info.annotation, info.discriminator)
+}
 
 
 @pytest.fixture
@@ -37,6 +81,7 @@ def path(tmp_path: Path) -> Path:
         ("slo=500 ms", "a mapping, such as `slo: {ttft: 500 ms}`"),
         ("workload.arrivals=poisson", "such as `arrivals: {process: poisson, rate: 5 /s}`"),
         ("workload.arrivals=poison", "such as `arrivals: {process: poisson, rate: 5 /s}`"),
+        ("workload.arrivals=diurnal", "such as `arrivals: {process: diurnal}`"),
         ("workload.arrivals=5 /s", "such as `arrivals: {process: poisson, rate: 5 /s}`"),
         ("workload.sessions=coding-agent", "such as `sessions: {preset: coding-agent}`"),
         ("cluster.router=round_robin", "such as `router: {policy: round_robin}`"),
@@ -63,6 +108,21 @@ def test_a_scalar_for_a_mapping_is_answered_with_the_line_to_write(
     assert message in err
 
 
+def test_all_kinds_of_unions_with_tags_are_known() -> None:
+    keys = {key for key, *_ in MEMBERS}
+    assert keys == {"basis", "distribution", "kind", "of", "policy", "process"}
+    assert {tag for key, tag, _ in MEMBERS if key == "basis"} == {"owned", "rented", "committed"}
+
+
+@pytest.mark.parametrize(("key", "tag", "union"), MEMBERS, ids=lambda part: part[:20])
+def test_the_tag_of_a_member_is_answered_with_its_key(key: str, tag: str, union: str) -> None:
+    hint = mapping_hint("place", tag, MEMBERS[key, tag, union])
+    assert hint.startswith(
+        (f", such as `place: {{{key}: {tag}}}", f", such as `place: {{{key}: {tag},")
+    )
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "meant"),
     [
@@ -100,11 +160,11 @@ def test_names_of_engines_are_answered_with_the_key(
     assert f"did you mean '{meant}'?" in err
 
 
+@uses_schema
 def test_every_name_of_an_engine_stands_for_a_key_that_exists() -> None:
-    from cluster_sim.loading.json_schema import json_schema
     from cluster_sim.scenario.foreign_names import FOREIGN_NAMES
 
-    text = json.dumps(json_schema())
+    text = json.dumps(schema())
     for key in FOREIGN_NAMES.values():
         last = key.rpartition(".")[2].partition(":")[0]
         assert f'"{last}": {{' in text, key

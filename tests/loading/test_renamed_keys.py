@@ -11,12 +11,14 @@ import pytest
 import cluster_sim
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import load_variants, open_scenarios
-from cluster_sim.loading.json_schema import json_schema
 from cluster_sim.results.stored_run import about_run
 from cluster_sim.scenario.renamed_keys import NEW_NAMES, NEW_NAMES_IN_FILES
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import RenamedKeyWarning, parse_yaml, with_new_names
 from tests.commands import call
+from tests.json_schemas import schema, uses_schema
+
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 TEXT = """\
 name: x
@@ -33,11 +35,6 @@ cluster:
   hand_over: {kv_transfer: whole}
 """
 KEY = "cluster.hand_over: this key is deprecated; write cluster.disaggregation"
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def transfer(scenario: Scenario) -> str:
@@ -139,10 +136,10 @@ def test_a_pattern_with_a_star_finds_keys_in_lists_and_mappings():
 
 
 @pytest.mark.slow
+@uses_schema
 def test_every_old_name_is_one_that_descriptions_do_not_have_and_that_the_schema_marks():
-    schema = json_schema()
-    validator = jsonschema.Draft202012Validator(schema)
-    assert schema["properties"]["cluster"]["properties"]["hand_over"]["deprecated"]
+    validator = jsonschema.Draft202012Validator(schema())
+    assert schema()["properties"]["cluster"]["properties"]["hand_over"]["deprecated"]
     assert validator.is_valid(parse_yaml(TEXT, "x").data)
     assert set(NEW_NAMES) < set(NEW_NAMES_IN_FILES)
     for trail, name in NEW_NAMES.items():

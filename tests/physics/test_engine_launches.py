@@ -8,18 +8,13 @@ import pytest
 
 from cluster_sim.hardware.device import Device, device_named
 from cluster_sim.hardware.precision import Precision
-from cluster_sim.llm.model import Model
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.step_graphs import launch_costs
 from cluster_sim.physics.step_work import StepWork
-from cluster_sim.schema import catalog_entry
+from tests.machines import model
 
 ENGINE = "TensorRT-LLM"
-
-
-def model(name: str) -> Model:
-    return Model.model_validate(catalog_entry("models", name))
 
 
 def b200(**changes: Any) -> Device:

@@ -18,6 +18,7 @@ from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import cuts, regions_of, wafers_needed
 from cluster_sim.physics.wafer_regions import Region, WaferPlan
 from cluster_sim.schema import catalog_entry, catalog_names
+from tests.machines import model
 
 WSE3 = Device.model_validate(catalog_entry("devices", "wse-3"))
 FEW = ("llama-3.1-8b", "llama-3.3-70b", "deepseek-r1", "gpt-oss-120b", "gemma-3-27b", "deepseek-v4-flash", "qwen3-next-80b", "nemotron-3-nano")  # fmt: skip
@@ -26,10 +27,6 @@ MODELS = [
     for name in sorted(catalog_names("models"))
 ]
 """Models of the catalog; all but some of each kind are slow."""
-
-
-def model(name: str) -> Model:
-    return Model.model_validate(catalog_entry("models", name))
 
 
 def placed(name: str, **plan: object) -> tuple[Region, ...]:

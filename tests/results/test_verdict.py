@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest import approx
 
 from cluster_sim.results.metrics.verdict import (
     Objective,
@@ -140,7 +141,18 @@ def test_where_all_finish_the_value_is_that_of_the_summary() -> None:
 def test_the_default_is_99_and_without_an_slo_there_is_no_verdict() -> None:
     assert [one.percentile for one in objectives(make_scenario(slo={"ttft": "1 s"}))] == [99.0]
     assert objectives(make_scenario()) == ()
-    assert not {"slo_percentile", "slo_met", "slo_missed"} & small_run().summary().keys()
+    of_slo = {"slo_percentile", "slo_met", "slo_missed", "slo_margins"}
+    assert not of_slo & small_run().summary().keys()
+
+
+def test_margins_are_shares_of_the_limits_and_infinite_values_have_none() -> None:
+    """The p50 of 1 to 10 s is 5.5 s: 45 % below 10 s, and 120 % above 2.5 s."""
+    run = with_requests(TEN)
+    wanted = [Objective("", "e2el", 10.0, 50.0), Objective("chat", "e2el", 2.5, 50.0)]
+    outcomes = [Outcome(objective, 5.5, 0.0) for objective in wanted]
+    assert judged([run], wanted[:1]).margins == approx({"e2el": 0.45})
+    infinite = Outcome(Objective("", "ttft", 1.0, 50.0), inf, 0.6)
+    assert Verdict((*outcomes, infinite)).margins == approx({"e2el": 0.45, "chat.e2el": -1.2})
 
 
 @pytest.mark.parametrize(
@@ -184,6 +196,8 @@ def test_each_class_has_its_verdict_and_the_whole_meets_what_all_of_them_meet() 
     assert not summary["slo_met"]
     assert summary["slo_percentile"] == {"chat": 90.0, "batch": 99.0}
     assert summary["slo_missed"] == [{"class": "batch"} | entry for entry in batch["slo_missed"]]
+    assert summary["slo_margins"].keys() == {"chat.ttft", "batch.tpot"}
+    assert summary["slo_margins"]["batch.tpot"] < 0 < summary["slo_margins"]["chat.ttft"]
     assert "slo_met" not in summary["pools"]["gpus"]
     assert slo_line(summary).startswith("SLO at p90 of chat, p99 of batch: missed (batch TPOT ")
 

@@ -16,6 +16,8 @@ from cluster_sim.schema.yaml_files import parse_value
 from cluster_sim.starters import OPTIONS, answers_of, first_scenario, recorded
 from cluster_sim.starters.flow_text import flow_text
 
+pytestmark = pytest.mark.usefixtures("empty_folder")
+
 SMALL = {"prompt-tokens": "100", "output-tokens": "20"}
 PLAIN = {
     "model_id": "meta-llama/Llama-3.1-8B-Instruct",
@@ -39,11 +41,6 @@ def saved(folder: Path, document: object, name: str = "result.json") -> Path:
     path = folder / name
     path.write_text(json.dumps(document))
     return path
-
-
-@pytest.fixture(autouse=True)
-def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def test_weights_of_141_gb_take_two_h200_of_141_gb_and_four_h100_of_80_gb_beside_kv() -> None:

@@ -68,6 +68,8 @@ def test_a_sweep_over_rates_names_the_figure_of_rates(
     out = tmp_path / "out"
     text = call(capsys, "sweep", path, "--out", out, "--workers", 0)[1]
     assert f"cluster-sim plot rate_latency {out} " in text
+    assert "4 of 4 points meet the SLO at p99" in text
+    assert f"cluster-sim best {out} --by p99_ttft_ms " in text
     assert call(capsys, "plot", "rate_latency", out, "-o", tmp_path / "x.svg")[0] == 0
 
 

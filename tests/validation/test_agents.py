@@ -9,7 +9,7 @@ import pytest
 from pytest import approx
 
 from cluster_sim.validation import predict, read_measurements, scenario_of
-from tests.validation.test_validation import table
+from tests.validation.rows import table
 
 MEASURED = Path(__file__).resolve().parents[3] / "shared" / "data" / "measurements_2026.csv"
 CALLS = {

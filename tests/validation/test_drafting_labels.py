@@ -10,7 +10,7 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.validation import read_measurements
 from cluster_sim.validation.drafting_labels import read_labels
 from cluster_sim.validation.drafting_recipes import StatedDrafts, stated_drafts
-from tests.validation.test_validation import SERVED, table
+from tests.validation.rows import SERVED, table
 
 HEADING = (
     "model,hardware,framework,precision,date,parallelism,isl,osl,concurrency,metric,drafting\n"

@@ -10,7 +10,7 @@ from cluster_sim.errors import ScenarioError
 from cluster_sim.validation import predict, read_measurements, scenario_of
 from cluster_sim.validation.case_table import measured_cases
 from cluster_sim.validation.engine_flags import read_flags
-from tests.validation.test_validation import one, table
+from tests.validation.rows import one_of, table
 
 HEADING = "dataset,hardware,model,framework,date,setting,value\n"
 
@@ -71,7 +71,7 @@ def test_settings_that_a_profile_has_are_set_up(tmp_path: Path) -> None:
 def test_an_attention_back_end_is_set_up_and_is_a_case_of_its_own(tmp_path: Path) -> None:
     about = {"date": "2026-02-04", "framework": "vLLM 0.15.0"}
     flagged(tmp_path, f"all,B200,all,vLLM,2026-02,{KERNEL},0")
-    (run,) = read_measurements(table(tmp_path / "m.csv", about)).runs
+    run = one_of(tmp_path, about)
     assert scenario_of(run).cluster.pools[0].replica.engine.attention_backend == "flashinfer"
     (case,) = measured_cases([predict(run)])
     assert case.setup.engine == "vllm-0.15 with flashinfer"
@@ -89,7 +89,7 @@ def test_an_attention_back_end_is_set_up_and_is_a_case_of_its_own(tmp_path: Path
 def test_limits_and_precision_of_the_kv_cache_are_read_from_notes(
     tmp_path: Path, notes: str, sequences: int, kv_cache: str
 ) -> None:
-    pool = scenario_of(one(tmp_path, {"notes": notes})).cluster.pools[0]
+    pool = scenario_of(one_of(tmp_path, {"notes": notes})).cluster.pools[0]
     assert (pool.max_sequences, pool.replica.kv_cache) == (sequences, kv_cache)
 
 
@@ -115,5 +115,5 @@ def test_sglang_prints_gib_and_calls_them_gb(tmp_path: Path) -> None:
     """DeepSeek-R1 on eight H200: 509,157 tokens of 70,272 B are 35.78 GB, printed as 33.32 GB."""
     row = {"metric": "kv_cache_memory_per_gpu", "unit": "GB", "value": "33.32"}
     row |= {"framework": "sglang 0.5.12", "model": "DeepSeek-R1-0528", "precision": "fp8"}
-    (run,) = read_measurements(table(tmp_path / "m.csv", row)).runs
+    run = one_of(tmp_path, row)
     assert run.values["kv_gb"] == pytest.approx(509_157 * 70_272 / 1e9, rel=1e-3)

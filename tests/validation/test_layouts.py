@@ -8,8 +8,8 @@ import pytest
 from pytest import approx
 
 from cluster_sim.deployment.fleet import resolve
-from cluster_sim.validation import MeasuredRun, predict, read_measurements, scenario_of
-from tests.validation.test_validation import one, table
+from cluster_sim.validation import predict, read_measurements, scenario_of
+from tests.validation.rows import one_of, table
 
 DEEPSEEK = {
     "model": "DeepSeek-R1-0528",
@@ -21,7 +21,7 @@ DEEPSEEK = {
 
 
 def test_pools_apart_have_roles_and_as_many_nodes_as_their_groups_need(tmp_path: Path) -> None:
-    run = one(tmp_path, DEEPSEEK)
+    run = one_of(tmp_path, DEEPSEEK)
     assert (run.layout, run.devices) == ("5xTP1DP4EP4+1xTP8EP8", 28)
     prefill, decode = scenario_of(run).cluster.pools
     assert (prefill.replica.role, prefill.replicas, prefill.nodes) == ("prefill", 5, 3)
@@ -33,7 +33,7 @@ def test_pools_apart_have_roles_and_as_many_nodes_as_their_groups_need(tmp_path:
 def test_pools_apart_that_run_tensorrt_llm_each_give_a_share_of_what_their_weights_leave(
     tmp_path: Path,
 ) -> None:
-    scenario = scenario_of(one(tmp_path, DEEPSEEK | {"framework": "dynamo-trt"}))
+    scenario = scenario_of(one_of(tmp_path, DEEPSEEK | {"framework": "dynamo-trt"}))
     placements = [deployment.placement for deployment in resolve(scenario).deployments]
     for pool, placement in zip(scenario.cluster.pools, placements, strict=True):
         engine, capacity = pool.engine, pool.node.device.memory.capacity_bytes
@@ -47,11 +47,11 @@ def test_pools_apart_that_run_tensorrt_llm_each_give_a_share_of_what_their_weigh
 def test_a_wide_group_fits_where_one_rack_is_a_node(tmp_path: Path) -> None:
     wide = DEEPSEEK | {"parallelism": "PD: 1 x DEP4 prefill + 1 x DEP32 decode"}
     assert not read_measurements(table(tmp_path / "m.csv", wide)).runs
-    assert one(tmp_path, wide | {"hardware": "GB200"}).devices == 36
+    assert one_of(tmp_path, wide | {"hardware": "GB200"}).devices == 36
 
 
 def test_the_time_of_one_batch_is_compared_as_its_throughput(tmp_path: Path) -> None:
-    run = one(
+    run = one_of(
         tmp_path,
         {
             "concurrency_or_rate": "batch=16",
@@ -82,10 +82,5 @@ def test_memory_for_the_kv_cache_is_compared_per_device(
     tmp_path: Path, unit: str, value: str, gb: float
 ) -> None:
     row = {"concurrency_or_rate": "", "metric": "kv_cache_memory_per_gpu"}
-    run = one(tmp_path, row | {"unit": unit, "value": value})
+    run = one_of(tmp_path, row | {"unit": unit, "value": value})
     assert run.values == {"kv_gb": approx(gb)}
-
-
-def one_of(tmp_path: Path, *rows: dict[str, str]) -> MeasuredRun:
-    (run,) = read_measurements(table(tmp_path / "m.csv", *rows)).runs
-    return run

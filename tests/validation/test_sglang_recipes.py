@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.validation.test_validation import pool_of
+from tests.validation.rows import pool_of
 
 DEEPSEEK = {
     "dataset": "inferencex_api",

@@ -12,7 +12,7 @@ from cluster_sim.validation import read_measurements
 from cluster_sim.validation.fitted import fitted_metrics
 from cluster_sim.validation.predictions import predict
 from cluster_sim.validation.simulated_fits import SIMULATED_FITS
-from tests.validation.test_validation import MEASUREMENTS, table
+from tests.validation.rows import MEASUREMENTS, one_of
 
 NEW = MEASUREMENTS.with_name("measurements_2026.csv")
 needs_measurements = pytest.mark.skipif(
@@ -32,7 +32,7 @@ def test_a_run_is_fitted_by_hardware_engine_data_and_date(tmp_path: Path) -> Non
         "unit": "s",
         "concurrency_or_rate": "batch=4",
     }
-    (run,) = read_measurements(table(tmp_path / "m.csv", row)).runs
+    run = one_of(tmp_path, row)
     assert fitted_metrics(run) == {"output_per_s"}
     assert fitted_metrics(replace(run, dataset="other")) == frozenset()
     assert fitted_metrics(replace(run, hardware="MI325X")) == frozenset()
@@ -44,7 +44,7 @@ def test_runs_of_tensorrt_llm_are_fitted_by_model_prompt_clients_and_scenario(
 ) -> None:
     row = {"framework": "trtllm", "isl": "1024.0", "date": "2025-11-02"}
     ttft = row | {"metric": "ttft", "value": "60"}
-    (run,) = read_measurements(table(tmp_path / "m.csv", row, ttft)).runs
+    run = one_of(tmp_path, row, ttft)
     assert "ttft_ms" in fitted_metrics(run)
     assert "ttft_ms" not in fitted_metrics(replace(run, amount=32.0))
     assert "ttft_ms" not in fitted_metrics(replace(run, isl=8192.0))

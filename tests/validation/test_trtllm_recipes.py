@@ -11,7 +11,7 @@ from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.graphs import StepLimits
 from cluster_sim.serving.scheduler import Continuous
 from cluster_sim.validation.trtllm_recipes import bench_limits
-from tests.validation.test_validation import OFFLINE, pool_of
+from tests.validation.rows import OFFLINE, pool_of
 
 DEEPSEEK = {
     "model": "DeepSeek-R1",

@@ -18,7 +18,6 @@ from cluster_sim.cli import app as cli
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.figures.parity import parity
-from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import CATALOG
 from cluster_sim.validation import (
     COLUMNS,
@@ -36,91 +35,13 @@ from cluster_sim.validation import (
 )
 from cluster_sim.workload.arrivals import AtOnce, ClosedLoop
 from cluster_sim.workload.arrivals.poisson import Poisson
-
-MEASUREMENTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "measurements.csv.gz"
+from tests.validation.rows import MEASUREMENTS, MEMORY, MLPERF, OFFLINE, one_of, table
 
 # Medians of |error| over the reference figures may not be above these. They were 6.4, 5.1, 11.5 and
 # 0.0 % when this was written.
 MOST = {"ttft_ms": 0.10, "tpot_ms": 0.075, "output_per_s": 0.14, "kv_tokens": 0.03}
 
 NOTED = {"prefix_hits"}  # measured, and no row of its own
-
-SERVED = {
-    "dataset": "inferencemax_silicon",
-    "source": "a test",
-    "hardware": "B200",
-    "n_devices": "2.0",
-    "parallelism": "TP2",
-    "model": "Llama-3.3-70B-Instruct",
-    "precision": "fp4",
-    "isl": "1024.0",
-    "osl": "512.0",
-    "concurrency_or_rate": "concurrency=4",
-    "metric": "tpot",
-    "value": "8.5",
-    "unit": "ms",
-    "date": "",
-    "framework": "vllm 0.15",
-    "spec_decoding": "no",
-    "kind": "measured",
-    "confidence": "high",
-    "split_key": "k",
-    "notes": "lengths uniform in [0.8,1.0] x nominal",
-}
-OFFLINE = {
-    "dataset": "trtllm_perf_overview",
-    "framework": "TensorRT-LLM 1.0 (PyTorch backend)",
-    "concurrency_or_rate": "offline, all 1500 requests queued",
-    "metric": "output_throughput_total",
-    "unit": "tok/s",
-    "value": "5000",
-    "notes": "",
-}
-MLPERF = {
-    "dataset": "mlperf_v5_1",
-    "framework": "TensorRT 10.11, CUDA 12.9",
-    "model": "llama3.1-405b",
-    "parallelism": "TP4 x2 replicas",
-    "n_devices": "8.0",
-    "isl": "9429.0",
-    "osl": "650.0",
-    "concurrency_or_rate": "1.5 qps Poisson target",
-    "metric": "ttft_p99",
-    "split_key": "B200|x8|llama3.1-405b|Server|closed",
-    "spec_decoding": "no (closed-division LLMs)",
-    "notes": "",
-}
-MEMORY = {
-    "dataset": "ifx_llama70b_fp4_b200_multiturn",
-    "concurrency_or_rate": "",
-    "isl": "",
-    "osl": "",
-    "metric": "kv_cache_tokens",
-    "unit": "tokens",
-    "value": "1819410",
-}
-
-
-def table(path: Path, *rows: dict[str, str]) -> Path:
-    """A file with a row for each of `rows`: the one above with these values in place of its own."""
-    with (
-        gzip.open(path, "wt", newline="")
-        if path.suffix == ".gz"
-        else path.open("w", newline="") as file
-    ):
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(SERVED | row for row in rows)
-    return path
-
-
-def one(tmp_path: Path, row: dict[str, str]) -> MeasuredRun:
-    (run,) = read_measurements(table(tmp_path / "one.csv", row)).runs
-    return run
-
-
-def pool_of(tmp_path: Path, row: dict[str, str]) -> Pool:
-    return scenario_of(one(tmp_path, row)).cluster.pools[0]
 
 
 def test_rows_of_one_run_are_gathered_and_rows_of_another_image_are_not(tmp_path: Path) -> None:
@@ -143,7 +64,7 @@ def test_throughput_of_one_device_is_multiplied_and_gives_way_to_that_of_all(
 ) -> None:
     each = {"metric": "output_throughput_per_gpu", "unit": "tok/s/GPU", "value": "333"}
     total = {"metric": "output_throughput_total", "unit": "tok/s", "value": "667"}
-    assert one(tmp_path, each).values == {"output_per_s": 666.0}
+    assert one_of(tmp_path, each).values == {"output_per_s": 666.0}
     for rows in ((each, total), (total, each)):
         read = read_measurements(table(tmp_path / "m.csv", *rows))
         assert [run.values for run in read.runs] == [{"output_per_s": 667.0}]
@@ -251,7 +172,7 @@ def test_runs_of_one_engine_whose_prompts_were_probably_cached_are_left_out(
 def test_clients_become_a_closed_loop_of_ten_requests_each_with_lengths_spread_by_a_fifth(
     tmp_path: Path,
 ) -> None:
-    scenario = scenario_of(one(tmp_path, {}))
+    scenario = scenario_of(one_of(tmp_path, {}))
     pool = scenario.cluster.pools[0]
     assert scenario.workload.arrivals == ClosedLoop(concurrency=4, requests=40)
     assert (
@@ -274,7 +195,7 @@ def test_clients_become_a_closed_loop_of_ten_requests_each_with_lengths_spread_b
 
 def test_fixed_lengths_and_a_bf16_cache_where_the_row_says_so(tmp_path: Path) -> None:
     scenario = scenario_of(
-        one(
+        one_of(
             tmp_path,
             {
                 "notes": "gap-analysis run",
@@ -291,7 +212,7 @@ def test_fixed_lengths_and_a_bf16_cache_where_the_row_says_so(tmp_path: Path) ->
 
 
 def test_qwen3_32b_is_set_up_although_it_is_not_in_the_catalog(tmp_path: Path) -> None:
-    model = scenario_of(one(tmp_path, {"model": "Qwen3-32B"})).model
+    model = scenario_of(one_of(tmp_path, {"model": "Qwen3-32B"})).model
     assert model.total_parameters == approx(32.8e9, rel=0.01)  # as its model card says
 
 
@@ -299,7 +220,7 @@ def test_an_offline_run_queues_everything_and_has_the_limits_of_the_bench_tool(
     tmp_path: Path,
 ) -> None:
     """The tool rounds up what the KV cache holds to a multiple of 32; the engine reserves the rest."""
-    scenario = scenario_of(one(tmp_path, OFFLINE | {"isl": "20000.0", "osl": "2000.0"}))
+    scenario = scenario_of(one_of(tmp_path, OFFLINE | {"isl": "20000.0", "osl": "2000.0"}))
     pool = scenario.cluster.pools[0]
     assert scenario.workload.arrivals == AtOnce(requests=1500)
     held = resolve(scenario).deployments[0].kv_tokens / 22000
@@ -309,7 +230,7 @@ def test_an_offline_run_queues_everything_and_has_the_limits_of_the_bench_tool(
 
 
 def test_tensorrt_llm_gives_a_share_of_what_the_weights_leave(tmp_path: Path) -> None:
-    scenario = scenario_of(one(tmp_path, OFFLINE))
+    scenario = scenario_of(one_of(tmp_path, OFFLINE))
     pool = scenario.cluster.pools[0]
     placement = resolve(scenario).deployments[0].placement
     capacity = pool.node.device.memory.capacity_bytes
@@ -318,7 +239,7 @@ def test_tensorrt_llm_gives_a_share_of_what_the_weights_leave(tmp_path: Path) ->
 
 
 def test_mlperf_runs_with_its_replicas_its_lengths_and_the_submitted_limits(tmp_path: Path) -> None:
-    scenario = scenario_of(one(tmp_path, MLPERF))
+    scenario = scenario_of(one_of(tmp_path, MLPERF))
     pool = scenario.cluster.pools[0]
     assert scenario.workload.arrivals == Poisson.model_validate(
         {"rate": "1.5 /s", "requests": 3600}
@@ -334,7 +255,7 @@ def test_mlperf_runs_with_its_replicas_its_lengths_and_the_submitted_limits(tmp_
 
 def test_what_does_not_fit_is_a_fault_and_no_crash(tmp_path: Path) -> None:
     prediction = predict(
-        one(tmp_path, {"hardware": "H100", "parallelism": "TP1", "precision": "bf16"})
+        one_of(tmp_path, {"hardware": "H100", "parallelism": "TP1", "precision": "bf16"})
     )
     assert not prediction.values and "do not fit" in prediction.fault
 
@@ -379,8 +300,9 @@ WAFERS = {
 }
 
 
+@pytest.mark.slow
 def test_conversations_share_one_cache_and_what_it_finds_is_compared(tmp_path: Path) -> None:
-    run = one(tmp_path, CHAT)
+    run = one_of(tmp_path, CHAT)
     assert run.values == {"tpot_ms": 8.5, "prefix_hits": 0.878}
     scenario = scenario_of(run)
     assert scenario.workload.sessions is not None and scenario.workload.sessions.concurrency == 8
@@ -391,7 +313,7 @@ def test_conversations_share_one_cache_and_what_it_finds_is_compared(tmp_path: P
 def test_multi_token_prediction_drafts_as_many_tokens_as_the_row_says_and_keeps_as_many(
     tmp_path: Path,
 ) -> None:
-    plan = scenario_of(one(tmp_path, MTP)).cluster.pools[0].replica
+    plan = scenario_of(one_of(tmp_path, MTP)).cluster.pools[0].replica
     assert plan.speculation is not None
     assert (
         plan.speculation.draft_tokens,
@@ -401,7 +323,7 @@ def test_multi_token_prediction_drafts_as_many_tokens_as_the_row_says_and_keeps_
 
 
 def test_speed_of_one_user_is_one_over_tpot(tmp_path: Path) -> None:
-    values = predict(one(tmp_path, MTP)).values
+    values = predict(one_of(tmp_path, MTP)).values
     assert values["user_per_s"] == approx(1e3 / values["tpot_ms"])
 
 
@@ -415,7 +337,7 @@ def test_wafers_of_a_public_api_are_as_many_as_stated_or_needed(
     tmp_path: Path, stated: str, wafers: int, came: str, speculates: bool
 ) -> None:
     pool = scenario_of(
-        one(tmp_path, WAFERS | {"n_devices": stated, "spec_decoding": came})
+        one_of(tmp_path, WAFERS | {"n_devices": stated, "spec_decoding": came})
     ).cluster.pools[0]
     assert (pool.nodes, pool.replica.wafers, pool.replica.weights) == (wafers, wafers, "bf16")
     assert (pool.replica.speculation is not None) == speculates
@@ -425,7 +347,7 @@ def test_a_throughput_that_was_worked_out_is_compared_with_one_worked_out_in_the
     tmp_path: Path,
 ) -> None:
     values = predict(
-        one(tmp_path, {"metric": "output_throughput_total_derived", "unit": "tok/s"})
+        one_of(tmp_path, {"metric": "output_throughput_total_derived", "unit": "tok/s"})
     ).values
     assert values["output_per_s"] == approx(
         4 * 460.8 / (values["ttft_ms"] + values["tpot_ms"] * 459.8) * 1e3, rel=0.02
@@ -433,7 +355,7 @@ def test_a_throughput_that_was_worked_out_is_compared_with_one_worked_out_in_the
 
 
 def test_kv_room_is_compared_without_a_load(tmp_path: Path) -> None:
-    prediction = predict(one(tmp_path, MEMORY))
+    prediction = predict(one_of(tmp_path, MEMORY))
     assert set(prediction.values) == {"kv_tokens", "kv_gb"}
     assert prediction.error("kv_tokens") == approx(0.0, abs=0.03)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster_sim.deployment.engine_memory import captured_graphs
-from tests.validation.test_validation import pool_of
+from tests.validation.rows import pool_of
 
 
 @pytest.mark.parametrize(

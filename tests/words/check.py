@@ -16,10 +16,11 @@ from tests.words.texts import comments, docstrings, paragraphs, strings
 def faults(path: Path) -> Iterator[str]:
     """Yield a line for each fault of a Python, YAML or Markdown file."""
     if path.suffix == ".py":
-        for text in docstrings(path):
+        described = list(docstrings(path))
+        for text in described:
             if word := bad_start(text.words):
                 yield f"{text.place}: begins with '{word}': {text.words.splitlines()[0]}"
-        texts = [*docstrings(path), *strings(path), *comments(path)]
+        texts = [*described, *strings(path), *comments(path)]
     elif path.suffix == ".yaml":
         texts = list(comments(path))
     else:

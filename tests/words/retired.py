@@ -66,6 +66,9 @@ BAD_STARTS = (
 """Words with which no docstring and no description begins: what follows has no subject."""
 
 
+_BAD_START = re.compile(rf"({'|'.join(BAD_STARTS)})\b(?!')")
+
+
 def retired_in(text: str) -> list[str]:
     """Return what is retired in a text: phrase -> words that are used now."""
     plain = " ".join(text.split())
@@ -81,4 +84,5 @@ def retired_in(text: str) -> list[str]:
 
 def bad_start(text: str) -> str | None:
     """Return the words with which a text begins though none should; None where it begins well."""
-    return next((word for word in BAD_STARTS if re.match(rf"{word}\b(?!')", text)), None)
+    match = _BAD_START.match(text)
+    return match and match.group(1)

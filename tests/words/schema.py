@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from cluster_sim.loading.json_schema import json_schema
+from tests.json_schemas import schema
 from tests.words.retired import bad_start, retired_in
 
 
@@ -23,7 +23,7 @@ class Described(NamedTuple):
 
 def descriptions() -> list[Described]:
     """Return the descriptions of all descriptions, keys and values of the schema."""
-    return list(_inside(json_schema(), "", {}))
+    return list(_inside(schema(), "", {}))
 
 
 def _inside(node: Any, path: str, parent: dict[str, Any]) -> Iterator[Described]:

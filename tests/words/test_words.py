@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.json_schemas import uses_schema
 from tests.words import schema
 from tests.words.check import faults, files
 from tests.words.retired import bad_start, retired_in
@@ -16,6 +17,7 @@ ROOMS = sorted(path for path in PACKAGE.iterdir() if path.is_dir() and path.name
 MODULES = sorted(PACKAGE.glob("*.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [*ROOMS, *MODULES], ids=lambda path: path.name)
 def test_no_text_of_the_package_uses_a_retired_phrase_or_lacks_a_subject(path: Path) -> None:
     assert [fault for file in files(path) for fault in faults(file)] == []
@@ -32,6 +34,7 @@ def test_no_paragraph_of_the_documents_uses_a_retired_phrase(path: Path) -> None
 
 
 @pytest.mark.slow
+@uses_schema
 def test_every_description_of_the_schema_is_a_sentence_with_a_subject_and_a_unit() -> None:
     assert schema.faults() == []
     assert len(schema.descriptions()) > 500

@@ -23,25 +23,21 @@ class Text(NamedTuple):
 
 def docstrings(path: Path) -> Iterator[Text]:
     """Yield the docstrings of a module: of itself, of classes and functions, and below fields."""
-    for node in _docstring_nodes(_parsed(path)):
+    for node in _syntax(path).docstrings:
         yield Text(_place(path, node.lineno), node.value.strip())
 
 
 def strings(path: Path) -> Iterator[Text]:
     """Yield the texts in the code of a module: messages, labels, help. Identifiers are left out."""
-    tree = _parsed(path)
-    passed = {id(node) for node in _docstring_nodes(tree)}
-    for node in ast.walk(tree):
+    syntax = _syntax(path)
+    passed = {id(node) for node in syntax.docstrings}
+    for node in syntax.texts:
         if isinstance(node, ast.JoinedStr):
             passed.update(id(part) for part in node.values)
             words = "".join(
                 str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values
             )
-        elif (
-            isinstance(node, ast.Constant)
-            and isinstance(node.value, str)
-            and id(node) not in passed
-        ):
+        elif isinstance(node.value, str) and id(node) not in passed:
             words = node.value
         else:
             continue
@@ -82,20 +78,29 @@ def markdown_files() -> list[Path]:
     return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
+class _Syntax(NamedTuple):
+    """The nodes of a module that are texts, in the order of `ast.walk`."""
+
+    docstrings: list[ast.Constant]
+    """Texts that are statements: docstrings of the module, of classes, functions and fields."""
+    texts: list[ast.Constant | ast.JoinedStr]
+    """Constants and f-strings of the whole module, with the docstrings."""
+
+
 @lru_cache(maxsize=4)
-def _parsed(path: Path) -> ast.Module:
-    """Return the syntax tree of a module, kept for the next question about it."""
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def _place(path: Path, line: int) -> str:
-    return f"{path.relative_to(ROOT)}:{line}"
-
-
-def _docstring_nodes(tree: ast.Module) -> Iterator[ast.Constant]:
-    for node in ast.walk(tree):
+def _syntax(path: Path) -> _Syntax:
+    """Return the texts of a module, kept for the next question about it."""
+    syntax = _Syntax([], [])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.Constant, ast.JoinedStr)):
+            syntax.texts.append(node)
         body = getattr(node, "body", None)
         for statement in body if isinstance(body, list) else ():
             match statement:
                 case ast.Expr(value=ast.Constant(value=str()) as words):
-                    yield words
+                    syntax.docstrings.append(words)
+    return syntax
+
+
+def _place(path: Path, line: int) -> str:
+    return f"{path.relative_to(ROOT)}:{line}"

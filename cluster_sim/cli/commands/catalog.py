@@ -63,13 +63,11 @@ def _listed(kind: str) -> list[str]:
     from cluster_sim.loading.drafters import is_unused
     from cluster_sim.schema import catalog_names, second_names
 
-    entries = second_names(kind)
+    names = catalog_names(kind)
     if kind == "drafters":
-        names = catalog_names(kind)
         return [f"{name} (its model is refused)" if is_unused(name) else name for name in names]
-    return [
-        f"{name} (= {entries[name]})" if name in entries else name for name in catalog_names(kind)
-    ]
+    entries = second_names(kind)
+    return [f"{name} (= {entries[name]})" if name in entries else name for name in names]
 
 
 def _print_entry(kind: str, name: str) -> None:

@@ -91,6 +91,10 @@ def sweep(  # noqa: PLR0913 - a parameter is an option of the command
         )
     say_wrote(folder / "sweep.parquet")
     failed = _print_outcome(table, counted[0].done if counted and before else None)
+    if table.num_rows > failed:
+        from cluster_sim.cli.best_table import print_best
+
+        print_best(folder, table)
     _say_how_to_look(table, folder)
     if failed:
         raise typer.Exit(1)
@@ -119,7 +123,8 @@ def _say_how_to_look(table: pa.Table, folder: Path) -> None:
             figures.append(("plot", f"rate_latency {place}", "latency over the rate"))
         elif len(names) > 1:
             figures.append(("plot", f"heatmap {place}", "a metric over two axes"))
-    say_next(*figures, ("report", place, "one HTML page"))
+    best = ("best", f"{place} --by p99_ttft_ms", "best points by another column")
+    say_next(best, *figures, ("report", place, "one HTML page"))
 
 
 @contextmanager

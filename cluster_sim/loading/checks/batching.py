@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.llm.model import Model
-from cluster_sim.loading.checks.finding import Finding
+from cluster_sim.loading.checks.finding import Finding, got
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Trail
 from cluster_sim.serving.profiles import is_written
@@ -44,9 +44,8 @@ def ignored_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
             continue
         value = getattr(sections[holder], key)
         if value and value != "recompute":
-            text = value if isinstance(value, str | int | float) else "rules"
             at = ("replica", "engine") if holder == "engine" else (holder,)
-            yield (*trail, *at, key), f"got {text}; {expected}"
+            yield (*trail, *at, key), f"{got(value)}; {expected}"
 
 
 def speculation_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:

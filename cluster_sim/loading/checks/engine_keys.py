@@ -7,26 +7,16 @@ pools of every kind.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from cluster_sim.errors import did_you_mean, shown
 from cluster_sim.hardware.engine_releases import WAFER_ENGINES, maker
-from cluster_sim.loading.checks.finding import Finding
+from cluster_sim.loading.checks.finding import Finding, got
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Trail, catalog_entry, catalog_names
 from cluster_sim.serving.engine import Engine
 from cluster_sim.serving.profiles import is_written, profile_of
+from cluster_sim.serving.scheduler.ignored_keys import IgnoredKey
 from cluster_sim.units import key_of
-
-
-class _Unused(NamedTuple):
-    """A key of an engine that has no effect."""
-
-    key: str
-    """Name of the field."""
-    expected: str
-    """Sentence that begins with what is expected, and says why."""
-
 
 _OF_GPUS = (
     "graph_batches",
@@ -52,11 +42,10 @@ def engine_faults(pool: Pool, trail: Trail) -> Iterator[Finding]:
     yield from _unknown_devices(pool, (*trail, "replica", "engine"))
     yield from _beside_inherited(pool, (*trail, "replica", "engine"))
     found = [*_on_wafers(pool)] if pool.is_wafer else [*_of_graphs(engine), *_of_memory(engine)]
-    for key, expected in [*found, *_of_scheduler(pool)]:
+    for section, key, expected in [*found, *_of_scheduler(pool)]:
         if is_written(engine, key):
-            value = getattr(engine, key)
-            text = value if isinstance(value, str | int | float) else "rules"
-            yield (*trail, "replica", "engine", key_of(key)), f"got {text}; {expected}"
+            at = (*trail, "replica", section, key_of(key))
+            yield at, f"{got(getattr(engine, key))}; {expected}"
     if not pool.is_wafer and (fault := _fault_of_padding(engine)):
         yield (*trail, "replica", "engine", "prefill_graph_sizes"), fault
 
@@ -110,23 +99,27 @@ def _beside_inherited(pool: Pool, at: Trail) -> Iterator[Finding]:
         )
 
 
-def _of_graphs(engine: Engine) -> Iterator[_Unused]:
+def _unused(key: str, expected: str) -> IgnoredKey:
+    return IgnoredKey("engine", key, expected)
+
+
+def _of_graphs(engine: Engine) -> Iterator[IgnoredKey]:
     """Yield keys about CUDA graphs that the mode of the graphs does not use."""
     mode, sizes = engine.graph_mode, engine.prefill_graph_sizes
     if mode is not None:
         reason = f"with graph_mode {mode}, graph_sizes has the sizes"
-        yield _Unused("graph_batches", f"expected no graph_batches, or graph_mode: null: {reason}")
+        yield _unused("graph_batches", f"expected no graph_batches, or graph_mode: null: {reason}")
     else:
         for key in ("graph_sizes", "prefill_graph_sizes", "graph_memory"):
-            yield _Unused(key, "expected graph_mode beside it, such as full_and_piecewise")
+            yield _unused(key, "expected graph_mode beside it, such as full_and_piecewise")
     if mode == "full_decode_only":
         reason = "full_decode_only captures no step with a prompt"
-        yield _Unused("prefill_graph_sizes", f"expected none, or another graph_mode: {reason}")
+        yield _unused("prefill_graph_sizes", f"expected none, or another graph_mode: {reason}")
     elif sizes is not None and sizes.unit == "sequences":
         reason = "steps with a prompt are captured by their tokens"
-        yield _Unused("prefill_graph_sizes", f"expected sizes with `unit: tokens`: {reason}")
+        yield _unused("prefill_graph_sizes", f"expected sizes with `unit: tokens`: {reason}")
     if engine.graph_sizes is None and any(row.largest_graph for row in engine.by_device):
-        yield _Unused("by_device", "expected graph_sizes beside its largest_graph")
+        yield _unused("by_device", "expected graph_sizes beside its largest_graph")
 
 
 def _fault_of_padding(engine: Engine) -> str | None:
@@ -143,31 +136,31 @@ def _fault_of_padding(engine: Engine) -> str | None:
     )
 
 
-def _of_memory(engine: Engine) -> Iterator[_Unused]:
+def _of_memory(engine: Engine) -> Iterator[IgnoredKey]:
     """Yield shares of the memory that a rule of the engine replaces."""
     if engine.static_reserve is None:
         return
     expected = "or static_reserve: null: static_reserve gives the share"
-    yield _Unused("memory_fraction", f"expected no memory_fraction, {expected}")
+    yield _unused("memory_fraction", f"expected no memory_fraction, {expected}")
     if any(row.memory_fraction for row in engine.by_device):
-        yield _Unused("by_device", f"expected no memory_fraction in its rows, {expected}")
+        yield _unused("by_device", f"expected no memory_fraction in its rows, {expected}")
 
 
-def _on_wafers(pool: Pool) -> Iterator[_Unused]:
+def _on_wafers(pool: Pool) -> Iterator[IgnoredKey]:
     """Yield keys about CUDA graphs and the memory of GPUs for a pool of wafers."""
     name = pool.node.device.name
     reason = f"{name} is a wafer, whose file has its memory"
     for key in _OF_GPUS:
-        yield _Unused(key, f"expected no {key_of(key)}: {reason}")
+        yield _unused(key, f"expected no {key_of(key)}: {reason}")
     if profile_of(pool.replica.engine) is not None:  # an own engine must have the key
-        yield _Unused("memory_fraction", f"expected no memory_fraction: {reason}")
+        yield _unused("memory_fraction", f"expected no memory_fraction: {reason}")
 
 
-def _of_scheduler(pool: Pool) -> Iterator[_Unused]:
+def _of_scheduler(pool: Pool) -> Iterator[IgnoredKey]:
     """Yield keys about steps that the batching or the role of a pool does not use."""
     if not pool.batching.is_continuous:
         reason = "static batching prepares no step during another one"
-        yield _Unused("async_scheduling", f"expected async_scheduling: false: {reason}")
+        yield _unused("async_scheduling", f"expected async_scheduling: false: {reason}")
     elif pool.replica.role == "decode":
         reason = "in a pool of the role decode requests join when their KV cache has arrived"
-        yield _Unused("async_scheduling", f"expected async_scheduling: false: {reason}")
+        yield _unused("async_scheduling", f"expected async_scheduling: false: {reason}")

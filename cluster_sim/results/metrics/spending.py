@@ -17,6 +17,8 @@ class Answered(NamedTuple):
     """Finished requests, warm-up included."""
 
     prompt_tokens: int
+    cached_tokens: int
+    """Number of prompt tokens that hit the prefix cache."""
     output_tokens: int
     requests: int
 
@@ -84,10 +86,11 @@ def answered_of(selection: Selection) -> Answered:
     of_pool: Array = table["status"].to_numpy() == "finished"
     if selection.pool is not None:
         of_pool = of_pool & (table["pool"].to_numpy() == selection.pool)
-    prompts, outputs = (
-        int(np.sum(table[name].to_numpy()[of_pool])) for name in ("prompt_tokens", "output_tokens")
+    prompts, cached, outputs = (
+        int(np.sum(table[name].to_numpy()[of_pool]))
+        for name in ("prompt_tokens", "prefix_hit_tokens", "output_tokens")
     )
-    return Answered(prompts, outputs, int(np.sum(of_pool)))
+    return Answered(prompts, cached, outputs, int(np.sum(of_pool)))
 
 
 def _busy(whole: Selection) -> dict[str, _Busy]:

@@ -16,6 +16,7 @@ from cluster_sim.results.metrics.families import (
     heat,
     kv_cache,
     latency,
+    margin,
     power,
     requests,
     run,
@@ -36,6 +37,7 @@ FAMILIES: tuple[tuple[Metric, ...], ...] = (
     heat.METRICS,
     run.METRICS,
     cost.METRICS,
+    margin.METRICS,
 )
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {metric.name: metric for family in FAMILIES for metric in family}

@@ -108,6 +108,15 @@ class Verdict:
         ]
 
     @property
+    def margins(self) -> dict[str, float]:
+        """Margins by name of the objective; objectives with an infinite value are omitted."""
+        return {
+            outcome.objective.name: outcome.margin
+            for outcome in self.outcomes
+            if isfinite(outcome.value_s)
+        }
+
+    @property
     def percentile(self) -> float | Mapping[str, float]:
         """Percentile of all objectives; percentiles by class if classes differ."""
         return shared_percentile([outcome.objective for outcome in self.outcomes])

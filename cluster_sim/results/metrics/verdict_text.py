@@ -50,6 +50,15 @@ def met_text(*, is_met: bool) -> str:
     return "met" if is_met else "missed"
 
 
+def latency_title(latency: str) -> str:
+    """Return the title of a latency that an objective limits.
+
+    >>> latency_title("tpot")
+    'TPOT'
+    """
+    return _TITLES[latency]
+
+
 def missed_text(missed: Iterable[Mapping[str, Any]]) -> str:
     """Return the entries of `slo_missed` in words; an empty text if there are none.
 
@@ -61,7 +70,7 @@ def missed_text(missed: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _entry_text(entry: Mapping[str, Any]) -> str:
-    title = _TITLES[entry["metric"]]
+    title = latency_title(entry["metric"])
     subject = f"{entry['class']} {title}" if "class" in entry else title
     limit = f"{entry['limit_ms']:,.10g} ms"
     if entry["value_ms"] is None:

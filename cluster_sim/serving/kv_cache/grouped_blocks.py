@@ -8,52 +8,11 @@ number. The moments at which a window becomes full or a chunk ends are events on
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
 from math import inf
 
 from cluster_sim.physics.cache_groups import CacheGroup, Groups, pages_held
 from cluster_sim.serving.kv_cache.decoding_blocks import DecodingBlocks
-
-_NEVER = 1 << 62
-
-
-class _Turns:
-    """Steps at which sequences fill a window or begin a chunk; such an event is a turn.
-
-    Sequences with the same step and the same number of earlier turns are counted together.
-    """
-
-    __slots__ = ("_counts", "_heap")
-
-    def __init__(self) -> None:
-        self._counts: dict[tuple[int, int], int] = {}
-        self._heap: list[tuple[int, int]] = []
-
-    def add(self, step: int, turn: int, sequences: int = 1) -> None:
-        """Add sequences that take a turn at `step`."""
-        key = step, turn
-        if key not in self._counts:
-            self._counts[key] = 0
-            heappush(self._heap, key)
-        self._counts[key] += sequences
-
-    def remove(self, step: int, turn: int) -> None:
-        """Remove one of the sequences that take a turn at `step`."""
-        self._counts[step, turn] -= 1
-
-    def pop_due(self, now: int) -> tuple[int, int, int] | None:
-        """Remove the next turn up to step `now`; return (step, turn, sequences)."""
-        if not self._heap or self._heap[0][0] > now:
-            return None
-        key = heappop(self._heap)
-        return (*key, self._counts.pop(key))
-
-    def steps_until_next(self, now: int) -> int:
-        """Return the number of steps until the next turn of a sequence."""
-        heap, counts = self._heap, self._counts
-        while heap and not counts[heap[0]]:
-            del counts[heappop(heap)]
-        return heap[0][0] - now if heap else _NEVER
+from cluster_sim.serving.kv_cache.turns import NEVER, Turns
 
 
 class _WindowBlocks:
@@ -66,7 +25,7 @@ class _WindowBlocks:
         self._most = group.most_blocks(1)
         self._last_tokens = (self._most - 1) * group.block_tokens + 1  # last block begins
         self._full = 0  # number of sequences with a full window
-        self._turns = _Turns()
+        self._turns: Turns[int] = Turns()
 
     def join(self, offset: int, now: int) -> None:
         """Add a sequence with `offset`."""
@@ -110,7 +69,7 @@ class _ChunkBlocks:
         self._all = DecodingBlocks(group.block_tokens)
         self._chunk_tokens = group.view_tokens
         self._freed = 0  # number of blocks
-        self._turns = _Turns()
+        self._turns: Turns[int] = Turns()  # by number of earlier chunks
 
     def _freed_by(self, chunks: int) -> int:
         """Return the number of blocks of this number of whole chunks."""
@@ -215,9 +174,7 @@ class GroupedBlocks(DecodingBlocks):
 
     def steps_until_change(self, now: int) -> int:
         """Return the number of steps until a window is full or a chunk has ended."""
-        return min(
-            (limited.steps_until_change(now) for _, limited in self._limited), default=_NEVER
-        )
+        return min((limited.steps_until_change(now) for _, limited in self._limited), default=NEVER)
 
     def of(self, tokens: int) -> int:
         """Return the number of pages of a sequence with `tokens` tokens between two steps."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
-
-_NEVER = 1 << 62
+from cluster_sim.serving.kv_cache.turns import Turns
 
 
 class GrowingSequences:
@@ -15,7 +13,7 @@ class GrowingSequences:
     are events; `advance` handles them, and the sums are exact until the next one.
     """
 
-    __slots__ = ("_counts", "_full_length", "_heap", "full", "growing", "offsets", "rates")
+    __slots__ = ("_full_length", "_turns", "full", "growing", "offsets", "rates")
 
     def __init__(self, full_length: int) -> None:
         self._full_length = full_length
@@ -27,9 +25,7 @@ class GrowingSequences:
         """Sum of the offsets of growing sequences."""
         self.rates = 0
         """Sum of the rates of growing sequences."""
-        # Sequences of the same step, offset and rate are counted together.
-        self._counts: dict[tuple[int, int, int], int] = {}
-        self._heap: list[tuple[int, int, int]] = []
+        self._turns: Turns[tuple[int, int]] = Turns()  # by offset and rate
 
     def length(self, clock: int) -> int:
         """Return the summed length of the growing sequences at step `clock`."""
@@ -42,11 +38,7 @@ class GrowingSequences:
             self.full += 1
             return
         self._change(offset, rate, 1)
-        key = step, offset, rate
-        if key not in self._counts:
-            self._counts[key] = 0
-            heappush(self._heap, key)
-        self._counts[key] += 1
+        self._turns.add(step, (offset, rate))
 
     def leave(self, offset: int, rate: int, now: int) -> None:
         """Remove a sequence at step `now`."""
@@ -55,23 +47,18 @@ class GrowingSequences:
             self.full -= 1
             return
         self._change(offset, rate, -1)
-        self._counts[step, offset, rate] -= 1
+        self._turns.remove(step, (offset, rate))
 
     def advance(self, now: int) -> None:
         """Advance to step `now`."""
-        while self._heap and self._heap[0][0] <= now:
-            key = heappop(self._heap)
-            _, offset, rate = key
-            sequences = self._counts.pop(key)
+        while (due := self._turns.pop_due(now)) is not None:
+            _, (offset, rate), sequences = due
             self._change(offset, rate, -sequences)
             self.full += sequences
 
     def steps_until_change(self, now: int) -> int:
         """Return the number of steps until the next sequence is full."""
-        heap, counts = self._heap, self._counts
-        while heap and not counts[heap[0]]:
-            del counts[heappop(heap)]
-        return heap[0][0] - now if heap else _NEVER
+        return self._turns.steps_until_next(now)
 
     def _full_step(self, offset: int, rate: int) -> int:
         """Return the first step at which a sequence is full."""

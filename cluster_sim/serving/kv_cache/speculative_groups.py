@@ -16,9 +16,9 @@ from cluster_sim.physics.cache_groups import CacheGroup, Groups
 from cluster_sim.serving.kv_cache.decoding_blocks import SpeculativeBlocks
 from cluster_sim.serving.kv_cache.grouped_blocks import GroupedBlocks
 from cluster_sim.serving.kv_cache.growing_sequences import GrowingSequences
+from cluster_sim.serving.kv_cache.turns import NEVER
 
 _ONE = SpeculativeBlocks.ONE
-_NEVER = 1 << 62
 
 
 class _WindowPages:
@@ -110,7 +110,7 @@ class SpeculativeGroupedBlocks(GroupedBlocks):
     def steps_until_change(self, now: int) -> int:
         """Return the number of steps until a window is full."""
         return min(
-            (window.sequences.steps_until_change(now) for window in self._windows), default=_NEVER
+            (window.sequences.steps_until_change(now) for window in self._windows), default=NEVER
         )
 
     def taken(self, clock: int) -> int:

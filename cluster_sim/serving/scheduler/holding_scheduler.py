@@ -53,21 +53,8 @@ class HoldingScheduler(ContinuousScheduler):
         return super().kv_share(steps)
 
     def drain(self, last_token_s: float) -> list[Request]:
-        """Remove and return all requests, running requests first; their KV cache is lost.
-
-        Requests that hold still got their last token before the steps that prefill.
-        """
-        held: dict[Request, float] = {}
-        if self._held_since_s is not None:
-            prefilling = {request for request, _ in self.output.chunks} | {self._partial}
-            held = {
-                request: self._last_token_s(request, last_token_s)
-                for request in self.running
-                if request not in prefilling
-            }
+        """Remove and return all requests, running requests first; their KV cache is lost."""
         lost = super().drain(last_token_s)
-        for request, at_s in held.items():
-            request.stalled_s = at_s
         self._promised, self._held_since_s = self._promised.emptied(), None
         self._is_full = self._is_holding = False
         return lost
@@ -161,7 +148,10 @@ class HoldingScheduler(ContinuousScheduler):
             self.output.held.append((request, now_s - request.stalled_s))
 
     def _last_token_s(self, request: Request, now_s: float) -> float:
-        """Return the time of the last token of a decoding request [s]; `now_s`: if none holds."""
+        """Return the time of the last token of a decoding request if a step ends at `now_s` [s].
+
+        Requests that hold still got it before the steps that prefill.
+        """
         if self._held_since_s is None:
             return now_s
         return max(request.stalled_s, self._held_since_s)

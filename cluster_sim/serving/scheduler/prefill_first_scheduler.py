@@ -1,14 +1,11 @@
 """PrefillFirstScheduler: steps that prefill instead of decode, with the rules of SGLang.
 
-If a step can prefill, it does so, and decoding requests hold still: they get no token and their KV
-cache does not grow. A step prefills the rest of a partly prefilled prompt first, then waiting
-requests while chunk budget, `max_prefill_tokens`, batch slots and KV cache last. Admission reserves
-the whole answer of a new request and a share of the remaining answers of running ones. When it has
-stopped for lack of KV cache or slots, it is tried again once the batch has shrunk. Before a decode
-step without KV cache for every request, those with the fewest outputs are retracted; they go to the
-end of the queue, and keep their prompts findable. (SGLang 0.5, srt/managers/scheduler.py:
-`get_next_batch_to_run`, `update_running_batch`; schedule_policy.py: `PrefillAdder`;
-schedule_batch.py: `retract_decode`.)
+If a step can prefill, it does so, and decoding requests hold still. A step prefills the rest of a
+partly prefilled prompt first, then waiting requests while chunk budget, `max_prefill_tokens`, batch
+slots and KV cache last. Admission reserves the whole answer of a new request and a share of the
+remaining answers of running ones. When it has stopped for lack of KV cache or slots, it is tried
+again once the batch has shrunk. (SGLang 0.5, srt/managers/scheduler.py: `get_next_batch_to_run`,
+`update_running_batch`; schedule_policy.py: `PrefillAdder`.)
 
 The longest answer of a request is the client's limit. The step that the overlap scheduler
 runs for requests that have finished is left out.

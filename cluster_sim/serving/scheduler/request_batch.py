@@ -157,7 +157,7 @@ class RequestBatch:
             if request not in prefilling:
                 request.generated = self._decoding.generated(request)
                 if request not in self._resuming:
-                    request.stalled_s = last_token_s
+                    request.stalled_s = self._last_token_s(request, last_token_s)
         lost = list(self.running)
         while self.waiting:
             lost.append(self.waiting.pop_first())
@@ -172,6 +172,10 @@ class RequestBatch:
         self._kv.clear()
         self.pending_tokens = self.pending_prompt_tokens = 0
         return lost
+
+    def _last_token_s(self, request: Request, now_s: float) -> float:
+        """Return the time of the last token of a decoding request if a step ends at `now_s` [s]."""
+        return now_s
 
     # Content of a step
 

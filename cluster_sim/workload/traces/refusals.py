@@ -46,12 +46,12 @@ def unknown_format(
     if near:
         nearest = max(near, key=lambda name: shared[name] / len(formats[name]))
         known = f"the names of {nearest}, the most similar format ({', '.join(formats[nearest])})"
+    twice = _twice(begun.names)
     error = UnknownFormatError.at(
         where(path, begun),
-        f"has no known format{_twice(begun.names)}: got {_kind(begun)} {listed(begun.names)}; expected {mapping(begun.leaves)}, or {known}",
+        f"has no known format{twice}: got {_kind(begun)} {listed(begun.names)}; expected {mapping(begun.leaves)}, or {known}",
     )
-    assert isinstance(error, UnknownFormatError)
-    error.columns = None if _twice(begun.names) else suggested(begun.leaves)
+    error.columns = None if twice else suggested(begun.leaves)
     return error
 
 

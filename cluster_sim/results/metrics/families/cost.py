@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
+from cluster_sim.economics.ownership import OF_THE_STACK, total
+from cluster_sim.results.cost import INTERVAL
 from cluster_sim.results.metrics.metric import MACHINES, Heading, Metric, Row, Scope
 from cluster_sim.results.metrics.selection import Selection
 from cluster_sim.results.metrics.spending import answered_of, input_usd_of, spending_of
@@ -52,6 +56,24 @@ def _usd_per_hour_parts(selection: Selection) -> dict[str, float] | None:
     if spending is None:
         return None
     return {name: float(part[0]) for name, part in spending.parts.items()}
+
+
+def _stack_share(percentile: float | None) -> Callable[[Selection], float | None]:
+    """Return a function that returns the share of the vendor's stack in the cost.
+
+    It is taken at the prices as written, or at a percentile over their ranges. A rent or a contract
+    does not tell what it contains.
+    """
+
+    def compute(selection: Selection) -> float | None:
+        spending = selection.once(spending_of)
+        if spending is None or not {"rental", "contract"}.isdisjoint(spending.parts):
+            return None
+        stack = sum(spending.parts.get(part, 0.0) for part in OF_THE_STACK)
+        shares = stack / total(spending.parts)
+        return float(shares[0] if percentile is None else np.percentile(shares[1:], percentile))
+
+    return compute
 
 
 def _usd_per_million_input(selection: Selection) -> float | None:
@@ -165,6 +187,32 @@ METRICS = (
         scope=MACHINES,
         is_extensive=True,
         label="cost by kind of expense [USD/h]",
+    ),
+    Metric(
+        "stack_share",
+        "share",
+        "Share of the cost that pays for licences, support, the vendor's mark-up on networking and porting; "
+        "absent for rents and contracts, which do not tell what they contain.",
+        _stack_share(None),
+        scope=MACHINES,
+        label="licences, support, mark-up and porting",
+        row=Row(312, "licences, support, mark-up, porting", ".1%", has_interval=True),
+    ),
+    Metric(
+        "p5_stack_share",
+        "share",
+        "5th percentile of the share of licences, support, mark-up and porting over the ranges of prices.",
+        _stack_share(INTERVAL[0]),
+        scope=MACHINES,
+        label="licences, support, mark-up and porting, p5",
+    ),
+    Metric(
+        "p95_stack_share",
+        "share",
+        "95th percentile of the share of licences, support, mark-up and porting over the ranges of prices.",
+        _stack_share(INTERVAL[1]),
+        scope=MACHINES,
+        label="licences, support, mark-up and porting, p95",
     ),
     Metric(
         "attributed_usd_per_million_input_tokens",

@@ -105,4 +105,13 @@ METRICS = (
         scope=Scope.RUN | Scope.CLASS,
         label="objectives missed",
     ),
+    Metric(
+        "slo_margins",
+        "share",
+        "Limit minus value, as a share of the limit, by objective; negative if the objective is missed. "
+        "An infinite value has no margin.",
+        _of_verdict("margins"),
+        scope=Scope.RUN,
+        label="margins of the objectives",
+    ),
 )

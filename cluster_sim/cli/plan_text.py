@@ -1,0 +1,167 @@
+"""Sentences and JSON of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import floor, isfinite
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cluster_sim.cli.plan_table import latency_text, missed, short_names, varied
+
+if TYPE_CHECKING:
+    from cluster_sim.studies.planning.answer import Chosen, Deployed, PlanAnswer
+
+_MOST_REASONS = 3
+"""Number of reasons for omitted deployments that are printed."""
+
+
+class Request(NamedTuple):
+    """Scenario and settings of the command that searched."""
+
+    file: Path
+    """Scenario file."""
+    sets: Sequence[str]
+    """`key=value` texts applied to the file."""
+
+
+def lines(
+    chosen: Chosen, answer: PlanAnswer, paths: Mapping[int, Path], request: Request
+) -> Iterator[str]:
+    """Yield the answer of one variant as sentences, with the commands that simulate deployments.
+
+    Parameters
+    ----------
+    chosen
+        Answer of the variant.
+    answer
+        Answer of the plan.
+    paths
+        Paths of scenarios by `id` of the deployment.
+    request
+        What the user asked for.
+    """
+    title = f"{chosen.variant}: " if chosen.variant else ""
+    if chosen.winner is None:
+        yield f"{title}no deployment meets the SLO"
+        yield from (f"  {line}" for line in _no_winner(chosen, answer))
+    else:
+        yield f"{title}{_described(chosen.winner, chosen)}"
+        yield f"  {command(chosen.winner, request)}"
+    for number, each in enumerate(chosen.simulated, 1):
+        if (path := paths.get(id(each))) is not None and each is not chosen.winner:
+            yield f"  {number}: cluster-sim run {quote(str(path))}"
+    yield f"  {_effort(chosen)}"
+    most = sorted(chosen.omitted.items(), key=lambda pair: -pair[1])[:_MOST_REASONS]
+    for reason, count in most:
+        yield f"  omitted {count:,}: {reason}"
+
+
+def command(deployed: Deployed, request: Request) -> str:
+    """Return the command that simulates a deployment."""
+    from cluster_sim.studies.planning.space import settings
+
+    variant = deployed.values.get("variant")
+    parts = ["cluster-sim run", quote(str(request.file))]
+    if variant is not None:
+        parts.append(f"--variant {quote(str(variant))}")
+    parts += [f"--set {quote(text)}" for text in (*request.sets, *settings(deployed.values))]
+    return " ".join(parts)
+
+
+def as_json(answer: PlanAnswer, request: Request) -> dict[str, Any]:
+    """Return the answer as a mapping that JSON can write."""
+
+    def entry(each: Deployed) -> dict[str, Any]:
+        return _entry(each, answer) | {"command": command(each, request)}
+
+    return {
+        "name": answer.name,
+        "for": answer.wanted,
+        "variants": [
+            {
+                "variant": chosen.variant,
+                "winner": None if chosen.winner is None else entry(chosen.winner),
+                "others": [entry(each) for each in chosen.simulated if each is not chosen.winner],
+                "no_winner": [] if chosen.winner else list(_no_winner(chosen, answer)),
+                "omitted": dict(chosen.omitted),
+                "deployments": chosen.total,
+                "full_runs": round(chosen.spent, 3),
+                "budget_exhausted": chosen.is_exhausted,
+            }
+            for chosen in answer.chosen
+        ],
+    }
+
+
+def _entry(each: Deployed, answer: PlanAnswer) -> dict[str, Any]:
+    return {
+        "values": dict(each.values),
+        "slo_met": each.trial.is_met and each.is_full,
+        "slo_missed": [one.name for one in missed(each, answer.objectives)],
+        "simulated_share": round(each.trial.share, 4),
+        "usd_per_hour": each.usd_per_hour,
+        "latencies_ms": {
+            name: 1e3 * value if isfinite(value) else None
+            for name, value in each.trial.latencies_s.items()
+        },
+        **each.trial.figures,
+    }
+
+
+def _described(each: Deployed, chosen: Chosen) -> str:
+    """Return the values of a deployment, and its cost."""
+    names = short_names([key for key in each.values if key != "variant"])
+    shown = varied(chosen)
+    values = ", ".join(f"{names[key]} {each.values[key]}" for key in shown if key in names)
+    cost = "" if each.usd_per_hour is None else f", {each.usd_per_hour:,.2f} USD/h"
+    return f"{values or 'as written'}{cost}"
+
+
+def _no_winner(chosen: Chosen, answer: PlanAnswer) -> Iterator[str]:
+    """Yield what the nearest deployment misses first, and what would meet the SLO."""
+    nearest = chosen.nearest
+    if nearest is None:
+        yield "no deployment was simulated, since arithmetic rules all of them out"
+        return
+    trial = nearest.trial
+    if trial.fault:
+        yield f"every simulation failed; the first: {trial.fault}"
+        return
+    yield f"the nearest deployment: {_described(nearest, chosen)}"
+    for place, one in enumerate(missed(nearest, answer.objectives)):
+        first = "it misses first" if place == 0 else "it also misses"
+        reached = latency_text(trial.latencies_s[one.name])
+        yield f"{first} {one.name}: got {reached} ms, limit {1e3 * one.limit_s:,.4g} ms"
+    yield f"what would meet it: {'; '.join(_remedies(nearest, chosen, answer))}"
+
+
+def _remedies(nearest: Deployed, chosen: Chosen, answer: PlanAnswer) -> Iterator[str]:
+    """Yield changes of the objectives that the nearest deployment meets, and of the space."""
+    trial = nearest.trial
+    over = missed(nearest, answer.objectives)
+    if not trial.misses and over and all(isfinite(trial.latencies_s[one.name]) for one in over):
+        limits = ", ".join(
+            f"{one.name} {latency_text(trial.latencies_s[one.name])} ms" for one in over
+        )
+        yield f"limits of {limits}"
+    share = trial.figures.get("slo_attainment", 0.0)
+    if not trial.misses and share >= 0.5:
+        yield f"percentile {floor(100 * share)}, since {share:.1%} of its requests meet every objective"
+    for key, value in nearest.values.items():
+        tried = {each.values.get(key) for each in chosen.simulated}
+        is_count = key.endswith(("nodes", "wafers")) and isinstance(value, int)
+        if (
+            is_count
+            and len(tried) > 1
+            and all(isinstance(one, int) and one <= value for one in tried)
+        ):
+            yield f"perhaps {key} above {value}, the most that was simulated"
+    yield "a lower rate, which `cluster-sim capacity` finds"
+
+
+def _effort(chosen: Chosen) -> str:
+    """Return how much was simulated."""
+    text = f"{len(chosen.simulated):,} of {chosen.total:,} deployments simulated, as many requests as {chosen.spent:,.3g} full runs"
+    return f"{text}; the budget ended the search" if chosen.is_exhausted else text

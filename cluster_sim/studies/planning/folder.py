@@ -1,0 +1,63 @@
+"""Folder of a plan: finished simulations, the table of the answer, and scenarios to run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from cluster_sim.errors import ScenarioError
+from cluster_sim.loading.files import ScenarioFile
+from cluster_sim.loading.variants import name_faults
+from cluster_sim.studies.planning.answer import Chosen, Deployed, PlanAnswer
+from cluster_sim.studies.store import write_table
+from cluster_sim.whole_files import write_whole
+
+SHOWN = 5
+"""Number of deployments per variant that are printed, and whose scenarios are written."""
+
+
+def folder_of(file: ScenarioFile) -> Path:
+    """Return the default folder of a file's plan.
+
+    Raises
+    ------
+    ScenarioError
+        The name of the scenario cannot be the name of a folder.
+    """
+    if faults := list(name_faults(file.document)):
+        raise ScenarioError(faults)
+    return Path("plans") / re.sub(
+        r"[^A-Za-z0-9_.-]", "_", str(file.document.data.get("name", "plan"))
+    )
+
+
+def keep(answer: PlanAnswer, folder: Path) -> Mapping[int, Path]:
+    """Write the table of an answer, and scenarios of winners and runners-up, into a plan's folder.
+
+    Parameters
+    ----------
+    answer
+        Answer of the plan.
+    folder
+        Folder that exists.
+
+    Returns
+    -------
+    Mapping
+        Paths of the scenarios by `id` of the deployment.
+    """
+    write_table(answer.table, folder / "plan.parquet")
+    paths = {}
+    for chosen in answer.chosen:
+        for name, each in _named(chosen):
+            paths[id(each)] = folder / f"{name}.yaml"
+            write_whole(paths[id(each)], each.scenario.as_yaml().encode())
+    return paths
+
+
+def _named(chosen: Chosen) -> Iterator[tuple[str, Deployed]]:
+    """Yield the deployments of a variant that are printed, with the names of their files."""
+    prefix = "" if chosen.variant is None else f"{chosen.variant}-"
+    for number, each in enumerate(chosen.simulated[:SHOWN], 1):
+        yield f"{prefix}{'winner' if each is chosen.winner else number}", each

@@ -1,0 +1,141 @@
+"""Simulation of one deployment on a part of its traffic, and the verdict on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any, NamedTuple
+
+from cluster_sim.results.metrics import verdict
+from cluster_sim.results.metrics.verdict import Objective
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.sim.limits import RunLimits
+from cluster_sim.studies.grid import program_version
+from cluster_sim.studies.limited import simulated_within
+from cluster_sim.studies.planning.certain_miss import CertainMiss
+from cluster_sim.studies.store import Record
+from cluster_sim.studies.sweep_point import failed, failed_by
+
+_FIGURES = ("request_goodput", "slo_attainment", "mean_power_w", "completed")
+"""Metrics of a run that a plan compares or prints."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Verdict on a deployment after a part of its traffic."""
+
+    share: float
+    """Simulated share of the traffic; 1 for a run of full length."""
+    latencies_s: Mapping[str, float]
+    """Value of each objective's latency at its percentile [s]; infinite if too few requests
+    finish."""
+    ratios: Mapping[str, float]
+    """Value over limit by objective."""
+    figures: Mapping[str, float]
+    """Metrics of the run."""
+    requests: int
+    """Number of simulated requests."""
+    fault: str = ""
+    """Reason of a failed simulation; empty if it did not fail."""
+    misses: bool = False
+    """Whether the run ended early because it misses an objective for certain. Its latencies are
+    those of the requests until then."""
+
+    @property
+    def ratio(self) -> float:
+        """Largest value over limit of all objectives; at most 1 if the SLO is met."""
+        return max(self.ratios.values(), default=inf)
+
+    @property
+    def is_met(self) -> bool:
+        """Whether every objective is met."""
+        return not self.fault and not self.misses and self.ratio <= 1.0
+
+    @classmethod
+    def from_record(cls, record: Record) -> Trial:
+        """Return the trial of a stored record."""
+        if record["status"] != "done":
+            return cls(0.0, {}, {}, {}, 0, record["reason"])
+        kept = record["summary"]
+        values = {name: inf if value is None else value for name, value in kept["values"].items()}
+        ratios = {name: values[name] / limit_s for name, limit_s in kept["limits"].items()}
+        misses = kept["misses"]
+        return cls(kept["share"], values, ratios, kept["figures"], kept["requests"], misses=misses)
+
+
+class Part(NamedTuple):
+    """Part of the traffic of a scenario."""
+
+    share: float
+    """Simulated share of the traffic."""
+    requests: int
+    """Number of requests of the whole traffic that count; 0 if it is unknown."""
+
+
+def shortened(scenario: Scenario, share: float) -> Scenario:
+    """Return a scenario with the first `share` of its traffic, and of its warm-up.
+
+    Arrivals that a seed draws are the same as those of the whole scenario until they stop.
+    """
+    if share >= 1.0:
+        return scenario
+    changes: dict[str, Any] = {"warmup_s": scenario.warmup_s * share}
+    if scenario.duration_s is not None:
+        changes["duration_s"] = scenario.duration_s * share
+    workload = scenario.workload
+    for name in ("arrivals", "sessions"):
+        source = getattr(workload, name)
+        if source is not None and source.requests:
+            fewer = source.model_copy(update={"requests": max(int(source.requests * share), 1)})
+            workload = workload.model_copy(update={name: fewer})
+    if workload.trace is not None and workload.trace.limit:
+        limit = max(int(workload.trace.limit * share), 1)
+        trace = workload.trace.model_copy(update={"limit": limit})
+        workload = workload.model_copy(update={"trace": trace})
+    return scenario.model_copy(update=changes | {"workload": workload})
+
+
+def tried(
+    scenario: Scenario, part: Part, wanted: Sequence[Objective], limits: RunLimits
+) -> dict[str, Any]:
+    """Simulate a part of a scenario; return the record of its trial, which may be a failure.
+
+    Parameters
+    ----------
+    scenario
+        Scenario with the part of its traffic.
+    part
+        Part of the traffic that the scenario has.
+    wanted
+        Objectives by which it is judged.
+    limits
+        Limits of wall time and memory.
+    """
+    check = None
+    if part.requests and not scenario.workload.classes:
+        check = CertainMiss(wanted, part.requests)
+    try:
+        results = simulated_within(scenario, replace(limits, hopeless=check))
+        misses = check is not None and check.found is not None
+        if results.info.stopped is not None and not misses:
+            return dict(failed(results.info.stopped), version=program_version())
+        outcomes = verdict.judged([results], wanted).outcomes
+        summary = results.summary()
+    except Exception as error:
+        return failed_by(error)
+    values = {each.objective.name: each.value_s for each in outcomes}
+    return {
+        "status": "done",
+        "reason": "",
+        "summary": {
+            "share": part.share,
+            "misses": misses,
+            "requests": results.requests.num_rows,
+            "values": {name: None if value == inf else value for name, value in values.items()},
+            "limits": {each.name: each.limit_s for each in wanted},
+            "figures": {name: summary[name] for name in _FIGURES if summary.get(name) is not None},
+        },
+        "wall_s": results.info.wall_s,
+        "version": program_version(),
+    }
