@@ -99,7 +99,7 @@ def means_of(rows: Sequence[Row], names: Sequence[str], by: str) -> PointMeans:
         values={name: rows[0].get(name) for name in names},
         means=means,
         by_seed={
-            row.get("seed", row["replication"]): float(row[by])
+            row["seed" if "seed" in row else "replication"]: float(row[by])
             for row in done
             if row.get(by) is not None
         },
