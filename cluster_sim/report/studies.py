@@ -82,12 +82,12 @@ def read(path: Path, place: int = 0) -> Study:
         swings = [
             (str(row["name"]), row["swing"] / abs(row["base"])) for row in rows if row["base"]
         ]
-    elif {"nodes", "front", "good"} <= names:
-        kind = "Capacity"
     elif {"optimised", "front", "good"} <= names:
         kind = "Plan"
+    elif {"nodes", "front", "good"} <= names:
+        kind = "Capacity"
     return Study(
-        f"{kind}: {path.stem}",
+        f"{kind}: {path.parent.name if path.name == "plan.parquet" else path.stem}",
         _count(rows, str(path)),
         _pictures(path) if path.suffix == ".parquet" else [],
         of_rows(f"All rows of {path.name}", rows[:_MOST_ROWS]),
