@@ -86,8 +86,9 @@ def read(path: Path, place: int = 0) -> Study:
         kind = "Plan"
     elif {"nodes", "front", "good"} <= names:
         kind = "Capacity"
+    title = path.parent.name if kind == "Plan" else path.stem
     return Study(
-        f"{kind}: {path.parent.name if path.name == "plan.parquet" else path.stem}",
+        f"{kind}: {title}",
         _count(rows, str(path)),
         _pictures(path) if path.suffix == ".parquet" else [],
         of_rows(f"All rows of {path.name}", rows[:_MOST_ROWS]),
