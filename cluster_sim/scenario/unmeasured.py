@@ -24,6 +24,23 @@ def default_times(device: Device, engine: str) -> Iterator[str]:
         yield f"{device.name}: no times of {engine} are known; the times of `default` hold. The device has times of {' and '.join(others)}"
 
 
+def unmeasured_device(device: Device) -> Iterator[str]:
+    """Yield a warning if no kernel of a device was measured."""
+    if device.measured:
+        return
+    start = f"{device.name}: no kernels were measured. Its step times are"
+    if device.predecessor is None or device.kernels is None:
+        yield (
+            f"{start} a roofline of the data sheet. The shares of the peaks that kernels "
+            "reach, the overheads and the collectives are estimates, unless its file says otherwise"
+        )
+    else:
+        yield (
+            f"{start} those of {device.predecessor}, with rates in proportion to the memories, compute "
+            "rates and links of both, unless its file has its own"
+        )
+
+
 def unmeasured_kinds(
     model: Model, device: Device, kv_cache: str, engine: str
 ) -> tuple[list[str], list[str]]:

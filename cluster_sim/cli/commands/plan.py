@@ -102,7 +102,8 @@ def plan(  # noqa: PLR0913 - a parameter is an option of the command
         print(json.dumps(as_json(answer, request), indent=2))
     else:
         for chosen in answer.chosen:
-            stdout().print(table(chosen, answer))
+            if chosen.simulated:
+                stdout().print(table(chosen, answer))
             for line in lines(chosen, answer, paths, request):
                 print_line(line)
         _print_trust(answer, file, sets)
