@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Self
 
 from pydantic import Field, model_validator
 
-from cluster_sim.errors import ScenarioError
+from cluster_sim.errors import ScenarioError, did_you_mean, shown
 from cluster_sim.hardware.collective_fits import CollectiveFits
 from cluster_sim.hardware.efficiency import Efficiency, Overhead
 from cluster_sim.hardware.engine_releases import listed_as
@@ -20,8 +21,16 @@ from cluster_sim.hardware.operating_point import (
 )
 from cluster_sim.hardware.power_and_cooling import GovernorSpec, Limits, Power
 from cluster_sim.hardware.precision import Precision
+from cluster_sim.hardware.predecessor import PRECISIONS, Gains
 from cluster_sim.hardware.wafer import Wafer
-from cluster_sim.schema import Description, Document, describe, named
+from cluster_sim.schema import (
+    Description,
+    Document,
+    catalog_entry,
+    catalog_names,
+    describe,
+    named,
+)
 from cluster_sim.typing import Count
 from cluster_sim.units import BytesPerSecond, FlopPerSecond, Seconds
 
@@ -79,12 +88,16 @@ class Device(Description):
     """Memory that holds weights and KV cache."""
     peak: Peak
     """Dense peak compute rate by precision."""
+    predecessor: str | None = None
+    """Catalog name of a device whose constants hold for this one where it has none of its own:
+    `efficiency`, `overheads`, `kernels` and `collectives`. Times stay; rates grow in proportion to
+    memory bandwidth, compute rate and link bandwidth. Default: no predecessor."""
     efficiency: Efficiency | None = None
     """Shares of the peaks that a GPU's kernels reach. Either `efficiency` (a GPU) or `wafer` is
-    required."""
+    required. Default: those of the predecessor."""
     overheads: dict[str, Overhead] = Field(default_factory=dict)
     """Overheads of a GPU by the name of the engine. `default` applies to all other engines and is
-    required for a GPU."""
+    required for a GPU without a predecessor."""
     kernels: KernelFits | None = None
     """Measured times of the device's kernels, each alone on the device. `efficiency` gives the
     times of other kernels. Default: no kernel was measured."""
@@ -117,6 +130,47 @@ class Device(Description):
     periods."""
 
     @model_validator(mode="after")
+    def _takes_over(self) -> Device:
+        if self.predecessor is None:
+            return self
+        if self.wafer is not None:
+            raise ValueError("got 'predecessor' beside 'wafer'; expected it only for a GPU")
+        if self.predecessor not in catalog_names("devices"):
+            remedy = did_you_mean(self.predecessor, catalog_names("devices"))
+            raise ValueError(
+                f"predecessor: got {shown(self.predecessor)}; expected a device of the catalog{remedy}"
+            )
+        earlier = _in_catalog(self.predecessor)
+        if earlier.efficiency is None:
+            raise ValueError(f"predecessor: got {shown(self.predecessor)}, a wafer; expected a GPU")
+        whole = self.model_copy(update={"efficiency": self.efficiency or earlier.efficiency})
+        gains = whole._gains_over(earlier)
+        kernels = earlier.kernels and gains.kernels(earlier.kernels)
+        if kernels and self.kernels:
+            kernels = kernels.updated(self.kernels)
+        return whole.model_copy(
+            update={
+                "overheads": earlier.overheads | self.overheads,
+                "kernels": kernels or self.kernels,
+                "collectives": earlier.collectives.at(gains.links).updated(self.collectives),
+            }
+        )
+
+    def _gains_over(self, earlier: Device) -> Gains:
+        ours, theirs = self.peer_bandwidth_bytes_per_s, earlier.peer_bandwidth_bytes_per_s
+        return Gains(
+            memory=self.bandwidth_bytes_per_s / earlier.bandwidth_bytes_per_s,
+            links=ours / theirs if ours and theirs else 1.0,
+            compute={each: self._reach(each) / earlier._reach(each) for each in PRECISIONS},
+        )
+
+    def _reach(self, precision: Precision) -> float:
+        """Return the compute rate that large products of weights in a precision reach [FLOP/s]."""
+        assert self.efficiency is not None
+        computed, peak = self.peak.of(precision)
+        return peak * self.efficiency.compute.of(computed)
+
+    @model_validator(mode="after")
     def _is_one_kind(self) -> Device:
         if (self.efficiency is None) == (self.wafer is None):
             raise ValueError("expected either 'efficiency' (a GPU) or 'wafer'")
@@ -146,8 +200,9 @@ class Device(Description):
 
     @property
     def measured(self) -> bool:
-        """Whether step times rely on measured kernels or runs, and not on a data sheet alone."""
-        return self.wafer is not None or self.kernels is not None
+        """Whether step times rely on measured kernels or runs of this device."""
+        has_kernels = self.kernels is not None and self.predecessor is None
+        return self.wafer is not None or has_kernels
 
     def overhead(self, engine: str) -> Overhead:
         """Return the times that the engine called `engine` adds on this device."""
@@ -177,6 +232,11 @@ class Device(Description):
             "peer_bandwidth_bytes_per_s": peer and peer * links,
         }
         return self.model_copy(update=slowed)
+
+
+@cache
+def _in_catalog(name: str) -> Device:
+    return Device.model_validate(catalog_entry("devices", name))
 
 
 def device_named(name: str) -> Device:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from cluster_sim import load_scenario
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
-from cluster_sim.export.deploy import TARGETS, emitted, read_deployment, shell
+from cluster_sim.export.deploy import TARGETS, emitted, kubernetes, read_deployment, shell
 from cluster_sim.export.deploy.facts import facts
 from cluster_sim.export.deploy.left_over import pool_of
 from cluster_sim.llm.model_names import known_model
@@ -120,6 +121,8 @@ def table() -> dict[str, set[str]]:
 def written(text: str) -> set[str]:
     """Options of the servers in a text, as the table names them; those of YAML with their section."""
     found: set[str] = set()
+    if kubernetes.is_manifest(text):
+        return {arg.replace("--no-", "--") for arg in arguments(text) if arg.startswith("--")}
     commands, files = shell.commands(text, "text")
     for words in commands:
         found |= {word.replace("--no-", "--") for word in words if word.startswith("--")}
@@ -130,14 +133,42 @@ def written(text: str) -> set[str]:
     return found
 
 
+def arguments(text: str) -> Iterator[str]:
+    """Arguments of all servers of a manifest, of leaders and workers."""
+    for document in kubernetes.documents(text, "text"):
+        for container in containers(document):
+            yield from container.get("args", [])
+
+
+def containers(part: Any) -> Iterator[dict[str, Any]]:
+    """All containers in a part of a manifest."""
+    if isinstance(part, dict):
+        yield from part.get("containers", [])
+        for inner in part.values():
+            yield from containers(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from containers(inner)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["vllm", "sglang", "trtllm"])
 def test_every_option_is_in_the_table_and_the_table_has_no_others(engine: str) -> None:
     found: set[str] = set()
     for scenario in [*drawn(engine, 60), *drawn(engine, 60, seed=1), *special(engine)]:
         found |= written(emitted(scenario, engine).text)
+        if engine != "trtllm":
+            found |= written(emitted(scenario, "llm-d").text)
     newer = {"scheduler_config.waiting_queue_policy"}  # since 1.3, later than all profiles
     assert found == table()[engine] - newer
+
+
+def test_options_of_dynamo_are_in_the_tables() -> None:
+    rows = table()
+    known = rows["dynamo"] | rows["vllm"] | rows["sglang"] | rows["trtllm"]
+    for engine in ("vllm", "sglang", "trtllm"):
+        for scenario in drawn(engine, 2, seed=4):
+            assert written(emitted(scenario, "dynamo").text) <= known
 
 
 def special(engine: str) -> list[Scenario]:
@@ -262,6 +293,89 @@ def test_commands_that_people_wrote_are_read(text: str, keys: dict[str, Any]) ->
     assert read is not None
     [pool] = read.pools
     assert {key: pool.get(key) for key in keys} == keys
+
+
+GUIDE = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: decode
+spec:
+  replicas: 2
+  template:
+    metadata: {labels: {llm-d.ai/role: decode}}
+    spec:
+      containers:
+        - name: modelserver
+          command: ["vllm", "serve"]
+          args:
+            - "openai/gpt-oss-120b"
+            - "--tensor-parallel-size=4"
+            - "--kv-transfer-config"
+            - '{"kv_connector":"NixlConnector", "kv_role":"kv_both"}'
+---
+apiVersion: v1
+kind: Service
+metadata: {name: router}
+"""
+GRAPH = """\
+apiVersion: nvidia.com/v1alpha1
+kind: DynamoGraphDeployment
+metadata: {name: g}
+spec:
+  services:
+    Frontend: {componentType: frontend, replicas: 1, extraPodSpec: {mainContainer: {image: a}}}
+    prefill:
+      componentType: worker
+      subComponentType: prefill
+      replicas: 3
+      extraPodSpec:
+        mainContainer:
+          command: [python3, -m, dynamo.sglang]
+          args: [--model-path, openai/gpt-oss-120b, --tp-size, "4", --disaggregation-mode, prefill]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        (GUIDE, {"name": "decode", "replicas": 2, "replica.role": "decode", "replica.tensor_parallel": 4}),
+        (GRAPH, {"name": "prefill", "replicas": 3, "replica.role": "prefill", "replica.tensor_parallel": 4, "replica.engine": "sglang"}),
+    ],
+)  # fmt: skip
+def test_manifests_that_people_wrote_are_read(text: str, keys: dict[str, Any]) -> None:
+    read = read_deployment(text, "graph.yaml")
+    assert read is not None
+    [pool] = read.pools
+    assert read.model == "gpt-oss-120b"
+    assert {key: pool.get(key) for key in keys} == keys
+
+
+def test_dynamo_states_the_policies_that_its_router_has() -> None:
+    keys = draw(Random(0), "vllm") | {"model": "llama-3.3-70b"}
+    pool = {"name": "p", "node": "dgx-h200", "replica": {"tensor_parallel": 8}}
+    for policy, mode in (("power_of_two", "power-of-two"), ("prefix_affinity", None)):
+        cluster = {"pools": [pool], "router": {"policy": policy}}
+        scenario = scenario_of(keys | {"cluster": cluster})
+        assert scenario is not None
+        made = emitted(scenario, "dynamo")
+        assert ("DYN_ROUTER_MODE" in made.text) == (mode is not None)
+        assert ("cluster.router" in made.left) == (mode is None)
+        assert mode is None or mode in made.text
+
+
+def test_a_replica_on_two_nodes_is_a_group_of_two_pods() -> None:
+    plan = {"tensor_parallel": 8, "pipeline_parallel": 2}
+    pool = {"name": "A_b", "node": "dgx-h200", "nodes": 4, "replica": plan}
+    [group] = kubernetes.documents(emitted(scenario_with(pool), "llm-d").text, "text")
+    assert group["kind"] == "LeaderWorkerSet"
+    assert group["metadata"]["name"] == "a-b"
+    assert group["spec"]["replicas"] == 2
+    assert group["spec"]["leaderWorkerTemplate"]["size"] == 2
+    leader, worker = containers(group)
+    for container in (leader, worker):
+        assert container["resources"] == {"limits": {"nvidia.com/gpu": "8"}}
+    assert set(worker["args"]) - set(leader["args"]) == {"--headless"}
 
 
 def test_options_that_are_not_read_are_named(tmp_path: Path) -> None:

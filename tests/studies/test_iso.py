@@ -121,6 +121,7 @@ def test_equal_output_takes_as_many_whole_copies_as_are_enough(tmp_path: Path) -
     assert [one.whole for one in of(once)] == [3, 3]
 
 
+@pytest.mark.slow
 def test_equal_rates_within_the_slo_are_those_that_the_search_for_capacity_finds(
     tmp_path: Path,
 ) -> None:

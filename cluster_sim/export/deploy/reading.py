@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster_sim.export.deploy import shell
+from cluster_sim.export.deploy import dynamo, kubernetes, llm_d, shell
 from cluster_sim.export.deploy.facts import Plain, catalog_value
 from cluster_sim.export.deploy.keys import Keys
 from cluster_sim.export.deploy.left_over import read_comments, without_arguments_of
@@ -72,7 +73,7 @@ def read_deployment(text: str, where: str) -> Deployed | None:
     every = [keys for _, keys, _ in servers]
     found = stated_model(every)
     model = comments.get("model", None if found is None else found.key)
-    cluster = {
+    cluster = _stated_cluster(text, where) | {
         key.removeprefix("cluster."): value
         for key, value in comments.items()
         if key.startswith("cluster.") and not _OF_POOL.fullmatch(key)
@@ -82,9 +83,35 @@ def read_deployment(text: str, where: str) -> Deployed | None:
 
 def _servers(text: str, where: str) -> list[tuple[str, Keys, dict[str, Any]]]:
     """Return the target, the keys and the stated number of replicas of each server."""
+    if kubernetes.is_manifest(text):
+        return list(_servers_of_manifest(text, where))
     found, files = shell.commands(text, where)
     targets = [target for words in found if (target := find(words)) is not None]
     return [(name, read(name, words, files, where), {}) for name, words in targets]
+
+
+def _servers_of_manifest(text: str, where: str) -> Iterator[tuple[str, Keys, Plain]]:
+    """Yield the target, the keys, and what the manifest itself states of each server."""
+    for document in kubernetes.documents(text, where):
+        reader = dynamo if document.get("kind") == dynamo.KIND else llm_d
+        for container in reader.containers(document):
+            if (target := find(container.words)) is None:
+                continue
+            stated: Plain = {"name": container.name, "replicas": container.replicas}
+            if container.role is not None:
+                stated["replica.role"] = container.role
+            yield target[0], read(*target, {}, where), stated
+
+
+def _stated_cluster(text: str, where: str) -> Plain:
+    """Return the keys of the cluster that a manifest states."""
+    if not kubernetes.is_manifest(text):
+        return {}
+    for document in kubernetes.documents(text, where):
+        router = dynamo.router(document) if document.get("kind") == dynamo.KIND else None
+        if router is not None:
+            return {"router": router}
+    return {}
 
 
 def _of_pool(comments: Plain, number: int) -> Plain:

@@ -20,7 +20,14 @@ from cluster_sim.schema import parse_yaml
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _QUIET = ("--host", "--port", "--served-model-name", "--trust-remote-code", "--seed")
-_QUIET_ON_NODES = ("--node-rank", "--master-addr", "--master-port", "--dist-init-addr", "--backend")
+_QUIET_ON_NODES = (
+    "--headless",
+    "--node-rank",
+    "--master-addr",
+    "--master-port",
+    "--dist-init-addr",
+    "--backend",
+)
 ENGINES = {"vllm": "vLLM", "sglang": "SGLang", "trtllm": "TensorRT-LLM"}
 """Names of the engines for which arguments can be written, by the name of the target."""
 
@@ -82,7 +89,10 @@ def launch_in_dynamo(served: Served) -> Launch:
     program = ["python3", "-m", f"dynamo.{target}"]
     if target == "vllm":
         options = {"--model": options.pop("")} | options | mode
-    elif target == "trtllm":
+        options.pop("--nnodes", None)  # the operator sets it
+    elif target == "sglang":
+        options.pop("--nnodes", None)
+    else:
         named = {"--model-path": trtllm_serve.model(served), "--override-engine-args": options}
         options = named | mode
     return Launch(program, list(words_of(options)))

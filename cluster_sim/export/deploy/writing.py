@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError, did_you_mean
-from cluster_sim.export.deploy import shell
+from cluster_sim.export.deploy import dynamo, kubernetes, llm_d, shell
 from cluster_sim.export.deploy.facts import Plain, entry, plain
 from cluster_sim.export.deploy.keys import Keys
 from cluster_sim.export.deploy.left_over import ALWAYS, cluster_left, comment_lines, keys_left
@@ -63,10 +63,22 @@ def _comment(served: Served) -> str:
     return f"pool {deployment.name}: start this {often}, {where}{nodes}"
 
 
+def _of_llm_d(pools: Sequence[Served], scenario: Scenario) -> str:
+    return kubernetes.manifest(list(llm_d.objects(pools)))
+
+
+def _of_dynamo(pools: Sequence[Served], scenario: Scenario) -> str:
+    return kubernetes.manifest([dynamo.graph(pools, scenario)])
+
+
 TARGETS = {
     "vllm": _Target("arguments of `vllm serve`", ("vllm",), _script),
     "sglang": _Target("arguments of SGLang", ("sglang",), _script),
     "trtllm": _Target("options of `trtllm-serve`", ("trtllm",), _script),
+    "llm-d": _Target("manifests for llm-d", ("vllm", "sglang"), _of_llm_d, ("replicas",)),
+    "dynamo": _Target(
+        "a DynamoGraphDeployment", ("vllm", "trtllm", "sglang"), _of_dynamo, ("replicas",)
+    ),
 }
 """Ways to write a deployment, by name."""
 
@@ -97,6 +109,8 @@ def emitted(scenario: Scenario, target: str) -> Emitted:
     pools = [Served(deployment) for deployment in deployments]
     body = chosen.write(pools, scenario)
     left = _left(scenario, pools, chosen.carries)
+    if target == "dynamo" and dynamo.router_mode(scenario) is not None:
+        del left["cluster.router"]
     lines = [
         f"# {scenario.title}: {chosen.what}, written by cluster-sim.",
         "# The keys below have no option there. `cluster-sim init --from` reads them from these lines.",
