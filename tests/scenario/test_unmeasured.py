@@ -6,7 +6,7 @@ import pytest
 
 from cluster_sim.hardware.device import device_named
 from cluster_sim.llm.model import Model
-from cluster_sim.scenario.unmeasured import unmeasured_kinds
+from cluster_sim.scenario.unmeasured import narrow_weights, unmeasured_kinds
 from tests.layer_oracle import KINDS
 
 B200 = device_named("b200-sxm")
@@ -47,3 +47,10 @@ def test_of_mamba_2_the_convolution_was_measured_and_of_mamba_nothing() -> None:
 def test_a_device_without_any_measured_kernels_is_not_told_by_kind() -> None:
     device = device_named("mi300x")
     assert unmeasured_kinds(model("kda"), device, "bf16", "vLLM") == ([], [])
+
+
+def test_weights_of_fewer_than_16_bits_on_a_wafer_are_an_estimate() -> None:
+    (warning,) = narrow_weights(device_named("wse-3"), "fp4")
+    assert warning.startswith("Cerebras WSE-3: weights in fp4 are an estimate.")
+    assert list(narrow_weights(device_named("wse-3"), "bf16")) == []
+    assert list(narrow_weights(B200, "fp4")) == []
