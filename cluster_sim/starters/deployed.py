@@ -97,7 +97,7 @@ def deployed_text(keys: Mapping[str, Any], answers: Answers, file: Path) -> str:
         *line_beside(f"seed: {keys['seed']}", "the same seed gives the same run, byte for byte"),
         *(f"{key}: {flow_text(keys[key])}" for key in ("duration", "warmup") if key in keys),
         "",
-        f"model: {flow_text(keys['model'])}",
+        *_model_lines(keys["model"], answers),
         "",
         *workload_lines(keys["workload"], answers.recorded),
         "",
@@ -106,6 +106,14 @@ def deployed_text(keys: Mapping[str, Any], answers: Answers, file: Path) -> str:
         *_cluster_lines(keys["cluster"], answers),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _model_lines(model: Any, answers: Answers) -> Iterator[str]:
+    if "model" in answers.defaults:
+        yield from comment_lines(
+            f"TODO: the arguments name the model '{answers.recorded.model_id}', which the catalog does not know. Name one of `cluster-sim catalog` here, or the path of its config.json."
+        )
+    yield f"model: {flow_text(model)}"
 
 
 def _cluster_lines(cluster: Mapping[str, Any], answers: Answers) -> Iterator[str]:

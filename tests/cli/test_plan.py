@@ -92,3 +92,18 @@ def test_a_file_without_objectives_is_refused(
     code, _, err = call(capsys, "plan", small, "--set", "slo=null")
     assert code == 2
     assert "'slo' is missing; expected the objectives" in err
+
+
+def test_the_winner_is_emitted_and_an_unknown_target_is_refused_before_the_search(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = call(capsys, "plan", small, "--workers", 0, "--emit", "vllm")
+    assert code == 0, err
+    script = Path("plans/small/winner.vllm").read_text()
+    ranks = yaml.safe_load(Path("plans/small/winner.yaml").read_text())
+    replica = ranks["cluster"]["pools"][0]["replica"]
+    assert f"--tensor-parallel-size {replica['tensor_parallel']}" in script
+    code, _, err = call(capsys, "plan", small, "--emit", "vlm", "--out", "none")
+    assert code == 2
+    assert "did you mean 'vllm'?" in err
+    assert not Path("none").exists()

@@ -10,6 +10,7 @@ from pytest import approx
 import cluster_sim
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.schema import read_yaml
+from tests.scenarios import make_scenario
 
 FILE = Path(__file__).parents[2] / "scenarios" / "wafers_and_kv.yaml"
 POOL = "cluster.pools[0]"
@@ -68,3 +69,20 @@ def test_the_sum_of_the_sram_would_hold_more_than_whole_layers_do(
 def test_the_sweep_gives_each_replica_its_nodes() -> None:
     axes = read_yaml(FILE).data["sweep"]["axes"][1]
     assert axes[f"{POOL}.nodes"] == axes[f"{POOL}.replica.wafers"] == [4, 5, 6, 8, 10, 12]
+
+
+@pytest.mark.parametrize(("weights", "wafers"), [("fp4", 2), ("bf16", 7)])
+def test_gpt_oss_120b_takes_two_wafers_in_its_own_format_and_seven_in_16_bit(
+    weights: str, wafers: int
+) -> None:
+    """Experts: 36 layers, 128 of them, 3 x 2880 x 2880 weights: 114.7 G, in mxfp4 61 GB.
+
+    With 2.1 G other weights in 16 bit that is 65 GB of the 38.7 GB that weights fill on a wafer. In
+    16 bit all weights are 233.6 GB: 6.03 wafers, and 36 whole layers of 6.4 GB are six on each.
+    """
+    experts = 36 * 128 * 3 * 2880 * 2880
+    size_bytes = (experts * 4.25 / 8 if weights == "fp4" else experts * 2) + 2.1e9 * 2
+    assert -(-size_bytes // (0.88 * 44e9)) == wafers
+    pool = {"name": "a", "node": "cs-3", "nodes": wafers, "replica": {"weights": weights, "engine": "cerebras"}}  # fmt: skip
+    made = make_scenario(model="gpt-oss-120b", cluster={"pools": [pool]})
+    assert resolve(made).deployments[0].devices_per_replica == wafers

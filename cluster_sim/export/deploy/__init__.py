@@ -5,6 +5,6 @@
 """
 
 from cluster_sim.export.deploy.reading import Deployed, read_deployment
-from cluster_sim.export.deploy.writing import TARGETS, Emitted, emitted
+from cluster_sim.export.deploy.writing import TARGETS, Emitted, check_target, emitted
 
-__all__ = ["TARGETS", "Deployed", "Emitted", "emitted", "read_deployment"]
+__all__ = ["TARGETS", "Deployed", "Emitted", "check_target", "emitted", "read_deployment"]

@@ -158,6 +158,7 @@ def read(target: str, words: Sequence[str], files: Mapping[str, str], where: str
             reading.text("--model-path", "--model") or name,
             settings,
             reading.text("--server-role"),
+            where,
         )
     if mode in ("prefill", "decode"):
         keys.put("replica.role", mode)

@@ -101,9 +101,7 @@ def emitted(scenario: Scenario, target: str) -> Emitted:
     ScenarioError
         The target is unknown, a pool has wafers, or an engine that the target does not start.
     """
-    if target not in TARGETS:
-        what = f"got '{target}'; expected one of {', '.join(TARGETS)}{did_you_mean(target, tuple(TARGETS))}"
-        raise ScenarioError.at("--emit", what)
+    check_target(target)
     chosen = TARGETS[target]
     deployments = resolve(scenario).deployments
     for number, deployment in enumerate(deployments):
@@ -119,6 +117,13 @@ def emitted(scenario: Scenario, target: str) -> Emitted:
         *comment_lines(left),
     ]
     return Emitted("\n".join([*lines, "", body]), tuple(left))
+
+
+def check_target(target: str) -> None:
+    """Raise ScenarioError for a target that is unknown."""
+    if target not in TARGETS:
+        what = f"got '{target}'; expected one of {', '.join(TARGETS)}{did_you_mean(target, tuple(TARGETS))}"
+        raise ScenarioError.at("--emit", what)
 
 
 def _check(deployment: Deployment, where: str, target: str) -> None:

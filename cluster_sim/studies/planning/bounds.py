@@ -26,7 +26,7 @@ class Ruling(NamedTuple):
     """Arithmetic that rules a deployment out."""
 
     kind: Literal["rate", "tpot"]
-    """What cannot be met: the mean rate of the traffic, or the limit on TPOT."""
+    """Quantity that cannot be met: the mean rate of the traffic, or the limit on TPOT."""
     reached: float
     """Rate that the deployment carries [1/s], or time per output token of a request alone [s]."""
     asked: float
