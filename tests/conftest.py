@@ -22,7 +22,7 @@ settings.load_profile("cluster-sim")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How many files are damaged, see `tests/fuzz`."""
+    """Add the options of `tests/fuzz`: the number of damaged files, and the seed."""
     parser.addoption("--fuzz", type=int, default=300, metavar="N", help="damage N files")
     parser.addoption("--fuzz-seed", type=int, default=0, metavar="S", help="others than usual")
 
@@ -33,6 +33,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("long"):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Give tests the names by which pytest-xdist keeps a group in one process.
+
+    NOTE: pytest 9.2 does not read the field that pytest-xdist 3.8 writes (its issue 1386). Without
+    this, what a group shares is computed in every process.
+    """
+    for item in session.items:
+        name = getattr(item, "_nodeid", item.nodeid)
+        if name != item.nodeid:
+            item._id = type(item._id).parse(name)
 
 
 @pytest.fixture

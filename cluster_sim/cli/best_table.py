@@ -63,7 +63,7 @@ def _sentences(ranked: Best) -> Iterator[str]:
     if not ranked.is_met:
         for place, point in enumerate(ranked.points[:_SHOWN], start=1):
             failed = f"{point.failed:,} of its replications failed"
-            yield f"{place} misses {point.missed}" if point.missed else f"{place}: {failed}"
+            yield f"{place} misses {_missed(point)}" if point.missed else f"{place}: {failed}"
         return
     if len(ranked.points) > 1 and ranked.replications < 2:
         yield "one run per point, so small differences may be due to chance; sweep.replications gives intervals"
@@ -96,7 +96,14 @@ def _tempting(ranked: Best) -> str:
     title = study.without_unit(ranked.by)
     points = "1 point misses" if count == 1 else f"{count:,} points miss"
     values = study.described(list(nearest.values), list(nearest.values.values()))
-    return f"{points} the SLO at a {better} {title}; the nearest to it: {values} ({nearest.missed})"
+    return (
+        f"{points} the SLO at a {better} {title}; the nearest to it: {values} ({_missed(nearest)})"
+    )
+
+
+def _missed(point: PointMeans) -> str:
+    """Return what a point misses in words."""
+    return f"{point.missed}, worst replication" if len(point.by_seed) > 1 else point.missed
 
 
 def _title(ranked: Best) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cluster_sim.sim.limits import RunLimits
 
 File = Annotated[
@@ -66,6 +68,47 @@ MemoryLimit = Annotated[
         show_default=False,
     ),
 ]
+
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="COLUMN=VALUE",
+        help="Use only rows of a study with this value; repeatable.",
+        show_default=False,
+    ),
+]
+
+
+def conditions(texts: Sequence[str] | None) -> dict[str, str]:
+    """Return values by column from the texts of `--where`.
+
+    Parameters
+    ----------
+    texts
+        Conditions such as "variant=b200"; None for no condition.
+
+    Raises
+    ------
+    ScenarioError
+        A text has no equals sign.
+
+    Examples
+    --------
+    >>> conditions(["variant=b200"])
+    {'variant': 'b200'}
+    """
+    from cluster_sim.errors import ScenarioError
+
+    pairs = {}
+    for text in texts or ():
+        column, equals, value = text.partition("=")
+        if not equals:
+            raise ScenarioError.at(
+                f"--where {text}", "got no '='; expected COLUMN=VALUE, such as --where variant=b200"
+            )
+        pairs[column] = value
+    return pairs
 
 
 def run_limits(time_limit: str | None, memory_limit: str | None) -> RunLimits:

@@ -63,10 +63,11 @@ def command(deployed: Deployed, request: Request) -> str:
     from cluster_sim.studies.planning.space import settings
 
     variant = deployed.values.get("variant")
+    sets = [text for text in request.sets if not text.startswith("plan")]
     parts = ["cluster-sim run", quote(str(request.file))]
     if variant is not None:
         parts.append(f"--variant {quote(str(variant))}")
-    parts += [f"--set {quote(text)}" for text in (*request.sets, *settings(deployed.values))]
+    parts += [f"--set {quote(text)}" for text in (*sets, *settings(deployed.values))]
     return " ".join(parts)
 
 
@@ -123,7 +124,7 @@ def _no_winner(chosen: Chosen, answer: PlanAnswer) -> Iterator[str]:
     """Yield what the nearest deployment misses first, and what would meet the SLO."""
     nearest = chosen.nearest
     if nearest is None:
-        yield "no deployment was simulated, since arithmetic rules all of them out"
+        yield "no deployment was simulated: arithmetic rules all of them out"
         return
     trial = nearest.trial
     if trial.fault:

@@ -168,12 +168,8 @@ def draw_study(  # noqa: PLR0913 - the public function: which figure, of what, a
     if name not in STUDIES:
         raise ScenarioError.at(name, f"is no figure of a study{did_you_mean(name, STUDIES)}")
     whole, pools = study.read(path), axis_names.pools_of(Path(path))
-    conditions = {
-        axis_names.column(key, whole, pools, "--where"): value
-        for key, value in (where or {}).items()
-    }
     chosen = axis_names.named(choice or study.Choice(), whole, pools, name)
-    table = study.narrowed(whole, conditions)
+    table = axis_names.narrowed(whole, where or {}, pools)
     module = import_module(f"cluster_sim.figures.{name}")
     return _styled(style, lambda: cast("Figure", module.of_study(table, chosen, axes)), axes)
 

@@ -46,6 +46,27 @@ def named(choice: Choice, table: pa.Table, pools: Pools, figure: str) -> Choice:
     return replace(choice, x=x, y=y)
 
 
+def narrowed(table: pa.Table, where: Mapping[str, str], pools: Pools) -> pa.Table:
+    """Return the rows of a table whose columns hold given values.
+
+    Parameters
+    ----------
+    table
+        Table of a study.
+    where
+        Value of each column as text, by column or name of an axis.
+    pools
+        Pools of the study, if it is a sweep.
+
+    Raises
+    ------
+    ScenarioError
+        The table lacks a column, or no row matches.
+    """
+    columns = {column(name, table, pools, "--where"): value for name, value in where.items()}
+    return study.narrowed(table, columns)
+
+
 def column(asked: str, table: pa.Table, pools: Pools, where: str) -> str:
     """Return the column of a sweep's table that a name means.
 

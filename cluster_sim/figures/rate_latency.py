@@ -114,7 +114,8 @@ def _columns(rows: Sequence[Row], choice: Choice) -> _SweepColumns:
             "rate_latency",
             f"no rate varies in this sweep; expected --x with one of its axes: {', '.join(names)}",
         )
-    return _SweepColumns(choice.x or along, axes_over(along, names))
+    others = study.not_varied_with(rows, along, names)
+    return _SweepColumns(choice.x or along, axes_over(along, others))
 
 
 def _draw_lines(

@@ -186,6 +186,21 @@ def varied(rows: Sequence[Row]) -> list[str]:
     return [name for name in columns if len({row.get(name) for row in rows}) > 1]
 
 
+def not_varied_with(rows: Sequence[Row], along: str, names: Sequence[str]) -> list[str]:
+    """Return the columns whose values one column does not determine, and that column itself.
+
+    >>> rows = [{"nodes": 4, "wafers": 4, "seed": 1}, {"nodes": 5, "wafers": 5, "seed": 1}, {"nodes": 5, "wafers": 5, "seed": 2}]
+    >>> not_varied_with(rows, "wafers", ["nodes", "wafers", "seed"])
+    ['wafers', 'seed']
+    """
+    groups = grouped(rows, [along]).values()
+    return [
+        name
+        for name in names
+        if name == along or any(len({row.get(name) for row in group}) > 1 for group in groups)
+    ]
+
+
 def axes(points: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
     """Return the columns of a sweep's axes by their keys, as in the sweep's file.
 

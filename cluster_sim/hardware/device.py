@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Self
 
 from pydantic import Field, model_validator
 
-from cluster_sim.errors import ScenarioError
+from cluster_sim.errors import ScenarioError, did_you_mean, shown
 from cluster_sim.hardware.collective_fits import CollectiveFits
+from cluster_sim.hardware.compute import Peak, Systolic
 from cluster_sim.hardware.efficiency import Efficiency, Overhead
 from cluster_sim.hardware.engine_releases import listed_as
 from cluster_sim.hardware.kernel_fits import KernelFits
@@ -20,54 +22,21 @@ from cluster_sim.hardware.operating_point import (
 )
 from cluster_sim.hardware.power_and_cooling import GovernorSpec, Limits, Power
 from cluster_sim.hardware.precision import Precision
+from cluster_sim.hardware.predecessor import PRECISIONS, Gains
 from cluster_sim.hardware.wafer import Wafer
-from cluster_sim.schema import Description, Document, describe, named
-from cluster_sim.typing import Count
-from cluster_sim.units import BytesPerSecond, FlopPerSecond, Seconds
+from cluster_sim.schema import (
+    Description,
+    Document,
+    catalog_entry,
+    catalog_names,
+    describe,
+    named,
+)
+from cluster_sim.units import BytesPerSecond, Seconds
 
 _LAUNCHES = ("layer_s", "expert_layer_s", "latent_layer_s", "latent_fp8_layer_s", "piece_s")
 """Fields of `Overhead` that are launches of kernels and follow the clock. The other fields are
 times of the host."""
-
-
-class Systolic(Description):
-    """Arrays of multipliers that hold weights while tokens stream through.
-
-    Small products leave parts of the arrays empty, see `physics.systolic`.
-    """
-
-    rows: Count
-    """Number of inputs of a product over which one array sums."""
-    columns: Count
-    """Number of outputs of a product that one array computes."""
-    arrays: Count = 1
-    """Number of arrays that work in parallel. Together they reach the device's peak."""
-    load_cycles: Count | None = None
-    """Number of cycles to fill one array with weights. The filling is hidden behind the tokens of
-    the previous weights. Default: one cycle per row."""
-
-
-class Peak(Description):
-    """Dense peak compute rate by precision. An omitted precision has no hardware support."""
-
-    bf16_flop_per_s: FlopPerSecond
-    """Dense peak compute rate in bf16 [FLOP/s]."""
-    fp8_flop_per_s: FlopPerSecond | None = None
-    """Dense peak compute rate in fp8 [FLOP/s]. Default: no hardware support."""
-    fp4_flop_per_s: FlopPerSecond | None = None
-    """Dense peak compute rate in fp4 [FLOP/s]. Default: no hardware support."""
-
-    def of(self, precision: Precision) -> tuple[Precision, float]:
-        """Return the precision in which `precision` weights are multiplied, and its peak [FLOP/s].
-
-        Weights of a precision without hardware support are widened to bf16.
-        """
-        rate = {
-            "bf16": self.bf16_flop_per_s,
-            "fp8": self.fp8_flop_per_s,
-            "fp4": self.fp4_flop_per_s,
-        }[precision]
-        return (precision, rate) if rate is not None else ("bf16", self.bf16_flop_per_s)
 
 
 class Device(Description):
@@ -79,12 +48,16 @@ class Device(Description):
     """Memory that holds weights and KV cache."""
     peak: Peak
     """Dense peak compute rate by precision."""
+    predecessor: str | None = None
+    """Catalog name of a device whose constants hold for this one where it has none of its own:
+    `efficiency`, `overheads`, `kernels` and `collectives`. Times stay; rates grow in proportion to
+    memory bandwidth, compute rate and link bandwidth. Default: no predecessor."""
     efficiency: Efficiency | None = None
     """Shares of the peaks that a GPU's kernels reach. Either `efficiency` (a GPU) or `wafer` is
-    required."""
+    required. Default: those of the predecessor."""
     overheads: dict[str, Overhead] = Field(default_factory=dict)
     """Overheads of a GPU by the name of the engine. `default` applies to all other engines and is
-    required for a GPU."""
+    required for a GPU without a predecessor."""
     kernels: KernelFits | None = None
     """Measured times of the device's kernels, each alone on the device. `efficiency` gives the
     times of other kernels. Default: no kernel was measured."""
@@ -117,6 +90,52 @@ class Device(Description):
     periods."""
 
     @model_validator(mode="after")
+    def _takes_over(self) -> Device:
+        if self.predecessor is None:
+            return self
+        if self.wafer is not None:
+            raise ValueError("got 'predecessor' beside 'wafer'; expected it only for a GPU")
+        if self.predecessor not in catalog_names("devices"):
+            remedy = did_you_mean(self.predecessor, catalog_names("devices"))
+            raise ValueError(
+                f"predecessor: got {shown(self.predecessor)}; expected a device of the catalog{remedy}"
+            )
+        earlier = _in_catalog(self.predecessor)
+        if earlier.efficiency is None:
+            raise ValueError(f"predecessor: got {shown(self.predecessor)}, a wafer; expected a GPU")
+        whole = self.model_copy(update={"efficiency": self.efficiency or earlier.efficiency})
+        gains = whole._gains_over(earlier)
+        kernels = earlier.kernels and gains.kernels(earlier.kernels)
+        if kernels and self.kernels:
+            kernels = kernels.updated(self.kernels)
+        return whole.model_copy(
+            update={
+                "overheads": earlier.overheads | self.overheads,
+                "kernels": kernels or self.kernels,
+                "collectives": earlier.collectives.at(gains.links).updated(self.collectives),
+            }
+        )
+
+    @property
+    def gains(self) -> Gains | None:
+        """Rates relative to those of the predecessor; None without a predecessor."""
+        return None if self.predecessor is None else self._gains_over(_in_catalog(self.predecessor))
+
+    def _gains_over(self, earlier: Device) -> Gains:
+        ours, theirs = self.peer_bandwidth_bytes_per_s, earlier.peer_bandwidth_bytes_per_s
+        return Gains(
+            memory=self.bandwidth_bytes_per_s / earlier.bandwidth_bytes_per_s,
+            links=ours / theirs if ours and theirs else 1.0,
+            compute={each: self._reach(each) / earlier._reach(each) for each in PRECISIONS},
+        )
+
+    def _reach(self, precision: Precision) -> float:
+        """Return the compute rate that large products of weights in a precision reach [FLOP/s]."""
+        assert self.efficiency is not None
+        computed, peak = self.peak.of(precision)
+        return peak * self.efficiency.compute.of(computed)
+
+    @model_validator(mode="after")
     def _is_one_kind(self) -> Device:
         if (self.efficiency is None) == (self.wafer is None):
             raise ValueError("expected either 'efficiency' (a GPU) or 'wafer'")
@@ -146,8 +165,9 @@ class Device(Description):
 
     @property
     def measured(self) -> bool:
-        """Whether step times rely on measured kernels or runs, and not on a data sheet alone."""
-        return self.wafer is not None or self.kernels is not None
+        """Whether step times rely on measured kernels or runs of this device."""
+        has_kernels = self.kernels is not None and self.predecessor is None
+        return self.wafer is not None or has_kernels
 
     def overhead(self, engine: str) -> Overhead:
         """Return the times that the engine called `engine` adds on this device."""
@@ -177,6 +197,11 @@ class Device(Description):
             "peer_bandwidth_bytes_per_s": peer and peer * links,
         }
         return self.model_copy(update=slowed)
+
+
+@cache
+def _in_catalog(name: str) -> Device:
+    return Device.model_validate(catalog_entry("devices", name))
 
 
 def device_named(name: str) -> Device:

@@ -82,12 +82,13 @@ def read(path: Path, place: int = 0) -> Study:
         swings = [
             (str(row["name"]), row["swing"] / abs(row["base"])) for row in rows if row["base"]
         ]
-    elif {"nodes", "front", "good"} <= names:
-        kind = "Capacity"
     elif {"optimised", "front", "good"} <= names:
         kind = "Plan"
+    elif {"nodes", "front", "good"} <= names:
+        kind = "Capacity"
+    title = path.parent.name if kind == "Plan" else path.stem
     return Study(
-        f"{kind}: {path.stem}",
+        f"{kind}: {title}",
         _count(rows, str(path)),
         _pictures(path) if path.suffix == ".parquet" else [],
         of_rows(f"All rows of {path.name}", rows[:_MOST_ROWS]),

@@ -17,7 +17,13 @@ from cluster_sim.llm.model import Model
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.foreign_names import FOREIGN_NAMES
 from cluster_sim.scenario.site import Site
-from cluster_sim.scenario.unmeasured import default_times, unmeasured_kinds
+from cluster_sim.scenario.unmeasured import (
+    default_times,
+    narrow_weights,
+    slow_integers,
+    unmeasured_device,
+    unmeasured_kinds,
+)
 from cluster_sim.scenario.workload import Workload
 from cluster_sim.schema import Description, Named, yaml_text
 from cluster_sim.typing import Count
@@ -142,11 +148,10 @@ class Scenario(Description):
                     yield (
                         f"{device.name}: {kernels} kernels of {' and '.join(kinds)} were measured with {engine.name}; the step times of {self.model.name} are a roofline for them"
                     )
-            if not device.measured:
-                yield (
-                    f"{device.name}: no kernels were measured. Its step times are a roofline of the data sheet. The shares of the peaks that kernels "
-                    "reach, the overheads and the collectives are estimates, unless its file says otherwise"
-                )
+            yield from unmeasured_device(device)
+            weights = pool.replica.weights_of(self.model)
+            yield from narrow_weights(device, weights)
+            yield from slow_integers(self.model, device, weights)
         yield from self._mixed_engines()
         yield from self._chunks_of_ranks()
         yield from self._idle_tiers()

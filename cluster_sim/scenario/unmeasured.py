@@ -8,6 +8,7 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.engine_releases import GPU_ENGINES, maker
 from cluster_sim.hardware.kernel_fits import fit_of_engine
 from cluster_sim.hardware.linear_fit import LinearAttentionFit
+from cluster_sim.hardware.precision import Precision
 from cluster_sim.hardware.sparse_fit import SparseAttentionFit
 from cluster_sim.llm.model import Model
 
@@ -22,6 +23,43 @@ def default_times(device: Device, engine: str) -> Iterator[str]:
     others = sorted({maker(name) for name in device.overheads if name != "default"})
     if others and device.overhead_name(engine) == "default":
         yield f"{device.name}: no times of {engine} are known; the times of `default` hold. The device has times of {' and '.join(others)}"
+
+
+def unmeasured_device(device: Device) -> Iterator[str]:
+    """Yield a warning if no kernel of a device was measured."""
+    if device.measured:
+        return
+    start = f"{device.name}: no kernels were measured. Its step times are"
+    if device.predecessor is None or device.kernels is None:
+        yield (
+            f"{start} a roofline of the data sheet. The shares of the peaks that kernels "
+            "reach, the overheads and the collectives are estimates, unless its file says otherwise"
+        )
+    else:
+        yield (
+            f"{start} those of {device.predecessor}, with rates in proportion to the memories, compute "
+            "rates and links of both, unless its file has its own"
+        )
+
+
+def narrow_weights(device: Device, weights: Precision) -> Iterator[str]:
+    """Yield a warning if the weights on a wafer have fewer than 16 bits."""
+    if device.wafer is not None and weights != "bf16":
+        yield (
+            f"{device.name}: weights in {weights} are an estimate. Its maker states 16 bit and has given no "
+            "other format of a served model. They take less SRAM; cores compute in 16 bit, and unpacking takes no time"
+        )
+
+
+def slow_integers(model: Model, device: Device, weights: Precision) -> Iterator[str]:
+    """Yield a warning if weights are 8-bit integers, which a device computes slower than fp8."""
+    integers, fp8 = device.peak.int8_flop_per_s, device.peak.fp8_flop_per_s
+    is_int8 = weights == model.native == "fp8" and model.fp8_format == "int8"
+    if is_int8 and integers is not None and fp8 is not None and integers < fp8:
+        yield (
+            f"{device.name}: {model.name} has weights in int8, which are computed as fp8. The device computes 8-bit integers "
+            f"at {integers / 1e12:.0f} TOP/s, {fp8 / integers:.0f} times slower than fp8; weights: bf16 or fp4 are simulated as they are"
+        )
 
 
 def unmeasured_kinds(

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from cluster_sim.errors import Fault, ScenarioError, shown
 from cluster_sim.llm.config_files import read_model
+from cluster_sim.llm.model_names import known_model
 from cluster_sim.schema import find, named
 from cluster_sim.schema.yaml_files import parse_value
-from cluster_sim.starters.model_names import known_model
 from cluster_sim.starters.recorded import Recorded
 from cluster_sim.units import parse
 
@@ -214,7 +214,12 @@ def _contradictions(texts: Mapping[str, str | None], recorded: Recorded) -> Iter
     for name in OPTIONS:
         if texts.get(name) is None or not recorded.stands_for(name):
             continue
-        if recorded.replays:
+        if recorded.deployment is not None:
+            yield Fault(
+                f"--{name}",
+                f"{recorded.path} states the layout; omit this option or --from",
+            )
+        elif recorded.replays:
             yield Fault(
                 f"--{name}",
                 "the requests of the result are sent again at their times, with their lengths; omit this option or --from",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ from cluster_sim.schema import (
     parse_yaml,
 )
 from cluster_sim.starters.answers import Answers
+from cluster_sim.starters.deployed import cluster_of, deployed_text, longest_request
 from cluster_sim.starters.flow_text import flow_text
 from cluster_sim.starters.layouts import Layout, Wanted, layouts
+from cluster_sim.starters.recorded import Recorded
 from cluster_sim.starters.template import scenario_text
 from cluster_sim.units import parse
 
@@ -40,8 +43,8 @@ class FirstScenario:
 
     text: str
     """Text of its file."""
-    layout: Layout
-    """Layout of the model on the nodes."""
+    layout: Layout | None
+    """Layout of the model on the nodes; None if serve arguments state it."""
     notes: tuple[str, ...]
     """Sentences on what was assumed, and on what the user should look at."""
 
@@ -70,8 +73,10 @@ def first_scenario(answers: Answers, file: str | Path) -> FirstScenario:
     values = dict(answers.values)
     for key in ("model", "node"):
         values[key] = _named_from(file, values[key], key)
+    if answers.recorded.deployment is not None:
+        return _of_deployment(answers, values, file)
     with looking_in(file.parent):
-        values |= _shorter(answers, values)
+        values |= _shorter(answers, values, inf)
         node = describe(Pool, Document({"name": "pool", "node": values["node"]}, "--node")).node
     wanted = _wanted(answers, values)
     keys = _keys(answers, values, wanted.replicas, file)
@@ -86,6 +91,34 @@ def first_scenario(answers: Answers, file: str | Path) -> FirstScenario:
     text = scenario_text(keys, answers, options, file)
     scenarios_of(parse_yaml(text, str(file))).scenario()
     return FirstScenario(text, chosen, tuple(_notes(answers, values, chosen)))
+
+
+def _of_deployment(answers: Answers, values: dict[str, Any], file: Path) -> FirstScenario:
+    """Return the scenario of a deployment, with the traffic of the options."""
+    deployment = answers.recorded.deployment
+    assert deployment is not None
+    stated = answers.recorded.values.get("model")
+    is_given = "model" not in answers.defaults and values["model"] != stated
+    model, notes = values["model"], list(deployment.notes)
+    limit = inf
+    if deployment.model is not None and not is_given:
+        model = deployment.model
+        defaults = tuple(name for name in answers.defaults if name != "model")
+        answers = replace(answers, defaults=defaults)
+        limit = inf if isinstance(model, str) else model.get("max_context", inf)
+    elif "model" in answers.defaults:
+        notes.append(_unknown_model(answers.recorded))
+    with looking_in(file.parent):
+        cluster = cluster_of(deployment, values["node"])
+        values |= _shorter(answers, values, min(limit, longest_request(cluster)))
+        keys = _keys(answers, values, None, file) | {"model": model, "cluster": cluster}
+        text = deployed_text(keys, answers, file)
+        scenarios_of(parse_yaml(text, str(file))).scenario()
+    return FirstScenario(text, None, (*notes, *_notes_of_defaults(answers, values)))
+
+
+def _unknown_model(recorded: Recorded) -> str:
+    return f"the catalog has no model '{recorded.model_id}' of the {recorded.noun}; name one with --model NAME, or the path of its config.json"
 
 
 def _wanted(answers: Answers, values: Mapping[str, Any]) -> Wanted:
@@ -129,13 +162,13 @@ def _no_layout(error: ScenarioError, values: Mapping[str, Any]) -> ScenarioError
     )
 
 
-def _shorter(answers: Answers, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return default lengths that are shortened to the context of a model, if it is small."""
+def _shorter(answers: Answers, values: Mapping[str, Any], limit: float) -> dict[str, Any]:
+    """Return default lengths that are shortened to a limit or the context of a model."""
     names = ("prompt-tokens", "output-tokens")
     if not set(names) <= set(answers.defaults):
         return {}
     model = Model.model_validate(read_model(values["model"]))
-    share = model.max_context / sum(values[name]["max"] for name in names)
+    share = min(model.max_context, limit) / sum(values[name]["max"] for name in names)
     if share >= 1.0:
         return {}
     return {
@@ -225,19 +258,14 @@ def _time(seconds: float) -> str:
 
 def _notes(answers: Answers, values: Mapping[str, Any], chosen: Layout) -> list[str]:
     """Return what was assumed, and what the user should look at."""
-    notes = []
-    if answers.defaults:
-        taken = ", ".join(f"--{name} {_shown(values[name])}" for name in answers.defaults)
-        notes.append(f"defaults were taken: {taken}")
+    notes = _notes_of_defaults(answers, values)
     recorded = answers.recorded
     if (
         recorded.model_id is not None
         and "model" not in recorded.values
         and "model" in answers.defaults
     ):
-        notes.append(
-            f"the catalog has no model '{recorded.model_id}' of the result; name one with --model NAME, or the path of its config.json"
-        )
+        notes.append(_unknown_model(recorded))
     if recorded.is_result and not recorded.is_comparable:
         notes.append(
             f"`compare --measured` does not read {recorded.path}: it reads whole results of vllm bench serve and profile_export_aiperf.json"
@@ -257,6 +285,12 @@ def _notes(answers: Answers, values: Mapping[str, Any], chosen: Layout) -> list[
         which = "this layout" if recorded.is_result else "the layout with the highest rate"
         notes.append(f"{which} may be too small: {chosen.shortfall}")
     return notes
+
+
+def _notes_of_defaults(answers: Answers, values: Mapping[str, Any]) -> list[str]:
+    """Return which defaults were taken, if there are some."""
+    taken = ", ".join(f"--{name} {_shown(values[name])}" for name in answers.defaults)
+    return [f"defaults were taken: {taken}"] if taken else []
 
 
 def _nodes(layout: Layout) -> str:

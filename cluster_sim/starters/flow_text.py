@@ -28,5 +28,6 @@ def flow_text(value: Any) -> str:
         is_plain = _PLAIN.fullmatch(value) and not _NOT_TEXT.fullmatch(value)
         return value if is_plain else json.dumps(value, ensure_ascii=False)
     if isinstance(value, float):
-        return f"{value:.10g}"
+        short = f"{value:.10g}"
+        return short if float(short) == value else repr(value)
     return json.dumps(value)

@@ -9,7 +9,9 @@ from typing import Any
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.export import is_measured
+from cluster_sim.export.deploy import Deployed, read_deployment
 from cluster_sim.export.nested import text_under
+from cluster_sim.llm.model_names import known_model
 from cluster_sim.schema import parse_json, read_text
 from cluster_sim.starters.client_results import (
     aiperf_load,
@@ -19,7 +21,6 @@ from cluster_sim.starters.client_results import (
     vllm_lengths,
     vllm_load,
 )
-from cluster_sim.starters.model_names import known_model
 from cluster_sim.workload.traces import Trace, UnknownFormatError, find_trace
 
 _OF_VLLM = ("num_prompts", "request_rate", "total_input_tokens")
@@ -27,6 +28,10 @@ _OF_CLIENTS = ("aiperf", "vllm-bench", "guidellm", "inference-perf")
 """Formats of traces that benchmark clients write as results of one server."""
 _OF_LOAD = ("rate", "burst")
 """Options that the load of a result stands for."""
+_OF_LAYOUT = ("nodes", "replicas", "tensor-parallel")
+"""Options that the layout of a deployment stands for."""
+_OF_DEPLOYMENTS = (".sh", ".bash", ".yaml", ".yml", ".txt", "")
+"""Endings of the names of files that hold serve arguments or a manifest."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,25 @@ class Recorded:
     """Sentences about a key of the scenario: `arrivals`, `lengths`."""
     is_comparable: bool = False
     """Whether `compare --measured` reads the result."""
+    deployment: Deployed | None = None
+    """Deployment that the file describes; None for a result or a trace."""
+
+    @property
+    def has_traffic(self) -> bool:
+        """Whether the file describes traffic, and not a deployment."""
+        return self.path is not None and self.deployment is None
+
+    @property
+    def noun(self) -> str:
+        """Kind of the file, for sentences."""
+        if self.deployment is not None:
+            return "deployment"
+        return "result" if self.is_result else "trace"
 
     def stands_for(self, option: str) -> bool:
         """Return whether the result stands in place of an option that is not given."""
+        if self.deployment is not None:
+            return option in _OF_LAYOUT
         if option in _OF_LOAD:
             return self.arrivals is not None or self.replays
         return self.replays and option in ("prompt-tokens", "output-tokens")
@@ -71,7 +92,8 @@ def recorded(path: str | Path) -> Recorded:
     path
         JSON of `vllm bench serve` (plain or detailed), AIPerf's summary or records, GuideLLM's
         report, inference-perf's requests, or a trace: a file of a known format, or a table whose
-        names of columns suggest arrivals and lengths.
+        names of columns suggest arrivals and lengths. Or serve arguments or a manifest, as
+        `export --emit` writes them.
 
     Raises
     ------
@@ -81,12 +103,33 @@ def recorded(path: str | Path) -> Recorded:
     path = Path(path)
     if path.is_dir():
         raise ScenarioError.at(str(path), "is a folder; expected the file of a result")
+    if path.suffix.lower() in _OF_DEPLOYMENTS:
+        deployment = read_deployment(read_text(path), str(path))
+        if deployment is not None:
+            return _of_deployment(path, deployment)
     document = _document(path)
     if document is not None and _is_of_vllm(document):
         return _of_vllm(path, document)
     if document is not None and "unit" in _block(document, "request_latency"):
         return _of_aiperf(path, document)
     return _of_requests(path, document)
+
+
+def _of_deployment(path: Path, deployment: Deployed) -> Recorded:
+    """Return what serve arguments say: the model, and the nodes if comments name them."""
+    values = {}
+    if isinstance(deployment.model, str):
+        values["model"] = deployment.model
+    nodes = [pool.get("node") for pool in deployment.pools]
+    if isinstance(nodes[0], str):
+        values["node"] = nodes[0]
+    return Recorded(
+        path=str(path),
+        client="serve arguments",
+        values=values,
+        model_id=deployment.model_id,
+        deployment=deployment,
+    )
 
 
 def _document(path: Path) -> Mapping[str, Any] | None:

@@ -36,9 +36,9 @@ def scenario_text(keys: Mapping[str, Any], answers: Answers, options: Sequence[L
         "",
         *_model(keys, answers),
         "",
-        *_workload(keys["workload"], answers.recorded),
+        *workload_lines(keys["workload"], answers.recorded),
         "",
-        *_objectives(answers),
+        *objective_lines(answers),
         "",
         *_cluster(keys, answers, options, file),
         "",
@@ -49,32 +49,34 @@ def scenario_text(keys: Mapping[str, Any], answers: Answers, options: Sequence[L
     return "\n".join(lines) + "\n"
 
 
-def _comment(text: str, indent: int = 0) -> list[str]:
+def comment_lines(text: str, indent: int = 0) -> list[str]:
     """Return a sentence as lines of comment."""
     return [f"{' ' * indent}# {line}" for line in wrap(text, _WIDTH - indent - 2, break_long_words=False, break_on_hyphens=False)]  # fmt: skip
 
 
-def _beside(line: str, comment: str) -> list[str]:
+def line_beside(line: str, comment: str) -> list[str]:
     """Return a line with a comment behind it, or above it where both are too long."""
     if len(line) + len(comment) + 4 <= _WIDTH:
         return [f"{line}  # {comment}"]
-    return [*_comment(comment, len(line) - len(line.lstrip())), line]
+    return [*comment_lines(comment, len(line) - len(line.lstrip())), line]
 
 
 def _head(keys: Mapping[str, Any], answers: Answers, layout: Layout, file: Path) -> Iterator[str]:
-    yield from _comment(_question(keys, answers, layout))
+    yield from comment_lines(_question(keys, answers, layout))
     yield "#"
-    yield from _comment(
+    yield from comment_lines(
         f"Written by `cluster-sim init`. Every line may be changed; `cluster-sim check {file}` finds mistakes. Quantities have units."
     )
     yield f"name: {flow_text(keys['name'])}"
-    yield from _beside(f"seed: {keys['seed']}", "the same seed gives the same run, byte for byte")
+    yield from line_beside(
+        f"seed: {keys['seed']}", "the same seed gives the same run, byte for byte"
+    )
     if "duration" in keys:
-        yield from _beside(
+        yield from line_beside(
             f"duration: {keys['duration']}",
             "arrivals stop here; the run ends with the last request",
         )
-        yield from _beside(
+        yield from line_beside(
             f"warmup: {keys['warmup']}",
             "earlier requests load the cluster, and are not in the statistics",
         )
@@ -97,50 +99,53 @@ def _model(keys: Mapping[str, Any], answers: Answers) -> Iterator[str]:
     recorded = answers.recorded
     if recorded.model_id is not None and "model" not in recorded.values:
         if "model" in answers.defaults:
-            yield from _comment(
+            yield from comment_lines(
                 f"TODO: the result names the model '{recorded.model_id}', which the catalog does not know. Name one of `cluster-sim catalog` here, or the path of its config.json."
             )
         else:
-            yield from _comment(f"The result names the model '{recorded.model_id}'.")
+            yield from comment_lines(f"The result names the model '{recorded.model_id}'.")
     elif recorded.path is not None and "model" in answers.defaults:
-        yield from _comment("TODO: the result names no model that was measured; name it here.")
-    yield from _beside(
+        yield from comment_lines("TODO: the result names no model that was measured; name it here.")
+    yield from line_beside(
         f"model: {flow_text(keys['model'])}",
         "a name of `cluster-sim catalog`, or the path of a config.json",
     )
 
 
-def _workload(workload: Mapping[str, Any], recorded: Recorded) -> Iterator[str]:
+def workload_lines(workload: Mapping[str, Any], recorded: Recorded) -> Iterator[str]:
+    """Yield the lines of the section `workload`, with comments."""
     yield "workload:"
-    if recorded.path is not None:
+    if recorded.has_traffic:
         about = (
             f"As measured by {recorded.client}: {recorded.path}."
             if recorded.is_result
             else f"Recorded traffic (format {recorded.client}): {recorded.path}."
         )
-        yield from _comment(about, 2)
+        yield from comment_lines(about, 2)
     if "trace" in workload:
-        yield from _comment(recorded.notes["arrivals"], 2)
+        yield from comment_lines(recorded.notes["arrivals"], 2)
         if recorded.columns is not None:
-            yield from _comment("TODO: `columns` were guessed from their names; check them.", 2)
+            yield from comment_lines(
+                "TODO: `columns` were guessed from their names; check them.", 2
+            )
         yield f"  trace: {flow_text(workload['trace'])}"
         return
-    yield from _comment(_about_arrivals(workload["arrivals"], recorded), 2)
+    yield from comment_lines(_about_arrivals(workload["arrivals"], recorded), 2)
     yield f"  arrivals: {flow_text(workload['arrivals'])}"
     about_lengths = recorded.notes.get(
         "lengths", "Lengths; a bare number is the length of every request [tokens]."
     )
-    yield from _comment(about_lengths, 2)
+    yield from comment_lines(about_lengths, 2)
     for key in ("prompt_tokens", "output_tokens"):
         yield f"  {key}: {flow_text(workload[key])}"
 
 
 def _about_arrivals(arrivals: Mapping[str, Any], recorded: Recorded) -> str:
-    if recorded.path is not None and recorded.arrivals is None:
+    if recorded.has_traffic and recorded.arrivals is None:
         return recorded.notes["arrivals"]
-    if recorded.path is not None and dict(recorded.arrivals or {}) == arrivals:
+    if recorded.has_traffic and dict(recorded.arrivals or {}) == arrivals:
         return recorded.notes["arrivals"]
-    if recorded.path is not None:
+    if recorded.has_traffic:
         return "The load is that of the options of `init`, not that of the result."
     if arrivals["process"] == "burst":
         again = "comes again after `every`" if "every" in arrivals["bursts"][0] else "comes once"
@@ -148,13 +153,12 @@ def _about_arrivals(arrivals: Mapping[str, Any], recorded: Recorded) -> str:
     return "Independent requests at this mean rate (Poisson)."
 
 
-def _objectives(answers: Answers) -> Iterator[str]:
+def objective_lines(answers: Answers) -> Iterator[str]:
+    """Yield the line of the objectives, with a comment."""
     if answers.recorded.path is not None and {"ttft", "tpot"} & set(answers.defaults):
-        yield from _comment(
-            f"TODO: your objectives; the {'result' if answers.recorded.is_result else 'trace'} has none."
-        )
+        yield from comment_lines(f"TODO: your objectives; the {answers.recorded.noun} has none.")
     else:
-        yield from _comment("Objectives: each must hold at this percentile of the requests.")
+        yield from comment_lines("Objectives: each must hold at this percentile of the requests.")
     yield f"slo: {flow_text(answers.slo)}"
 
 
@@ -173,24 +177,24 @@ def _cluster(
     yield f"    - name: {flow_text(pool['name'])}"
     if answers.recorded.is_result:
         missing = "node and layout" if "node" in answers.defaults else "the layout"
-        yield from _comment(
+        yield from comment_lines(
             f"TODO: the result does not say {missing} that was measured; check tensor_parallel, replicas and engine.",
             6,
         )
-    yield from _beside(
+    yield from line_beside(
         f"      node: {flow_text(pool['node'])}",
         "a name of `cluster-sim catalog`, or the path of a node file",
     )
     yield f"      nodes: {pool['nodes']}"
     if "replicas" in pool:
-        yield from _beside(
+        yield from line_beside(
             f"      replicas: {pool['replicas']}", _about_replicas(answers, options[0])
         )
-    yield from _comment(_about_layout(options[0], answers, file), 6)
+    yield from comment_lines(_about_layout(options[0], answers, file), 6)
     if (weights := options[0].replica.get("weights")) is not None:
-        yield from _comment(_about_weights(weights, answers), 6)
+        yield from comment_lines(_about_weights(weights, answers), 6)
     yield f"      replica: {flow_text(pool['replica'])}"
-    yield from _beside(
+    yield from line_beside(
         "  router: {policy: least_requests}",
         "each request goes to the replica with the fewest requests",
     )
@@ -242,7 +246,7 @@ def _rate(per_s: float) -> str:
 def _variants(pool: Mapping[str, Any], options: Sequence[Layout]) -> Iterator[str]:
     if len(options) == 1:
         return
-    yield from _comment(
+    yield from comment_lines(
         "To compare layouts, remove the `# ` of the lines below, and use `cluster-sim compare`."
     )
     yield "# variants:"

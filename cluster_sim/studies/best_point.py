@@ -98,7 +98,11 @@ def means_of(rows: Sequence[Row], names: Sequence[str], by: str) -> PointMeans:
     return PointMeans(
         values={name: rows[0].get(name) for name in names},
         means=means,
-        by_seed={row["seed"]: float(row[by]) for row in done if row.get(by) is not None},
+        by_seed={
+            row["seed" if "seed" in row else "replication"]: float(row[by])
+            for row in done
+            if row.get(by) is not None
+        },
         is_met=len(done) == len(rows) and all(row.get("slo_met") is not False for row in done),
         missed=worst.get("slo_missed", ""),
         failed=len(rows) - len(done),

@@ -18,7 +18,7 @@ _PARTS: tuple[Part, ...] = ("speed", "price", "power", "heat")
 _NAMED = 5
 """Maximum number of figures, or groups of figures, that the line names."""
 _FIRST = (
-    *("wafer", "efficiency", "kernels", "purchase", "rental", "price"),
+    *("predecessor", "wafer", "efficiency", "kernels", "purchase", "rental", "price"),
     *("arrivals", "prompt_tokens", "output_tokens", "sessions", "memory", "overheads"),
     *("collectives", "power", "cooling", "governor", "limits"),
 )
@@ -73,7 +73,8 @@ def estimate(kind: str, entry: str, figure: Figure, scenario: Scenario) -> Estim
     scenario
         Scenario that uses the entry.
     """
-    if figure.confidence != "low" or ends_of(figure, 0.1) is None:
+    is_name = figure.path == "predecessor"
+    if figure.confidence != "low" or (ends_of(figure, 0.1) is None and not is_name):
         return None
     part = part_of(kind, entry, figure.path, scenario)
     if part is None:

@@ -19,12 +19,12 @@ from cluster_sim.scenario.study_spec import Plan
 from cluster_sim.sim.limits import NO_LIMITS, RunLimits
 from cluster_sim.studies.grid import key_of
 from cluster_sim.studies.planning.answer import Chosen, Deployed, PlanAnswer
-from cluster_sim.studies.planning.bounds import ruled_out
+from cluster_sim.studies.planning.bounds import Ruling, ruled_out, sentences
 from cluster_sim.studies.planning.rounds import rounds
 from cluster_sim.studies.planning.search import Candidate, Search
 from cluster_sim.studies.planning.space import deployments
 from cluster_sim.studies.planning.trial import Part, Trial, shortened, tried
-from cluster_sim.studies.store import SweepFolder, Warned
+from cluster_sim.studies.store import Record, SweepFolder, Warned
 from cluster_sim.studies.sweep_point import failed
 from cluster_sim.studies.workers import ProcessDied, called
 
@@ -131,16 +131,17 @@ class _Planned:
     def chosen(self, variant: str | None) -> tuple[Chosen, tuple[Objective, ...]]:
         """Return the answer for a variant, and the objectives of its deployments."""
         points = list(deployments(self.file, self.asked, variant))
-        omitted: Counter[str] = Counter()
+        faults: Counter[str] = Counter()
+        rulings: list[Ruling] = []
         candidates: dict[str, Candidate] = {}
         wanted: tuple[Objective, ...] = ()
         for each in points:
             if each.scenario is None:
-                omitted[each.fault.splitlines()[0]] += 1
+                faults[each.fault.splitlines()[0]] += 1
                 continue
             wanted = self._objectives(each.scenario)
-            if reason := ruled_out(each.scenario, wanted):
-                omitted[reason] += 1
+            if ruling := ruled_out(each.scenario, wanted):
+                rulings.append(ruling)
             else:
                 candidates[each.key] = Candidate(each, self._cost(each.scenario))
         if all(each.scenario is None for each in points):
@@ -164,7 +165,7 @@ class _Planned:
                 variant,
                 tuple(_deployed(each, search.last(each)) for each in full),
                 tuple(_deployed(each, search.last(each)) for each in sorted(part, key=search.rank)),
-                omitted,
+                sentences(rulings) | faults,
                 len(points),
                 search.spent,
                 search.spent >= self.asked.budget,
@@ -209,7 +210,7 @@ class _Planned:
             keys[key] = each.point.key
             folder = self.setting.folder
             record = None if folder is None else folder.record(key)
-            if record is None:
+            if record is None or not _is_long_enough(record, part):
                 work.append((key, (tried, (scenario, part, wanted, self.setting.limits))))
             else:
                 trials[each.point.key] = Trial.from_record(record)
@@ -230,6 +231,11 @@ class _Planned:
             self.setting.folder.add(key, outcome)
         record: Mapping[str, Any] = outcome
         return record
+
+
+def _is_long_enough(record: Record, part: Part) -> bool:
+    """Return whether a stored run did not end early, or may have."""
+    return bool(part.requests) or record["status"] != "done" or not record["summary"]["misses"]
 
 
 def _deployed(candidate: Candidate, trial: Trial) -> Deployed:

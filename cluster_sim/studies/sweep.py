@@ -262,8 +262,8 @@ class _Sweep:
 
 def progress_of(
     file: ScenarioFile, out: str | Path, warned: Warned, *, retry_failed: bool = False
-) -> tuple[int, int]:
-    """Return the number of a sweep's points that need no simulation, and the number of all points.
+) -> SweepCount:
+    """Return the counts of a file's sweep before its start; its total is known.
 
     `warned` is called with a sentence about each damaged file, which is renamed.
     """

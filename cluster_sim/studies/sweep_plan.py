@@ -10,6 +10,7 @@ from cluster_sim.errors import ScenarioError, shown
 from cluster_sim.loading.files import ScenarioFile
 from cluster_sim.studies.grid import choices, swept
 from cluster_sim.studies.store import Plan, SweepFolder
+from cluster_sim.studies.sweep_count import SweepCount
 
 _MOST_SHOWN = 5  # maximum number of differences, and of values of an axis, in a message
 
@@ -39,18 +40,23 @@ def must_simulate(folder: SweepFolder, key: str, *, retry_failed: bool) -> bool:
     return record is None or (retry_failed and record["status"] == "failed")
 
 
-def known_before(file: ScenarioFile, folder: SweepFolder, *, retry_failed: bool) -> tuple[int, int]:
-    """Return the number of points that need no simulation, and the number of all points.
+def known_before(file: ScenarioFile, folder: SweepFolder, *, retry_failed: bool) -> SweepCount:
+    """Return the counts of a sweep before its start.
 
     Every point is resolved if the folder holds any: its key depends on the resolved scenario, on
-    the files that it reads and on the program's version, which a plan does not show.
+    the files that it reads and on the program's version, which a plan does not show. Points
+    without a valid scenario count as failed.
     """
     if folder.is_empty:
-        return 0, sum(1 for _ in choices(file))
-    known = [
-        not must_simulate(folder, point.key, retry_failed=retry_failed) for point in swept(file)
-    ]
-    return sum(known), len(known)
+        return SweepCount(total=sum(1 for _ in choices(file)))
+    known = failed = total = 0
+    for point in swept(file):
+        total += 1
+        if point.scenario is None:
+            failed += 1
+        elif not must_simulate(folder, point.key, retry_failed=retry_failed):
+            known += 1
+    return SweepCount(known=known, failed=failed, total=total)
 
 
 def differences(file: ScenarioFile, plan: Plan) -> str:

@@ -14,24 +14,17 @@ from cluster_sim.economics.prices import Prices
 from cluster_sim.hardware.node import Node
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import catalog_entry, catalog_names
+from tests.commands import call
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 
 RENT = {"basis": "rented", "name": "mine", "year": 2026}
 
-# The offers of the catalog by node. A new offer belongs to a line of this table.
-OFFERS: dict[str, tuple[str, ...]] = {
+# The offers of the catalog for nodes whose materials are known.
+OFFERS = {
     "cs-3": ("cs-3-contract", "cs-3-list", "cs-3-materials"),
-    "dgx-a100": ("dgx-a100-owned",),
     "dgx-h100": ("dgx-h100-owned", "dgx-h100-materials", "h100-rented"),
-    "dgx-h200": ("dgx-h200-owned", "h200-rented"),
     "dgx-b200": ("dgx-b200-owned", "dgx-b200-materials", "hgx-b200-owned", "b200-rented"),
-    "hgx-b300": ("b300-rented",),
-    "gb200-nvl72": ("gb200-nvl72-owned", "gb200-rented"),
-    "mi300x-8": ("mi300x-rented",),
-    "mi325x-8": ("mi325x-rented",),
-    "mi355x-8": ("mi355x-rented",),
 }
-OF_NO_NODE = {"gb300-rented"}
 
 
 def offer(node: str, prices: Any) -> Pool:
@@ -63,9 +56,20 @@ def test_materials_cost_what_they_do_by_hand(node: str, usd_per_hour: float) -> 
     assert materials(node).written_usd_per_hour(devices) == approx(usd_per_hour, abs=0.01)
 
 
-def test_every_offer_of_the_catalog_has_a_node_to_be_checked_with() -> None:
-    named = {name for names in OFFERS.values() for name in names}
-    assert named | OF_NO_NODE == set(catalog_names("prices"))
+@pytest.mark.parametrize("node", catalog_names("nodes"))
+def test_every_offer_for_a_device_with_known_materials_is_checked(node: str) -> None:
+    """An offer names its device, or the node, in its own name: `B200, rented`."""
+    machine = Node.model_validate(catalog_entry("nodes", node))
+    assert (machine.materials is not None) == (node in OFFERS)
+    if machine.materials is None:
+        return
+    device = machine.name.split()[-1]
+    named = {
+        prices
+        for prices in catalog_names("prices")
+        if device in str(catalog_entry("prices", prices)["name"]).replace(",", " ").split()
+    }
+    assert named == set(OFFERS[node])
 
 
 @pytest.mark.parametrize(
@@ -109,3 +113,18 @@ def test_a_scenario_warns_of_a_users_own_price_below_the_materials(
     expected = "prices of pool p: 'mine' costs 3.98 USD/h per node; expected at least 4.00 USD/h"
     assert any(text.startswith(expected) for text in warnings) == is_below
     assert any("prices of pool" in text for text in warnings) == is_below
+
+
+def test_check_warns_of_a_file_of_prices_below_the_materials(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file of a user, 9 USD per hour for a CS-3."""
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nbasis: rented\nyear: 2026\nrental: 9 USD/h\n", encoding="utf-8"
+    )
+    file = Path(__file__).parents[2] / "scenarios" / "wafers_and_kv.yaml"
+    sets = ("--set", f"cluster.pools[0].prices={tmp_path / 'mine.yaml'}")
+    code, _, told = call(capsys, "check", str(file), *sets)
+    assert code == 0
+    expected = "prices of pool cs3: 'mine' costs 9.00 USD/h per node; expected at least 21.71 USD/h"
+    assert expected in " ".join(told.split())

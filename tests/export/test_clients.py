@@ -315,7 +315,7 @@ BURSTS = "{process: burst, rate: 5 /s, every: 10 s, bursts: [{at: 3 s, lasts: 2 
 def test_a_rate_that_changes_is_sent_at_its_mean_over_the_run(
     tmp_path: Path, arrivals: str
 ) -> None:
-    """From 15 to 5 a second in 10 s, then 5 for 10 s: 150 arrivals in 20 s, 7.5 a second. Bursts of
+    """The rate falls from 15 to 5 a second in 10 s, then 5 for 10 s: 150 arrivals in 20 s, 7.5 a second. Bursts of
     25 requests twice on 5 a second are 150 as well.
     """
     seen = answers(simulated(tmp_path, BURST.replace("{process: poisson, rate: 5 /s}", arrivals)))

@@ -364,6 +364,22 @@ def priced_row(
     )
 
 
+def test_axes_that_vary_together_are_drawn_as_one(tmp_path: Path) -> None:
+    """A node per request a second: both are the same axis, and lengths have a line each."""
+    rows = sweep_rows(500, 4000)
+    for row in rows:
+        nodes = int(row["workload.arrivals.rate_per_s"])
+        point = json.loads(row["point"]) | {"cluster.pools[0].nodes": nodes}
+        row |= {"point": json.dumps(point), "cluster.pools[0].nodes": nodes}
+    alone = figures.draw_study("rate_latency", folder(tmp_path, sweep_rows(500, 4000)))
+    together = figures.draw_study("rate_latency", folder(tmp_path, rows))
+    assert len(together.axes) == len(alone.axes) == 4
+    over_nodes = Choice(x="cluster.pools[0].nodes")
+    figure = figures.draw_study("rate_latency", folder(tmp_path, rows), over_nodes)
+    assert len(figure.axes) == 4
+    assert list(figure.axes[0].lines[0].get_xdata()) == [1.0, 2.0, 4.0, 8.0]
+
+
 def test_the_break_even_map_names_the_cheapest_that_keeps_the_limit_and_by_what_factor(
     tmp_path: Path,
 ) -> None:

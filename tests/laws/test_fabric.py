@@ -70,6 +70,7 @@ class Watched(Fabric):
         return ahead_s
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @example(  # bytes that come into being as those before them have all been moved
     sent=[(0.0, ["a", "b"], 1, [(0.0, 8.0), (0.25, 0.0), (0.75, 0.0)], 1.0)], pauses=[]

@@ -77,6 +77,7 @@ def rows_of(recorder: Recorder) -> list[dict[str, float]]:
     return [dict(zip(STRETCH_COLUMNS, row.tolist(), strict=True)) for row in rows]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(jobs, limits, changes, st.sampled_from(["gpu", "wafer"]))
 def test_stretch_and_step_agree_while_the_pace_changes(

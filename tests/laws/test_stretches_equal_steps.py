@@ -156,6 +156,7 @@ def model_of(limit: dict[str, Any]) -> Any:
     )
 
 
+@pytest.mark.slow
 @SETTINGS
 @given(jobs, limits, st.integers(1, 2), st.sampled_from([1, 2]))
 def test_a_token_by_token_engine_gives_the_same_times(

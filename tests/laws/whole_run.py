@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pytest import approx
 
 from cluster_sim.deployment.schedulers import build_scheduler
 from cluster_sim.results import energy
@@ -37,6 +38,7 @@ def every_law_holds(results: Results) -> None:
     one_energy(results)
     gaps_are_those_between_tokens(results)
     tokens_of_each_answer_come_one_by_one(results)
+    money_adds_up(results)
     no_number_is_out_of_range(results)
 
 
@@ -272,6 +274,37 @@ def tokens_of_each_answer_come_one_by_one(results: Results) -> None:
         assert abs(decoded_s - (finish_s - first_s)) <= slack_s, f"request {number}"
 
 
+def money_adds_up(results: Results) -> None:
+    """Parts are the cost, the stack is a part of it, and the margin is revenue less cost.
+
+    Without a discount for cached input the revenue is prompts and answers at their prices.
+    """
+    summary, sold_at = results.summary(), results.scenario.sold_at
+    if (cost := summary.get("usd_per_hour")) is not None:
+        assert sum(summary["usd_per_hour_parts"].values()) == approx(cost, rel=1e-9)
+        assert 0.0 <= summary.get("stack_share", 0.0) <= 1.0
+    revenue = summary.get("revenue_usd_per_hour")
+    assert (revenue is None) == (sold_at is None or not results.info.simulated_s)
+    if revenue is None or sold_at is None:
+        return
+    assert ("margin_usd_per_hour" in summary) == (cost is not None)
+    if cost is not None:
+        assert summary["margin_usd_per_hour"] == approx(revenue - cost, rel=1e-9, abs=1e-9)
+    table = results.requests
+    sold = table["status"].to_numpy() == "finished"
+    prompts, hits, outputs = (
+        float(np.sum(table[name].to_numpy()[sold]))
+        for name in ("prompt_tokens", "prefix_hit_tokens", "output_tokens")
+    )
+    assert 0.0 <= hits <= prompts
+    usual = sold_at.input_usd_per_mtok.value
+    cached = (sold_at.cached_input_usd_per_mtok or sold_at.input_usd_per_mtok).value
+    usd = usual * (prompts - hits) + cached * hits + sold_at.output_usd_per_mtok.value * outputs
+    copies = results.scenario.stands_for
+    hours = results.info.simulated_s / 3600
+    assert revenue * hours == approx(copies * usd / 1e6, rel=1e-6, abs=1e-12)
+
+
 _SHARES = ("fraction", "utilisation", "attainment", "occupancy")
 
 
@@ -291,7 +324,8 @@ def no_number_is_out_of_range(results: Results) -> None:
             if any(word in name for word in _SHARES):
                 assert -_ROUNDING <= part <= 1.0 + _ROUNDING, f"{path} is {part}"
             elif not path.startswith(".prices"):
-                assert part >= -1e-6 or name.endswith("_c"), f"{path} is {part}"
+                may_be_negative = name.endswith("_c") or "margin" in path
+                assert part >= -1e-6 or may_be_negative, f"{path} is {part}"
 
     look(results.summary(), "")
     json.dumps(results.summary(), allow_nan=False)

@@ -189,7 +189,7 @@ def test_the_command_prints_points_with_cost_limits_and_what_is_better_but_misse
 ) -> None:
     costs = {4: (10.0, 12.0), 6: (11.0, 13.0), 8: (9.0, 15.0)}
     rows = [row(nodes, usd, seed) for nodes, pair in costs.items() for seed, usd in enumerate(pair)]
-    rows += [missing(2, 5.0, 22.0, seed=seed, key=f"{seed}") for seed in (0, 1)]
+    rows += [missing(2, 5.0, 22.0 + seed, seed=seed, key=f"{seed}") for seed in (0, 1)]
     text = printed(tmp_path, capsys, rows)
     assert "lowest cost [USD/h] first; 3 of 4 points meet the SLO at p95; means of 2 repl" in text
     assert "pools[0].nodes 4 6 8 " in text
@@ -200,7 +200,7 @@ def test_the_command_prints_points_with_cost_limits_and_what_is_better_but_misse
     assert "TPOT p95 [ms] 16 16 16 nearest limit TPOT 80% TPOT 80% TPOT 80%" in text
     assert "fullest resource KV cache 90% KV cache 90% KV cache 90%" in text
     assert "not distinguishable from 1: 3 (the 95 % interval of the paired differences" in text
-    nearest = "pools[0].nodes 2 (TPOT 22 ms > 20 ms)"
+    nearest = "pools[0].nodes 2 (TPOT 23 ms > 20 ms, worst replication)"
     assert f"1 point misses the SLO at a lower cost; the nearest to it: {nearest}" in text
 
 
@@ -227,6 +227,14 @@ def test_the_command_takes_the_end_of_a_key_and_refuses_unknown_columns(
     assert code == 2 and "--by: no axis or column 'goodness'" in err
     code, _, err = call(capsys, "best", tmp_path / "nowhere")
     assert code == 2 and "is no table of a study" in err
+
+
+def test_conditions_leave_points_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [row(1, 1.0), row(2, 2.0)]
+    text = printed(tmp_path, capsys, rows, "--where", "nodes=2")
+    assert "lowest cost [USD/h] first; 1 of 1 points meet the SLO at p95" in text
+    code, _, err = call(capsys, "best", tmp_path, "--where", "nodes=3")
+    assert code == 2 and f"--where: no row matches; the table has {KEY}: 1, 2" in err
 
 
 def test_classes_are_named_and_their_latencies_are_at_their_own_percentiles(

@@ -194,3 +194,22 @@ def test_run_compare_and_capacity_print_the_line_once_for_all_variants(
     code, out, err = call(capsys, "capacity", path, "--workers", 0)
     assert code == 0, err
     assert re.findall("^rests on .*$", out, re.MULTILINE) == [line]
+
+
+def test_constants_that_were_taken_over_are_named_first(tmp_path: Path) -> None:
+    pool = {"name": "a", "node": "rubin-nvl72", "replicas": 1, "replica": {"tensor_parallel": 8}}
+    text = f"""\
+name: x
+model: llama-3.1-8b
+duration: 1 s
+workload:
+  arrivals: {{process: poisson, rate: 1 /s}}
+  prompt_tokens: {{distribution: fixed, tokens: 100}}
+  output_tokens: {{distribution: fixed, tokens: 10}}
+cluster: {{pools: [{json.dumps(pool)}]}}
+"""
+    (tmp_path / "x.yaml").write_text(text)
+    scenarios = load_variants(tmp_path / "x.yaml")
+    line = rests_on(tmp_path / "x.yaml", [], scenarios)
+    assert line is not None
+    assert "low confidence: rubin predecessor (gb300), " in line

@@ -105,6 +105,7 @@ def test_excluded_points_are_left_out_and_variants_are_an_axis_of_their_own(tmp_
     assert [point.scenario.seed for point in points if point.scenario] == [5, 5, 9]
 
 
+@pytest.mark.slow
 def test_the_table_has_a_row_a_point_with_its_axes_as_numbers_and_its_summary(
     tmp_path: Path,
 ) -> None:

@@ -49,6 +49,16 @@ def test_points_of_a_sweep_that_was_killed_before_its_plan_was_written_are_done_
     assert "3 of 4 points were done before; simulating 1\n" in err
 
 
+def test_points_without_a_valid_scenario_are_neither_done_before_nor_simulated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    axes = [{"seed": [1, 2, -3]}]
+    path, out = study(tmp_path, sweep={"axes": axes}), tmp_path / "out"
+    assert call(capsys, "sweep", path, "--out", out, "--workers", 0)[0] == 1
+    err = call(capsys, "sweep", path, "--out", out, "--workers", 0)[2]
+    assert "4 of 6 points were done before; simulating 0\n" in err
+
+
 def test_a_log_gets_a_line_for_every_tenth_of_the_points(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

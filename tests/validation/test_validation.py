@@ -552,6 +552,7 @@ def test_parity_of_nothing_says_so() -> None:
     assert "no measurement" in parity({}).axes[0].texts[0].get_text()
 
 
+@pytest.mark.slow
 def test_the_command_prints_errors_and_counts_and_writes_what_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ ROOMS = sorted(path for path in PACKAGE.iterdir() if path.is_dir() and path.name
 MODULES = sorted(PACKAGE.glob("*.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [*ROOMS, *MODULES], ids=lambda path: path.name)
 def test_no_text_of_the_package_uses_a_retired_phrase_or_lacks_a_subject(path: Path) -> None:
     assert [fault for file in files(path) for fault in faults(file)] == []

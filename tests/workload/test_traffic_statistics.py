@@ -144,6 +144,7 @@ def since_1970_us(name: str) -> int:
     return round(datetime.fromisoformat(stamp[:26] + "+00:00").timestamp() * 1e6)
 
 
+@pytest.mark.slow
 @recorded
 @pytest.mark.parametrize("name", FILES)
 def test_recorded_traces_have_the_statistics_that_were_worked_out_elsewhere(
@@ -242,6 +243,7 @@ def test_ticks_that_are_spread_out_are_the_bursts_that_were_there(name: str) -> 
         assert seen.dispersion[60.0] == approx(expected["idc_60s"], rel=0.3)
 
 
+@pytest.mark.slow
 @recorded
 def test_recorded_agent_sessions_have_the_statistics_that_were_worked_out_elsewhere() -> None:
     expected = json.loads((SHARED / "expected_stats.json").read_text())["coding_agent_weka(lite)"]

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cluster_sim.cli.options import Where, conditions
+
 
 def best(
     study: Annotated[
@@ -25,6 +27,7 @@ def best(
             show_default=False,
         ),
     ] = None,
+    where: Where = None,
 ) -> None:
     """Print the best points of a sweep that meet the SLO.
 
@@ -36,4 +39,4 @@ def best(
 
     table, pools = study_table.read(study), axis_names.pools_of(study)
     column = None if by is None else axis_names.column(by, table, pools, "--by")
-    print_best(study, table, column)
+    print_best(study, axis_names.narrowed(table, conditions(where), pools), column)

@@ -76,8 +76,8 @@ def init(  # noqa: PLR0913 - a parameter is an option of the command
         Path | None,
         typer.Option(
             "--from",
-            metavar="RESULT",
-            help="Start from a trace, or a result of vLLM, AIPerf or GuideLLM.",
+            metavar="FILE",
+            help="Start from a trace, a client's result, serve arguments or a manifest.",
             show_default=False,
         ),
     ] = None,

@@ -28,6 +28,7 @@ from cluster_sim.cli.options import (
 from cluster_sim.cli.progress import counter
 
 if TYPE_CHECKING:
+    from cluster_sim.scenario.scenario import Scenario
     from cluster_sim.studies.planning.answer import PlanAnswer
 
 
@@ -65,6 +66,15 @@ def plan(  # noqa: PLR0913 - a parameter is an option of the command
             show_default=False,
         ),
     ] = None,
+    emit: Annotated[
+        str | None,
+        typer.Option(
+            "--emit",
+            metavar="TARGET",
+            help="Write what starts the winner: vllm, trtllm, sglang, llm-d or dynamo.",
+            show_default=False,
+        ),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
@@ -77,10 +87,13 @@ def plan(  # noqa: PLR0913 - a parameter is an option of the command
     """
     from cluster_sim.cli.plan_table import table
     from cluster_sim.cli.plan_text import Request, as_json, lines
+    from cluster_sim.export.deploy import check_target
     from cluster_sim.loading.files import open_scenarios
     from cluster_sim.studies.plan import plan as run
     from cluster_sim.studies.planning.folder import folder_of, keep
 
+    if emit is not None:
+        check_target(emit)
     limits = run_limits(time_limit, memory_limit)
     sets = tuple(set_ or ())
     folder = out or folder_of(open_scenarios(file, sets))
@@ -102,11 +115,26 @@ def plan(  # noqa: PLR0913 - a parameter is an option of the command
         print(json.dumps(as_json(answer, request), indent=2))
     else:
         for chosen in answer.chosen:
-            stdout().print(table(chosen, answer))
+            if chosen.simulated:
+                stdout().print(table(chosen, answer))
             for line in lines(chosen, answer, paths, request):
                 print_line(line)
         _print_trust(answer, file, sets)
     say_wrote(folder)
+    for chosen in answer.chosen:
+        if emit is not None and chosen.winner is not None:
+            _emit(chosen.winner.scenario, emit, folder / f"{chosen.variant or 'winner'}.{emit}")
+
+
+def _emit(scenario: Scenario, target: str, path: Path) -> None:
+    """Write what starts a winner on real servers; warn of a winner that the target cannot start."""
+    from cluster_sim.cli.commands.export import write_emitted
+    from cluster_sim.errors import ScenarioError
+
+    try:
+        write_emitted(scenario, target, path)
+    except ScenarioError as fault:
+        warn(str(fault))
 
 
 def _print_trust(answer: PlanAnswer, file: Path, sets: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cluster_sim.cli.console import print_line
+from cluster_sim.cli.options import Where, conditions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,15 +69,7 @@ def plot(  # noqa: PLR0913 - a parameter is an option of the command
             show_default=False,
         ),
     ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--where",
-            metavar="COLUMN=VALUE",
-            help="Draw only rows of a study with this value; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    where: Where = None,
     style: Annotated[
         str,
         typer.Option(
@@ -104,7 +97,7 @@ def plot(  # noqa: PLR0913 - a parameter is an option of the command
     if figure in figures.STUDIES:
         columns = study_table.Choice(x, y, tuple(metric or ()))
         drawn = figures.draw_study(
-            figure, _study(figure, runs or ()), columns, dict(map(_condition, where or ())), style
+            figure, _study(figure, runs or ()), columns, conditions(where), style
         )
     elif figure in figures.NAMES and runs and (metric or x or y or where):
         raise ScenarioError.at(
@@ -142,15 +135,3 @@ def _runs(figure: str, paths: Sequence[Path]) -> list[Results]:
     if not paths:
         raise ScenarioError.at("plot", "got no run folder; expected one or more")
     return [results for path in paths for results in load_runs(path)]
-
-
-def _condition(text: str) -> tuple[str, str]:
-    """Return (column, value) of a condition such as "variant=b200"."""
-    from cluster_sim.errors import ScenarioError
-
-    column, equals, value = text.partition("=")
-    if not equals:
-        raise ScenarioError.at(
-            f"--where {text}", "got no '='; expected COLUMN=VALUE, such as --where variant=b200"
-        )
-    return column, value

@@ -67,9 +67,10 @@ def sweep(  # noqa: PLR0913 - a parameter is an option of the command
     limits = run_limits(time_limit, memory_limit)
     opened = open_scenarios(file, set_ or ())
     folder = out or folder_of(opened)
-    before, points = progress_of(opened, folder, warn, retry_failed=retry_failed)
-    if before:
-        _say_resumed(before, points)
+    before = progress_of(opened, folder, warn, retry_failed=retry_failed)
+    points = before.total or 0
+    if before.known:
+        _say_resumed(before.known, points, points - before.known - before.failed)
     with _listeners(points, is_live=live) as (progress, ended):
         counted: list[SweepCount] = []
 
@@ -90,7 +91,7 @@ def sweep(  # noqa: PLR0913 - a parameter is an option of the command
             warned=warn,
         )
     say_wrote(folder / "sweep.parquet")
-    failed = _print_outcome(table, counted[0].done if counted and before else None)
+    failed = _print_outcome(table, counted[0].done if counted and before.known else None)
     if table.num_rows > failed:
         from cluster_sim.cli.best_table import print_best
 
@@ -100,9 +101,8 @@ def sweep(  # noqa: PLR0913 - a parameter is an option of the command
         raise typer.Exit(1)
 
 
-def _say_resumed(before: int, points: int) -> None:
-    """Print on stderr how many points a sweep need not simulate again."""
-    left = max(points - before, 0)
+def _say_resumed(before: int, points: int, left: int) -> None:
+    """Print on stderr how many points a sweep need not simulate again, and how many are left."""
     stderr().print(
         f"{before:,} of {points:,} points were done before; simulating {left:,}", highlight=False
     )

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf, isnan
 
+import numpy as np
+
 from cluster_sim.request import Request
 from cluster_sim.results.metrics.verdict import Objective
 from cluster_sim.results.recorder import Recorder
@@ -35,6 +37,9 @@ class CertainMiss:
     """Number of requests of the whole traffic that count."""
     found: str | None = field(default=None, init=False)
     """Objective that is missed, as a sentence; None if there is none yet."""
+    at_least_s: dict[str, float] = field(default_factory=dict, init=False)
+    """Lower bound of each objective's latency at its percentile when a miss is found [s].
+    Requests of which nothing is known yet do not count."""
     _next: int = field(default=0, init=False)
 
     def __call__(self, now_s: float, recorder: Recorder) -> str | None:
@@ -48,7 +53,17 @@ class CertainMiss:
             limit_s = _CLEARLY * objective.limit_s
             if sum(value > limit_s for value in _at_least_s(counted, objective, now_s)) > allowed:
                 self.found = f"{objective.name} is missed for certain"
+        if self.found is not None:
+            self.at_least_s = {
+                each.name: _bound_s(counted, each, now_s) for each in self.objectives
+            }
         return self.found
+
+
+def _bound_s(requests: Sequence[Request], objective: Objective, now_s: float) -> float:
+    """Return a lower bound of an objective's latency at its percentile so far [s]; 0 if unknown."""
+    known = [value for value in _at_least_s(requests, objective, now_s) if value > -inf]
+    return float(np.percentile(known, objective.percentile)) if known else 0.0
 
 
 def _at_least_s(requests: Sequence[Request], objective: Objective, now_s: float) -> Iterator[float]:

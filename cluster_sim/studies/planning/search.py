@@ -87,8 +87,25 @@ class Search:
             if any(self.last(each).is_met for each in ended):
                 best = min(ended, key=self.rank)
                 ended += self._dearer(best, levels[number + 1 : number + 1 + _DEARER])
-                break
-        return sorted(ended, key=self.rank)
+                return sorted(ended, key=self.rank)
+        return sorted(self._with_nearest(candidates, ended), key=self.rank)
+
+    def _with_nearest(
+        self, candidates: Sequence[Candidate], ended: Sequence[Candidate]
+    ) -> list[Candidate]:
+        """Return `ended` and the deployment nearest to the SLO, whose run does not end early.
+
+        Its latencies and its share of requests within the SLO say what would meet the SLO.
+        """
+        seen = [each for each in candidates if each.point.key in self.trials]
+        if not seen:
+            return list(ended)
+        nearest = min(seen, key=self.rank)
+        is_whole = self.last(nearest).share == 1.0 and not self.last(nearest).misses
+        if not is_whole and not self._is_exhausted:
+            self._count(self.tried([nearest], Part(1.0, 0)), Part(1.0, 0))
+        others = [each for each in ended if each is not nearest]
+        return [*others, nearest] if self.last(nearest).share == 1.0 else others
 
     def _dearer(self, best: Candidate, levels: Sequence[Sequence[Candidate]]) -> list[Candidate]:
         """Return the deployment of each level that is most like the best one, simulated in full.
@@ -196,7 +213,11 @@ class Search:
             for each in candidates
             if not (done := self.trials.get(each.point.key)) or done[-1].share < part.share
         ]
-        for key, trial in self.tried(new, part).items():
+        self._count(self.tried(new, part), part)
+
+    def _count(self, trials: Mapping[str, Trial], part: Part) -> None:
+        """Store trials, and count what was simulated."""
+        for key, trial in trials.items():
             self.trials.setdefault(key, []).append(trial)
             self.spent += trial.requests / part.requests if part.requests else part.share
 

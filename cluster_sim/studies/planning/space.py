@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cluster_sim.analysis.offered_rate import at_offered_rate, offered_per_s
-from cluster_sim.errors import ScenarioError
+from cluster_sim.errors import ScenarioError, did_you_mean
 from cluster_sim.loading.files import ScenarioFile
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Plan
@@ -36,9 +36,10 @@ def deployments(file: ScenarioFile, asked: Plan, variant: str | None) -> Iterato
     Raises
     ------
     ScenarioError
-        The plan asks for a rate, and the traffic has none.
+        The plan asks for a rate, and the traffic has none; or a key names a pool that no variant has.
     """
     vary = {whole_key(key): values for key, values in asked.vary.items()}
+    _check_pools(file, vary)
     if "variant" not in vary:
         written = file.scenario(variant)
         vary = {key: values for key, values in vary.items() if _has_pool(written, key)}
@@ -49,6 +50,22 @@ def deployments(file: ScenarioFile, asked: Plan, variant: str | None) -> Iterato
             continue
         named = values if variant is None or "variant" in values else {"variant": variant, **values}
         yield _at_rate(point(file, named), asked.rate_per_s, file)
+
+
+def _check_pools(file: ScenarioFile, keys: Iterable[str]) -> None:
+    """Raise ScenarioError for a key with a pool that no variant has."""
+    wanted = {key: match[1] for key in keys if (match := _POOL.match(key))}
+    if not wanted:
+        return
+    names: Sequence[str | None] = file.variants or [None]
+    scenarios = [file.scenario(name) for name in names]
+    known = list(dict.fromkeys(pool.name for each in scenarios for pool in each.cluster.pools))
+    for key, name in wanted.items():
+        if name not in known:
+            raise ScenarioError.at(
+                file.place("plan", "vary"),
+                f"{key}: no pool '{name}'{did_you_mean(name, known)}",
+            )
 
 
 def _has_pool(scenario: Scenario, key: str) -> bool:
