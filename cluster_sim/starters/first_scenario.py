@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from cluster_sim.starters.answers import Answers
 from cluster_sim.starters.deployed import cluster_of, deployed_text, longest_request
 from cluster_sim.starters.flow_text import flow_text
 from cluster_sim.starters.layouts import Layout, Wanted, layouts
+from cluster_sim.starters.recorded import Recorded
 from cluster_sim.starters.template import scenario_text
 from cluster_sim.units import parse
 
@@ -96,17 +97,28 @@ def _of_deployment(answers: Answers, values: dict[str, Any], file: Path) -> Firs
     """Return the scenario of a deployment, with the traffic of the options."""
     deployment = answers.recorded.deployment
     assert deployment is not None
-    if answers.recorded.model_id is not None and "model" not in answers.defaults:
-        model = values["model"] if "model" not in answers.recorded.values else deployment.model
-    else:
-        model = deployment.model or values["model"]
+    stated = answers.recorded.values.get("model")
+    is_given = "model" not in answers.defaults and values["model"] != stated
+    model, notes = values["model"], list(deployment.notes)
+    limit = inf
+    if deployment.model is not None and not is_given:
+        model = deployment.model
+        defaults = tuple(name for name in answers.defaults if name != "model")
+        answers = replace(answers, defaults=defaults)
+        limit = inf if isinstance(model, str) else model.get("max_context", inf)
+    elif "model" in answers.defaults:
+        notes.append(_unknown_model(answers.recorded))
     with looking_in(file.parent):
         cluster = cluster_of(deployment, values["node"])
-        values |= _shorter(answers, values, longest_request(cluster))
+        values |= _shorter(answers, values, min(limit, longest_request(cluster)))
         keys = _keys(answers, values, None, file) | {"model": model, "cluster": cluster}
         text = deployed_text(keys, answers, file)
         scenarios_of(parse_yaml(text, str(file))).scenario()
-    return FirstScenario(text, None, (*deployment.notes, *_notes_of_defaults(answers, values)))
+    return FirstScenario(text, None, (*notes, *_notes_of_defaults(answers, values)))
+
+
+def _unknown_model(recorded: Recorded) -> str:
+    return f"the catalog has no model '{recorded.model_id}' of the {recorded.noun}; name one with --model NAME, or the path of its config.json"
 
 
 def _wanted(answers: Answers, values: Mapping[str, Any]) -> Wanted:
@@ -253,9 +265,7 @@ def _notes(answers: Answers, values: Mapping[str, Any], chosen: Layout) -> list[
         and "model" not in recorded.values
         and "model" in answers.defaults
     ):
-        notes.append(
-            f"the catalog has no model '{recorded.model_id}' of the result; name one with --model NAME, or the path of its config.json"
-        )
+        notes.append(_unknown_model(recorded))
     if recorded.is_result and not recorded.is_comparable:
         notes.append(
             f"`compare --measured` does not read {recorded.path}: it reads whole results of vllm bench serve and profile_export_aiperf.json"

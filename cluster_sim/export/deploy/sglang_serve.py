@@ -121,7 +121,7 @@ def _drafts(served: Served) -> dict[str, Any]:
 def keys_of(reading: Reading) -> Keys:
     """Return the keys of a pool, with the model, that arguments of SGLang stand for."""
     keys = Keys(reading.text("--model-path", "--model"))
-    devices = reading.whole("--tp-size", "--tensor-parallel-size", "--tp") or 1
+    devices = reading.count("--tp-size", "--tensor-parallel-size", "--tp")
     data = _ranks(reading)
     keys.put("replica.tensor_parallel", devices // data)
     keys.put("replica.data_parallel", data)
@@ -161,9 +161,9 @@ def keys_of(reading: Reading) -> Keys:
 
 def _ranks(reading: Reading) -> int:
     """Return the number of attention data-parallel ranks, by either way to write it."""
-    width = reading.whole("--attn-dp-size", "--attention-data-parallel-size")
-    data = reading.whole("--dp-size", "--data-parallel-size", "--dp") or 1
-    return width or (data if reading.has("--enable-dp-attention") else 1)
+    width = reading.count("--attn-dp-size", "--attention-data-parallel-size")
+    data = reading.count("--dp-size", "--data-parallel-size", "--dp")
+    return width if width > 1 else (data if reading.has("--enable-dp-attention") else 1)
 
 
 def _read_rules(keys: Keys, reading: Reading) -> None:
@@ -180,8 +180,8 @@ def _read_graphs(keys: Keys, reading: Reading) -> None:
     is_off = reading.text("--cuda-graph-backend-decode") == "disabled"
     if reading.has("--disable-cuda-graph") or is_off:
         keys.put("replica.engine.graph_mode", "none")
-    if sizes := reading.texts("--cuda-graph-bs-decode", "--cuda-graph-bs"):
-        keys.graph_sizes("sequences", [int(size) for size in sizes])
+    if sizes := reading.wholes("--cuda-graph-bs-decode", "--cuda-graph-bs"):
+        keys.graph_sizes("sequences", sizes)
     elif largest := reading.whole("--cuda-graph-max-bs-decode", "--cuda-graph-max-bs"):
         keys.put("replica.engine.graph_sizes", {"largest": largest})
 

@@ -114,8 +114,8 @@ def _drafts(served: Served) -> dict[str, Any] | None:
 def keys_of(model: str | None, reading: Reading) -> Keys:
     """Return the keys of a pool, with the model, that arguments of `vllm serve` stand for."""
     keys = Keys(reading.text("--model") or model)
-    tensor = reading.whole("--tensor-parallel-size") or 1
-    data = reading.whole("--data-parallel-size") or 1
+    tensor = reading.count("--tensor-parallel-size")
+    data = reading.count("--data-parallel-size")
     keys.put("replica.tensor_parallel", tensor)
     keys.put("replica.pipeline_parallel", reading.whole("--pipeline-parallel-size"))
     keys.put("replica.data_parallel", data)
@@ -154,7 +154,8 @@ def _read_graphs(keys: Keys, reading: Reading) -> None:
     config = reading.mapping("--compilation-config")
     mode = "none" if reading.has("--enforce-eager") else config.get("cudagraph_mode")
     keys.put("replica.engine.graph_mode", mode and str(mode).lower())
-    if sizes := config.get("cudagraph_capture_sizes"):
+    sizes = config.get("cudagraph_capture_sizes") or []
+    if isinstance(sizes, list) and all(type(size) is int for size in sizes) and sizes:
         keys.graph_sizes("tokens", sizes)
     elif largest := config.get("max_cudagraph_capture_size"):
         keys.put("replica.engine.graph_sizes", {"largest": largest, "per_sequence": None})
