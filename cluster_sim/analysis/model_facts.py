@@ -51,7 +51,7 @@ def _stored(model: Model, weights: Precision, kv_cache: Precision) -> dict[str, 
     by_format: dict[str, float] = {}
     for part in WEIGHT_PARTS:
         stored = model.stored_in(weights, part)
-        name = model.fp4_format if stored == "fp4" else stored
+        name = {"fp4": model.fp4_format, "fp8": model.fp8_format}.get(stored, stored)
         by_format[name] = by_format.get(name, 0.0) + model.part_bytes(weights, part)
     index = INDEX_BYTES * sum(kind.layers * kind.index_values() for kind in model.attention)
     return {

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from cluster_sim.errors import ScenarioError, did_you_mean, shown
 from cluster_sim.hardware.collective_fits import CollectiveFits
+from cluster_sim.hardware.compute import Peak, Systolic
 from cluster_sim.hardware.efficiency import Efficiency, Overhead
 from cluster_sim.hardware.engine_releases import listed_as
 from cluster_sim.hardware.kernel_fits import KernelFits
@@ -31,52 +32,11 @@ from cluster_sim.schema import (
     describe,
     named,
 )
-from cluster_sim.typing import Count
-from cluster_sim.units import BytesPerSecond, FlopPerSecond, Seconds
+from cluster_sim.units import BytesPerSecond, Seconds
 
 _LAUNCHES = ("layer_s", "expert_layer_s", "latent_layer_s", "latent_fp8_layer_s", "piece_s")
 """Fields of `Overhead` that are launches of kernels and follow the clock. The other fields are
 times of the host."""
-
-
-class Systolic(Description):
-    """Arrays of multipliers that hold weights while tokens stream through.
-
-    Small products leave parts of the arrays empty, see `physics.systolic`.
-    """
-
-    rows: Count
-    """Number of inputs of a product over which one array sums."""
-    columns: Count
-    """Number of outputs of a product that one array computes."""
-    arrays: Count = 1
-    """Number of arrays that work in parallel. Together they reach the device's peak."""
-    load_cycles: Count | None = None
-    """Number of cycles to fill one array with weights. The filling is hidden behind the tokens of
-    the previous weights. Default: one cycle per row."""
-
-
-class Peak(Description):
-    """Dense peak compute rate by precision. An omitted precision has no hardware support."""
-
-    bf16_flop_per_s: FlopPerSecond
-    """Dense peak compute rate in bf16 [FLOP/s]."""
-    fp8_flop_per_s: FlopPerSecond | None = None
-    """Dense peak compute rate in fp8 [FLOP/s]. Default: no hardware support."""
-    fp4_flop_per_s: FlopPerSecond | None = None
-    """Dense peak compute rate in fp4 [FLOP/s]. Default: no hardware support."""
-
-    def of(self, precision: Precision) -> tuple[Precision, float]:
-        """Return the precision in which `precision` weights are multiplied, and its peak [FLOP/s].
-
-        Weights of a precision without hardware support are widened to bf16.
-        """
-        rate = {
-            "bf16": self.bf16_flop_per_s,
-            "fp8": self.fp8_flop_per_s,
-            "fp4": self.fp4_flop_per_s,
-        }[precision]
-        return (precision, rate) if rate is not None else ("bf16", self.bf16_flop_per_s)
 
 
 class Device(Description):
@@ -155,6 +115,11 @@ class Device(Description):
                 "collectives": earlier.collectives.at(gains.links).updated(self.collectives),
             }
         )
+
+    @property
+    def gains(self) -> Gains | None:
+        """Rates relative to those of the predecessor; None without a predecessor."""
+        return None if self.predecessor is None else self._gains_over(_in_catalog(self.predecessor))
 
     def _gains_over(self, earlier: Device) -> Gains:
         ours, theirs = self.peer_bandwidth_bytes_per_s, earlier.peer_bandwidth_bytes_per_s

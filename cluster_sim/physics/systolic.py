@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from cluster_sim.hardware.device import Systolic
+from cluster_sim.hardware.compute import Systolic
 
 
 def cycles(unit: Systolic, m: float, n: float, k: float) -> float:

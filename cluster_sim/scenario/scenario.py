@@ -20,6 +20,7 @@ from cluster_sim.scenario.site import Site
 from cluster_sim.scenario.unmeasured import (
     default_times,
     narrow_weights,
+    slow_integers,
     unmeasured_device,
     unmeasured_kinds,
 )
@@ -148,7 +149,9 @@ class Scenario(Description):
                         f"{device.name}: {kernels} kernels of {' and '.join(kinds)} were measured with {engine.name}; the step times of {self.model.name} are a roofline for them"
                     )
             yield from unmeasured_device(device)
-            yield from narrow_weights(device, pool.replica.weights_of(self.model))
+            weights = pool.replica.weights_of(self.model)
+            yield from narrow_weights(device, weights)
+            yield from slow_integers(self.model, device, weights)
         yield from self._mixed_engines()
         yield from self._chunks_of_ranks()
         yield from self._idle_tiers()

@@ -51,6 +51,17 @@ def narrow_weights(device: Device, weights: Precision) -> Iterator[str]:
         )
 
 
+def slow_integers(model: Model, device: Device, weights: Precision) -> Iterator[str]:
+    """Yield a warning if weights are 8-bit integers, which a device computes slower than fp8."""
+    integers, fp8 = device.peak.int8_flop_per_s, device.peak.fp8_flop_per_s
+    is_int8 = weights == model.native == "fp8" and model.fp8_format == "int8"
+    if is_int8 and integers is not None and fp8 is not None and integers < fp8:
+        yield (
+            f"{device.name}: {model.name} has weights in int8, which are computed as fp8. The device computes 8-bit integers "
+            f"at {integers / 1e12:.0f} TOP/s, {fp8 / integers:.0f} times slower than fp8; weights: bf16 or fp4 are simulated as they are"
+        )
+
+
 def unmeasured_kinds(
     model: Model, device: Device, kv_cache: str, engine: str
 ) -> tuple[list[str], list[str]]:

@@ -9,9 +9,8 @@ from typing import Any
 
 from cluster_sim.export.deploy import Deployed
 from cluster_sim.export.deploy.facts import nested
-from cluster_sim.hardware.node import Node
 from cluster_sim.scenario.pool import Pool
-from cluster_sim.schema import Document, describe, named
+from cluster_sim.schema import Document, describe
 from cluster_sim.starters.answers import Answers
 from cluster_sim.starters.flow_text import flow_text
 from cluster_sim.starters.template import (
@@ -20,8 +19,6 @@ from cluster_sim.starters.template import (
     objective_lines,
     workload_lines,
 )
-
-_SIZES = ("tensor_parallel", "pipeline_parallel", "data_parallel")
 
 
 def cluster_of(deployment: Deployed, node: str) -> dict[str, Any]:
@@ -50,13 +47,11 @@ def longest_request(cluster: Mapping[str, Any]) -> float:
 
 def _pool(pool: dict[str, Any]) -> dict[str, Any]:
     """Return a pool with the number of nodes that its replicas need, if it is not stated."""
-    replicas = pool.setdefault("replicas", 1)
+    pool.setdefault("replicas", 1)
     if "nodes" not in pool:
-        node = describe(Node, Document(named("nodes", pool["node"]), "--node"))
-        devices = replicas
-        for key in _SIZES:
-            devices *= pool["replica"].get(key, 1)
-        pool["nodes"] = ceil(devices / node.devices)
+        one = describe(Pool, Document(pool, "--from"))
+        devices = one.replica_devices * one.replica_count(1)
+        pool["nodes"] = ceil(devices / one.node.devices)
     first = ("name", "node", "nodes", "replicas")
     return _without_ignored({key: pool[key] for key in first} | pool)
 
@@ -97,7 +92,7 @@ def deployed_text(keys: Mapping[str, Any], answers: Answers, file: Path) -> str:
         *line_beside(f"seed: {keys['seed']}", "the same seed gives the same run, byte for byte"),
         *(f"{key}: {flow_text(keys[key])}" for key in ("duration", "warmup") if key in keys),
         "",
-        f"model: {flow_text(keys['model'])}",
+        *_model_lines(keys["model"], answers),
         "",
         *workload_lines(keys["workload"], answers.recorded),
         "",
@@ -106,6 +101,14 @@ def deployed_text(keys: Mapping[str, Any], answers: Answers, file: Path) -> str:
         *_cluster_lines(keys["cluster"], answers),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _model_lines(model: Any, answers: Answers) -> Iterator[str]:
+    if "model" in answers.defaults:
+        yield from comment_lines(
+            f"TODO: the arguments name the model '{answers.recorded.model_id}', which the catalog does not know. Name one of `cluster-sim catalog` here, or the path of its config.json."
+        )
+    yield f"model: {flow_text(model)}"
 
 
 def _cluster_lines(cluster: Mapping[str, Any], answers: Answers) -> Iterator[str]:

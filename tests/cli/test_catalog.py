@@ -185,3 +185,13 @@ def test_every_release_of_an_engine_on_gpus_states_them() -> None:
     for name in gpus:
         assert engines[name]["releases"], name
         assert engines[name]["fitted_on"], name
+
+
+def test_a_device_names_its_predecessor_and_its_gains(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rubin and GB300: 22 and 8 TB/s, 1800 and 900 GB/s, 4 and 2.5, 16.7 and 5, 35 and 15 PFLOP/s."""
+    code, out, _ = call(capsys, "catalog", "rubin")
+    assert code == 0
+    assert (
+        "those of gb300 (`cluster-sim catalog gb300`), with rates of memory x 2.75, of links x 2, "
+        "of compute in bf16 x 1.6, fp8 x 3.34, fp4 x 2.33."
+    ) in " ".join(out.split())

@@ -75,6 +75,18 @@ def test_a_weight_takes_its_bits_and_a_share_of_its_scales(
 
 
 @pytest.mark.parametrize(
+    ("quantisation", "format"),
+    [
+        (groups(num_bits=8, type="int", strategy="channel"), "int8"),
+        ({"quant_method": "gptq", "bits": 8, "group_size": 128}, "int8"),
+        (groups(num_bits=8, type="float", strategy="channel"), "fp8"),
+    ],
+)
+def test_integers_of_8_bit_are_told_from_fp8(quantisation: Any, format: str):
+    assert model(LLAMA | {"quantization_config": quantisation}).fp8_format == format
+
+
+@pytest.mark.parametrize(
     ("ignore", "kept"),
     [
         ([], []),

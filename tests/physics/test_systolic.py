@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest import approx
 
-from cluster_sim.hardware.device import Systolic
+from cluster_sim.hardware.compute import Systolic
 from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.systolic import cycles, utilisation

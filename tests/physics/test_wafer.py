@@ -11,7 +11,8 @@ import pytest
 from pytest import approx
 
 import cluster_sim
-from cluster_sim.hardware.device import Device, Peak
+from cluster_sim.hardware.compute import Peak
+from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.memory import Memory
 from cluster_sim.hardware.wafer import PromptProgram, Wafer
 from cluster_sim.llm.layers import Window

@@ -6,7 +6,7 @@ import pytest
 
 from cluster_sim.hardware.device import device_named
 from cluster_sim.llm.model import Model
-from cluster_sim.scenario.unmeasured import narrow_weights, unmeasured_kinds
+from cluster_sim.scenario.unmeasured import narrow_weights, slow_integers, unmeasured_kinds
 from tests.layer_oracle import KINDS
 
 B200 = device_named("b200-sxm")
@@ -54,3 +54,15 @@ def test_weights_of_fewer_than_16_bits_on_a_wafer_are_an_estimate() -> None:
     assert warning.startswith("Cerebras WSE-3: weights in fp4 are an estimate.")
     assert list(narrow_weights(device_named("wse-3"), "bf16")) == []
     assert list(narrow_weights(B200, "fp4")) == []
+
+
+@pytest.mark.parametrize(("name", "times"), [("b300-sxm", 27), ("gb300", 30)])
+def test_weights_in_int8_are_warned_of_where_integers_are_slow(name: str, times: int) -> None:
+    """4.5 and 5 PFLOP/s in fp8, 165 TOP/s in int8."""
+    integers = model("full").model_copy(update={"native": "fp8", "fp8_format": "int8"})
+    (warning,) = slow_integers(integers, device_named(name), "fp8")
+    assert f"at 165 TOP/s, {times} times slower than fp8" in warning
+    assert list(slow_integers(integers, device_named(name), "bf16")) == []
+    assert list(slow_integers(integers, B200, "fp8")) == []
+    floats = integers.model_copy(update={"fp8_format": "fp8"})
+    assert list(slow_integers(floats, device_named(name), "fp8")) == []

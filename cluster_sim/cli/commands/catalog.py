@@ -90,7 +90,23 @@ def _print_entry(kind: str, name: str) -> None:
             print_line(f"{title}: {data[key]}")
     if kind == "drafters":
         print_line(about_its_model(name))
+    if "predecessor" in data:
+        print_line(_about_predecessor(name))
     print_line(f"{_use_of(kind, name, data)} `cluster-sim catalog {name} --yaml` prints its file.")
+
+
+def _about_predecessor(name: str) -> str:
+    """Return from where a device takes the constants that its file does not have."""
+    from cluster_sim.hardware.device import device_named
+
+    device = device_named(name)
+    gains = device.gains
+    assert gains is not None
+    compute = ", ".join(f"{each} x {gain:.3g}" for each, gain in gains.compute.items())
+    return (
+        f"All other constants are those of {device.predecessor} (`cluster-sim catalog {device.predecessor}`), "
+        f"with rates of memory x {gains.memory:.3g}, of links x {gains.links:.3g}, of compute in {compute}."
+    )
 
 
 def _file_of(kind: str, name: str) -> str:

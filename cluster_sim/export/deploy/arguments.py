@@ -90,13 +90,23 @@ class Reading:
 
     def whole(self, *names: str) -> int | None:
         """Return the whole number of an option; None without one."""
-        text = self.text(*names)
-        if text is None:
-            return None
+        texts = self.wholes(*names)
+        return texts[0] if texts else None
+
+    def wholes(self, *names: str) -> list[int]:
+        """Return all whole numbers of an option."""
         try:
-            return int(text)
+            return [int(text) for text in self.texts(*names)]
         except ValueError:
-            raise self._fault(names[0], text, "a whole number") from None
+            shown = " ".join(self.texts(*names))
+            raise self._fault(names[0], shown, "a whole number") from None
+
+    def count(self, *names: str) -> int:
+        """Return the number of an option that counts devices; 1 without one."""
+        value = self.whole(*names)
+        if value is not None and value < 1:
+            raise self._fault(names[0], str(value), "a whole number from 1 on")
+        return value or 1
 
     def number(self, *names: str) -> float | None:
         """Return the number of an option; None without one."""

@@ -14,7 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cluster_sim.export.deploy.facts import plain
-from cluster_sim.export.deploy.kubernetes import inside, object_names, resources
+from cluster_sim.export.deploy.kubernetes import (
+    commands_of,
+    inside,
+    mappings,
+    object_names,
+    resources,
+)
 from cluster_sim.export.deploy.llm_d import Container
 from cluster_sim.export.deploy.served import Served
 from cluster_sim.export.deploy.servers import launch_in_dynamo, target_of
@@ -85,21 +91,20 @@ def _image(served: Served) -> str:
     return f"nvcr.io/nvidia/ai-dynamo/{_IMAGES[target]}-runtime:VERSION"
 
 
-def containers(document: Mapping[str, Any]) -> Iterator[Container]:
+def containers(document: Mapping[str, Any], where: str) -> Iterator[Container]:
     """Yield the workers of a graph, without its front end."""
     roles = {type_: role for role, type_ in _TYPES.items()}
-    components = inside(document, "spec", "components")
-    services = inside(document, "spec", "services") or {}
-    if components is None:
-        components = [{"name": name} | service for name, service in services.items()]
+    components = mappings(inside(document, "spec", "components"))
+    services = inside(document, "spec", "services")
+    if isinstance(services, dict):
+        named = services.items()
+        components += [{"name": name} | own for name, own in named if isinstance(own, dict)]
     for component in components:
         own = inside(component, "extraPodSpec", "mainContainer")
-        pods = inside(component, "podTemplate", "spec", "containers") or []
-        for container in [own] if own is not None else pods:
-            words = [*(container.get("command") or []), *(container.get("args") or [])]
+        for container in mappings([own, *_pods(component)]):
             type_ = component.get("subComponentType") or component.get("type")
             yield Container(
-                list(map(str, words)),
+                commands_of(container, where),
                 component.get("replicas") or 1,
                 str(component.get("name")),
                 roles.get(str(type_)),
@@ -109,9 +114,13 @@ def containers(document: Mapping[str, Any]) -> Iterator[Container]:
 def router(document: Mapping[str, Any]) -> dict[str, str] | None:
     """Return the router of a graph, as a scenario has it; None if it is stated otherwise."""
     policies = {mode: policy for policy, mode in _ROUTERS.items()}
-    for component in inside(document, "spec", "components") or []:
-        for container in inside(component, "podTemplate", "spec", "containers") or []:
-            for variable in container.get("env") or []:
-                if variable.get("name") == _MODE and variable.get("value") in policies:
-                    return {"policy": policies[variable["value"]]}
+    for component in mappings(inside(document, "spec", "components")):
+        for container in _pods(component):
+            for variable in mappings(container.get("env")):
+                if variable.get("name") == _MODE and str(variable.get("value")) in policies:
+                    return {"policy": policies[str(variable["value"])]}
     return None
+
+
+def _pods(component: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return mappings(inside(component, "podTemplate", "spec", "containers"))

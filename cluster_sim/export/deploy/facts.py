@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.errors import ScenarioError, shown
 from cluster_sim.export.deploy.hub_names import entry_of
 from cluster_sim.export.deploy.served import Served
 from cluster_sim.llm.config_files import read_model
@@ -183,6 +184,10 @@ def nested(flat: Plain) -> Plain:
             inner = section.setdefault(name, {})
             if isinstance(inner, str):
                 inner = section[name] = {LIKE: inner}
+            elif inner is None:
+                inner = section[name] = {}
+            elif not isinstance(inner, dict):
+                raise ScenarioError.at(name, f"got {shown(inner)}; expected a mapping")
             section = inner
         section[last] = flat[key]
     return tree

@@ -54,7 +54,7 @@ class Keys:
         """Set a precision by the name that an engine has for it."""
         if text in (None, "auto"):
             return
-        if text in _PRECISIONS:
+        if isinstance(text, str) and text in _PRECISIONS:
             self.values[key] = _PRECISIONS[text]
         else:
             self.notes.append(f"the format {text} is not known; {key} keeps its default")
@@ -63,16 +63,16 @@ class Keys:
         """Set the captured sizes of CUDA graphs, in place of the rule of the engine."""
         no_rule: dict[str, Any] = {"ranges": [], "largest": None, "per_sequence": None}
         no_rule |= {"captures_limit": False, "captures_full_batch": False}
-        rule = {"unit": unit, "sizes": [int(size) for size in sizes], **no_rule, **others}
+        rule = {"unit": unit, "sizes": list(sizes), **no_rule, **others}
         self.values["replica.engine.graph_sizes"] = rule
 
     def drafts(self, tokens: int | None, method: Method | None, model: str | None) -> None:
         """Set speculative decoding. Arguments say nothing of its acceptance."""
-        if tokens is None or method is None:
+        if type(tokens) is not int or method is None:
             self.notes.append("the drafts of this method could not be read; there are none here")
             return
         self.method = method
-        self.values["replica.speculation.draft_tokens"] = int(tokens)
+        self.values["replica.speculation.draft_tokens"] = tokens
         known = None if model is None else known_model(model)
         if method == "draft_model" and known is not None:
             self.values["replica.speculation.draft_model"] = known.name

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from cluster_sim.export.deploy import shell
 from cluster_sim.export.deploy.served import Served
 from cluster_sim.schema import parse_yaml, yaml_text
 
 _GPUS = {"NVIDIA": "nvidia.com/gpu", "AMD": "amd.com/gpu"}
 """Names of the resource by the maker of the device."""
+_SHELLS = ("sh", "bash")
 _SEPARATOR = re.compile(r"^---\s*$", re.MULTILINE)
 _MANIFEST = re.compile(r"^kind:\s*\S", re.MULTILINE)
 
@@ -53,6 +55,20 @@ def documents(text: str, where: str) -> Iterator[dict[str, Any]]:
     for part in _SEPARATOR.split(text):
         if any(line.strip() and not line.startswith("#") for line in part.splitlines()):
             yield parse_yaml(part, where).data
+
+
+def mappings(value: Any) -> list[dict[str, Any]]:
+    """Return the mappings of a list; none if it is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def commands_of(container: Mapping[str, Any], where: str) -> list[list[str]]:
+    """Return the words of each command that a container runs, also of a script that it runs."""
+    parts = (container.get(key) for key in ("command", "args"))
+    words = [str(word) for part in parts if isinstance(part, list) for word in part]
+    if len(words) > 2 and words[0].rpartition("/")[2] in _SHELLS and words[1].endswith("c"):
+        return shell.commands(words[2], where)[0]
+    return [words]
 
 
 def inside(value: Any, *keys: str) -> Any:

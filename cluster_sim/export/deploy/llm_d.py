@@ -13,7 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cluster_sim.export.deploy.arguments import words_of
-from cluster_sim.export.deploy.kubernetes import inside, object_names, resources
+from cluster_sim.export.deploy.kubernetes import (
+    commands_of,
+    inside,
+    mappings,
+    object_names,
+    resources,
+)
 from cluster_sim.export.deploy.option_table import with_known
 from cluster_sim.export.deploy.served import Served
 from cluster_sim.export.deploy.servers import launch, target_of
@@ -28,9 +34,9 @@ _LEADER = "$(LWS_LEADER_ADDRESS)"
 class Container(NamedTuple):
     """A server of a manifest."""
 
-    words: list[str]
-    """Command and arguments."""
-    replicas: int
+    commands: list[list[str]]
+    """Words of each command."""
+    replicas: Any
     """Number of replicas."""
     name: str
     """Name of the object or component."""
@@ -121,22 +127,19 @@ def _on_nodes(served: Served) -> dict[str, Any]:
     return {"--node-rank": _RANK, "--dist-init-addr": f"{_LEADER}:20000"}
 
 
-def containers(document: Mapping[str, Any]) -> Iterator[Container]:
+def containers(document: Mapping[str, Any], where: str) -> Iterator[Container]:
     """Yield the servers of one object; those of a leader stand for its workers."""
     group = inside(document, "spec", "leaderWorkerTemplate")
     template = inside(document, "spec", "template")
     if group is not None:
         template = inside(group, "leaderTemplate") or inside(group, "workerTemplate")
-    labels = {
-        **(inside(document, "metadata", "labels") or {}),
-        **(inside(template, "metadata", "labels") or {}),
-    }
-    roles = {label: role for role, label in ROLES.items()}
-    for container in inside(template, "spec", "containers") or []:
-        words = [*(container.get("command") or []), *(container.get("args") or [])]
+    role = inside(template, "metadata", "labels", _ROLE)
+    role = role or inside(document, "metadata", "labels", _ROLE)
+    roles = {label: role for role, label in ROLES.items()} | {"both": "both"}
+    for container in mappings(inside(template, "spec", "containers")):
         yield Container(
-            list(map(str, words)),
+            commands_of(container, where),
             inside(document, "spec", "replicas") or 1,
             str(inside(document, "metadata", "name")),
-            roles.get(str(labels.get(_ROLE))),
+            roles.get(str(role)),
         )

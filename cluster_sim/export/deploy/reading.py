@@ -53,7 +53,7 @@ def read_deployment(text: str, where: str) -> Deployed | None:
     servers = list(_servers(text, where))
     if not servers:
         return None
-    comments = read_comments(text)
+    comments = read_comments(text, where)
     pools, notes = [], list[str]()
     for number, (target, keys, stated) in enumerate(servers):
         own = _of_pool(comments, number)
@@ -94,13 +94,13 @@ def _servers_of_manifest(text: str, where: str) -> Iterator[tuple[str, Keys, Pla
     """Yield the target, the keys, and what the manifest itself states of each server."""
     for document in kubernetes.documents(text, where):
         reader = dynamo if document.get("kind") == dynamo.KIND else llm_d
-        for container in reader.containers(document):
-            if (target := find(container.words)) is None:
-                continue
+        for container in reader.containers(document, where):
             stated: Plain = {"name": container.name, "replicas": container.replicas}
             if container.role is not None:
                 stated["replica.role"] = container.role
-            yield target[0], read(*target, {}, where), stated
+            for words in container.commands:
+                if (target := find(words)) is not None:
+                    yield target[0], read(*target, {}, where), stated
 
 
 def _stated_cluster(text: str, where: str) -> Plain:

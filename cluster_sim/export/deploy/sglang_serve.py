@@ -64,15 +64,7 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
     }
     if served.tokens is not None:
         written["--chunked-prefill-size"] = served.tokens * data if pool.chunked_prefill else -1
-    if (rules := served.prefill_first) is not None:
-        written |= {
-            "--schedule-policy": rules.schedule_policy,
-            "--max-prefill-tokens": rules.max_prefill_tokens,
-            "--enable-mixed-chunk": rules.mixed_chunks,
-            "--schedule-conservativeness": rules.conservativeness,
-            "--scheduler-recv-interval": rules.receive_interval,
-        }
-    written |= _graphs(served, profile) | _drafts(served)
+    written |= _rules(served) | _graphs(served, profile) | _drafts(served)
     if plan.role != "both":
         written["--disaggregation-mode"] = plan.role
         written["--disaggregation-transfer-backend"] = "nixl"
@@ -82,6 +74,19 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
             written["--enable-hierarchical-cache"] = True
             written["--hicache-size"] = int(share)
     return written
+
+
+def _rules(served: Served) -> dict[str, Any]:
+    """Return the options of steps that prefill instead of decode."""
+    if (rules := served.prefill_first) is None:
+        return {}
+    return {
+        "--schedule-policy": rules.schedule_policy,
+        "--max-prefill-tokens": rules.max_prefill_tokens,
+        "--enable-mixed-chunk": rules.mixed_chunks,
+        "--schedule-conservativeness": rules.conservativeness,
+        "--scheduler-recv-interval": rules.receive_interval,
+    }
 
 
 def _graphs(served: Served, profile: Engine) -> dict[str, Any]:
@@ -121,7 +126,7 @@ def _drafts(served: Served) -> dict[str, Any]:
 def keys_of(reading: Reading) -> Keys:
     """Return the keys of a pool, with the model, that arguments of SGLang stand for."""
     keys = Keys(reading.text("--model-path", "--model"))
-    devices = reading.whole("--tp-size", "--tensor-parallel-size", "--tp") or 1
+    devices = reading.count("--tp-size", "--tensor-parallel-size", "--tp")
     data = _ranks(reading)
     keys.put("replica.tensor_parallel", devices // data)
     keys.put("replica.data_parallel", data)
@@ -161,9 +166,9 @@ def keys_of(reading: Reading) -> Keys:
 
 def _ranks(reading: Reading) -> int:
     """Return the number of attention data-parallel ranks, by either way to write it."""
-    width = reading.whole("--attn-dp-size", "--attention-data-parallel-size")
-    data = reading.whole("--dp-size", "--data-parallel-size", "--dp") or 1
-    return width or (data if reading.has("--enable-dp-attention") else 1)
+    width = reading.count("--attn-dp-size", "--attention-data-parallel-size")
+    data = reading.count("--dp-size", "--data-parallel-size", "--dp")
+    return width if width > 1 else (data if reading.has("--enable-dp-attention") else 1)
 
 
 def _read_rules(keys: Keys, reading: Reading) -> None:
@@ -180,8 +185,8 @@ def _read_graphs(keys: Keys, reading: Reading) -> None:
     is_off = reading.text("--cuda-graph-backend-decode") == "disabled"
     if reading.has("--disable-cuda-graph") or is_off:
         keys.put("replica.engine.graph_mode", "none")
-    if sizes := reading.texts("--cuda-graph-bs-decode", "--cuda-graph-bs"):
-        keys.graph_sizes("sequences", [int(size) for size in sizes])
+    if sizes := reading.wholes("--cuda-graph-bs-decode", "--cuda-graph-bs"):
+        keys.graph_sizes("sequences", sizes)
     elif largest := reading.whole("--cuda-graph-max-bs-decode", "--cuda-graph-max-bs"):
         keys.put("replica.engine.graph_sizes", {"largest": largest})
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cluster_sim.errors import ScenarioError, shown
 from cluster_sim.export.deploy.keys import Keys
 from cluster_sim.export.deploy.served import Method, Served
 from cluster_sim.serving.engine import Engine
@@ -51,17 +52,6 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
         Engine of the catalog, whose sizes of CUDA graphs need no list.
     """
     plan, pool, rules = served.plan, served.deployment.pool, served.rules
-    kv_cache: dict[str, Any] = {
-        "dtype": _KV_CACHE[plan.kv_cache],
-        "enable_block_reuse": pool.kv.prefix_caching,
-        "tokens_per_block": pool.block_tokens,
-    }
-    if served.memory_fraction is not None:
-        kv_cache["free_gpu_memory_fraction"] = served.memory_fraction
-    if served.host_bytes is not None:  # the option counts each device's part
-        kv_cache["host_cache_size"] = int(
-            served.host_bytes // served.deployment.devices_per_replica
-        )
     scheduler: dict[str, Any] = {}
     if policy := _POLICIES.get(str(rules.get("capacity_scheduler_policy"))):
         scheduler["capacity_scheduler_policy"] = policy
@@ -75,7 +65,7 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
         "max_batch_size": served.sequences,
         "max_seq_len": served.context,
         "enable_chunked_prefill": pool.chunked_prefill,
-        "kv_cache_config": kv_cache,
+        "kv_cache_config": _kv_cache(served),
         "scheduler_config": scheduler,
         "cuda_graph_config": _graphs(served, profile),
         "disable_overlap_scheduler": not served.engine.async_scheduling,
@@ -87,6 +77,23 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
     if plan.role != "both":
         written["cache_transceiver_config"] = {"backend": "DEFAULT"}
     return {key: value for key, value in written.items() if value != {}}
+
+
+def _kv_cache(served: Served) -> dict[str, Any]:
+    """Return the section about the KV cache."""
+    pool = served.deployment.pool
+    kv_cache: dict[str, Any] = {
+        "dtype": _KV_CACHE[served.plan.kv_cache],
+        "enable_block_reuse": pool.kv.prefix_caching,
+        "tokens_per_block": pool.block_tokens,
+    }
+    if served.memory_fraction is not None:
+        kv_cache["free_gpu_memory_fraction"] = served.memory_fraction
+    if served.host_bytes is not None:  # the option counts each device's part
+        kv_cache["host_cache_size"] = int(
+            served.host_bytes // served.deployment.devices_per_replica
+        )
+    return kv_cache
 
 
 def _graphs(served: Served, profile: Engine) -> dict[str, Any] | None:
@@ -130,11 +137,12 @@ def _drafts(served: Served) -> dict[str, Any]:
     return {"speculative_config": written}
 
 
-def keys_of(name: str | None, options: Mapping[str, Any], role: str | None) -> Keys:
+def keys_of(name: str | None, options: Mapping[str, Any], role: str | None, where: str) -> Keys:
     """Return the keys of a pool, with the model, that options of TensorRT-LLM stand for."""
     keys = Keys(name)
     read = dict(options)
-    devices = int(read.pop("tensor_parallel_size", 1))
+    _check(read, where)
+    devices = read.pop("tensor_parallel_size", 1)
     data = devices if read.pop("enable_attention_dp", False) else 1
     keys.put("replica.tensor_parallel", devices // data)
     keys.put("replica.data_parallel", data)
@@ -173,6 +181,33 @@ def keys_of(name: str | None, options: Mapping[str, Any], role: str | None) -> K
     if read:
         keys.notes.append(f"options that are not read: {', '.join(map(str, read))}")
     return keys
+
+
+_SECTIONS = (
+    "kv_cache_config",
+    "scheduler_config",
+    "cuda_graph_config",
+    "attention_dp_config",
+    "speculative_config",
+)
+
+
+def _check(options: Mapping[str, Any], where: str) -> None:
+    """Raise ScenarioError for sections that are no mappings, and for a number that is none."""
+    for name in _SECTIONS:
+        value = options.get(name) or {}
+        if not isinstance(value, dict):
+            raise ScenarioError.at(where, f"{name}: got {shown(value)}; expected a mapping")
+    numbers = {name: options.get(name) for name in ("tensor_parallel_size", "pipeline_parallel_size")}  # fmt: skip
+    numbers["host_cache_size"] = (options.get("kv_cache_config") or {}).get("host_cache_size")
+    for name, value in numbers.items():
+        if value is not None and (type(value) is not int or value < (name != "host_cache_size")):
+            raise ScenarioError.at(where, f"{name}: got {shown(value)}; expected a whole number")
+    sizes = (options.get("cuda_graph_config") or {}).get("batch_sizes") or []
+    if not isinstance(sizes, list) or any(type(size) is not int for size in sizes):
+        raise ScenarioError.at(
+            where, f"batch_sizes: got {shown(sizes)}; expected a list of whole numbers"
+        )
 
 
 def _read_kv_cache(keys: Keys, config: Mapping[str, Any], devices: int) -> None:

@@ -62,17 +62,7 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
         "--scheduling-policy": "priority" if rules.get("order") == "priority" else "fcfs",
         "--stream-interval": served.engine.stream_interval,
     }
-    for name, value in (
-        ("enable-chunked-prefill", served.deployment.pool.chunked_prefill),
-        ("enable-prefix-caching", served.deployment.pool.kv.prefix_caching),
-        ("async-scheduling", served.engine.async_scheduling),
-        (
-            "scheduler-reserve-full-isl",
-            _RESERVES.get(str(rules.get("capacity_scheduler_policy"))),
-        ),
-    ):
-        if value is not None:
-            written[f"--{name}" if value else f"--no-{name}"] = True
+    written |= _switches(served)
     written["--compilation-config"] = _graphs(served, profile)
     written["--speculative-config"] = _drafts(served)
     if (role := _ROLES.get(plan.role)) is not None:
@@ -81,6 +71,22 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
         written["--kv-offloading-size"] = served.host_bytes / plan.data_parallel / _GIB
         written["--kv-offloading-backend"] = "native"
     return written
+
+
+def _switches(served: Served) -> dict[str, Any]:
+    """Return the options that `--no-…` turns off."""
+    reserves = _RESERVES.get(str(served.rules.get("capacity_scheduler_policy")))
+    switches = {
+        "enable-chunked-prefill": served.deployment.pool.chunked_prefill,
+        "enable-prefix-caching": served.deployment.pool.kv.prefix_caching,
+        "async-scheduling": served.engine.async_scheduling,
+        "scheduler-reserve-full-isl": reserves,
+    }
+    return {
+        f"--{name}" if value else f"--no-{name}": True
+        for name, value in switches.items()
+        if value is not None
+    }
 
 
 def _kv_cache(served: Served) -> str:
@@ -114,8 +120,8 @@ def _drafts(served: Served) -> dict[str, Any] | None:
 def keys_of(model: str | None, reading: Reading) -> Keys:
     """Return the keys of a pool, with the model, that arguments of `vllm serve` stand for."""
     keys = Keys(reading.text("--model") or model)
-    tensor = reading.whole("--tensor-parallel-size") or 1
-    data = reading.whole("--data-parallel-size") or 1
+    tensor = reading.count("--tensor-parallel-size")
+    data = reading.count("--data-parallel-size")
     keys.put("replica.tensor_parallel", tensor)
     keys.put("replica.pipeline_parallel", reading.whole("--pipeline-parallel-size"))
     keys.put("replica.data_parallel", data)
@@ -154,7 +160,8 @@ def _read_graphs(keys: Keys, reading: Reading) -> None:
     config = reading.mapping("--compilation-config")
     mode = "none" if reading.has("--enforce-eager") else config.get("cudagraph_mode")
     keys.put("replica.engine.graph_mode", mode and str(mode).lower())
-    if sizes := config.get("cudagraph_capture_sizes"):
+    sizes = config.get("cudagraph_capture_sizes") or []
+    if isinstance(sizes, list) and all(type(size) is int for size in sizes) and sizes:
         keys.graph_sizes("tokens", sizes)
     elif largest := config.get("max_cudagraph_capture_size"):
         keys.put("replica.engine.graph_sizes", {"largest": largest, "per_sequence": None})
