@@ -114,7 +114,7 @@ def test_the_sentence_of_the_outcome_is_filled_in(tmp_path: Path) -> None:
 
 
 def test_quantities_come_from_catalog_measurements_arithmetic_and_runs(tmp_path: Path) -> None:
-    """Eight tokens a step of the same length: what a run says is what arithmetic says, within the
+    """Eight tokens per step of the same length: what a run says is what arithmetic says, within the
     prompt's share.
     """
     short = {
