@@ -156,7 +156,7 @@ def resolve(scenario: Scenario) -> Fleet:
     >>> import cluster_sim
     >>> fleet = resolve(cluster_sim.load_scenario("example:burst_70b", "cs3"))
     >>> [replica.label for replica in fleet.replicas]
-    ['cs3/0']
+    ['cs3/0', 'cs3/1']
     """
     fleet = _FLEETS.get(id(scenario))
     if fleet is None:

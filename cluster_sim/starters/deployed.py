@@ -9,9 +9,8 @@ from typing import Any
 
 from cluster_sim.export.deploy import Deployed
 from cluster_sim.export.deploy.facts import nested
-from cluster_sim.hardware.node import Node
 from cluster_sim.scenario.pool import Pool
-from cluster_sim.schema import Document, describe, named
+from cluster_sim.schema import Document, describe
 from cluster_sim.starters.answers import Answers
 from cluster_sim.starters.flow_text import flow_text
 from cluster_sim.starters.template import (
@@ -20,8 +19,6 @@ from cluster_sim.starters.template import (
     objective_lines,
     workload_lines,
 )
-
-_SIZES = ("tensor_parallel", "pipeline_parallel", "data_parallel")
 
 
 def cluster_of(deployment: Deployed, node: str) -> dict[str, Any]:
@@ -50,13 +47,11 @@ def longest_request(cluster: Mapping[str, Any]) -> float:
 
 def _pool(pool: dict[str, Any]) -> dict[str, Any]:
     """Return a pool with the number of nodes that its replicas need, if it is not stated."""
-    replicas = pool.setdefault("replicas", 1)
+    pool.setdefault("replicas", 1)
     if "nodes" not in pool:
-        node = describe(Node, Document(named("nodes", pool["node"]), "--node"))
-        devices = replicas
-        for key in _SIZES:
-            devices *= pool["replica"].get(key, 1)
-        pool["nodes"] = ceil(devices / node.devices)
+        one = describe(Pool, Document(pool, "--from"))
+        devices = one.replica_devices * one.replica_count(1)
+        pool["nodes"] = ceil(devices / one.node.devices)
     first = ("name", "node", "nodes", "replicas")
     return _without_ignored({key: pool[key] for key in first} | pool)
 

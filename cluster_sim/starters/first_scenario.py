@@ -10,16 +10,11 @@ from typing import Any
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.hardware.node import Node
-from cluster_sim.llm.config_files import read_model
-from cluster_sim.llm.model import Model
 from cluster_sim.loading.files import scenarios_of
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import (
     Document,
-    catalog_names,
     describe,
-    file_name_fault,
-    find,
     looking_in,
     parse_yaml,
 )
@@ -28,13 +23,8 @@ from cluster_sim.starters.deployed import cluster_of, deployed_text, longest_req
 from cluster_sim.starters.flow_text import flow_text
 from cluster_sim.starters.layouts import Layout, Wanted, layouts
 from cluster_sim.starters.recorded import Recorded
+from cluster_sim.starters.scenario_keys import keys_of, named_from, shorter
 from cluster_sim.starters.template import scenario_text
-from cluster_sim.units import parse
-
-_DURATION_S = 600.0
-_WARMUP_S = 60.0
-_MAX_REQUESTS = 50_000
-"""Number of requests after which a first run is shortened, so that it takes less than a minute."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +62,14 @@ def first_scenario(answers: Answers, file: str | Path) -> FirstScenario:
     file = Path(file)
     values = dict(answers.values)
     for key in ("model", "node"):
-        values[key] = _named_from(file, values[key], key)
+        values[key] = named_from(file, values[key], key)
     if answers.recorded.deployment is not None:
         return _of_deployment(answers, values, file)
     with looking_in(file.parent):
-        values |= _shorter(answers, values, inf)
+        values |= shorter(answers, values, inf)
         node = describe(Pool, Document({"name": "pool", "node": values["node"]}, "--node")).node
     wanted = _wanted(answers, values)
-    keys = _keys(answers, values, wanted.replicas, file)
+    keys = keys_of(answers, values, wanted.replicas, file)
     _check_ranks(wanted, node)
     try:
         options = layouts(keys, node, wanted, str(file))
@@ -110,8 +100,8 @@ def _of_deployment(answers: Answers, values: dict[str, Any], file: Path) -> Firs
         notes.append(_unknown_model(answers.recorded))
     with looking_in(file.parent):
         cluster = cluster_of(deployment, values["node"])
-        values |= _shorter(answers, values, min(limit, longest_request(cluster)))
-        keys = _keys(answers, values, None, file) | {"model": model, "cluster": cluster}
+        values |= shorter(answers, values, min(limit, longest_request(cluster)))
+        keys = keys_of(answers, values, None, file) | {"model": model, "cluster": cluster}
         text = deployed_text(keys, answers, file)
         scenarios_of(parse_yaml(text, str(file))).scenario()
     return FirstScenario(text, None, (*notes, *_notes_of_defaults(answers, values)))
@@ -160,100 +150,6 @@ def _no_layout(error: ScenarioError, values: Mapping[str, Any]) -> ScenarioError
     return ScenarioError.at(
         "--nodes", f"{what}; expected more nodes, or no --nodes for as many as the model needs"
     )
-
-
-def _shorter(answers: Answers, values: Mapping[str, Any], limit: float) -> dict[str, Any]:
-    """Return default lengths that are shortened to a limit or the context of a model."""
-    names = ("prompt-tokens", "output-tokens")
-    if not set(names) <= set(answers.defaults):
-        return {}
-    model = Model.model_validate(read_model(values["model"]))
-    share = min(model.max_context, limit) / sum(values[name]["max"] for name in names)
-    if share >= 1.0:
-        return {}
-    return {
-        name: {
-            key: int(share * value) if isinstance(value, int) else value
-            for key, value in values[name].items()
-        }
-        for name in names
-    }
-
-
-def _named_from(file: Path, value: str, kind: str) -> str:
-    """Return a catalog name as it is, and a path so that it is found from the scenario's folder."""
-    if value in catalog_names(f"{kind}s"):
-        return value
-    path = find(value, folders=True)
-    return value if path is None or _is_beside(file) else str(path)
-
-
-def _is_beside(file: Path) -> bool:
-    """Return whether the scenario is written to the working folder, from which paths are given."""
-    return file.parent.resolve() == Path.cwd()
-
-
-def _keys(
-    answers: Answers, values: Mapping[str, Any], replicas: int | None, file: Path
-) -> dict[str, Any]:
-    """Return the keys of the scenario, without layout and number of nodes."""
-    name = file.stem if file_name_fault(file.stem) is None else "first"
-    workload, times = _workload(answers, values, file)
-    pool = {"name": _pool_name(values["node"]), "node": values["node"]}
-    if replicas is not None:
-        pool["replicas"] = replicas
-    return {
-        "name": name,
-        "seed": 1,
-        **times,
-        "model": values["model"],
-        "workload": workload,
-        "slo": answers.slo,
-        "cluster": {"pools": [pool]},
-    }
-
-
-def _pool_name(node: str) -> str:
-    stem = Path(node).stem
-    is_name = stem and all(sign.isascii() and (sign.isalnum() or sign in "_.-") for sign in stem)
-    return stem if is_name else "nodes"
-
-
-def _workload(answers: Answers, values: Mapping[str, Any], file: Path) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
-    """Return the traffic, and the times of a run that is long enough for it."""
-    recorded = answers.recorded
-    if recorded.replays:
-        assert recorded.path is not None
-        path = recorded.path if _is_beside(file) else str(Path(recorded.path).resolve())
-        columns = {} if recorded.columns is None else {"columns": dict(recorded.columns)}
-        return {"trace": {"path": path} | columns}, {}
-    lengths = {
-        "prompt_tokens": values["prompt-tokens"],
-        "output_tokens": values["output-tokens"],
-    }
-    if recorded.arrivals is not None and "rate" not in values:
-        return {"arrivals": dict(recorded.arrivals)} | lengths, {}
-    rate, burst = values["rate"], values.get("burst")
-    if burst is None:
-        arrivals: dict[str, Any] = {"process": "poisson", "rate": rate}
-        duration_s = min(_DURATION_S, max(_MAX_REQUESTS / parse(rate, "/s"), 2.0 * _WARMUP_S))
-    else:
-        every_s = parse(burst["every"], "s") if "every" in burst else 0.0
-        lasts_s = parse(burst["lasts"], "s")
-        at = burst.get("at", _time(max(every_s / 2.0, _WARMUP_S)))
-        arrivals = {"process": "burst", "rate": rate, "bursts": [{"at": at} | burst]}
-        until_s = parse(at, "s") + (2.0 * every_s or lasts_s + _DURATION_S) - every_s / 2.0
-        duration_s = max(until_s, _DURATION_S)
-    return {"arrivals": arrivals} | lengths, {"duration": _time(duration_s), "warmup": _time(_WARMUP_S)}  # fmt: skip
-
-
-def _time(seconds: float) -> str:
-    """Return a time as people write it.
-
-    >>> _time(600.0), _time(90.0)
-    ('10 min', '90 s')
-    """
-    return f"{seconds / 60.0:g} min" if seconds % 60.0 == 0.0 else f"{seconds:g} s"
 
 
 def _notes(answers: Answers, values: Mapping[str, Any], chosen: Layout) -> list[str]:

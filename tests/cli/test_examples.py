@@ -27,7 +27,7 @@ def test_the_list_has_each_name_once_with_its_question(capsys: pytest.CaptureFix
     words = out.split()
     assert all(words.count(name) == 1 for name in example_names())
     assert "Does one DGX B200 carry a code assistant's bursts" in out
-    for command in ("run", "sweep", "capacity", "claims"):
+    for command in ("run", "sweep", "capacity", "plan", "claims"):
         assert f"cluster-sim {command} example:NAME" in out
 
 
@@ -72,7 +72,7 @@ def test_a_copy_keeps_the_text_and_is_never_written_over_another_file(
     assert Path("mine.yaml").read_text() == (ROOT / "scenarios/burst_70b.yaml").read_text()
     assert "wrote mine.yaml" in err
     assert "cluster-sim check mine.yaml" in out
-    assert "cluster-sim run mine.yaml" in out
+    assert "cluster-sim plan mine.yaml" in out
     Path("mine.yaml").write_text("my work")
     code, _, err = call(capsys, "examples", "burst-70b", "--out", "mine.yaml")
     assert code == 2
@@ -108,5 +108,5 @@ def test_options_of_a_copy_want_the_name_of_an_example(capsys: pytest.CaptureFix
 
 
 def test_python_reads_an_example_by_its_name_too() -> None:
-    assert open_scenarios("example:burst_70b").variants[-1] == "cs3"
+    assert open_scenarios("example:burst_70b").variants == ["b200", "cs3", "split"]
     assert question_of("example:burst_70b").startswith("Does one DGX B200")

@@ -258,8 +258,8 @@ def test_options_of_later_releases_are_left_out_and_named() -> None:
 def test_wafers_and_other_engines_are_refused_by_name() -> None:
     with pytest.raises(ScenarioError, match="pool 'cs3' has wafers"):
         emitted(load_scenario("example:burst_70b", "cs3"), "vllm")
-    with pytest.raises(ScenarioError, match="runs vLLM, and trtllm starts TensorRT-LLM; expected --emit vllm"):  # fmt: skip
-        emitted(load_scenario("example:burst_70b", "b200"), "trtllm")
+    with pytest.raises(ScenarioError, match="runs TensorRT-LLM, and vllm starts vLLM; expected --emit trtllm"):  # fmt: skip
+        emitted(load_scenario("example:burst_70b", "b200"), "vllm")
     with pytest.raises(ScenarioError, match="did you mean 'vllm'"):
         emitted(load_scenario("example:burst_70b", "b200"), "vlm")
 

@@ -103,6 +103,21 @@ def test_a_budget_may_be_named_and_buys_in_proportion(tmp_path: Path) -> None:
     assert cheap.fields["p95_tpot_ms"] == approx(dear.fields["p95_tpot_ms"])
 
 
+def test_equal_budgets_earn_what_their_copies_sell(tmp_path: Path) -> None:
+    """40 requests of 20 prompt tokens at 2 and 10 output tokens at 10 USD per million are 0.0056 USD,
+    in as many hours as the run takes. A third as many copies of the dear cluster sell a third.
+    """
+    sold = {"name": "s", "year": 2026, "input": "2 USD/Mtok", "output": "10 USD/Mtok"}
+    cheap, dear = of(iso(write(tmp_path, token_prices=sold), "cost", at="13 USD/h", workers=0))
+    assert cheap.fields["revenue_usd_per_hour"] == approx(3 * dear.fields["revenue_usd_per_hour"])
+    per_token = 0.0056 / 400  # USD per output token, prompts included
+    sold_per_hour = 3600 * cheap.fields["output_throughput"] * per_token
+    assert cheap.fields["revenue_usd_per_hour"] == approx(sold_per_hour, rel=1e-3)
+    for cluster in (cheap, dear):
+        margin = cluster.fields["revenue_usd_per_hour"] - 13.0
+        assert cluster.fields["margin_usd_per_hour"] == approx(margin)
+
+
 def test_for_the_power_of_one_there_is_a_quarter_of_one_that_draws_four_times_as_much(
     tmp_path: Path,
 ) -> None:

@@ -25,6 +25,7 @@ _GROUPS = {
     "run": "one run for each variant",
     "sweep": "many points",
     "capacity": "the smallest cluster or the highest rate",
+    "plan": "the best deployment of each variant",
     "claims": "published claims, judged",
 }
 """Outcome of each command that answers an example, by the name of the command."""

@@ -85,12 +85,20 @@ def comment_lines(left: Mapping[str, Any]) -> Iterator[str]:
         yield f"#   {key}: {text_of(value)}"
 
 
-def read_comments(text: str) -> Plain:
-    """Return the keys that the comments of a text name, by dotted key of a scenario."""
+def read_comments(text: str, where: str) -> Plain:
+    """Return the keys that the comments of a text name, by dotted key of a scenario.
+
+    Parameters
+    ----------
+    text
+        Text of a script or manifest.
+    where
+        Name of its file, for messages.
+    """
     found: Plain = {}
-    for line in text.splitlines():
+    for number, line in enumerate(text.splitlines(), 1):
         if match := _LINE.fullmatch(line.strip()):
-            found[match["key"]] = parse_value(match["value"], match["key"])
+            found[match["key"]] = parse_value(match["value"], f"{where}:{number}: {match['key']}")
     return found
 
 

@@ -53,7 +53,7 @@ def read_deployment(text: str, where: str) -> Deployed | None:
     servers = list(_servers(text, where))
     if not servers:
         return None
-    comments = read_comments(text)
+    comments = read_comments(text, where)
     pools, notes = [], list[str]()
     for number, (target, keys, stated) in enumerate(servers):
         own = _of_pool(comments, number)

@@ -200,7 +200,7 @@ def _settings(reading: Reading, files: Mapping[str, str], where: str) -> dict[st
                 where,
                 f"names the file {file}, which is not in this text; expected it in a here-document before the command",
             )
-        settings |= parse_yaml(files[file], file).data
+        settings |= parse_yaml(files[file], f"{where}, {file}").data
     if overrides := reading.mapping("--override-engine-args"):
         settings |= json.loads(json.dumps(overrides))
     return settings

@@ -64,15 +64,7 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
     }
     if served.tokens is not None:
         written["--chunked-prefill-size"] = served.tokens * data if pool.chunked_prefill else -1
-    if (rules := served.prefill_first) is not None:
-        written |= {
-            "--schedule-policy": rules.schedule_policy,
-            "--max-prefill-tokens": rules.max_prefill_tokens,
-            "--enable-mixed-chunk": rules.mixed_chunks,
-            "--schedule-conservativeness": rules.conservativeness,
-            "--scheduler-recv-interval": rules.receive_interval,
-        }
-    written |= _graphs(served, profile) | _drafts(served)
+    written |= _rules(served) | _graphs(served, profile) | _drafts(served)
     if plan.role != "both":
         written["--disaggregation-mode"] = plan.role
         written["--disaggregation-transfer-backend"] = "nixl"
@@ -82,6 +74,19 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
             written["--enable-hierarchical-cache"] = True
             written["--hicache-size"] = int(share)
     return written
+
+
+def _rules(served: Served) -> dict[str, Any]:
+    """Return the options of steps that prefill instead of decode."""
+    if (rules := served.prefill_first) is None:
+        return {}
+    return {
+        "--schedule-policy": rules.schedule_policy,
+        "--max-prefill-tokens": rules.max_prefill_tokens,
+        "--enable-mixed-chunk": rules.mixed_chunks,
+        "--schedule-conservativeness": rules.conservativeness,
+        "--scheduler-recv-interval": rules.receive_interval,
+    }
 
 
 def _graphs(served: Served, profile: Engine) -> dict[str, Any]:

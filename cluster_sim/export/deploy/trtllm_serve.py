@@ -52,17 +52,6 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
         Engine of the catalog, whose sizes of CUDA graphs need no list.
     """
     plan, pool, rules = served.plan, served.deployment.pool, served.rules
-    kv_cache: dict[str, Any] = {
-        "dtype": _KV_CACHE[plan.kv_cache],
-        "enable_block_reuse": pool.kv.prefix_caching,
-        "tokens_per_block": pool.block_tokens,
-    }
-    if served.memory_fraction is not None:
-        kv_cache["free_gpu_memory_fraction"] = served.memory_fraction
-    if served.host_bytes is not None:  # the option counts each device's part
-        kv_cache["host_cache_size"] = int(
-            served.host_bytes // served.deployment.devices_per_replica
-        )
     scheduler: dict[str, Any] = {}
     if policy := _POLICIES.get(str(rules.get("capacity_scheduler_policy"))):
         scheduler["capacity_scheduler_policy"] = policy
@@ -76,7 +65,7 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
         "max_batch_size": served.sequences,
         "max_seq_len": served.context,
         "enable_chunked_prefill": pool.chunked_prefill,
-        "kv_cache_config": kv_cache,
+        "kv_cache_config": _kv_cache(served),
         "scheduler_config": scheduler,
         "cuda_graph_config": _graphs(served, profile),
         "disable_overlap_scheduler": not served.engine.async_scheduling,
@@ -88,6 +77,23 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
     if plan.role != "both":
         written["cache_transceiver_config"] = {"backend": "DEFAULT"}
     return {key: value for key, value in written.items() if value != {}}
+
+
+def _kv_cache(served: Served) -> dict[str, Any]:
+    """Return the section about the KV cache."""
+    pool = served.deployment.pool
+    kv_cache: dict[str, Any] = {
+        "dtype": _KV_CACHE[served.plan.kv_cache],
+        "enable_block_reuse": pool.kv.prefix_caching,
+        "tokens_per_block": pool.block_tokens,
+    }
+    if served.memory_fraction is not None:
+        kv_cache["free_gpu_memory_fraction"] = served.memory_fraction
+    if served.host_bytes is not None:  # the option counts each device's part
+        kv_cache["host_cache_size"] = int(
+            served.host_bytes // served.deployment.devices_per_replica
+        )
+    return kv_cache
 
 
 def _graphs(served: Served, profile: Engine) -> dict[str, Any] | None:

@@ -62,17 +62,7 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
         "--scheduling-policy": "priority" if rules.get("order") == "priority" else "fcfs",
         "--stream-interval": served.engine.stream_interval,
     }
-    for name, value in (
-        ("enable-chunked-prefill", served.deployment.pool.chunked_prefill),
-        ("enable-prefix-caching", served.deployment.pool.kv.prefix_caching),
-        ("async-scheduling", served.engine.async_scheduling),
-        (
-            "scheduler-reserve-full-isl",
-            _RESERVES.get(str(rules.get("capacity_scheduler_policy"))),
-        ),
-    ):
-        if value is not None:
-            written[f"--{name}" if value else f"--no-{name}"] = True
+    written |= _switches(served)
     written["--compilation-config"] = _graphs(served, profile)
     written["--speculative-config"] = _drafts(served)
     if (role := _ROLES.get(plan.role)) is not None:
@@ -81,6 +71,22 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
         written["--kv-offloading-size"] = served.host_bytes / plan.data_parallel / _GIB
         written["--kv-offloading-backend"] = "native"
     return written
+
+
+def _switches(served: Served) -> dict[str, Any]:
+    """Return the options that `--no-…` turns off."""
+    reserves = _RESERVES.get(str(served.rules.get("capacity_scheduler_policy")))
+    switches = {
+        "enable-chunked-prefill": served.deployment.pool.chunked_prefill,
+        "enable-prefix-caching": served.deployment.pool.kv.prefix_caching,
+        "async-scheduling": served.engine.async_scheduling,
+        "scheduler-reserve-full-isl": reserves,
+    }
+    return {
+        f"--{name}" if value else f"--no-{name}": True
+        for name, value in switches.items()
+        if value is not None
+    }
 
 
 def _kv_cache(served: Served) -> str:
