@@ -9,7 +9,7 @@ from typing import Any
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.export import is_measured
-from cluster_sim.export.deploy import Deployed, read_deployment
+from cluster_sim.export.deploy import TARGETS, Deployed, read_deployment
 from cluster_sim.export.nested import text_under
 from cluster_sim.llm.model_names import known_model
 from cluster_sim.schema import parse_json, read_text
@@ -30,8 +30,9 @@ _OF_LOAD = ("rate", "burst")
 """Options that the load of a result stands for."""
 _OF_LAYOUT = ("nodes", "replicas", "tensor-parallel")
 """Options that the layout of a deployment stands for."""
-_OF_DEPLOYMENTS = (".sh", ".bash", ".yaml", ".yml", ".txt", "")
-"""Endings of the names of files that hold serve arguments or a manifest."""
+_OF_DEPLOYMENTS = (".sh", ".bash", ".yaml", ".yml", ".txt", "", *(f".{name}" for name in TARGETS))
+"""Endings of the names of files that hold serve arguments or a manifest; `plan --emit` writes the
+last ones."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ DISAGGREGATED = ("example:disaggregated_70b", "--variant", "disaggregated")
 
 
 @pytest.mark.parametrize(
-    ("target", "name"), [("vllm", "serve.sh"), ("llm-d", "pods.yaml"), ("dynamo", "graph.yaml")]
+    ("target", "name"), [("vllm", "serve.sh"), ("llm-d", "winner.llm-d"), ("dynamo", "graph.yaml")]
 )
 def test_what_export_writes_init_reads(
     capsys: pytest.CaptureFixture[str], target: str, name: str
