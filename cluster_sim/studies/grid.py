@@ -121,7 +121,7 @@ def point(file: ScenarioFile, values: Mapping[str, Any], replication: int = 0) -
         scenario = file.scenario(variant, rest, where="axis")
     except ScenarioError as error:
         fault = str(error)
-        key = _hash(json.dumps([dict(values), replication, fault]))
+        key = hashed(json.dumps([dict(values), replication, fault]))
         return Point(values, replication, None, fault, key)
     scenario = reseeded(scenario, replication)
     return Point(values, replication, scenario, "", key_of(scenario))
@@ -130,10 +130,11 @@ def point(file: ScenarioFile, values: Mapping[str, Any], replication: int = 0) -
 def key_of(scenario: Scenario) -> str:
     """Return a hash of the resolved scenario, its input files and the program's version."""
     text = scenario.model_dump_json(by_alias=True, exclude_none=True)
-    return _hash(text, *(_file_hash(path, *_stamp(path)) for path in _paths(json.loads(text))))
+    return hashed(text, *(_file_hash(path, *_stamp(path)) for path in _paths(json.loads(text))))
 
 
-def _hash(*texts: str) -> str:
+def hashed(*texts: str) -> str:
+    """Return the key of an outcome: a hash of texts and of the program's version."""
     return hashlib.sha256("\0".join([program_version(), *texts]).encode()).hexdigest()[:32]
 
 

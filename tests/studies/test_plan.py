@@ -137,6 +137,14 @@ def nodes_and_ranks(chosen: Chosen) -> list[tuple[int, int]]:
     return [tuple(each.values.values()) for each in chosen.simulated]  # type: ignore[misc]
 
 
+def test_another_percentile_is_judged_anew_in_the_same_folder(small: Path, tmp_path: Path) -> None:
+    limit = "slo.tpot=3 ms"  # TP8 on two nodes keeps 3 ms at p50, and not at p95
+    assert answered(small, limit, out=tmp_path / "kept").winner is None
+    half = answered(small, limit, "plan.percentile=50", out=tmp_path / "kept")
+    assert half.winner is not None
+    assert half.winner.trial.latencies_s["tpot"] <= 3e-3
+
+
 def test_one_node_wins_where_one_node_is_enough_and_more_nodes_show_what_they_buy(
     small: Path,
 ) -> None:
@@ -236,6 +244,8 @@ def test_excluded_deployments_are_not_counted(small: Path) -> None:
         ("slo=null", "'slo' is missing"),
         ("plan.vary={pools.gp.nodes: [1]}", "no pool 'gp'; did you mean 'gpu'?"),
         ("plan.vary={pools.gpu.nods: [1]}", "unknown key 'nods'; did you mean 'nodes'?"),
+        ("plan.vary={seed: [1, 2]}", "traffic and SLO are the same for all"),
+        ("plan.vary={slo.tpot: [20 ms]}", "traffic and SLO are the same for all"),
         ("plan.for=usd", "did you mean 'usd_per_hour'?"),
         ("plan.exclude=[{pools.gpu.nodes: [1, 2]}]", "'exclude' removes every deployment"),
         ("plan.rate=0 /s", "plan.rate"),

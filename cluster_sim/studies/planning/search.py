@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from math import ceil, inf
+from typing import Any
 
 from cluster_sim.scenario.study_spec import Wanted
-from cluster_sim.studies.grid import Point
 from cluster_sim.studies.planning.draws import Draws
 from cluster_sim.studies.planning.trial import Part, Trial
 
@@ -43,10 +43,12 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Candidate:
-    """A deployment with its cost."""
+    """A deployment with its cost. Scenarios take memory, so that it has none."""
 
-    point: Point
-    """Values and scenario of the deployment."""
+    key: str
+    """Key of the deployment."""
+    values: Mapping[str, Any]
+    """Values of what varies, by key."""
     cost: float | None
     """Cost in the unit of what the plan optimises; None if only a run gives it."""
 
@@ -97,7 +99,7 @@ class Search:
 
         Its latencies and its share of requests within the SLO say what would meet the SLO.
         """
-        seen = [each for each in candidates if each.point.key in self.trials]
+        seen = [each for each in candidates if each.key in self.trials]
         if not seen:
             return list(ended)
         nearest = min(seen, key=self.rank)
@@ -114,8 +116,8 @@ class Search:
         """
 
         def likeness(candidate: Candidate) -> int:
-            own = best.point.values
-            return sum(own.get(key) == value for key, value in candidate.point.values.items())
+            own = best.values
+            return sum(own.get(key) == value for key, value in candidate.values.items())
 
         alike = [max(level, key=likeness) for level in levels]
         self._simulate(alike, self.parts[-1])
@@ -123,7 +125,7 @@ class Search:
 
     def _drawn(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Return deployments of a large space that a sampler draws; their short runs are done."""
-        draws, drawn = Draws([each.point.values for each in candidates], _SEED), list[Candidate]()
+        draws, drawn = Draws([each.values for each in candidates], _SEED), list[Candidate]()
         while self.spent < _FOR_DRAWS * self.budget and (numbers := draws.ask(_TOGETHER)):
             batch = [candidates[number] for number in numbers]
             self._simulate(batch, self.parts[0])
@@ -146,7 +148,7 @@ class Search:
 
     def last(self, candidate: Candidate) -> Trial:
         """Return the longest trial of a deployment."""
-        return self.trials[candidate.point.key][-1]
+        return self.trials[candidate.key][-1]
 
     def rank(self, candidate: Candidate) -> tuple[bool, float, float]:
         """Return the order of a deployment by its longest trial; the lowest one is the best."""
@@ -181,8 +183,8 @@ class Search:
         count = ceil(len(ranked) / _KEPT)
         while ranked and not self._is_exhausted:
             batch = self._first(ranked, count)
-            taken = {each.point.key for each in batch}
-            ranked = [each for each in ranked if each.point.key not in taken]
+            taken = {each.key for each in batch}
+            ranked = [each for each in ranked if each.key not in taken]
             ended += self._halved(batch, parts[1:])
             if any(self.last(each).is_met for each in ended):
                 break
@@ -211,7 +213,7 @@ class Search:
         new = [
             each
             for each in candidates
-            if not (done := self.trials.get(each.point.key)) or done[-1].share < part.share
+            if not (done := self.trials.get(each.key)) or done[-1].share < part.share
         ]
         self._count(self.tried(new, part), part)
 

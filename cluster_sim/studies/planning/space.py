@@ -15,6 +15,8 @@ from cluster_sim.studies.grid import Point, combinations, key_of, matches, point
 from cluster_sim.studies.planning.own_space import own_space
 
 _POOL = re.compile(r"cluster\.pools\.([A-Za-z_][\w-]*)\.")
+_SAME = {"name", "seed", "duration", "warmup", "drain", "workload", "slo", "sample", "stands_for"}
+"""Sections and keys in which all deployments of a variant are the same."""
 _SECTIONS = {info.alias or name for name, info in Scenario.model_fields.items()} | {"variant"}
 
 
@@ -36,9 +38,11 @@ def deployments(file: ScenarioFile, asked: Plan, variant: str | None) -> Iterato
     Raises
     ------
     ScenarioError
-        The plan asks for a rate, and the traffic has none; or a key names a pool that no variant has.
+        The plan asks for a rate, and the traffic has none; a key names a pool that no variant has; or
+        a key changes the traffic or the SLO.
     """
     vary = {whole_key(key): values for key, values in asked.vary.items()}
+    _check_sections(file, vary)
     _check_pools(file, vary)
     if "variant" not in vary:
         written = file.scenario(variant)
@@ -49,7 +53,33 @@ def deployments(file: ScenarioFile, asked: Plan, variant: str | None) -> Iterato
         if any(matches(rule, values) for rule in rules):
             continue
         named = values if variant is None or "variant" in values else {"variant": variant, **values}
-        yield _at_rate(point(file, named), asked.rate_per_s, file)
+        yield deployment(file, asked, named)
+
+
+def deployment(file: ScenarioFile, asked: Plan, values: Mapping[str, Any]) -> Point:
+    """Return the deployment with these values, variant included.
+
+    Parameters
+    ----------
+    file
+        Scenario file.
+    asked
+        Section `plan` of the file.
+    values
+        Values of what varies, by whole key.
+    """
+    return _at_rate(point(file, values), asked.rate_per_s, file)
+
+
+def _check_sections(file: ScenarioFile, keys: Iterable[str]) -> None:
+    """Raise ScenarioError for a key that changes the traffic or the SLO."""
+    for key in keys:
+        section = key.split(".")[0]
+        if section in _SAME:
+            raise ScenarioError.at(
+                file.place("plan", "vary"),
+                f"got {key}; expected keys of the deployment: traffic and SLO are the same for all; variants may differ in them",
+            )
 
 
 def _check_pools(file: ScenarioFile, keys: Iterable[str]) -> None:
