@@ -66,6 +66,24 @@ def words_of(options: Mapping[str, Any]) -> Iterator[list[str]]:
             yield [name, str(value)]
 
 
+_LETTERS = "kmg"
+
+
+def _whole(text: str) -> int:
+    """Return a whole number; k, m and g are powers of 1,000, and K, M and G powers of 1,024.
+
+    Source: vLLM 0.33, `utils/argparse_utils.py` human_readable_int.
+
+    >>> _whole("8192"), _whole("8k"), _whole("8K"), _whole("25.6k")
+    (8192, 8000, 8192, 25600)
+    """
+    letter = text[-1:]
+    if not letter or letter.lower() not in _LETTERS:
+        return int(text)
+    base = 1000.0 if letter in _LETTERS else 1024.0
+    return round(float(text[:-1]) * base ** float(1 + _LETTERS.index(letter.lower())))
+
+
 class Reading:
     """Options of one server while they are read; those that no one asked for are left over."""
 
@@ -96,10 +114,16 @@ class Reading:
     def wholes(self, *names: str) -> list[int]:
         """Return all whole numbers of an option."""
         try:
-            return [int(text) for text in self.texts(*names)]
-        except ValueError:
+            return [_whole(text) for text in self.texts(*names)]
+        except (ValueError, OverflowError):
             shown = " ".join(self.texts(*names))
             raise self._fault(names[0], shown, "a whole number") from None
+
+    def length(self, *names: str) -> int | None:
+        """Return a number of tokens above 0; None without one, or if the engine chooses it."""
+        if self.text(*names) in ("auto", "-1"):
+            return None
+        return self.whole(*names)
 
     def count(self, *names: str) -> int:
         """Return the number of an option that counts devices; 1 without one."""
