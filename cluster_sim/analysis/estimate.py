@@ -43,7 +43,7 @@ def explain(scenario: Scenario) -> list[PoolArithmetic]:
     >>> import cluster_sim
     >>> (pool,) = explain(cluster_sim.load_scenario("example:burst_70b", "b200"))
     >>> pool.name, pool.replicas, pool.kv_tokens
-    ('b200', 4, 1829920)
+    ('b200', 8, 800128)
     """
     lengths, fleet = sampled_lengths(scenario), resolve(scenario)
     pools = [_pool(fleet, deployment, lengths) for deployment in fleet.deployments]

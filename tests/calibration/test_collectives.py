@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pytest import approx
 
@@ -23,6 +24,7 @@ from cluster_sim.calibration.errors import Errors
 from cluster_sim.hardware.collective_fits import CollectiveKind
 from cluster_sim.hardware.device import device_named
 from cluster_sim.physics.collectives import (
+    all_to_all_s,
     collectives_s,
 )
 from tests.collective_fits import FITS
@@ -154,3 +156,30 @@ def test_the_catalog_holds_what_was_measured(system: str, name: str, kind: Colle
     errors = Errors.of(predicted_s[chosen], rows.seconds[chosen])
     assert errors.median < 0.08
     assert errors.p90 < 0.3
+
+
+EXCHANGES = MEASUREMENTS.with_name("kernels_alltoall.parquet")
+
+
+@pytest.mark.skipif(
+    not EXCHANGES.exists(),
+    reason="the measured exchanges are not here: ../shared/data/kernels_alltoall.parquet",
+)
+def test_the_catalog_s_exchange_of_a_gb200_is_that_of_measured_ones() -> None:
+    """Combining in bf16: 7,168 values of 2 B of each token come from at most 8 ranks."""
+    rows = [
+        row
+        for row in pq.read_table(EXCHANGES).to_pylist()
+        if (row["kernel_source"], row["op_name"]) == ("NVLinkOneSided", "alltoall_combine")
+    ]
+    fit = device_named("gb200").collectives.all_to_all
+    errors = [
+        all_to_all_s(fit, ranks, row["num_tokens"] * min(8, ranks) * 7168 * 2)
+        / (1e-3 * row["latency"])
+        - 1
+        for row in rows
+        for ranks in [row["moe_ep_size"]]
+    ]
+    assert len(errors) == 100
+    assert float(np.median(np.abs(errors))) < 0.04
+    assert max(map(abs, errors)) < 0.25
