@@ -66,7 +66,7 @@ def words_of(options: Mapping[str, Any]) -> Iterator[list[str]]:
             yield [name, str(value)]
 
 
-_LETTERS = "kmg"
+_FACTORS = {"k": 1e3, "m": 1e6, "g": 1e9, "K": 2.0**10, "M": 2.0**20, "G": 2.0**30}
 
 
 def _whole(text: str) -> int:
@@ -77,11 +77,8 @@ def _whole(text: str) -> int:
     >>> _whole("8192"), _whole("8k"), _whole("8K"), _whole("25.6k")
     (8192, 8000, 8192, 25600)
     """
-    letter = text[-1:]
-    if not letter or letter.lower() not in _LETTERS:
-        return int(text)
-    base = 1000.0 if letter in _LETTERS else 1024.0
-    return round(float(text[:-1]) * base ** float(1 + _LETTERS.index(letter.lower())))
+    factor = _FACTORS.get(text[-1:])
+    return int(text) if factor is None else round(float(text[:-1]) * factor)
 
 
 class Reading:
