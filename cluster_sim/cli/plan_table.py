@@ -71,7 +71,7 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     """
     parts = {
         key: [part for part in key.replace("[", ".").replace("]", "").split(".")
-              if part not in _OUTSIDE]
+              if part not in _OUTSIDE or key.endswith(f".{part}")]
         for key in keys
     }  # fmt: skip
     lasts = [each[-1] for each in parts.values()]

@@ -69,6 +69,8 @@ class Chosen:
     @property
     def nearest(self) -> Deployed | None:
         """Deployment that comes nearest to the SLO."""
+        if self.ranked:
+            return self.ranked[0]
         return min(
             self.simulated,
             key=lambda each: (each.trial.ratio, -each.trial.figures.get("slo_attainment", 0.0)),
@@ -138,6 +140,7 @@ class PlanAnswer:
                 "usd_per_hour": each.usd_per_hour,
                 **each.trial.figures,
                 "optimised": self.wanted,
+                "ended_early": each.trial.misses,
                 "good": each.is_full and each.trial.is_met,
                 "answer": each is chosen.winner,
                 "front": id(each) in front,
