@@ -21,7 +21,7 @@ def share_of(figure: Uncertain) -> float:
     value, low, high = (
         number_and_unit(str(each))[0] for each in (figure.value, figure.low, figure.high)
     )
-    return min(max((value - low) / (high - low), 0.0), 1.0)
+    return min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 0.0
 
 
 def effect_of(
@@ -86,7 +86,7 @@ def _per_10_percent(figure: Uncertain, ends: Sequence[float], base: float) -> fl
     value, low, high = (
         number_and_unit(str(each))[0] for each in (figure.value, figure.low, figure.high)
     )
-    if len(ends) < 2 or value == 0.0 or base == 0.0:
+    if len(ends) < 2 or value == 0.0 or base == 0.0 or low == high:
         return None
     return 0.1 * (ends[1] - ends[0]) / base / ((high - low) / value)
 

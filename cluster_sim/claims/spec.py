@@ -11,7 +11,7 @@ import string
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from cluster_sim.claims.expressions import Expression, names_in
 from cluster_sim.claims.quantities import Quantity
@@ -26,11 +26,11 @@ class Parameter(Description):
     Quantities use it in `set`, in braces: {users} or {8 * users}. Expressions use it by its name.
     """
 
-    value: float
+    value: FiniteFloat
     """Value of the readings as they are written."""
-    low: float
+    low: FiniteFloat
     """Lowest value."""
-    high: float
+    high: FiniteFloat
     """Highest value."""
     unit: str = ""
     """Unit, or the noun that is counted, such as users."""

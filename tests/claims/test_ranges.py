@@ -183,11 +183,23 @@ def test_what_is_wrong_with_a_condition_is_said(
     assert message in str(error.value)
 
 
-def test_a_parameter_in_braces_must_exist(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("braces", "message"),
+    [
+        ("{n}", "no parameter 'n'"),
+        ("{1 / (p - p)}", "'1 / (p - p)' divides by 0"),
+        ("{p ** 2}", "got 'p ** 2'; expected names of quantities and numbers"),
+    ],
+)
+def test_what_is_wrong_in_braces_is_said(braces: str, message: str, tmp_path: Path) -> None:
     of = {"of": "limit", "scenario": str(SPEEDS), "variant": "70b-cs3", "limit": "reading_s"}
-    path = write(tmp_path, [claim(1, "two")], two=of | {"set": {"seed": "{n}"}})
-    with pytest.raises(ScenarioError, match=r"quantities\.two: no parameter 'n'"):
+    path = write(tmp_path, [claim(1, "two")], two=of | {"set": {"seed": braces}})
+    parameter = {"value": 4, "low": 1, "high": 9}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"parameters": {"p": parameter}}))
+    with pytest.raises(ScenarioError) as error:
         open_claims(path)
+    assert message in str(error.value)
+    assert "tiny_claims.yaml:" in str(error.value)
 
 
 def test_the_command_prints_ranges_in_100_columns_and_all_else_in_the_long_form(

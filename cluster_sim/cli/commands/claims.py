@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,6 +66,8 @@ def claims(  # noqa: PLR0913 - a parameter is an option of the command
     with counter("runs") as progress:
         judged = run(file, workers, progress, names=claim or ())
     if json_:
+        from dataclasses import asdict
+
         print(json.dumps(asdict(judged), indent=2))
     else:
         stdout().print(_table(judged))
