@@ -1,4 +1,4 @@
-"""Figure of an article's claims with the simulated value of each reading: 31 simulations, 1 minute.
+"""Figure of an article's claims with the simulated value of each reading, some minutes of CPU.
 
 python plots/article_claims.py
 """

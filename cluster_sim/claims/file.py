@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster_sim.claims.changes import Changes, Needed, parameters_in
 from cluster_sim.claims.expressions import names_in
 from cluster_sim.claims.quantities import OfScenario, Simulated
 from cluster_sim.claims.rounded import Rounded
 from cluster_sim.claims.spec import Because, Claim, Claims, names_in_braces
 from cluster_sim.errors import Fault, ScenarioError, did_you_mean, shown
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
-from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import (
     Document,
     Trail,
@@ -34,10 +34,10 @@ class ClaimsFile:
     """Content of the file."""
     document: Document
     """Lines of the file, for messages."""
-    simulated: Mapping[str, tuple[Simulated, Scenario]]
-    """Quantities that need a scenario, each with the scenario, by name."""
+    simulated: Mapping[str, Needed]
+    """Quantities that need a scenario, by name."""
     known: Mapping[str, float]
-    """Values of quantities that need no scenario, by name."""
+    """Values of parameters and of quantities that need no scenario, by name."""
 
     def place(self, *trail: str | int) -> str:
         """Return the file and line of the value at a trail of keys, for messages."""
@@ -101,14 +101,15 @@ def open_claims(path: str | Path) -> ClaimsFile:
         Fault(document.place(trail), f"{under(trail)}{what}")
         for trail, what in _wrong_names(described)
     ]
-    simulated: dict[str, tuple[Simulated, Scenario]] = {}
+    simulated: dict[str, Needed] = {}
+    parameters = {name: each.value for name, each in described.parameters.items()}
     known: dict[str, float] = {}
-    scenarios = _Scenarios(document)
+    scenarios = _Scenarios(document, parameters)
     for name, quantity in described.quantities.items():
         trail: Trail = ("quantities", name)
         try:
             if isinstance(quantity, OfScenario):
-                simulated[name] = quantity, scenarios.of(quantity, trail)
+                simulated[name] = scenarios.of(quantity, trail)
             else:
                 known[name] = quantity.known()
         except ScenarioError as error:
@@ -117,16 +118,22 @@ def open_claims(path: str | Path) -> ClaimsFile:
             faults.append(Fault(document.place(trail), f"{under(trail)}{fault}"))
     if faults:
         raise ScenarioError(list(dict.fromkeys(faults)))
-    return ClaimsFile(described, document, simulated, known)
+    return ClaimsFile(described, document, simulated, parameters | known)
 
 
 def _wrong_names(described: Claims) -> Iterator[tuple[Trail, str]]:
-    """Yield faults of names: claims with equal names, and quantities that do not exist."""
+    """Yield faults of names: names that stand twice, and names of nothing that exists."""
+    for name in described.parameters.keys() & described.quantities.keys():
+        yield ("parameters", name), f"a quantity is called '{name}', too"
     names = [claim.name for claim in described.claims]
     for place, claim in enumerate(described.claims):
         if claim.name in names[:place]:
             yield ("claims", place, "name"), f"two claims are called '{claim.name}'"
-        for trail, what in _unknown_quantities(claim, described.quantities):
+        known = {**described.quantities, **described.parameters}
+        for trail, what in (
+            *_unknown_quantities(claim, known),
+            *_unknown_parameters(claim, described),
+        ):
             yield ("claims", place, *trail), what
 
 
@@ -138,6 +145,14 @@ def _unknown_quantities(claim: Claim, quantities: Mapping[str, Any]) -> Iterator
     for outcome in Because.model_fields:
         if fault := _wrong_template(getattr(claim.because, outcome), quantities):
             yield ("because", outcome), fault
+
+
+def _unknown_parameters(claim: Claim, described: Claims) -> Iterator[tuple[Trail, str]]:
+    known = described.parameters
+    for number, reading in enumerate(claim.readings):
+        if reading.over is not None and (name := reading.over.parameter) not in known:
+            trail = ("readings", number, "over", "parameter")
+            yield trail, f"no parameter '{name}'{did_you_mean(name, sorted(known))}"
 
 
 def _wrong_template(text: str, quantities: Mapping[str, Any]) -> str:
@@ -156,12 +171,13 @@ def _wrong_template(text: str, quantities: Mapping[str, Any]) -> str:
 class _Scenarios:
     """Scenarios that the quantities of a file name. Each scenario file is read once."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, parameters: Mapping[str, float]) -> None:
         self._document = document
+        self._parameters = parameters
         self._files: dict[Path, ScenarioFile] = {}
 
-    def of(self, quantity: Simulated, trail: Trail) -> Scenario:
-        """Return the scenario of a quantity.
+    def of(self, quantity: Simulated, trail: Trail) -> Needed:
+        """Return a quantity with the file of its scenario.
 
         Parameters
         ----------
@@ -177,12 +193,17 @@ class _Scenarios:
         """
         file = self._file(quantity, trail)
         self._check_variant(quantity, trail, file)
+        for name in parameters_in(quantity.set):
+            if name not in self._parameters:
+                hint = did_you_mean(name, sorted(self._parameters))
+                raise self._fault(trail, "set", f"no parameter '{name}'{hint}")
+        needed = Needed(quantity, file, self._parameters)
         where = self._document.place((*trail, "set"))
-        scenario = file.scenario(quantity.variant, quantity.set, where=where)
-        name, names = quantity.pool_name(), [pool.name for pool in scenario.cluster.pools]
-        if name is not None and name not in names:
-            raise self._fault(trail, "pool", f"no pool '{name}'{did_you_mean(name, names)}")
-        return scenario
+        names = [pool.name for pool in needed.changed(Changes(), where).cluster.pools]
+        pool = quantity.pool_name()
+        if pool is not None and pool not in names:
+            raise self._fault(trail, "pool", f"no pool '{pool}'{did_you_mean(pool, names)}")
+        return needed
 
     def _file(self, quantity: Simulated, trail: Trail) -> ScenarioFile:
         with looking_in(Path(self._document.file).parent):

@@ -5,20 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster_sim.claims.expressions import value_of
+from cluster_sim.claims.changes import Changes
 from cluster_sim.claims.file import ClaimsFile, open_claims
-from cluster_sim.claims.judged import Judged, JudgedReading, Judgement
-from cluster_sim.claims.quantities import NoSuchField, Summary
+from cluster_sim.claims.judged import Effect, HoldsFor, Judged, JudgedReading, Judgement
+from cluster_sim.claims.numbers import Numbers
+from cluster_sim.claims.readings import ReadingOf
 from cluster_sim.claims.rounded import Rounded
-from cluster_sim.claims.spec import Claim, ClaimReading, Outcome
-from cluster_sim.errors import ScenarioError
-from cluster_sim.schema import Trail
-from cluster_sim.studies.grid import key_of
-from cluster_sim.studies.runner import Progress, Runner, summary_of
+from cluster_sim.claims.searches import Found, find_all
+from cluster_sim.claims.spec import Claim, Outcome
+from cluster_sim.studies.runner import Progress, Runner
+
+_NOTICEABLE = 0.02
+"""Change of a value, as a share of it, from which a verdict is said to rest on an estimate."""
 
 
 def claims(
@@ -60,40 +62,16 @@ def claims(
     file = open_claims(path)
     chosen = file.chosen(names)
     needed = file.quantities_of(chosen.values())
-    numbers = dict(file.known) | _simulated(file, needed, Runner(workers, progress))
-    judgements = tuple(
-        _ClaimJudge(file, place, claim, numbers).judgement() for place, claim in chosen.items()
-    )
-    return Judged(file.described.name, judgements, {name: numbers[name] for name in needed})
-
-
-def _simulated(file: ClaimsFile, needed: Sequence[str], runner: Runner) -> dict[str, float]:
-    """Return the values of the needed quantities that depend on a scenario, by name."""
-    runs = {
-        name: {key_of(run): run for run in quantity.runs(scenario)}
-        for name, (quantity, scenario) in file.simulated.items()
-        if name in needed
-    }
-    numbers = {name: _number(file, name, ()) for name in runs if not runs[name]}
-    calls = {key: (summary_of, (run,)) for own in runs.values() for key, run in own.items()}
-    summaries = runner.outcomes(calls)
-    return numbers | {
-        name: _number(file, name, [summaries[key] for key in own])
-        for name, own in runs.items()
-        if own
-    }
-
-
-def _number(file: ClaimsFile, name: str, summaries: Sequence[Summary]) -> float:
-    """Return the value of a quantity that needs a scenario, from the summaries of its runs."""
-    quantity, scenario = file.simulated[name]
-    try:
-        return quantity.value(scenario, summaries)
-    except NoSuchField as fault:
-        raise ScenarioError.at(
-            file.place("quantities", name, fault.key),
-            f"quantities.{name}.{fault.key}: {fault.what}",
-        ) from fault
+    numbers, runner = Numbers(file), Runner(workers, progress)
+    numbers.find([(file.known.keys() | set(needed), Changes())], runner)
+    values = numbers.of(file.known.keys() | set(needed))
+    assert values is not None
+    judges = [_ClaimJudge(file, place, claim, values) for place, claim in chosen.items()]
+    readings = [each for judge in judges if judge.claim.value for each in judge.readings]
+    found = find_all(readings, file.described.parameters, numbers, runner)
+    known = {(each.place, each.number): one for each, one in zip(readings, found, strict=True)}
+    judgements = tuple(judge.judgement(known) for judge in judges)
+    return Judged(file.described.name, judgements, {name: values[name] for name in needed})
 
 
 @dataclass(frozen=True)
@@ -111,17 +89,27 @@ class _ClaimJudge:
         own = self.claim.tolerance
         return self.file.described.tolerance if own is None else own
 
-    def judgement(self) -> Judgement:
-        """Return the verdict with its reason."""
+    @property
+    def readings(self) -> list[ReadingOf]:
+        """Readings of the claim."""
+        return [
+            ReadingOf(self.file.document, self.place, self.claim, number, self.tolerance)
+            for number in range(len(self.claim.readings))
+        ]
+
+    def judgement(self, known: Mapping[tuple[int, int], Found]) -> Judgement:
+        """Return the verdict with its reason; known: what was found of readings, by their places."""
         claim = self.claim
-        claimed = None if claim.value is None else self._value(("value",), claim.value)
         readings = tuple(
-            self._reading(number, reading, claimed) for number, reading in enumerate(claim.readings)
+            self._reading(each, *known.get((each.place, each.number), (None, ())))
+            for each in self.readings
         )
+        claimed = self.readings[0].values(self.numbers).claimed
         verdict = verdict_of([reading.agrees for reading in readings])
         agreeing = [reading for reading in readings if reading.agrees]
         condition = ", or ".join(reading.reading for reading in agreeing)
         main = agreeing[0] if agreeing else readings[0]
+        deciding = [main] if agreeing else readings
         return Judgement(
             claim=claim.name,
             text=" ".join(claim.text.split()),
@@ -134,30 +122,25 @@ class _ClaimJudge:
             verdict=verdict,
             condition=condition if verdict == "holds if" else "",
             reason=self._sentence(verdict, main, claimed) or _plainly(claim, claimed, readings),
+            estimates=_estimates(deciding),
+            flips=_soonest(deciding),
         )
 
-    def _reading(self, number: int, reading: ClaimReading, claimed: float | None) -> JudgedReading:
+    def _reading(
+        self, reading: ReadingOf, holds_for: HoldsFor | None, effects: tuple[Effect, ...]
+    ) -> JudgedReading:
         """Return one reading with its values."""
-        values = {
-            trail: self._value(("readings", number, *trail), expression)
-            for trail, expression in reading.expressions()
-        }
-        found, limit = values.pop(("found",)), values.pop(("limit",), None)
-        measured = tuple(values.values())
-        agrees = None
-        if claimed is not None:
-            agrees = agree(self.claim.relation, claimed, self.tolerance, found, measured)
-        return JudgedReading(reading.name, found, limit, measured, agrees)
-
-    def _value(self, trail: Trail, expression: str) -> float:
-        """Return the value of an expression of the claim; trail: keys that lead to it."""
-        try:
-            return value_of(expression, self.numbers)
-        except ZeroDivisionError as fault:
-            raise ScenarioError.at(
-                self.file.place("claims", self.place, *trail),
-                f"'{expression}' divides by a quantity whose value is 0",
-            ) from fault
+        values, limit = reading.values(self.numbers), reading.reading.limit
+        trail = ("readings", reading.number, "limit")
+        return JudgedReading(
+            reading=reading.reading.name,
+            found=values.found,
+            limit=None if limit is None else reading.value(trail, limit, self.numbers),
+            measured=values.measured,
+            agrees=values.agrees,
+            holds_for=holds_for,
+            effects=effects,
+        )
 
     def _sentence(self, verdict: Outcome, main: JudgedReading, claimed: float | None) -> str:
         """Return the sentence that the file gives for a verdict; "" if it gives none."""
@@ -166,41 +149,30 @@ class _ClaimJudge:
         return " ".join(self.claim.because.of(verdict).format_map(rounded).split())
 
 
-def agree(
-    relation: str, claimed: float, tolerance: float, found: float, measured: Sequence[float] = ()
-) -> bool:
-    """Return whether a reading agrees with a claim.
-
-    The simulated value must agree. If there are measured values, at least one must agree, too.
-
-    Parameters
-    ----------
-    relation
-        Relation of the value to the claimed value: about, at_least or at_most.
-    claimed
-        Claimed value.
-    tolerance
-        Share of the claimed value by which values may deviate.
-    found
-        Simulated value.
-    measured
-        Published measurements.
-
-    Examples
-    --------
-    >>> agree("about", 100.0, 0.2, 119.0), agree("at_least", 100.0, 0.0, 99.0)
-    (True, False)
-    >>> agree("about", 100.0, 0.2, 100.0, (70.0,))
-    False
-    """
-    slack = tolerance * abs(claimed)
-
-    def is_within(value: float) -> bool:
-        return (relation == "at_most" or value >= claimed - slack) and (
-            relation == "at_least" or value <= claimed + slack
+def _estimates(readings: Iterable[JudgedReading]) -> tuple[str, ...]:
+    """Return the figures of low confidence that move the value of a reading noticeably."""
+    return tuple(
+        dict.fromkeys(
+            effect.input
+            for reading in readings
+            for effect in reading.effects
+            if effect.confidence == "low" and effect.swing >= _NOTICEABLE * abs(reading.found)
         )
+    )
 
-    return is_within(found) and (not measured or any(map(is_within, measured)))
+
+def _soonest(readings: Iterable[JudgedReading]) -> str:
+    """Return the input that flips a reading soonest, with its value there; "" if none does."""
+    flipping = [
+        effect
+        for reading in readings
+        for effect in reading.effects
+        if effect.flips_after is not None
+    ]
+    if not flipping:
+        return ""
+    first = min(flipping, key=lambda effect: effect.flips_after or 0.0)
+    return f"{first.input} at {first.flips_at} instead of {first.value}"
 
 
 def verdict_of(agrees: Sequence[bool | None]) -> Outcome:

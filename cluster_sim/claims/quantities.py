@@ -1,15 +1,14 @@
 """Quantities that a file of claims names: kinds of quantities, and computation of their values.
 
-A new kind of quantity is a class in this file and a member of one of the two unions.
+A new kind of quantity is a class here and a member of `Simulated`, or a class in `known` and a member
+of `Known`.
 """
 
 from __future__ import annotations
 
-import csv
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from math import isfinite
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -17,13 +16,14 @@ from pydantic import Field
 
 from cluster_sim.analysis.estimate import explain
 from cluster_sim.analysis.roofline_limits import LIMITS
+from cluster_sim.claims.known import Known
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import did_you_mean
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.schema import CATALOG, Description, catalog_figures, catalog_kinds
+from cluster_sim.schema import Description
+from cluster_sim.studies.figure_use import Part
 from cluster_sim.studies.runner import reseeded
 from cluster_sim.typing import Count
-from cluster_sim.units import parse
 
 _KINDS = ("devices", "nodes", "prices", "links", "models", "token_prices", "engines")
 
@@ -46,7 +46,15 @@ class OfScenario(Description):
     variant: str | None = None
     """Name of the variant. It is required if the scenario file has several."""
     set: dict[str, Any] = Field(default_factory=dict)
-    """Changed values by dotted key, as `--set` takes them."""
+    """Changed values by dotted key, as `--set` takes them. Braces hold expressions of parameters."""
+    varied: tuple[Part, ...] | None = None
+    """Kinds of uncertain figures that are varied: speed, power, heat and price. Default: all but price,
+    and price too for a metric in USD."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Kinds of uncertain figures that are varied."""
+        return ("speed", "power", "heat") if self.varied is None else self.varied
 
     def pool_name(self) -> str | None:
         """Return the name of the pool of the quantity; None for a quantity of the whole run."""
@@ -82,6 +90,12 @@ class OfRun(OfScenario):
     """Field of summary.json; a field of a pool or class has dots: pools.cs3.kv_peak_fraction."""
     replications: Count = 1
     """Number of seeds; the value is their mean."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Kinds of uncertain figures that are varied."""
+        is_cost = self.varied is None and "usd" in self.metric
+        return (*super().parts, "price") if is_cost else super().parts
 
     def runs(self, scenario: Scenario) -> list[Scenario]:
         """Return the scenario with each seed."""
@@ -160,94 +174,6 @@ def _number(key: str, dotted: str, fields: Summary) -> float:
     return float(place)
 
 
-class OfCatalog(Description):
-    """Figure of the catalog."""
-
-    of: Literal["catalog"] = "catalog"
-    entry: str
-    """Name of the catalog entry."""
-    figure: str
-    """Path of the figure, as `cluster-sim catalog ENTRY` lists it, such as memory.bandwidth."""
-    unit: str | None = None
-    """Unit of the value, such as TB/s. Default: the figure is a number without a unit."""
-
-    def known(self) -> float:
-        """Return the value of the figure.
-
-        Raises
-        ------
-        ValueError
-            The entry or the figure does not exist, or the unit does not fit.
-        """
-        kinds = catalog_kinds(*_KINDS)
-        if self.entry not in kinds:
-            hint = did_you_mean(self.entry, sorted(kinds))
-            raise ValueError(f"no entry '{self.entry}' in the catalog{hint}")
-        figures = catalog_figures(kinds[self.entry], self.entry)
-        values = {figure.path: figure.value for figure in figures}
-        if self.figure not in values:
-            hint = did_you_mean(self.figure, sorted(values))
-            raise ValueError(f"no figure '{self.figure}' of {self.entry}{hint}")
-        written = values[self.figure]
-        if self.unit is not None:
-            parse(f"1 {self.unit}", self.unit)  # raises ValueError for an unknown unit
-            return parse(written, self.unit)
-        try:
-            return float(written)
-        except ValueError as fault:
-            raise ValueError(
-                f"{self.figure} of {self.entry} is '{written}'; expected the key 'unit' with the unit of the value"
-            ) from fault
-
-
-class OfMeasurement(Description):
-    """Published measurement in the catalog's reference.csv."""
-
-    of: Literal["measurement"] = "measurement"
-    where: Annotated[dict[str, str | float], Field(min_length=1)]
-    """Values of columns that exactly one row has; numbers are written as in the file."""
-
-    def known(self) -> float:
-        """Return the value of the row.
-
-        Raises
-        ------
-        ValueError
-            A column does not exist, or not exactly one row has the values.
-        """
-        with open(CATALOG / "reference.csv", newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        if unknown := [column for column in self.where if column not in rows[0]]:
-            hint = did_you_mean(unknown[0], list(rows[0]))
-            raise ValueError(f"no column '{unknown[0]}' of measurements{hint}")
-        matching = [
-            row
-            for row in rows
-            if all(row[column] == str(value) for column, value in self.where.items())
-        ]
-        if len(matching) != 1:
-            raise ValueError(f"got {len(matching)} measurements with these values; expected one")
-        value = float(matching[0]["value"])
-        assert isfinite(value)
-        return value
-
-
-class Stated(Description):
-    """Value from another source."""
-
-    of: Literal["source"] = "source"
-    value: float
-    """Value of the quantity."""
-    source: str
-    """Citation of the source."""
-
-    def known(self) -> float:
-        """Return the value."""
-        return self.value
-
-
 Simulated = OfRun | OfArithmetic | OfLimit
 """Quantities that need a scenario."""
-Known = OfCatalog | OfMeasurement | Stated
-"""Quantities that need no scenario."""
 Quantity = Annotated[Simulated | Known, Field(discriminator="of")]

@@ -11,13 +11,50 @@ import string
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat, model_validator
 
 from cluster_sim.claims.expressions import Expression, names_in
 from cluster_sim.claims.quantities import Quantity
 from cluster_sim.schema import Description, Trail
 
 Outcome = Literal["holds", "holds if", "does not hold", "no figure"]
+
+
+class Parameter(Description):
+    """Number on which readings depend, with the values between which it is varied.
+
+    Quantities use it in `set`, in braces: {users} or {8 * users}. Expressions use it by its name.
+    """
+
+    value: FiniteFloat
+    """Value of the readings as they are written."""
+    low: FiniteFloat
+    """Lowest value."""
+    high: FiniteFloat
+    """Highest value."""
+    unit: str = ""
+    """Unit, or the noun that is counted, such as users."""
+    whole: bool = False
+    """Whether values are whole numbers."""
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Parameter:
+        if not self.low <= self.value <= self.high:
+            raise ValueError(
+                f"got {self.value:g}; expected a value from {self.low:g} to {self.high:g}, its low and high"
+            )
+        return self
+
+
+class Condition(Description):
+    """Condition of a reading that is varied, to find where the reading agrees with its claim."""
+
+    parameter: str
+    """Name of the parameter that is varied."""
+    shown: Expression | None = None
+    """Quantity by which the range is shown beside the parameter, such as the time per token."""
+    unit: str = ""
+    """Unit of `shown`."""
 
 
 class ClaimReading(Description):
@@ -31,6 +68,8 @@ class ClaimReading(Description):
     """Maximum that the hardware allows, in the unit of the claim."""
     measured: tuple[Expression, ...] = ()
     """Published measurements of the quantity, in the unit of the claim."""
+    over: Condition | None = None
+    """Condition for which the range is found. Default: the reading has no condition."""
 
     def expressions(self) -> Iterator[tuple[Trail, str]]:
         """Yield each expression with the keys that lead to it."""
@@ -39,6 +78,8 @@ class ClaimReading(Description):
             yield ("limit",), self.limit
         for number, expression in enumerate(self.measured):
             yield ("measured", number), expression
+        if self.over is not None and self.over.shown is not None:
+            yield ("over", "shown"), self.over.shown
 
 
 class Because(Description):
@@ -134,6 +175,8 @@ class Claims(Description):
     """Source of the claims."""
     tolerance: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
     """Share of a claimed value by which values may deviate."""
+    parameters: dict[str, Parameter] = Field(default_factory=dict)
+    """Parameters by name; no quantity has the same name."""
     quantities: dict[str, Quantity]
     """Quantities by name."""
     claims: Annotated[tuple[Claim, ...], Field(min_length=1)]

@@ -174,10 +174,21 @@ class ScenarioFile:
         """Return the location of the value at `trail`, for messages."""
         return self.document.place(trail)
 
-    def written(self, variant: str | None = None) -> Any:
-        """Return the content of the file for one variant, with catalog names as they are written."""
+    def written(self, variant: str | None = None, values: Mapping[str, Any] | None = None) -> Any:
+        """Return the content of the file for one variant, with catalog names as they are written.
+
+        Parameters
+        ----------
+        variant
+            Name of the variant; None for the plain file.
+        values
+            Values by dotted key.
+        """
         with looking_in(Path(self.document.file).parent):
-            return _set(one_variant(self.document, variant), self.sets)[0].data
+            base = _set(one_variant(self.document, variant), self.sets)[0]
+            for key, value in (values or {}).items():
+                base = overridden(base, key, value, f"override: {key}", NEW_NAMES)
+            return base.data
 
     def scenario(
         self,

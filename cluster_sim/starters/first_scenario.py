@@ -90,12 +90,12 @@ def _of_deployment(answers: Answers, values: dict[str, Any], file: Path) -> Firs
     stated = answers.recorded.values.get("model")
     is_given = "model" not in answers.defaults and values["model"] != stated
     model, notes = values["model"], list(deployment.notes)
-    limit = inf
+    limit: float = deployment.context or inf
     if deployment.model is not None and not is_given:
         model = deployment.model
         defaults = tuple(name for name in answers.defaults if name != "model")
         answers = replace(answers, defaults=defaults)
-        limit = inf if isinstance(model, str) else model.get("max_context", inf)
+        limit = limit if isinstance(model, str) else min(limit, model.get("max_context", inf))
     elif "model" in answers.defaults:
         notes.append(_unknown_model(answers.recorded))
     with looking_in(file.parent):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,12 +87,34 @@ def uncertain_figures(
     spread
         Relative uncertainty in either direction of a figure without a range.
     """
+    yield from figures_in(file.written(variant), dict.fromkeys(confidences, spread))
+
+
+def figures_in(
+    written: Any,
+    spreads: Mapping[str, float],
+    counts: Callable[[str, str, Figure], bool] = lambda kind, name, figure: True,
+) -> Iterator[Uncertain]:
+    """Yield the uncertain figures that the content of a file uses.
+
+    Parameters
+    ----------
+    written
+        Content of a file, with catalog names as they are written.
+    spreads
+        Relative uncertainty in either direction of figures without a range, by the confidence of
+        the figures. Figures of another confidence are omitted.
+    counts
+        Function of kind, name and figure that says whether a figure of an entry counts. Default:
+        every figure does.
+    """
     places: dict[tuple[str, str], list[NamedEntry]] = {}
-    for entry in named_entries(file.written(variant)):
+    for entry in named_entries(written):
         places.setdefault((entry.kind, entry.name), []).append(entry)
     for (kind, name), entries in places.items():
         for figure in catalog_figures(kind, name):
-            ends = ends_of(figure, spread) if figure.confidence in confidences else None
+            is_meant = figure.confidence in spreads and counts(kind, name, figure)
+            ends = ends_of(figure, spreads[figure.confidence]) if is_meant else None
             keys = tuple(
                 f"{path_text(entry.trail)}.{figure.path}"
                 for entry in entries

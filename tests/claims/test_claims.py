@@ -14,8 +14,9 @@ from pytest import approx
 from cluster_sim import figures
 from cluster_sim.analysis.roofline_limits import LIMITS
 from cluster_sim.claims.file import open_claims
-from cluster_sim.claims.judge import agree, claims, verdict_of
+from cluster_sim.claims.judge import claims, verdict_of
 from cluster_sim.claims.judged import Judged
+from cluster_sim.claims.readings import agree
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import load_scenario
@@ -113,7 +114,7 @@ def test_the_sentence_of_the_outcome_is_filled_in(tmp_path: Path) -> None:
 
 
 def test_quantities_come_from_catalog_measurements_arithmetic_and_runs(tmp_path: Path) -> None:
-    """Eight tokens a step of the same length: what a run says is what arithmetic says, within the
+    """Eight tokens per step of the same length: what a run says is what arithmetic says, within the
     prompt's share.
     """
     short = {
@@ -294,14 +295,14 @@ def test_two_of_the_articles_claims_come_out_as_they_are_argued(tmp_path: Path) 
     data = YAML(typ="safe", pure=True).load(ARTICLE.read_text())
     data["claims"] = [one for one in data["claims"] if one["name"] in ("bandwidth-hbm", "cores")]
     names = ("hbm_tb_per_s", "b200_processors", "cores_a_processor", "b200_transistors_millions")
+    del data["parameters"]
     path = tmp_path / "two_claims.yaml"
     path.write_text(
         json.dumps(data | {"quantities": {name: data["quantities"][name] for name in names}})
     )
     hbm, cores = claims(path, workers=0).judgements
-    assert (hbm.verdict, cores.verdict) == ("holds", "holds if")
+    assert (hbm.verdict, cores.verdict) == ("holds", "does not hold")
     assert cores.found[0].found == 18_944
-    assert cores.condition == "millions of transistors"
 
 
 @pytest.mark.slow

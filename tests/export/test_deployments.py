@@ -275,6 +275,10 @@ def test_wafers_and_other_engines_are_refused_by_name() -> None:
             {"replica.tensor_parallel": 2, "replica.weights": "fp8", "replica.kv_cache": "fp8", "replica.engine.graph_mode": "none", "kv.prefix_caching": True},
         ),
         (
+            "vllm serve openai/gpt-oss-20b --max-model-len auto --max-num-batched-tokens 16K --max-num-seqs 1k",
+            {"batching.max_batched_tokens": 16384, "batching.max_sequences": 1000},
+        ),
+        (
             "python3 -m sglang.launch_server --model-path openai/gpt-oss-120b --tp 8 --dp-size 4 --enable-dp-attention --ep 8",
             {"replica.tensor_parallel": 2, "replica.data_parallel": 4, "replica.expert_parallel": 8, "kv.prefix_caching": True},
         ),

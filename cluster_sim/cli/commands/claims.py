@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +22,7 @@ _RELATIONS = {"about": "", "at_least": "at least ", "at_most": "at most "}
 _MARKS = {True: "agrees", False: "differs", None: ""}
 
 
-def claims(
+def claims(  # noqa: PLR0913 - a parameter is an option of the command
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="File of claims.", show_default=False)
     ],
@@ -34,6 +36,12 @@ def claims(
             show_default=False,
         ),
     ] = None,
+    long: Annotated[
+        bool, typer.Option("--long", help="Print limits, measurements and inputs of each reading.")
+    ] = False,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print everything as one JSON document, no table.")
+    ] = False,
     workers: Workers = None,
     out: Annotated[
         Path | None,
@@ -47,18 +55,24 @@ def claims(
 ) -> None:
     """Judge published claims by simulation, physics and measurements.
 
-    A claim may have several readings. Each reading is simulated; the simulated value is printed
-    beside the physical limit and measured values.
+    A claim may have several readings. Each reading is simulated, and its value is printed beside the
+    range of its condition in which it agrees with the claim. A verdict names the estimates on which
+    it rests, and the uncertain input that changes it first.
     """
     from cluster_sim.claims.file import open_claims
     from cluster_sim.claims.judge import claims as run
 
-    warn_of_traces(scenario for _, scenario in open_claims(file).simulated.values())
+    warn_of_traces(needed.scenario for needed in open_claims(file).simulated.values())
     with counter("runs") as progress:
         judged = run(file, workers, progress, names=claim or ())
-    stdout().print(_table(judged))
-    for judgement in judged.judgements:
-        print_line(f"{judgement.claim}: {_verdict(judgement)}. {judgement.reason}")
+    if json_:
+        from dataclasses import asdict
+
+        print(json.dumps(asdict(judged), indent=2))
+    else:
+        stdout().print(_table(judged))
+        for judgement in judged.judgements:
+            print_line("\n".join(_lines(judgement, is_long=long)))
     if out is not None:
         _write(judged, out)
 
@@ -67,16 +81,19 @@ def _table(judged: Judged) -> Table:
     """Return the table of the readings of all claims."""
     from rich.table import Table
 
+    from cluster_sim.claims.rounded import Rounded
+
     table = Table(title=f"{judged.name}: simulated value of each reading", title_justify="left")
-    for heading in ("claim", "claimed", "reading", "simulated", "limit", "measured", ""):
-        is_text = heading in ("claim", "reading", "")
-        table.add_column(heading, justify="left" if is_text else "right")
+    for heading in ("claim", "reading", "simulated", "", "agrees for"):
+        table.add_column(heading, justify="right" if heading == "simulated" else "left")
     for judgement in judged.judgements:
         table.add_section()
-        names = (judgement.claim, _claimed(judgement))
+        name = f"{judgement.claim}\n{_claimed(judgement)}"
         for reading in judgement.found:
-            table.add_row(*names, *_cells(reading))
-            names = ("", "")
+            range_ = "-" if reading.holds_for is None else reading.holds_for.text
+            found = f"{Rounded(reading.found)}"
+            table.add_row(name, reading.reading, found, _MARKS[reading.agrees], range_)
+            name = ""
     return table
 
 
@@ -84,18 +101,45 @@ def _claimed(judgement: Judgement) -> str:
     from cluster_sim.claims.rounded import Rounded
 
     if judgement.claimed is None:
-        return "-"
+        return "no figure"
     unit = f" {judgement.unit}" if judgement.unit else ""
     return f"{_RELATIONS[judgement.relation]}{Rounded(judgement.claimed)}{unit}"
 
 
-def _cells(reading: JudgedReading) -> tuple[str, ...]:
-    """Return the cells of one reading."""
+def _lines(judgement: Judgement, *, is_long: bool) -> Iterator[str]:
+    """Yield the verdict of a claim with its reason, and what it depends on."""
+    yield f"{judgement.claim}: {_verdict(judgement)}. {judgement.reason}"
+    if judgement.estimates:
+        yield f"  It rests on estimates: {', '.join(judgement.estimates)}."
+    if judgement.flips:
+        yield f"  It changes first with {judgement.flips}."
+    elif any(reading.effects for reading in judgement.found):
+        yield "  No uncertain input changes it within its range."
+    if is_long:
+        for reading in judgement.found:
+            yield from _details(reading)
+
+
+def _details(reading: JudgedReading) -> Iterator[str]:
+    """Yield a reading with limit, measurements and the effects of its inputs."""
     from cluster_sim.claims.rounded import Rounded
 
-    limit = "-" if reading.limit is None else f"{Rounded(reading.limit)}"
-    measured = ", ".join(f"{Rounded(value)}" for value in reading.measured) or "-"
-    return reading.reading, f"{Rounded(reading.found)}", limit, measured, _MARKS[reading.agrees]
+    texts = [f"{Rounded(reading.found)}"]
+    if reading.limit is not None:
+        texts.append(f"the hardware allows {Rounded(reading.limit)}")
+    if reading.measured:
+        texts.append(f"measured {', '.join(f'{Rounded(value)}' for value in reading.measured)}")
+    yield f"  {reading.reading}: {'; '.join(texts)}"
+    for effect in reading.effects:
+        ends = " to ".join(
+            "-" if end is None else f"{Rounded(end)}" for end in (effect.at_low, effect.at_high)
+        )
+        texts = [f"{effect.low} to {effect.high}, {effect.confidence} confidence, give {ends}"]
+        if effect.per_10_percent is not None:
+            texts.append(f"{100 * effect.per_10_percent:+.2g} % per 10 %")
+        if effect.flips_at is not None:
+            texts.append(f"the reading changes at {effect.flips_at}")
+        yield f"    {effect.input} {effect.value}: {'; '.join(texts)}"
 
 
 def _verdict(judgement: Judgement) -> str:

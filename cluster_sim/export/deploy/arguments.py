@@ -66,6 +66,21 @@ def words_of(options: Mapping[str, Any]) -> Iterator[list[str]]:
             yield [name, str(value)]
 
 
+_FACTORS = {"k": 1e3, "m": 1e6, "g": 1e9, "K": 2.0**10, "M": 2.0**20, "G": 2.0**30}
+
+
+def _whole(text: str) -> int:
+    """Return a whole number; k, m and g are powers of 1,000, and K, M and G powers of 1,024.
+
+    Source: vLLM 0.33, `utils/argparse_utils.py` human_readable_int.
+
+    >>> _whole("8192"), _whole("8k"), _whole("8K"), _whole("25.6k")
+    (8192, 8000, 8192, 25600)
+    """
+    factor = _FACTORS.get(text[-1:])
+    return int(text) if factor is None else round(float(text[:-1]) * factor)
+
+
 class Reading:
     """Options of one server while they are read; those that no one asked for are left over."""
 
@@ -96,10 +111,16 @@ class Reading:
     def wholes(self, *names: str) -> list[int]:
         """Return all whole numbers of an option."""
         try:
-            return [int(text) for text in self.texts(*names)]
-        except ValueError:
+            return [_whole(text) for text in self.texts(*names)]
+        except (ValueError, OverflowError):
             shown = " ".join(self.texts(*names))
             raise self._fault(names[0], shown, "a whole number") from None
+
+    def length(self, *names: str) -> int | None:
+        """Return a number of tokens above 0; None without one, or if the engine chooses it."""
+        if self.text(*names) in ("auto", "-1"):
+            return None
+        return self.whole(*names)
 
     def count(self, *names: str) -> int:
         """Return the number of an option that counts devices; 1 without one."""

@@ -52,13 +52,16 @@ def entry(kind: str, value: Description) -> str | Plain:
     name = entry_of(kind, own["name"])
     if name is None:
         return own
-    changes = _changes(own, plain(catalog_value(kind, type(value), name)))
+    changes = _changes(value, catalog_value(kind, type(value), name))
     return {LIKE: name, **changes} if changes else name
 
 
-def _changes(own: Plain, usual: Plain) -> Plain:
+def _changes(value: Description, entry_value: Description) -> Plain:
     """Return the changes that make a catalog's entry the description; null removes a key."""
+    own, usual = plain(value), plain(entry_value)
     changes = _differences(own, usual)
+    defaults = value.model_dump(mode="json", by_alias=True, exclude_none=True)
+    changes |= {key: defaults[key] for key in changes if changes[key] is None and key in defaults}
     if "name" in changes and (new := own["name"].partition(f" ({LIKE} ")[0]) != own["name"]:
         changes["name"] = new
     elif "name" in changes and own["name"] == f"{LIKE} {usual['name']}":
@@ -137,7 +140,7 @@ def _engine(served: Served) -> Plain:
 
 def _engine_changes(engine: Engine) -> Plain:
     """Return the keys of an engine that differ from those of its profile."""
-    return _changes(plain(engine), plain(profile_of(engine)))
+    return _changes(engine, profile_of(engine))
 
 
 def graph_facts(deployment: Deployment) -> Any:

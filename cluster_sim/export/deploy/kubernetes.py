@@ -21,8 +21,9 @@ def resources(served: Served) -> dict[str, Any]:
     """Return the devices of one node of a replica, as a container asks for them."""
     deployment = served.deployment
     count = min(deployment.devices_per_replica, deployment.pool.node.devices)
-    maker = deployment.device.name.partition(" ")[0]
-    return {"limits": {_GPUS[maker]: str(count)}} if maker in _GPUS else {}
+    maker, _, model = deployment.device.name.partition(" ")
+    is_gpu = maker in _GPUS and "LPU" not in model
+    return {"limits": {_GPUS[maker]: str(count)}} if is_gpu else {}
 
 
 def object_names(pools: Sequence[Served]) -> list[str]:

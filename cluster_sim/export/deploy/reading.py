@@ -33,6 +33,8 @@ class Deployed:
     """Keys of the cluster beside its pools."""
     notes: tuple[str, ...] = ()
     """Sentences about what could not be read."""
+    context: int | None = None
+    """Longest sequence that each server takes [tokens]; None if it is not stated."""
 
 
 def read_deployment(text: str, where: str) -> Deployed | None:
@@ -78,7 +80,9 @@ def read_deployment(text: str, where: str) -> Deployed | None:
         for key, value in comments.items()
         if key.startswith("cluster.") and not _OF_POOL.fullmatch(key)
     }
-    return Deployed(model, every[0].model, tuple(pools), cluster, tuple(notes))
+    contexts = [keys.context for keys in every if isinstance(keys.context, int)]
+    longest = min(contexts, default=None)
+    return Deployed(model, every[0].model, tuple(pools), cluster, tuple(notes), longest)
 
 
 def _servers(text: str, where: str) -> list[tuple[str, Keys, dict[str, Any]]]:

@@ -138,7 +138,7 @@ def keys_of(reading: Reading) -> Keys:
     )
     keys.precision("replica.weights", reading.text("--quantization"))
     keys.precision("replica.kv_cache", reading.text("--kv-cache-dtype"))
-    keys.context = reading.whole("--context-length")
+    keys.context = reading.length("--context-length")
     if (running := reading.whole("--max-running-requests")) is not None:
         keys.put("batching.max_sequences", running // data)
     if (chunk := reading.whole("--chunked-prefill-size")) is not None:

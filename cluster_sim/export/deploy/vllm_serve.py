@@ -129,7 +129,7 @@ def keys_of(model: str | None, reading: Reading) -> Keys:
         keys.put("replica.expert_parallel", tensor * data)
     keys.precision("replica.weights", reading.text("--quantization"))
     keys.precision("replica.kv_cache", reading.text("--kv-cache-dtype"))
-    keys.context = reading.whole("--max-model-len")
+    keys.context = reading.length("--max-model-len")
     keys.put("batching.max_sequences", reading.whole("--max-num-seqs"))
     keys.put("batching.max_batched_tokens", reading.whole("--max-num-batched-tokens"))
     keys.put("kv.memory_fraction", reading.number("--gpu-memory-utilization"))
