@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,14 +126,14 @@ class _Planned:
     def chosen(self, variant: str | None) -> tuple[Chosen, tuple[Objective, ...]]:
         """Return the answer for a variant, and its objectives."""
         file, asked = self.simulations.file, self.simulations.asked
-        faults: Counter[str] = Counter()
+        faults: list[str] = []
         rulings: list[Ruling] = []
         candidates: dict[str, Candidate] = {}
         first, total = None, 0
         for each in deployments(file, asked, variant):
             total += 1
             if each.scenario is None:
-                faults[each.fault.splitlines()[0]] += 1
+                faults.append(each.fault)
                 continue
             if first is None:
                 first = each.scenario
@@ -144,7 +144,7 @@ class _Planned:
             else:
                 candidates[each.key] = Candidate(each.key, each.values, self._cost(each.scenario))
         if first is None:
-            no_valid = f"no valid deployment; the first: {next(iter(faults), '')}"
+            no_valid = f"no valid deployment; the first: {faults[0] if faults else ''}"
             what = no_valid if total else "'exclude' removes every deployment"
             of_variant = f"variant {variant}: " if variant else ""
             raise ScenarioError.at(file.place("plan"), of_variant + what)
@@ -157,7 +157,7 @@ class _Planned:
             variant,
             tuple(self._deployed(each, search) for each in full),
             tuple(self._deployed(each, search) for each in sorted(part, key=search.rank)),
-            sentences(rulings) | faults,
+            sentences(rulings) | _counted(faults),
             total,
             search.spent,
             search.is_exhausted,
@@ -191,3 +191,17 @@ class _Planned:
         scenario = self.simulations.scenario(candidate)
         trial = search.last(candidate)
         return Deployed(candidate.values, scenario, trial, planned_usd_per_hour(scenario))
+
+
+def _counted(faults: Sequence[str]) -> dict[str, int]:
+    """Return the number of faults by text; those that differ in numbers alone have the first's text.
+
+    >>> _counted(["axis: nodes: 4 nodes hold 4", "axis: nodes: 5 nodes hold 5"])
+    {'4 nodes hold 4': 2}
+    """
+    found: dict[str, tuple[str, int]] = {}
+    for each in faults:
+        text = re.sub(r"^axis: [^:]*: ", "", each.splitlines()[0])
+        first, count = found.get(re.sub(r"\d+", "#", text), (text, 0))
+        found[re.sub(r"\d+", "#", text)] = first, count + 1
+    return dict(found.values())

@@ -14,8 +14,7 @@ from cluster_sim.studies.store import write_table
 from cluster_sim.whole_files import write_whole
 
 _OF_AN_ANSWER = re.compile(r"(.+-)?(winner|\d)\.(yaml|vllm|trtllm|sglang|llm-d|dynamo)")
-SHOWN = 5
-"""Number of deployments per variant that are printed, and whose scenarios are written."""
+"""Names of the files of an answer."""
 
 
 def folder_of(file: ScenarioFile) -> Path:
@@ -55,7 +54,7 @@ def keep(answer: PlanAnswer, folder: Path) -> Mapping[int, Path]:
             if _OF_AN_ANSWER.fullmatch(path.name) and path.is_file():
                 path.unlink()
         for chosen in answer.chosen:
-            for name, each in _named(chosen):
+            for name, each in _named(chosen, answer):
                 paths[id(each)] = folder / f"{name}.yaml"
                 write_whole(paths[id(each)], each.scenario.as_yaml().encode())
     except OSError as fault:
@@ -63,8 +62,8 @@ def keep(answer: PlanAnswer, folder: Path) -> Mapping[int, Path]:
     return paths
 
 
-def _named(chosen: Chosen) -> Iterator[tuple[str, Deployed]]:
+def _named(chosen: Chosen, answer: PlanAnswer) -> Iterator[tuple[str, Deployed]]:
     """Yield the deployments of a variant that are printed, with the names of their files."""
     prefix = "" if chosen.variant is None else f"{chosen.variant}-"
-    for number, each in enumerate(chosen.simulated[:SHOWN], 1):
+    for number, each in enumerate(answer.shown(chosen), 1):
         yield f"{prefix}{'winner' if each is chosen.winner else number}", each
