@@ -29,8 +29,6 @@ def table(chosen: Chosen, answer: PlanAnswer) -> Table:
     """Return the table of the winner and the runners-up of one variant."""
     from rich.table import Table
 
-    from cluster_sim.studies.planning.folder import SHOWN
-
     at = ", ".join(dict.fromkeys(percentile_text(each.percentile) for each in answer.objectives))
     variant = f", {chosen.variant}" if chosen.variant else ""
     shown = Table(
@@ -45,7 +43,7 @@ def table(chosen: Chosen, answer: PlanAnswer) -> Table:
     for heading in (*names.values(), "USD/h", *latencies, *goodput, "within SLO", "power [kW]"):
         shown.add_column(heading, justify="right")
     shown.add_column("SLO")
-    for number, each in enumerate(chosen.simulated[:SHOWN], 1):
+    for number, each in enumerate(answer.shown(chosen), 1):
         cells = [_written(each.values.get(key)) for key in keys]
         style = "bold" if chosen.winner is each else ""
         shown.add_row(str(number), *cells, *_figures(each, answer), style=style)
@@ -71,7 +69,7 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
     """
     parts = {
         key: [part for part in key.replace("[", ".").replace("]", "").split(".")
-              if part not in _OUTSIDE]
+              if part not in _OUTSIDE or key.endswith(f".{part}")]
         for key in keys
     }  # fmt: skip
     lasts = [each[-1] for each in parts.values()]

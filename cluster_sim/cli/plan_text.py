@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cluster_sim.cli.plan_table import latency_text, missed, short_names, varied
+from cluster_sim.cli.plan_table import latency_text, missed, short_names
 
 if TYPE_CHECKING:
     from cluster_sim.studies.planning.answer import Chosen, Deployed, PlanAnswer
@@ -24,6 +24,8 @@ class Request(NamedTuple):
     """Scenario file."""
     sets: Sequence[str]
     """`key=value` texts applied to the file."""
+    is_scaled: bool
+    """Whether the plan changes the rate or the percentile."""
 
 
 def lines(
@@ -44,12 +46,13 @@ def lines(
     """
     title = f"{chosen.variant}: " if chosen.variant else ""
     if chosen.winner is None:
-        yield f"{title}no deployment meets the SLO"
+        within = " within the budget" if chosen.is_exhausted else ""
+        yield f"{title}no deployment meets the SLO{within}"
         yield from (f"  {line}" for line in _no_winner(chosen, answer))
     else:
-        yield f"{title}{_described(chosen.winner, chosen)}"
-        yield f"  {command(chosen.winner, request)}"
-    for number, each in enumerate(chosen.simulated, 1):
+        yield f"{title}{_described(chosen.winner)}"
+        yield f"  {command(chosen.winner, request, paths.get(id(chosen.winner)))}"
+    for number, each in enumerate(answer.shown(chosen), 1):
         if (path := paths.get(id(each))) is not None and each is not chosen.winner:
             yield f"  {number}: cluster-sim run {quote(str(path))}"
     yield f"  {_effort(chosen)}"
@@ -58,12 +61,18 @@ def lines(
         yield f"  omitted {count:,}: {reason}"
 
 
-def command(deployed: Deployed, request: Request) -> str:
-    """Return the command that simulates a deployment."""
+def command(deployed: Deployed, request: Request, path: Path | None) -> str:
+    """Return the command that simulates a deployment.
+
+    The file has another rate or percentile than the deployment if its plan gives one. The scenario at
+    `path` is simulated then.
+    """
     from cluster_sim.studies.planning.space import settings
 
     variant = deployed.values.get("variant")
     sets = [text for text in request.sets if not text.startswith("plan")]
+    if request.is_scaled and path is not None:
+        return f"cluster-sim run {quote(str(path))}"
     parts = ["cluster-sim run", quote(str(request.file))]
     if variant is not None:
         parts.append(f"--variant {quote(str(variant))}")
@@ -71,11 +80,11 @@ def command(deployed: Deployed, request: Request) -> str:
     return " ".join(parts)
 
 
-def as_json(answer: PlanAnswer, request: Request) -> dict[str, Any]:
+def as_json(answer: PlanAnswer, paths: Mapping[int, Path], request: Request) -> dict[str, Any]:
     """Return the answer as a mapping that JSON can write."""
 
     def entry(each: Deployed) -> dict[str, Any]:
-        return _entry(each, answer) | {"command": command(each, request)}
+        return _entry(each, answer) | {"command": command(each, request, paths.get(id(each)))}
 
     return {
         "name": answer.name,
@@ -101,6 +110,7 @@ def _entry(each: Deployed, answer: PlanAnswer) -> dict[str, Any]:
         "values": dict(each.values),
         "slo_met": each.trial.is_met and each.is_full,
         "slo_missed": [one.name for one in missed(each, answer.objectives)],
+        "ended_early": each.trial.misses,
         "simulated_share": round(each.trial.share, 4),
         "usd_per_hour": each.usd_per_hour,
         "latencies_ms": {
@@ -111,11 +121,10 @@ def _entry(each: Deployed, answer: PlanAnswer) -> dict[str, Any]:
     }
 
 
-def _described(each: Deployed, chosen: Chosen) -> str:
+def _described(each: Deployed) -> str:
     """Return the values of a deployment, and its cost."""
     names = short_names([key for key in each.values if key != "variant"])
-    shown = varied(chosen)
-    values = ", ".join(f"{names[key]} {each.values[key]}" for key in shown if key in names)
+    values = ", ".join(f"{name} {each.values[key]}" for key, name in names.items())
     cost = "" if each.usd_per_hour is None else f", {each.usd_per_hour:,.2f} USD/h"
     return f"{values or 'as written'}{cost}"
 
@@ -130,8 +139,12 @@ def _no_winner(chosen: Chosen, answer: PlanAnswer) -> Iterator[str]:
     if trial.fault:
         yield f"every simulation failed; the first: {trial.fault}"
         return
-    yield f"the nearest deployment: {_described(nearest, chosen)}"
-    for place, one in enumerate(missed(nearest, answer.objectives)):
+    yield f"the nearest deployment: {_described(nearest)}"
+    over = missed(nearest, answer.objectives)
+    if not over:
+        yield f"it meets the SLO in {trial.share:.0%} of the traffic; a larger budget simulates all of it"
+        return
+    for place, one in enumerate(over):
         first = "it misses first" if place == 0 else "it also misses"
         reached = latency_text(trial.latencies_s[one.name])
         yield f"{first} {one.name}: got {reached} ms, limit {1e3 * one.limit_s:,.4g} ms"
@@ -148,7 +161,7 @@ def _remedies(nearest: Deployed, chosen: Chosen, answer: PlanAnswer) -> Iterator
         )
         yield f"limits of {limits}"
     share = trial.figures.get("slo_attainment", 0.0)
-    if not trial.misses and share >= 0.5:
+    if not trial.misses and over and share >= 0.5:
         yield f"percentile {floor(100 * share)}, since {share:.1%} of its requests meet every objective"
     for key, value in nearest.values.items():
         tried = {each.values.get(key) for each in chosen.simulated}
@@ -164,5 +177,5 @@ def _remedies(nearest: Deployed, chosen: Chosen, answer: PlanAnswer) -> Iterator
 
 def _effort(chosen: Chosen) -> str:
     """Return how much was simulated."""
-    text = f"{len(chosen.simulated):,} of {chosen.total:,} deployments simulated, as many requests as {chosen.spent:,.3g} full runs"
+    text = f"{len(chosen.simulated):,} of {chosen.total:,} deployments simulated, as many requests as in {chosen.spent:,.3g} runs of full length"
     return f"{text}; the budget ended the search" if chosen.is_exhausted else text

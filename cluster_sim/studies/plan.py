@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster_sim.analysis.traffic import of_scenario
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.files import open_scenarios
 from cluster_sim.results.cost import planned_usd_per_hour
@@ -17,8 +18,8 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Plan
 from cluster_sim.sim.limits import NO_LIMITS, RunLimits
 from cluster_sim.studies.planning.answer import Chosen, Deployed, PlanAnswer
-from cluster_sim.studies.planning.bounds import Ruling, ruled_out, sentences
-from cluster_sim.studies.planning.rounds import rounds
+from cluster_sim.studies.planning.bounds import Bounds, Ruling, sentences
+from cluster_sim.studies.planning.rounds import TOKENS_PER_S, rounds
 from cluster_sim.studies.planning.search import Candidate, Search
 from cluster_sim.studies.planning.simulations import Setting, Simulations
 from cluster_sim.studies.planning.space import deployments
@@ -96,9 +97,20 @@ def plan(  # noqa: PLR0913 - public API: every parameter is an option of its use
     setting = Setting(workers, dask, limits, folder, progress or (lambda count: None))
     names: Sequence[str | None] = list(variants) or file.variants or [None]
     if "variant" in asked.vary:
+        if variants:
+            raise ScenarioError.at(
+                "--variant", "got a variant beside plan.vary.variant; expected one"
+            )
         names = [None]
     simulations = Simulations(file, asked, setting)
-    found = [_Planned(simulations).chosen(name) for name in names]
+    try:
+        found = [_Planned(simulations).chosen(name) for name in names]
+    except KeyboardInterrupt as interrupt:
+        if out is not None:
+            interrupt.add_note(
+                f"{simulations.done:,} simulations are kept in {out}; run the same command again to continue"
+            )
+        raise
     wanted = tuple(dict.fromkeys(each for _, objectives in found for each in objectives))
     return PlanAnswer(
         str(file.document.data.get("name")), asked.for_, wanted, tuple(each for each, _ in found)
@@ -114,25 +126,29 @@ class _Planned:
     def chosen(self, variant: str | None) -> tuple[Chosen, tuple[Objective, ...]]:
         """Return the answer for a variant, and its objectives."""
         file, asked = self.simulations.file, self.simulations.asked
-        faults: Counter[str] = Counter()
+        faults: list[str] = []
         rulings: list[Ruling] = []
         candidates: dict[str, Candidate] = {}
         first, total = None, 0
         for each in deployments(file, asked, variant):
             total += 1
             if each.scenario is None:
-                faults[each.fault.splitlines()[0]] += 1
+                faults.append(each.fault)
                 continue
-            first = first or each.scenario
-            if ruling := ruled_out(each.scenario, self._objectives(each.scenario)):
+            if first is None:
+                first = each.scenario
+                demand = of_scenario(first, TOKENS_PER_S)
+                bounds = Bounds.of(first, self._objectives(first), demand)
+            if ruling := bounds.ruled_out(each.scenario):
                 rulings.append(ruling)
             else:
                 candidates[each.key] = Candidate(each.key, each.values, self._cost(each.scenario))
         if first is None:
-            no_valid = f"no valid deployment; the first: {next(iter(faults), '')}"
+            no_valid = f"no valid deployment; the first: {faults[0] if faults else ''}"
             what = no_valid if total else "'exclude' removes every deployment"
-            raise ScenarioError.at(file.place("plan"), what)
-        search = Search(asked.for_, rounds(first), self.simulations.tried, asked.budget)
+            of_variant = f"variant {variant}: " if variant else ""
+            raise ScenarioError.at(file.place("plan"), of_variant + what)
+        search = Search(asked.for_, rounds(first, demand), self.simulations.tried, asked.budget)
         full = search.run(list(candidates.values()))
         part = [
             each for key, each in candidates.items() if key in search.trials and each not in full
@@ -141,15 +157,15 @@ class _Planned:
             variant,
             tuple(self._deployed(each, search) for each in full),
             tuple(self._deployed(each, search) for each in sorted(part, key=search.rank)),
-            sentences(rulings) | faults,
+            sentences(rulings) | _counted(faults),
             total,
             search.spent,
-            search.spent >= asked.budget,
+            search.is_exhausted,
         )
         return chosen, self._objectives(first)
 
     def _objectives(self, scenario: Scenario) -> tuple[Objective, ...]:
-        wanted = verdict.objectives(scenario, self.simulations.asked.percentile)
+        wanted = verdict.objectives(scenario)
         if not wanted:
             raise ScenarioError.at(
                 self.simulations.file.place(),
@@ -175,3 +191,17 @@ class _Planned:
         scenario = self.simulations.scenario(candidate)
         trial = search.last(candidate)
         return Deployed(candidate.values, scenario, trial, planned_usd_per_hour(scenario))
+
+
+def _counted(faults: Sequence[str]) -> dict[str, int]:
+    """Return the number of faults by text; those that differ in numbers alone have the first's text.
+
+    >>> _counted(["axis: nodes: 4 nodes hold 4", "axis: nodes: 5 nodes hold 5"])
+    {'4 nodes hold 4': 2}
+    """
+    found: dict[str, tuple[str, int]] = {}
+    for each in faults:
+        text = re.sub(r"^axis: [^:]*: ", "", each.splitlines()[0])
+        first, count = found.get(re.sub(r"\d+", "#", text), (text, 0))
+        found[re.sub(r"\d+", "#", text)] = first, count + 1
+    return dict(found.values())

@@ -40,7 +40,7 @@ cluster:
       batching: {max_sequences: 64}
   router: {policy: least_work}
 """
-KNOWN = "capacity, cluster, drain, duration, model, name, sample, seed, site, slo, stands_for, stepping, sweep, token_prices, variant, variants, warmup, workload"
+KNOWN = "capacity, cluster, drain, duration, model, name, plan, sample, seed, site, slo, stands_for, stepping, sweep, token_prices, variant, variants, warmup, workload"
 A_LINK = "kind: x, bandwidth: 1 GB/s, latency: 1 us"
 
 # Words of the tools behind the reader, which a planner must never meet.
@@ -478,8 +478,8 @@ def test_malformed_variants_are_told(variants: str, message: str):
         ("a..b=3", "'a..b' is not a key; expected one such as cluster.pools[0].nodes"),
         ("cluster.pools[-1].nodes=2", "'cluster.pools[-1].nodes' is not a key; expected one such as cluster.pools[0].nodes"),
         ("cluster.pools[0]nodes=2", "'cluster.pools[0]nodes' is not a key; expected one such as cluster.pools[0].nodes"),
-        ("cluster.pools[1].nodes=2", "got 1 as an index of cluster.pools; expected an index from 0 to 0"),
-        ("cluster.pools.nodes=2", "got 'nodes' as an index of cluster.pools; expected an index from 0 to 0"),
+        ("cluster.pools[1].nodes=2", "got 1 as an index of cluster.pools; expected an index from 0 to 0, or a name: a"),
+        ("cluster.pools.nodes=2", "got 'nodes' as an index of cluster.pools; expected an index from 0 to 0, or a name: a"),
         ("sed=1", "unknown key 'sed'; did you mean 'seed'?"),
         ("cluster.pools[0].node.device.name.x=1", "cluster.pools[0].node.device.name: got a mapping; expected text"),
         ("model.layer=3", "model: unknown key 'layer'; did you mean 'layers'?"),

@@ -63,3 +63,13 @@ def test_a_place_outside_of_the_candidates_is_never_drawn() -> None:
     draws = Draws(even, 0)
     assert {len(even) > number >= 0 for number in draws.ask(24)} == {True}
     assert len(set(draws.ask(24))) == 24
+
+
+def test_mappings_as_values_are_told_apart() -> None:
+    values = [{"batching": {"max_sequences": number}} for number in range(200)]
+    draws, seen = Draws(values, 0), []
+    while numbers := draws.ask(8):
+        for each in numbers:
+            draws.tell(each, float(each))
+        seen += numbers
+    assert sorted(seen) == list(range(200))

@@ -34,6 +34,19 @@ def test_a_variant_of_an_example_is_one_of_the_deployments_that_its_plan_compare
     assert len(clusters) > 1
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/best_machines.md"])
+@pytest.mark.parametrize("variant", ["b200", "cs3", "split"])
+def test_the_pages_about_the_main_example_have_the_figures_of_its_comment(
+    page: str, variant: str
+) -> None:
+    row = re.search(ROW.format(variant=variant), (SCENARIOS / "burst_70b.yaml").read_text())
+    assert row is not None
+    ttft_ms, tpot_ms, within_percent = row.groups()
+    text = (SCENARIOS.parent / page).read_text()
+    for figure in (f"{ttft_ms} ms", f"{tpot_ms} ms", f"{within_percent} %"):
+        assert f"| {figure} |" in text
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "variant"), CASES)
 def test_a_variant_of_an_example_runs_as_the_comment_at_the_top_says(

@@ -96,7 +96,10 @@ def plan(  # noqa: PLR0913 - a parameter is an option of the command
         check_target(emit)
     limits = run_limits(time_limit, memory_limit)
     sets = tuple(set_ or ())
-    folder = out or folder_of(open_scenarios(file, sets))
+    opened = open_scenarios(file, sets)
+    asked = opened.plan
+    is_scaled = asked is not None and (asked.rate_per_s, asked.percentile) != (None, None)
+    folder = out or folder_of(opened)
     with counter("simulations") as progress:
         answer = run(
             file,
@@ -110,9 +113,9 @@ def plan(  # noqa: PLR0913 - a parameter is an option of the command
             progress=lambda done: progress(done, 0),
             warned=warn,
         )
-    paths, request = keep(answer, folder), Request(file, sets)
+    paths, request = keep(answer, folder), Request(file, sets, is_scaled=is_scaled)
     if json_:
-        print(json.dumps(as_json(answer, request), indent=2))
+        print(json.dumps(as_json(answer, paths, request), indent=2))
     else:
         for chosen in answer.chosen:
             if chosen.simulated:
@@ -123,7 +126,7 @@ def plan(  # noqa: PLR0913 - a parameter is an option of the command
     say_wrote(folder)
     for chosen in answer.chosen:
         if emit is not None and chosen.winner is not None:
-            _emit(chosen.winner.scenario, emit, folder / f"{chosen.variant or 'winner'}.{emit}")
+            _emit(chosen.winner.scenario, emit, paths[id(chosen.winner)].with_suffix(f".{emit}"))
 
 
 def _emit(scenario: Scenario, target: str, path: Path) -> None:

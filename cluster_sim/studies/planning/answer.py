@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@dataclass(frozen=True)
+SHOWN = 5
+"""Number of deployments per variant that are printed, and whose scenarios are written."""
+
+
+@dataclass(frozen=True, eq=False)
 class Deployed:
     """A deployment that was simulated."""
 
@@ -69,6 +73,8 @@ class Chosen:
     @property
     def nearest(self) -> Deployed | None:
         """Deployment that comes nearest to the SLO."""
+        if self.ranked:
+            return self.ranked[0]
         return min(
             self.simulated,
             key=lambda each: (each.trial.ratio, -each.trial.figures.get("slo_attainment", 0.0)),
@@ -105,6 +111,13 @@ class PlanAnswer:
             return deployed.trial.figures.get("mean_power_w", inf)
         return -deployed.trial.figures.get("request_goodput", 0.0)
 
+    def shown(self, chosen: Chosen) -> list[Deployed]:
+        """Return the deployments of a variant to print: the winner, its front, and the next best."""
+        front = self.front
+        first = [each for each in chosen.ranked if each is chosen.winner or each in front]
+        rest = [each for each in chosen.simulated if each not in first]
+        return [*first, *rest][:SHOWN]
+
     @property
     def front(self) -> list[Deployed]:
         """Pareto front: deployments that meet the SLO in full, and that none beats.
@@ -126,7 +139,7 @@ class PlanAnswer:
         """Table with one row per simulated deployment; `answer` and `front` mark rows."""
         from cluster_sim.studies.store import table
 
-        front = [id(each) for each in self.front]
+        front = self.front
         return table(
             {
                 **({} if chosen.variant is None else {"variant": chosen.variant}),
@@ -138,9 +151,10 @@ class PlanAnswer:
                 "usd_per_hour": each.usd_per_hour,
                 **each.trial.figures,
                 "optimised": self.wanted,
+                "ended_early": each.trial.misses,
                 "good": each.is_full and each.trial.is_met,
                 "answer": each is chosen.winner,
-                "front": id(each) in front,
+                "front": each in front,
                 "status": "failed" if each.trial.fault else "done",
                 "reason": each.trial.fault,
             }

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from math import inf, isnan
-
-import numpy as np
+from math import floor, inf, isnan
 
 from cluster_sim.request import Request
 from cluster_sim.results.metrics.verdict import Objective
@@ -38,8 +36,8 @@ class CertainMiss:
     found: str | None = field(default=None, init=False)
     """Objective that is missed, as a sentence; None if there is none yet."""
     at_least_s: dict[str, float] = field(default_factory=dict, init=False)
-    """Lower bound of each objective's latency at its percentile when a miss is found [s].
-    Requests of which nothing is known yet do not count."""
+    """Lower bound of each objective's latency at its percentile in the whole run, when a miss is
+    found [s]."""
     _next: int = field(default=0, init=False)
 
     def __call__(self, now_s: float, recorder: Recorder) -> str | None:
@@ -55,15 +53,18 @@ class CertainMiss:
                 self.found = f"{objective.name} is missed for certain"
         if self.found is not None:
             self.at_least_s = {
-                each.name: _bound_s(counted, each, now_s) for each in self.objectives
+                each.name: self._bound_s(counted, each, now_s) for each in self.objectives
             }
         return self.found
 
+    def _bound_s(self, requests: Sequence[Request], objective: Objective, now_s: float) -> float:
+        """Return a lower bound of an objective's latency at its percentile in the whole run [s].
 
-def _bound_s(requests: Sequence[Request], objective: Objective, now_s: float) -> float:
-    """Return a lower bound of an objective's latency at its percentile so far [s]; 0 if unknown."""
-    known = [value for value in _at_least_s(requests, objective, now_s) if value > -inf]
-    return float(np.percentile(known, objective.percentile)) if known else 0.0
+        As many requests as the percentile leaves may be slower than it.
+        """
+        slower = floor((1.0 - objective.percentile / 100.0) * self.requests) + 1
+        known = sorted(_at_least_s(requests, objective, now_s), reverse=True)
+        return max(known[slower], 0.0) if len(known) > slower else 0.0
 
 
 def _at_least_s(requests: Sequence[Request], objective: Objective, now_s: float) -> Iterator[float]:

@@ -6,13 +6,14 @@ Kégl, Algorithms for hyper-parameter optimization, NeurIPS 2011.
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cluster_sim.errors import ScenarioError, shown
+from cluster_sim.errors import ScenarioError
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -47,7 +48,7 @@ class Draws:
         axes: dict[str, dict[str, Any]] = {}
         for each in values:
             for key, value in each.items():
-                axes.setdefault(key, {})[shown(value)] = value
+                axes.setdefault(key, {})[_text(value)] = value
         self._axes = {key: axis for key, axis in axes.items() if len(axis) > 1}
         self._numbers = {self._place(each): number for number, each in enumerate(values)}
         self._random = np.random.default_rng(seed)
@@ -87,9 +88,13 @@ class Draws:
     def _place(self, values: Mapping[str, Any]) -> tuple[int, ...]:
         """Return the index of each value on its axis."""
         return tuple(
-            list(axis).index(shown(values[key])) if key in values else 0
+            list(axis).index(_text(values[key])) if key in values else 0
             for key, axis in self._axes.items()
         )
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
 
 
 def _study(seed: int) -> Study:

@@ -6,15 +6,15 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from cluster_sim.errors import ScenarioError
+from cluster_sim.errors import ScenarioError, cannot_write
 from cluster_sim.loading.files import ScenarioFile
 from cluster_sim.loading.variants import name_faults
 from cluster_sim.studies.planning.answer import Chosen, Deployed, PlanAnswer
 from cluster_sim.studies.store import write_table
 from cluster_sim.whole_files import write_whole
 
-SHOWN = 5
-"""Number of deployments per variant that are printed, and whose scenarios are written."""
+_OF_AN_ANSWER = re.compile(r"(.+-)?(winner|\d)\.(yaml|vllm|trtllm|sglang|llm-d|dynamo)")
+"""Names of the files of an answer."""
 
 
 def folder_of(file: ScenarioFile) -> Path:
@@ -40,24 +40,30 @@ def keep(answer: PlanAnswer, folder: Path) -> Mapping[int, Path]:
     answer
         Answer of the plan.
     folder
-        Folder that exists.
+        Folder that exists. Scenarios and manifests of an earlier answer are removed from it.
 
     Returns
     -------
     Mapping
         Paths of the scenarios by `id` of the deployment.
     """
-    write_table(answer.table, folder / "plan.parquet")
     paths = {}
-    for chosen in answer.chosen:
-        for name, each in _named(chosen):
-            paths[id(each)] = folder / f"{name}.yaml"
-            write_whole(paths[id(each)], each.scenario.as_yaml().encode())
+    write_table(answer.table, folder / "plan.parquet")
+    try:
+        for path in folder.iterdir():
+            if _OF_AN_ANSWER.fullmatch(path.name) and path.is_file():
+                path.unlink()
+        for chosen in answer.chosen:
+            for name, each in _named(chosen, answer):
+                paths[id(each)] = folder / f"{name}.yaml"
+                write_whole(paths[id(each)], each.scenario.as_yaml().encode())
+    except OSError as fault:
+        raise cannot_write(folder, fault, "; simulations are kept") from fault
     return paths
 
 
-def _named(chosen: Chosen) -> Iterator[tuple[str, Deployed]]:
+def _named(chosen: Chosen, answer: PlanAnswer) -> Iterator[tuple[str, Deployed]]:
     """Yield the deployments of a variant that are printed, with the names of their files."""
     prefix = "" if chosen.variant is None else f"{chosen.variant}-"
-    for number, each in enumerate(chosen.simulated[:SHOWN], 1):
+    for number, each in enumerate(answer.shown(chosen), 1):
         yield f"{prefix}{'winner' if each is chosen.winner else number}", each

@@ -3,7 +3,7 @@
 All deployments see the same traffic (common random numbers), and a short run sees its beginning.
 Deployments of one cost form a level. Levels are searched from the cheapest one until one has a
 deployment that meets the SLO in a run of full length. Quantities that only a run gives, power and
-goodput, have one level. Source of the method: Jamieson and Talwalkar, Non-stochastic best arm
+goodput, have one level. A deployment is given up for certain misses alone. Source of the method: Jamieson and Talwalkar, Non-stochastic best arm
 identification and hyperparameter optimization, AISTATS 2016.
 
 Of a large space, a sampler draws deployments, and learns from their short runs which to draw next.
@@ -26,8 +26,6 @@ _KEPT = 3
 """One in this number of deployments sees the next round."""
 _SLACK = 1.05
 """Factor on the ratio of the last deployment that is kept, within which others are kept too."""
-_HOPELESS = 2.0
-"""Ratio of value and limit in a short run beyond which a deployment is not simulated further."""
 _TOGETHER = 8
 """Number of deployments whose short runs are simulated at the same time: those of the next levels,
 and those that are drawn before the sampler learns from them."""
@@ -73,6 +71,8 @@ class Search:
     """Trials by key of the deployment, in the order of the rounds."""
     spent: float = 0.0
     """Sum of simulated shares."""
+    is_cut: bool = False
+    """Whether the budget did not allow a simulation."""
 
     def run(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Return the deployments that were simulated in full, best first.
@@ -82,7 +82,7 @@ class Search:
         levels = _levels(self._drawn(candidates) if len(candidates) > _LARGE else candidates)
         ended: list[Candidate] = []
         for number, level in enumerate(levels):
-            if self._is_exhausted:
+            if self.is_exhausted:
                 break
             self._look_ahead(levels[number:])
             ended += self._halved(level, self.parts)
@@ -104,7 +104,7 @@ class Search:
             return list(ended)
         nearest = min(seen, key=self.rank)
         is_whole = self.last(nearest).share == 1.0 and not self.last(nearest).misses
-        if not is_whole and not self._is_exhausted:
+        if not is_whole and not self.is_exhausted:
             self._count(self.tried([nearest], Part(1.0, 0)), Part(1.0, 0))
         others = [each for each in ended if each is not nearest]
         return [*others, nearest] if self.last(nearest).share == 1.0 else others
@@ -121,7 +121,7 @@ class Search:
 
         alike = [max(level, key=likeness) for level in levels]
         self._simulate(alike, self.parts[-1])
-        return alike
+        return [each for each in alike if self._lives(each, self.parts[-1])]
 
     def _drawn(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Return deployments of a large space that a sampler draws; their short runs are done."""
@@ -130,8 +130,9 @@ class Search:
             batch = [candidates[number] for number in numbers]
             self._simulate(batch, self.parts[0])
             for number, each in zip(numbers, batch, strict=True):
-                draws.tell(number, self._score(each))
-            drawn += batch
+                if each.key in self.trials:
+                    draws.tell(number, self._score(each))
+                    drawn.append(each)
         return drawn
 
     def _score(self, candidate: Candidate) -> float:
@@ -143,8 +144,9 @@ class Search:
         return value / (1.0 + abs(value)) if value < inf else 1.0
 
     @property
-    def _is_exhausted(self) -> bool:
-        return self.spent >= self.budget
+    def is_exhausted(self) -> bool:
+        """Whether the budget ended the search."""
+        return self.is_cut or self.spent >= self.budget
 
     def last(self, candidate: Candidate) -> Trial:
         """Return the longest trial of a deployment."""
@@ -175,13 +177,12 @@ class Search:
         the next third does.
         """
         self._simulate(level, parts[0])
-        alive = [each for each in level if not self.last(each).misses]
+        alive = [each for each in level if self._lives(each, parts[0])]
         if len(parts) == 1:
             return alive
-        hopeful = [each for each in alive if self.last(each).ratio <= _HOPELESS]
-        ranked, ended = sorted(hopeful, key=self._promise), list[Candidate]()
+        ranked, ended = sorted(alive, key=self._promise), list[Candidate]()
         count = ceil(len(ranked) / _KEPT)
-        while ranked and not self._is_exhausted:
+        while ranked and not self.is_exhausted:
             batch = self._first(ranked, count)
             taken = {each.key for each in batch}
             ranked = [each for each in ranked if each.key not in taken]
@@ -189,6 +190,11 @@ class Search:
             if any(self.last(each).is_met for each in ended):
                 break
         return ended
+
+    def _lives(self, candidate: Candidate, part: Part) -> bool:
+        """Return whether a deployment was simulated with this part, and may still meet the SLO."""
+        trials = self.trials.get(candidate.key)
+        return trials is not None and trials[-1].share >= part.share and not trials[-1].misses
 
     def _first(self, ranked: Sequence[Candidate], count: int) -> Sequence[Candidate]:
         """Return the first `count` deployments, and those that are nearly as good as the last."""
@@ -209,19 +215,21 @@ class Search:
         return misses, value
 
     def _simulate(self, candidates: Sequence[Candidate], part: Part) -> None:
-        """Simulate deployments that have not yet seen this part of the traffic."""
+        """Simulate deployments that have not yet seen this part, as many as the budget allows."""
         new = [
             each
             for each in candidates
             if not (done := self.trials.get(each.key)) or done[-1].share < part.share
         ]
+        left = ceil((self.budget - self.spent) / part.share)
+        new, self.is_cut = new[: max(left, 0)], self.is_cut or len(new) > left
         self._count(self.tried(new, part), part)
 
     def _count(self, trials: Mapping[str, Trial], part: Part) -> None:
         """Store trials, and count what was simulated."""
         for key, trial in trials.items():
             self.trials.setdefault(key, []).append(trial)
-            self.spent += trial.requests / part.requests if part.requests else part.share
+            self.spent += trial.simulated
 
 
 def value_of(candidate: Candidate, trial: Trial, wanted: Wanted) -> float:

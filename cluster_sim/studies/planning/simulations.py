@@ -62,10 +62,10 @@ class Simulations:
         folder = self.setting.folder
         for each in candidates:
             scenario = shortened(self.scenario(each), part.share)
-            wanted = verdict.objectives(scenario, self.asked.percentile)
+            wanted = verdict.objectives(scenario)
             key = hashed(f"{key_of(scenario)} {part} {wanted}")
             record = None if folder is None else folder.record(key)
-            if record is None:
+            if record is None or record["status"] != "done":  # a failure may not repeat itself
                 keys[key] = each.key
                 work.append((key, (tried, (scenario, part, wanted, self.setting.limits))))
             else:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from cluster_sim.analysis.offered_rate import at_offered_rate, offered_per_s
@@ -15,6 +17,7 @@ from cluster_sim.studies.grid import Point, combinations, key_of, matches, point
 from cluster_sim.studies.planning.own_space import own_space
 
 _POOL = re.compile(r"cluster\.pools\.([A-Za-z_][\w-]*)\.")
+_NUMBERED = re.compile(r"cluster\.pools\[(\d+)\]\.")
 _SAME = {"name", "seed", "duration", "warmup", "drain", "workload", "slo", "sample", "stands_for"}
 """Sections and keys in which all deployments of a variant are the same."""
 _SECTIONS = {info.alias or name for name, info in Scenario.model_fields.items()} | {"variant"}
@@ -44,10 +47,15 @@ def deployments(file: ScenarioFile, asked: Plan, variant: str | None) -> Iterato
     vary = {whole_key(key): values for key, values in asked.vary.items()}
     _check_sections(file, vary)
     _check_pools(file, vary)
+    if len(vary) < len(asked.vary):
+        raise ScenarioError.at(
+            file.place("plan", "vary"),
+            "got a key twice, with and without cluster; expected it once",
+        )
     if "variant" not in vary:
-        written = file.scenario(variant)
-        vary = {key: values for key, values in vary.items() if _has_pool(written, key)}
-        vary = vary or own_space(written, asked.rate_per_s)
+        names = _pool_names(file, variant)
+        vary = {key: values for key, values in vary.items() if _has_pool(names, key)}
+        vary = vary or own_space(_that_fits(file, variant, len(names)), asked.rate_per_s)
     rules = [{whole_key(key): value for key, value in rule.items()} for rule in asked.exclude]
     for values in combinations([{key: listed} for key, listed in vary.items()]):
         if any(matches(rule, values) for rule in rules):
@@ -68,7 +76,29 @@ def deployment(file: ScenarioFile, asked: Plan, values: Mapping[str, Any]) -> Po
     values
         Values of what varies, by whole key.
     """
-    return _at_rate(point(file, values), asked.rate_per_s, file)
+    found = point(file, values)
+    if found.scenario is None:
+        return found
+    scenario = _at_percentile(_at_rate(found.scenario, asked.rate_per_s, file), asked.percentile)
+    return Point(values, 0, scenario, "", key_of(scenario))
+
+
+def _that_fits(file: ScenarioFile, variant: str | None, pools: int) -> Scenario:
+    """Return the scenario as written, or with the fewest devices per replica that hold its model.
+
+    Raises
+    ------
+    ScenarioError
+        The scenario is faulty with any number of devices; the faults are those as it is written.
+    """
+    try:
+        return file.scenario(variant)
+    except ScenarioError:
+        for ranks in (2, 4, 8):
+            keys = (f"cluster.pools[{place}].replica.tensor_parallel" for place in range(pools))
+            with suppress(ScenarioError):
+                return file.scenario(variant, dict.fromkeys(keys, ranks))
+        raise
 
 
 def _check_sections(file: ScenarioFile, keys: Iterable[str]) -> None:
@@ -84,24 +114,32 @@ def _check_sections(file: ScenarioFile, keys: Iterable[str]) -> None:
 
 def _check_pools(file: ScenarioFile, keys: Iterable[str]) -> None:
     """Raise ScenarioError for a key with a pool that no variant has."""
-    wanted = {key: match[1] for key in keys if (match := _POOL.match(key))}
-    if not wanted:
-        return
-    names: Sequence[str | None] = file.variants or [None]
-    scenarios = [file.scenario(name) for name in names]
-    known = list(dict.fromkeys(pool.name for each in scenarios for pool in each.cluster.pools))
-    for key, name in wanted.items():
-        if name not in known:
+    variants: Sequence[str | None] = file.variants or [None]
+    known = list(dict.fromkeys(name for each in variants for name in _pool_names(file, each)))
+    for key in keys:
+        match = _POOL.match(key)
+        if match and match[1] not in known:
             raise ScenarioError.at(
                 file.place("plan", "vary"),
-                f"{key}: no pool '{name}'{did_you_mean(name, known)}",
+                f"{key}: no pool '{match[1]}'{did_you_mean(match[1], known)}",
             )
 
 
-def _has_pool(scenario: Scenario, key: str) -> bool:
-    """Return whether a scenario has the pool that a key names; True if the key names none."""
-    match = _POOL.match(key)
-    return match is None or match[1] in {pool.name for pool in scenario.cluster.pools}
+def _pool_names(file: ScenarioFile, variant: str | None) -> list[str]:
+    """Return the names of a variant's pools, as they are written; the variant may have faults."""
+    data = file.written(variant)
+    cluster = data.get("cluster") if isinstance(data, dict) else None
+    pools = cluster.get("pools") if isinstance(cluster, dict) else None
+    listed = pools if isinstance(pools, list) else []
+    return [str(each.get("name", "")) for each in listed if isinstance(each, dict)]
+
+
+def _has_pool(names: Sequence[str], key: str) -> bool:
+    """Return whether the pool that a key names, or numbers, exists; True if the key has none."""
+    if match := _POOL.match(key):
+        return match[1] in names
+    numbered = _NUMBERED.match(key)
+    return numbered is None or int(numbered[1]) < len(names)
 
 
 def whole_key(key: str) -> str:
@@ -114,17 +152,34 @@ def whole_key(key: str) -> str:
     return key if first in _SECTIONS else f"cluster.{key}"
 
 
-def _at_rate(found: Point, rate_per_s: float | None, file: ScenarioFile) -> Point:
+def _at_rate(scenario: Scenario, rate_per_s: float | None, file: ScenarioFile) -> Scenario:
     """Return a deployment with its traffic scaled to a mean rate [1/s]."""
-    if rate_per_s is None or found.scenario is None:
-        return found
-    if not offered_per_s(found.scenario):
+    if rate_per_s is None:
+        return scenario
+    if not offered_per_s(scenario):
         raise ScenarioError.at(
             file.place("plan", "rate"),
             "got a rate for traffic without one; expected arrivals such as {process: poisson, rate: 5 /s}, or no plan.rate",
         )
-    scaled = at_offered_rate(found.scenario, rate_per_s)
-    return Point(found.values, 0, scaled, "", key_of(scaled))
+    return at_offered_rate(scenario, rate_per_s)
+
+
+def _at_percentile(scenario: Scenario, percentile: float | None) -> Scenario:
+    """Return a deployment whose objectives hold at a percentile, those of classes too."""
+    if percentile is None:
+        return scenario
+    at: dict[str, Any] = {"percentile": percentile}
+    workload = scenario.workload
+    classes = tuple(
+        each
+        if each.slo is None
+        else each.model_copy(update={"slo": each.slo.model_copy(update=at)})
+        for each in workload.classes
+    )
+    changes: dict[str, Any] = {"workload": workload.model_copy(update={"classes": classes})}
+    if scenario.slo is not None:
+        changes["slo"] = scenario.slo.model_copy(update=at)
+    return scenario.model_copy(update=changes)
 
 
 def settings(values: Mapping[str, Any]) -> list[str]:
@@ -132,5 +187,11 @@ def settings(values: Mapping[str, Any]) -> list[str]:
 
     >>> settings({"variant": "b200", "cluster.pools.gpu.nodes": 2})
     ['cluster.pools.gpu.nodes=2']
+    >>> settings({"cluster.pools.gpu.batching.max_sequences": None})
+    ['cluster.pools.gpu.batching.max_sequences=null']
     """
-    return [f"{key}={value}" for key, value in values.items() if key != "variant"]
+    return [
+        f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in values.items()
+        if key != "variant"
+    ]

@@ -7,8 +7,12 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from cluster_sim.results.metrics import verdict
+from cluster_sim.results.metrics.finished import counted
 from cluster_sim.results.metrics.verdict import Objective
+from cluster_sim.results.results import Results
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.limits import RunLimits
 from cluster_sim.studies.grid import program_version
@@ -34,8 +38,8 @@ class Trial:
     """Value over limit by objective."""
     figures: Mapping[str, float]
     """Metrics of the run."""
-    requests: int
-    """Number of simulated requests."""
+    simulated: float
+    """Share of the whole traffic that was simulated, less than `share` if the run ended early."""
     fault: str = ""
     """Reason of a failed simulation; empty if it did not fail."""
     misses: bool = False
@@ -56,12 +60,12 @@ class Trial:
     def from_record(cls, record: Record) -> Trial:
         """Return the trial of a stored record."""
         if record["status"] != "done":
-            return cls(0.0, {}, {}, {}, 0, record["reason"])
+            return cls(0.0, {}, {}, {}, 0.0, record["reason"])
         kept = record["summary"]
         values = {name: inf if value is None else value for name, value in kept["values"].items()}
         ratios = {name: values[name] / limit_s for name, limit_s in kept["limits"].items()}
         misses = kept["misses"]
-        return cls(kept["share"], values, ratios, kept["figures"], kept["requests"], misses=misses)
+        return cls(kept["share"], values, ratios, kept["figures"], kept["simulated"], misses=misses)
 
 
 class Part(NamedTuple):
@@ -74,13 +78,13 @@ class Part(NamedTuple):
 
 
 def shortened(scenario: Scenario, share: float) -> Scenario:
-    """Return a scenario with the first `share` of its traffic, and of its warm-up.
+    """Return a scenario with the first `share` of its traffic, and its whole warm-up.
 
     Arrivals that a seed draws are the same as those of the whole scenario until they stop.
     """
     if share >= 1.0:
         return scenario
-    changes: dict[str, Any] = {"warmup_s": scenario.warmup_s * share}
+    changes: dict[str, Any] = {}
     if scenario.duration_s is not None:
         changes["duration_s"] = scenario.duration_s * share
     workload = scenario.workload
@@ -133,7 +137,7 @@ def tried(
         "summary": {
             "share": part.share,
             "misses": misses,
-            "requests": results.requests.num_rows,
+            "simulated": _simulated(results, part) if misses else part.share,
             "values": {name: None if value == inf else value for name, value in values.items()},
             "limits": {each.name: each.limit_s for each in wanted},
             "figures": {name: summary[name] for name in _FIGURES if summary.get(name) is not None},
@@ -141,3 +145,8 @@ def tried(
         "wall_s": results.info.wall_s,
         "version": program_version(),
     }
+
+
+def _simulated(results: Results, part: Part) -> float:
+    """Return the share of the whole traffic that a run simulated before it ended early."""
+    return min(int(np.sum(counted(results))) / part.requests, part.share)
