@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 
@@ -29,7 +29,7 @@ class RunLimits:
     memory_bytes: float = inf
     """Maximum memory of the process during the simulation [B]. The tables that are built afterwards
     take up to the same amount again."""
-    hopeless: Callable[[float, Recorder], str | None] | None = None
+    hopeless: Callable[[float, Recorder], str | None] | None = field(default=None, repr=False)
     """Function that is called after every thousand events with the simulated time [s] and the rows
     recorded so far, and returns the reason why the run need not continue; None if it must."""
 
