@@ -145,7 +145,12 @@ def test_wafers_talk_over_swarmx_and_read_weights_from_memoryx():
     assert wafers.route("SwarmX/memoryx", "p/1/device0/memory").bottleneck_bytes_per_s == 150e9
 
 
-@pytest.mark.parametrize("name", NODES)
+_LARGE = "cloudmatrix-384"  # its 2,692 places take 20 s
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == _LARGE else ()) for name in NODES]
+)
 def test_every_place_of_every_node_of_the_catalog_can_be_reached(name: str):
     """But the switch that only devices are on."""
     machine = topology(name, 2)
