@@ -52,6 +52,7 @@ def lines(
     else:
         yield f"{title}{_described(chosen.winner)}"
         yield f"  {command(chosen.winner, request, paths.get(id(chosen.winner)))}"
+        yield f"  judged with seed {chosen.winner.scenario.seed} alone; --set seed=N draws other traffic"
     for number, each in enumerate(answer.shown(chosen), 1):
         if (path := paths.get(id(each))) is not None and each is not chosen.winner:
             yield f"  {number}: cluster-sim run {quote(str(path))}"
