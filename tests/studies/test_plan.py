@@ -258,6 +258,11 @@ def test_excluded_deployments_are_not_counted(small: Path) -> None:
         ("plan.vary={pools.gpu.nods: [1]}", "unknown key 'nods'; did you mean 'nodes'?"),
         ("plan.vary={seed: [1, 2]}", "traffic and SLO are the same for all"),
         ("plan.vary={slo.tpot: [20 ms]}", "traffic and SLO are the same for all"),
+        (
+            'plan.vary={pools.gpu.nodes: [1], "pools[0].nodes": [2]}',
+            "got cluster.pools.gpu.nodes twice",
+        ),
+        ("plan.vary={pools.gpu.nodes: [1], cluster.pools.gpu.nodes: [2]}", "got a key twice"),
         ("plan.for=usd", "did you mean 'usd_per_hour'?"),
         ("plan.exclude=[{pools.gpu.nodes: [1, 2]}]", "'exclude' removes every deployment"),
         ("plan.rate=0 /s", "plan.rate"),

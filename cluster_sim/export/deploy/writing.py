@@ -122,8 +122,7 @@ def emitted(scenario: Scenario, target: str) -> Emitted:
 def check_target(target: str) -> None:
     """Raise ScenarioError for a target that is unknown."""
     if target not in TARGETS:
-        what = f"got '{target}'; expected one of {', '.join(TARGETS)}{did_you_mean(target, tuple(TARGETS))}"
-        raise ScenarioError.at("--emit", what)
+        raise ScenarioError.at("--emit", f"got '{target}'{did_you_mean(target, tuple(TARGETS))}")
 
 
 def _check(deployment: Deployment, where: str, target: str) -> None:

@@ -55,6 +55,14 @@ def deployments(file: ScenarioFile, asked: Plan, variant: str | None) -> Iterato
     if "variant" not in vary:
         names = _pool_names(file, variant)
         vary = {key: values for key, values in vary.items() if _has_pool(names, key)}
+        by_name = [
+            _NUMBERED.sub(lambda at: f"cluster.pools.{names[int(at[1])]}.", key) for key in vary
+        ]
+        if twice := [key for key in by_name if by_name.count(key) > 1]:
+            raise ScenarioError.at(
+                file.place("plan", "vary"),
+                f"got {twice[0]} twice, by the pool's name and by its number; expected it once",
+            )
         vary = vary or own_space(_that_fits(file, variant, len(names)), asked.rate_per_s)
     rules = [{whole_key(key): value for key, value in rule.items()} for rule in asked.exclude]
     for values in combinations([{key: listed} for key, listed in vary.items()]):
