@@ -142,7 +142,9 @@ class _Planned:
             if ruling := bounds.ruled_out(each.scenario):
                 rulings.append(ruling)
             else:
-                candidates[each.key] = Candidate(each.key, each.values, self._cost(each.scenario))
+                price = planned_usd_per_hour(each.scenario) or 0.0
+                cost = self._cost(each.scenario)
+                candidates[each.key] = Candidate(each.key, each.values, cost, price)
         if first is None:
             no_valid = f"no valid deployment; the first: {faults[0] if faults else ''}"
             what = no_valid if total else "'exclude' removes every deployment"

@@ -77,7 +77,7 @@ class Chosen:
             return self.ranked[0]
         return min(
             self.simulated,
-            key=lambda each: (each.trial.ratio, -each.trial.figures.get("slo_attainment", 0.0)),
+            key=lambda each: (-each.trial.figures.get("slo_attainment", 0.0), each.trial.ratio),
             default=None,
         )
 

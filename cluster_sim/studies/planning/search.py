@@ -49,6 +49,8 @@ class Candidate:
     """Values of what varies, by key."""
     cost: float | None
     """Cost in the unit of what the plan optimises; None if only a run gives it."""
+    price: float = 0.0
+    """Cost by which deployments of equal value are ordered [USD/h]."""
 
 
 Tried = Callable[[Sequence[Candidate], Part], Mapping[str, Trial]]
@@ -152,12 +154,16 @@ class Search:
         """Return the longest trial of a deployment."""
         return self.trials[candidate.key][-1]
 
-    def rank(self, candidate: Candidate) -> tuple[bool, float, float]:
-        """Return the order of a deployment by its longest trial; the lowest one is the best."""
+    def rank(self, candidate: Candidate) -> tuple[bool, float, float, float]:
+        """Return the order of a deployment by its longest trial; the lowest one is the best.
+
+        Of equal values, the cheaper one is better, and then the one farther from its limits.
+        """
         trial = self.last(candidate)
         if not trial.is_met:
-            return True, trial.ratio, -trial.figures.get("slo_attainment", 0.0)
-        return False, value_of(candidate, trial, self.wanted), trial.ratio
+            return True, -trial.figures.get("slo_attainment", 0.0), trial.ratio, candidate.price
+        value = float(f"{value_of(candidate, trial, self.wanted):.6g}")
+        return False, value, candidate.price, trial.ratio
 
     def _look_ahead(self, levels: Sequence[Sequence[Candidate]]) -> None:
         """Simulate the short runs of the next levels at the same time, on all processes."""
@@ -207,12 +213,12 @@ class Search:
             if number < count or self.last(each).ratio <= most
         ]
 
-    def _promise(self, candidate: Candidate) -> tuple[float, float]:
+    def _promise(self, candidate: Candidate) -> tuple[float, float, float]:
         """Return the order of a deployment after a short run, whose verdict is not final."""
         trial = self.last(candidate)
         misses = max(trial.ratio, 1.0) if candidate.cost is None else trial.ratio
         value = 0.0 if candidate.cost is not None else value_of(candidate, trial, self.wanted)
-        return misses, value
+        return misses, float(f"{value:.6g}"), candidate.price
 
     def _simulate(self, candidates: Sequence[Candidate], part: Part) -> None:
         """Simulate deployments that have not yet seen this part, as many as the budget allows."""
