@@ -18,10 +18,16 @@ _LISTED = 5
 
 def share_of(figure: Uncertain) -> float:
     """Return the position of the catalog's value in the range of a figure, from 0 to 1."""
+    value, low, high = _numbers(figure)
+    return min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 0.0
+
+
+def _numbers(figure: Uncertain) -> tuple[float, float, float]:
+    """Return the value of a figure and the ends of its range, in one unit."""
     value, low, high = (
         number_and_unit(str(each))[0] for each in (figure.value, figure.low, figure.high)
     )
-    return min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 0.0
+    return value, low, high
 
 
 def effect_of(
@@ -45,7 +51,8 @@ def effect_of(
     """
     low, high = ends
     found = [end.found for end in ends if end is not None]
-    flips = _flip(share_of(figure), span, is_inside=base.side == 0)
+    share = share_of(figure)
+    flips = _flip(share, span, is_inside=base.side == 0)
     swing = max((abs(end - base.found) for end in found), default=0.0)
     if swing <= _SMALLEST_EFFECT * abs(base.found) and flips is None:
         return None
@@ -60,7 +67,7 @@ def effect_of(
         per_10_percent=_per_10_percent(figure, found, base.found),
         swing=swing,
         flips_at=None if flips is None else _short(figure.at(flips)),
-        flips_after=None if flips is None else abs(flips - share_of(figure)),
+        flips_after=None if flips is None else abs(flips - share),
     )
 
 
@@ -83,9 +90,7 @@ def _flip(share: float, span: Span | None, *, is_inside: bool) -> float | None:
 
 def _per_10_percent(figure: Uncertain, ends: Sequence[float], base: float) -> float | None:
     """Return the change of the value found, as a share of it, per 10 % more of an input."""
-    value, low, high = (
-        number_and_unit(str(each))[0] for each in (figure.value, figure.low, figure.high)
-    )
+    value, low, high = _numbers(figure)
     if len(ends) < 2 or value == 0.0 or base == 0.0 or low == high:
         return None
     return 0.1 * (ends[1] - ends[0]) / base / ((high - low) / value)

@@ -50,6 +50,15 @@ Workers = Annotated[
         show_default=False,
     ),
 ]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Run on this Dask scheduler, such as tcp://head:8786.",
+        show_default=False,
+    ),
+]
 TimeLimit = Annotated[
     str | None,
     typer.Option(

@@ -61,7 +61,29 @@ class _Trials:
         )
 
 
-def slo_limit_s(rows: Sequence[Row], objective: str) -> float | None:
+def draw_slo(panel: Axes, rows: Sequence[Row], objective: str) -> float | None:
+    """Draw the limit of an objective as a line; return it [s], or None if no row determines it."""
+    limit_s = _limit_s(rows, objective)
+    if limit_s is not None:
+        panel.axhline(
+            1e3 * limit_s, color="black", linewidth=1.0, linestyle=style.DOTTED, label="SLO"
+        )
+    return limit_s
+
+
+def draw_front(panel: Axes, points: tuple[list[float], list[float]], label: str) -> None:
+    """Draw rings around the points of a Pareto front."""
+    panel.plot(
+        *points,
+        "o",
+        markersize=9.0,
+        markerfacecolor="none",
+        markeredgecolor="black",
+        label=label,
+    )
+
+
+def _limit_s(rows: Sequence[Row], objective: str) -> float | None:
     """Return the limit of an objective [s]; None if no row determines it.
 
     The margin is 1 - latency / limit, so latency and margin determine the limit.
@@ -109,11 +131,7 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     figure, panels = style.blank([4.2], columns=len(names), given=axes)
     for panel, objective in zip(panels, names, strict=True):
         _draw_options(panel, trials, objective)
-        limit_s = slo_limit_s(trials.rows, objective)
-        if limit_s is not None:
-            panel.axhline(
-                1e3 * limit_s, color="black", linewidth=1.0, linestyle=style.DOTTED, label="SLO"
-            )
+        limit_s = draw_slo(panel, trials.rows, objective)
         _draw_rings(panel, trials, objective)
         for axis in ("x", "y"):
             style.logarithmic(panel, axis)
@@ -165,14 +183,8 @@ def _draw_options(panel: Axes, trials: _Trials, objective: str) -> None:
 
 def _draw_rings(panel: Axes, trials: _Trials, objective: str) -> None:
     """Draw rings around the trials of the front."""
-    panel.plot(
-        *trials.points([row for row in trials.rows if row["front"]], objective),
-        "o",
-        markersize=9.0,
-        markerfacecolor="none",
-        markeredgecolor="black",
-        label="front: no trial is better in everything",
-    )
+    front = trials.points([row for row in trials.rows if row["front"]], objective)
+    draw_front(panel, front, "front: no trial is better in everything")
 
 
 def _short(objective: str) -> str:

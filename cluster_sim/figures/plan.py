@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from cluster_sim.errors import ScenarioError
 from cluster_sim.figures import study_table as study
 from cluster_sim.figures import style
-from cluster_sim.figures.pareto import objectives_of, slo_limit_s
+from cluster_sim.figures.pareto import draw_front, draw_slo, objectives_of
 from cluster_sim.figures.study_table import Choice, Row
 
 
@@ -71,11 +71,7 @@ def of_study(table: pa.Table, choice: Choice, axes: Sequence[Axes] | None = None
     figure, panels = style.blank([4.2], columns=len(names), given=axes)
     for panel, objective in zip(panels, names, strict=True):
         _draw(panel, rows, objective, wanted)
-        limit_s = slo_limit_s(rows, objective)
-        if limit_s is not None:
-            panel.axhline(
-                1e3 * limit_s, color="black", linewidth=1.0, linestyle=style.DOTTED, label="SLO"
-            )
+        draw_slo(panel, rows, objective)
         style.logarithmic(panel, "y")
         hidden = sum(not _is_shown(row, objective, wanted) for row in rows)
         more = f"; {hidden} more leave too many requests unanswered" if hidden else ""
@@ -115,14 +111,8 @@ def _draw(panel: Axes, rows: Sequence[Row], objective: str, wanted: _Quantity) -
                 markeredgewidth=0,
                 label=label if label is None else style.in_legend(label),
             )
-    panel.plot(
-        *points([row for row in rows if row["front"]]),
-        "o",
-        markersize=9.0,
-        markerfacecolor="none",
-        markeredgecolor="black",
-        label="front: no deployment is better in everything",
-    )
+    front = points([row for row in rows if row["front"]])
+    draw_front(panel, front, "front: no deployment is better in everything")
     panel.plot(
         *points([row for row in rows if row["answer"]]),
         "*",

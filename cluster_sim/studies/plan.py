@@ -142,9 +142,9 @@ class _Planned:
             if ruling := bounds.ruled_out(each.scenario):
                 rulings.append(ruling)
             else:
-                price = planned_usd_per_hour(each.scenario) or 0.0
-                cost = self._cost(each.scenario)
-                candidates[each.key] = Candidate(each.key, each.values, cost, price)
+                price = planned_usd_per_hour(each.scenario)
+                cost = self._cost(each.scenario, price)
+                candidates[each.key] = Candidate(each.key, each.values, cost, price or 0.0)
         if first is None:
             no_valid = f"no valid deployment; the first: {faults[0] if faults else ''}"
             what = no_valid if total else "'exclude' removes every deployment"
@@ -175,13 +175,12 @@ class _Planned:
             )
         return wanted
 
-    def _cost(self, scenario: Scenario) -> float | None:
-        """Return the cost of a deployment, if it is known without a simulation."""
+    def _cost(self, scenario: Scenario, usd_per_hour: float | None) -> float | None:
+        """Return what the plan minimises for a deployment; None if only a simulation gives it."""
         if self.simulations.asked.for_ == "nodes":
             return float(sum(pool.nodes for pool in scenario.cluster.pools))
         if self.simulations.asked.for_ != "usd_per_hour":
             return None
-        usd_per_hour = planned_usd_per_hour(scenario)
         if usd_per_hour is None:
             raise ScenarioError.at(
                 self.simulations.file.place("cluster", "pools"),

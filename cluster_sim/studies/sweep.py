@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,9 +12,9 @@ from zlib import crc32
 
 from cluster_sim.errors import ScenarioError, SimulationError
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
-from cluster_sim.loading.variants import name_faults
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.limits import NO_LIMITS, RunLimits
+from cluster_sim.studies.file_names import check_name, name_in_path
 from cluster_sim.studies.grid import Point, program_version, resolved, swept
 from cluster_sim.studies.same_runs import are_one_run, sentence
 from cluster_sim.studies.store import Record, SweepFolder, Warned
@@ -278,12 +277,11 @@ def folder_of(file: ScenarioFile) -> Path:
     ScenarioError
         The name of the scenario cannot be the name of a folder.
     """
-    if faults := list(name_faults(file.document)):
-        raise ScenarioError(faults)
+    check_name(file)
     return Path("sweeps") / _name(file)
 
 
 def _name(file: ScenarioFile) -> str:
     """Return the name of a sweep as part of a path; it depends on the overrides of `--set`."""
-    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", str(file.document.data.get("name", "sweep")))
+    plain = name_in_path(file, "sweep")
     return f"{plain}-{crc32(' '.join(file.sets).encode()):08x}" if file.sets else plain

@@ -10,32 +10,14 @@ import pytest
 import yaml
 
 from tests.commands import call
-
-SMALL = """
-name: small
-seed: 3
-duration: 20 s
-model: llama-3.1-8b
-workload:
-  arrivals: {process: poisson, rate: 20 /s}
-  prompt_tokens: 600
-  output_tokens: 100
-slo: {ttft: 400 ms, tpot: 20 ms, percentile: 95}
-cluster:
-  pools:
-    - name: gpu
-      node: dgx-h100
-      replica: {weights: fp8}
-plan:
-  vary: {pools.gpu.nodes: [1, 2], pools.gpu.replica.tensor_parallel: [1, 2]}
-"""
+from tests.studies.plans import SMALL_PLAN
 
 
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "small.yaml"
-    path.write_text(SMALL)
+    path.write_text(SMALL_PLAN.replace("[1, 2, 8]", "[1, 2]"))
     return path
 
 

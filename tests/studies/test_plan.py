@@ -22,6 +22,7 @@ from cluster_sim.studies.plan import plan
 from cluster_sim.studies.planning.answer import Chosen
 from cluster_sim.studies.planning.bounds import Bounds
 from cluster_sim.studies.planning.space import deployments
+from tests.studies.plans import SMALL_PLAN
 
 CHAT = """
 name: chat
@@ -106,30 +107,10 @@ def test_a_plan_finds_the_winner_of_brute_force_with_a_third_of_its_requests(
     assert chosen.spent <= len(every) / 3
 
 
-SMALL = """
-name: small
-seed: 3
-duration: 20 s
-model: llama-3.1-8b
-workload:
-  arrivals: {process: poisson, rate: 20 /s}
-  prompt_tokens: 600
-  output_tokens: 100
-slo: {ttft: 400 ms, tpot: 20 ms, percentile: 95}
-cluster:
-  pools:
-    - name: gpu
-      node: dgx-h100
-      replica: {weights: fp8}
-plan:
-  vary: {pools.gpu.nodes: [1, 2], pools.gpu.replica.tensor_parallel: [1, 2, 8]}
-"""
-
-
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     path = tmp_path / "small.yaml"
-    path.write_text(SMALL)
+    path.write_text(SMALL_PLAN)
     return path
 
 
@@ -406,7 +387,7 @@ def test_neither_arithmetic_nor_a_short_run_gives_up_what_meets_the_slo(
 
 def test_a_file_whose_model_needs_more_devices_is_planned_with_as_many(tmp_path: Path) -> None:
     path = tmp_path / "large.yaml"
-    text = SMALL.replace("llama-3.1-8b", "llama-3.3-70b").replace("fp8", "bf16")
+    text = SMALL_PLAN.replace("llama-3.1-8b", "llama-3.3-70b").replace("fp8", "bf16")
     path.write_text(text[: text.index("plan:")])  # 141 GB on one H100 with 80 GB
     chosen = answered(path, "slo.tpot=40 ms")
     assert chosen.winner is not None

@@ -17,6 +17,7 @@ from cluster_sim.cli.console import (
     warn,
 )
 from cluster_sim.cli.options import (
+    Dask,
     File,
     MemoryLimit,
     Sets,
@@ -48,15 +49,7 @@ def plan(  # noqa: PLR0913 - a parameter is an option of the command
         ),
     ] = None,
     workers: Workers = None,
-    dask: Annotated[
-        str | None,
-        typer.Option(
-            "--dask",
-            metavar="ADDRESS",
-            help="Run on this Dask scheduler, such as tcp://head:8786.",
-            show_default=False,
-        ),
-    ] = None,
+    dask: Dask = None,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cluster_sim.cli.console import print_line, say_next, say_wrote, stderr, stdout, warn
-from cluster_sim.cli.options import File, MemoryLimit, Sets, TimeLimit, Workers, run_limits
+from cluster_sim.cli.options import Dask, File, MemoryLimit, Sets, TimeLimit, Workers, run_limits
 from cluster_sim.cli.progress import is_watched, sweep_progress
 
 if TYPE_CHECKING:
@@ -28,15 +28,7 @@ def sweep(  # noqa: PLR0913 - a parameter is an option of the command
     *,
     set_: Sets = None,
     workers: Workers = None,
-    dask: Annotated[
-        str | None,
-        typer.Option(
-            "--dask",
-            metavar="ADDRESS",
-            help="Run on this Dask scheduler, such as tcp://head:8786.",
-            show_default=False,
-        ),
-    ] = None,
+    dask: Dask = None,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -72,6 +72,12 @@ class Served:
         return hub_name(self.deployment.model.name, self.weights) if self.weights else None
 
     @property
+    def loaded_model(self) -> str:
+        """Model that servers load which quantise weights themselves, except to fp4."""
+        quantised = self.quantised_model if self.weights == "fp4" else None
+        return quantised or self.base_model
+
+    @property
     def sequences(self) -> int:
         """Number of batch slots."""
         return self.deployment.pool.max_sequences // self.plan.data_parallel

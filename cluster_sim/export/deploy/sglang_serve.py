@@ -41,9 +41,8 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
         Engine of the catalog, whose sizes of CUDA graphs need no option.
     """
     plan, pool, data = served.plan, served.deployment.pool, served.plan.data_parallel
-    quantised = served.quantised_model if served.weights == "fp4" else None
     written: dict[str, Any] = {
-        "--model-path": quantised or served.base_model,
+        "--model-path": served.loaded_model,
         "--tp-size": served.stage_devices,
         "--pp-size": plan.pipeline_parallel,
         "--dp-size": data,

@@ -43,9 +43,8 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
         Engine of the catalog, whose sizes of CUDA graphs need no option.
     """
     plan, rules = served.plan, served.rules
-    quantised = served.quantised_model if served.weights == "fp4" else None
     written: dict[str, Any] = {
-        "": quantised or served.base_model,
+        "": served.loaded_model,
         "--tensor-parallel-size": plan.tensor_parallel,
         "--pipeline-parallel-size": plan.pipeline_parallel,
         "--data-parallel-size": plan.data_parallel,

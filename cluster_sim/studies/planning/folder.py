@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from cluster_sim.errors import ScenarioError, cannot_write
+from cluster_sim.errors import cannot_write
 from cluster_sim.loading.files import ScenarioFile
-from cluster_sim.loading.variants import name_faults
+from cluster_sim.studies.file_names import check_name, name_in_path
 from cluster_sim.studies.planning.answer import Chosen, Deployed, PlanAnswer
 from cluster_sim.studies.store import write_table
 from cluster_sim.whole_files import write_whole
@@ -25,11 +25,8 @@ def folder_of(file: ScenarioFile) -> Path:
     ScenarioError
         The name of the scenario cannot be the name of a folder.
     """
-    if faults := list(name_faults(file.document)):
-        raise ScenarioError(faults)
-    return Path("plans") / re.sub(
-        r"[^A-Za-z0-9_.-]", "_", str(file.document.data.get("name", "plan"))
-    )
+    check_name(file)
+    return Path("plans") / name_in_path(file, "plan")
 
 
 def keep(answer: PlanAnswer, folder: Path) -> Mapping[int, Path]:

@@ -153,8 +153,8 @@ def _has_pool(names: Sequence[str], key: str) -> bool:
 def whole_key(key: str) -> str:
     """Return a key of `vary` from the top of the file.
 
-    >>> whole_key("pools.b200.nodes"), whole_key("workload.arrivals.rate")
-    ('cluster.pools.b200.nodes', 'workload.arrivals.rate')
+    >>> whole_key("pools.b200.nodes"), whole_key("site.inlet")
+    ('cluster.pools.b200.nodes', 'site.inlet')
     """
     first = key.replace("[", ".").split(".")[0]
     return key if first in _SECTIONS else f"cluster.{key}"
