@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cluster_sim.cli.plan_table import latency_text, missed, short_names
 
 if TYPE_CHECKING:
+    from cluster_sim.results.metrics.verdict import Objective
     from cluster_sim.studies.planning.answer import Chosen, Deployed, PlanAnswer
 
 _MOST_REASONS = 3
@@ -149,20 +150,29 @@ def _no_winner(chosen: Chosen, answer: PlanAnswer) -> Iterator[str]:
         first = "it misses first" if place == 0 else "it also misses"
         reached = latency_text(trial.latencies_s[one.name])
         yield f"{first} {one.name}: got {reached} ms, limit {1e3 * one.limit_s:,.4g} ms"
-    yield f"what would meet it: {'; '.join(_remedies(nearest, chosen, answer))}"
+    yield f"what would meet it: {'; '.join(_remedies(nearest, over, chosen))}"
 
 
-def _remedies(nearest: Deployed, chosen: Chosen, answer: PlanAnswer) -> Iterator[str]:
-    """Yield changes of the objectives that the nearest deployment meets, and of the space."""
+def _remedies(nearest: Deployed, over: Sequence[Objective], chosen: Chosen) -> Iterator[str]:
+    """Yield changes of the objectives that the nearest deployment meets, and of the space.
+
+    Parameters
+    ----------
+    nearest
+        Deployment nearest to the SLO.
+    over
+        Objectives that it misses; at least one.
+    chosen
+        Answer of the variant.
+    """
     trial = nearest.trial
-    over = missed(nearest, answer.objectives)
-    if not trial.misses and over and all(isfinite(trial.latencies_s[one.name]) for one in over):
+    if not trial.misses and all(isfinite(trial.latencies_s[one.name]) for one in over):
         limits = ", ".join(
             f"{one.name} {latency_text(trial.latencies_s[one.name])} ms" for one in over
         )
         yield f"limits of {limits}"
     share = trial.figures.get("slo_attainment", 0.0)
-    if not trial.misses and over and share >= 0.5:
+    if not trial.misses and share >= 0.5:
         yield f"percentile {floor(100 * share)}, since {share:.1%} of its requests meet every objective"
     for key, value in nearest.values.items():
         tried = {each.values.get(key) for each in chosen.simulated}

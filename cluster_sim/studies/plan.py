@@ -20,7 +20,7 @@ from cluster_sim.sim.limits import NO_LIMITS, RunLimits
 from cluster_sim.studies.planning.answer import Chosen, Deployed, PlanAnswer
 from cluster_sim.studies.planning.bounds import Bounds, Ruling, sentences
 from cluster_sim.studies.planning.rounds import TOKENS_PER_S, rounds
-from cluster_sim.studies.planning.search import Candidate, Search
+from cluster_sim.studies.planning.search import Candidate, Search, value_of
 from cluster_sim.studies.planning.simulations import Setting, Simulations
 from cluster_sim.studies.planning.space import deployments
 from cluster_sim.studies.store import SweepFolder, Warned
@@ -191,7 +191,8 @@ class _Planned:
     def _deployed(self, candidate: Candidate, search: Search) -> Deployed:
         scenario = self.simulations.scenario(candidate)
         trial = search.last(candidate)
-        return Deployed(candidate.values, scenario, trial, planned_usd_per_hour(scenario))
+        value = value_of(candidate, trial, self.simulations.asked.for_)
+        return Deployed(candidate.values, scenario, trial, planned_usd_per_hour(scenario), value)
 
 
 def _counted(faults: Sequence[str]) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from cluster_sim.results.metrics.verdict import Objective
@@ -33,6 +33,8 @@ class Deployed:
     """Longest trial of the deployment."""
     usd_per_hour: float | None
     """Cost with every node at its rated power [USD/h]; None if a pool has no prices."""
+    value: float
+    """Quantity that the plan minimises: USD per hour, nodes, power [W], or the negative goodput."""
 
     @property
     def is_full(self) -> bool:
@@ -99,17 +101,7 @@ class PlanAnswer:
     def winner(self) -> Deployed | None:
         """Best deployment of all variants that meets the SLO; None if none does."""
         found = [each.winner for each in self.chosen if each.winner is not None]
-        return min(found, key=self.value, default=None)
-
-    def value(self, deployed: Deployed) -> float:
-        """Return what the plan minimises: USD per hour, W, nodes, or the negative goodput."""
-        if self.wanted == "usd_per_hour":
-            return deployed.usd_per_hour or 0.0
-        if self.wanted == "nodes":
-            return float(sum(pool.nodes for pool in deployed.scenario.cluster.pools))
-        if self.wanted == "power":
-            return deployed.trial.figures.get("mean_power_w", inf)
-        return -deployed.trial.figures.get("request_goodput", 0.0)
+        return min(found, key=lambda each: each.value, default=None)
 
     def shown(self, chosen: Chosen) -> list[Deployed]:
         """Return the deployments of a variant to print: the winner, its front, and the next best."""
@@ -118,14 +110,14 @@ class PlanAnswer:
         rest = [each for each in chosen.simulated if each not in first]
         return [*first, *rest][:SHOWN]
 
-    @property
+    @cached_property
     def front(self) -> list[Deployed]:
         """Pareto front: deployments that meet the SLO in full, and that none beats.
 
         One beats another if neither its value nor a latency is worse, and one of them is better.
         """
         good = [
-            (each, (self.value(each), *each.trial.latencies_s.values()))
+            (each, (each.value, *each.trial.latencies_s.values()))
             for chosen in self.chosen
             for each in chosen.ranked
             if each.trial.is_met

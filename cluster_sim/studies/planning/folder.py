@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cluster_sim.errors import cannot_write
+from cluster_sim.export.deploy import TARGETS
 from cluster_sim.loading.files import ScenarioFile
 from cluster_sim.studies.file_names import check_name, name_in_path
 from cluster_sim.studies.planning.answer import Chosen, Deployed, PlanAnswer
 from cluster_sim.studies.store import write_table
 from cluster_sim.whole_files import write_whole
 
-_OF_AN_ANSWER = re.compile(r"(.+-)?(winner|\d)\.(yaml|vllm|trtllm|sglang|llm-d|dynamo)")
+_OF_AN_ANSWER = re.compile(rf"(.+-)?(winner|\d)\.(yaml|{'|'.join(TARGETS)})")
 """Names of the files of an answer."""
 
 

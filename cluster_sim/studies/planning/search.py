@@ -107,7 +107,7 @@ class Search:
         nearest = min(seen, key=self.rank)
         is_whole = self.last(nearest).share == 1.0 and not self.last(nearest).misses
         if not is_whole and not self.is_exhausted:
-            self._count(self.tried([nearest], Part(1.0, 0)), Part(1.0, 0))
+            self._count(self.tried([nearest], Part(1.0, 0)))
         others = [each for each in ended if each is not nearest]
         return [*others, nearest] if self.last(nearest).share == 1.0 else others
 
@@ -229,9 +229,9 @@ class Search:
         ]
         left = ceil((self.budget - self.spent) / part.share)
         new, self.is_cut = new[: max(left, 0)], self.is_cut or len(new) > left
-        self._count(self.tried(new, part), part)
+        self._count(self.tried(new, part))
 
-    def _count(self, trials: Mapping[str, Trial], part: Part) -> None:
+    def _count(self, trials: Mapping[str, Trial]) -> None:
         """Store trials, and count what was simulated."""
         for key, trial in trials.items():
             self.trials.setdefault(key, []).append(trial)
