@@ -201,6 +201,7 @@ EVENT_KINDS = {
     "shutdown": "The devices of a replica shut down; value: their temperature [degC].",
     "retried": "A request of a replica that shut down starts again elsewhere; value: output tokens so far.",
     "failed": "A request of a replica that shut down is lost; value: output tokens so far.",
+    "cancelled": "A request leaves because its client has left; value: output tokens so far.",
 }
 """Kinds of events, with the meaning of `value` for each kind."""
 

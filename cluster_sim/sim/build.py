@@ -22,6 +22,7 @@ from cluster_sim.sim.build_traffic import (
     label_requests,
     open_loop_requests,
 )
+from cluster_sim.sim.cancellation import Cancellation
 from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.closed_loop import (
     FrontDoorPath,
@@ -61,6 +62,8 @@ class Simulation:
     """Groups of devices with equal temperatures; empty if temperatures are not simulated."""
     lifecycles: Sequence[Lifecycle]
     """States of the replicas, by number."""
+    cancellation: Cancellation
+    """Cancellation of requests whose clients leave."""
     closed_loop: ClosedLoop | None
     """Clients that wait for answers; None if requests arrive at given times."""
     tally: Tally
@@ -86,12 +89,15 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
     """
     env, recorder, tally = CountingEnvironment(), Recorder(), Tally()
     network = KvNetwork(env, fleet, recorder) if needs_kv_network(fleet) else None
+    transfers = None
     replicas = _build_replicas(env, scenario, fleet, recorder, network)
     if network is not None:
         network.join(replicas.everyone)
         if replicas.decoding:
             plan = scenario.cluster.disaggregation or Disaggregation()
-            network.connect(replicas.prefilling, replicas.decoding, replicas.capacity, plan)
+            transfers = network.connect(
+                replicas.prefilling, replicas.decoding, replicas.capacity, plan
+            )
     groups = thermal_groups(scenario)
     paths = [fleet.topology.route(FRONT_DOOR, spec.server) for spec in fleet.replicas]
     router = _build_router(env, scenario, fleet, replicas.everyone, recorder)
@@ -118,6 +124,7 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
         paths=paths,
         groups=groups,
         lifecycles=lifecycles,
+        cancellation=Cancellation(env, router, replicas.everyone, transfers, recorder),
         closed_loop=closed_loop,
         tally=tally,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Collection, Sized
 from typing import Protocol
 
 from cluster_sim.physics.step_work import StepWork
@@ -53,7 +53,7 @@ class Scheduler(Protocol):
         ...
 
     @property
-    def running(self) -> Sized:
+    def running(self) -> Collection[Request]:
         """Requests in the batch."""
         ...
 

@@ -25,10 +25,9 @@ class FirstComeQueue(deque[Request]):
 
     def discard(self, request: Request) -> bool:
         """Remove a request wherever it waits; return whether it waited here."""
-        try:
-            self.remove(request)
-        except ValueError:
+        if request not in self:
             return False
+        self.remove(request)
         return True
 
     def passed_by(self, request: Request) -> None:
