@@ -55,7 +55,7 @@ def names(columns: Sequence[Column]) -> tuple[str, ...]:
 
 REQUESTS = (
     Column("request", "", "Number of the request, in the order of arrival."),
-    Column("status", "", "Outcome: rejected, unfinished or finished.", "texts"),
+    Column("status", "", "Outcome: finished, unfinished (still inside when the run ended), rejected, or failed (lost with its replica and not sent elsewhere). With clients also timed_out and cancelled.", "texts"),
     Column("counted", "", "Whether the request lies outside the warm-up.", "truths"),
     Column("class", "", "Name of the class of traffic; null without classes.", "texts", None),
     Column("pool", "", "Name of the pool whose replica answered; null for a rejected request.", "texts"),
