@@ -22,8 +22,8 @@ def requests_left_s(run: RunData) -> Array:
     """
     table = run.requests
     left_s: Array = table["finish_s"].to_numpy()
-    failed = run.events["what"].to_numpy() == "failed"
-    if failed.any():
+    if (table["status"].to_numpy() == "failed").any():
+        failed = run.events["what"].to_numpy() == "failed"
         left_s = left_s.copy()
         numbers, at_s = (run.events[name].to_numpy()[failed] for name in ("request", "at_s"))
         left_s[numbers] = at_s
