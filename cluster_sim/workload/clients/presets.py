@@ -41,6 +41,8 @@ def with_preset(value: Any) -> Any:
     for key, given in value.items():
         if key != "preset":
             preset = keys.get(key)
-            both = isinstance(preset, dict) and isinstance(given, dict)
-            keys[key] = {**preset, **given} if both else given
+            if isinstance(preset, dict) and isinstance(given, dict):
+                keys[key] = {**preset, **given}
+            else:
+                keys[key] = given
     return keys
