@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow as pa
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.deployment.thermal_groups import ThermalGroup
 from cluster_sim.results.recorder import Recorder
+from cluster_sim.results.states import LOST, StateChange, States
 from cluster_sim.results.tables.devices import devices_table
 from cluster_sim.results.tables.ended import Ended
 from cluster_sim.results.tables.events import events_table, transfers_table
@@ -65,9 +66,11 @@ def build_tables(
     latencies_s = np.array(fleet.answer_latencies_s)
     stretches = stretches_table(fleet, recorder)
     requests = requests_table(scenario, recorder, latencies_s, stretches)
-    down_s = {number: at_s for at_s, what, number, _, _ in recorder.events if what == "shutdown"}
-    simulated_s = _simulated_s(requests, stretches, down_s)
-    run = Ended(fleet, stretches, down_s, simulated_s)
+    changes = [
+        (at_s, number, LOST) for at_s, what, number, _, _ in recorder.events if what == "shutdown"
+    ]
+    simulated_s = _simulated_s(requests, stretches, changes)
+    run = Ended(fleet, stretches, States(fleet, changes, simulated_s), simulated_s)
     thermal, extremes = thermal_table(run, groups, recorder.throttles)
     tables = Tables(
         requests=requests,
@@ -81,7 +84,7 @@ def build_tables(
     return Built(tables, simulated_s)
 
 
-def _simulated_s(requests: pa.Table, stretches: pa.Table, down_s: Mapping[int, float]) -> float:
+def _simulated_s(requests: pa.Table, stretches: pa.Table, changes: Sequence[StateChange]) -> float:
     last_s = float(np.max(stretches["ended_s"].to_numpy())) if len(stretches) else 0.0
     last_arrival_s = requests["arrival_s"][-1].as_py() if len(requests) else 0.0
-    return max(last_s, last_arrival_s, *down_s.values())
+    return max(last_s, last_arrival_s, *(at_s for at_s, _, _ in changes))
