@@ -14,7 +14,7 @@ from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.states import LOST, StateChange, States
 from cluster_sim.results.tables.devices import devices_table
 from cluster_sim.results.tables.ended import Ended
-from cluster_sim.results.tables.events import events_table, transfers_table
+from cluster_sim.results.tables.events import events_table, states_table, transfers_table
 from cluster_sim.results.tables.links import links_table
 from cluster_sim.results.tables.requests import requests_table
 from cluster_sim.results.tables.stretches import stretches_table
@@ -33,6 +33,7 @@ class Tables(NamedTuple):
     events: pa.Table
     transfers: pa.Table
     thermal: pa.Table
+    states: pa.Table
 
 
 class Built(NamedTuple):
@@ -80,6 +81,7 @@ def build_tables(
         events=events_table(recorder),
         transfers=transfers_table(recorder.transfers),
         thermal=thermal,
+        states=states_table(recorder.states),
     )
     return Built(tables, simulated_s)
 

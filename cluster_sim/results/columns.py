@@ -245,6 +245,22 @@ THERMAL = (
 )
 """Columns of the table of temperatures, power and clocks over time, in equal bins."""
 
+STATES = (
+    Column("at_s", "s", "Time of the change."),
+    Column("replica", "", "Number of the replica."),
+    Column("state", "", "State from this time on: off, starting, loading, ready, draining or lost.", "texts"),
+    Column("cause", "", "Cause of the change.", "texts"),
+)  # fmt: skip
+"""Columns of the table of states, one row per change of the state of a replica.
+
+A replica without a row is ready during the whole run; before its first row, a replica is ready."""
+
+EVENT_WHERE = Column(
+    "where", "", "Node, device or link of the event; null for other events.", "texts", None
+)
+"""Column that follows EVENT_REASON in the table of events."""
+
 STRETCH_COLUMNS = names(STRETCHES)
+STATE_COLUMNS = names(STATES)
 EVENT_COLUMNS = names(EVENTS)
 TRANSFER_COLUMNS = names(TRANSFERS)
