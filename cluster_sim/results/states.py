@@ -155,8 +155,8 @@ def states_of(run: RunData) -> States:
     Run folders of earlier versions have no table of states. There a replica that heat shut down is
     lost from then on.
     """
-    table = getattr(run, "states", None)
-    if table is not None and table.num_rows:
+    table = run.states
+    if table.num_rows:
         columns = (table[name].to_pylist() for name in ("at_s", "replica", "state"))
         return States(run.fleet, zip(*columns, strict=True), run.info.simulated_s)
     events = run.events

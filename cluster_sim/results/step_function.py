@@ -39,17 +39,20 @@ class StepFunction(NamedTuple):
         """
         return float(np.sum(self.values * self.lengths_s(end_s)))
 
+    def so_far(self, times_s: Array) -> Array:
+        """Return the integral from 0 until some times [s]; the last piece has no end."""
+        before = np.append(0.0, np.cumsum(self.values[:-1] * np.diff(self.from_s)))
+        places = np.maximum(np.searchsorted(self.from_s, times_s, side="right") - 1, 0)
+        integrals: Array = before[places] + self.values[places] * (times_s - self.from_s[places])
+        return integrals
+
     def means(self, edges_s: Array) -> Array:
         """Return the exact mean in each bin between some edges [s].
 
         >>> StepFunction(np.array([0.0, 3.0]), np.array([2.0, 1.0])).means(np.array([0.0, 2.0, 4.0]))
         array([2. , 1.5])
         """
-        knots_s = np.append(self.from_s, np.inf)
-        so_far = np.append(0.0, np.cumsum(self.values[:-1] * np.diff(self.from_s)))
-        places = np.maximum(np.searchsorted(knots_s, edges_s, side="right") - 1, 0)
-        at_edges = so_far[places] + self.values[places] * (edges_s - self.from_s[places])
-        means: Array = np.diff(at_edges) / np.diff(edges_s)
+        means: Array = np.diff(self.so_far(edges_s)) / np.diff(edges_s)
         return means
 
 

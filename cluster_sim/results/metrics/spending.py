@@ -49,7 +49,8 @@ class Spending(NamedTuple):
 def _parts_by_pool(whole: Selection) -> dict[str, Parts] | None:
     """Return the cost per hour of each pool [USD/h], by name; None if a pool has no prices.
 
-    It is the mean over the run, in which nodes cost money while they are on. A pool whose devices have no power model is charged for its rated power.
+    It is the mean over the run, in which nodes cost money while they are on. A pool whose devices
+    have no power model is charged for its rated power.
     """
     site, states = whole.run.scenario.site, whole.states
     parts = {
