@@ -48,6 +48,8 @@ class Recorder:
         """Reason of each rejection, by number of the request."""
         self.failed: dict[int, str] = {}
         """Reason of each failure, by number of the request."""
+        self.cancelled: dict[int, float] = {}
+        """Time at which each cancelled request left [s], by number of the request."""
         self.transfers: list[TransferRow] = []
         """Transfers that have ended."""
         self.bytes_over: dict[tuple[str, ParallelPaths], float] = {}
@@ -67,8 +69,11 @@ class Recorder:
         self.originals: list[ClientRequest] = []
         """Requests of clients, in order of arrival, if clients make several attempts; `requests`
         then holds the attempts."""
+        self.given_up: dict[int, str] = {}
+        """Outcome of each attempt that its client gave up, timed_out or cancelled, by number of the
+        attempt. It holds whatever the cluster did with the attempt afterwards."""
         self.left = 0
-        """Number of requests that have finished, failed or been rejected."""
+        """Number of requests that have finished, failed, or been rejected or cancelled."""
 
     def happens(self, event: EventRow, where: str) -> None:
         """Record an event at a node, device or link."""
@@ -101,7 +106,13 @@ class Recorder:
             (now_s, "failed", request.replica, request.number, float(request.generated))
         )
 
+    def cancels(self, request: Request, now_s: float, replica: int) -> None:
+        """Record that a request was cancelled and has left a replica, or the router (-1)."""
+        self.left += 1
+        self.cancelled[request.number] = now_s
+        self.events.append((now_s, "cancelled", replica, request.number, float(request.generated)))
+
     @property
     def inside(self) -> int:
-        """Number of requests that have arrived and neither finished, failed nor been rejected."""
+        """Number of requests that have arrived and have not left."""
         return len(self.requests) - self.left
