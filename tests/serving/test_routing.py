@@ -200,10 +200,13 @@ def test_a_refused_prompt_leaves_no_trace_with_the_router() -> None:
 
     from cluster_sim.results.recorder import Recorder
     from cluster_sim.serving.admission import Gate
-    from cluster_sim.sim.router import Router
+    from cluster_sim.sim.router import Router, RouterOptions
 
     class Refusing(Loaded):
-        longest, down = 10_000, False
+        longest, is_open = 10_000, True
+
+        def holds(self, request: Request) -> bool:
+            return True
 
     def never(_: Request, __: Load) -> None:
         raise AssertionError("nothing was sent")
@@ -211,7 +214,6 @@ def test_a_refused_prompt_leaves_no_trace_with_the_router() -> None:
     recorder = Recorder()
     gate = Gate("closed", lambda *_: True)
     replicas: Any = [Refusing(0, 0)]
-    Router(Environment(), Picker(lambda *_: 0, never), replicas, [], recorder, gate).route(
-        prompt(1, 2)
-    )
+    picker, options = Picker(lambda *_: 0, never), RouterOptions(gate)
+    Router(Environment(), picker, replicas, [], recorder, options).route(prompt(1, 2))
     assert recorder.rejected == {0: "closed"}
