@@ -30,11 +30,6 @@ class Alarm:
         event = self._event = Event(self._env)
         return event
 
-    def wake(self) -> None:
-        """Wake the process now, unless it runs already."""
-        if self._event.callbacks is not None:
-            self.sooner(0.0)
-
     def sooner(self, delay_s: float) -> None:
         """Wake the process after `delay_s` [s] instead of at its planned time."""
         asleep = self._event
