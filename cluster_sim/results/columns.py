@@ -55,7 +55,7 @@ def names(columns: Sequence[Column]) -> tuple[str, ...]:
 
 REQUESTS = (
     Column("request", "", "Number of the request, in the order of arrival."),
-    Column("status", "", "Outcome: rejected, unfinished or finished.", "texts"),
+    Column("status", "", "Outcome: finished, unfinished (still inside when the run ended), rejected, or failed (lost with its replica and not sent elsewhere). With clients also timed_out and cancelled.", "texts"),
     Column("counted", "", "Whether the request lies outside the warm-up.", "truths"),
     Column("class", "", "Name of the class of traffic; null without classes.", "texts", None),
     Column("pool", "", "Name of the pool whose replica answered; null for a rejected request.", "texts"),
@@ -200,8 +200,13 @@ EVENT_KINDS = {
     "rejected": "A request is rejected; value: tokens of KV cache that it needs.",
     "shutdown": "The devices of a replica shut down; value: their temperature [degC].",
     "retried": "A request of a replica that shut down starts again elsewhere; value: output tokens so far.",
+    "scaled_up": "Replicas of a pool are started, the one with this number first; value: desired replicas.",
+    "scaled_down": "Replicas of a pool are removed, the one with this number last; value: desired replicas.",
     "failed": "A request of a replica that shut down is lost; value: output tokens so far.",
     "cancelled": "A request leaves because its client has left; value: output tokens so far.",
+    "timed_out": "A client gives an attempt up; value: time since it was sent [s].",
+    "hedged": "A client sends a copy of an attempt to another replica; value: number of earlier attempts.",
+    "retried_by_client": "A client sends its request again; value: number of earlier attempts.",
 }
 """Kinds of events, with the meaning of `value` for each kind."""
 

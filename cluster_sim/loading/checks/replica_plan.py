@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.llm.model import Model
 from cluster_sim.loading.checks.attention_backend import backend_faults
+from cluster_sim.loading.checks.autoscaling import autoscale_faults
 from cluster_sim.loading.checks.batching import (
     batching_faults,
     ignored_faults,
@@ -15,6 +16,7 @@ from cluster_sim.loading.checks.batching import (
 from cluster_sim.loading.checks.engine_keys import device_faults, engine_faults
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.kv_cache import offload_faults, state_faults
+from cluster_sim.loading.checks.weight_loading import loading_faults
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Trail
 from cluster_sim.serving.profiles import is_written
@@ -45,6 +47,8 @@ def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     if not of_counts:  # the following checks need the placement of the model on the devices
         yield from offload_faults(deployment, (*trail, "kv"))
         yield from _host_link_faults(deployment, trail)
+        yield from loading_faults(deployment, trail)
+        yield from autoscale_faults(deployment, trail)
     yield from speculation_faults(deployment, (*at, "speculation"))
     is_limited = pool.decodes_within_limit and pool.replica.speculation is None
     if is_limited and pool.max_sequences > pool.max_batched_tokens:
@@ -152,13 +156,8 @@ def _expert_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
 
 
 def _host_link_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
-    """Yield a cold start and swapping if no link to the host is known."""
+    """Yield swapping if no link to the host is known."""
     pool = deployment.pool
-    if pool.replica.start == "cold" and deployment.load_s is None:
-        yield (
-            (*trail, "replica", "start"),
-            f"{pool.node.name} has no link between host and device; expected load_bandwidth",
-        )
     if pool.kv.preemption == "swap" and deployment.swap_bandwidth_bytes_per_s is None:
         yield (
             (*trail, "kv", "preemption"),
@@ -171,11 +170,11 @@ def _count_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     pool = deployment.pool
     devices, each = pool.nodes * pool.node.devices, deployment.devices_per_replica
     hold = f"{pool.nodes} node{'s hold' if pool.nodes > 1 else ' holds'} {devices} device{'s' if devices > 1 else ''}"
-    count = pool.replicas or 1
+    count = pool.autoscale.max if pool.autoscale else pool.replicas or 1
     if devices < each * count:
         what = f"{count} replicas" if count > 1 else "a replica"
         yield (*trail, "nodes"), f"{hold}; expected at least {each * count} for {what}"
-    elif pool.replicas is None and devices % each:
+    elif pool.replicas is None and pool.autoscale is None and devices % each:
         yield (
             trail,
             f"{hold}, which is not divisible by replicas of {each}; expected a multiple, or 'replicas: {devices // each}'",
