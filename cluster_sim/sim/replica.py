@@ -236,7 +236,7 @@ class Replica(Generic[SomeScheduler]):
         lost = [*self._scheduler.drain(last_token_s), *self._arrived]
         self._arrived = []
         self._idle = False
-        self._alarm.sooner(0.0)
+        self._alarm.wake()
         for tell in self._listeners.devices_lost:
             tell(self.number)
         for request in lost:
