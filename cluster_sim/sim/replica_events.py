@@ -34,6 +34,12 @@ class ReplicaEvents:
     def finished(self, request: Request) -> None:
         """Handle the last token of a request."""
 
+    def load_changed(self, number: int) -> None:
+        """Handle a load that may be lower, or may fall faster, at the replica with this number.
+
+        It comes before the other events of the same moment.
+        """
+
     def devices_lost(self, number: int) -> None:
         """Handle the loss of the devices of the replica with this number, before `lost`."""
 
@@ -55,6 +61,7 @@ class ReplicaEvents:
 _EVENTS = (
     "became_busy",
     "finished",
+    "load_changed",
     "devices_lost",
     "lost",
     "step_began",
@@ -74,6 +81,7 @@ class Listeners:
     def __init__(self) -> None:
         self.became_busy: list[Callable[[], None]] = []
         self.finished: list[Callable[[Request], None]] = []
+        self.load_changed: list[Callable[[int], None]] = []
         self.devices_lost: list[Callable[[int], None]] = []
         self.lost: list[Callable[[Request, int], None]] = []
         self.step_began: list[StepBegan] = []

@@ -32,11 +32,13 @@ class Router(ReplicaEvents):
         gate: Gate | None = None,
     ) -> None:
         self._env, self._replicas, self._recorder = env, replicas, recorder
-        self._pick, self._sent = picker
+        self._picker = picker
         self._gate = gate
         self._front_ends = front_ends
         self._surely_held = min(replica.longest for replica in replicas)
         self._listeners: list[RouterEvents] = []
+        for replica in replicas:
+            picker.opened(replica)
 
     def subscribe(self, listener: RouterEvents) -> None:
         """Report events of the router to `listener` from now on."""
@@ -48,7 +50,7 @@ class Router(ReplicaEvents):
         The request is rejected if no replica can hold it, or if the gate refuses it.
         """
         self._recorder.requests.append(request)
-        index = self._pick(request, self._replicas)
+        index = self._picker.pick_open(request, self._replicas, self._env.now)
         replica = self._replicas[index]
         if replica.down or (
             request.prompt_tokens + request.output_tokens > self._surely_held
@@ -90,9 +92,9 @@ class Router(ReplicaEvents):
             for number, replica in enumerate(self._replicas)
             if not replica.down and replica.holds(request)
         ]
-        return (
-            able[self._pick(request, [self._replicas[number] for number in able])] if able else None
-        )
+        if not able:
+            return None
+        return able[self._picker.pick(request, [self._replicas[number] for number in able])]
 
     def _why_nobody(self, request: Request) -> str:
         """Return why no available replica can serve a request, see columns.EVENT_REASON."""
@@ -101,9 +103,8 @@ class Router(ReplicaEvents):
 
     def _send(self, request: Request, index: int) -> None:
         replica = self._replicas[index]
-        if self._sent is not None:
-            self._sent(request, replica)
         replica.expect(request)
+        self._picker.sent(request, replica)
         self._front_ends[index].send(request)
 
     def _reject(self, request: Request, reason: str) -> None:
