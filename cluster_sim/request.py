@@ -54,6 +54,17 @@ class Request:
     prefill_replica: int = -1
     """Number of the replica that prefills the request for a decode replica; -1 if there is none."""
 
+    incarnation: int = 0
+    """Number of times that the devices of its replica had been lost when the request was sent
+    there."""
+
+    # Attempts of a client
+
+    original: int = -1
+    """Number of the client's request of which this is an attempt; -1 if clients do not retry."""
+    attempt: int = 0
+    """Number of earlier attempts of the client's request."""
+
     # Progress of the request
 
     admitted_s: float = NEVER
@@ -126,3 +137,25 @@ class Request:
         """Forget prefill replica and KV transfer, because the transferred KV cache was lost."""
         self.prefill_replica = -1
         self.read_s = self.sending_s = self.landed_s = NEVER
+
+
+@dataclass(slots=True, eq=False)
+class ClientRequest:
+    """Request of a client that may make several attempts, each of which is a Request."""
+
+    number: int
+    """Position in the order of arrival."""
+    first: Request
+    """First attempt, which has the arrival, the lengths and the class of the request."""
+    status: str = "unfinished"
+    """Outcome: finished, unfinished, rejected, failed, timed_out or cancelled."""
+    winner: Request | None = None
+    """Attempt whose answer the client uses; None if there is none."""
+    last: Request | None = None
+    """Attempt that was sent last; None before the first one is sent."""
+    attempts: int = 0
+    """Number of attempts that were sent."""
+    denied: int = 0
+    """Number of retries and hedges that the retry budget denied."""
+    end_s: float = NEVER
+    """Time at which the client has its answer or gives up [s]."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from cluster_sim.deployment.model_on_devices import ModelOnDevices, PlainSteps
 from cluster_sim.deployment.replica_times import ReplicaTimes
+from cluster_sim.deployment.weight_loading import loading_s, weight_store
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.network import NetworkSpec
 from cluster_sim.hardware.node import Node
@@ -221,16 +222,14 @@ class Deployment:
     def load_s(self) -> float | None:
         """Time until every device of a replica has loaded its weights [s]; None if it is unknown.
 
-        Each device loads its own share over its own link.
+        Replicas load weights on a cold start, when they are added, and after a repair.
         """
-        bandwidth = self.pool.replica.load_bandwidth_bytes_per_s or self._host_bandwidth_bytes_per_s
-        if not bandwidth:
-            return None
         if self.pool.is_streamed:
-            return 0.0
-        return (
+            return 0.0 if weight_store(self.pool) else None
+        held_bytes = (
             self._fullest_wafer_bytes if self.pool.is_wafer else self.placement.weight_bytes
-        ) / bandwidth
+        )
+        return loading_s(self.pool, held_bytes, self.devices_per_replica)
 
     @cached_property
     def ready_s(self) -> float:

@@ -17,7 +17,11 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Trail
 from cluster_sim.workload.arrivals import ARRIVAL_PROCESSES
 
-_SITE_LIMITS = {"events": "happens to some nodes", "rack_power_cap_w": "is shared by nodes"}
+_SITE_LIMITS = {
+    "events": "a limit that happens to some nodes",
+    "failures": "failures of some nodes",
+    "rack_power_cap_w": "a limit that is shared by nodes",
+}
 
 
 def faults(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
@@ -28,17 +32,7 @@ def faults(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
         for key, count in (("nodes", pool.nodes), ("replicas", pool.replicas)):
             if count is not None and count % one_in:
                 yield ("cluster", "pools", index, key), _no_multiple(count, one_in)
-    if not scenario.cluster.admission.refuses_nobody:
-        yield (
-            ("cluster", "admission"),
-            "`sample` does not support limits of a whole fleet; expected accept_all",
-        )
-    for key, what in _SITE_LIMITS.items():
-        if scenario.site is not None and getattr(scenario.site, key):
-            yield (
-                ("site", key.removesuffix("_w")),
-                f"`sample` does not support a limit that {what} of a whole fleet",
-            )
+    yield from _limits_of_the_fleet(scenario)
     arrivals = scenario.workload.arrivals
     if arrivals is None or not arrivals.can_be_thinned:
         got = "a trace or sessions" if arrivals is None else arrivals.name()
@@ -51,6 +45,27 @@ def faults(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
     for key, count in arrivals.fleet_counts().items():
         if count % one_in:
             yield ("workload", "arrivals", key), _no_multiple(count, one_in)
+
+
+def _limits_of_the_fleet(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
+    """Yield limits that hold for the whole fleet, not for each node."""
+    if not scenario.cluster.admission.refuses_nobody:
+        yield (
+            ("cluster", "admission"),
+            "`sample` does not support limits of a whole fleet; expected accept_all",
+        )
+    for clients in scenario.workload.clients_of_classes:
+        if clients is not None and not clients.can_be_thinned:
+            yield (
+                ("workload", "clients", "retry_budget"),
+                "`sample` does not support numbers of retries of a whole fleet; expected a share without 'reserve'",
+            )
+    for key, what in _SITE_LIMITS.items():
+        if scenario.site is not None and getattr(scenario.site, key):
+            yield (
+                ("site", key.removesuffix("_w")),
+                f"`sample` does not support {what} of a whole fleet",
+            )
 
 
 def _no_multiple(count: int, one_in: int) -> str:

@@ -13,7 +13,7 @@ from cluster_sim.deployment.thermal_groups import ThermalGroup
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.tables.devices import devices_table
 from cluster_sim.results.tables.ended import Ended
-from cluster_sim.results.tables.events import events_table, transfers_table
+from cluster_sim.results.tables.events import events_table, states_table, transfers_table
 from cluster_sim.results.tables.links import links_table
 from cluster_sim.results.tables.requests import requests_table
 from cluster_sim.results.tables.stretches import stretches_table
@@ -32,6 +32,7 @@ class Tables(NamedTuple):
     events: pa.Table
     transfers: pa.Table
     thermal: pa.Table
+    states: pa.Table
 
 
 class Built(NamedTuple):
@@ -77,6 +78,7 @@ def build_tables(
         events=events_table(recorder),
         transfers=transfers_table(recorder.transfers),
         thermal=thermal,
+        states=states_table(recorder.states),
     )
     return Built(tables, simulated_s)
 

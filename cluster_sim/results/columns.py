@@ -55,7 +55,7 @@ def names(columns: Sequence[Column]) -> tuple[str, ...]:
 
 REQUESTS = (
     Column("request", "", "Number of the request, in the order of arrival."),
-    Column("status", "", "Outcome: rejected, unfinished or finished.", "texts"),
+    Column("status", "", "Outcome: finished, unfinished (still inside when the run ended), rejected, or failed (lost with its replica and not sent elsewhere). With clients also timed_out and cancelled.", "texts"),
     Column("counted", "", "Whether the request lies outside the warm-up.", "truths"),
     Column("class", "", "Name of the class of traffic; null without classes.", "texts", None),
     Column("pool", "", "Name of the pool whose replica answered; null for a rejected request.", "texts"),
@@ -201,6 +201,10 @@ EVENT_KINDS = {
     "shutdown": "The devices of a replica shut down; value: their temperature [degC].",
     "retried": "A request of a replica that shut down starts again elsewhere; value: output tokens so far.",
     "failed": "A request of a replica that shut down is lost; value: output tokens so far.",
+    "cancelled": "A request leaves because its client has left; value: output tokens so far.",
+    "timed_out": "A client gives an attempt up; value: time since it was sent [s].",
+    "hedged": "A client sends a copy of an attempt to another replica; value: number of earlier attempts.",
+    "retried_by_client": "A client sends its request again; value: number of earlier attempts.",
 }
 """Kinds of events, with the meaning of `value` for each kind."""
 
@@ -245,6 +249,22 @@ THERMAL = (
 )
 """Columns of the table of temperatures, power and clocks over time, in equal bins."""
 
+STATES = (
+    Column("at_s", "s", "Time of the change."),
+    Column("replica", "", "Number of the replica."),
+    Column("state", "", "State from this time on: off, starting, loading, ready, draining or lost.", "texts"),
+    Column("cause", "", "Cause of the change.", "texts"),
+)  # fmt: skip
+"""Columns of the table of states, one row per change of the state of a replica.
+
+A replica without a row is ready during the whole run; before its first row, a replica is ready."""
+
+EVENT_WHERE = Column(
+    "where", "", "Node, device or link of the event; null for other events.", "texts", None
+)
+"""Column that follows EVENT_REASON in the table of events."""
+
 STRETCH_COLUMNS = names(STRETCHES)
+STATE_COLUMNS = names(STATES)
 EVENT_COLUMNS = names(EVENTS)
 TRANSFER_COLUMNS = names(TRANSFERS)

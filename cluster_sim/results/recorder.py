@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from struct import Struct
+from typing import NamedTuple
 
-from cluster_sim.request import Request
+from cluster_sim.request import ClientRequest, Request
 from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.contention import TransferRow
 from cluster_sim.topology import ParallelPaths
@@ -14,6 +15,17 @@ PACK_STRETCH = Struct(f"{len(STRETCH_COLUMNS)}d").pack
 
 EventRow = tuple[float, str, int, int, float]
 """Row of an event; its columns are columns.EVENTS."""
+
+
+class StateRow(NamedTuple):
+    """Change of the state of a replica; its columns are columns.STATES."""
+
+    at_s: float
+    replica: int
+    state: str
+    cause: str
+
+
 ThrottleRow = tuple[float, int, float, float, str]
 """Row of a throttling change: time [s], number of the group of devices, clock and memory bandwidth
 from that time on as shares of their normal values, and cause."""
@@ -36,6 +48,8 @@ class Recorder:
         """Reason of each rejection, by number of the request."""
         self.failed: dict[int, str] = {}
         """Reason of each failure, by number of the request."""
+        self.cancelled: dict[int, float] = {}
+        """Time at which each cancelled request left [s], by number of the request."""
         self.transfers: list[TransferRow] = []
         """Transfers that have ended."""
         self.bytes_over: dict[tuple[str, ParallelPaths], float] = {}
@@ -47,8 +61,24 @@ class Recorder:
         self.die_c: dict[str, float] = {}
         """Temperature of a die at its last evaluation [degC], by name of the device that represents
         a group with equal temperatures. Groups that can reach no limit are absent."""
+        self.states: list[StateRow] = []
+        """Changes of the states of replicas; a replica without changes is ready during the whole
+        run."""
+        self.where: dict[int, str] = {}
+        """Node, device or link of an event, by number of the row in `events`."""
+        self.originals: list[ClientRequest] = []
+        """Requests of clients, in order of arrival, if clients make several attempts; `requests`
+        then holds the attempts."""
+        self.given_up: dict[int, str] = {}
+        """Outcome of each attempt that its client gave up, timed_out or cancelled, by number of the
+        attempt. It holds whatever the cluster did with the attempt afterwards."""
         self.left = 0
-        """Number of requests that have finished, failed or been rejected."""
+        """Number of requests that have finished, failed, or been rejected or cancelled."""
+
+    def happens(self, event: EventRow, where: str) -> None:
+        """Record an event at a node, device or link."""
+        self.where[len(self.events)] = where
+        self.events.append(event)
 
     def moved(self, paths: ParallelPaths, transfer: TransferRow) -> None:
         """Record a transfer that has ended."""
@@ -76,7 +106,13 @@ class Recorder:
             (now_s, "failed", request.replica, request.number, float(request.generated))
         )
 
+    def cancels(self, request: Request, now_s: float, replica: int) -> None:
+        """Record that a request was cancelled and has left a replica, or the router (-1)."""
+        self.left += 1
+        self.cancelled[request.number] = now_s
+        self.events.append((now_s, "cancelled", replica, request.number, float(request.generated)))
+
     @property
     def inside(self) -> int:
-        """Number of requests that have arrived and neither finished, failed nor been rejected."""
+        """Number of requests that have arrived and have not left."""
         return len(self.requests) - self.left

@@ -8,12 +8,12 @@ import pyarrow as pa
 
 from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.results.run_info import RunInfo
-from cluster_sim.results.tables.events import transfers_table
+from cluster_sim.results.tables.events import states_table, transfers_table
 from cluster_sim.scenario.scenario import Scenario
 
-TABLES = ("requests", "stretches", "devices", "links", "events", "transfers", "thermal")
+TABLES = ("requests", "stretches", "devices", "links", "events", "transfers", "thermal", "states")
 """Names of the tables of a run folder; results/columns.py describes their columns."""
-LATER_TABLES = frozenset({"transfers", "thermal"})
+LATER_TABLES = frozenset({"transfers", "thermal", "states"})
 """Tables that run folders of earlier versions do not have."""
 
 
@@ -41,6 +41,10 @@ class RunData:
     thermal: pa.Table = field(default_factory=lambda: pa.table({}))
     """Temperatures, power and clocks of devices over time, in bins; empty if the site's inlet
     temperature is not given."""
+
+    states: pa.Table = field(default_factory=lambda: states_table(()))
+    """Changes of the states of replicas, one row per change; empty if every replica is ready during
+    the whole run."""
 
     @property
     def fleet(self) -> Fleet:

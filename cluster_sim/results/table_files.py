@@ -20,9 +20,10 @@ DESCRIBED: Mapping[str, tuple[Column, ...]] = MappingProxyType(
         "stretches": (*columns.STRETCHES, *columns.STRETCH_TOTALS),
         "devices": columns.DEVICES,
         "links": columns.LINKS,
-        "events": (*columns.EVENTS, columns.EVENT_REASON),
+        "events": (*columns.EVENTS, columns.EVENT_REASON, columns.EVENT_WHERE),
         "transfers": columns.TRANSFERS,
         "thermal": columns.THERMAL,
+        "states": columns.STATES,
     }
 )
 """Columns of each table. A table may have further columns; an empty table may have none."""

@@ -29,6 +29,9 @@ class Cluster(Description):
     admission: Admission = Field(default_factory=AcceptAll)
     """Admission policy at the front door, which may reject requests. Default: no request is
     rejected."""
+    retry_lost: bool = True
+    """Whether the router sends a request that is lost with its replica to another replica. The
+    answer so far is kept and its KV cache is computed again. Otherwise the request fails."""
     network: Annotated[NetworkSpec, Named("links")] | None = None
     """Network by which the front door reaches the nodes. Default: the network in each node's
     file."""

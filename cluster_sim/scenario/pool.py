@@ -11,14 +11,14 @@ from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.wafer_regions import WaferLayout
+from cluster_sim.scenario.kv import Kv
 from cluster_sim.schema import Description, Named
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.engine import Engine, known
-from cluster_sim.serving.kv_cache.offload import Tier
 from cluster_sim.serving.scheduler import Batching, Continuous
 from cluster_sim.serving.speculation import Speculation
-from cluster_sim.typing import ClusterCount, Count, CountOrZero, Share
-from cluster_sim.units import Bytes, BytesPerSecond, Watts
+from cluster_sim.typing import ClusterCount, CountOrZero
+from cluster_sim.units import BytesPerSecond, Watts
 
 
 class ReplicaPlan(Description):
@@ -52,9 +52,13 @@ class ReplicaPlan(Description):
     start: Literal["warm", "cold"] = "warm"
     """State of the replica at time zero. warm: its weights are loaded. cold: it accepts requests
     from the beginning and processes them after its weights are loaded."""
+    weights_at: Literal["host", "disk", "network"] = "host"
+    """Store from which weights are loaded when a replica starts. host: the memory of the host, or
+    MemoryX for wafers. disk: the local NVMe disks, which devices of a server share. network: an
+    object store, which a server reads at 5 GB/s."""
     load_bandwidth_bytes_per_s: BytesPerSecond | None = None
-    """Bandwidth at which each device loads its weights on a cold start [B/s]. Default: that of the
-    node's link between host and device."""
+    """Bandwidth at which each device loads its weights when a replica starts [B/s]. Default: that
+    of the store and of the node's link between host and device, whichever is slower."""
     weights: Precision | None = None
     """Precision of the weights. Default: the precision in which the model is published."""
     kv_cache: Precision = "bf16"
@@ -78,34 +82,6 @@ class ReplicaPlan(Description):
     def weights_of(self, model: Model) -> Precision:
         """Return the precision of a model's weights on this replica."""
         return self.weights or model.native
-
-
-class Kv(Description):
-    """KV cache of a replica. Omitted keys are those of the engine."""
-
-    block_tokens: Count | None = None
-    """Number of tokens per block of KV cache. Default: that of the engine."""
-    memory_fraction: Share | None = None
-    """Share of a device's memory that the engine uses, weights included. Default: that of the
-    engine."""
-    prefix_caching: bool = False
-    """Whether full blocks of prompts and answers stay in the prefix cache. The least recently used
-    blocks are evicted first."""
-    preemption: Literal["recompute", "swap"] = "recompute"
-    """Treatment of the KV cache of a preempted request. recompute: it is discarded and computed
-    again. swap: it is kept in the host's memory."""
-    swap_space_bytes: Bytes = 4.0 * 2**30
-    """Size of the host's memory for swapped KV cache, per device, as in vLLM [B]. When it is full,
-    requests are recomputed."""
-    swap_bandwidth_bytes_per_s: BytesPerSecond | None = None
-    """Swap bandwidth between a device and the host [B/s]. Default: that of the narrowest link
-    between them."""
-    watermark: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
-    """Share of the blocks that stays free when a request is admitted beside others, so that they
-    can grow. Default: that of the engine."""
-    offload: tuple[Tier, ...] = ()
-    """Tiers for the blocks that prefix caching evicts, in order. Blocks are fetched from a tier if
-    that is faster than recomputing them."""
 
 
 class Pool(Description):

@@ -12,6 +12,7 @@ from cluster_sim.schema import Description
 from cluster_sim.typing import Count
 from cluster_sim.workload.arrivals import Arrivals
 from cluster_sim.workload.classes import TrafficClass
+from cluster_sim.workload.clients import Clients
 from cluster_sim.workload.generate import lengths, lengths_by_class
 from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.presets import with_preset
@@ -78,6 +79,9 @@ class Workload(Description):
     classes: tuple[TrafficClass, ...] = ()
     """Parts of the traffic with their own priorities, objectives and lengths. Each request belongs
     to one class, chosen at random. Default: no classes."""
+    clients: Clients | None = None
+    """Clients of classes without their own: timeouts, retries, hedges, users who leave. Default:
+    clients send each request once and wait indefinitely."""
 
     @model_validator(mode="before")
     @classmethod
@@ -103,6 +107,16 @@ class Workload(Description):
     def recorded(self) -> Trace | None:
         """Trace whose requests or sessions are replayed; None if requests are drawn."""
         return self.trace or (self.sessions.trace if self.sessions is not None else None)
+
+    @property
+    def clients_of_classes(self) -> list[Clients | None]:
+        """Clients of each class, or of the whole traffic without classes; None: they wait."""
+        return [each.clients or self.clients for each in self.classes] or [self.clients]
+
+    @property
+    def has_clients(self) -> bool:
+        """Whether any client may give up, retry, hedge or leave."""
+        return any(clients is not None for clients in self.clients_of_classes)
 
     def lengths(self, seed: int) -> Iterator[tuple[int, int]]:
         """Yield (prompt, output) tokens of one request after the other, indefinitely.

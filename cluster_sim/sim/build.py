@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 from cluster_sim.deployment.fleet import Fleet, ReplicaSpec
@@ -30,12 +31,13 @@ from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.front_end import FrontEnd
 from cluster_sim.sim.kv_network import KvNetwork, needs_kv_network
+from cluster_sim.sim.lifecycle import Lifecycle
 from cluster_sim.sim.load_changes import LoadChanges
 from cluster_sim.sim.power_cap import CappedClock
 from cluster_sim.sim.prefill_replica import PrefillReplica
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.replica_options import ALL_STEPS, ReplicaOptions
-from cluster_sim.sim.router import Router
+from cluster_sim.sim.router import Router, RouterOptions
 from cluster_sim.sim.thermal_governor import thermal_governors
 from cluster_sim.sim.timetable import timetable
 from cluster_sim.topology import FRONT_DOOR, Route
@@ -58,6 +60,8 @@ class Simulation:
     """Path from the front door to each replica, by number."""
     groups: Sequence[ThermalGroup]
     """Groups of devices with equal temperatures; empty if temperatures are not simulated."""
+    lifecycles: Sequence[Lifecycle]
+    """States of the replicas, by number."""
     closed_loop: ClosedLoop | None
     """Clients that wait for answers; None if requests arrive at given times."""
     tally: Tally
@@ -90,9 +94,13 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
             plan = scenario.cluster.disaggregation or Disaggregation()
             network.connect(replicas.prefilling, replicas.decoding, replicas.capacity, plan)
     groups = thermal_groups(scenario)
-    thermal_governors(env, fleet, groups, replicas.everyone, recorder)
     paths = [fleet.topology.route(FRONT_DOOR, spec.server) for spec in fleet.replicas]
     router = _build_router(env, scenario, fleet, replicas.everyone, recorder)
+    lifecycles = [
+        Lifecycle(env, replica, spec.deployment.load_s or 0.0, recorder)
+        for replica, spec in zip(replicas.everyone, fleet.replicas, strict=True)
+    ]
+    thermal_governors(env, fleet, groups, replicas.everyone, lifecycles, recorder)
     send = label_requests(scenario, router.route)
     front_door = FrontDoorPath(send, [*fleet.answer_latencies_s, 0.0])
     closed_loop = build_closed_loop(env, scenario, front_door, tally)
@@ -110,6 +118,7 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
         fabric=None if network is None else network.fabric,
         paths=paths,
         groups=groups,
+        lifecycles=lifecycles,
         closed_loop=closed_loop,
         tally=tally,
     )
@@ -148,6 +157,7 @@ def _build_replicas(
             prepares_ahead=spec.deployment.pool.replica.engine.async_scheduling,
             ready_s=spec.deployment.ready_s,
             power_cap=None if cap_w is None else CappedClock(spec.deployment, cap_w),
+            rebuild=partial(build_scheduler, spec.deployment, scenario.seed),
             host_path=None if network is None else network.host_path(spec),
         )
         scheduler = build_scheduler(spec.deployment, scenario.seed)
@@ -206,7 +216,8 @@ def _build_router(
         for replica, spec, delay_s in zip(entries, specs, delays_s, strict=True)
     ]
     picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"), len(entries))
-    router = Router(env, picker, entries, front_ends, recorder, _gate(scenario, specs, delays_s))
+    options = RouterOptions(_gate(scenario, specs, delays_s), scenario.cluster.retry_lost)
+    router = Router(env, picker, entries, front_ends, recorder, options)
     for replica in replicas:
         replica.subscribe(router)
     if picker.follows_loads:

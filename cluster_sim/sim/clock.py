@@ -5,7 +5,7 @@ from __future__ import annotations
 from heapq import heappush
 from typing import Any
 
-from simpy import Environment, Event
+from simpy import Environment, Event, Timeout
 from simpy.core import SimTime
 from simpy.events import NORMAL, EventPriority
 
@@ -22,11 +22,31 @@ class CountingEnvironment(Environment):
         super().__init__()
         self.scheduled = 0
         """Number of events scheduled so far."""
+        self._pauses = 0
 
     def schedule(self, event: Event, priority: EventPriority = NORMAL, delay: SimTime = 0) -> None:
         """Schedule an event and count it."""
         self.scheduled += 1
         _schedule(self, event, priority, delay)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether only pauses lie ahead: no request is on its way, and none will arrive."""
+        return len(self._queue) <= self._pauses
+
+    def pause(self, delay_s: float) -> Event:
+        """Return an event after `delay_s` [s] that does not keep the run going.
+
+        Processes that act periodically, or far in the future, wait with it. After each pause they
+        end if `is_over`.
+        """
+        self._pauses += 1
+        event = Timeout(self, delay_s)
+        event.callbacks.append(self._end_pause)
+        return event
+
+    def _end_pause(self, _: Event) -> None:
+        self._pauses -= 1
 
     def event_at(self, time_s: float, value: Any = None) -> Event:
         """Return an event that occurs at exactly `time_s`, with this value.

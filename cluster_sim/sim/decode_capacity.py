@@ -13,16 +13,22 @@ class DecodeCapacity(ReplicaEvents):
 
     def __init__(self, longest: Mapping[int, int]) -> None:
         """Take the number of tokens of the longest request per decode replica, by number."""
-        self._longest = dict(longest)
+        self._longest, self._all = dict(longest), dict(longest)
         self.longest = self.longest_of_all = max(longest.values(), default=0)
-        """Number of tokens of the longest request that an available decode replica can serve. The
-        second attribute also includes replicas whose devices are lost."""
+        """Number of tokens of the longest request that an open decode replica can serve. The second
+        attribute also includes replicas that accept no requests."""
 
     def holds(self, request: Request) -> bool:
         """Return whether an available replica can hold a whole request."""
         return request.footprint <= self.longest
 
-    def devices_lost(self, number: int) -> None:
-        """Exclude a replica whose devices are lost."""
-        if self._longest.pop(number, None) is not None:
-            self.longest = max(self._longest.values(), default=0)
+    def closed(self, number: int) -> None:
+        """Exclude a replica that accepts no new requests."""
+        self._longest.pop(number, None)
+        self.longest = max(self._longest.values(), default=0)
+
+    def opened(self, number: int) -> None:
+        """Include a replica that accepts new requests again."""
+        if number in self._all:
+            self._longest[number] = self._all[number]
+            self.longest = max(self._longest.values())

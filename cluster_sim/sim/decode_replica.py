@@ -43,7 +43,7 @@ class DecodeReplica(Replica[DecodeScheduler]):
             Number of tokens whose KV cache will be sent.
         """
         return (
-            not self.down
+            self.is_open
             and self.holds(request)
             and self._scheduler.can_take(request, tokens, self._steps_ended())
         )
@@ -70,6 +70,7 @@ class DecodeReplica(Replica[DecodeScheduler]):
         self._scheduler.withdraw(request, tokens)
         if self._idle and self._scheduler.waiting:
             self._schedule_soon()
+        self._tell_if_empty()
 
     def land(self, request: Request) -> None:
         """Accept a request whose KV cache has arrived."""

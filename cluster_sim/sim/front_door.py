@@ -14,7 +14,7 @@ class Entry(Load, Protocol):
     """Interface of a replica to the router."""
 
     longest: int
-    down: bool
+    is_open: bool
 
     def holds(self, request: Request) -> bool:
         """Return whether the request can ever be served here, given the available replicas."""

@@ -179,7 +179,20 @@ class KvTransfers(ReplicaEvents):
             elif target is not None and target.number == number:
                 prefilled.lose_target()
                 again.append(prefilled)
-        waiting = again + [other for other in self._waiting if self._is_here(other)]
+        self._queue_again(again)
+
+    def closed(self, number: int) -> None:
+        """Give up requests that only the decode replica with this number could have held."""
+        if any(decoder.number == number for decoder in self._decoders):
+            self._queue_again([])
+
+    def opened(self, number: int) -> None:
+        """Assign waiting requests to a decode replica that accepts requests again."""
+        self.capacity_freed()
+
+    def _queue_again(self, first: Sequence[PrefilledRequest]) -> None:
+        """Let the requests of `first` and all waiting requests wait for a decode replica."""
+        waiting = [*first, *(other for other in self._waiting if self._is_here(other))]
         self._waiting.clear()
         for prefilled in waiting:
             self._queue(prefilled)

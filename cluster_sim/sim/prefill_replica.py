@@ -55,6 +55,7 @@ class PrefillReplica(Replica[PrefillScheduler]):
         self._tell_load_changed()
         if self._idle and self._scheduler.waiting:
             self._schedule_soon()
+        self._tell_if_empty()
 
     def give_up(self, request: Request) -> None:
         """Free the KV cache of a request that no replica can decode; report the request as lost."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from math import inf
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from simpy import Environment, Event
 
@@ -49,7 +49,11 @@ class Replica(Generic[SomeScheduler]):
         self.longest = scheduler.longest
         """Number of tokens of the longest request that can be served here."""
         self.down = False
-        """Whether the devices are lost."""
+        """Whether the devices do not work: they are lost, switched off, or being started."""
+        self.is_open = True
+        """Whether the replica accepts new requests."""
+        self.incarnation = 0
+        """Number of times that the devices were lost or switched off."""
         self._env, self._scheduler, self._recorder = env, scheduler, recorder
         self._options = options
         self._listeners = Listeners()
@@ -147,7 +151,7 @@ class Replica(Generic[SomeScheduler]):
 
     def expect(self, request: Request) -> None:
         """Expect a request that the router has sent here; the network delivers it later."""
-        request.replica = self.number
+        request.replica, request.incarnation = self.number, self.incarnation
         self._scheduler.expect(request)
         self.requests += 1
         if self.requests == 1:
@@ -164,7 +168,7 @@ class Replica(Generic[SomeScheduler]):
     def receive(self, delivery: Event) -> None:
         """Accept the request in `delivery`, which the network has delivered."""
         request: Request = delivery.value  # type: ignore[assignment]  # SimPy says Any or None
-        if self.down:
+        if request.incarnation != self.incarnation:
             self.lose(request)
         elif self._options.prepares_ahead and self._stretch.steps:
             self._arrived.append(request)
@@ -207,6 +211,35 @@ class Replica(Generic[SomeScheduler]):
         if self._stretch.steps > 1:
             self._stretch.end_with_this_step(self._env.now, self._alarm)
 
+    def close(self) -> None:
+        """Accept no new requests; those that are here or on their way here are still served."""
+        if self.is_open:
+            self.is_open = False
+            for tell in self._listeners.closed:
+                tell(self.number)
+            self._tell_if_empty()
+
+    def reopen(self) -> None:
+        """Accept new requests again."""
+        if not self.is_open:
+            self.is_open = True
+            for tell in self._listeners.opened:
+                tell(self.number)
+
+    def _tell_if_empty(self) -> None:
+        """Report the departure of the last request if the replica is closed."""
+        if not self.is_open and not self.requests and not self.down:
+            for tell in self._listeners.emptied:
+                tell(self.number)
+
+    def come_back(self) -> None:
+        """Begin anew on devices that work again, with an empty KV cache; accept new requests."""
+        rebuild = self._options.rebuild
+        assert self.down and rebuild is not None
+        self._scheduler = cast(SomeScheduler, rebuild())
+        self.down = False
+        self.reopen()
+
     def fail(self) -> None:
         """Lose the devices, the step in progress and every request.
 
@@ -215,10 +248,14 @@ class Replica(Generic[SomeScheduler]):
         last_token_s = self._stretch.last_end_s(self._env.now)
         self.stop(self._env.now)
         self.down, self.requests = True, 0
+        self.incarnation += 1
         if self._on_turn is not None:
             self._on_turn(self.is_running)
+        self.close()
         lost = [*self._scheduler.drain(last_token_s), *self._arrived]
         self._arrived = []
+        self._idle = False
+        self._alarm.sooner(0.0)
         for tell in self._listeners.devices_lost:
             tell(self.number)
         for request in lost:
@@ -256,6 +293,7 @@ class Replica(Generic[SomeScheduler]):
     def _foresee_s(self) -> float:
         """Begin the next stretch; return its length [s], or 0 if there is no work."""
         if self.down:
+            self._idle = True
             return 0.0
         scheduler, stretch, now_s = self._scheduler, self._stretch, self._env.now
         output = scheduler.schedule(now_s, 1 if self._arrived else self._options.max_steps)
@@ -338,11 +376,17 @@ class Replica(Generic[SomeScheduler]):
         self.requests -= len(finished)
         for tell in self._listeners.load_changed:
             tell(self.number)
+        for tell in self._listeners.first_token:
+            for request, _ in scheduler.output.chunks:
+                if request.first_token_s == now_s:
+                    tell(request)
         if finished:
             self._recorder.left += len(finished)
             for tell in self._listeners.finished:
                 for request in finished:
                     tell(request)
+            if not self.is_open:
+                self._tell_if_empty()
         if scheduler.stalls:
             for request, gap_s in scheduler.stalls:
                 self._recorder.events.append((now_s, "resumed", self.number, request.number, gap_s))

@@ -40,8 +40,20 @@ class ReplicaEvents:
         It comes before the other events of the same moment.
         """
 
+    def first_token(self, request: Request) -> None:
+        """Handle the first token of a request."""
+
+    def opened(self, number: int) -> None:
+        """Handle that the replica with this number accepts new requests from now on."""
+
+    def closed(self, number: int) -> None:
+        """Handle that the replica with this number accepts no new requests from now on."""
+
+    def emptied(self, number: int) -> None:
+        """Handle the departure of the last request of a closed replica."""
+
     def devices_lost(self, number: int) -> None:
-        """Handle the loss of the devices of the replica with this number, before `lost`."""
+        """Handle the loss of the devices of a replica, after `closed` and before `lost`."""
 
     def lost(self, request: Request, number: int) -> None:
         """Handle the loss of a request and its KV cache at the replica with this number."""
@@ -62,6 +74,10 @@ _EVENTS = (
     "became_busy",
     "finished",
     "load_changed",
+    "first_token",
+    "opened",
+    "closed",
+    "emptied",
     "devices_lost",
     "lost",
     "step_began",
@@ -82,6 +98,10 @@ class Listeners:
         self.became_busy: list[Callable[[], None]] = []
         self.finished: list[Callable[[Request], None]] = []
         self.load_changed: list[Callable[[int], None]] = []
+        self.first_token: list[Callable[[Request], None]] = []
+        self.opened: list[Callable[[int], None]] = []
+        self.closed: list[Callable[[int], None]] = []
+        self.emptied: list[Callable[[int], None]] = []
         self.devices_lost: list[Callable[[int], None]] = []
         self.lost: list[Callable[[Request, int], None]] = []
         self.step_began: list[StepBegan] = []

@@ -46,6 +46,9 @@ class ReplicaOptions(NamedTuple):
     """Power cap below the limit of the devices; None if there is no cap."""
     prepares_ahead: bool = False
     """Whether the next step is prepared while a step runs, so that arrivals join one step later."""
+    rebuild: Callable[[], Scheduler] | None = None
+    """Function that returns a scheduler without requests, for the return of lost devices; None if
+    they never return."""
     host_path: HostPath | None = None
     """Path that swapped and fetched blocks share with other traffic; None if they do not share
     it."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from math import inf
 from typing import NamedTuple
 
-from simpy import Event, Timeout
+from simpy import Event
 from simpy.core import EmptySchedule
 
 from cluster_sim.results.recorder import Recorder
@@ -75,7 +75,7 @@ def run(
     """
     scenario, env, recorder = simulation.scenario, simulation.env, simulation.recorder
     if scenario.duration_s is not None:
-        end = Timeout(env, scenario.duration_s + scenario.drain_s)
+        end = env.pause(scenario.duration_s + scenario.drain_s)
         end.callbacks.append(_end)
     guard, stopped = RunGuard(env, recorder, limits), None
     step, piece = env.step, range(_EVENTS_PER_PIECE)

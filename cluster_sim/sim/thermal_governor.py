@@ -20,6 +20,7 @@ from cluster_sim.deployment.thermal_groups import ThermalGroup
 from cluster_sim.physics.thermal import DIE
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.alarm import Alarm
+from cluster_sim.sim.lifecycle import Lifecycle
 from cluster_sim.sim.power_meter import PowerMeter
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.replica_events import ReplicaEvents
@@ -29,18 +30,20 @@ from cluster_sim.sim.thermal_guard import ThermalGuard
 class ThermalGovernor(ReplicaEvents):
     """Process that watches the thermal groups of nodes that share replicas."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - wires one process to its parts
         self,
         env: Environment,
         groups: Sequence[tuple[int, ThermalGroup]],
         meter: PowerMeter,
         replicas: Sequence[Replica[Any]],
+        lifecycles: Sequence[Lifecycle],
         recorder: Recorder,
     ) -> None:
         self._env, self._meter, self._recorder = env, meter, recorder
         self._guards = [(number, ThermalGuard(group, group.start())) for number, group in groups]
         numbers = set[int]().union(*(_numbers(group) for _, group in groups))
         self._replicas = {number: replicas[number] for number in sorted(numbers)}
+        self._lifecycles = lifecycles
         self._now_s = self._next_s = 0.0
         self._alarm, self._asleep = Alarm(env), False
         env.process(self._run())
@@ -85,7 +88,7 @@ class ThermalGovernor(ReplicaEvents):
         if any(guard.lost for guard in guards):
             die_c = max(float(guard.state[DIE]) for guard in guards)
             self._recorder.events.append((now_s, "shutdown", replica.number, -1, die_c))
-            replica.fail()
+            self._lifecycles[replica.number].lose("shutdown")
 
     def _warm(self, now_s: float) -> None:
         """Advance the temperatures of all groups to `now_s`."""
@@ -104,11 +107,12 @@ class ThermalGovernor(ReplicaEvents):
         self._now_s = now_s
 
 
-def thermal_governors(
+def thermal_governors(  # noqa: PLR0913 - wires processes to their parts
     env: Environment,
     fleet: Fleet,
     groups: Sequence[ThermalGroup],
     replicas: Sequence[Replica[Any]],
+    lifecycles: Sequence[Lifecycle],
     recorder: Recorder,
 ) -> list[ThermalGovernor]:
     """Return a governor for each set of nodes that share replicas and can reach a limit."""
@@ -126,6 +130,7 @@ def thermal_governors(
             [(place, group) for place, group in enumerate(groups) if group.node in nodes],
             meter,
             replicas,
+            lifecycles,
             recorder,
         )
         for number in numbers:

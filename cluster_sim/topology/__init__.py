@@ -3,6 +3,7 @@
 Only this room imports networkx.
 """
 
+from cluster_sim.topology.disks import SharedBandwidth, devices_per_host, disk_bandwidth
 from cluster_sim.topology.graph import Topology, host_bandwidth_bytes_per_s
 from cluster_sim.topology.group_paths import GroupPath, group_path
 from cluster_sim.topology.network_graph import FRONT_DOOR
@@ -17,7 +18,10 @@ __all__ = [
     "GroupPath",
     "ParallelPaths",
     "Route",
+    "SharedBandwidth",
     "Topology",
+    "devices_per_host",
+    "disk_bandwidth",
     "group_path",
     "host_bandwidth_bytes_per_s",
     "parallel_paths_between",

@@ -14,6 +14,7 @@ from cluster_sim.limits import COUNT
 from cluster_sim.request import Request
 from cluster_sim.schema import Description
 from cluster_sim.units import LatencySeconds
+from cluster_sim.workload.clients import Clients
 from cluster_sim.workload.lengths import Lengths
 from cluster_sim.workload.random_streams import AT_A_TIME, stream
 
@@ -68,6 +69,8 @@ class TrafficClass(Description):
     """Lengths of this class's prompts [tokens]. Default: the workload's `prompt_tokens`."""
     output_tokens: Lengths | None = None
     """Lengths of this class's answers [tokens]. Default: the workload's `output_tokens`."""
+    clients: Clients | None = None
+    """Clients of this class. Default: the workload's `clients`."""
 
 
 def class_numbers(classes: Sequence[TrafficClass], seed: int) -> Iterator[npt.NDArray[np.int64]]:

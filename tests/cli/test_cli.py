@@ -13,6 +13,7 @@ import pytest
 
 import cluster_sim
 from cluster_sim import figures
+from cluster_sim.results.run_data import TABLES
 from cluster_sim.schema import catalog_names
 from tests.commands import BURST, call
 
@@ -33,8 +34,7 @@ def test_run_prints_one_table_and_writes_a_run_folder_for_each_variant(
         folder = Path("runs/small") / variant
         assert f"wrote {folder}" in err
         files = {path.name for path in folder.iterdir()}
-        names = ("requests", "stretches", "devices", "links", "events", "transfers", "thermal")
-        tables = {f"{name}.parquet" for name in names}
+        tables = {f"{name}.parquet" for name in TABLES}
         assert files == {"scenario.yaml", "summary.json", "manifest.json"} | tables
         summary = json.loads((folder / "summary.json").read_text())
         assert (

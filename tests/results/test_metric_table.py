@@ -161,9 +161,10 @@ def test_every_column_of_every_table_is_described(results: cluster_sim.Results) 
         "stretches": columns.STRETCHES + columns.STRETCH_TOTALS,
         "devices": columns.DEVICES,
         "links": columns.LINKS,
-        "events": (*columns.EVENTS, columns.EVENT_REASON),
+        "events": (*columns.EVENTS, columns.EVENT_REASON, columns.EVENT_WHERE),
         "transfers": columns.TRANSFERS,
         "thermal": columns.THERMAL,
+        "states": columns.STATES,
     }
     for name, expected in described.items():
         found = getattr(results, name).column_names

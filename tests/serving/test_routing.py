@@ -204,10 +204,13 @@ def test_a_refused_prompt_leaves_no_trace_with_the_router() -> None:
 
     from cluster_sim.results.recorder import Recorder
     from cluster_sim.serving.admission import Gate
-    from cluster_sim.sim.router import Router
+    from cluster_sim.sim.router import Router, RouterOptions
 
     class Refusing(Loaded):
-        longest, down = 10_000, False
+        longest, is_open = 10_000, True
+
+        def holds(self, request: Request) -> bool:
+            return True
 
     class First(Scan):
         def sent(self, request: Request, load: Load) -> None:
@@ -216,6 +219,6 @@ def test_a_refused_prompt_leaves_no_trace_with_the_router() -> None:
     recorder = Recorder()
     gate = Gate("closed", lambda *_: True)
     replicas: Any = [Refusing(0, 0)]
-    picker = First(lambda *_: 0)
-    Router(Environment(), picker, replicas, [], recorder, gate).route(prompt(1, 2))
+    picker, options = First(lambda *_: 0), RouterOptions(gate)
+    Router(Environment(), picker, replicas, [], recorder, options).route(prompt(1, 2))
     assert recorder.rejected == {0: "closed"}

@@ -15,6 +15,7 @@ from cluster_sim.loading.checks.batching import (
 from cluster_sim.loading.checks.engine_keys import device_faults, engine_faults
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.kv_cache import offload_faults, state_faults
+from cluster_sim.loading.checks.weight_loading import loading_faults
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Trail
 from cluster_sim.serving.profiles import is_written
@@ -45,6 +46,7 @@ def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     if not of_counts:  # the following checks need the placement of the model on the devices
         yield from offload_faults(deployment, (*trail, "kv"))
         yield from _host_link_faults(deployment, trail)
+        yield from loading_faults(deployment, trail)
     yield from speculation_faults(deployment, (*at, "speculation"))
     is_limited = pool.decodes_within_limit and pool.replica.speculation is None
     if is_limited and pool.max_sequences > pool.max_batched_tokens:
@@ -152,13 +154,8 @@ def _expert_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
 
 
 def _host_link_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
-    """Yield a cold start and swapping if no link to the host is known."""
+    """Yield swapping if no link to the host is known."""
     pool = deployment.pool
-    if pool.replica.start == "cold" and deployment.load_s is None:
-        yield (
-            (*trail, "replica", "start"),
-            f"{pool.node.name} has no link between host and device; expected load_bandwidth",
-        )
     if pool.kv.preemption == "swap" and deployment.swap_bandwidth_bytes_per_s is None:
         yield (
             (*trail, "kv", "preemption"),

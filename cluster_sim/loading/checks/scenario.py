@@ -7,12 +7,18 @@ from collections.abc import Iterator
 from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.loading import sampling
 from cluster_sim.loading.checks.counts import count_faults
+from cluster_sim.loading.checks.failures import failure_faults
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.kv_cache import capacity_faults
 from cluster_sim.loading.checks.replica_plan import plan_faults
 from cluster_sim.loading.checks.roles import role_faults
 from cluster_sim.loading.checks.site import site_faults
-from cluster_sim.loading.checks.traffic import admission_faults, objective_faults, traffic_faults
+from cluster_sim.loading.checks.traffic import (
+    admission_faults,
+    client_faults,
+    objective_faults,
+    traffic_faults,
+)
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Trail
 from cluster_sim.topology import FRONT_DOOR
@@ -31,8 +37,12 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
     yield from role_faults(scenario)
     fleet = resolve(scenario)
     yield from _pool_faults(scenario, fleet)
+    yield from client_faults(scenario, sum(spec.role != "decode" for spec in fleet.replicas))
     yield from site_faults(scenario)
-    yield from _network_faults(fleet)
+    of_network = list(_network_faults(fleet))
+    yield from of_network
+    if not of_network:
+        yield from failure_faults(scenario, fleet)
 
 
 def _pool_faults(scenario: Scenario, fleet: Fleet) -> Iterator[Finding]:

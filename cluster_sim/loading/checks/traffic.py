@@ -9,6 +9,7 @@ from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.workload import Workload
 from cluster_sim.schema import Trail
+from cluster_sim.workload.clients import Clients
 from cluster_sim.workload.sessions import scripts
 
 _SESSIONS = 1024
@@ -144,6 +145,26 @@ def objective_faults(scenario: Scenario) -> Iterator[Finding]:
     for index, class_ in enumerate(scenario.workload.classes):
         if class_.slo and class_.slo.percentile is not None and not class_.slo.limits_s:
             yield ("workload", "classes", index, "slo", "percentile"), expected
+
+
+def client_faults(scenario: Scenario, entries: int) -> Iterator[Finding]:
+    """Yield hedges that have no second replica.
+
+    entries: number of replicas to which the router sends requests.
+    """
+    workload = scenario.workload
+    keys: dict[Trail, Clients | None] = {("workload", "clients"): workload.clients} | {
+        ("workload", "classes", index, "clients"): each.clients
+        for index, each in enumerate(workload.classes)
+    }
+    for at, clients in keys.items():
+        if clients is not None:
+            yield at, "clients are not simulated yet; expected no 'clients'"
+        if clients is not None and clients.hedge_after_s is not None and entries < 2:
+            yield (
+                (*at, "hedge_after"),
+                "a copy goes to another replica, and there is only one that takes requests; expected more replicas, or no 'hedge_after'",
+            )
 
 
 def admission_faults(scenario: Scenario) -> Iterator[Finding]:

@@ -7,10 +7,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from cluster_sim.results.columns import EVENT_COLUMNS, EVENT_REASON, TRANSFER_COLUMNS
-from cluster_sim.results.recorder import Recorder
+from cluster_sim.results.columns import (
+    EVENT_COLUMNS,
+    EVENT_REASON,
+    EVENT_WHERE,
+    STATE_COLUMNS,
+    TRANSFER_COLUMNS,
+)
+from cluster_sim.results.recorder import Recorder, StateRow
 
 _EVENT_TYPES = (pa.float64(), pa.string(), pa.int32(), pa.int64(), pa.float64())
+_STATE_TYPES = (pa.float64(), pa.int32(), pa.string(), pa.string())
 _TRANSFER_TYPES = (pa.string(), pa.int32(), pa.int32(), pa.int64(), *[pa.float64()] * 4)
 
 
@@ -22,7 +29,15 @@ def events_table(recorder: Recorder) -> pa.Table:
         reasons_of[what][number] if what in reasons_of else None
         for _, what, _, number, _ in recorder.events
     ]
-    return events.append_column(EVENT_REASON.name, pa.array(reasons, pa.string()))
+    places = [recorder.where.get(row) for row in range(len(recorder.events))]
+    return events.append_column(EVENT_REASON.name, pa.array(reasons, pa.string())).append_column(
+        EVENT_WHERE.name, pa.array(places, pa.string())
+    )
+
+
+def states_table(rows: Sequence[StateRow]) -> pa.Table:
+    """Return the changes of states of replicas, see columns.STATES."""
+    return _table(rows, STATE_COLUMNS, _STATE_TYPES)
 
 
 def transfers_table(rows: Sequence[Sequence[Any]]) -> pa.Table:

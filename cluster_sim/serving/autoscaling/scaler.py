@@ -1,0 +1,106 @@
+"""Scaler: the rule of a pool with its memory; it has no clock of its own."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import NamedTuple
+
+from cluster_sim.serving.autoscaling.description import Autoscale
+from cluster_sim.serving.autoscaling.limits import Change
+from cluster_sim.serving.autoscaling.pool_load import PoolLoad
+from cluster_sim.serving.autoscaling.rule import advised_replicas
+
+_AT_S = 1e-9
+"""Difference below which times count as equal [s]."""
+
+
+class _Advice(NamedTuple):
+    """Number of replicas that the rule has asked for at one time, before all limits."""
+
+    at_s: float
+    replicas: int
+
+
+class Scaler:
+    """Rule of one pool with its memory. The caller passes the time.
+
+    Advice of the rule is stabilised, then limited by policies, then by minimum and maximum, as in
+    Kubernetes 1.33, `pkg/controller/podautoscaler/horizontal.go`
+    (`normalizeDesiredReplicasWithBehaviors`). The way to and from zero is that of KEDA 2.17: a pool
+    of zero replicas starts as soon as it is active, and is switched off `cooldown` after it was
+    last active.
+    """
+
+    def __init__(self, spec: Autoscale) -> None:
+        self._spec = spec
+        self._advices: list[_Advice] = []
+        self._changes: list[Change] = []
+        self._active_s = 0.0
+        self._kept_s = max(
+            spec.stabilisation_s,
+            spec.stabilisation_up_s,
+            spec.up.longest_period_s,
+            spec.down.longest_period_s,
+        )
+
+    def desired(self, now_s: float, current: int, load: PoolLoad) -> int:
+        """Return the number of replicas that the pool should have from now on.
+
+        Parameters
+        ----------
+        now_s
+            Present time [s].
+        current
+            Present number of replicas, those that start or load weights included.
+        load
+            Load of the pool.
+        """
+        desired = self._limited(now_s, current, load)
+        if desired != current:
+            self._changes.append(Change(now_s, desired - current))
+        return desired
+
+    def _limited(self, now_s: float, current: int, load: PoolLoad) -> int:
+        spec = self._spec
+        least = spec.least_at(now_s)
+        if is_active := load.inside > spec.activation:
+            self._active_s = now_s
+        if not current:
+            return max(least, int(is_active))
+        if not (least or is_active) and now_s >= self._active_s + spec.cooldown_s - _AT_S:
+            return 0
+        least = max(least, 1)
+        if current > spec.max or current < least:
+            return min(max(current, least), spec.max)
+        readings = spec.readings(load)
+        advice = advised_replicas(readings, spec.target_value, spec.tolerance, current)
+        stable = self._stabilised(now_s, current, advice)
+        if stable > current:
+            stable = min(stable, spec.up.most(current, self._changes, now_s))
+        elif stable < current:
+            stable = max(stable, spec.down.least(current, self._changes, now_s))
+        return min(max(stable, least), spec.max)
+
+    def _stabilised(self, now_s: float, current: int, advice: int) -> int:
+        """Return the advice within the stabilisation windows, and remember it.
+
+        The first advice is the number of replicas that the pool begins with.
+        """
+        if not self._advices:
+            self._advices.append(_Advice(now_s, current))
+        self._advices.append(_Advice(now_s, advice))
+        self._forget(now_s)
+        up = min(self._within(now_s, self._spec.stabilisation_up_s), default=advice)
+        down = max(self._within(now_s, self._spec.stabilisation_s), default=advice)
+        return min(max(current, min(up, advice)), max(down, advice))
+
+    def _within(self, now_s: float, window_s: float) -> list[int]:
+        """Return the advice of the window that ends now."""
+        since_s = now_s - window_s + _AT_S if window_s else inf
+        return [advice.replicas for advice in self._advices if advice.at_s > since_s]
+
+    def _forget(self, now_s: float) -> None:
+        """Forget what no window and no policy looks at any more."""
+        since_s = now_s - self._kept_s - _AT_S
+        self._advices = [advice for advice in self._advices if advice.at_s >= since_s]
+        self._changes = [change for change in self._changes if change.at_s >= since_s]

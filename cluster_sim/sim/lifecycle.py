@@ -1,0 +1,125 @@
+"""Lifecycle of a replica: it is started, loads its weights, drains, is lost and comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from simpy import Environment, Timeout
+
+from cluster_sim.results.recorder import Recorder, StateRow
+from cluster_sim.sim.replica import Replica
+from cluster_sim.sim.replica_events import ReplicaEvents
+
+State = Literal["off", "starting", "loading", "ready", "draining", "lost"]
+"""State of a replica. off: its devices are switched off or given back. starting: its node boots.
+loading: its weights are loaded. ready: it accepts requests. draining: it finishes its requests and
+accepts no new ones. lost: its devices failed."""
+
+
+class Lifecycle(ReplicaEvents):
+    """State of one replica, with the changes that failures and scaling ask for.
+
+    Parameters
+    ----------
+    env
+        Environment of the simulation.
+    replica
+        Replica, which accepts requests.
+    load_s
+        Time to load the weights on a start or after a loss [s].
+    recorder
+        Recorder of the changes.
+    """
+
+    def __init__(
+        self, env: Environment, replica: Replica[Any], load_s: float, recorder: Recorder
+    ) -> None:
+        self._env, self._replica, self._load_s, self._recorder = env, replica, load_s, recorder
+        self.state: State = "ready"
+        self.faults = 0
+        """Number of faults that have not been repaired."""
+        self._goes_off = False
+        self._changes = 0  # a timer is void if the state has changed since its start
+        replica.subscribe(self)
+
+    @property
+    def number(self) -> int:
+        """Number of the replica among all replicas."""
+        return self._replica.number
+
+    def lose(self, cause: str) -> None:
+        """Record one more fault; with the first one the replica loses its devices and requests.
+
+        Parameters
+        ----------
+        cause
+            Kind of event, such as `node_failure`; it is recorded with the change of state.
+        """
+        self.faults += 1
+        if self.faults == 1 and self.state != "off":
+            self._enter("lost", cause)
+            if not self._replica.down:
+                self._replica.fail()
+
+    def repair(self) -> None:
+        """Record the repair of one fault; with the last one the weights are loaded again."""
+        self.faults -= 1
+        if not self.faults and self.state == "lost":
+            self._load("repaired")
+
+    def switch_on(self, provision_s: float) -> None:
+        """Start a replica that is off: after `provision_s` [s] it loads its weights."""
+        assert self.state == "off" and not self.faults
+        self._enter("starting", "scaled_up")
+        self._after(provision_s, lambda: self._load("scaled_up"))
+
+    def switch_off(self) -> None:
+        """Switch the devices off now; requests that are still there are lost."""
+        self._enter("off", "scaled_down")
+        if not self._replica.down:
+            self._replica.fail()
+
+    def close(self, cause: str = "scaled_down", *, then_off: bool = True) -> None:
+        """Accept no new requests; switch the devices off after the last one if `then_off`."""
+        assert self.state == "ready"
+        self._goes_off = then_off
+        self._enter("draining", cause)
+        self._replica.close()
+
+    def reopen(self, cause: str = "scaled_up") -> None:
+        """Accept new requests again, in the state `draining`."""
+        assert self.state == "draining"
+        self._enter("ready", cause)
+        self._replica.reopen()
+
+    def emptied(self, number: int) -> None:
+        """Switch a drained replica off."""
+        if self.state == "draining" and self._goes_off:
+            self.switch_off()
+
+    def _load(self, cause: str) -> None:
+        self._enter("loading", cause)
+        self._after(self._load_s, lambda: self._be_ready(cause))
+
+    def _be_ready(self, cause: str) -> None:
+        self._enter("ready", cause)
+        self._replica.come_back()
+
+    def _after(self, delay_s: float, change: Callable[[], None]) -> None:
+        """Make a change after a delay [s], unless the state changes before."""
+        changes = self._changes
+        if not delay_s:
+            change()
+            return
+
+        def act(_: Any) -> None:
+            if self._changes == changes:
+                change()
+
+        Timeout(self._env, delay_s).callbacks.append(act)
+
+    def _enter(self, state: State, cause: str) -> None:
+        self.state = state
+        self._changes += 1
+        self._recorder.states.append(StateRow(self._env.now, self.number, state, cause))
