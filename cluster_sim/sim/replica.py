@@ -374,8 +374,8 @@ class Replica(Generic[SomeScheduler]):
         self._recorder.stretches += self._row(steps)
         finished = scheduler.advance(steps, now_s)
         self.requests -= len(finished)
-        for tell in self._listeners.load_changed:
-            tell(self.number)
+        for tell_change in self._listeners.load_changed:
+            tell_change(self.number)
         for tell in self._listeners.first_token:
             for request, _ in scheduler.output.chunks:
                 if request.first_token_s == now_s:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import ClassVar
@@ -21,7 +21,7 @@ NOTE: looking at 32 replicas takes about as long as keeping the order.
 _AT_A_TIME = 4096
 
 
-class Picker(ABC):
+class Picker:
     """Routing policy with its state during one run.
 
     `pick` looks at the replicas that it is given. A policy that keeps the open replicas in order

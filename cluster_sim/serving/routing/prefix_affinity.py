@@ -67,7 +67,6 @@ class _Affinity(Picker):
     def __init__(self, policy: PrefixAffinity) -> None:
         self._policy = policy
         self._memories: dict[int, SentPrefixes] = {}
-        self._holders: Holders | None = None
 
     def pick(self, request: Request, loads: Sequence[Load]) -> int:
         """Return the index of the replica for a request among `loads`, in order of number."""
@@ -91,9 +90,11 @@ class _Affinity(Picker):
         if request.pieces:
             number = load.number
             if (memory := self._memories.get(number)) is None:
-                memory = SentPrefixes(self._policy.remembered_tokens, number, self._holders)
-                self._memories[number] = memory
+                memory = self._memories[number] = self._new_memory(number)
             memory.add(request)
+
+    def _new_memory(self, number: int) -> SentPrefixes:
+        return SentPrefixes(self._policy.remembered_tokens)
 
     def closed(self, load: Load) -> None:
         """Forget what was sent to a replica, as SGLang's router does when it removes a worker."""
@@ -142,6 +143,9 @@ class _AffinityInOrder(_Affinity):
                 return number
         loads = self._loads
         return min((loads[number].requests, number) for number in holders)[1]
+
+    def _new_memory(self, number: int) -> SentPrefixes:
+        return SentPrefixes(self._policy.remembered_tokens, number, self._holders)
 
     def sent(self, request: Request, load: Load) -> None:
         """Remember the prompt of a request that was sent to a replica."""

@@ -71,7 +71,8 @@ class RequestOrder:
         limit
             Maximum number of entries that are examined.
         """
-        heap, passed, found = self._heap, [], None
+        heap, found = self._heap, None
+        passed: list[tuple[int, int]] = []
         while heap and len(passed) < limit:
             number = self._top()[1]
             if number in numbers:
