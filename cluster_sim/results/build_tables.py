@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.deployment.thermal_groups import ThermalGroup
-from cluster_sim.results.recorder import Recorder
+from cluster_sim.results.recorder import Recorder, StateRow
+from cluster_sim.results.states import States
 from cluster_sim.results.tables.devices import devices_table
 from cluster_sim.results.tables.ended import Ended
 from cluster_sim.results.tables.events import events_table, states_table, transfers_table
@@ -40,7 +41,7 @@ class Built(NamedTuple):
 
     tables: Tables
     simulated_s: float
-    """Time from 0 until the last step ends, request arrives or replica shuts down [s]."""
+    """Time from 0 until the last step ends, request arrives or replica changes its state [s]."""
 
 
 def build_tables(
@@ -66,9 +67,9 @@ def build_tables(
     latencies_s = np.array(fleet.answer_latencies_s)
     stretches = stretches_table(fleet, recorder)
     requests = requests_table(scenario, recorder, latencies_s, stretches)
-    down_s = {number: at_s for at_s, what, number, _, _ in recorder.events if what == "shutdown"}
-    simulated_s = _simulated_s(requests, stretches, down_s)
-    run = Ended(fleet, stretches, down_s, simulated_s)
+    simulated_s = _simulated_s(requests, stretches, recorder.states)
+    changes = [(row.at_s, row.replica, row.state) for row in recorder.states]
+    run = Ended(fleet, stretches, States(fleet, changes, simulated_s), simulated_s)
     thermal, extremes = thermal_table(run, groups, recorder.throttles)
     tables = Tables(
         requests=requests,
@@ -83,7 +84,7 @@ def build_tables(
     return Built(tables, simulated_s)
 
 
-def _simulated_s(requests: pa.Table, stretches: pa.Table, down_s: Mapping[int, float]) -> float:
+def _simulated_s(requests: pa.Table, stretches: pa.Table, states: Sequence[StateRow]) -> float:
     last_s = float(np.max(stretches["ended_s"].to_numpy())) if len(stretches) else 0.0
     last_arrival_s = requests["arrival_s"][-1].as_py() if len(requests) else 0.0
-    return max(last_s, last_arrival_s, *down_s.values())
+    return max(last_s, last_arrival_s, *(row.at_s for row in states))

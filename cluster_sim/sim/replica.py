@@ -124,6 +124,11 @@ class Replica(Generic[SomeScheduler]):
         return self.requests - len(self._scheduler.running)
 
     @property
+    def queued(self) -> int:
+        """Number of requests on their way, queued or preempted, for the autoscaler."""
+        return self.waiting
+
+    @property
     def operating_point(self) -> OperatingPoint:
         """Operating point from the next step on."""
         return self._state.point
@@ -255,7 +260,7 @@ class Replica(Generic[SomeScheduler]):
         lost = [*self._scheduler.drain(last_token_s), *self._arrived]
         self._arrived = []
         self._idle = False
-        self._alarm.sooner(0.0)
+        self._alarm.wake()
         for tell in self._listeners.devices_lost:
             tell(self.number)
         for request in lost:

@@ -20,6 +20,7 @@ from cluster_sim.results.metrics.families import (
     power,
     requests,
     run,
+    states,
     tokens,
     utilisation,
 )
@@ -35,6 +36,7 @@ FAMILIES: tuple[tuple[Metric, ...], ...] = (
     utilisation.METRICS,
     power.METRICS,
     heat.METRICS,
+    states.METRICS,
     run.METRICS,
     cost.METRICS,
     margin.METRICS,
