@@ -33,6 +33,7 @@ from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.front_end import FrontEnd
 from cluster_sim.sim.kv_network import KvNetwork, needs_kv_network
 from cluster_sim.sim.lifecycle import Lifecycle
+from cluster_sim.sim.load_changes import LoadChanges
 from cluster_sim.sim.power_cap import CappedClock
 from cluster_sim.sim.prefill_replica import PrefillReplica
 from cluster_sim.sim.replica import Replica
@@ -221,7 +222,7 @@ def _build_router(
         FrontEnd(env, replica, spec.deployment.front_end, delay_s)
         for replica, spec, delay_s in zip(entries, specs, delays_s, strict=True)
     ]
-    picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"))
+    picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"), len(entries))
     is_scaled = any(pool.autoscale is not None for pool in scenario.cluster.pools)
     options = RouterOptions(
         _gate(scenario, specs, delays_s), scenario.cluster.retry_lost, holds=is_scaled
@@ -229,6 +230,10 @@ def _build_router(
     router = Router(env, picker, entries, front_ends, recorder, options)
     for replica in replicas:
         replica.subscribe(router)
+    if picker.follows_loads:
+        changes = LoadChanges(picker)
+        for replica in entries:
+            replica.subscribe(changes)
     return router
 
 
