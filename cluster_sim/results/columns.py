@@ -201,6 +201,9 @@ EVENT_KINDS = {
     "shutdown": "The devices of a replica shut down; value: their temperature [degC].",
     "retried": "A request of a replica that shut down starts again elsewhere; value: output tokens so far.",
     "failed": "A request of a replica that shut down is lost; value: output tokens so far.",
+    "timed_out": "A client gives an attempt up; value: time since it was sent [s].",
+    "hedged": "A client sends a copy of an attempt to another replica; value: number of earlier attempts.",
+    "retried_by_client": "A client sends its request again; value: number of earlier attempts.",
 }
 """Kinds of events, with the meaning of `value` for each kind."""
 

@@ -67,6 +67,9 @@ class Recorder:
         self.originals: list[ClientRequest] = []
         """Requests of clients, in order of arrival, if clients make several attempts; `requests`
         then holds the attempts."""
+        self.given_up: dict[int, str] = {}
+        """Outcome of each attempt that its client gave up, timed_out or cancelled, by number of the
+        attempt. It holds whatever the cluster did with the attempt afterwards."""
         self.left = 0
         """Number of requests that have finished, failed or been rejected."""
 

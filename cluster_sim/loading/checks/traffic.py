@@ -158,8 +158,6 @@ def client_faults(scenario: Scenario, entries: int) -> Iterator[Finding]:
         for index, each in enumerate(workload.classes)
     }
     for at, clients in keys.items():
-        if clients is not None:
-            yield at, "clients are not simulated yet; expected no 'clients'"
         if clients is not None and clients.hedge_after_s is not None and entries < 2:
             yield (
                 (*at, "hedge_after"),
