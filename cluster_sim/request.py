@@ -158,5 +158,7 @@ class ClientRequest:
     """Attempt that was sent last; None before the first one is sent."""
     attempts: int = 0
     """Number of attempts that were sent."""
+    denied: int = 0
+    """Number of retries and hedges that the retry budget denied."""
     end_s: float = NEVER
     """Time at which the client has its answer or gives up [s]."""

@@ -6,13 +6,17 @@ take the time of the first chunk as that of the first token.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 
-from cluster_sim.results.metrics.finished import Finished, finished, within_slo
+from cluster_sim.results.metrics.departures import requests_left_s
+from cluster_sim.results.metrics.finished import Finished, finished
 from cluster_sim.results.metrics.gaps import Gaps, itl
+from cluster_sim.results.metrics.good_requests import within_slo
 from cluster_sim.results.results import Results
 from cluster_sim.results.streaming.chunks import Chunks, seen_chunks
 from cluster_sim.results.streaming.token_times import TokenTimes
@@ -22,6 +26,16 @@ REJECTED = "rejected"
 """Reason for a request without an answer: it was rejected."""
 CUT_OFF = "had not finished when the run ended"
 """Reason for a request without an answer: the run ended before its last token."""
+REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "rejected": REJECTED,
+        "unfinished": CUT_OFF,
+        "failed": "lost with the replica that served it",
+        "timed_out": "timed out",
+        "cancelled": "cancelled by its user",
+    }
+)
+"""Reasons for a request without an answer, by its status."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +46,8 @@ class Answers:
     """Results of the run."""
     number: Array
     """Number of each request in the tables of the run."""
-    done: Array
-    """Whether each request finished."""
-    rejected: Array
-    """Whether each request was rejected."""
+    status: Array
+    """Status of each request."""
     arrival_s: Array
     """Time at which each request was sent [s]."""
     first_token_s: Array
@@ -43,6 +55,9 @@ class Answers:
     finish_s: Array
     """Time at which the last token of each request reached the front door; NaN if the request did
     not finish [s]."""
+    left_s: Array
+    """Time at which each request left the cluster; NaN if it was rejected, or still inside when the
+    run ended [s]."""
     prompt_tokens: Array
     """Length of each prompt [tokens]."""
     output_tokens: Array
@@ -53,6 +68,24 @@ class Answers:
     """Columns of the finished requests; they have one row per finished request."""
     chunks: Chunks | None
     """Chunks of the finished requests; None if engines send one chunk per step."""
+
+    @cached_property
+    def done(self) -> Array:
+        """Whether each request finished."""
+        is_done: Array = self.status == "finished"
+        return is_done
+
+    @cached_property
+    def rejected(self) -> Array:
+        """Whether each request was rejected."""
+        is_rejected: Array = self.status == "rejected"
+        return is_rejected
+
+    @cached_property
+    def cut_off(self) -> Array:
+        """Whether each request was ended before its last token: by the run's end or its user."""
+        is_cut_off: Array = np.isin(self.status, ("unfinished", "cancelled"))
+        return is_cut_off
 
     @cached_property
     def good(self) -> Array | None:
@@ -90,16 +123,15 @@ class Answers:
 
     @cached_property
     def ended_s(self) -> Array:
-        """Time at which each request ended: it finished, was rejected or was cut off [s]."""
-        without_answer_s = np.where(self.rejected, self.arrival_s, self.end_s)
+        """Time at which each request ended: it finished, was rejected, lost or cut off [s]."""
+        left_s = np.where(np.isnan(self.left_s), self.end_s, self.left_s)
+        without_answer_s = np.where(self.rejected, self.arrival_s, left_s)
         ended_s: Array = np.where(self.done, self.finish_s, without_answer_s)
         return ended_s
 
     def failure(self, place: int) -> str | None:
         """Return the reason why the request of a row has no answer; None if it has an answer."""
-        if self.done[place]:
-            return None
-        return REJECTED if self.rejected[place] else CUT_OFF
+        return None if self.done[place] else REASONS[self.status[place]]
 
     def per_second(self, amount: float) -> float:
         """Return an amount over the duration [1/s]; 0 without answers."""
@@ -110,7 +142,7 @@ def answers(results: Results) -> Answers:
     """Return the requests of a run that are outside the warm-up."""
     table = results.requests
     counted = table["counted"].to_numpy()
-    status = table["status"].to_numpy()[counted]
+    status, left_s = table["status"].to_numpy()[counted], requests_left_s(results)[counted]
     names = (
         "arrival_s",
         "first_token_s",
@@ -129,8 +161,8 @@ def answers(results: Results) -> Answers:
     return Answers(
         results,
         number=number,
-        done=is_done,
-        rejected=status == "rejected",
+        status=status,
+        left_s=left_s,
         of_done=of_done,
         chunks=chunks,
         **columns,

@@ -21,7 +21,7 @@ _STRICTEST, _LOOSEST = 0.1, 10.0
 
 
 class _Judged(NamedTuple):
-    """Counted requests of a run that has an SLO."""
+    """Requests of a run that has an SLO, which judges them."""
 
     variant: Variant
     factors: Array
@@ -73,9 +73,8 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
 
 
 def _arrivals_s(results: Results) -> Array:
-    """Return the arrival times of counted requests [s]."""
-    table = results.requests
-    arrivals_s: Array = table["arrival_s"].to_numpy()[table["counted"].to_numpy()]
+    """Return the arrival times of the requests that the SLO judges [s]."""
+    arrivals_s: Array = results.requests["arrival_s"].to_numpy()[metrics.is_judged(results)]
     return arrivals_s
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cluster_sim.results.metrics.families.latency import LIMITED
-from cluster_sim.results.metrics.finished import counted, finished, within_slo
+from cluster_sim.results.metrics.finished import counted, finished
+from cluster_sim.results.metrics.good_requests import is_judged, within_slo
 from cluster_sim.results.metrics.slo_percentiles import percentile_key
 from cluster_sim.results.metrics.table import METRICS
 from cluster_sim.results.metrics.verdict import DEFAULT_PERCENTILE, judged, objectives
@@ -52,7 +53,7 @@ def in_bursts(run: RunData) -> InBursts | None:
     of_bursts = replace(run, requests=run.requests.filter(is_inside))
     wanted = objectives(run.scenario)
     percentiles = tuple(sorted({each.percentile for each in wanted})) or (DEFAULT_PERCENTILE,)
-    done, everyone = finished(of_bursts), int(np.sum(counted(of_bursts)))
+    done, everyone = finished(of_bursts), int(np.sum(is_judged(of_bursts)))
     good = within_slo(of_bursts, done)
     missed = ""
     if wanted and everyone:
@@ -61,7 +62,7 @@ def in_bursts(run: RunData) -> InBursts | None:
         if any(of_all.is_met and not of_burst.is_met for of_all, of_burst in pairs):
             missed = missed_text(bursts.missed)
     return InBursts(
-        everyone * run.scenario.stands_for,
+        int(np.sum(counted(of_bursts))) * run.scenario.stands_for,
         None if good is None or not everyone else float(np.sum(good)) / everyone,
         {
             (latency, percentile): 1e3 * float(np.percentile(values_s, percentile))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from struct import Struct
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from cluster_sim.request import ClientRequest, Request
 from cluster_sim.results.columns import STRETCH_COLUMNS
@@ -31,6 +31,15 @@ ThrottleRow = tuple[float, int, float, float, str]
 from that time on as shares of their normal values, and cause."""
 
 
+class Withdrawal(NamedTuple):
+    """Withdrawal of an attempt by its client."""
+
+    status: Literal["timed_out", "cancelled"]
+    reason: Literal["ttft", "e2el", "user", "superseded"]
+    """Limit that was exceeded (ttft or e2el), or the cause of a cancellation: the user, or another
+    attempt that was answered first."""
+
+
 class Recorder:
     """All requests of a run, and the rows of its stretches and events."""
 
@@ -48,6 +57,9 @@ class Recorder:
         """Reason of each rejection, by number of the request."""
         self.failed: dict[int, str] = {}
         """Reason of each failure, by number of the request."""
+        self.withdrawn: dict[int, Withdrawal] = {}
+        """Withdrawals by clients, by number of the attempt. A server that does not learn of one may
+        finish the attempt."""
         self.transfers: list[TransferRow] = []
         """Transfers that have ended."""
         self.bytes_over: dict[tuple[str, ParallelPaths], float] = {}
@@ -67,11 +79,8 @@ class Recorder:
         self.originals: list[ClientRequest] = []
         """Requests of clients, in order of arrival, if clients make several attempts; `requests`
         then holds the attempts."""
-        self.given_up: dict[int, str] = {}
-        """Outcome of each attempt that its client gave up, timed_out or cancelled, by number of the
-        attempt. It holds whatever the cluster did with the attempt afterwards."""
         self.left = 0
-        """Number of requests that have finished, failed or been rejected."""
+        """Number of requests that have left the cluster: finished, failed, rejected or aborted."""
 
     def happens(self, event: EventRow, where: str) -> None:
         """Record an event at a node, device or link."""
@@ -104,7 +113,14 @@ class Recorder:
             (now_s, "failed", request.replica, request.number, float(request.generated))
         )
 
+    def withdraws(self, request: Request, now_s: float, why: Withdrawal) -> None:
+        """Record that a client gives up an attempt, whatever the cluster does with it then."""
+        self.withdrawn[request.number] = why
+        self.events.append(
+            (now_s, why.status, request.replica, request.number, now_s - request.arrival_s)
+        )
+
     @property
     def inside(self) -> int:
-        """Number of requests that have arrived and neither finished, failed nor been rejected."""
+        """Number of requests that have arrived and have not left, see `left`."""
         return len(self.requests) - self.left

@@ -109,12 +109,14 @@ def _rejected(run: RunData) -> _Counted:
 def _failed(run: RunData) -> _Counted:
     """Yield the reasons of requests that were lost, and the state of those still inside."""
     table = run.requests
-    unfinished = counted(run) & (table["status"].to_numpy() == "unfinished")
-    if not unfinished.any():
-        return
-    lost = unfinished & (_codes(run, "failed") != "")
+    is_counted, status = counted(run), table["status"].to_numpy()
+    unfinished, lost = (is_counted & (status == name) for name in ("unfinished", "failed"))
+    # earlier versions also gave lost requests the status `unfinished`
+    lost |= unfinished & (_codes(run, "failed") != "")
     yield from _present("failed", _LOST, lost)
     inside = unfinished & ~lost
+    if not inside.any():
+        return
     is_admitted, has_token = (
         ~np.isnan(table[name].to_numpy()) for name in ("admitted_s", "first_token_s")
     )

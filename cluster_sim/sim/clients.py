@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from simpy import Event, Timeout
 
 from cluster_sim.request import ClientRequest, Request
-from cluster_sim.results.recorder import Recorder
+from cluster_sim.results.recorder import Recorder, Withdrawal
 from cluster_sim.sim.client_tries import ClientRules, PendingRequest
 from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.replica_events import ClientEvents, ReplicaEvents, RouterEvents
 from cluster_sim.workload.clients import ClientDraws
+
+_USER = Withdrawal("cancelled", "user")
+_SUPERSEDED = Withdrawal("cancelled", "superseded")
 
 
 class Server(NamedTuple):
@@ -86,16 +89,7 @@ class ClientLayer(ReplicaEvents, RouterEvents):
             self._attempt_ended(pending, request, "finished")
             self._close(pending, "finished", request, max(arrives_s, pending.first_s))
         else:
-            self._give_up(pending, request, "cancelled")
-            self._recorder.events.append(
-                (
-                    self._env.now,
-                    "cancelled",
-                    request.replica,
-                    request.number,
-                    float(request.generated),
-                )
-            )
+            self._give_up(pending, request, _USER)
             self._close(pending, "cancelled", request, max(arrives_s, pending.first_s))
 
     def refused(self, request: Request) -> None:
@@ -127,7 +121,7 @@ class ClientLayer(ReplicaEvents, RouterEvents):
         self._of_attempt[attempt.number] = pending
         if kind:
             self._recorder.events.append(
-                (attempt.arrival_s, kind, -1, attempt.number, float(attempt.attempt))
+                (attempt.arrival_s, kind, -1, attempt.number, float(attempt.original))
             )
         self._server.send(attempt)
 
@@ -141,9 +135,10 @@ class ClientLayer(ReplicaEvents, RouterEvents):
         pending: PendingRequest = event.value  # type: ignore[assignment]  # SimPy says Any or None
         pending.timer, now_s = None, self._env.now
         if now_s >= pending.gives_up_s:
+            limit: Literal["ttft", "e2el"] = "e2el" if now_s >= pending.e2el_s else "ttft"
             for attempt in [*pending.live]:
                 pending.live.remove(attempt)
-                self._give_up(pending, attempt, "timed_out")
+                self._give_up(pending, attempt, Withdrawal("timed_out", limit))
             self._retry_or_end(pending, "timed_out")
             return
         if pending.may_hedge and now_s >= pending.hedge_s:
@@ -156,22 +151,18 @@ class ClientLayer(ReplicaEvents, RouterEvents):
         pending.hedges += 1
         (attempt,) = pending.live
         entry = attempt.replica if attempt.prefill_replica < 0 else attempt.prefill_replica
-        if entry >= 0 and pending.rules.budget.take(self._env.now):
+        if entry >= 0 and self._take(pending):
             self._attempt(pending, "hedged", entry)
 
     def _cancel_others(self, pending: PendingRequest, winner: Request) -> None:
         for attempt in [attempt for attempt in pending.live if attempt is not winner]:
             pending.live.remove(attempt)
-            self._give_up(pending, attempt, "cancelled")
+            self._give_up(pending, attempt, _SUPERSEDED)
 
-    def _give_up(self, pending: PendingRequest, attempt: Request, outcome: str) -> None:
+    def _give_up(self, pending: PendingRequest, attempt: Request, why: Withdrawal) -> None:
         """End an attempt for the client, and at the cluster if it aborts such attempts."""
-        recorder, now_s = self._recorder, self._env.now
-        recorder.given_up[attempt.number] = outcome
-        if outcome == "timed_out":
-            waited_s = now_s - attempt.arrival_s
-            recorder.events.append((now_s, outcome, attempt.replica, attempt.number, waited_s))
-        self._attempt_ended(pending, attempt, outcome)
+        self._recorder.withdraws(attempt, self._env.now, why)
+        self._attempt_ended(pending, attempt, why.status)
         is_there = self._of_attempt.pop(attempt.number, None) is not None
         if is_there and pending.rules.clients.server_aborts:
             self._server.cancel(attempt)
@@ -182,12 +173,18 @@ class ClientLayer(ReplicaEvents, RouterEvents):
     def _retry_or_end(self, pending: PendingRequest, outcome: str) -> None:
         """Retry a request after a pause if its client and the budget allow it; else end it."""
         self._stop_timer(pending)
-        clients, now_s = pending.rules.clients, self._env.now
+        clients = pending.rules.clients
         may_retry = outcome in clients.retry_on and pending.retries < clients.retries
-        if may_retry and pending.rules.budget.take(now_s):
+        if may_retry and self._take(pending):
             Timeout(self._env, pending.backoff_s, pending).callbacks.append(self._retry)
         else:
-            self._close(pending, outcome, None, now_s)
+            self._close(pending, outcome, None, self._env.now)
+
+    def _take(self, pending: PendingRequest) -> bool:
+        """Take an attempt out of the retry budget; return whether the budget allows it."""
+        is_allowed = pending.rules.budget.take(self._env.now)
+        pending.record.denied += not is_allowed
+        return is_allowed
 
     def _retry(self, event: Event) -> None:
         pending: PendingRequest = event.value  # type: ignore[assignment]  # SimPy says Any or None

@@ -5,6 +5,7 @@ the tables.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,15 @@ def test_who_is_still_inside_waits_or_runs_to_the_end_and_the_rejected_never_wai
     assert (line.arrival_per_s * line.bin_s).tolist() == [1, 2, 0, 0]
     assert line.waiting.tolist() == pytest.approx([0, 2, 1, 1])
     assert line.running.tolist() == pytest.approx([0, 0, 1, 1])
+
+
+def test_a_lost_request_waits_or_runs_until_it_is_lost(scenario: Scenario) -> None:
+    rows = (("failed", 0.0, None, None), ("failed", 0.0, 1.0, None))
+    lost = pa.table({"what": ["failed", "failed"], "request": [0, 1], "at_s": [2.0, 3.0]})
+    results = replace(run(scenario, requests(*rows), stretches(), 4.0), events=lost)
+    line = timeline(results, points=4)
+    assert line.waiting.tolist() == pytest.approx([2, 1, 0, 0])
+    assert line.running.tolist() == pytest.approx([0, 1, 1, 0])
 
 
 def test_work_is_spread_evenly_over_its_stretch(scenario: Scenario) -> None:

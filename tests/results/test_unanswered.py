@@ -142,6 +142,8 @@ def test_requests_of_the_warm_up_do_not_count(tmp_path: Path) -> None:
     ("what", "status", "outcome", "text"),
     [
         ("rejected", "rejected", "rejected", "no available replica could serve it"),
+        ("failed", "failed", "failed", "lost with its replica; no other replica could serve it"),
+        # run folders of earlier versions
         (
             "failed",
             "unfinished",

@@ -13,7 +13,7 @@ import numpy as np
 from cluster_sim.export.aiperf.metrics import PERCENTS, RECORDS, STATISTICS, TOTALS, Tag
 from cluster_sim.export.aiperf.records import columns_of_done
 from cluster_sim.export.benchmark import Benchmark, at, number, writer
-from cluster_sim.export.client_view import CUT_OFF, REJECTED, Answers
+from cluster_sim.export.client_view import REASONS, Answers
 from cluster_sim.export.nested import text_under, under
 from cluster_sim.export.percentiles import linear
 from cluster_sim.export.setup import Setup
@@ -114,10 +114,7 @@ def _about(answers: Answers) -> dict[str, Any]:
     scenario = answers.results.scenario
     end_s = float(np.min(answers.arrival_s)) + answers.duration_s if len(answers.done) else 0.0
     begin_s = float(np.min(answers.arrival_s, initial=end_s))
-    failures = {
-        REJECTED: int(np.sum(answers.rejected)),
-        CUT_OFF: int(np.sum(~answers.done & ~answers.rejected)),
-    }
+    failures = {reason: int(np.sum(answers.status == status)) for status, reason in REASONS.items()}
     return {
         "run_info": {
             "benchmark_id": scenario.title,

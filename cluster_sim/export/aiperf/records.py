@@ -43,7 +43,6 @@ def records(answers: Answers, *, detailed: bool = False) -> Iterator[str]:
 
 def _metadata(answers: Answers, place: int) -> dict[str, Any]:
     number = int(answers.number[place])
-    was_cut_off = not answers.done[place] and not answers.rejected[place]
     return {
         "session_num": number,
         "x_request_id": str(number),
@@ -52,7 +51,7 @@ def _metadata(answers: Answers, place: int) -> dict[str, Any]:
         "worker_id": "cluster-sim",
         "record_processor_id": "cluster-sim",
         "benchmark_phase": "profiling",
-        "was_cancelled": bool(was_cut_off),
+        "was_cancelled": bool(answers.cut_off[place]),
     }
 
 

@@ -26,13 +26,14 @@ class TimedTokens(NamedTuple):
 class Columns:
     """Columns of all requests, with their status.
 
-    A rejected request is errored, an unfinished request is incomplete.
+    A request that was rejected, lost or timed out is errored. A request that was unfinished, or that
+    its user cancelled, is incomplete.
     """
 
     def __init__(self, answers: Answers) -> None:
         """Build the columns of the requests of a run."""
         self.answers = answers
-        self.status = np.where(answers.done, 0, np.where(answers.rejected, 2, 1))
+        self.status = np.where(answers.done, 0, np.where(answers.cut_off, 1, 2))
         self.start_s, self.end_s = answers.arrival_s, answers.ended_s
         self.began_s = float(np.min(self.start_s, initial=np.inf)) if len(self.start_s) else 0.0
         self.ended_s = float(np.max(self.end_s)) if len(self.end_s) else 0.0

@@ -34,8 +34,10 @@ class _CountChange(NamedTuple):
 
     at_ns: int
     """Time of the change [ns]."""
-    finishes: bool
-    """Whether a request finishes; else it is admitted."""
+    waiting: int
+    """Change of the number of waiting requests."""
+    running: int
+    """Change of the number of running requests."""
     replica: int
     """Number of the replica whose queue the request leaves."""
 
@@ -75,29 +77,30 @@ class RequestTracks:
 
     def write(self, tables: RunTables) -> None:
         """Write the requests in order of arrival; later changes wait in a heap."""
+        lost_s = _lost_s(tables)
         for row in tables.rows("requests"):
             if row["status"] == "rejected":
                 continue
             arrived_ns = ns(row["arrival_s"])
             self._pass_until(arrived_ns)
             entry = row["replica"] if row["prefill_replica"] is None else row["prefill_replica"]
-            self._count(arrived_ns, _NOWHERE if entry is None else entry, 1, 0)
-            if row["admitted_s"] is not None:
-                heappush(
-                    self._ahead, _CountChange(ns(row["admitted_s"]), finishes=False, replica=entry)
-                )
-            if row["finish_s"] is not None:
-                heappush(
-                    self._ahead, _CountChange(ns(row["finish_s"]), finishes=True, replica=_NOWHERE)
-                )
-            self._request(row, entry)
+            waits_at = _NOWHERE if entry is None else entry
+            self._count(arrived_ns, waits_at, 1, 0)
+            is_admitted = row["admitted_s"] is not None
+            if is_admitted:
+                heappush(self._ahead, _CountChange(ns(row["admitted_s"]), -1, 1, waits_at))
+            left_s = lost_s.get(row["request"], row["finish_s"])
+            if left_s is not None:
+                change = (0, -1, _NOWHERE) if is_admitted else (-1, 0, waits_at)
+                heappush(self._ahead, _CountChange(ns(left_s), *change))
+            self._request(row, entry, self._end_ns if left_s is None else ns(left_s))
         self._pass_until(None)
 
     def _pass_until(self, at_ns: int | None) -> None:
         """Apply the changes until a time [ns], or all changes."""
         while self._ahead and (at_ns is None or self._ahead[0].at_ns <= at_ns):
-            then_ns, finishes, replica = heappop(self._ahead)
-            self._count(then_ns, replica, 0 if finishes else -1, -1 if finishes else 1)
+            then_ns, waiting, running, replica = heappop(self._ahead)
+            self._count(then_ns, replica, waiting, running)
 
     def _count(self, at_ns: int, replica: int, waiting: int, running: int) -> None:
         """Change the numbers of waiting and running requests, and the queue of a replica."""
@@ -108,11 +111,10 @@ class RequestTracks:
         if waiting and replica >= 0:
             self._replicas[replica].queue(at_ns, waiting)
 
-    def _request(self, row: dict[str, Any], entry: int | None) -> None:
+    def _request(self, row: dict[str, Any], entry: int | None, end_ns: int) -> None:
         """Write the phases of a request, and an arrow over its replicas."""
         out, number = self._out, row["request"]
         arrived_ns, flow = ns(row["arrival_s"]), number + 1
-        end_ns = self._end_ns if row["finish_s"] is None else ns(row["finish_s"])
         track = self._tracks.take(arrived_ns, end_ns)
         out.begin(track, arrived_ns, TraceEvent(f"request {number}", "request", _figures(row)))
         began_ns = arrived_ns
@@ -134,6 +136,12 @@ class RequestTracks:
             out.instant(passing, at_ns, finished, ends_flow=True)
 
 
+def _lost_s(tables: RunTables) -> dict[int, float]:
+    """Return the time at which requests were lost with their replica [s], by number."""
+    rows = tables.rows("events", ("what", "request", "at_s"))
+    return {row["request"]: row["at_s"] for row in rows if row["what"] == "failed"}
+
+
 def _figures(row: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of the slice of a request."""
     figures = {name: row[name] for name in REQUEST_FIGURES if row.get(name) not in (None, "")}
@@ -153,7 +161,7 @@ def _phase_ends_ns(row: dict[str, Any], end_ns: int) -> Iterator[int]:
     at_ns = ns(row["arrival_s"])
     is_cut = False
     for place, until_s in enumerate(ends_s):
-        if until_s is None and place < 2:  # the run ended before
+        if until_s is None and place < 2:  # the run ended before, or the request was lost
             is_cut = True
         if is_cut:
             at_ns = end_ns

@@ -36,8 +36,7 @@ def _over_time(shown: Sequence[View], judged: _Judged) -> Chart:
     edges_s = np.linspace(0.0, last_s * (1 + 1e-9) or 1.0, 101)
     good, texts = [], []
     for view, factors in judged:
-        requests = view.results.requests
-        arrival_s = requests["arrival_s"].to_numpy()[requests["counted"].to_numpy()]
+        arrival_s = view.results.requests["arrival_s"].to_numpy()[metrics.is_judged(view.results)]
         per_bin = np.histogram(arrival_s[factors <= 1.0], edges_s)[0]
         good.append(view.series(per_bin / (edges_s[1] - edges_s[0]), "steps"))
         texts.append(f"{view.label} {view.summary['request_goodput']:.3g}/s")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -173,69 +172,6 @@ def counted(run: RunData, pool: str | None = None, class_: str | None = None) ->
             | np.isin(table["prefill_replica"].to_numpy(), run.fleet.numbers(pool))
         )
     return is_counted
-
-
-def within_slo(run: RunData, done: Finished) -> Array | None:
-    """Return whether each finished request meets every objective of its class.
-
-    A request of a class without objectives counts as good.
-
-    Parameters
-    ----------
-    run
-        Tables of a run.
-    done
-        Finished requests of that run.
-
-    Returns
-    -------
-    Array or None
-        Truths, one per request of `done`; None if no class has objectives.
-    """
-    if not _has_objectives(run):
-        return None
-    good = np.ones(len(done.arrival_s), dtype=bool)
-    for selected, values_s, limit_s in _objectives(run, done):
-        good &= ~selected | (values_s <= limit_s)
-    return good
-
-
-def strictness(run: RunData) -> Array | None:
-    """Return the smallest factor on its objectives at which each request would meet them.
-
-    A request with a factor of at most 1 is good. The factor is infinite for a request that did not
-    finish, and 0 for a request of a class without objectives.
-
-    Returns
-    -------
-    Array or None
-        Factors, one per request that counts; None if no class has objectives.
-    """
-    if not _has_objectives(run):
-        return None
-    done = finished(run)
-    needed = np.zeros(len(done.arrival_s))
-    for selected, values_s, limit_s in _objectives(run, done):
-        needed[selected] = np.maximum(needed[selected], values_s[selected] / limit_s)
-    is_counted, status = run.requests["counted"].to_numpy(), run.requests["status"].to_numpy()
-    factors = np.full(len(status), np.inf)
-    factors[is_counted & (status == "finished")] = needed
-    of_counted: Array = factors[is_counted]
-    return of_counted
-
-
-def _has_objectives(run: RunData) -> bool:
-    """Return whether any class has an objective."""
-    return any(slo.limits_s for slo in run.scenario.slos)
-
-
-def _objectives(run: RunData, done: Finished) -> Iterator[tuple[Array, Array, float]]:
-    """Yield the requests that each objective applies to, their latencies [s], and its limit [s]."""
-    for number, slo in enumerate(run.scenario.slos):
-        selected = done.class_number == number
-        values_s = {"ttft": done.ttft_s, "tpot": done.tpot_s, "e2el": done.e2el_s}
-        for latency, limit_s in slo.limits_s.items():
-            yield selected, values_s[latency], limit_s
 
 
 def max_concurrent(done: Finished) -> int:

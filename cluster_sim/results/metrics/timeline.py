@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cluster_sim.results.metrics.departures import requests_left_s
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -42,8 +44,8 @@ class Timeline:
     """Number of requests that have arrived and are not yet in an engine step: the exact mean over
     the bin. Rejected requests never wait."""
     running: Array
-    """Number of requests admitted and not finished, preempted requests included: the exact mean
-    over the bin."""
+    """Number of requests admitted that have neither finished nor been lost, preempted requests
+    included: the exact mean over the bin."""
     kv_fraction: Array
     """KV cache usage, from 0 to 1: the mean over the bin and over all replicas."""
     kv_fraction_max: Array
@@ -145,9 +147,7 @@ def timeline(run: RunData, points: int = 300, bin_s: float | None = None) -> Tim
     4
     """
     table = run.requests
-    arrival_s, admitted_s, finish_s = (
-        table[name].to_numpy() for name in ("arrival_s", "admitted_s", "finish_s")
-    )
+    arrival_s, admitted_s = (table[name].to_numpy() for name in ("arrival_s", "admitted_s"))
     last_s = _end_s(run)
     if bin_s is not None:
         # rounding must not add a bin, nor end the last one before the last event
@@ -156,9 +156,10 @@ def timeline(run: RunData, points: int = 300, bin_s: float | None = None) -> Tim
     edges_s = np.linspace(0.0, last_s, points + 1)
     bin_s = float(edges_s[-1]) / points
     served = table["status"].to_numpy() != "rejected"
-    arrived, admitted, left = (
+    left_s, is_admitted = requests_left_s(run), ~np.isnan(admitted_s)
+    arrived, admitted, left, gave_up = (
         _mean_so_far(times_s[~np.isnan(times_s)], edges_s)
-        for times_s in (arrival_s[served], admitted_s, finish_s)
+        for times_s in (arrival_s[served], admitted_s, left_s[is_admitted], left_s[~is_admitted])
     )
     machines = _machines(run, edges_s)
     return Timeline(
@@ -166,7 +167,7 @@ def timeline(run: RunData, points: int = 300, bin_s: float | None = None) -> Tim
         time_s=0.5 * (edges_s[1:] + edges_s[:-1]),
         arrival_per_s=np.histogram(arrival_s, edges_s)[0] / bin_s,
         # rounding may make a difference of equal sums slightly negative
-        waiting=np.maximum(arrived - admitted, 0.0),
+        waiting=np.maximum(arrived - admitted - gave_up, 0.0),
         running=np.maximum(admitted - left, 0.0),
         kv_fraction=np.mean(machines.kv_fractions, axis=0),
         kv_fraction_max=np.max(machines.kv_fractions, axis=0),

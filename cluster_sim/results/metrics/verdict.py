@@ -1,7 +1,9 @@
 """Verdict: whether requests meet the objectives of the SLO, each at its percentile.
 
 Every command judges by this module. The percentile of a latency is taken over all requests that
-count. The latency of a request that was rejected, failed or did not finish counts as infinite.
+count. The latency of a request that was rejected, was lost, timed out or did not finish counts as
+infinite. Requests that their users cancelled are left out, unless they had already missed the limit
+on TTFT.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from math import ceil, inf, isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
+from cluster_sim.results.metrics.good_requests import is_judged
 from cluster_sim.typing import Array
 
 if TYPE_CHECKING:
@@ -189,7 +193,7 @@ def _outcome(latencies: Sequence[_Latencies], objective: Objective) -> Outcome:
 
 @dataclass(frozen=True)
 class _Latencies:
-    """Latencies of the requests of a run that count."""
+    """Latencies of the requests of a run that the SLO judges."""
 
     class_: Array | None
     """Class of traffic of each request; None if the workload has no classes."""
@@ -202,7 +206,7 @@ class _Latencies:
     def of(cls, run: RunData) -> _Latencies:
         """Return the latencies of a run."""
         of_class = ["class"] if run.scenario.workload.classes else []
-        table = run.requests.select([*_COLUMNS, *of_class]).filter(run.requests["counted"])
+        table = run.requests.select([*_COLUMNS, *of_class]).filter(pa.array(is_judged(run)))
         arrival_s, first_s, finish_s, tokens = (
             table[column].to_numpy()
             for column in ("arrival_s", "first_token_s", "finish_s", "output_tokens")

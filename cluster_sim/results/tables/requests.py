@@ -76,7 +76,7 @@ def _recorded(scenario: Scenario, recorder: Recorder, latencies_s: Array) -> pa.
 
     return pa.table({
         "request": whole("number"),
-        "status": pa.DictionaryArray.from_arrays(column(_status(recorder)), _STATUSES),
+        "status": _statuses(recorder),
         "counted": whole("counted", bool),
         "class": pa.DictionaryArray.from_arrays(column(class_number, without_class), class_names),
         "pool": pa.DictionaryArray.from_arrays(column(pool, replica < 0), names),
@@ -104,14 +104,17 @@ def _seconds(times_s: Array) -> pa.Array:
 _STATUSES = ["rejected", "unfinished", "finished"]
 
 
-def _status(recorder: Recorder) -> Array:
-    """Return the index in _STATUSES of each request."""
+def _statuses(recorder: Recorder) -> pa.DictionaryArray:
+    """Return the column of statuses; its dictionary lists rarer statuses only if they occur."""
     unfinished = np.isnan(request_values(recorder.requests, "finish_s"))
     rejected = np.array(
         [request.number in recorder.rejected for request in recorder.requests], dtype=bool
     )
-    status: Array = np.where(rejected, 0, np.where(unfinished, 1, 2)).astype(np.int8)
-    return status
+    status = np.where(rejected, 0, np.where(unfinished, 1, 2)).astype(np.int8)
+    if not recorder.failed:
+        return pa.DictionaryArray.from_arrays(column(status), _STATUSES)
+    status[[request.number in recorder.failed for request in recorder.requests]] = len(_STATUSES)
+    return pa.DictionaryArray.from_arrays(column(status), [*_STATUSES, "failed"])
 
 
 def _with_reasoning(

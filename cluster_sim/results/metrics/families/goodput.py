@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cluster_sim.results.metrics.families.requests import served
-from cluster_sim.results.metrics.finished import counted, within_slo
+from cluster_sim.results.metrics.good_requests import is_judged, within_slo
 from cluster_sim.results.metrics.metric import Heading, Metric, Row, Scope, Value
 from cluster_sim.results.metrics.selection import Selection
 from cluster_sim.results.metrics.verdict import Verdict, judged, objectives
@@ -31,7 +31,7 @@ def _goodput_per_s(selection: Selection) -> float | None:
 def _attainment(selection: Selection) -> float | None:
     if (good := selection.once(_good)) is None:
         return None
-    everyone = int(np.sum(counted(selection.run, selection.pool, selection.class_)))
+    everyone = int(np.sum(is_judged(selection.run, selection.pool, selection.class_)))
     return good / everyone if everyone else 0.0
 
 
@@ -72,8 +72,8 @@ METRICS = (
     Metric(
         "slo_attainment",
         "share",
-        "Share of all requests, rejected and unfinished requests included, that meet the SLO of their "
-        "class.",
+        "Share of all requests, rejected, failed and unfinished requests included, that meet the SLO of "
+        "their class. A request that its user cancelled counts only if it had already missed its TTFT.",
         _attainment,
         label="share within SLO",
         heading=Heading("within SLO [%]", 100.0, 1),
@@ -91,7 +91,7 @@ METRICS = (
         "slo_met",
         "",
         "Whether every objective is met at its percentile; the latency of a request that did not finish "
-        "counts as infinite. The SLO of a run is met if that of every class is.",
+        "counts as infinite, and that of a request that its user cancelled in time is left out. The SLO of a run is met if that of every class is.",
         _of_verdict("is_met"),
         scope=Scope.RUN | Scope.CLASS,
         label="SLO met",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,7 @@ import numpy as np
 from cluster_sim.results.metrics.finished import Finished, counted, finished, max_concurrent
 from cluster_sim.results.metrics.metric import Heading, Metric, Row, Scope
 from cluster_sim.results.metrics.selection import Selection
+from cluster_sim.typing import Array
 
 
 @dataclass(frozen=True)
@@ -17,10 +19,22 @@ class Served:
     """Selected requests that count, which excludes the warm-up."""
 
     done: Finished
-    unfinished: int
-    """Number of requests that had not finished when the run ended."""
-    rejected: int
-    """Number of requests that were rejected."""
+    statuses: Array
+    """Status of each request, finished ones included."""
+
+    def count(self, status: str) -> int:
+        """Return the number of requests with a status."""
+        return int(np.sum(self.statuses == status))
+
+    @cached_property
+    def rejected(self) -> int:
+        """Number of requests that were rejected."""
+        return self.count("rejected")
+
+    @cached_property
+    def failed(self) -> int:
+        """Number of requests that got no whole answer for another reason than a rejection."""
+        return len(self.statuses) - self.completed - self.rejected
 
     @property
     def completed(self) -> int:
@@ -52,16 +66,43 @@ class Served:
 def served(selection: Selection) -> Served:
     """Return the selected requests that count."""
     run, pool, class_ = selection.run, selection.pool, selection.class_
-    selected, status = counted(run, pool, class_), run.requests["status"].to_numpy()
-    return Served(
-        finished(run, pool, class_),
-        int(np.sum(selected & (status == "unfinished"))),
-        int(np.sum(selected & (status == "rejected"))),
-    )
+    status: Array = run.requests["status"].to_numpy()
+    return Served(finished(run, pool, class_), status[counted(run, pool, class_)])
 
 
 def _served(selection: Selection) -> Served:
     return selection.once(served)
+
+
+def _of_failed(status: str) -> Callable[[Selection], int | None]:
+    """Return a function that returns the number of requests with a status.
+
+    It returns None if every failed request had not finished when the run ended: `failed` is then
+    the whole answer.
+    """
+
+    def compute(selection: Selection) -> int | None:
+        everyone = _served(selection.whole)
+        if everyone.failed == everyone.count("unfinished"):
+            return None
+        count = _served(selection).count(status)
+        return count if everyone.count(status) else None
+
+    return compute
+
+
+def _part_of_failed(name: str, status: str, meaning: str, row: Row) -> Metric:
+    """Return the metric that counts the failed requests of one status."""
+    return Metric(
+        name,
+        "",
+        f"Number of failed requests that {meaning}; absent if the run has none, or if `failed` counts "
+        "only unfinished requests.",
+        _of_failed(status),
+        is_extensive=True,
+        heading=Heading(f"{row.label.removeprefix('failed: ')} [requests]", decimals=0),
+        row=row,
+    )
 
 
 METRICS = (
@@ -77,11 +118,37 @@ METRICS = (
     Metric(
         "failed",
         "",
-        "Number of requests that had not finished when the run ended.",
-        lambda selection: _served(selection).unfinished,
+        "Number of requests that got no whole answer for another reason than a rejection: they had not "
+        "finished when the run ended, were lost with their replica, timed out or were cancelled. "
+        "`vllm bench serve` counts the same requests as failed.",
+        lambda selection: _served(selection).failed,
         is_extensive=True,
-        heading=Heading("unfinished [requests]", decimals=0),
+        heading=Heading("failed [requests]", decimals=0),
         row=Row(20, "failed", ",.0f"),
+    ),
+    _part_of_failed(
+        "unfinished",
+        "unfinished",
+        "had not finished when the run ended",
+        Row(21, "failed: unfinished", ",.0f"),
+    ),
+    _part_of_failed(
+        "lost",
+        "failed",
+        "were lost with their replica and not sent elsewhere",
+        Row(22, "failed: lost", ",.0f"),
+    ),
+    _part_of_failed(
+        "timed_out",
+        "timed_out",
+        "their clients gave up because of a timeout",
+        Row(23, "failed: timed out", ",.0f"),
+    ),
+    _part_of_failed(
+        "cancelled",
+        "cancelled",
+        "their users cancelled",
+        Row(24, "failed: cancelled", ",.0f"),
     ),
     Metric(
         "duration",
