@@ -201,10 +201,10 @@ EVENT_KINDS = {
     "shutdown": "The devices of a replica shut down; value: their temperature [degC].",
     "retried": "A request of a replica that shut down starts again elsewhere; value: output tokens so far.",
     "failed": "A request of a replica that shut down is lost; value: output tokens so far.",
-    "timed_out": "A client gives up an attempt because of a timeout; value: time since it was sent [s].",
-    "cancelled": "A client withdraws an attempt; value: time since it was sent [s].",
-    "retried_by_client": "A client sends a further attempt after one without an answer; value: number of its request.",
-    "hedged": "A client sends a further attempt beside one that has no token yet; value: number of its request.",
+    "cancelled": "A request leaves because its client has left; value: output tokens so far.",
+    "timed_out": "A client gives an attempt up; value: time since it was sent [s].",
+    "hedged": "A client sends a copy of an attempt to another replica; value: number of earlier attempts.",
+    "retried_by_client": "A client sends its request again; value: number of earlier attempts.",
 }
 """Kinds of events, with the meaning of `value` for each kind."""
 
@@ -212,8 +212,7 @@ EVENT_REASON = Column(
     "reason",
     "",
     "Cause of a rejection or failure: too_long (for every replica), all_down (every replica that "
-    "could serve it is lost), or the admission policy. Limit of a timeout: ttft or e2el. Cause of a "
-    "cancellation: user, or superseded (another attempt was answered first).",
+    "could serve it is lost), or the admission policy.",
     "texts",
     None,
 )

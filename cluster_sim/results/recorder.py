@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from struct import Struct
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from cluster_sim.request import ClientRequest, Request
 from cluster_sim.results.columns import STRETCH_COLUMNS
@@ -31,15 +31,6 @@ ThrottleRow = tuple[float, int, float, float, str]
 from that time on as shares of their normal values, and cause."""
 
 
-class Withdrawal(NamedTuple):
-    """Withdrawal of an attempt by its client."""
-
-    status: Literal["timed_out", "cancelled"]
-    reason: Literal["ttft", "e2el", "user", "superseded"]
-    """Limit that was exceeded (ttft or e2el), or the cause of a cancellation: the user, or another
-    attempt that was answered first."""
-
-
 class Recorder:
     """All requests of a run, and the rows of its stretches and events."""
 
@@ -57,9 +48,8 @@ class Recorder:
         """Reason of each rejection, by number of the request."""
         self.failed: dict[int, str] = {}
         """Reason of each failure, by number of the request."""
-        self.withdrawn: dict[int, Withdrawal] = {}
-        """Withdrawals by clients, by number of the attempt. A server that does not learn of one may
-        finish the attempt."""
+        self.cancelled: dict[int, float] = {}
+        """Time at which each cancelled request left [s], by number of the request."""
         self.transfers: list[TransferRow] = []
         """Transfers that have ended."""
         self.bytes_over: dict[tuple[str, ParallelPaths], float] = {}
@@ -79,8 +69,11 @@ class Recorder:
         self.originals: list[ClientRequest] = []
         """Requests of clients, in order of arrival, if clients make several attempts; `requests`
         then holds the attempts."""
+        self.given_up: dict[int, str] = {}
+        """Outcome of each attempt that its client gave up, timed_out or cancelled, by number of the
+        attempt. It holds whatever the cluster did with the attempt afterwards."""
         self.left = 0
-        """Number of requests that have left the cluster: finished, failed, rejected or aborted."""
+        """Number of requests that have finished, failed, or been rejected or cancelled."""
 
     def happens(self, event: EventRow, where: str) -> None:
         """Record an event at a node, device or link."""
@@ -113,14 +106,13 @@ class Recorder:
             (now_s, "failed", request.replica, request.number, float(request.generated))
         )
 
-    def withdraws(self, request: Request, now_s: float, why: Withdrawal) -> None:
-        """Record that a client gives up an attempt, whatever the cluster does with it then."""
-        self.withdrawn[request.number] = why
-        self.events.append(
-            (now_s, why.status, request.replica, request.number, now_s - request.arrival_s)
-        )
+    def cancels(self, request: Request, now_s: float, replica: int) -> None:
+        """Record that a request was cancelled and has left a replica, or the router (-1)."""
+        self.left += 1
+        self.cancelled[request.number] = now_s
+        self.events.append((now_s, "cancelled", replica, request.number, float(request.generated)))
 
     @property
     def inside(self) -> int:
-        """Number of requests that have arrived and have not left, see `left`."""
+        """Number of requests that have arrived and have not left."""
         return len(self.requests) - self.left

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from simpy import Event, Timeout
 
 from cluster_sim.request import ClientRequest, Request
-from cluster_sim.results.recorder import Recorder, Withdrawal
+from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.client_tries import ClientRules, PendingRequest
 from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.replica_events import ClientEvents, ReplicaEvents, RouterEvents
 from cluster_sim.workload.clients import ClientDraws
-
-_USER = Withdrawal("cancelled", "user")
-_SUPERSEDED = Withdrawal("cancelled", "superseded")
 
 
 class Server(NamedTuple):
@@ -89,7 +86,16 @@ class ClientLayer(ReplicaEvents, RouterEvents):
             self._attempt_ended(pending, request, "finished")
             self._close(pending, "finished", request, max(arrives_s, pending.first_s))
         else:
-            self._give_up(pending, request, _USER)
+            self._give_up(pending, request, "cancelled")
+            self._recorder.events.append(
+                (
+                    self._env.now,
+                    "cancelled",
+                    request.replica,
+                    request.number,
+                    float(request.generated),
+                )
+            )
             self._close(pending, "cancelled", request, max(arrives_s, pending.first_s))
 
     def refused(self, request: Request) -> None:
@@ -121,7 +127,7 @@ class ClientLayer(ReplicaEvents, RouterEvents):
         self._of_attempt[attempt.number] = pending
         if kind:
             self._recorder.events.append(
-                (attempt.arrival_s, kind, -1, attempt.number, float(attempt.original))
+                (attempt.arrival_s, kind, -1, attempt.number, float(attempt.attempt))
             )
         self._server.send(attempt)
 
@@ -135,10 +141,9 @@ class ClientLayer(ReplicaEvents, RouterEvents):
         pending: PendingRequest = event.value  # type: ignore[assignment]  # SimPy says Any or None
         pending.timer, now_s = None, self._env.now
         if now_s >= pending.gives_up_s:
-            limit: Literal["ttft", "e2el"] = "e2el" if now_s >= pending.e2el_s else "ttft"
             for attempt in [*pending.live]:
                 pending.live.remove(attempt)
-                self._give_up(pending, attempt, Withdrawal("timed_out", limit))
+                self._give_up(pending, attempt, "timed_out")
             self._retry_or_end(pending, "timed_out")
             return
         if pending.may_hedge and now_s >= pending.hedge_s:
@@ -157,12 +162,16 @@ class ClientLayer(ReplicaEvents, RouterEvents):
     def _cancel_others(self, pending: PendingRequest, winner: Request) -> None:
         for attempt in [attempt for attempt in pending.live if attempt is not winner]:
             pending.live.remove(attempt)
-            self._give_up(pending, attempt, _SUPERSEDED)
+            self._give_up(pending, attempt, "cancelled")
 
-    def _give_up(self, pending: PendingRequest, attempt: Request, why: Withdrawal) -> None:
+    def _give_up(self, pending: PendingRequest, attempt: Request, outcome: str) -> None:
         """End an attempt for the client, and at the cluster if it aborts such attempts."""
-        self._recorder.withdraws(attempt, self._env.now, why)
-        self._attempt_ended(pending, attempt, why.status)
+        recorder, now_s = self._recorder, self._env.now
+        recorder.given_up[attempt.number] = outcome
+        if outcome == "timed_out":
+            waited_s = now_s - attempt.arrival_s
+            recorder.events.append((now_s, outcome, attempt.replica, attempt.number, waited_s))
+        self._attempt_ended(pending, attempt, outcome)
         is_there = self._of_attempt.pop(attempt.number, None) is not None
         if is_there and pending.rules.clients.server_aborts:
             self._server.cancel(attempt)

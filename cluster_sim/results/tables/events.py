@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -24,13 +24,7 @@ _TRANSFER_TYPES = (pa.string(), pa.int32(), pa.int32(), pa.int64(), *[pa.float64
 def events_table(recorder: Recorder) -> pa.Table:
     """Return the events of a run, see columns.EVENTS."""
     events = _table(recorder.events, EVENT_COLUMNS, _EVENT_TYPES)
-    withdrawn = {number: why.reason for number, why in recorder.withdrawn.items()}
-    reasons_of: Mapping[str, Mapping[int, str]] = {
-        "rejected": recorder.rejected,
-        "failed": recorder.failed,
-        "timed_out": withdrawn,
-        "cancelled": withdrawn,
-    }
+    reasons_of = {"rejected": recorder.rejected, "failed": recorder.failed}
     reasons = [
         reasons_of[what][number] if what in reasons_of else None
         for _, what, _, number, _ in recorder.events
