@@ -7,7 +7,8 @@ from functools import cached_property
 from math import cos, floor, inf, pi, prod
 from typing import NamedTuple
 
-from cluster_sim.scenario.site import Inlet, SiteEvent
+from cluster_sim.scenario.site import Inlet
+from cluster_sim.scenario.site_events import SiteEvent
 
 _DAY_S = 86400.0
 _STEP_S = 300.0
@@ -47,10 +48,7 @@ class Climate:
     def next_change_s(self, time_s: float) -> float:
         """Return the time of the next change after `time_s` [s]; inf if there is none."""
         ends_s = (
-            end_s
-            for event in self.events
-            for end_s in (event.at_s, event.at_s + event.lasts_s)
-            if end_s > time_s
+            end_s for event in self.events for end_s in (event.at_s, event.end_s) if end_s > time_s
         )
         return min(next_inlet_change_s(self.inlet, time_s), min(ends_s, default=inf))
 

@@ -165,7 +165,7 @@ def _of_node(
         front = upstream(pool.node.cooling, place)
         in_front = None if front is None else replica_of[front]
         alike.setdefault((replica, front is not None, in_front), []).append(place)
-    events = tuple(event for event in site.events if event.hits(node))
+    events = tuple(event for event in site.events if event.is_of_cooling and event.hits(node))
     climate = Climate(site.inlet_c, events)
     for (replica, is_behind, in_front), places in alike.items():
         yield ThermalGroup(pool, node, tuple(places), replica, is_behind, in_front, climate)

@@ -17,7 +17,11 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Trail
 from cluster_sim.workload.arrivals import ARRIVAL_PROCESSES
 
-_SITE_LIMITS = {"events": "happens to some nodes", "rack_power_cap_w": "is shared by nodes"}
+_SITE_LIMITS = {
+    "events": "a limit that happens to some nodes",
+    "failures": "failures of some nodes",
+    "rack_power_cap_w": "a limit that is shared by nodes",
+}
 
 
 def faults(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
@@ -28,6 +32,11 @@ def faults(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
         for key, count in (("nodes", pool.nodes), ("replicas", pool.replicas)):
             if count is not None and count % one_in:
                 yield ("cluster", "pools", index, key), _no_multiple(count, one_in)
+        if pool.autoscale is not None:
+            yield (
+                ("cluster", "pools", index, "autoscale"),
+                "`sample` does not support autoscaling, whose policies count replicas of the whole fleet",
+            )
     yield from _limits_of_the_fleet(scenario)
     arrivals = scenario.workload.arrivals
     if arrivals is None or not arrivals.can_be_thinned:
@@ -60,7 +69,7 @@ def _limits_of_the_fleet(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
         if scenario.site is not None and getattr(scenario.site, key):
             yield (
                 ("site", key.removesuffix("_w")),
-                f"`sample` does not support a limit that {what} of a whole fleet",
+                f"`sample` does not support {what} of a whole fleet",
             )
 
 

@@ -58,8 +58,15 @@ def drawn(prices: Prices | TokenPrices) -> Mapping[str, Array]:
     return figures
 
 
-def usd_per_hour(pool: Pool, site: Site | None, power_w: float | None = None) -> Parts | None:
-    """Return the cost of all nodes of a pool [USD/h], nodes without a replica included.
+def usd_per_hour(
+    pool: Pool,
+    site: Site | None,
+    power_w: float | None = None,
+    nodes_on: float | None = None,
+) -> Parts | None:
+    """Return the cost of the nodes of a pool that are on [USD/h], nodes without a replica included.
+
+    A node that is off costs nothing. The owner of such a node is assumed to use it for others.
 
     Parameters
     ----------
@@ -69,13 +76,15 @@ def usd_per_hour(pool: Pool, site: Site | None, power_w: float | None = None) ->
         Site with its PUE and price of electricity; None if the scenario gives none.
     power_w
         Power of the nodes at the site's meter [W]. Default: their rated power times the site's PUE.
+    nodes_on
+        Mean number of nodes that are on. Default: all nodes.
 
     Returns
     -------
     Parts or None
         Cost by kind of expense; None if the nodes have no prices.
     """
-    prices, nodes = pool.offer, pool.nodes
+    prices, nodes = pool.offer, pool.nodes if nodes_on is None else nodes_on
     if prices is None:
         return None
     figures = drawn(prices)

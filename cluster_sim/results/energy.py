@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cluster_sim.deployment.device_power import PoweredSteps, device_pieces
 from cluster_sim.physics.node_power import surroundings_w
+from cluster_sim.results.states import States, states_of
+from cluster_sim.results.step_function import StepFunction
 
 if TYPE_CHECKING:
     from cluster_sim.deployment.deployment import Deployment
-    from cluster_sim.hardware.power_and_cooling import Power
     from cluster_sim.results.run_data import RunData
     from cluster_sim.typing import Array
 
@@ -57,15 +59,13 @@ class _StretchEnergy(NamedTuple):
     began_s: Array
     ended_s: Array
     energy_j: Array
-    lost_s: dict[int, float]
-    """Time at which heat shut a replica down [s], by number of the replica."""
 
 
 def nodes(run: RunData, pool: str | None = None) -> list[PowerOverTime] | None:
     """Return the power of every node of one pool, or of all pools, over the run.
 
     Power is constant within a stretch at the stretch's mean, which is exact for energy. A device
-    without a replica draws its idle power.
+    without a model draws its idle power. A node that is off draws nothing.
 
     Parameters
     ----------
@@ -82,11 +82,11 @@ def nodes(run: RunData, pool: str | None = None) -> list[PowerOverTime] | None:
     chosen = [deployment for deployment in run.fleet.deployments if pool in (None, deployment.name)]
     if any(deployment.device.power is None for deployment in chosen):
         return None
-    stretches = _stretches(run)
+    stretches, states = _stretches(run), states_of(run)
     return [
         node
         for deployment in chosen
-        for node in _nodes(deployment, _replicas(run, deployment, stretches), run.info.simulated_s)
+        for node in _nodes(deployment, _replicas(deployment, stretches, states), states)
     ]
 
 
@@ -111,51 +111,31 @@ def together(nodes: Sequence[PowerOverTime]) -> PowerOverTime:
 
 
 def _stretches(run: RunData) -> _StretchEnergy:
-    table, events = run.stretches, run.events
+    table = run.stretches
     order = np.argsort(table["replica"].to_numpy(), kind="stable")
-    down = events["what"].to_numpy() == "shutdown"
-    numbers, times_s = (events[name].to_numpy()[down].tolist() for name in ("replica", "at_s"))
-    replica, began_s, ended_s, energy_j = (
-        table[name].to_numpy()[order] for name in ("replica", "began_s", "ended_s", "energy_j")
+    return _StretchEnergy(
+        *(table[name].to_numpy()[order] for name in ("replica", "began_s", "ended_s", "energy_j"))
     )
-    lost_s = dict(zip(numbers, times_s, strict=True))
-    return _StretchEnergy(replica, began_s, ended_s, energy_j, lost_s)
 
 
-def _replicas(run: RunData, deployment: Deployment, stretches: _StretchEnergy) -> list[_Pieces]:
+def _replicas(deployment: Deployment, stretches: _StretchEnergy, states: States) -> list[_Pieces]:
     """Return the power of one device of each replica of a deployment."""
     power, replicas = deployment.device.power, []
     assert power is not None
-    for number in run.fleet.numbers(deployment.name):
+    for number in states.fleet.numbers(deployment.name):
         selected = slice(*np.searchsorted(stretches.replica, (number, number + 1)))
-        device = _device(
-            power,
-            stretches.began_s[selected],
-            stretches.ended_s[selected],
-            stretches.energy_j[selected] / deployment.devices_per_replica,
-        )
-        if number in stretches.lost_s:
-            device = _Pieces(
-                np.append(device.from_s, stretches.lost_s[number]),
-                np.append(device.watts, power.idle_w),
-            )
-        replicas.append(device)
+        began_s, ended_s, energy_j = (column[selected] for column in stretches[1:])
+        length_s, each_j = ended_s - began_s, energy_j / deployment.devices_per_replica
+        loaded_w = np.full(len(length_s), power.loaded_idle_w)
+        running_w = np.divide(each_j, length_s, out=loaded_w, where=length_s > 0.0)
+        steps = PoweredSteps(began_s, ended_s, running_w, np.zeros(len(length_s)))
+        knots_s, watts = device_pieces(steps, states.idle_power(number, power))
+        replicas.append(_Pieces(np.append(0.0, knots_s), watts))
     return replicas
 
 
-def _device(power: Power, began_s: Array, ended_s: Array, energy_j: Array) -> _Pieces:
-    """Return the power of one device of a replica that is never lost."""
-    # a stretch ends when the next begins, up to rounding
-    knots_s = np.maximum.accumulate(np.stack([began_s, ended_s], axis=1).ravel())
-    length_s = ended_s - began_s
-    idle_w = np.full(len(length_s), power.loaded_idle_w)
-    running_w = np.divide(energy_j, length_s, out=idle_w.copy(), where=length_s > 0.0)
-    watts = np.stack([running_w, idle_w], axis=1).ravel()
-    return _Pieces(np.append(0.0, knots_s), np.append(power.loaded_idle_w, watts))
-
-
 def _nodes(
-    deployment: Deployment, replicas: Sequence[_Pieces], end_s: float
+    deployment: Deployment, replicas: Sequence[_Pieces], states: States
 ) -> Iterator[PowerOverTime]:
     """Yield the power of each node of a deployment, whose replicas fill its nodes in order.
 
@@ -167,7 +147,7 @@ def _nodes(
         deployment.devices_per_replica,
     )
     assert power is not None
-    for number in range(deployment.pool.nodes):
+    for number, is_on in enumerate(states.nodes_on(deployment)):
         first, last = number * node.devices, (number + 1) * node.devices
         held = {
             index: min(last, (index + 1) * size) - max(first, index * size)
@@ -177,7 +157,7 @@ def _nodes(
         empty = node.devices - sum(held.values())
         devices = _summed(
             [
-                _Pieces(np.zeros(1), np.array([empty * power.idle_w])),
+                _Pieces(is_on.from_s, empty * power.idle_w * is_on.values),
                 *(
                     _Pieces(replicas[index].from_s, count * replicas[index].watts)
                     for index, count in held.items()
@@ -187,8 +167,16 @@ def _nodes(
         watts = devices.watts
         if node.power is not None:
             watts = watts + surroundings_w(node.power, watts, node.devices * power.limit_w)
-        time_s = np.append(devices.from_s, max(end_s, float(devices.from_s[-1])))
-        yield PowerOverTime(f"{deployment.name}/{number}", time_s, watts, devices.watts)
+        time_s = np.append(devices.from_s, max(states.end_s, float(devices.from_s[-1])))
+        running = _while_on(is_on, devices.from_s)
+        yield PowerOverTime(
+            f"{deployment.name}/{number}", time_s, running * watts, running * devices.watts
+        )
+
+
+def _while_on(is_on: StepFunction, from_s: Array) -> Array | float:
+    """Return 1 for each piece of a node's power while the node is on, else 0."""
+    return 1.0 if len(is_on.from_s) == 1 and is_on.values[0] else is_on.at(from_s)
 
 
 def _summed(powers: Sequence[_Pieces]) -> _Pieces:

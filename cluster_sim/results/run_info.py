@@ -36,7 +36,8 @@ class RunInfo:
     events: int
     """Number of events that the simulation scheduled."""
     simulated_s: float
-    """Simulated time from 0 until the last step ends, request arrives or replica shuts down [s]."""
+    """Simulated time from 0 until the last step ends, request arrives or replica changes its state
+    [s]."""
     notes: tuple[str, ...] = ()
     """Sentences about traffic that was omitted."""
     sessions: int | None = None

@@ -15,6 +15,7 @@ from cluster_sim.limits import COUNT, SEED
 from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.model import Model
 from cluster_sim.scenario.cluster import Cluster
+from cluster_sim.scenario.failure_rates import rate_warnings
 from cluster_sim.scenario.foreign_names import FOREIGN_NAMES
 from cluster_sim.scenario.site import Site
 from cluster_sim.scenario.unmeasured import (
@@ -155,6 +156,8 @@ class Scenario(Description):
         yield from self._mixed_engines()
         yield from self._chunks_of_ranks()
         yield from self._idle_tiers()
+        if self.site is not None and self.site.failures is not None:
+            yield from rate_warnings(self.site.failures, self.cluster.pools)
 
     def _mixed_engines(self) -> Iterator[str]:
         """Yield a warning for KV transfers between pools of different engines."""

@@ -1,4 +1,4 @@
-"""The site of a cluster: its supply air or water, power caps, and failures of cooling."""
+"""The site of a cluster: its supply air or water, power caps, events and failures."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-from cluster_sim.schema import Description
+from cluster_sim.reliability import Failures
+from cluster_sim.scenario.site_events import SiteEvent
+from cluster_sim.schema import Description, Named
 from cluster_sim.typing import Count
 from cluster_sim.units import (
     Celsius,
     GramsPerKwh,
     Kelvin,
-    PositiveSeconds,
     Seconds,
     UsdPerKwh,
     Watts,
@@ -59,44 +60,6 @@ def _mean_where_bare(value: Any) -> Any:
     return value if isinstance(value, (dict, BaseModel)) else {"mean": value}
 
 
-class SiteEvent(Description):
-    """Something that goes wrong for a limited time."""
-
-    at_s: Seconds
-    """Time at which the event begins [s]."""
-    lasts_s: PositiveSeconds
-    """Length of the event [s]."""
-    what: Literal["fan_failure", "pump_failure", "inlet_rise"]
-    """Kind of event: failure of fans, failure of pumps, or a rise of the inlet temperature."""
-    where: str | None = None
-    """Pool, or node of a pool such as `b200/0`, that the event affects. Default: all nodes."""
-    factor: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
-    """Share of the coolant flow that remains after a failure of fans or pumps. Required for such
-    failures."""
-    rise_kelvin: Kelvin | None = None
-    """Rise of the inlet temperature [K]. Required for `inlet_rise`."""
-
-    @model_validator(mode="after")
-    def _says_how_much(self) -> SiteEvent:
-        needed, excluded = ("rise", "factor") if self.what == "inlet_rise" else ("factor", "rise")
-        given = {"factor": self.factor is not None, "rise": self.rise_kelvin is not None}
-        if given[excluded] or not given[needed]:
-            example = "rise: 8 K" if needed == "rise" else "factor: 0.5"
-            raise ValueError(
-                f"{self.what} needs '{needed}', such as '{example}'"
-                + (f", and no '{excluded}'" if given[excluded] else "")
-            )
-        return self
-
-    def hits(self, node: str) -> bool:
-        """Return whether the event affects the node called `pool/0`."""
-        return self.where in (None, node, node.rpartition("/")[0])
-
-    def lasts(self, time_s: float) -> bool:
-        """Return whether the event lasts at `time_s`."""
-        return self.at_s <= time_s < self.at_s + self.lasts_s
-
-
 class Site(Description):
     """Site of the cluster: cooling, power caps, failures and prices of energy."""
 
@@ -128,3 +91,6 @@ class Site(Description):
     to others."""
     events: tuple[SiteEvent, ...] = ()
     """Events such as failures and temperature rises, with their times. Default: no events."""
+    failures: Annotated[Failures, Named("failures")] | None = None
+    """Failures that are drawn at random or recorded: a catalog name, the path of a file, or a
+    mapping with its keys. Default: nothing fails but by `events`."""

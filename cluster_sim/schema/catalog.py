@@ -28,10 +28,15 @@ from cluster_sim.schema.yaml_files import read_text, read_yaml
 
 CATALOG = Path(__file__).parents[1] / "catalog"
 """Folder of the catalog."""
-_NOUNS = {"links": "network", "prices": "prices", "token_prices": "prices of tokens"}
+_NOUNS = {
+    "links": "network",
+    "prices": "prices",
+    "token_prices": "prices of tokens",
+    "failures": "failure rates",
+}
 """Noun for an entry of a folder, if the noun is not the name of the folder."""
 KINDS = (
-    "devices", "nodes", "prices", "links", "models", "token_prices", "engines", "drafters", "workloads", "traces",
+    "devices", "nodes", "prices", "links", "models", "token_prices", "engines", "drafters", "workloads", "traces", "failures",
 )  # fmt: skip
 """Folders of the catalog, in the order of listing."""
 _ALIAS = re.compile(rf"(?:#.*\n)*{LIKE}: (\S+)\s*")

@@ -22,6 +22,7 @@ ENTRY_KINDS = {
     "prices": "prices",
     "materials": "prices",
     "token_prices": "token_prices",
+    "failures": "failures",
 }
 """Folder of the catalog, by the key under which a file names an entry of that folder."""
 _PREFIX = f"{LIKE} "

@@ -35,3 +35,8 @@ class Alarm:
         asleep = self._event
         event = self._event = Timeout(self._env, delay_s)
         event.callbacks, asleep.callbacks = asleep.callbacks, []
+
+    def wake(self) -> None:
+        """Wake the process now if it sleeps; a process that is acting now looks around anyway."""
+        if self._event.callbacks is not None:
+            self.sooner(0.0)

@@ -111,6 +111,16 @@ class Topology:
         if (node := self.node(place)) is not None:
             yield from (node + near for near in self._nodes[node].graph[place[len(node) :]])
 
+    def network_links(self) -> Iterator[Edge]:
+        """Yield both ends of each link outside the nodes, but for the links of the front door.
+
+        The end at a node is the first.
+        """
+        for start, end in self._outside.edges:
+            if FRONT_DOOR not in (start, end):
+                is_turned = self.node(start) is None and self.node(end) is not None
+                yield (end, start) if is_turned else (start, end)
+
     def host(self, device: str) -> str | None:
         """Return the nearest host in a device's node; None if no link leads to one."""
         node = self.node(device)

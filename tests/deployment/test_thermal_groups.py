@@ -22,7 +22,8 @@ from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.thermal import DIE, MEMORY, Heat
-from cluster_sim.scenario.site import Inlet, SiteEvent
+from cluster_sim.scenario.site import Inlet
+from cluster_sim.scenario.site_events import SiteEvent
 from cluster_sim.schema import catalog_entry
 from cluster_sim.sim.thermal_guard import ThermalGuard
 from tests.machines import (

@@ -15,6 +15,7 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.network import NetworkSpec
 from cluster_sim.hardware.node import Node
 from cluster_sim.llm.model import Model
+from cluster_sim.reliability import Failures
 from cluster_sim.schema import (
     CATALOG,
     Description,
@@ -41,6 +42,7 @@ KINDS: dict[str, type[Description]] = {
     "drafters": Drafter,
     "workloads": Preset,
     "traces": PublicTrace,
+    "failures": Failures,
 }
 FILES = [(kind, name) for kind in KINDS for name in catalog_names(kind)]
 SOURCES = read_yaml(CATALOG / "sources.yaml").data
@@ -124,6 +126,9 @@ UNITS = {
     "staffing": "USD/year",
     "failures": "/year",
     "repair": "d",
+    "mtbf": "h",
+    "repair.mean": "h",
+    "classes[0].median": "h",
     "rental": "USD/h",
     "amount": "USD",
     "term": "year",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pytest import approx
 
 from cluster_sim.deployment.schedulers import build_scheduler
@@ -17,6 +18,7 @@ from cluster_sim.results.metrics.finished import finished
 from cluster_sim.results.metrics.gaps import itl
 from cluster_sim.results.results import Results
 from cluster_sim.results.run_data import TABLES
+from cluster_sim.results.states import WORKING, states_of
 from cluster_sim.results.streaming.token_times import TokenTimes
 from cluster_sim.results.unanswered import unanswered
 
@@ -191,16 +193,25 @@ def stretches_do_not_overlap(results: Results) -> None:
 
 
 def nothing_runs_on_what_is_lost(results: Results) -> None:
+    """Steps and transfers lie in the times in which replicas are ready or draining."""
     slack_s = _ROUNDING * max(results.info.simulated_s, 1.0)
-    table = results.stretches
-    for row in results.events.to_pylist():
-        if row["what"] != "shutdown":
-            continue
-        own = column(table, "replica") == row["replica"]
-        assert np.all(column(table, "ended_s")[own] <= row["at_s"] + slack_s)
-        for end in ("from_replica", "to_replica"):
-            own = column(results.transfers, end) == row["replica"]
-            assert np.all(column(results.transfers, "ended_s")[own] <= row["at_s"] + slack_s)
+    states, table = states_of(results), results.stretches
+    changing = set(results.states["replica"].to_pylist())
+    for replicas, rows in (
+        ("replica", table),
+        ("from_replica", results.transfers),
+        ("to_replica", results.transfers),
+    ):
+        chosen = rows.filter(pc.is_in(rows[replicas], pa.array(changing, rows[replicas].type)))
+        for number, began_s, ended_s in zip(
+            *(chosen[name].to_pylist() for name in (replicas, "began_s", "ended_s")), strict=True
+        ):
+            works = states.course(number).is_in(WORKING)
+            idle_s = (ended_s - began_s) - float(
+                np.diff(works.so_far(np.array([began_s, ended_s])))[0]
+            )
+            assert idle_s <= slack_s, (number, began_s, ended_s)
+    for row in results.states.to_pylist():
         assert row["at_s"] <= results.info.simulated_s + slack_s
 
 
@@ -230,8 +241,10 @@ def one_energy(results: Results) -> None:
         power = deployment.device.power
         assert power is not None
         held = deployment.devices_per_replica * len(results.fleet.numbers(deployment.name))
-        empty = deployment.pool.nodes * deployment.pool.node.devices - held
-        empty_j += empty * power.idle_w * results.info.simulated_s
+        per_node = deployment.pool.node.devices
+        for number, is_on in enumerate(states_of(results).nodes_on(deployment)):
+            empty = per_node - min(max(held - number * per_node, 0), per_node)
+            empty_j += empty * power.idle_w * is_on.integral(results.info.simulated_s)
     integral_j = sum(float(np.sum(node.devices_w * np.diff(node.time_s))) for node in nodes)
     assert abs(integral_j - devices_j - empty_j) <= _ROUNDING * max(integral_j, 1e-12)
 

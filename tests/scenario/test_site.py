@@ -90,3 +90,113 @@ def test_what_was_written_out_reads_back_the_same(tmp_path: Path) -> None:
     scenario = cluster_sim.load_scenario(path)
     path.write_text(scenario.as_yaml())
     assert cluster_sim.load_scenario(path).site == scenario.site
+
+
+@pytest.mark.parametrize(
+    ("site", "wanted"),
+    [
+        (
+            "{events: [{at: 1 s, what: node_failure}]}",
+            "node_failure needs 'where', such as 'where: b200/0'",
+        ),
+        (
+            "{events: [{at: 1 s, what: node_failure, where: a/0, factor: 0.5}]}",
+            "node_failure needs 'where', such as 'where: b200/0', and no 'factor'",
+        ),
+        (
+            "{events: [{at: 1 s, what: fan_failure, factor: 0.5}]}",
+            "fan_failure needs 'lasts', such as 'lasts: 5 min'",
+        ),
+        (
+            "{events: [{at: 1 s, what: link_degraded, where: a/0/nic0}]}",
+            "link_degraded needs 'factor', such as 'factor: 0.5'",
+        ),
+        (
+            "{events: [{at: 1 s, what: node_failure, where: a/0, notice: 1 min}]}",
+            "and no 'notice'",
+        ),
+        (
+            "{events: [{at: 1 s, what: node_failure, where: a/2}]}",
+            "site.events[0].where: got 'a/2'; did you mean",
+        ),
+        (
+            "{events: [{at: 1 s, what: device_failure, where: a/1/device8}]}",
+            "site.events[0].where: got 'a/1/device8'; did you mean",
+        ),
+        (
+            "{events: [{at: 1 s, what: link_failure, where: a/1/device0}]}",
+            "got 'a/1/device0'; expected both ends of a link of the network, such as 'a/0/nic0 - InfiniBand NDR rail/spine', or one end",
+        ),
+        (
+            "{failures: {}}",
+            "expected 'node', 'device' or 'link' such as 'node: default', or 'path'",
+        ),
+        (
+            "{failures: {node: {mtbf: 100}}}",
+            "100 has no unit; expected a time such as '20 min'",
+        ),
+        (
+            "{failures: {node: {mtbf: 100 h, repair: 6}}}",
+            "6 has no unit; expected a time such as '20 min'",
+        ),
+        (
+            "{failures: {node: default, gaps: normal}}",
+            "expected one of clustered, exponential, weibull",
+        ),
+        ("{failures: meta-lama3}", "no failure rates 'meta-lama3' in the catalog; did you mean"),
+        ("{failures: {path: nowhere.csv}}", "no file 'nowhere.csv'; expected a file of faults"),
+    ],
+)
+def test_failures_that_cannot_be_are_refused_and_why(
+    site: str, wanted: str, tmp_path: Path
+) -> None:
+    test_a_site_that_cannot_be_is_said_to_be_wrong_and_why(site, wanted, tmp_path)
+
+
+def test_nodes_without_a_known_failure_rate_need_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        FILE.replace("SITE", "{failures: {node: default}}").replace("dgx-h100", "tpu-v6e-8")
+    )
+    with pytest.raises(
+        ScenarioError, match=r"no failure rate of a node is known for .* of pool 'a'"
+    ):
+        cluster_sim.load_scenario(path)
+
+
+@pytest.mark.parametrize(
+    ("node", "failures", "wanted"),
+    [
+        # 419 faults in 54 days of 2,048 nodes: one in 264 days of a node
+        ("dgx-h100", "{node: default}", "DGX H100: a failure per node and 6330 h and repairs of"),
+        ("dgx-h100", "{node: {repair: 6 h}}", "DGX H100: a failure per node and 6330 h are those"),
+        # nine times as many devices fail nine times as often
+        ("gb200-nvl72", "{node: default}", "a failure per node and 704 h"),
+        ("gb200-nvl72", "{node: default}", "no rate of these nodes is published"),
+        ("dgx-h100", "{device: default}", "a failure per device and 88800 h"),
+        ("dgx-h100", "{node: {mtbf: 9 h, repair: 1 h}}", ""),
+    ],
+)
+def test_a_default_rate_says_whose_it_is(
+    node: str, failures: str, wanted: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(FILE.replace("SITE", f"{{failures: {failures}}}").replace("dgx-h100", node))
+    warnings = [
+        text for text in cluster_sim.load_scenario(path).warnings() if "failure per" in text
+    ]
+    assert bool(wanted) == bool(warnings)
+    assert wanted in "".join(warnings)
+
+
+def test_failures_that_were_written_out_read_back_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    for site in (
+        "{failures: infinite-hbd}",
+        "{failures: {like: meta-rsc1, gaps: {process: weibull, shape: 0.8}}}",
+        "{failures: {node: default, link: {mtbf: 9 h, repair: 1 h}}, events: [{at: 1 s, what: spot_reclaim, where: a}]}",
+    ):
+        path.write_text(FILE.replace("SITE", site))
+        scenario = cluster_sim.load_scenario(path)
+        path.write_text(scenario.as_yaml())
+        assert cluster_sim.load_scenario(path).site == scenario.site

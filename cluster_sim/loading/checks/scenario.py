@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.loading import sampling
 from cluster_sim.loading.checks.counts import count_faults
+from cluster_sim.loading.checks.failures import failure_faults
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.kv_cache import capacity_faults
 from cluster_sim.loading.checks.replica_plan import plan_faults
@@ -38,7 +39,10 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
     yield from _pool_faults(scenario, fleet)
     yield from client_faults(scenario, sum(spec.role != "decode" for spec in fleet.replicas))
     yield from site_faults(scenario)
-    yield from _network_faults(fleet)
+    of_network = list(_network_faults(fleet))
+    yield from of_network
+    if not of_network:
+        yield from failure_faults(scenario, fleet)
 
 
 def _pool_faults(scenario: Scenario, fleet: Fleet) -> Iterator[Finding]:

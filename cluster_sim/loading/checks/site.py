@@ -10,7 +10,8 @@ from cluster_sim.errors import did_you_mean
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.scenario.site import Site, SiteEvent
+from cluster_sim.scenario.site import Site
+from cluster_sim.scenario.site_events import SiteEvent
 from cluster_sim.schema import Trail
 
 
@@ -61,6 +62,8 @@ def _cap_faults(scenario: Scenario) -> Iterator[Finding]:
 def _event_faults(site: Site, pools: tuple[Pool, ...]) -> Iterator[Finding]:
     nodes = {f"{pool.name}/{number}": pool for pool in pools for number in range(pool.nodes)}
     for index, event in enumerate(site.events):
+        if not event.is_of_cooling:
+            continue  # checks/failures.py
         at: Trail = ("site", "events", index)
         hit = {pool.name: pool for node, pool in nodes.items() if event.hits(node)}
         if not hit:

@@ -10,6 +10,7 @@ import numpy as np
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.results.run_data import RunData
+from cluster_sim.results.states import States, states_of
 from cluster_sim.typing import Array
 
 Found = TypeVar("Found")
@@ -65,6 +66,20 @@ class Selection:
             traffic_class.name: Selection(self.run, class_=traffic_class.name, whole=self.whole)
             for traffic_class in self.run.scenario.workload.classes
         }
+
+    @cached_property
+    def states(self) -> States:
+        """States of all replicas of the run."""
+        return states_of(self.run) if self.whole is self else self.whole.states
+
+    @cached_property
+    def replicas(self) -> list[int]:
+        """Numbers of the replicas of the selected pools."""
+        return [
+            number
+            for deployment in self.deployments
+            for number in self.run.fleet.numbers(deployment.name)
+        ]
 
     @cached_property
     def deployments(self) -> list[Deployment]:

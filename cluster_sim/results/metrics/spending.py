@@ -49,11 +49,16 @@ class Spending(NamedTuple):
 def _parts_by_pool(whole: Selection) -> dict[str, Parts] | None:
     """Return the cost per hour of each pool [USD/h], by name; None if a pool has no prices.
 
-    A pool whose devices have no power model is charged for its rated power.
+    It is the mean over the run, in which nodes cost money while they are on. A pool whose devices
+    have no power model is charged for its rated power.
     """
+    site, states = whole.run.scenario.site, whole.states
     parts = {
         name: usd_per_hour(
-            pool.deployments[0].pool, whole.run.scenario.site, pool.machines.once(mean_power_w)
+            pool.deployments[0].pool,
+            site,
+            pool.machines.once(mean_power_w),
+            states.mean_nodes_on(pool.deployments[0]),
         )
         for name, pool in whole.by_pool.items()
     }

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cluster_sim.results.metrics.families import (
+    attempts,
     client,
     cost,
     goodput,
@@ -20,6 +21,7 @@ from cluster_sim.results.metrics.families import (
     power,
     requests,
     run,
+    states,
     tokens,
     utilisation,
 )
@@ -27,6 +29,7 @@ from cluster_sim.results.metrics.metric import Metric, Row, Scope
 
 FAMILIES: tuple[tuple[Metric, ...], ...] = (
     requests.METRICS,
+    attempts.METRICS,
     tokens.METRICS,
     goodput.METRICS,
     latency.METRICS,
@@ -35,6 +38,7 @@ FAMILIES: tuple[tuple[Metric, ...], ...] = (
     utilisation.METRICS,
     power.METRICS,
     heat.METRICS,
+    states.METRICS,
     run.METRICS,
     cost.METRICS,
     margin.METRICS,

@@ -11,6 +11,7 @@ import pyarrow as pa
 from cluster_sim.deployment.fleet import ReplicaSpec
 from cluster_sim.hardware.power_and_cooling import Power
 from cluster_sim.results.columns import DEVICES, names
+from cluster_sim.results.states import OFF, WORKING, States
 from cluster_sim.results.tables.ended import Ended
 
 _SOME = ("energy_j", "mean_power_w")
@@ -81,7 +82,7 @@ def _share(run: Ended, replica: ReplicaSpec, total: Mapping[str, float]) -> _Sha
     flop, moved = total["flop"] / each, total["bytes"] / each
     energy_j = None
     if device.power is not None:
-        idle_j = _idle_j(device.power, total["busy_s"], simulated_s, run.down_s.get(replica.number))
+        idle_j = _idle_j(device.power, total["busy_s"], run.states, replica.number)
         energy_j = total["energy_j"] / each + idle_j
     return _Share(
         busy_s=total["busy_s"],
@@ -96,7 +97,9 @@ def _share(run: Ended, replica: ReplicaSpec, total: Mapping[str, float]) -> _Sha
     )
 
 
-def _idle_j(power: Power, busy_s: float, simulated_s: float, down_s: float | None) -> float:
-    """Return the energy of a device while its replica is idle, and after its loss [J]."""
-    gone_s = max(simulated_s - (simulated_s if down_s is None else down_s), 0.0)
-    return power.loaded_idle_w * (simulated_s - busy_s - gone_s) + power.idle_w * gone_s
+def _idle_j(power: Power, busy_s: float, states: States, number: int) -> float:
+    """Return the energy of a device while its replica runs no step [J]."""
+    working_s = states.seconds([number], WORKING)
+    off_s = states.seconds([number], (OFF,))
+    empty_s = max(states.end_s - working_s - off_s, 0.0)
+    return power.loaded_idle_w * (states.end_s - busy_s - off_s - empty_s) + power.idle_w * empty_s

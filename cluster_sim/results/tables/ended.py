@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from cluster_sim.deployment.fleet import Fleet
+from cluster_sim.results.states import States
 
 
 class Ended(NamedTuple):
@@ -15,6 +15,6 @@ class Ended(NamedTuple):
 
     fleet: Fleet
     stretches: pa.Table
-    down_s: Mapping[int, float]
-    """Time of each shutdown by heat, by number of the replica [s]."""
+    states: States
+    """States of the replicas over the run."""
     simulated_s: float

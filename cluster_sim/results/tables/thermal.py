@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,7 +79,7 @@ def thermal_table(
         for row in throttles:
             log.setdefault(row[1], []).append(row)
         for number, group in enumerate(groups):
-            course = _course(group, by_replica, edges_s)
+            course = _course(group, by_replica, _without_model(group, run), edges_s)
             clocks = _clocks(log.get(number, ()), run.simulated_s)
             for name, values in _binned(course, clocks, edges_s).items():
                 columns[name].append(values)
@@ -148,19 +147,30 @@ def _by_replica(run: Ended) -> dict[int, DrawnPower]:
                 energy_j[selected] / (size * length_s),
                 moved[selected] / (size * length_s),
             )
-            by_replica[number] = power_of_steps(
-                power, steps, 0.0, run.simulated_s, run.down_s.get(number, inf)
-            )
+            idle = run.states.idle_power(number, power)
+            by_replica[number] = power_of_steps(power, steps, 0.0, run.simulated_s, idle)
     return by_replica
 
 
+def _without_model(group: ThermalGroup, run: Ended) -> DrawnPower:
+    """Return the power of a device without a replica on the node of a group."""
+    steady = power_without_replica(group.power, 0.0, run.simulated_s)
+    if run.states.are_constant:
+        return steady
+    is_on = run.states.node_on(group.node)
+    edges_s = np.append(is_on.from_s, run.simulated_s)
+    return DrawnPower(edges_s, steady.watts * is_on.values, steady.memory_w * is_on.values)
+
+
 def _course(
-    group: ThermalGroup, by_replica: Mapping[int, DrawnPower], edges_s: Array
+    group: ThermalGroup,
+    by_replica: Mapping[int, DrawnPower],
+    without_model: DrawnPower,
+    edges_s: Array,
 ) -> Temperatures:
     """Return the temperatures of a group of devices over the bins."""
-    nobody = power_without_replica(group.power, 0.0, float(edges_s[-1]))
     own, front = (
-        nobody if number is None else by_replica[number]
+        without_model if number is None else by_replica[number]
         for number in (group.replica, group.upstream)
     )
     return temperatures(group, group.start(), own, front if group.is_behind else None, edges_s)

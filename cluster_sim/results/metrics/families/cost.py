@@ -104,7 +104,8 @@ METRICS = (
     Metric(
         "usd_per_hour",
         "USD/h",
-        "Cost of all nodes per hour, nodes without a replica included.",
+        "Cost of all nodes per hour, nodes without a replica included; the mean over the run, in which a "
+        "node costs money while it is on.",
         _per_hour("usd_per_hour"),
         scope=MACHINES,
         is_extensive=True,

@@ -108,7 +108,7 @@ METRICS = (
     Metric(
         "retries",
         "",
-        "Number of requests retried on another replica after a shutdown; absent if there was none.",
+        "Number of times that a request lost its replica and was sent to another one; absent if there was none.",
         lambda selection: _count(selection, "retried"),
         scope=MACHINES,
     ),

@@ -42,7 +42,7 @@ METRICS = (
     Metric(
         "kv_capacity_tokens",
         "tokens",
-        "KV cache capacity, summed over all replicas.",
+        "KV cache capacity, summed over all replicas, those that are off included.",
         _capacity_tokens,
         scope=MACHINES,
         is_extensive=True,

@@ -9,14 +9,23 @@ import numpy as np
 from cluster_sim.results.memory_bound import saturated_fraction
 from cluster_sim.results.metrics.metric import MACHINES, Heading, Metric, Row
 from cluster_sim.results.metrics.selection import Selection
+from cluster_sim.results.states import WORKING
 
 
 def _mean_of_devices(selection: Selection, column: str) -> float:
-    devices = selection.run.devices
-    values = devices[column].to_numpy()
+    """Return the mean over devices of a share of the run, relative to the time that they work.
+
+    The devices of a replica work while it is ready or draining.
+    """
+    devices, states = selection.run.devices, selection.states
+    values, numbers = devices[column].to_numpy(), devices["replica"].to_numpy()
     if selection.pool is not None:
-        values = values[devices["pool"].to_numpy() == selection.pool]
-    return float(np.mean(values))
+        is_of_pool = devices["pool"].to_numpy() == selection.pool
+        values, numbers = values[is_of_pool], numbers[is_of_pool]
+    if states.are_constant:
+        return float(np.mean(values))
+    working_s = states.seconds(numbers.tolist(), WORKING)
+    return float(np.sum(values)) * states.end_s / working_s if working_s else 0.0
 
 
 class Pipelines(NamedTuple):
@@ -64,7 +73,8 @@ METRICS = (
     Metric(
         "compute_utilisation",
         "share",
-        "FLOP over the maximum at the peak rate during the whole run, in the mean over devices.",
+        "FLOP over the maximum at the peak rate during the time in which replicas were ready or "
+        "draining, in the mean over devices.",
         lambda selection: _mean_of_devices(selection, "compute_utilisation"),
         scope=MACHINES,
         row=Row(260, "compute used, mean", ".1%"),
@@ -72,8 +82,8 @@ METRICS = (
     Metric(
         "bandwidth_utilisation",
         "share",
-        "Bytes moved over the maximum at the memory bandwidth during the whole run, in the mean over "
-        "devices.",
+        "Bytes moved over the maximum at the memory bandwidth during the time in which replicas were "
+        "ready or draining, in the mean over devices.",
         lambda selection: _mean_of_devices(selection, "bandwidth_utilisation"),
         scope=MACHINES,
         row=Row(270, "memory bandwidth used, mean", ".1%"),

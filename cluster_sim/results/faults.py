@@ -1,0 +1,143 @@
+"""Faults of a run: when each happened, when the cluster had recovered, and what work was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cluster_sim.results.event_rows import of_kinds
+from cluster_sim.results.waiting import waiting
+
+if TYPE_CHECKING:
+    from cluster_sim.results.run_data import RunData
+    from cluster_sim.results.step_function import StepFunction
+    from cluster_sim.typing import Array
+
+FAULTS = (
+    "node_failure",
+    "device_failure",
+    "link_failure",
+    "link_degraded",
+    "spot_reclaim",
+    "shutdown",
+)
+"""Kinds of events that are faults."""
+WINDOW_S = 30.0
+"""Time over which the number of waiting requests is averaged before and after a fault [s]."""
+FEW_WAITING = 1.0
+"""Mean number of waiting requests up to which none is said to wait. Requests wait for the end of the
+engine step in progress even in a cluster that keeps up with its load."""
+
+
+_LOSSES = ("retried", "failed")
+"""Kinds of events with which a request loses its replica."""
+
+
+class FaultRow(NamedTuple):
+    """One fault of a run."""
+
+    at_s: float
+    what: str
+    """Kind of event, one of FAULTS."""
+    where: str
+    """Node, device, link or replica."""
+
+    @property
+    def pool(self) -> str:
+        """Name of the pool that the fault hits, if it hits a node, a device or a replica."""
+        return self.where.partition("/")[0]
+
+
+def faults_of(run: RunData) -> list[FaultRow]:
+    """Return the faults of a run in order of time; one that takes several replicas is one fault."""
+    labels = {spec.number: spec.label for spec in run.fleet.replicas}
+    rows = (
+        FaultRow(row["at_s"], row["what"], row["where"] or labels.get(row["replica"], ""))
+        for row in of_kinds(run.events, FAULTS).to_pylist()
+    )
+    return sorted(dict.fromkeys(rows))
+
+
+def times_to_recover_s(run: RunData) -> list[float]:
+    """Return the time that the cluster takes to recover from each fault [s].
+
+    It is the time from the fault until the start of the first half minute in which, on average, no
+    more requests wait than in the half minute before the fault, or at most one. It is infinite if
+    the run ends before.
+    """
+    number = waiting(run)
+    return [_recovery_s(number, fault.at_s) for fault in faults_of(run)]
+
+
+def _recovery_s(number: StepFunction, fault_s: float) -> float:
+    """Return the time from a fault until no more than before are waiting [s].
+
+    Parameters
+    ----------
+    number
+        Number of waiting requests over time.
+    fault_s
+        Time of the fault [s].
+    """
+    before = _means_after(number, np.array([max(fault_s - WINDOW_S, 0.0)]), min(fault_s, WINDOW_S))
+    limit = max(float(before[0]), FEW_WAITING)
+    # the mean over a window is linear between the times at which one of its ends meets a change
+    starts_s = np.unique(np.concatenate([[fault_s], number.from_s, number.from_s - WINDOW_S]))
+    starts_s = starts_s[starts_s >= fault_s]
+    means = _means_after(number, starts_s, WINDOW_S)
+    if not np.any(means <= limit):
+        return inf
+    first = int(np.argmax(means <= limit))
+    if not first:
+        return 0.0
+    (early, late), (high, low) = starts_s[first - 1 : first + 1], means[first - 1 : first + 1]
+    return float(early + (late - early) * (high - limit) / (high - low)) - fault_s
+
+
+def _means_after(number: StepFunction, starts_s: Array, length_s: float) -> Array:
+    """Return the mean number over a window from each start on; 0 over a window without length."""
+    if not length_s:
+        return np.zeros(len(starts_s))
+    means: Array = (number.so_far(starts_s + length_s) - number.so_far(starts_s)) / length_s
+    return means
+
+
+class LostWork(NamedTuple):
+    """Work of replicas that was lost with them."""
+
+    requests_retried: int
+    """Number of requests that lost their replica and were sent to another one."""
+    tokens: int
+    """Tokens of prompts and answers that had been processed."""
+
+
+def lost_work(run: RunData, replicas: Collection[int]) -> LostWork:
+    """Return the work that was lost with some replicas.
+
+    The tokens are those whose KV cache was lost after the first token of the answer: they are
+    processed again elsewhere, or are of no use. A prompt that was not processed completely does not
+    count, nor does KV cache that a preemption had dropped before.
+
+    Parameters
+    ----------
+    run
+        Tables of a run.
+    replicas
+        Numbers of the replicas.
+    """
+    tokens, retried, without_kv = 0, set[int](), set[int]()
+    if not of_kinds(run.events, _LOSSES).num_rows:
+        return LostWork(0, 0)
+    prompts = run.served["prompt_tokens"].to_numpy()
+    for row in of_kinds(run.events, (*_LOSSES, "preempted", "resumed")).to_pylist():
+        what, number, value = row["what"], row["request"], row["value"]
+        if what in _LOSSES and row["replica"] in replicas:
+            if what == "retried":
+                retried.add(number)
+            if value and number not in without_kv:
+                tokens += int(prompts[number] + value) - 1
+        (without_kv.discard if what == "resumed" else without_kv.add)(number)
+    return LostWork(len(retried), tokens)

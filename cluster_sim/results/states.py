@@ -1,0 +1,166 @@
+"""States of replicas over a run: when each was on, ready or lost, and when each node was on.
+
+A replica is off, starting, loading, ready, draining or lost; columns.STATES defines these states. A
+node is on while any of its replicas is not off. A node without a replica is always on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cluster_sim.deployment.device_power import IdlePower
+from cluster_sim.results.step_function import StepFunction, constant, total
+
+if TYPE_CHECKING:
+    from cluster_sim.deployment.deployment import Deployment
+    from cluster_sim.deployment.fleet import Fleet
+    from cluster_sim.hardware.power_and_cooling import Power
+    from cluster_sim.results.run_data import RunData
+
+OFF, READY, LOST = "off", "ready", "lost"
+WORKING = (READY, "draining")
+"""States in which the devices of a replica can run steps."""
+ON = ("starting", "loading", *WORKING, LOST)
+"""States in which a replica is on: it occupies its nodes and costs money."""
+
+StateChange = tuple[float, int, str]
+"""Change of a replica's state: time [s], number of the replica, state from then on."""
+
+
+class Course(NamedTuple):
+    """States of one replica, `states[i]` from `from_s[i]` until `from_s[i + 1]`."""
+
+    from_s: tuple[float, ...]
+    states: tuple[str, ...]
+
+    def is_in(self, states: Collection[str]) -> StepFunction:
+        """Return 1 while the replica is in one of some states, else 0."""
+        return StepFunction(
+            np.array(self.from_s), np.array([float(state in states) for state in self.states])
+        )
+
+
+_ALWAYS_READY = Course((0.0,), (READY,))
+
+
+class States:
+    """States of all replicas over a run."""
+
+    def __init__(self, fleet: Fleet, changes: Iterable[StateChange], end_s: float) -> None:
+        """Read the changes of state, in order of time.
+
+        Parameters
+        ----------
+        fleet
+            Replicas of the run.
+        changes
+            Changes of state. A replica is ready until its first change.
+        end_s
+            End of the run [s].
+        """
+        self.fleet, self.end_s = fleet, end_s
+        rows: dict[int, list[tuple[float, str]]] = {}
+        for at_s, number, state in changes:
+            rows.setdefault(number, [(0.0, READY)]).append((at_s, state))
+        self._courses = {
+            number: Course(*zip(*course, strict=True)) for number, course in rows.items()
+        }
+
+    @property
+    def are_constant(self) -> bool:
+        """Whether all replicas are ready over the whole run."""
+        return not self._courses
+
+    @cached_property
+    def scale(self) -> bool:
+        """Whether a replica is off at some time of the run."""
+        return any(
+            self.seconds([number], (OFF,)) > 0.0 or course.states[-1] == OFF
+            for number, course in self._courses.items()
+        )
+
+    def course(self, number: int) -> Course:
+        """Return the states of one replica."""
+        return self._courses.get(number, _ALWAYS_READY)
+
+    def seconds(self, numbers: Iterable[int], states: Collection[str]) -> float:
+        """Return the time that some replicas spend in some states, summed over replicas [s]."""
+        return sum(
+            self.course(number).is_in(states).integral(self.end_s)
+            if number in self._courses
+            else self.end_s * (READY in states)
+            for number in numbers
+        )
+
+    def count(self, numbers: Iterable[int], states: Collection[str]) -> StepFunction:
+        """Return the number of some replicas that are in some states, over time."""
+        changing = [number for number in numbers if number in self._courses]
+        steady = sum(number not in self._courses for number in numbers) * (READY in states)
+        parts = [self.course(number).is_in(states) for number in changing]
+        return total([constant(steady), *parts])
+
+    @cached_property
+    def _holders(self) -> dict[str, list[int]]:
+        """Numbers of the replicas on each node that has one, by name of the node."""
+        holders: dict[str, list[int]] = {}
+        for replica in self.fleet.replicas:
+            for node in replica.nodes:
+                holders.setdefault(f"{replica.deployment.name}/{node}", []).append(replica.number)
+        return holders
+
+    def node_on(self, name: str) -> StepFunction:
+        """Return 1 while a node is on, else 0; `name` is that of the node, such as `gpus/0`."""
+        holders = self._holders.get(name, [])
+        if any(number not in self._courses for number in holders) or not holders:
+            return constant(1.0)
+        replicas = self.count(holders, ON)
+        return StepFunction(replicas.from_s, np.minimum(replicas.values, 1.0))
+
+    def nodes_on(self, deployment: Deployment) -> list[StepFunction]:
+        """Return 1 while a node of a deployment is on, else 0, for each of its nodes."""
+        if self.are_constant:
+            return [constant(1.0)] * deployment.pool.nodes
+        return [self.node_on(f"{deployment.name}/{node}") for node in range(deployment.pool.nodes)]
+
+    def mean_nodes_on(self, deployment: Deployment) -> float:
+        """Return the mean number of a deployment's nodes that are on."""
+        if self.are_constant or not self.end_s:
+            return deployment.pool.nodes
+        return sum(node.integral(self.end_s) for node in self.nodes_on(deployment)) / self.end_s
+
+    def idle_power(self, number: int, power: Power) -> IdlePower:
+        """Return the power of a device of a replica while it runs no step."""
+        course = self.course(number)
+        watts = [idle_w(power, state) for state in course.states]
+        return IdlePower(np.array(course.from_s), np.array(watts))
+
+
+def idle_w(power: Power, state: str) -> float:
+    """Return the power of a device that runs no step, by the state of its replica [W].
+
+    A device that holds no model draws its idle power, and nothing while it is off.
+    """
+    if state in WORKING:
+        return power.loaded_idle_w
+    return 0.0 if state == OFF else power.idle_w
+
+
+def states_of(run: RunData) -> States:
+    """Return the states of all replicas over a run.
+
+    Run folders of earlier versions have no table of states. There a replica that heat shut down is
+    lost from then on.
+    """
+    table = run.states
+    if table.num_rows:
+        columns = (table[name].to_pylist() for name in ("at_s", "replica", "state"))
+        return States(run.fleet, zip(*columns, strict=True), run.info.simulated_s)
+    events = run.events
+    down = events["what"].to_numpy() == "shutdown"
+    times_s, numbers = (events[name].to_numpy()[down].tolist() for name in ("at_s", "replica"))
+    changes = [(at_s, number, LOST) for at_s, number in zip(times_s, numbers, strict=True)]
+    return States(run.fleet, changes, run.info.simulated_s)
