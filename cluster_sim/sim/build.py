@@ -107,19 +107,14 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
         for replica, spec in zip(replicas.everyone, fleet.replicas, strict=True)
     ]
     thermal_governors(env, fleet, groups, replicas.everyone, lifecycles, recorder)
-<<<<<<< HEAD
+    build_autoscalers(
+        env, fleet, ScaledParts(replicas.everyone, lifecycles, router, transfers, recorder)
+    )
     answer_s = [*fleet.answer_latencies_s, 0.0]
     server = Server(router.route, lambda _: None, answer_s)
     clients = build_clients(env, scenario, server, recorder)
     send = label_requests(scenario, router.route if clients is None else clients.send)
     front_door = FrontDoorPath(send, answer_s)
-=======
-    build_autoscalers(
-        env, fleet, ScaledParts(replicas.everyone, lifecycles, router, transfers, recorder)
-    )
-    send = label_requests(scenario, router.route)
-    front_door = FrontDoorPath(send, [*fleet.answer_latencies_s, 0.0])
->>>>>>> main
     closed_loop = build_closed_loop(env, scenario, front_door, tally)
     if closed_loop is None:
         env.process(timetable(env, open_loop_requests(scenario, tally), send))
