@@ -77,13 +77,19 @@ REQUESTS = (
     Column("kv_contention_s", "s", "Latency added by other traffic on the links of the request's KV transfer.", without=0.0),
     Column("reasoning_tokens", "tokens", "Number of reasoning tokens in the answer.", without=_EARLIER),
     Column("first_output_token_s", "s", "Time at which the first token after reasoning is at the front door.", without=_EARLIER),
+    Column("attempts", "", "Number of attempts that the client sent.", without=_EARLIER),
+    Column("ended_s", "s", "Time at which the client had its answer or gave up.", without=_EARLIER),
+    Column("shown_attempt", "", "Number of the attempt whose values the row has, `request` in the table of attempts: the one that was answered, or else the last one.", without=_EARLIER),
+    Column("denied_attempts", "", "Number of retries and hedges that the retry budget denied.", without=_EARLIER),
 )  # fmt: skip
 """Columns of the table of requests, one row per request.
 
-The last two columns exist if the scenario gives the share of reasoning tokens."""
+The columns of reasoning exist if the scenario gives the share of reasoning tokens. The last four
+exist if clients make several attempts: arrival and end are then those that the client sees."""
 
 MAY_BE_NULL = {
     "requests": ("pool", "replica", "admitted_s", "first_token_s", "finish_s"),
+    "attempts": ("pool", "replica", "admitted_s", "first_token_s", "finish_s", "left_s"),
     "thermal": ("die_c", "memory_c", "reason"),
 }
 """Columns that may be null, by name of their table: a request did not get that far, or a device has
@@ -254,7 +260,7 @@ THERMAL = (
 STATES = (
     Column("at_s", "s", "Time of the change."),
     Column("replica", "", "Number of the replica."),
-    Column("state", "", "State from this time on: off, starting, loading, ready, draining or lost.", "texts"),
+    Column("state", "", "State from this time on: off, starting, loading, asleep, ready, draining or lost.", "texts"),
     Column("cause", "", "Cause of the change.", "texts"),
 )  # fmt: skip
 """Columns of the table of states, one row per change of the state of a replica.

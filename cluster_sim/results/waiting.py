@@ -42,7 +42,7 @@ def _first_waits(run: RunData) -> Iterator[_Wait]:
     """Yield the time from the arrival of each request until its admission or departure."""
     left = of_kinds(run.events, _LEAVES)
     left_s = dict(zip(left["request"].to_pylist(), left["at_s"].to_pylist(), strict=True))
-    table = run.requests
+    table = run.served
     accepted = table["status"].to_numpy() != "rejected"
     columns = (table[name].to_numpy()[accepted] for name in ("request", "arrival_s", "admitted_s"))
     for number, arrival_s, admitted_s in zip(*(column.tolist() for column in columns), strict=True):
@@ -56,7 +56,7 @@ def _waits_after_loss(run: RunData) -> Iterator[_Wait]:
         if row["what"] == "retried" or row["request"] in retried:
             retried.setdefault(row["request"], []).append((row["at_s"], row["what"]))
     names = ("admitted_s", "first_token_s", "finish_s")
-    times_s: list[Array] = [run.requests[name].to_numpy() for name in names]
+    times_s: list[Array] = [run.served[name].to_numpy() for name in names]
     for number, events in retried.items():
         admitted_s, *tokens_s = (float(column[number]) for column in times_s)
         for (lost_s, what), following in zip(events, [*events[1:], (inf, "")], strict=True):

@@ -19,11 +19,13 @@ from cluster_sim.serving.scheduler import DecodeScheduler, PrefillScheduler
 from cluster_sim.sim.build_autoscalers import ScaledParts, build_autoscalers
 from cluster_sim.sim.build_traffic import (
     ClosedLoop,
+    build_clients,
     build_closed_loop,
     label_requests,
     open_loop_requests,
 )
 from cluster_sim.sim.cancellation import Cancellation
+from cluster_sim.sim.clients import Server
 from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.closed_loop import (
     FrontDoorPath,
@@ -34,6 +36,7 @@ from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.front_end import FrontEnd
 from cluster_sim.sim.kv_network import KvNetwork, needs_kv_network
 from cluster_sim.sim.lifecycle import Lifecycle
+from cluster_sim.sim.load_changes import LoadChanges
 from cluster_sim.sim.power_cap import CappedClock
 from cluster_sim.sim.prefill_replica import PrefillReplica
 from cluster_sim.sim.replica import Replica
@@ -110,15 +113,21 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
     build_autoscalers(
         env, fleet, ScaledParts(replicas.everyone, lifecycles, router, transfers, recorder)
     )
-    send = label_requests(scenario, router.route)
-    front_door = FrontDoorPath(send, [*fleet.answer_latencies_s, 0.0])
+    answer_s = [*fleet.answer_latencies_s, 0.0]
+    cancellation = Cancellation(env, router, replicas.everyone, transfers, recorder)
+    server = Server(router.route, cancellation.cancel, answer_s)
+    clients = build_clients(env, scenario, server, recorder)
+    send = label_requests(scenario, router.route if clients is None else clients.send)
+    front_door = FrontDoorPath(send, answer_s)
     closed_loop = build_closed_loop(env, scenario, front_door, tally)
     if closed_loop is None:
         env.process(timetable(env, open_loop_requests(scenario, tally), send))
-    else:
-        router.subscribe(closed_loop)
+    elif clients is not None:
+        clients.subscribe(closed_loop)
+    if (waiting := clients or closed_loop) is not None:
+        router.subscribe(waiting)
         for replica in replicas.everyone:
-            replica.subscribe(closed_loop)
+            replica.subscribe(waiting)
     return Simulation(
         scenario=scenario,
         env=env,
@@ -128,7 +137,7 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
         paths=paths,
         groups=groups,
         lifecycles=lifecycles,
-        cancellation=Cancellation(env, router, replicas.everyone, transfers, recorder),
+        cancellation=cancellation,
         closed_loop=closed_loop,
         tally=tally,
     )
@@ -225,7 +234,7 @@ def _build_router(
         FrontEnd(env, replica, spec.deployment.front_end, delay_s)
         for replica, spec, delay_s in zip(entries, specs, delays_s, strict=True)
     ]
-    picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"))
+    picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"), len(entries))
     is_scaled = any(pool.autoscale is not None for pool in scenario.cluster.pools)
     options = RouterOptions(
         _gate(scenario, specs, delays_s), scenario.cluster.retry_lost, holds=is_scaled
@@ -233,6 +242,10 @@ def _build_router(
     router = Router(env, picker, entries, front_ends, recorder, options)
     for replica in replicas:
         replica.subscribe(router)
+    if picker.follows_loads:
+        changes = LoadChanges(picker)
+        for replica in entries:
+            replica.subscribe(changes)
     return router
 
 

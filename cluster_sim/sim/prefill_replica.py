@@ -57,6 +57,7 @@ class PrefillReplica(Replica[PrefillScheduler]):
         """Free the KV cache of a request after its transfer."""
         self.requests -= 1
         self._scheduler.release(request)
+        self._tell_load_changed()
         if self._idle and self._scheduler.waiting:
             self._schedule_soon()
         self._tell_if_empty()
