@@ -13,6 +13,7 @@ from cluster_sim.results.recorder import Recorder
 from cluster_sim.serving.routing import LeastRequests, Routing
 from cluster_sim.serving.scheduler import Scheduler
 from cluster_sim.sim.front_end import FrontEnd
+from cluster_sim.sim.load_changes import LoadChanges
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.replica_options import PLAIN
 from cluster_sim.sim.router import Router
@@ -40,7 +41,7 @@ def serve(
         Replica(env, index, make_scheduler(), lambda _: times, recorder, options)
         for index in range(replicas)
     ]
-    picker = (policy or LeastRequests()).picker(stream(0, "routing"))
+    picker = (policy or LeastRequests()).picker(stream(0, "routing"), replicas)
     router = Router(
         env,
         picker,
@@ -48,6 +49,9 @@ def serve(
         [FrontEnd(env, engine, FrontEndCosts(), latency_s) for engine in engines],
         recorder,
     )
+    if picker.follows_loads:
+        for engine in engines:
+            engine.subscribe(LoadChanges(picker))
     env.process(timetable(env, iter(requests), router.route))
     env.run()
     return recorder

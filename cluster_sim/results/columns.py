@@ -200,6 +200,8 @@ EVENT_KINDS = {
     "rejected": "A request is rejected; value: tokens of KV cache that it needs.",
     "shutdown": "The devices of a replica shut down; value: their temperature [degC].",
     "retried": "A request of a replica that shut down starts again elsewhere; value: output tokens so far.",
+    "scaled_up": "Replicas of a pool are started, the one with this number first; value: desired replicas.",
+    "scaled_down": "Replicas of a pool are removed, the one with this number last; value: desired replicas.",
     "failed": "A request of a replica that shut down is lost; value: output tokens so far.",
     "cancelled": "A request leaves because its client has left; value: output tokens so far.",
     "timed_out": "A client gives an attempt up; value: time since it was sent [s].",

@@ -90,6 +90,16 @@ class KvTransfers(ReplicaEvents):
         self._prefilled: dict[int, PrefilledRequest] = {}
         self._known_paths: dict[tuple[int, int], ParallelPaths] = {}
 
+    @property
+    def waiting(self) -> int:
+        """Number of requests that wait for a decode replica."""
+        return sum(self._is_here(prefilled) for prefilled in self._waiting)
+
+    @property
+    def has_decoder(self) -> bool:
+        """Whether any decode replica accepts requests."""
+        return self._capacity.longest > 0
+
     def step_began(
         self, source: PromptSource, chunks: Sequence[tuple[Request, int]], step_s: float
     ) -> None:

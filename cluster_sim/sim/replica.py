@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from math import inf
 from typing import Any, Generic, TypeVar, cast
 
 from simpy import Environment, Event
@@ -20,6 +21,8 @@ from cluster_sim.sim.replica_options import PLAIN, ReplicaOptions
 from cluster_sim.sim.stretch import Stretch
 
 _NOTHING_LOST = (0.0, 0.0)
+_EARLIER = 1.0 - 1e-15
+"""Factor that makes the end of a step at most the rounded time at which it is observed."""
 
 SomeScheduler = TypeVar("SomeScheduler", bound=Scheduler)
 
@@ -96,6 +99,18 @@ class Replica(Generic[SomeScheduler]):
         scheduler = self._scheduler
         return scheduler.pending_tokens - self._steps_ended() * scheduler.tokens_per_step
 
+    def falls_below_s(self, tokens: int) -> float:
+        """Return the time at which `pending_tokens` falls below `tokens` [s].
+
+        The time may be slightly early, and holds until the next event of the replica. It is
+        infinite if an event comes first.
+        """
+        scheduler, stretch = self._scheduler, self._stretch
+        if stretch.steps <= 1 or (per_step := scheduler.tokens_per_step) <= 0:
+            return inf
+        steps = (scheduler.pending_tokens - tokens) // per_step + 1
+        return stretch.end_s(steps) * _EARLIER if steps < stretch.steps else inf
+
     @property
     def pending_prompt_tokens(self) -> int:
         """Number of prompt tokens still to be prefilled now."""
@@ -107,6 +122,11 @@ class Replica(Generic[SomeScheduler]):
     def waiting(self) -> int:
         """Number of requests on their way, queued or preempted."""
         return self.requests - len(self._scheduler.running)
+
+    @property
+    def queued(self) -> int:
+        """Number of requests on their way, queued or preempted, for the autoscaler."""
+        return self.waiting
 
     @property
     def operating_point(self) -> OperatingPoint:
@@ -145,6 +165,10 @@ class Replica(Generic[SomeScheduler]):
     def _tell_busy(self) -> None:
         for tell in self._listeners.became_busy:
             tell()
+
+    def _tell_load_changed(self) -> None:
+        for tell in self._listeners.load_changed:
+            tell(self.number)
 
     def receive(self, delivery: Event) -> None:
         """Accept the request in `delivery`, which the network has delivered."""
@@ -306,7 +330,10 @@ class Replica(Generic[SomeScheduler]):
             alone = self._state.with_own_memory(point)
             stretch.own_memory = self._ramp_at(alone)
             stretch.own_links = self._ramp_at(alone._replace(links=1.0))
-        return stretch.begin(steps, now_s, ramp, point)
+        duration_s = stretch.begin(steps, now_s, ramp, point)
+        for tell in self._listeners.load_changed:
+            tell(self.number)
+        return duration_s
 
     def _admit_arrived(self, prepared: SchedulerOutput) -> SchedulerOutput:
         """Let requests wait that arrived during the last step; return the content of the next one.
@@ -351,12 +378,14 @@ class Replica(Generic[SomeScheduler]):
         scheduler, now_s = self._scheduler, self._env.now
         self._recorder.stretches += self._row(steps)
         finished = scheduler.advance(steps, now_s)
+        self.requests -= len(finished)
+        for tell_change in self._listeners.load_changed:
+            tell_change(self.number)
         for tell in self._listeners.first_token:
             for request, _ in scheduler.output.chunks:
                 if request.first_token_s == now_s:
                     tell(request)
         if finished:
-            self.requests -= len(finished)
             self._recorder.left += len(finished)
             for tell in self._listeners.finished:
                 for request in finished:

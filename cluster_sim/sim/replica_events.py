@@ -34,6 +34,12 @@ class ReplicaEvents:
     def finished(self, request: Request) -> None:
         """Handle the last token of a request."""
 
+    def load_changed(self, number: int) -> None:
+        """Handle a load that may be lower, or may fall faster, at the replica with this number.
+
+        It comes before the other events of the same moment.
+        """
+
     def first_token(self, request: Request) -> None:
         """Handle the first token of a request."""
 
@@ -67,6 +73,7 @@ class ReplicaEvents:
 _EVENTS = (
     "became_busy",
     "finished",
+    "load_changed",
     "first_token",
     "opened",
     "closed",
@@ -90,6 +97,7 @@ class Listeners:
     def __init__(self) -> None:
         self.became_busy: list[Callable[[], None]] = []
         self.finished: list[Callable[[Request], None]] = []
+        self.load_changed: list[Callable[[int], None]] = []
         self.first_token: list[Callable[[Request], None]] = []
         self.opened: list[Callable[[int], None]] = []
         self.closed: list[Callable[[int], None]] = []

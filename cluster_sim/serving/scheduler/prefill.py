@@ -42,6 +42,11 @@ class PrefillScheduler(ContinuousScheduler):
         super().expect(request)
         self.pending_tokens -= request.output_tokens - request.generated - 1
 
+    @property
+    def kept(self) -> int:
+        """Number of prefilled requests whose KV cache is still here."""
+        return len(self._kept)
+
     def take_prefilled(self) -> list[Request]:
         """Return the requests that have been prefilled since the last call, to decode elsewhere."""
         prefilled, self._prefilled_requests = self._prefilled_requests, []
