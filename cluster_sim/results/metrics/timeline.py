@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cluster_sim.results.metrics.departures import requests_left_s
+from cluster_sim.results.metrics.departures import left_s
 from cluster_sim.results.metrics.machines import machines_over
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Timeline:
     time_s: Array
     """Centres of the bins [s]."""
     arrival_per_s: Array
-    """Rate of arriving requests in the bin, rejected requests included [1/s]."""
+    """Rate of arriving requests of clients in the bin, rejected requests included [1/s]."""
     waiting: Array
     """Number of requests that have arrived and are not yet in an engine step: the exact mean over
     the bin. Rejected requests never wait."""
@@ -106,7 +106,7 @@ def timeline(run: RunData, points: int = 300, bin_s: float | None = None) -> Tim
     >>> round(float(np.sum(course.arrival_per_s) * course.bin_s))
     4
     """
-    table = run.requests
+    table = run.served
     arrival_s, admitted_s = (table[name].to_numpy() for name in ("arrival_s", "admitted_s"))
     last_s = _end_s(run)
     if bin_s is not None:
@@ -116,16 +116,21 @@ def timeline(run: RunData, points: int = 300, bin_s: float | None = None) -> Tim
     edges_s = np.linspace(0.0, last_s, points + 1)
     bin_s = float(edges_s[-1]) / points
     served = table["status"].to_numpy() != "rejected"
-    left_s, is_admitted = requests_left_s(run), ~np.isnan(admitted_s)
+    ends_s, is_admitted = left_s(run), ~np.isnan(admitted_s)
     arrived, admitted, left, gave_up = (
         _mean_so_far(times_s[~np.isnan(times_s)], edges_s)
-        for times_s in (arrival_s[served], admitted_s, left_s[is_admitted], left_s[~is_admitted])
+        for times_s in (
+            arrival_s[served],
+            admitted_s,
+            ends_s[is_admitted],
+            ends_s[served & ~is_admitted],
+        )
     )
     machines = machines_over(run, edges_s)
     return Timeline(
         bin_s=bin_s,
         time_s=0.5 * (edges_s[1:] + edges_s[:-1]),
-        arrival_per_s=np.histogram(arrival_s, edges_s)[0] / bin_s,
+        arrival_per_s=np.histogram(run.requests["arrival_s"].to_numpy(), edges_s)[0] / bin_s,
         # rounding may make a difference of equal sums slightly negative
         waiting=np.maximum(arrived - admitted - gave_up, 0.0),
         running=np.maximum(admitted - left, 0.0),
