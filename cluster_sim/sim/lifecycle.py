@@ -68,15 +68,15 @@ class Lifecycle(ReplicaEvents):
         if not self.faults and self.state == "lost":
             self._load("repaired")
 
-    def switch_on(self, provision_s: float) -> None:
+    def switch_on(self, provision_s: float, cause: str = "scaled_up") -> None:
         """Start a replica that is off: after `provision_s` [s] it loads its weights."""
         assert self.state == "off" and not self.faults
-        self._enter("starting", "scaled_up")
-        self._after(provision_s, lambda: self._load("scaled_up"))
+        self._enter("starting", cause)
+        self._after(provision_s, lambda: self._load(cause))
 
-    def switch_off(self) -> None:
+    def switch_off(self, cause: str = "scaled_down") -> None:
         """Switch the devices off now; requests that are still there are lost."""
-        self._enter("off", "scaled_down")
+        self._enter("off", cause)
         if not self._replica.down:
             self._replica.fail()
 
