@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cluster_sim.deployment.model_on_devices import ModelOnDevices, PlainSteps
 from cluster_sim.deployment.replica_times import ReplicaTimes
-from cluster_sim.deployment.weight_loading import loading_s, weight_store
+from cluster_sim.deployment.weight_loading import loading_s, waking_s, weight_store
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.network import NetworkSpec
 from cluster_sim.hardware.node import Node
@@ -230,6 +230,16 @@ class Deployment:
             self._fullest_wafer_bytes if self.pool.is_wafer else self.placement.weight_bytes
         )
         return loading_s(self.pool, held_bytes, self.devices_per_replica)
+
+    @property
+    def wake_s(self) -> float:
+        """Time in which a replica whose weights are in the host's memory becomes ready [s]."""
+        if self.pool.is_streamed:
+            return 0.0
+        return waking_s(
+            self._fullest_wafer_bytes if self.pool.is_wafer else self.placement.weight_bytes,
+            self._host_bandwidth_bytes_per_s,
+        )
 
     @cached_property
     def ready_s(self) -> float:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from cluster_sim.results.metrics.departures import requests_left_s
+from cluster_sim.results.metrics.departures import ended_s
 from cluster_sim.results.metrics.finished import Finished, finished
 from cluster_sim.results.metrics.gaps import Gaps, itl
 from cluster_sim.results.metrics.good_requests import within_slo
@@ -56,8 +56,8 @@ class Answers:
     """Time at which the last token of each request reached the front door; NaN if the request did
     not finish [s]."""
     left_s: Array
-    """Time at which each request left the cluster; NaN if it was rejected, or still inside when the
-    run ended [s]."""
+    """Time at which each request ended for its client; NaN if it was still inside when the run ended
+    [s]."""
     prompt_tokens: Array
     """Length of each prompt [tokens]."""
     output_tokens: Array
@@ -125,7 +125,8 @@ class Answers:
     def ended_s(self) -> Array:
         """Time at which each request ended: it finished, was rejected, lost or cut off [s]."""
         left_s = np.where(np.isnan(self.left_s), self.end_s, self.left_s)
-        without_answer_s = np.where(self.rejected, self.arrival_s, left_s)
+        is_single = self.results.attempts.num_rows == 0  # else the client may try for some time
+        without_answer_s = np.where(self.rejected & is_single, self.arrival_s, left_s)
         ended_s: Array = np.where(self.done, self.finish_s, without_answer_s)
         return ended_s
 
@@ -142,7 +143,7 @@ def answers(results: Results) -> Answers:
     """Return the requests of a run that are outside the warm-up."""
     table = results.requests
     counted = table["counted"].to_numpy()
-    status, left_s = table["status"].to_numpy()[counted], requests_left_s(results)[counted]
+    status, left_s = table["status"].to_numpy()[counted], ended_s(results)[counted]
     names = (
         "arrival_s",
         "first_token_s",

@@ -32,6 +32,11 @@ def faults(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
         for key, count in (("nodes", pool.nodes), ("replicas", pool.replicas)):
             if count is not None and count % one_in:
                 yield ("cluster", "pools", index, key), _no_multiple(count, one_in)
+        if pool.autoscale is not None:
+            yield (
+                ("cluster", "pools", index, "autoscale"),
+                "`sample` does not support autoscaling, whose policies count replicas of the whole fleet",
+            )
     yield from _limits_of_the_fleet(scenario)
     arrivals = scenario.workload.arrivals
     if arrivals is None or not arrivals.can_be_thinned:

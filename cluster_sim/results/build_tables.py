@@ -12,6 +12,7 @@ from cluster_sim.deployment.fleet import resolve
 from cluster_sim.deployment.thermal_groups import ThermalGroup
 from cluster_sim.results.recorder import Recorder, StateRow
 from cluster_sim.results.states import States
+from cluster_sim.results.tables.attempts import attempts_table, client_requests_table
 from cluster_sim.results.tables.devices import devices_table
 from cluster_sim.results.tables.ended import Ended
 from cluster_sim.results.tables.events import events_table, states_table, transfers_table
@@ -27,6 +28,7 @@ class Tables(NamedTuple):
     """Tables of a run; names are those of run_data.TABLES."""
 
     requests: pa.Table
+    attempts: pa.Table
     stretches: pa.Table
     devices: pa.Table
     links: pa.Table
@@ -66,16 +68,21 @@ def build_tables(
     fleet = resolve(scenario)
     latencies_s = np.array(fleet.answer_latencies_s)
     stretches = stretches_table(fleet, recorder)
-    requests = requests_table(scenario, recorder, latencies_s, stretches)
-    simulated_s = _simulated_s(requests, stretches, recorder.states)
+    served = requests_table(scenario, recorder, latencies_s, stretches)
+    requests, attempts = served, pa.table({})
+    if recorder.originals:
+        attempts = attempts_table(served, recorder)
+        requests = client_requests_table(attempts, recorder)
+    simulated_s = _simulated_s(served, stretches, recorder.states)
     changes = [(row.at_s, row.replica, row.state) for row in recorder.states]
     run = Ended(fleet, stretches, States(fleet, changes, simulated_s), simulated_s)
     thermal, extremes = thermal_table(run, groups, recorder.throttles)
     tables = Tables(
         requests=requests,
+        attempts=attempts,
         stretches=stretches,
         devices=with_extremes(devices_table(run), extremes),
-        links=links_table(fleet.topology, paths, requests, recorder, simulated_s),
+        links=links_table(fleet.topology, paths, served, recorder, simulated_s),
         events=events_table(recorder),
         transfers=transfers_table(recorder.transfers),
         thermal=thermal,
@@ -84,7 +91,7 @@ def build_tables(
     return Built(tables, simulated_s)
 
 
-def _simulated_s(requests: pa.Table, stretches: pa.Table, states: Sequence[StateRow]) -> float:
+def _simulated_s(served: pa.Table, stretches: pa.Table, states: Sequence[StateRow]) -> float:
     last_s = float(np.max(stretches["ended_s"].to_numpy())) if len(stretches) else 0.0
-    last_arrival_s = requests["arrival_s"][-1].as_py() if len(requests) else 0.0
+    last_arrival_s = served["arrival_s"][-1].as_py() if len(served) else 0.0
     return max(last_s, last_arrival_s, *(row.at_s for row in states))

@@ -77,13 +77,19 @@ REQUESTS = (
     Column("kv_contention_s", "s", "Latency added by other traffic on the links of the request's KV transfer.", without=0.0),
     Column("reasoning_tokens", "tokens", "Number of reasoning tokens in the answer.", without=_EARLIER),
     Column("first_output_token_s", "s", "Time at which the first token after reasoning is at the front door.", without=_EARLIER),
+    Column("attempts", "", "Number of attempts that the client sent.", without=_EARLIER),
+    Column("ended_s", "s", "Time at which the client had its answer or gave up.", without=_EARLIER),
+    Column("shown_attempt", "", "Number of the attempt whose values the row has, `request` in the table of attempts: the one that was answered, or else the last one.", without=_EARLIER),
+    Column("denied_attempts", "", "Number of retries and hedges that the retry budget denied.", without=_EARLIER),
 )  # fmt: skip
 """Columns of the table of requests, one row per request.
 
-The last two columns exist if the scenario gives the share of reasoning tokens."""
+The columns of reasoning exist if the scenario gives the share of reasoning tokens. The last four
+exist if clients make several attempts: arrival and end are then those that the client sees."""
 
 MAY_BE_NULL = {
     "requests": ("pool", "replica", "admitted_s", "first_token_s", "finish_s"),
+    "attempts": ("pool", "replica", "admitted_s", "first_token_s", "finish_s", "left_s"),
     "thermal": ("die_c", "memory_c", "reason"),
 }
 """Columns that may be null, by name of their table: a request did not get that far, or a device has
@@ -199,13 +205,17 @@ EVENT_KINDS = {
     "handed_over": "The KV cache of a request has arrived; value: time since the first token [s].",
     "rejected": "A request is rejected; value: tokens of KV cache that it needs.",
     "shutdown": "The devices of a replica shut down; value: their temperature [degC].",
-    "retried": "A request of a replica that shut down starts again elsewhere; value: output tokens so far.",
-    "failed": "A request of a replica that shut down is lost; value: output tokens so far.",
-    "node_failure": "A node fails; value: repair time [s], 0 if it is not repaired.",
-    "device_failure": "A device fails; value: repair time [s], 0 if it is not repaired.",
-    "spot_notice": "A spot instance will be reclaimed; value: notice [s].",
-    "spot_reclaim": "A spot instance is reclaimed; value: time until there is capacity again [s], 0 if there is none.",
-    "repaired": "A node, device or link works again, and weights are loaded; value: time since the fault [s].",
+    "retried": "A request of a replica that was lost starts again elsewhere; value: output tokens so far.",
+    "scaled_up": "Replicas of a pool are started, the one with this number first; value: desired replicas.",
+    "scaled_down": "Replicas of a pool are removed, the one with this number last; value: desired replicas.",
+    "node_failure": "A node fails; value: time until its repair [s], 0 for none.",
+    "device_failure": "A device fails; value: time until its repair [s], 0 for none.",
+    "link_failure": "A link fails; value: time until its repair [s], 0 for none.",
+    "link_degraded": "A link becomes slower; value: share of its bandwidth that remains.",
+    "spot_notice": "The reclaim of a spot node is announced; value: time until the reclaim [s].",
+    "spot_reclaim": "A spot node is reclaimed; value: time until there is capacity again [s], 0 for none.",
+    "repaired": "A node, device or link is repaired; value: time since its fault [s].",
+    "failed": "A request of a replica that was lost has no answer; value: output tokens so far.",
     "cancelled": "A request leaves because its client has left; value: output tokens so far.",
     "timed_out": "A client gives an attempt up; value: time since it was sent [s].",
     "hedged": "A client sends a copy of an attempt to another replica; value: number of earlier attempts.",
@@ -257,7 +267,7 @@ THERMAL = (
 STATES = (
     Column("at_s", "s", "Time of the change."),
     Column("replica", "", "Number of the replica."),
-    Column("state", "", "State from this time on: off, starting, loading, ready, draining or lost.", "texts"),
+    Column("state", "", "State from this time on: off, starting, loading, asleep, ready, draining or lost.", "texts"),
     Column("cause", "", "Cause of the change.", "texts"),
 )  # fmt: skip
 """Columns of the table of states, one row per change of the state of a replica.

@@ -131,7 +131,7 @@ def lost_work(run: RunData, replicas: Collection[int]) -> LostWork:
     tokens, retried, without_kv = 0, set[int](), set[int]()
     if not of_kinds(run.events, _LOSSES).num_rows:
         return LostWork(0, 0)
-    prompts = run.requests["prompt_tokens"].to_numpy()
+    prompts = run.served["prompt_tokens"].to_numpy()
     for row in of_kinds(run.events, (*_LOSSES, "preempted", "resumed")).to_pylist():
         what, number, value = row["what"], row["request"], row["value"]
         if what in _LOSSES and row["replica"] in replicas:

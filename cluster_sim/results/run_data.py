@@ -10,10 +10,21 @@ from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.results.tables.events import states_table, transfers_table
 from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.typing import Array
 
-TABLES = ("requests", "stretches", "devices", "links", "events", "transfers", "thermal", "states")
+TABLES = (
+    "requests",
+    "stretches",
+    "devices",
+    "links",
+    "events",
+    "transfers",
+    "thermal",
+    "states",
+    "attempts",
+)
 """Names of the tables of a run folder; results/columns.py describes their columns."""
-LATER_TABLES = frozenset({"transfers", "thermal", "states"})
+LATER_TABLES = frozenset({"transfers", "thermal", "states", "attempts"})
 """Tables that run folders of earlier versions do not have."""
 
 
@@ -23,7 +34,8 @@ class RunData:
 
     scenario: Scenario
     requests: pa.Table
-    """Requests, one row per request; times [s] are those at the front door."""
+    """Requests, one row per request; times [s] are those at the front door. If clients make several
+    attempts, the times are those that the client sees."""
     stretches: pa.Table
     """Stretches: runs of consecutive engine steps with the same batch, with FLOP, bytes and energy
     [J] of all devices of the replica."""
@@ -41,10 +53,26 @@ class RunData:
     thermal: pa.Table = field(default_factory=lambda: pa.table({}))
     """Temperatures, power and clocks of devices over time, in bins; empty if the site's inlet
     temperature is not given."""
-
     states: pa.Table = field(default_factory=lambda: states_table(()))
     """Changes of the states of replicas, one row per change; empty if every replica is ready during
     the whole run."""
+    attempts: pa.Table = field(default_factory=lambda: pa.table({}))
+    """Attempts of clients, one row per attempt; empty if every client makes a single attempt."""
+
+    @property
+    def served(self) -> pa.Table:
+        """Requests as the cluster sees them: attempts if clients make several, else requests.
+
+        A row's place is the number by which events and transfers refer to it.
+        """
+        return self.attempts if self.attempts.num_rows else self.requests
+
+    @property
+    def served_numbers(self) -> Array:
+        """Number in `served`, events and transfers of the attempt that each request shows."""
+        has_attempts = self.attempts.num_rows > 0
+        numbers: Array = self.requests["shown_attempt" if has_attempts else "request"].to_numpy()
+        return numbers
 
     @property
     def fleet(self) -> Fleet:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from cluster_sim.errors import Fault, ScenarioError
 from cluster_sim.results import columns
+from cluster_sim.results.attempt_columns import ATTEMPTS
 from cluster_sim.results.columns import Column, Holds
 
 DESCRIBED: Mapping[str, tuple[Column, ...]] = MappingProxyType(
@@ -24,10 +25,14 @@ DESCRIBED: Mapping[str, tuple[Column, ...]] = MappingProxyType(
         "transfers": columns.TRANSFERS,
         "thermal": columns.THERMAL,
         "states": columns.STATES,
+        "attempts": ATTEMPTS,
     }
 )
 """Columns of each table. A table may have further columns; an empty table may have none."""
 
+_MAY_BE_EMPTY = ("thermal", "attempts")
+"""Tables without columns in runs that do not simulate temperatures, or whose clients make a single
+attempt."""
 
 _MAX_SECONDS = 2**63 / 1e9
 """Time from which nanoseconds do not fit into 64 bits [s]: 292 years."""
@@ -126,7 +131,7 @@ def opened(name: str, path: Path) -> pq.ParquetFile:
 
 def _faults(name: str, schema: pa.Schema) -> Iterator[str]:
     """Yield the faults of the columns of a table."""
-    if name == "thermal" and not schema.names:  # temperatures were not simulated
+    if name in _MAY_BE_EMPTY and not schema.names:
         return
     lacking = [
         column.name
@@ -179,7 +184,7 @@ def with_neutral_columns(
     wanted
         Names of the columns to add. Default: all.
     """
-    if name == "thermal" and not table.column_names:
+    if name in _MAY_BE_EMPTY and not table.column_names:
         return table
     for column in DESCRIBED[name]:
         is_wanted = wanted is None or column.name in wanted

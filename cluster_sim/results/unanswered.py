@@ -1,4 +1,4 @@
-"""Reasons why requests were rejected, failed or had not finished, counted from the tables of a run.
+"""Reasons why requests got no answer, counted from the tables of a run.
 
 The table of `cluster-sim run` and the report show them below the rows `rejected` and `failed`.
 """
@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from cluster_sim.deployment.size_limits import size_limits
+from cluster_sim.results.given_up import given_up
 from cluster_sim.results.metrics.finished import counted
 from cluster_sim.results.run_data import RunData
 from cluster_sim.serving.admission import Refusal
@@ -114,6 +115,7 @@ def _failed(run: RunData) -> _Counted:
     # earlier versions also gave lost requests the status `unfinished`
     lost |= unfinished & (_codes(run, "failed") != "")
     yield from _present("failed", _LOST, lost)
+    yield from (("failed", refusal, number) for refusal, number in given_up(run))
     inside = unfinished & ~lost
     if not inside.any():
         return
@@ -155,7 +157,7 @@ def _codes(run: RunData, what: Outcome) -> Array:
     codes: Array = np.full(requests.num_rows, "", dtype=object)
     is_of_kind = events["what"].to_numpy() == what
     if is_of_kind.any():
-        row_of = {number: row for row, number in enumerate(requests["request"].to_pylist())}
+        row_of = {number: row for row, number in enumerate(run.served_numbers.tolist())}
         numbers = events["request"].to_numpy()[is_of_kind].tolist()
         reasons = events["reason"].to_numpy()[is_of_kind].tolist()
         for number, reason in zip(numbers, reasons, strict=True):

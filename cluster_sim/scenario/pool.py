@@ -13,6 +13,7 @@ from cluster_sim.llm.model import Model
 from cluster_sim.physics.wafer_regions import WaferLayout
 from cluster_sim.scenario.kv import Kv
 from cluster_sim.schema import Description, Named
+from cluster_sim.serving.autoscaling import Scaling
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.engine import Engine, known
 from cluster_sim.serving.scheduler import Batching, Continuous
@@ -107,6 +108,9 @@ class Pool(Description):
     """Policy that forms the batch of each step. Default: continuous batching."""
     kv: Kv = Field(default_factory=Kv)
     """KV cache of each replica. Default: the settings of the engine."""
+    autoscale: Scaling | None = None
+    """Autoscaling of the pool between two numbers of replicas, such as `{metric: queue, min: 1, max:
+    6}`. Default: all replicas are ready during the whole run."""
     power_limit_w: Watts | None = None
     """Power that each device may draw, below its own limit [W]. The device lowers its clock to stay
     within it. Default: the limit of the device."""
@@ -142,7 +146,12 @@ class Pool(Description):
         return plan.tensor_parallel * plan.pipeline_parallel * plan.data_parallel
 
     def replica_count(self, devices_per_replica: int) -> int:
-        """Return the number of replicas: the number in the file, or as many as fit."""
+        """Return the number of replicas: the number in the file, or as many as fit.
+
+        It is the maximum number if the pool is scaled.
+        """
+        if self.autoscale is not None:
+            return self.autoscale.max
         return self.replicas or self.nodes * self.node.devices // devices_per_replica
 
     @property

@@ -62,7 +62,7 @@ def _tagged(models: list[type[BaseModel]], value: Any) -> dict[str, str]:
     keys = {key: chosen}
     for name, info in model.model_fields.items():
         if info.is_required():
-            keys[info.alias or name] = _example(info.metadata)
+            keys.setdefault(info.alias or name, _example(info.metadata))
     return keys
 
 

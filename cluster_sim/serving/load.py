@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import NamedTuple, Protocol
 
 
@@ -46,6 +47,14 @@ class Load(Protocol):
         """KV cache usage, promised blocks included, from 0 to 1."""
         ...
 
+    def falls_below_s(self, tokens: int) -> float:
+        """Return the time at which `pending_tokens` falls below `tokens` [s].
+
+        The time may be slightly early, and holds until the next event of the replica. It is
+        infinite if an event comes first.
+        """
+        ...
+
 
 class ReportedLoad(NamedTuple):
     """Load of a replica at the time of a report."""
@@ -64,6 +73,10 @@ class ReportedLoad(NamedTuple):
     """Number of tokens still to be prefilled."""
     kv_share: float
     """KV cache usage, promised blocks included, from 0 to 1."""
+
+    def falls_below_s(self, tokens: int) -> float:
+        """Return infinity, since a report does not change."""
+        return inf
 
 
 def report(load: Load) -> ReportedLoad:

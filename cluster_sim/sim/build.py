@@ -17,12 +17,16 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.serving.admission import Gate, Prefill
 from cluster_sim.serving.disaggregation import Disaggregation
 from cluster_sim.serving.scheduler import DecodeScheduler, PrefillScheduler
+from cluster_sim.sim.build_autoscalers import ScaledParts, build_autoscalers
 from cluster_sim.sim.build_traffic import (
     ClosedLoop,
+    build_clients,
     build_closed_loop,
     label_requests,
     open_loop_requests,
 )
+from cluster_sim.sim.cancellation import Cancellation
+from cluster_sim.sim.clients import Server
 from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.closed_loop import (
     FrontDoorPath,
@@ -34,6 +38,7 @@ from cluster_sim.sim.failures import FaultInjector
 from cluster_sim.sim.front_end import FrontEnd
 from cluster_sim.sim.kv_network import KvNetwork, needs_kv_network
 from cluster_sim.sim.lifecycle import Lifecycle
+from cluster_sim.sim.load_changes import LoadChanges
 from cluster_sim.sim.power_cap import CappedClock
 from cluster_sim.sim.prefill_replica import PrefillReplica
 from cluster_sim.sim.replica import Replica
@@ -63,6 +68,8 @@ class Simulation:
     """Groups of devices with equal temperatures; empty if temperatures are not simulated."""
     lifecycles: Sequence[Lifecycle]
     """States of the replicas, by number."""
+    cancellation: Cancellation
+    """Cancellation of requests whose clients leave."""
     closed_loop: ClosedLoop | None
     """Clients that wait for answers; None if requests arrive at given times."""
     tally: Tally
@@ -90,12 +97,15 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
     """
     env, recorder, tally = CountingEnvironment(), Recorder(), Tally()
     network = KvNetwork(env, fleet, recorder) if needs_kv_network(fleet) else None
+    transfers = None
     replicas = _build_replicas(env, scenario, fleet, recorder, network)
     if network is not None:
         network.join(replicas.everyone)
         if replicas.decoding:
             plan = scenario.cluster.disaggregation or Disaggregation()
-            network.connect(replicas.prefilling, replicas.decoding, replicas.capacity, plan)
+            transfers = network.connect(
+                replicas.prefilling, replicas.decoding, replicas.capacity, plan
+            )
     groups = thermal_groups(scenario)
     paths = [fleet.topology.route(FRONT_DOOR, spec.server) for spec in fleet.replicas]
     router = _build_router(env, scenario, fleet, replicas.everyone, recorder)
@@ -104,17 +114,26 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
         for replica, spec in zip(replicas.everyone, fleet.replicas, strict=True)
     ]
     thermal_governors(env, fleet, groups, replicas.everyone, lifecycles, recorder)
+    build_autoscalers(
+        env, fleet, ScaledParts(replicas.everyone, lifecycles, router, transfers, recorder)
+    )
     faults = SiteFaults(scenario, fleet)
     injector = None if faults.are_none else FaultInjector(env, faults, lifecycles, recorder)
-    send = label_requests(scenario, router.route)
-    front_door = FrontDoorPath(send, [*fleet.answer_latencies_s, 0.0])
+    answer_s = [*fleet.answer_latencies_s, 0.0]
+    cancellation = Cancellation(env, router, replicas.everyone, transfers, recorder)
+    server = Server(router.route, cancellation.cancel, answer_s)
+    clients = build_clients(env, scenario, server, recorder)
+    send = label_requests(scenario, router.route if clients is None else clients.send)
+    front_door = FrontDoorPath(send, answer_s)
     closed_loop = build_closed_loop(env, scenario, front_door, tally)
     if closed_loop is None:
         env.process(timetable(env, open_loop_requests(scenario, tally), send))
-    else:
-        router.subscribe(closed_loop)
+    elif clients is not None:
+        clients.subscribe(closed_loop)
+    if (waiting := clients or closed_loop) is not None:
+        router.subscribe(waiting)
         for replica in replicas.everyone:
-            replica.subscribe(closed_loop)
+            replica.subscribe(waiting)
     return Simulation(
         scenario=scenario,
         env=env,
@@ -124,6 +143,7 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
         paths=paths,
         groups=groups,
         lifecycles=lifecycles,
+        cancellation=cancellation,
         closed_loop=closed_loop,
         tally=tally,
         injector=injector,
@@ -221,11 +241,18 @@ def _build_router(
         FrontEnd(env, replica, spec.deployment.front_end, delay_s)
         for replica, spec, delay_s in zip(entries, specs, delays_s, strict=True)
     ]
-    picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"))
-    options = RouterOptions(_gate(scenario, specs, delays_s), scenario.cluster.retry_lost)
+    picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"), len(entries))
+    is_scaled = any(pool.autoscale is not None for pool in scenario.cluster.pools)
+    options = RouterOptions(
+        _gate(scenario, specs, delays_s), scenario.cluster.retry_lost, holds=is_scaled
+    )
     router = Router(env, picker, entries, front_ends, recorder, options)
     for replica in replicas:
         replica.subscribe(router)
+    if picker.follows_loads:
+        changes = LoadChanges(picker)
+        for replica in entries:
+            replica.subscribe(changes)
     return router
 
 

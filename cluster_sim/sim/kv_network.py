@@ -68,8 +68,8 @@ class KvNetwork:
         decoding: Sequence[DecodeReplica],
         capacity: DecodeCapacity,
         plan: Disaggregation,
-    ) -> None:
-        """Connect prefill replicas with decode replicas by KV transfers."""
+    ) -> KvTransfers:
+        """Connect prefill replicas with decode replicas by KV transfers, and return these."""
         transfers = KvTransfers(
             self._env,
             decoding,
@@ -84,6 +84,7 @@ class KvNetwork:
         for target in decoding:
             target.subscribe(capacity)
             target.subscribe(transfers)
+        return transfers
 
     def _paths(self) -> KvPaths:
         topology, memories, specs = self._topology, self._memories, self._specs

@@ -11,10 +11,11 @@ from cluster_sim.results.recorder import Recorder, StateRow
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.replica_events import ReplicaEvents
 
-State = Literal["off", "starting", "loading", "ready", "draining", "lost"]
+State = Literal["off", "starting", "loading", "asleep", "ready", "draining", "lost"]
 """State of a replica. off: its devices are switched off or given back. starting: its node boots.
-loading: its weights are loaded. ready: it accepts requests. draining: it finishes its requests and
-accepts no new ones. lost: its devices failed."""
+loading: its weights are loaded. asleep: its weights are in the host's memory, and it accepts no
+requests. ready: it accepts requests. draining: it finishes its requests and accepts no new ones.
+lost: its devices failed."""
 
 
 class Lifecycle(ReplicaEvents):
@@ -39,7 +40,7 @@ class Lifecycle(ReplicaEvents):
         self.state: State = "ready"
         self.faults = 0
         """Number of faults that have not been repaired."""
-        self._goes_off = False
+        self._goes_off = self._goes_to_sleep = False
         self._changes = 0  # a timer is void if the state has changed since its start
         replica.subscribe(self)
 
@@ -47,6 +48,24 @@ class Lifecycle(ReplicaEvents):
     def number(self) -> int:
         """Number of the replica among all replicas."""
         return self._replica.number
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the replica is ready, or is started to become ready."""
+        state = self.state
+        return state == "ready" or (state in ("starting", "loading") and not self._goes_to_sleep)
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether the replica is asleep, or is started to go to sleep."""
+        state = self.state
+        return state == "asleep" or (state in ("starting", "loading") and self._goes_to_sleep)
+
+    def begin_as(self, state: Literal["off", "asleep"]) -> None:
+        """Begin the run in another state than ready."""
+        self._enter(state, "initial")
+        self._goes_to_sleep = state == "asleep"
+        self._replica.fail()
 
     def lose(self, cause: str) -> None:
         """Record one more fault; with the first one the replica loses its devices and requests.
@@ -68,11 +87,25 @@ class Lifecycle(ReplicaEvents):
         if not self.faults and self.state == "lost":
             self._load("repaired")
 
-    def switch_on(self, provision_s: float, cause: str = "scaled_up") -> None:
-        """Start a replica that is off: after `provision_s` [s] it loads its weights."""
+    def switch_on(
+        self, provision_s: float, cause: str = "scaled_up", *, then_sleep: bool = False
+    ) -> None:
+        """Start a replica that is off: after `provision_s` [s] it loads its weights.
+
+        It is ready then, or asleep if `then_sleep`.
+        """
         assert self.state == "off" and not self.faults
+        self._goes_to_sleep = then_sleep
         self._enter("starting", cause)
         self._after(provision_s, lambda: self._load(cause))
+
+    def wake(self, wake_s: float) -> None:
+        """Let a replica of the warm pool become ready: after `wake_s` [s] if it is asleep."""
+        assert self.is_warm
+        self._goes_to_sleep = False
+        if self.state == "asleep":
+            self._enter("loading", "scaled_up")
+            self._after(wake_s, lambda: self._be_ready("scaled_up"))
 
     def switch_off(self, cause: str = "scaled_down") -> None:
         """Switch the devices off now; requests that are still there are lost."""
@@ -103,6 +136,9 @@ class Lifecycle(ReplicaEvents):
         self._after(self._load_s, lambda: self._be_ready(cause))
 
     def _be_ready(self, cause: str) -> None:
+        if self._goes_to_sleep:
+            self._enter("asleep", cause)
+            return
         self._enter("ready", cause)
         self._replica.come_back()
 

@@ -48,10 +48,16 @@ class PrefillReplica(Replica[PrefillScheduler]):
             request.generated + 1 >= request.output_tokens or request.footprint <= longest_decoded
         )
 
+    @property
+    def queued(self) -> int:
+        """Number of requests on their way or queued, without those that are prefilled."""
+        return self.waiting - self._scheduler.kept
+
     def release(self, request: Request) -> None:
         """Free the KV cache of a request after its transfer."""
         self.requests -= 1
         self._scheduler.release(request)
+        self._tell_load_changed()
         if self._idle and self._scheduler.waiting:
             self._schedule_soon()
         self._tell_if_empty()

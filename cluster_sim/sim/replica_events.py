@@ -17,6 +17,10 @@ class PromptSource(Protocol):
         """Free the KV cache of a request after its transfer."""
         ...
 
+    def cancel(self, request: Request) -> None:
+        """Remove a request whose client has left."""
+        ...
+
     def give_up(self, request: Request) -> None:
         """Free the KV cache of a request that no replica can decode; report the request as lost."""
         ...
@@ -33,6 +37,12 @@ class ReplicaEvents:
 
     def finished(self, request: Request) -> None:
         """Handle the last token of a request."""
+
+    def load_changed(self, number: int) -> None:
+        """Handle a load that may be lower, or may fall faster, at the replica with this number.
+
+        It comes before the other events of the same moment.
+        """
 
     def first_token(self, request: Request) -> None:
         """Handle the first token of a request."""
@@ -67,6 +77,7 @@ class ReplicaEvents:
 _EVENTS = (
     "became_busy",
     "finished",
+    "load_changed",
     "first_token",
     "opened",
     "closed",
@@ -90,6 +101,7 @@ class Listeners:
     def __init__(self) -> None:
         self.became_busy: list[Callable[[], None]] = []
         self.finished: list[Callable[[Request], None]] = []
+        self.load_changed: list[Callable[[int], None]] = []
         self.first_token: list[Callable[[Request], None]] = []
         self.opened: list[Callable[[int], None]] = []
         self.closed: list[Callable[[int], None]] = []
@@ -112,3 +124,13 @@ class RouterEvents:
 
     def refused(self, request: Request) -> None:
         """Handle a request that will not be answered: it was rejected, or has failed."""
+
+
+class ClientEvents(RouterEvents):
+    """Events of the clients' requests, to traffic that waits for answers."""
+
+    def finished(self, request: Request) -> None:
+        """Handle an answer, which reaches the client the latency of the network later."""
+
+    def left(self, request: Request) -> None:
+        """Handle the departure of a user in the middle of an answer."""

@@ -50,7 +50,7 @@ class Router(ReplicaEvents):
         options: RouterOptions = PLAIN,
     ) -> None:
         self._env, self._replicas, self._recorder = env, replicas, recorder
-        self._pick, self._sent = picker
+        self._picker = picker
         self._options = options
         self._front_ends = front_ends
         self._surely_held = min(replica.longest for replica in replicas)
@@ -59,6 +59,8 @@ class Router(ReplicaEvents):
         self._listeners: list[RouterEvents] = []
         self.held: deque[Request] = deque()
         """Requests that wait for a replica to open, in order."""
+        for replica in replicas:
+            picker.opened(replica)
 
     def subscribe(self, listener: RouterEvents) -> None:
         """Report events of the router to `listener` from now on."""
@@ -93,10 +95,14 @@ class Router(ReplicaEvents):
     def closed(self, number: int) -> None:
         """Send no requests to a replica; check from now on whether replicas can hold a request."""
         self._update_open()
+        if (index := self._index.get(number)) is not None:
+            self._picker.closed(self._replicas[index])
 
     def opened(self, number: int) -> None:
         """Send requests to a replica again, those that wait here first."""
         self._update_open()
+        if (index := self._index.get(number)) is not None:
+            self._picker.opened(self._replicas[index])
         for _ in range(len(self.held)):
             request = self.held.popleft()
             if (replica := self._choose(request)) is None:
@@ -132,13 +138,23 @@ class Router(ReplicaEvents):
         """Return the pick among the open replicas that can hold a request; None if there are none."""
         if not self._open:
             return None
-        replica = self._open[self._pick(request, self._open)]
+        if request.avoid >= 0 and (others := self._others(request)):
+            return others[self._picker.pick(request, others)]
+        replica = self._open[self._picker.pick_open(request, self._open, self._env.now)]
         if request.prompt_tokens + request.output_tokens <= self._surely_held or replica.holds(
             request
         ):
             return replica
         able = [other for other in self._open if other.holds(request)]
-        return able[self._pick(request, able)] if able else None
+        return able[self._picker.pick(request, able)] if able else None
+
+    def _others(self, request: Request) -> list[Entry]:
+        """Return the open replicas that can hold a request and have no other attempt of it."""
+        return [
+            replica
+            for replica in self._open
+            if replica.number != request.avoid and replica.holds(request)
+        ]
 
     def _hold(self, request: Request) -> bool:
         """Let a request wait here if a replica that may open could hold it; return whether it waits."""
@@ -153,9 +169,8 @@ class Router(ReplicaEvents):
         return "all_down" if held else "too_long"
 
     def _send(self, request: Request, replica: Entry) -> None:
-        if self._sent is not None:
-            self._sent(request, replica)
         replica.expect(request)
+        self._picker.sent(request, replica)
         self._front_ends[self._index[replica.number]].send(request)
 
     def _reject(self, request: Request, reason: str) -> None:

@@ -55,6 +55,10 @@ class Stretch:
             return now_s
         return self.began_s + self.ramp.total_s(self.steps_ended(now_s))
 
+    def end_s(self, steps: int) -> float:
+        """Return the end of the first `steps` steps [s]."""
+        return self.began_s + self.ramp.total_s(steps)
+
     def end_with_this_step(self, now_s: float, alarm: Alarm) -> None:
         """End the stretch with the step in progress, since the next step will differ.
 

@@ -93,6 +93,7 @@ def path(tmp_path: Path) -> Path:
         ("cluster.pools[0]=dgx-h200", "a mapping, such as `{name: …, node: dgx-h200}`"),
         ("cluster.pools[0].replica=8", "such as `replica: {tensor_parallel: 8}`"),
         ("cluster.pools[0].kv=fp8", "a mapping with keys such as block_tokens, memory_fraction"),
+        ("cluster.pools[0].autoscale=queue", "such as `autoscale: {metric: queue, max: …}`"),
         ("cluster.pools[0].batching=continuous", "such as `batching: {policy: continuous}`"),
         ("workload.shared_prefix=100", "such as `shared_prefix: {tokens: 100}`"),
         ("workload.trace=[a.csv]", "got a list; expected a mapping with keys such as path"),
@@ -110,7 +111,7 @@ def test_a_scalar_for_a_mapping_is_answered_with_the_line_to_write(
 
 def test_all_kinds_of_unions_with_tags_are_known() -> None:
     keys = {key for key, *_ in MEMBERS}
-    assert keys == {"basis", "distribution", "kind", "of", "policy", "process"}
+    assert keys == {"basis", "distribution", "kind", "metric", "of", "policy", "process"}
     assert {tag for key, tag, _ in MEMBERS if key == "basis"} == {"owned", "rented", "committed"}
 
 

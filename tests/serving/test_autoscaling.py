@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -15,7 +15,14 @@ from cluster_sim.serving.autoscaling import (
     Scaling,
     advised_replicas,
 )
-from cluster_sim.serving.load import ReportedLoad
+
+
+class Figures(NamedTuple):
+    """Figures of a replica: requests that wait and that run, and its KV cache usage."""
+
+    queued: int
+    running: int
+    kv_share: float
 
 
 def scaling(**keys: Any) -> Autoscale:
@@ -27,9 +34,7 @@ def scaling(**keys: Any) -> Autoscale:
 
 def queues(*waiting: int, held: int = 0, unready: int = 0, young: int = 0) -> PoolLoad:
     """A pool whose ready replicas have these queues and run nothing."""
-    loads = [
-        ReportedLoad(number, length, length, 0, 0, 0, 0.0) for number, length in enumerate(waiting)
-    ]
+    loads = [Figures(length, 0, 0.0) for length in waiting]
     return PoolLoad(loads, unready, young, held, sum(waiting) + held, ())
 
 
@@ -189,7 +194,7 @@ def test_a_minimum_above_the_present_size_holds_at_once() -> None:
 
 
 def test_metrics_read_what_their_names_say() -> None:
-    loads = [ReportedLoad(0, 9, 3, 6, 0, 0, 0.5), ReportedLoad(1, 12, 2, 10, 0, 0, 0.7)]
+    loads = [Figures(3, 6, 0.5), Figures(2, 10, 0.7)]
     load = PoolLoad(loads, 1, 2, 4, 25, [0.1] * 95 + [9.0] * 5)
     assert scaling().readings(load) == Readings((3.0, 2.0), 1, 2, 4.0)
     assert scaling(metric="running", target=8).readings(load) == Readings((6.0, 10.0), 1, 2)

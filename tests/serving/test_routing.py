@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.load import ReportedLoad
 from cluster_sim.serving.routing import Load, Picker, PowerOfTwo, PrefixAffinity, Random
+from cluster_sim.serving.routing.picker import Scan
 from cluster_sim.serving.routing.stale import stale
 from cluster_sim.serving.scheduler import Continuous, SchedulerLimits
 from tests.laws.test_conservation import column, run
@@ -31,6 +33,9 @@ class Loaded:
     waiting: int = 0
     pending_prompt_tokens: int = 0
     kv_share: float = 0.0
+
+    def falls_below_s(self, tokens: int) -> float:
+        return inf
 
     @property
     def running(self) -> int:
@@ -60,8 +65,8 @@ def test_a_policy_may_decide_by_any_figure_of_a_load(name: str, staleness_s: flo
     class Least:
         """Picks the replica where the figure is least."""
 
-        def picker(self, rng: np.random.Generator) -> Picker:
-            return Picker(stale(self.pick, staleness_s))
+        def picker(self, rng: np.random.Generator, replicas: int = 1) -> Picker:
+            return stale(Scan(self.pick), staleness_s)
 
         def pick(self, request: Request, loads: Sequence[Load]) -> int:
             for load in loads:
@@ -141,7 +146,6 @@ def send(picker: Picker, request: Request, *requests: int) -> int:
     """Pick a replica among those with so many requests, send it there."""
     replicas = loads(*requests)
     index = picker.pick(request, replicas)
-    assert picker.sent is not None
     picker.sent(request, replicas[index])
     return index
 
@@ -208,12 +212,13 @@ def test_a_refused_prompt_leaves_no_trace_with_the_router() -> None:
         def holds(self, request: Request) -> bool:
             return True
 
-    def never(_: Request, __: Load) -> None:
-        raise AssertionError("nothing was sent")
+    class First(Scan):
+        def sent(self, request: Request, load: Load) -> None:
+            raise AssertionError("nothing was sent")
 
     recorder = Recorder()
     gate = Gate("closed", lambda *_: True)
     replicas: Any = [Refusing(0, 0)]
-    picker, options = Picker(lambda *_: 0, never), RouterOptions(gate)
+    picker, options = First(lambda *_: 0), RouterOptions(gate)
     Router(Environment(), picker, replicas, [], recorder, options).route(prompt(1, 2))
     assert recorder.rejected == {0: "closed"}

@@ -84,7 +84,7 @@ def _transfers(
 ) -> dict[tuple[int, int], list[_Transfer]]:
     """Return the KV transfers by numbers of the sending and receiving replica."""
     sent: dict[tuple[int, int], list[_Transfer]] = {}
-    for row in tables.rows("requests", _COLUMNS):
+    for row in tables.rows(tables.served, _COLUMNS):
         if row["kv_transfer_s"] is not None:
             pair = row["prefill_replica"], row["replica"]
             began_s = row["first_token_s"] - latencies_s[pair[0]] + row["hand_over_wait_s"]

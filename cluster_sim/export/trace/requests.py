@@ -78,7 +78,7 @@ class RequestTracks:
     def write(self, tables: RunTables) -> None:
         """Write the requests in order of arrival; later changes wait in a heap."""
         lost_s = _lost_s(tables)
-        for row in tables.rows("requests"):
+        for row in tables.rows(tables.served):
             if row["status"] == "rejected":
                 continue
             arrived_ns = ns(row["arrival_s"])
@@ -89,7 +89,7 @@ class RequestTracks:
             is_admitted = row["admitted_s"] is not None
             if is_admitted:
                 heappush(self._ahead, _CountChange(ns(row["admitted_s"]), -1, 1, waits_at))
-            left_s = lost_s.get(row["request"], row["finish_s"])
+            left_s = lost_s.get(row["request"], row.get("left_s", row["finish_s"]))
             if left_s is not None:
                 change = (0, -1, _NOWHERE) if is_admitted else (-1, 0, waits_at)
                 heappush(self._ahead, _CountChange(ns(left_s), *change))
@@ -116,7 +116,7 @@ class RequestTracks:
         out, number = self._out, row["request"]
         arrived_ns, flow = ns(row["arrival_s"]), number + 1
         track = self._tracks.take(arrived_ns, end_ns)
-        out.begin(track, arrived_ns, TraceEvent(f"request {number}", "request", _figures(row)))
+        out.begin(track, arrived_ns, TraceEvent(_name(row), "request", _figures(row)))
         began_ns = arrived_ns
         for phase, until_ns in zip(PHASES, _phase_ends_ns(row, end_ns), strict=True):
             if until_ns > began_ns or phase == "queue":
@@ -140,6 +140,13 @@ def _lost_s(tables: RunTables) -> dict[int, float]:
     """Return the time at which requests were lost with their replica [s], by number."""
     rows = tables.rows("events", ("what", "request", "at_s"))
     return {row["request"]: row["at_s"] for row in rows if row["what"] == "failed"}
+
+
+def _name(row: dict[str, Any]) -> str:
+    """Return the name of the slice of a request, or of an attempt."""
+    if "original" in row:
+        return f"request {row['original']}, attempt {row['attempt'] + 1}"
+    return f"request {row['request']}"
 
 
 def _figures(row: dict[str, Any]) -> dict[str, Any]:

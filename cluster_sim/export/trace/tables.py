@@ -31,6 +31,14 @@ class RunTables:
         """Return whether the folder has a table of this name; earlier versions wrote fewer tables."""
         return (self._folder / f"{name}.parquet").is_file()
 
+    @property
+    def served(self) -> str:
+        """Name of the table of requests as the cluster sees them, see RunData.served."""
+        if not self.has("attempts"):
+            return "requests"
+        with opened("attempts", self._folder / "attempts.parquet") as table:
+            return "attempts" if table.metadata.num_rows else "requests"
+
     def rows(self, name: str, columns: tuple[str, ...] | None = None) -> Iterator[dict[str, Any]]:
         """Yield the rows of a table, with the given columns or all columns.
 

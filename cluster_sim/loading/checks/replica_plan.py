@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.llm.model import Model
 from cluster_sim.loading.checks.attention_backend import backend_faults
+from cluster_sim.loading.checks.autoscaling import autoscale_faults
 from cluster_sim.loading.checks.batching import (
     batching_faults,
     ignored_faults,
@@ -47,6 +48,7 @@ def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
         yield from offload_faults(deployment, (*trail, "kv"))
         yield from _host_link_faults(deployment, trail)
         yield from loading_faults(deployment, trail)
+        yield from autoscale_faults(deployment, trail)
     yield from speculation_faults(deployment, (*at, "speculation"))
     is_limited = pool.decodes_within_limit and pool.replica.speculation is None
     if is_limited and pool.max_sequences > pool.max_batched_tokens:
@@ -168,11 +170,11 @@ def _count_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     pool = deployment.pool
     devices, each = pool.nodes * pool.node.devices, deployment.devices_per_replica
     hold = f"{pool.nodes} node{'s hold' if pool.nodes > 1 else ' holds'} {devices} device{'s' if devices > 1 else ''}"
-    count = pool.replicas or 1
+    count = pool.autoscale.max if pool.autoscale else pool.replicas or 1
     if devices < each * count:
         what = f"{count} replicas" if count > 1 else "a replica"
         yield (*trail, "nodes"), f"{hold}; expected at least {each * count} for {what}"
-    elif pool.replicas is None and devices % each:
+    elif pool.replicas is None and pool.autoscale is None and devices % each:
         yield (
             trail,
             f"{hold}, which is not divisible by replicas of {each}; expected a multiple, or 'replicas: {devices // each}'",

@@ -38,7 +38,7 @@ def itl(run: RunData, pool: str | None = None) -> Gaps:
         if pool is None
         else np.isin(replica, run.fleet.numbers(pool))
     )
-    is_counted = run.requests["counted"].to_numpy()
+    is_counted = run.served["counted"].to_numpy()
     first_s, slope_s, steps, weight = decode_gaps(table, run.events, selected, is_counted)
     events = run.events
     resumed = events["what"].to_numpy() == "resumed"

@@ -50,7 +50,7 @@ def phases(run: RunData) -> dict[str, Array]:
     wait_s, transfer_s = np.nan_to_num(done.hand_over_wait_s), np.nan_to_num(done.kv_transfer_s)
     resumed = run.events["what"].to_numpy() == "resumed"
     number, gap_s = (run.events[name].to_numpy()[resumed] for name in ("request", "value"))
-    torn_s = np.bincount(number, weights=gap_s, minlength=len(table))[: len(table)]
+    torn_s = np.bincount(number, weights=gap_s, minlength=len(run.served))[run.served_numbers]
     torn_s = np.where(table["preemptions"].to_numpy() > 0, torn_s, 0.0)[
         counted(run) & (table["status"].to_numpy() == "finished")
     ]

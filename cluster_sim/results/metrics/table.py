@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cluster_sim.results.metrics.families import (
+    attempts,
     client,
     cost,
     goodput,
@@ -28,6 +29,7 @@ from cluster_sim.results.metrics.metric import Metric, Row, Scope
 
 FAMILIES: tuple[tuple[Metric, ...], ...] = (
     requests.METRICS,
+    attempts.METRICS,
     tokens.METRICS,
     goodput.METRICS,
     latency.METRICS,

@@ -84,8 +84,8 @@ class TokenTimes:
     def _spans_of(self, results: RunData, rows: Array) -> list[list[_Span]]:
         """Return the spans of each of these requests."""
         table = results.requests
-        columns = ("request", "replica", "prefill_replica", "first_token_s", "finish_s")
-        number, replica, prefill_replica, first_s, finish_s = (
+        columns = ("replica", "prefill_replica", "first_token_s", "finish_s")
+        replica, prefill_replica, first_s, finish_s = (
             table[name].to_numpy()[rows] for name in columns
         )
         replica, prefill_replica = replica.astype(np.int64), prefill_replica.astype(float)
@@ -103,7 +103,7 @@ class TokenTimes:
             [_Span(int(replica_number), int(start), int(stop), np.nan, float(at_s))]
             for replica_number, start, stop, at_s in zip(replica, begin, end, first_s, strict=True)
         ]
-        rows_of = {int(request): row for row, request in enumerate(number)}
+        rows_of = {int(request): row for row, request in enumerate(results.served_numbers[rows])}
         for request, changes in _changes(results).items():
             if (row := rows_of.get(request)) is not None:
                 spans[row] = self._torn(spans[row][0], changes, first_s[row])

@@ -24,3 +24,8 @@ def column(values: Array, missing: Array | None = None) -> pa.Array:
         len(values),
         [present, pa.py_buffer(np.ascontiguousarray(values))],
     )
+
+
+def seconds(times_s: Array) -> pa.Array:
+    """Return a column of times; NaN, for an event that has not happened, becomes null."""
+    return column(times_s, np.isnan(times_s))

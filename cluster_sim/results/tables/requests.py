@@ -11,7 +11,7 @@ from cluster_sim.deployment.fleet import resolve
 from cluster_sim.results.contention import lost_s
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.request_values import request_values
-from cluster_sim.results.tables.arrow import column
+from cluster_sim.results.tables.arrow import column, seconds
 from cluster_sim.results.tables.token_times import token_times_s
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.typing import Array
@@ -24,7 +24,9 @@ def requests_table(
     latencies_s: Array,
     stretches: pa.Table,
 ) -> pa.Table:
-    """Return one row per request that arrived, see columns.REQUESTS.
+    """Return one row per request that arrived in the cluster, see columns.REQUESTS.
+
+    With clients these are the attempts.
 
     Parameters
     ----------
@@ -39,8 +41,8 @@ def requests_table(
         for name in ("replica", "began_s", "ended_s", "bus_s", "link_s")
     }
     contention = lost_s(recorder.requests, columns_of, recorder.transfers)
-    for name, seconds in contention._asdict().items():
-        table = table.append_column(name, _seconds(seconds))
+    for name, times_s in contention._asdict().items():
+        table = table.append_column(name, seconds(times_s))
     if scenario.workload.reasoning_share is not None:
         table = _with_reasoning(scenario, table, recorder, stretches, latencies_s)
     return table
@@ -70,7 +72,7 @@ def _recorded(scenario: Scenario, recorder: Recorder, latencies_s: Array) -> pa.
         return column(request_values(requests, name, kind))
 
     def between(start: str, end: str) -> pa.Array:
-        return _seconds(
+        return seconds(
             request_values(requests, end, float) - request_values(requests, start, float)
         )
 
@@ -88,17 +90,12 @@ def _recorded(scenario: Scenario, recorder: Recorder, latencies_s: Array) -> pa.
         "fetched_tokens": whole("fetched_tokens"),
         "preemptions": whole("preemptions", np.int32),
         "arrival_s": whole("arrival_s", float),
-        "admitted_s": _seconds(request_values(requests, "admitted_s")),
-        "first_token_s": _seconds(first_s),
+        "admitted_s": seconds(request_values(requests, "admitted_s")),
+        "first_token_s": seconds(first_s),
         "hand_over_wait_s": between("read_s", "sending_s"),
         "kv_transfer_s": between("sending_s", "landed_s"),
-        "finish_s": _seconds(finish_s),
+        "finish_s": seconds(finish_s),
     })  # fmt: skip
-
-
-def _seconds(times_s: Array) -> pa.Array:
-    """Return a column of times; NaN, for an event that has not happened, becomes null."""
-    return column(times_s, np.isnan(times_s))
 
 
 _STATUSES = ["rejected", "unfinished", "finished"]
@@ -111,10 +108,11 @@ def _statuses(recorder: Recorder) -> pa.DictionaryArray:
         [request.number in recorder.rejected for request in recorder.requests], dtype=bool
     )
     status = np.where(rejected, 0, np.where(unfinished, 1, 2)).astype(np.int8)
-    if not recorder.failed:
-        return pa.DictionaryArray.from_arrays(column(status), _STATUSES)
-    status[[request.number in recorder.failed for request in recorder.requests]] = len(_STATUSES)
-    return pa.DictionaryArray.from_arrays(column(status), [*_STATUSES, "failed"])
+    names, other = [*_STATUSES], dict.fromkeys(recorder.failed, "failed") | recorder.given_up
+    for name in dict.fromkeys(other.values()):
+        status[[other.get(request.number) == name for request in recorder.requests]] = len(names)
+        names.append(name)
+    return pa.DictionaryArray.from_arrays(column(status), names)
 
 
 def _with_reasoning(
@@ -130,9 +128,13 @@ def _with_reasoning(
     """
     share, requests = scenario.workload.reasoning_share, recorder.requests
     assert share is not None
+    # all attempts of a request have the same answer
+    firsts = [each.first for each in recorder.originals] or requests
     reasoning = share.tokens(
-        stream(scenario.seed, "reasoning_share"), table["output_tokens"].to_numpy()
+        stream(scenario.seed, "reasoning_share"), request_values(firsts, "output_tokens", np.int64)
     )
+    if recorder.originals:
+        reasoning = reasoning[request_values(requests, "original", np.int64)]
     finished = [row for row, request in enumerate(requests) if request.finish_s == request.finish_s]
     seen_s = np.full(len(requests), np.nan)
     seen_s[finished] = token_times_s(
@@ -140,5 +142,5 @@ def _with_reasoning(
     )
     seen_s[finished] += latencies_s[[requests[row].replica for row in finished]]
     return table.append_column("reasoning_tokens", column(reasoning)).append_column(
-        "first_output_token_s", _seconds(seen_s)
+        "first_output_token_s", seconds(seen_s)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -30,6 +30,9 @@ class Autoscale(Description):
     kube-controller-manager), and of KEDA 2.17 for the way to and from zero. `provision` is an
     estimate: a GPU node is ready 2 to 8 minutes after it was requested.
     """
+
+    reads_first_tokens: ClassVar[bool] = False
+    """Whether the metric is read from the first tokens of requests."""
 
     min: ReplicasOrZero = 1
     """Minimum number of replicas. With 0 the pool is switched off when it has no requests."""
@@ -94,6 +97,16 @@ class Autoscale(Description):
         """Return the minimum number of replicas at `time_s`."""
         scheduled = (part.min for part in self.schedule if part.holds(time_s))
         return max(self.min, *scheduled, 0)
+
+    def unreachable(self, batch_slots: int) -> str | None:
+        """Return why the metric never reaches the target, if it does not.
+
+        Parameters
+        ----------
+        batch_slots
+            Number of batch slots of a replica.
+        """
+        return None
 
     @property
     @abstractmethod

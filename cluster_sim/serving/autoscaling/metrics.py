@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -19,7 +19,8 @@ _TTFT_PERCENTILE = 95.0
 class QueueScaling(Autoscale):
     """Scaling by the requests that wait, as vLLM's `num_requests_waiting` counts them.
 
-    Requests that wait for a replica of the pool count as well.
+    Requests that wait for a replica of the pool count as well. A prefill replica does not count
+    requests that are prefilled and wait for a decode replica.
     """
 
     metric: Literal["queue"]
@@ -34,7 +35,7 @@ class QueueScaling(Autoscale):
 
     def readings(self, load: PoolLoad) -> Readings:
         """Return the numbers of waiting requests."""
-        values = tuple(float(replica.waiting) for replica in load.loads)
+        values = tuple(float(replica.queued) for replica in load.loads)
         return Readings(values, load.unready, load.young, float(load.held))
 
 
@@ -70,6 +71,12 @@ class RunningScaling(Autoscale):
         """Number of requests in the batch of a replica that is aimed at."""
         return self.target
 
+    def unreachable(self, batch_slots: int) -> str | None:
+        """Return the fault of a target that is not below the number of batch slots."""
+        if self.target < batch_slots:
+            return None
+        return f"got {self.target:g} running requests; expected fewer than the {batch_slots} batch slots of a replica, or the pool never grows"
+
     def readings(self, load: PoolLoad) -> Readings:
         """Return the numbers of requests in the batches."""
         values = tuple(float(replica.running) for replica in load.loads)
@@ -81,6 +88,8 @@ class TtftScaling(Autoscale):
 
     A period without a first token changes nothing, unless the pool has no requests.
     """
+
+    reads_first_tokens: ClassVar[bool] = True
 
     metric: Literal["ttft"]
     target_s: LatencySeconds

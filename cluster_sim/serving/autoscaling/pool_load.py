@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from cluster_sim.serving.load import Load
+
+class ReplicaLoad(Protocol):
+    """Figures of one replica that metrics are read from."""
+
+    @property
+    def queued(self) -> int:
+        """Number of requests on their way or queued, without those that are prefilled."""
+        ...
+
+    @property
+    def running(self) -> int:
+        """Number of requests in the batch."""
+        ...
+
+    @property
+    def kv_share(self) -> float:
+        """KV cache usage, promised blocks included, from 0 to 1."""
+        ...
 
 
 class PoolLoad(NamedTuple):
     """Load of a pool at one moment."""
 
-    loads: Sequence[Load]
+    loads: Sequence[ReplicaLoad]
     """Loads of the ready replicas whose metric is used."""
     unready: int
     """Number of replicas that start or load their weights."""

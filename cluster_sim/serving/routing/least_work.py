@@ -8,8 +8,10 @@ import numpy.random
 from cluster_sim.request import Request
 from cluster_sim.schema import Description
 from cluster_sim.serving.load import Load
-from cluster_sim.serving.routing.picker import Picker
+from cluster_sim.serving.routing.in_order import InOrder
+from cluster_sim.serving.routing.picker import MAX_SCANNED, Picker, Scan
 from cluster_sim.serving.routing.stale import stale
+from cluster_sim.serving.routing.work_order import WorkOrder
 from cluster_sim.units import Seconds
 
 
@@ -27,9 +29,13 @@ class LeastWork(Description):
     """Maximum age of the load information that the router uses [s]. Default: the information is
     always current."""
 
-    def picker(self, rng: numpy.random.Generator) -> Picker:
-        """Return the policy with its state for one run; it uses no random numbers."""
-        return Picker(stale(self.pick, self.staleness_s))
+    def picker(self, rng: numpy.random.Generator, replicas: int = 1) -> Picker:
+        """Return the policy with its state for one run; it uses no random numbers.
+
+        replicas: number of replicas; more than MAX_SCANNED are kept in order.
+        """
+        picker = Scan(self.pick) if replicas <= MAX_SCANNED else InOrder(self.pick, WorkOrder())
+        return stale(picker, self.staleness_s)
 
     @staticmethod
     def pick(request: Request, loads: Sequence[Load]) -> int:

@@ -2,29 +2,93 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import ClassVar
 
 import numpy.random
 
 from cluster_sim.request import Request
 from cluster_sim.serving.load import Load
 
-Pick = Callable[[Request, Sequence[Load]], int]
-"""Function that returns the index of the replica for a request, given the loads."""
+MAX_SCANNED = 32
+"""Maximum number of replicas that a policy looks at one by one for each request; with more, it
+keeps them in order.
 
+NOTE: looking at 32 replicas takes about as long as keeping the order.
+"""
 _AT_A_TIME = 4096
 
 
-class Picker(NamedTuple):
-    """Routing policy with its state during one run."""
+class Picker:
+    """Routing policy with its state during one run.
 
-    pick: Pick
-    """Function that chooses among the replicas that can serve a request."""
-    sent: Callable[[Request, Load], None] | None = None
-    """Function that is called with each request sent and the load of its replica; None if not
-    needed."""
+    `pick` looks at the replicas that it is given. A policy that keeps the open replicas in order
+    overrides `pick_open`, which makes the same choice sooner. An open replica is one to which the
+    router sends requests.
+    """
+
+    follows_loads: ClassVar[bool] = False
+    """Whether the policy must be told when a load changes."""
+
+    @abstractmethod
+    def pick(self, request: Request, loads: Sequence[Load]) -> int:
+        """Return the index of the replica for a request among `loads`, in order of number."""
+
+    def pick_open(self, request: Request, loads: Sequence[Load], now_s: float) -> int:
+        """Return the index of the replica for a request among all open replicas.
+
+        Parameters
+        ----------
+        request
+            Request that has arrived.
+        loads
+            Loads of all open replicas, in order of number.
+        now_s
+            Present time [s].
+        """
+        return self.pick(request, loads)
+
+    def sent(self, request: Request, load: Load) -> None:
+        """Record that a request was sent to a replica, whose load includes it now."""
+
+    def opened(self, load: Load) -> None:
+        """Record that the router may send requests to a replica from now on."""
+
+    def closed(self, load: Load) -> None:
+        """Record that the router sends no more requests to a replica."""
+
+    def changed(self, number: int) -> None:
+        """Record that the load of the replica with this number may be lower, or may fall faster."""
+
+    def renew(self, loads: Sequence[Load]) -> None:
+        """Replace the loads of all open replicas by newer reports."""
+
+
+class Scan(Picker):
+    """Routing policy without state, which looks at all replicas."""
+
+    def __init__(self, choose: Callable[[Request, Sequence[Load]], int]) -> None:
+        self._choose = choose
+
+    def pick(self, request: Request, loads: Sequence[Load]) -> int:
+        """Return the index of the replica for a request among `loads`, in order of number."""
+        return self._choose(request, loads)
+
+
+def index_of(number: int, loads: Sequence[Load]) -> int:
+    """Return the index of the replica with a number among `loads`, in order of number."""
+    if number < len(loads) and loads[number].number == number:
+        return number
+    low, high = 0, min(number, len(loads) - 1)
+    while low < high:
+        middle = (low + high) // 2
+        if loads[middle].number < number:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def uniforms(rng: numpy.random.Generator) -> Iterator[float]:

@@ -8,7 +8,7 @@ import numpy.random
 from cluster_sim.request import Request
 from cluster_sim.schema import Description
 from cluster_sim.serving.load import Load
-from cluster_sim.serving.routing.picker import Picker, uniforms
+from cluster_sim.serving.routing.picker import Picker, Scan, uniforms
 from cluster_sim.serving.routing.stale import stale
 from cluster_sim.units import Seconds
 
@@ -26,7 +26,7 @@ class PowerOfTwo(Description):
     """Maximum age of the load information that the router uses [s]. Default: the information is
     always current."""
 
-    def picker(self, rng: numpy.random.Generator) -> Picker:
+    def picker(self, rng: numpy.random.Generator, replicas: int = 1) -> Picker:
         """Return the policy with its state for one run, with random numbers from `rng`."""
         draws = uniforms(rng)
 
@@ -40,4 +40,4 @@ class PowerOfTwo(Description):
                 second += 1
             return second if loads[second].requests < loads[first].requests else first
 
-        return Picker(stale(pick, self.staleness_s))
+        return stale(Scan(pick), self.staleness_s)

@@ -8,7 +8,7 @@ import numpy.random
 from cluster_sim.request import Request
 from cluster_sim.schema import Description
 from cluster_sim.serving.load import Load
-from cluster_sim.serving.routing.picker import Picker, uniforms
+from cluster_sim.serving.routing.picker import Picker, Scan, uniforms
 
 
 class Random(Description):
@@ -19,11 +19,11 @@ class Random(Description):
 
     policy: Literal["random"] = "random"
 
-    def picker(self, rng: numpy.random.Generator) -> Picker:
+    def picker(self, rng: numpy.random.Generator, replicas: int = 1) -> Picker:
         """Return the policy with its state for one run, with random numbers from `rng`."""
         draws = uniforms(rng)
 
         def pick(request: Request, loads: Sequence[Load]) -> int:
             return int(next(draws) * len(loads))
 
-        return Picker(pick)
+        return Scan(pick)

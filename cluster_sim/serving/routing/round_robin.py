@@ -8,7 +8,7 @@ import numpy.random
 from cluster_sim.request import Request
 from cluster_sim.schema import Description
 from cluster_sim.serving.load import Load
-from cluster_sim.serving.routing.picker import Picker
+from cluster_sim.serving.routing.picker import Picker, Scan
 
 
 class RoundRobin(Description):
@@ -19,9 +19,9 @@ class RoundRobin(Description):
 
     policy: Literal["round_robin"] = "round_robin"
 
-    def picker(self, rng: numpy.random.Generator) -> Picker:
+    def picker(self, rng: numpy.random.Generator, replicas: int = 1) -> Picker:
         """Return the policy with its state for one run; it uses no random numbers."""
-        return Picker(self.pick)
+        return Scan(self.pick)
 
     @staticmethod
     def pick(request: Request, loads: Sequence[Load]) -> int:

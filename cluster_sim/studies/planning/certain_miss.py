@@ -42,7 +42,7 @@ class CertainMiss:
 
     def __call__(self, now_s: float, recorder: Recorder) -> str | None:
         """Return the objective that is missed for certain; None if there is none yet."""
-        if len(recorder.requests) < self._next:
+        if recorder.originals or len(recorder.requests) < self._next:  # attempts are no requests
             return None
         self._next = len(recorder.requests) + max(self.requests // _CHECKS, 1)
         counted = [each for each in recorder.requests if each.counted]
