@@ -211,7 +211,7 @@ EVENT_KINDS = {
     "node_failure": "A node fails; value: time until its repair [s], 0 for none.",
     "device_failure": "A device fails; value: time until its repair [s], 0 for none.",
     "link_failure": "A link fails; value: time until its repair [s], 0 for none.",
-    "link_degraded": "A link becomes slower; value: time until its repair [s], 0 for none.",
+    "link_degraded": "A link becomes slower; value: share of its bandwidth that remains.",
     "spot_notice": "The reclaim of a spot node is announced; value: time until the reclaim [s].",
     "spot_reclaim": "A spot node is reclaimed; value: time until there is capacity again [s], 0 for none.",
     "repaired": "A node, device or link is repaired; value: time since its fault [s].",
