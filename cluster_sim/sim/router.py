@@ -85,6 +85,11 @@ class Router(ReplicaEvents):
             return
         self._send(request, replica)
 
+    def set_latency(self, number: int, latency_s: float) -> None:
+        """Set the latency from here to a replica that requests are sent to, server included [s]."""
+        if (index := self._index.get(number)) is not None:
+            self._front_ends[index].set_latency(latency_s)
+
     def cancel(self, request: Request) -> bool:
         """Forget a request that waits here; return whether it waited here."""
         if request not in self.held:
