@@ -260,7 +260,7 @@ THERMAL = (
 STATES = (
     Column("at_s", "s", "Time of the change."),
     Column("replica", "", "Number of the replica."),
-    Column("state", "", "State from this time on: off, starting, loading, ready, draining or lost.", "texts"),
+    Column("state", "", "State from this time on: off, starting, loading, asleep, ready, draining or lost.", "texts"),
     Column("cause", "", "Cause of the change.", "texts"),
 )  # fmt: skip
 """Columns of the table of states, one row per change of the state of a replica.

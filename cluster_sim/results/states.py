@@ -1,6 +1,6 @@
 """States of replicas over a run: when each was on, ready or lost, and when each node was on.
 
-A replica is off, starting, loading, ready, draining or lost; columns.STATES defines these states. A
+A replica is off, starting, loading, asleep, ready, draining or lost; columns.STATES defines these states. A
 node is on while any of its replicas is not off. A node without a replica is always on.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 OFF, READY, LOST = "off", "ready", "lost"
 WORKING = (READY, "draining")
 """States in which the devices of a replica can run steps."""
-ON = ("starting", "loading", *WORKING, LOST)
+ON = ("starting", "loading", "asleep", *WORKING, LOST)
 """States in which a replica is on: it occupies its nodes and costs money."""
 
 StateChange = tuple[float, int, str]
