@@ -24,6 +24,7 @@ from cluster_sim.sim.build_traffic import (
     label_requests,
     open_loop_requests,
 )
+from cluster_sim.sim.cancellation import Cancellation
 from cluster_sim.sim.clients import Server
 from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.closed_loop import (
@@ -65,6 +66,8 @@ class Simulation:
     """Groups of devices with equal temperatures; empty if temperatures are not simulated."""
     lifecycles: Sequence[Lifecycle]
     """States of the replicas, by number."""
+    cancellation: Cancellation
+    """Cancellation of requests whose clients leave."""
     closed_loop: ClosedLoop | None
     """Clients that wait for answers; None if requests arrive at given times."""
     tally: Tally
@@ -111,7 +114,8 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
         env, fleet, ScaledParts(replicas.everyone, lifecycles, router, transfers, recorder)
     )
     answer_s = [*fleet.answer_latencies_s, 0.0]
-    server = Server(router.route, lambda _: None, answer_s)
+    cancellation = Cancellation(env, router, replicas.everyone, transfers, recorder)
+    server = Server(router.route, cancellation.cancel, answer_s)
     clients = build_clients(env, scenario, server, recorder)
     send = label_requests(scenario, router.route if clients is None else clients.send)
     front_door = FrontDoorPath(send, answer_s)
@@ -133,6 +137,7 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
         paths=paths,
         groups=groups,
         lifecycles=lifecycles,
+        cancellation=cancellation,
         closed_loop=closed_loop,
         tally=tally,
     )
