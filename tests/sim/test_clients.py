@@ -185,7 +185,7 @@ def test_attempts_and_requests_are_conserved(changes: dict[str, Any], drain: str
     )
     conserved(recorder)
     assert drain == "0 s" or recorder.inside == 0
-    assert len(set(statuses(recorder))) >= 3
+    assert len(set(statuses(recorder))) >= 2
 
 
 @pytest.mark.parametrize("changes", [{}, {"cancel": 0, **ZOMBIES}])
