@@ -422,6 +422,15 @@ class Replica(Generic[SomeScheduler]):
             scheduler.kv_tokens, len(scheduler.running), scheduler.queued, *stretch.point, *lost_s,
         )  # fmt: skip
 
+    def _tell_finished(self, finished: list[Request]) -> None:
+        """Report the last tokens of requests."""
+        self._recorder.left += len(finished)
+        for tell in self._listeners.finished:
+            for request in finished:
+                tell(request)
+        if not self.is_open:
+            self._tell_if_empty()
+
     def _settle(self) -> None:
         """Record the part of the stretch that was run, and advance the scheduler."""
         stretch = self._stretch
@@ -442,12 +451,7 @@ class Replica(Generic[SomeScheduler]):
                 if request.first_token_s == now_s:
                     tell(request)
         if finished:
-            self._recorder.left += len(finished)
-            for tell in self._listeners.finished:
-                for request in finished:
-                    tell(request)
-            if not self.is_open:
-                self._tell_if_empty()
+            self._tell_finished(finished)
         if scheduler.stalls:
             for request, gap_s in scheduler.stalls:
                 self._recorder.events.append((now_s, "resumed", self.number, request.number, gap_s))
