@@ -20,6 +20,7 @@ SWEEP: Final = "folder of a sweep"
 OF_RUNS: Final = {
     "arrivals": "Arrival rate at three time scales: how bursty the traffic is",
     "bandwidth": "Memory and link bandwidth in use over time, pool by pool",
+    "capacity_over_time": "Replicas wanted, on and ready over time, with load and faults",
     "cost_breakdown": "USD per million output tokens, split by cost item",
     "goodput": "Requests within the SLO over time, and at other SLO limits",
     "itl_histogram": "Inter-token latencies by length: how evenly tokens come",
