@@ -64,6 +64,8 @@ class Request:
     """Number of the client's request of which this is an attempt; -1 if clients do not retry."""
     attempt: int = 0
     """Number of earlier attempts of the client's request."""
+    avoid: int = -1
+    """Number of the replica that has another attempt of the same request; -1 if there is none."""
 
     # Progress of the request
 
@@ -146,7 +148,8 @@ class ClientRequest:
     number: int
     """Position in the order of arrival."""
     first: Request
-    """First attempt, which has the arrival, the lengths and the class of the request."""
+    """Request as the traffic made it: its arrival, class and whole lengths. Attempts are copies of
+    it."""
     status: str = "unfinished"
     """Outcome: finished, unfinished, rejected, failed, timed_out or cancelled."""
     winner: Request | None = None

@@ -19,10 +19,12 @@ from cluster_sim.serving.scheduler import DecodeScheduler, PrefillScheduler
 from cluster_sim.sim.build_autoscalers import ScaledParts, build_autoscalers
 from cluster_sim.sim.build_traffic import (
     ClosedLoop,
+    build_clients,
     build_closed_loop,
     label_requests,
     open_loop_requests,
 )
+from cluster_sim.sim.clients import Server
 from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.closed_loop import (
     FrontDoorPath,
@@ -108,15 +110,20 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
     build_autoscalers(
         env, fleet, ScaledParts(replicas.everyone, lifecycles, router, transfers, recorder)
     )
-    send = label_requests(scenario, router.route)
-    front_door = FrontDoorPath(send, [*fleet.answer_latencies_s, 0.0])
+    answer_s = [*fleet.answer_latencies_s, 0.0]
+    server = Server(router.route, lambda _: None, answer_s)
+    clients = build_clients(env, scenario, server, recorder)
+    send = label_requests(scenario, router.route if clients is None else clients.send)
+    front_door = FrontDoorPath(send, answer_s)
     closed_loop = build_closed_loop(env, scenario, front_door, tally)
     if closed_loop is None:
         env.process(timetable(env, open_loop_requests(scenario, tally), send))
-    else:
-        router.subscribe(closed_loop)
+    elif clients is not None:
+        clients.subscribe(closed_loop)
+    if (waiting := clients or closed_loop) is not None:
+        router.subscribe(waiting)
         for replica in replicas.everyone:
-            replica.subscribe(closed_loop)
+            replica.subscribe(waiting)
     return Simulation(
         scenario=scenario,
         env=env,

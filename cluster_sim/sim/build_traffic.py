@@ -7,7 +7,10 @@ from itertools import islice, tee
 from math import inf
 
 from cluster_sim.request import Request
+from cluster_sim.results.recorder import Recorder
 from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.sim.client_tries import ClientRules
+from cluster_sim.sim.clients import ClientLayer, Server
 from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.closed_loop import (
     ClosedLoopClients,
@@ -17,6 +20,7 @@ from cluster_sim.sim.closed_loop import (
     TrafficLimits,
 )
 from cluster_sim.workload.classes import labelled
+from cluster_sim.workload.clients import ClientDraws, Clients, Unlimited
 from cluster_sim.workload.generate import drawn, replayed
 from cluster_sim.workload.random_streams import stream
 from cluster_sim.workload.sessions import replayed_scripts, scripts
@@ -105,3 +109,25 @@ def open_loop_requests(scenario: Scenario, tally: Tally) -> Iterator[Request]:
         until_s,
         scenario.warmup_s,
     )
+
+
+def build_clients(
+    env: CountingEnvironment, scenario: Scenario, server: Server, recorder: Recorder
+) -> ClientLayer | None:
+    """Return the clients between traffic and router; None if they only wait for answers."""
+    workload = scenario.workload
+    if not workload.has_clients:
+        return None
+    common = _rules(workload.clients)
+    rules = [
+        common if each.clients is None else _rules(each.clients) for each in workload.classes
+    ] or [common]
+    return ClientLayer(env, server, rules, ClientDraws(scenario.seed), recorder)
+
+
+def _rules(clients: Clients | None) -> ClientRules:
+    """Return what clients do, with a full retry budget of their own."""
+    if clients is None:
+        return ClientRules(Clients(), Unlimited())
+    budget = clients.retry_budget
+    return ClientRules(clients, Unlimited() if budget is None else budget.state())

@@ -45,6 +45,14 @@ class CountingEnvironment(Environment):
         event.callbacks.append(self._end_pause)
         return event
 
+    def release(self, event: Event) -> None:
+        """Make an event that lies ahead a pause, and forget what it was for.
+
+        SimPy cannot take an event out of its queue.
+        """
+        self._pauses += 1
+        event.callbacks = [self._end_pause]
+
     def _end_pause(self, _: Event) -> None:
         self._pauses -= 1
 

@@ -9,7 +9,7 @@ from simpy import Environment, Event, Timeout
 
 from cluster_sim.request import Request
 from cluster_sim.sim.clock import CountingEnvironment
-from cluster_sim.sim.replica_events import ReplicaEvents, RouterEvents
+from cluster_sim.sim.replica_events import ClientEvents, ReplicaEvents
 from cluster_sim.workload.arrivals.process import WaitingClients
 from cluster_sim.workload.sessions import Turn
 
@@ -59,7 +59,7 @@ class FrontDoorPath(NamedTuple):
     """Latency of an answer [s] by number of the replica; the last element is for -1, no replica."""
 
 
-class ClosedLoopClients(ReplicaEvents, RouterEvents):
+class ClosedLoopClients(ReplicaEvents, ClientEvents):
     """Clients that send a request, wait for the answer, think, and send the next request.
 
     After a rejection a client also backs off, longer after each consecutive rejection.
@@ -91,6 +91,10 @@ class ClosedLoopClients(ReplicaEvents, RouterEvents):
             self._failures.pop(request.number, None)
         answer_s = self._front_door.answer_s[request.replica]
         Timeout(self._env, answer_s + self._think_s, 0).callbacks.append(self._send)
+
+    def left(self, request: Request) -> None:
+        """Let a client that left an answer continue."""
+        self.finished(request)
 
     def refused(self, request: Request) -> None:
         """Let a client continue when a rejection has reached it and its back-off is over."""
@@ -128,7 +132,7 @@ class _OpenSession(NamedTuple):
     """Time at which the session started [s]."""
 
 
-class ClosedLoopSessions(ReplicaEvents, RouterEvents):
+class ClosedLoopSessions(ReplicaEvents, ClientEvents):
     """Sessions whose turns wait for the answer to the previous turn.
 
     A waiting turn is one timeout; sessions are data, not processes. A rejected turn ends its
@@ -183,6 +187,15 @@ class ClosedLoopSessions(ReplicaEvents, RouterEvents):
         self.sessions_ended += 1
         if self._refill:
             Timeout(self._env, answer_s, 0).callbacks.append(self._begin)
+
+    def left(self, request: Request) -> None:
+        """End the session of a user who left an answer."""
+        self._close(request)
+        self._failures.pop(request.number, None)
+        if self._refill:
+            Timeout(self._env, self._front_door.answer_s[request.replica], 0).callbacks.append(
+                self._begin
+            )
 
     def refused(self, request: Request) -> None:
         """End the session of a request that will not be answered."""

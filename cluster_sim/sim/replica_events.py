@@ -120,3 +120,13 @@ class RouterEvents:
 
     def refused(self, request: Request) -> None:
         """Handle a request that will not be answered: it was rejected, or has failed."""
+
+
+class ClientEvents(RouterEvents):
+    """Events of the clients' requests, to traffic that waits for answers."""
+
+    def finished(self, request: Request) -> None:
+        """Handle an answer, which reaches the client the latency of the network later."""
+
+    def left(self, request: Request) -> None:
+        """Handle the departure of a user in the middle of an answer."""

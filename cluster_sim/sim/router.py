@@ -138,6 +138,8 @@ class Router(ReplicaEvents):
         """Return the pick among the open replicas that can hold a request; None if there are none."""
         if not self._open:
             return None
+        if request.avoid >= 0 and (others := self._others(request)):
+            return others[self._picker.pick(request, others)]
         replica = self._open[self._picker.pick_open(request, self._open, self._env.now)]
         if request.prompt_tokens + request.output_tokens <= self._surely_held or replica.holds(
             request
@@ -145,6 +147,14 @@ class Router(ReplicaEvents):
             return replica
         able = [other for other in self._open if other.holds(request)]
         return able[self._picker.pick(request, able)] if able else None
+
+    def _others(self, request: Request) -> list[Entry]:
+        """Return the open replicas that can hold a request and have no other attempt of it."""
+        return [
+            replica
+            for replica in self._open
+            if replica.number != request.avoid and replica.holds(request)
+        ]
 
     def _hold(self, request: Request) -> bool:
         """Let a request wait here if a replica that may open could hold it; return whether it waits."""
