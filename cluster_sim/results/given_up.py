@@ -54,10 +54,8 @@ def _by_clients(run: RunData) -> Iterator[tuple[Array, Clients]]:
 
 def _states(run: RunData) -> tuple[Array, Array, Array]:
     """Return whether each request waited, was in prefill or had a token when it was given up."""
-    # a server that does not abort may go on with an attempt after its client has left
     is_admitted, has_token = (
-        run.requests[name].to_numpy() <= run.requests["ended_s"].to_numpy()
-        for name in ("admitted_s", "first_token_s")
+        ~np.isnan(run.requests[name].to_numpy()) for name in ("admitted_s", "first_token_s")
     )
     return ~is_admitted & ~has_token, is_admitted & ~has_token, has_token
 
