@@ -143,6 +143,6 @@ def _finding(shown: Sequence[Variant]) -> str:
         share = summary.get("slo_attainment", summary["completed"] / max(everyone, 1))
         amplification = summary.get("attempts_per_request", 1.0)
         texts.append(
-            f"{variant.label} {style.percent(share)} ({amplification:.3g} attempts per request)"
+            f"{variant.label} {style.percent(share)} ({amplification:.2f} attempts per request)"
         )
     return "; ".join(texts)

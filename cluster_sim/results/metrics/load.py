@@ -54,15 +54,24 @@ def loads(runs: Sequence[RunData], points: int = 120) -> list[Load]:
     >>> import cluster_sim
     >>> few = {"workload.arrivals.concurrency": 2, "workload.arrivals.requests": 4}
     >>> scenario = cluster_sim.load_scenario("example:chat_closed_loop", "b200", few)
-    >>> (load,) = loads([cluster_sim.simulate(scenario)], points=10)
-    >>> round(float(np.sum(load.sent_per_s * np.diff(load.edges_s))))
+    >>> (each,) = loads([cluster_sim.simulate(scenario)], points=10)
+    >>> round(float(np.sum(each.sent_per_s * np.diff(each.edges_s))))
     4
     """
     bin_s = common_bin_s(runs, points)
-    return [_load(run, bin_s) for run in runs]
+    return [load(run, bin_s) for run in runs]
 
 
-def _load(run: RunData, bin_s: float) -> Load:
+def load(run: RunData, bin_s: float) -> Load:
+    """Return the load of a run from time 0 until its last event.
+
+    Parameters
+    ----------
+    run
+        Tables of a run.
+    bin_s
+        Width of the bins [s].
+    """
     served = run.served
     ends_s = left_s(run)
     last_s = np.nanmax([run.info.simulated_s, *_longest_s(run)])
