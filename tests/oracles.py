@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from math import ceil, factorial, lcm
+from math import ceil, factorial, inf, lcm
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
@@ -40,6 +40,7 @@ class Job:
     spare: list[int] = field(default_factory=list)  # blocks that a window has left, of each group
     was_preempted: bool = False
     limit: int = 0  # most tokens of its answer, by the client
+    cancel_s: float = inf  # when its client leaves; it leaves when the step in progress ends
 
     @property
     def most(self) -> int:
@@ -676,6 +677,12 @@ def serve_token_by_token(jobs: Sequence[Job], limits: Limits, step_s: StepSecond
             if job.made == job.output:
                 job.finish_s = now_s
                 running.remove(job)
+                give_back(job, again=False)
+        for job in [job for job in (*running, *waiting, *arriving) if job.cancel_s <= now_s]:
+            for queue in (running, waiting, arriving):
+                if job in queue:
+                    queue.remove(job)
+            if job.table or any(job.tables):
                 give_back(job, again=False)
         if isinstance(blocks, GroupTables):
             limits.watch(limits.blocks - blocks.free, len(running))

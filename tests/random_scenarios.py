@@ -14,6 +14,7 @@ from random import Random
 from typing import Any
 
 from tests import random_engines
+from tests.random_autoscaling import let_scale
 
 Section = dict[str, Any]
 
@@ -143,6 +144,9 @@ def random_scenario(random: Random) -> Section:
         scenario["stepping"] = "step"
     if _maybe(random, 0.3):
         _sample(random, scenario)
+    if _maybe(random, 0.25):
+        pools = cluster["pools"]
+        let_scale(random, scenario, {x["name"]: MACHINES[x["node"]].devices for x in pools}, 1.0)
     return scenario
 
 

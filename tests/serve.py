@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from simpy import Environment
+from simpy import Environment, Timeout
 
 from cluster_sim.deployment.deployment import FrontEndCosts
 from cluster_sim.physics.step_times import StepTimes
@@ -12,6 +12,7 @@ from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.serving.routing import LeastRequests, Routing
 from cluster_sim.serving.scheduler import Scheduler
+from cluster_sim.sim.cancellation import Cancellation
 from cluster_sim.sim.front_end import FrontEnd
 from cluster_sim.sim.load_changes import LoadChanges
 from cluster_sim.sim.replica import Replica
@@ -31,8 +32,12 @@ def serve(
     latency_s: float = 0.0,
     *,
     prepares_ahead: bool = False,
+    cancel_s: Mapping[Request, float] | None = None,
 ) -> Recorder:
-    """All requests served to their end; their times are filled in."""
+    """All requests served to their end; their times are filled in.
+
+    cancel_s: when the clients of some requests leave, after these have arrived.
+    """
     env, recorder = Environment(), Recorder()
     options = PLAIN._replace(prepares_ahead=prepares_ahead)
     if stepping:
@@ -53,5 +58,9 @@ def serve(
         for engine in engines:
             engine.subscribe(LoadChanges(picker))
     env.process(timetable(env, iter(requests), router.route))
+    cancellation = Cancellation(env, router, engines, None, recorder)
+    for request, at_s in (cancel_s or {}).items():
+        leaves = Timeout(env, at_s, request)
+        leaves.callbacks.append(lambda event: cancellation.cancel(event.value))
     env.run()
     return recorder

@@ -27,6 +27,7 @@ from tests.machines import (
     engine,
     node,
 )
+from tests.random_autoscaling import let_scale
 
 Section = dict[str, Any]
 
@@ -75,6 +76,8 @@ def tiny_scenario(random: Random, folder: Path) -> Section:
         for pool in pools:
             if "wafers" not in pool["replica"] and "speculation" not in pool["replica"]:
                 _choose_backend(random, pool)
+    if _maybe(random, 0.3):
+        let_scale(random, scenario, {pool["name"]: pool["node"]["devices"] for pool in pools}, 0.1)
     return scenario
 
 

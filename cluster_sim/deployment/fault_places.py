@@ -70,6 +70,10 @@ class FaultPlaces:
         node = where.rpartition("/")[0]
         return node in self._devices and where in self.devices(node)
 
+    def node_of(self, place: str) -> str | None:
+        """Return the node that contains an end of a link; None for a switch of the network."""
+        return self._fleet.topology.node(place)
+
     def links_hit(self, where: str) -> list[tuple[str, str]]:
         """Return the links that a pair of ends, or one end with all its links, stands for."""
         start, mark, end = where.partition(LINK_MARK)

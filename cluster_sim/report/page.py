@@ -34,6 +34,7 @@ ASSETS = Path(__file__).parent / "assets"
 
 _AS_CHARTS = (
     "attempts",
+    "capacity_over_time",
     "goodput",
     "itl_histogram",
     "latency_ccdf",

@@ -205,10 +205,17 @@ EVENT_KINDS = {
     "handed_over": "The KV cache of a request has arrived; value: time since the first token [s].",
     "rejected": "A request is rejected; value: tokens of KV cache that it needs.",
     "shutdown": "The devices of a replica shut down; value: their temperature [degC].",
-    "retried": "A request of a replica that shut down starts again elsewhere; value: output tokens so far.",
+    "retried": "A request of a replica that was lost starts again elsewhere; value: output tokens so far.",
     "scaled_up": "Replicas of a pool are started, the one with this number first; value: desired replicas.",
     "scaled_down": "Replicas of a pool are removed, the one with this number last; value: desired replicas.",
-    "failed": "A request of a replica that shut down is lost; value: output tokens so far.",
+    "node_failure": "A node fails; value: time until its repair [s], 0 for none.",
+    "device_failure": "A device fails; value: time until its repair [s], 0 for none.",
+    "link_failure": "A link fails; value: time until its repair [s], 0 for none.",
+    "link_degraded": "A link becomes slower; value: share of its bandwidth that remains.",
+    "spot_notice": "The reclaim of a spot node is announced; value: time until the reclaim [s].",
+    "spot_reclaim": "A spot node is reclaimed; value: time until there is capacity again [s], 0 for none.",
+    "repaired": "A node, device or link is repaired; value: time since its fault [s].",
+    "failed": "A request of a replica that was lost has no answer; value: output tokens so far.",
     "cancelled": "A request leaves because its client has left; value: output tokens so far.",
     "timed_out": "A client gives an attempt up; value: time since it was sent [s].",
     "hedged": "A client sends a copy of an attempt to another replica; value: number of earlier attempts.",
@@ -260,7 +267,7 @@ THERMAL = (
 STATES = (
     Column("at_s", "s", "Time of the change."),
     Column("replica", "", "Number of the replica."),
-    Column("state", "", "State from this time on: off, starting, loading, ready, draining or lost.", "texts"),
+    Column("state", "", "State from this time on: off, starting, loading, asleep, ready, draining or lost.", "texts"),
     Column("cause", "", "Cause of the change.", "texts"),
 )  # fmt: skip
 """Columns of the table of states, one row per change of the state of a replica.

@@ -100,7 +100,8 @@ def usd_per_hour(
         parts["electricity"] = money.electricity_usd_per_hour(
             pue * nodes * figures["rated_w"] if power_w is None else power_w, rate
         ) + np.zeros(1 + DRAWS)
-    return {name: part for name, part in parts.items() if np.any(part)}
+    costs = {name: part for name, part in parts.items() if np.any(part)}
+    return costs or parts  # nodes that are always off cost 0
 
 
 def planned_usd_per_hour(scenario: Scenario, pool: Pool | None = None) -> float | None:

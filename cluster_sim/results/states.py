@@ -1,6 +1,6 @@
 """States of replicas over a run: when each was on, ready or lost, and when each node was on.
 
-A replica is off, starting, loading, ready, draining or lost; columns.STATES defines these states. A
+A replica is off, starting, loading, asleep, ready, draining or lost; columns.STATES defines these states. A
 node is on while any of its replicas is not off. A node without a replica is always on.
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cluster_sim.deployment.device_power import IdlePower
+from cluster_sim.results.event_rows import of_kinds
 from cluster_sim.results.step_function import StepFunction, constant, total
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 OFF, READY, LOST = "off", "ready", "lost"
 WORKING = (READY, "draining")
 """States in which the devices of a replica can run steps."""
-ON = ("starting", "loading", *WORKING, LOST)
+ON = ("starting", "loading", "asleep", *WORKING, LOST)
 """States in which a replica is on: it occupies its nodes and costs money."""
 
 StateChange = tuple[float, int, str]
@@ -159,8 +160,6 @@ def states_of(run: RunData) -> States:
     if table.num_rows:
         columns = (table[name].to_pylist() for name in ("at_s", "replica", "state"))
         return States(run.fleet, zip(*columns, strict=True), run.info.simulated_s)
-    events = run.events
-    down = events["what"].to_numpy() == "shutdown"
-    times_s, numbers = (events[name].to_numpy()[down].tolist() for name in ("at_s", "replica"))
-    changes = [(at_s, number, LOST) for at_s, number in zip(times_s, numbers, strict=True)]
+    down = of_kinds(run.events, ("shutdown",)).to_pylist() if run.events.num_rows else []
+    changes = [(row["at_s"], row["replica"], LOST) for row in down]
     return States(run.fleet, changes, run.info.simulated_s)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import inf, isnan
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from cluster_sim.results.event_rows import of_kinds
+from cluster_sim.results.metrics.departures import left_s
 from cluster_sim.results.step_function import StepFunction, from_changes
 
 if TYPE_CHECKING:
     from cluster_sim.results.run_data import RunData
-    from cluster_sim.typing import Array
 
-_LEAVES = ("failed", "timed_out", "cancelled")
-"""Kinds of events with which a request leaves the cluster without its whole answer."""
-_ENDS_A_WAIT = ("resumed", "retried", *_LEAVES)
+_ENDS_A_WAIT = ("resumed", "retried")
+"""Kinds of events that end the wait of a request that lost its replica."""
 
 
 class _Wait(NamedTuple):
@@ -40,13 +41,12 @@ def waiting(run: RunData) -> StepFunction:
 
 def _first_waits(run: RunData) -> Iterator[_Wait]:
     """Yield the time from the arrival of each request until its admission or departure."""
-    left = of_kinds(run.events, _LEAVES)
-    left_s = dict(zip(left["request"].to_pylist(), left["at_s"].to_pylist(), strict=True))
-    table = run.served
-    accepted = table["status"].to_numpy() != "rejected"
-    columns = (table[name].to_numpy()[accepted] for name in ("request", "arrival_s", "admitted_s"))
-    for number, arrival_s, admitted_s in zip(*(column.tolist() for column in columns), strict=True):
-        yield _Wait(arrival_s, left_s.get(number, inf) if isnan(admitted_s) else admitted_s)
+    accepted = run.served["status"].to_numpy() != "rejected"
+    arrival_s, admitted_s = (run.served[name].to_numpy() for name in ("arrival_s", "admitted_s"))
+    until_s = np.where(np.isnan(admitted_s), left_s(run), admitted_s)
+    until_s = np.where(np.isnan(until_s), inf, until_s)
+    rows = zip(arrival_s[accepted].tolist(), until_s[accepted].tolist(), strict=True)
+    yield from (_Wait(*row) for row in rows)
 
 
 def _waits_after_loss(run: RunData) -> Iterator[_Wait]:
@@ -55,11 +55,13 @@ def _waits_after_loss(run: RunData) -> Iterator[_Wait]:
     for row in of_kinds(run.events, _ENDS_A_WAIT).to_pylist():
         if row["what"] == "retried" or row["request"] in retried:
             retried.setdefault(row["request"], []).append((row["at_s"], row["what"]))
-    names = ("admitted_s", "first_token_s", "finish_s")
-    times_s: list[Array] = [run.served[name].to_numpy() for name in names]
+    admitted_s, first_token_s = (
+        run.served[name].to_numpy() for name in ("admitted_s", "first_token_s")
+    )
+    ends_s = left_s(run)
     for number, events in retried.items():
-        admitted_s, *tokens_s = (float(column[number]) for column in times_s)
+        known_s = (first_token_s[number], ends_s[number])
         for (lost_s, what), following in zip(events, [*events[1:], (inf, "")], strict=True):
-            if what == "retried" and admitted_s <= lost_s:
-                later_s = [following[0], *(at_s for at_s in tokens_s if at_s > lost_s)]
-                yield _Wait(lost_s, min(later_s))
+            if what == "retried" and admitted_s[number] <= lost_s:
+                later_s = [following[0], *(at_s for at_s in known_s if at_s > lost_s)]
+                yield _Wait(lost_s, float(min(later_s)))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 from cluster_sim.deployment.fleet import Fleet, ReplicaSpec
 from cluster_sim.deployment.power_caps import device_caps_w
 from cluster_sim.deployment.schedulers import build_scheduler
+from cluster_sim.deployment.site_faults import SiteFaults
 from cluster_sim.deployment.thermal_groups import ThermalGroup, thermal_groups
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.scenario.scenario import Scenario
@@ -24,6 +25,7 @@ from cluster_sim.sim.build_traffic import (
     label_requests,
     open_loop_requests,
 )
+from cluster_sim.sim.cancellation import Cancellation
 from cluster_sim.sim.clients import Server
 from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.closed_loop import (
@@ -32,6 +34,7 @@ from cluster_sim.sim.closed_loop import (
 from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
+from cluster_sim.sim.failures import FaultInjector
 from cluster_sim.sim.front_end import FrontEnd
 from cluster_sim.sim.kv_network import KvNetwork, needs_kv_network
 from cluster_sim.sim.lifecycle import Lifecycle
@@ -65,10 +68,14 @@ class Simulation:
     """Groups of devices with equal temperatures; empty if temperatures are not simulated."""
     lifecycles: Sequence[Lifecycle]
     """States of the replicas, by number."""
+    cancellation: Cancellation
+    """Cancellation of requests whose clients leave."""
     closed_loop: ClosedLoop | None
     """Clients that wait for answers; None if requests arrive at given times."""
     tally: Tally
     """Counts of the rows of a trace that were omitted."""
+    injector: FaultInjector | None
+    """Process of the faults of nodes and devices; None if there are none."""
 
     def stop(self) -> None:
         """End the run: record the work in progress."""
@@ -110,8 +117,11 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
     build_autoscalers(
         env, fleet, ScaledParts(replicas.everyone, lifecycles, router, transfers, recorder)
     )
+    faults = SiteFaults(scenario, fleet)
+    injector = None if faults.are_none else FaultInjector(env, faults, lifecycles, recorder)
     answer_s = [*fleet.answer_latencies_s, 0.0]
-    server = Server(router.route, lambda _: None, answer_s)
+    cancellation = Cancellation(env, router, replicas.everyone, transfers, recorder)
+    server = Server(router.route, cancellation.cancel, answer_s)
     clients = build_clients(env, scenario, server, recorder)
     send = label_requests(scenario, router.route if clients is None else clients.send)
     front_door = FrontDoorPath(send, answer_s)
@@ -133,8 +143,10 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
         paths=paths,
         groups=groups,
         lifecycles=lifecycles,
+        cancellation=cancellation,
         closed_loop=closed_loop,
         tally=tally,
+        injector=injector,
     )
 
 

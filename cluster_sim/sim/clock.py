@@ -45,6 +45,13 @@ class CountingEnvironment(Environment):
         event.callbacks.append(self._end_pause)
         return event
 
+    def pause_until(self, time_s: float) -> Event:
+        """Return an event at exactly `time_s` that does not keep the run going."""
+        self._pauses += 1
+        event = self.event_at(time_s)
+        event.callbacks.append(self._end_pause)
+        return event
+
     def release(self, event: Event) -> None:
         """Make an event that lies ahead a pause, and forget what it was for.
 

@@ -17,6 +17,21 @@ again. NVIDIA Dynamo does the same if its frontend allows it (its documentation,
 A request fails if no available replica can serve it. The router detects this at a restart. The
 transfers detect it when the KV cache is complete and no available decode replica can ever hold it.
 
+Effect on a request when its client cancels it:
+
+| state of the request | cancellation |
+|---|---|
+| queued | leaves at once |
+| in prefill | leaves when the step in progress has ended |
+| in prefill, KV being sent (`layers`) | as above; the KV so far is still sent, then the promise ends |
+| prefilled, waits for a decode replica | leaves at once |
+| KV being sent, last byte not arrived | leaves at once; blocks are free when the last byte has arrived |
+| decoding | leaves when the step in progress has ended |
+
+See EndingTransfers for transfers in progress. A request that waits for a decode replica frees its
+KV cache at once, whereas vLLM's NIXL connector keeps it for up to 480 s
+(`VLLM_NIXL_ABORT_REQUEST_TIMEOUT`).
+
 A promise of KV cache blocks ends with its transfer. A replica that comes back after a loss is like
 any other replica, with an empty KV cache.
 """
@@ -33,6 +48,7 @@ from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
+from cluster_sim.sim.ending_transfers import EndingTransfers
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.prefilled_request import PrefilledRequest
 from cluster_sim.sim.replica_events import PromptSource, ReplicaEvents
@@ -89,6 +105,7 @@ class KvTransfers(ReplicaEvents):
         self._waiting: deque[PrefilledRequest] = deque()
         self._prefilled: dict[int, PrefilledRequest] = {}
         self._known_paths: dict[tuple[int, int], ParallelPaths] = {}
+        self._ending = EndingTransfers()
 
     @property
     def waiting(self) -> int:
@@ -177,8 +194,43 @@ class KvTransfers(ReplicaEvents):
                 prefilled.kv_bytes = self._paths.kv_bytes(tokens, target.number)
                 self._supply(prefilled)
 
+    def cancel(self, request: Request) -> bool:
+        """Remove a request that is here; return whether it was.
+
+        Its prefill replica removes a request in prefill at the end of the step.
+        """
+        prefilled = self._prefilled.pop(request.number, None)
+        if prefilled is None:
+            return False
+        source, target = prefilled.source, prefilled.target
+        if prefilled.transfer is not None:
+            self._send_rest(prefilled)
+        elif target is not None:
+            target.withdraw(request, prefilled.total_tokens)
+        elif not prefilled.is_hopeless:
+            self._waiting.remove(prefilled)
+        if not prefilled.is_whole:
+            source.cancel(request)
+        else:
+            if prefilled.transfer is None:
+                source.release(request)
+            self._recorder.cancels(request, self._env.now, source.number)
+        self.capacity_freed()
+        return True
+
+    def _send_rest(self, prefilled: PrefilledRequest) -> None:
+        """Send what can be sent now of the KV cache of a cancelled request, and no more."""
+        assert prefilled.transfer is not None
+        self._ending.add(prefilled)
+        if not prefilled.is_whole:
+            elapsed_s = self._env.now - prefilled.since_s
+            tokens = prefilled.tokens + prefilled.tokens_per_s * elapsed_s
+            total_bytes = prefilled.kv_bytes / prefilled.total_tokens * tokens
+            self._fabric.supply(prefilled.transfer, total_bytes)
+
     def devices_lost(self, number: int) -> None:
         """End the transfers from and to a replica; send KV cache again whose target is lost."""
+        self._ending.devices_lost(number)
         again = []
         for prefilled in list(self._prefilled.values()):
             target = prefilled.target
@@ -259,6 +311,8 @@ class KvTransfers(ReplicaEvents):
         """Let a request decode, unless its source or target was lost during the transfer."""
         prefilled, attempt = event.value  # type: ignore[misc]  # SimPy says Any or None
         if not self._is_here(prefilled) or prefilled.attempt != attempt:
+            if self._ending.arrived(prefilled):
+                self.capacity_freed()
             return
         request, target, now_s = prefilled.request, prefilled.target, self._env.now
         del self._prefilled[request.number]

@@ -87,15 +87,17 @@ class Lifecycle(ReplicaEvents):
         if not self.faults and self.state == "lost":
             self._load("repaired")
 
-    def switch_on(self, provision_s: float, *, then_sleep: bool = False) -> None:
+    def switch_on(
+        self, provision_s: float, cause: str = "scaled_up", *, then_sleep: bool = False
+    ) -> None:
         """Start a replica that is off: after `provision_s` [s] it loads its weights.
 
         It is ready then, or asleep if `then_sleep`.
         """
         assert self.state == "off" and not self.faults
         self._goes_to_sleep = then_sleep
-        self._enter("starting", "scaled_up")
-        self._after(provision_s, lambda: self._load("scaled_up"))
+        self._enter("starting", cause)
+        self._after(provision_s, lambda: self._load(cause))
 
     def wake(self, wake_s: float) -> None:
         """Let a replica of the warm pool become ready: after `wake_s` [s] if it is asleep."""
@@ -105,9 +107,9 @@ class Lifecycle(ReplicaEvents):
             self._enter("loading", "scaled_up")
             self._after(wake_s, lambda: self._be_ready("scaled_up"))
 
-    def switch_off(self) -> None:
+    def switch_off(self, cause: str = "scaled_down") -> None:
         """Switch the devices off now; requests that are still there are lost."""
-        self._enter("off", "scaled_down")
+        self._enter("off", cause)
         if not self._replica.down:
             self._replica.fail()
 

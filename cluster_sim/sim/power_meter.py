@@ -10,25 +10,21 @@ import numpy as np
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.device_power import (
     DrawnPower,
+    IdlePower,
     PoweredSteps,
     power_of_steps,
-    power_without_replica,
 )
 from cluster_sim.deployment.fleet import ReplicaSpec
 from cluster_sim.deployment.stretch_work import stretch_counts, work_of
 from cluster_sim.physics.step_power import step_w
 from cluster_sim.results.columns import STRETCH_COLUMNS
-from cluster_sim.results.recorder import Recorder
+from cluster_sim.results.recorder import Recorder, StateRow
+from cluster_sim.results.states import idle_w
 from cluster_sim.typing import Array
 
 
 class MeteredReplica(Protocol):
     """Interface of a replica to the power meter."""
-
-    @property
-    def down(self) -> bool:
-        """Whether the devices are lost."""
-        ...
 
     def under_way(self) -> bytes:
         """Return the row of the stretch in progress; empty if there is none."""
@@ -62,12 +58,15 @@ class PowerMeter:
         self._rows: dict[int, list[Array]] = {number: [] for number in watched}
         self._step: dict[int, _StepUnderWay] = {}  # step in progress at the last reading
         self._read = 0  # number of bytes read from the recorder
+        self._states: dict[int, list[StateRow]] = {}  # changes since the last reading
+        self._states_read = 0
 
     def read(self, number: int, since_s: float, now_s: float) -> DrawnPower:
         """Return the power of each device of a replica since the last reading, at `since_s`."""
         replica, deployment = self._replicas[number], self._specs[number].deployment
+        self._sort_new_states()
         step = self._step.get(number)
-        if step is not None and now_s <= step.ended_s and not replica.down:
+        if step is not None and now_s <= step.ended_s:
             return DrawnPower(np.array([since_s, now_s]), step.watts, step.memory_w)
         self._sort_new_rows()
         under_way = replica.under_way()
@@ -79,18 +78,43 @@ class PowerMeter:
             ]
         )
         self._rows[number] = []
-        if replica.down:
-            power = deployment.device.power
-            assert power is not None
-            return power_without_replica(power, since_s, now_s)
         steps = _powered_steps(deployment, rows)
-        drawn = _drawn_in(deployment, steps, since_s, now_s)
+        drawn = _drawn_in(deployment, steps, (since_s, now_s), self._idle_power(number, since_s))
         if under_way:
             # the second-last piece is the last step; the last piece is the power between steps
             self._step[number] = _StepUnderWay(
                 float(steps.ended_s[-1]), drawn.watts[-2:-1], drawn.memory_w[-2:-1]
             )
         return drawn
+
+    def _sort_new_states(self) -> None:
+        """Sort changes of state by replica; a step in progress is void after a change."""
+        for row in self._recorder.states[self._states_read :]:
+            if row.replica in self._rows:
+                self._states.setdefault(row.replica, []).append(row)
+                self._step.pop(row.replica, None)
+        self._states_read = len(self._recorder.states)
+
+    def _idle_power(self, number: int, since_s: float) -> IdlePower | None:
+        """Return the power of a device between steps from `since_s` on; None if it never changes.
+
+        Older changes are forgotten.
+        """
+        if (rows := self._states.get(number)) is None:
+            return None
+        power = self._specs[number].deployment.device.power
+        assert power is not None
+        old = [row for row in rows if row.at_s <= since_s]
+        rows = self._states[number] = [*old[-1:], *(row for row in rows if row.at_s > since_s)]
+        at_s = [row.at_s for row in rows]
+        watts = [idle_w(power, row.state) for row in rows]
+        if old:
+            at_s[0] = 0.0
+        else:
+            at_s, watts = [0.0, *at_s], [power.loaded_idle_w, *watts]
+        # a replica that drains may be in the middle of a step
+        changes = np.append(True, np.diff(watts) != 0.0)
+        return IdlePower(np.array(at_s)[changes], np.array(watts)[changes])
 
     def _sort_new_rows(self) -> None:
         if self._read == len(self._recorder.stretches):
@@ -128,10 +152,26 @@ def _powered_steps(deployment: Deployment, rows: Array) -> PoweredSteps:
 
 
 def _drawn_in(
-    deployment: Deployment, steps: PoweredSteps, since_s: float, now_s: float
+    deployment: Deployment,
+    steps: PoweredSteps,
+    span_s: tuple[float, float],
+    idle: IdlePower | None,
 ) -> DrawnPower:
-    """Return the power of one device in a span of time that ends with these steps."""
-    power = deployment.device.power
+    """Return the power of one device in a span of time that ends with these steps.
+
+    Parameters
+    ----------
+    deployment
+        Deployment of the device.
+    steps
+        Steps of its replica.
+    span_s
+        Beginning and end of the span [s].
+    idle
+        Power of the device between steps; None if it holds its model in the whole run.
+    """
+    power, (since_s, now_s) = deployment.device.power, span_s
     assert power is not None
     late = steps.ended_s > since_s
-    return power_of_steps(power, PoweredSteps(*(column[late] for column in steps)), since_s, now_s)
+    in_span = PoweredSteps(*(column[late] for column in steps))
+    return power_of_steps(power, in_span, since_s, now_s, idle)

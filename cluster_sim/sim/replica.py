@@ -15,6 +15,7 @@ from cluster_sim.request import Request
 from cluster_sim.results.recorder import PACK_STRETCH, Recorder
 from cluster_sim.serving.scheduler import Scheduler, SchedulerOutput
 from cluster_sim.sim.alarm import Alarm
+from cluster_sim.sim.departures import DROPPED, Departures
 from cluster_sim.sim.operating_state import OperatingState
 from cluster_sim.sim.replica_events import Listeners, ReplicaEvents
 from cluster_sim.sim.replica_options import PLAIN, ReplicaOptions
@@ -63,6 +64,7 @@ class Replica(Generic[SomeScheduler]):
         self._alarm = Alarm(env)
         self._idle = False
         self._arrived: list[Request] = []  # during a step, when the next one is prepared already
+        self._departures = Departures(number, recorder)
         env.process(self._run())
 
     def subscribe(self, listener: ReplicaEvents) -> None:
@@ -174,7 +176,8 @@ class Replica(Generic[SomeScheduler]):
         """Accept the request in `delivery`, which the network has delivered."""
         request: Request = delivery.value  # type: ignore[assignment]  # SimPy says Any or None
         if request.incarnation != self.incarnation:
-            self.lose(request)
+            if request.incarnation != DROPPED:
+                self.lose(request)
         elif self._options.prepares_ahead and self._stretch.steps:
             self._arrived.append(request)
             self._schedule_soon()
@@ -188,6 +191,45 @@ class Replica(Generic[SomeScheduler]):
             self._alarm.sooner(0.0)
         elif self._stretch.steps > 1:
             self._stretch.end_with_this_step(self._env.now, self._alarm)
+
+    def cancel(self, request: Request) -> None:
+        """Remove a request whose client has left; it is not served any further.
+
+        A request in the batch leaves when the step in progress has ended, and other requests at
+        once; one on its way here is dropped on arrival. With asynchronous scheduling the next step
+        is prepared already, and engines discard the output for the request; here that step runs
+        without it.
+        """
+        if request in self._departures.requests:
+            return
+        if self._stretch.steps and request in self._scheduler.running:
+            self._departures.requests.append(request)
+        else:
+            was_counted = self._scheduler.cancel(request) or self._drop(request)
+            self._recorder.cancels(request, self._env.now, self.number)
+            if was_counted:
+                self._leave(1)
+                self._tell_load_changed()
+        self._schedule_soon()
+
+    def _drop(self, request: Request) -> bool:
+        """Expect a request no longer that is on its way here, or waits for the next step.
+
+        Returns whether it counts as a request of this replica; it does not after a loss.
+        """
+        was_expected = request.incarnation == self.incarnation
+        if was_expected:
+            self._scheduler.unexpect(request)
+        if request in self._arrived:
+            self._arrived.remove(request)
+        request.incarnation = DROPPED
+        return was_expected
+
+    def _leave(self, requests: int) -> None:
+        """Count requests that have left."""
+        self.requests -= requests
+        if not self.is_open:
+            self._tell_if_empty()
 
     # Changes from outside
 
@@ -251,7 +293,7 @@ class Replica(Generic[SomeScheduler]):
         Listeners are told of the devices first, so that their transfers end.
         """
         last_token_s = self._stretch.last_end_s(self._env.now)
-        self.stop(self._env.now)
+        self._end_steps(self._env.now)
         self.down, self.requests = True, 0
         self.incarnation += 1
         if self._on_turn is not None:
@@ -263,7 +305,7 @@ class Replica(Generic[SomeScheduler]):
         self._alarm.wake()
         for tell in self._listeners.devices_lost:
             tell(self.number)
-        for request in lost:
+        for request in self._departures.survivors(lost, self._env.now):
             self.lose(request)
 
     def lose(self, request: Request) -> None:
@@ -280,6 +322,11 @@ class Replica(Generic[SomeScheduler]):
 
     def stop(self, now_s: float) -> None:
         """End the run: record the ended steps of the stretch in progress."""
+        self._end_steps(now_s)
+        self._departures.stop(self._scheduler, now_s)
+
+    def _end_steps(self, now_s: float) -> None:
+        """End the stretch in progress with its last step that has ended."""
         if self._stretch.steps:
             self._stretch.steps = self._stretch.steps_ended(now_s)
             self._settle()
@@ -357,6 +404,13 @@ class Replica(Generic[SomeScheduler]):
         ramp, swap_s = self._state.times_at(point).ramp(self._scheduler.work), self._stretch.swap_s
         return ramp.delayed(swap_s) if swap_s else ramp
 
+    def _depart(self, finished: list[Request]) -> list[Request]:
+        """Let cancelled requests leave after a step; return the others that finished."""
+        leaving = len(self._departures.requests)
+        others = self._departures.settle(self._scheduler, finished, self._env.now)
+        self._leave(leaving)
+        return others
+
     def _row(self, steps: int) -> bytes:
         """Return the row of the first `steps` steps of the stretch, as results.STRETCH_COLUMNS."""
         stretch, scheduler = self._stretch, self._scheduler
@@ -368,6 +422,15 @@ class Replica(Generic[SomeScheduler]):
             scheduler.kv_tokens, len(scheduler.running), scheduler.queued, *stretch.point, *lost_s,
         )  # fmt: skip
 
+    def _tell_finished(self, finished: list[Request]) -> None:
+        """Report the last tokens of requests."""
+        self._recorder.left += len(finished)
+        for tell in self._listeners.finished:
+            for request in finished:
+                tell(request)
+        if not self.is_open:
+            self._tell_if_empty()
+
     def _settle(self) -> None:
         """Record the part of the stretch that was run, and advance the scheduler."""
         stretch = self._stretch
@@ -378,6 +441,8 @@ class Replica(Generic[SomeScheduler]):
         scheduler, now_s = self._scheduler, self._env.now
         self._recorder.stretches += self._row(steps)
         finished = scheduler.advance(steps, now_s)
+        if self._departures.requests:
+            finished = self._depart(finished)
         self.requests -= len(finished)
         for tell_change in self._listeners.load_changed:
             tell_change(self.number)
@@ -386,12 +451,7 @@ class Replica(Generic[SomeScheduler]):
                 if request.first_token_s == now_s:
                     tell(request)
         if finished:
-            self._recorder.left += len(finished)
-            for tell in self._listeners.finished:
-                for request in finished:
-                    tell(request)
-            if not self.is_open:
-                self._tell_if_empty()
+            self._tell_finished(finished)
         if scheduler.stalls:
             for request, gap_s in scheduler.stalls:
                 self._recorder.events.append((now_s, "resumed", self.number, request.number, gap_s))

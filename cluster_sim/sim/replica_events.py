@@ -17,6 +17,10 @@ class PromptSource(Protocol):
         """Free the KV cache of a request after its transfer."""
         ...
 
+    def cancel(self, request: Request) -> None:
+        """Remove a request whose client has left."""
+        ...
+
     def give_up(self, request: Request) -> None:
         """Free the KV cache of a request that no replica can decode; report the request as lost."""
         ...

@@ -84,11 +84,13 @@ def gather(simulation: Simulation, end: RunEnd, wall_s: float) -> Results:
     tables, simulated_s = build_tables(
         simulation.scenario, simulation.recorder, simulation.paths, simulation.groups
     )
+    injector = simulation.injector
+    faults = () if injector is None else injector.notes(simulated_s)
     info = RunInfo(
         wall_s=wall_s,
         events=end.events,
         simulated_s=simulated_s,
-        notes=(*simulation.tally.said(), *excluded(simulation, tables, end)),
+        notes=(*simulation.tally.said(), *excluded(simulation, tables, end), *faults),
         sessions=None if closed_loop is None else closed_loop.sessions_ended,
         stopped=end.stopped,
     )

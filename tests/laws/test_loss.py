@@ -7,6 +7,7 @@ both are lost, are in the docstring of cluster_sim.sim.kv_transfers.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from math import isnan
 from typing import Any
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from cluster_sim.request import Request
 from cluster_sim.serving.scheduler import PrefillScheduler
+from cluster_sim.sim.prefilled_request import PrefilledRequest
 from cluster_sim.sim.timetable import timetable
 from tests.laws import test_disaggregation as disaggregation
 from tests.laws import test_stretches_equal_steps as steps_laws
@@ -25,15 +27,17 @@ losses = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 4)), min_size=1, 
 """Number of events since the loss before, and which replica is lost."""
 
 
+def under_way(cluster: Cluster) -> list[PrefilledRequest]:
+    """Requests between two replicas, and cancelled ones whose KV is still being sent."""
+    transfers = cluster.transfers
+    return [*transfers._prefilled.values(), *transfers._ending._ending]
+
+
 def promises_are_of_transfers_under_way(cluster: Cluster) -> None:
     """KV cache and batch slots are promised to those whose KV is coming, and to nobody else."""
     for decoder in cluster.decoders:
         scheduler = decoder._scheduler
-        coming = [
-            prefilled
-            for prefilled in cluster.transfers._prefilled.values()
-            if prefilled.target is decoder
-        ]
+        coming = [prefilled for prefilled in under_way(cluster) if prefilled.target is decoder]
         assert scheduler._in_transfer == len(coming) + len(scheduler._landed)
         if decoder.down:
             assert not coming
@@ -43,7 +47,7 @@ def kept_kv_is_of_requests_that_wait_to_be_sent(cluster: Cluster) -> None:
     for reader in cluster.readers:
         whole = {
             prefilled.request.number
-            for prefilled in cluster.transfers._prefilled.values()
+            for prefilled in under_way(cluster)
             if prefilled.source is reader and prefilled.is_whole
         }
         kept = {request.number for request in reader._scheduler._kept}
@@ -73,7 +77,7 @@ def blocks_are_those_of_the_requests(cluster: Cluster) -> None:
         else:
             tokens += [
                 prefilled.total_tokens + 1
-                for prefilled in cluster.transfers._prefilled.values()
+                for prefilled in under_way(cluster)
                 if prefilled.target is replica
             ]
             tokens += [request.prompt_tokens + request.generated for request in scheduler._landed]
@@ -109,10 +113,11 @@ def run_with_losses(
     cluster: Cluster,
     requests: list[Request],
     lost: list[tuple[int, int]],
+    after_event: Callable[[], None] = lambda: None,
 ) -> dict[int, float]:
     """Let all requests come and replicas be lost, looking at the laws after every event.
 
-    Returns the times at which replicas were lost.
+    Returns the times at which replicas were lost. `after_event` may do more.
     """
     env, down_s, fails = cluster.env, dict[int, float](), cluster.recorder.fails
 
@@ -135,6 +140,7 @@ def run_with_losses(
                 down_s[replica.number] = env.now
                 replica.fail()
         assert env.now >= last_s
+        after_event()
         last_s, events = env.now, events + 1
         assert events < 200_000, "the run does not end"
         promises_are_of_transfers_under_way(cluster)

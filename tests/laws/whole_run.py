@@ -116,6 +116,17 @@ def requests_go_through_their_states_in_order(results: Results) -> None:
         assert np.all(values_s[~np.isnan(values_s)] >= -slack_s), name
 
 
+def _waits_for_replicas(results: Results) -> bool:
+    """Whether a role has no open replica at the end, so that the router holds requests."""
+    if all(deployment.pool.autoscale is None for deployment in results.fleet.deployments):
+        return False
+    last = {row["replica"]: row["state"] for row in results.states.to_pylist()}
+    is_open = dict.fromkeys((spec.role for spec in results.fleet.replicas), False)
+    for spec in results.fleet.replicas:
+        is_open[spec.role] |= last.get(spec.number, "ready") == "ready"
+    return not all(is_open.values())
+
+
 def who_can_run_does(results: Results) -> None:
     """A request that has neither finished nor failed is being worked on when the run is cut off.
 
@@ -125,7 +136,7 @@ def who_can_run_does(results: Results) -> None:
     scenario = results.scenario
     status = column(results.requests, "status")
     inside = np.nonzero(status == "unfinished")[0].tolist()
-    if not inside:
+    if not inside or _waits_for_replicas(results):
         return
     assert scenario.duration_s is not None, "a run without an end left requests inside"
     end_s = scenario.duration_s + scenario.drain_s

@@ -118,7 +118,7 @@ def a_day() -> Recorder:
     clients.recorder.fails(attempt, 18.0, "all_down")
     end(lost, "failed", 18.0)
 
-    clients.send(clients.request(19.0), 19.0, admitted_s=19.5)
+    clients.send(clients.request(19.0), 19.0, admitted_s=19.0)
     return clients.recorder
 
 

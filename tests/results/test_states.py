@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -10,45 +11,29 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pytest import approx
-from simpy import Timeout
 
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.results import energy
 from cluster_sim.results.faults import times_to_recover_s
+from cluster_sim.results.metrics.timeline import timeline
 from cluster_sim.results.recorder import StateRow
 from cluster_sim.results.results import Results
 from cluster_sim.results.states import States, states_of
 from cluster_sim.results.step_function import StepFunction, constant, total
 from cluster_sim.results.tables.events import states_table
 from cluster_sim.results.waiting import waiting
-from cluster_sim.sim.build import build
-from cluster_sim.sim.run import run
-from cluster_sim.sim.simulate import gather, simulate
+from cluster_sim.results.wanted import wanted_replicas
+from cluster_sim.sim.simulate import simulate
+from tests.changing_clusters import POWER, RENT, failure_and_scaling
 from tests.laws.whole_run import every_law_holds
 from tests.machines import SMALL_GPU, engine, node
 from tests.scenarios import make_pool, make_scenario, unchecked_scenario
-from tests.sim.test_lifecycle import Change
 
 HOUR_S = 3600.0
-POWER = {
-    "limit": "1 kW",
-    "idle": "50 W",
-    "loaded_idle": "100 W",
-    "busy": "300 W",
-    "memory": "0 J/B",
-    "flop": {"bf16": "0 J/FLOP"},
-}
-RENT = {"name": "rent", "basis": "rented", "year": 2026, "month": 6, "rental": "5 USD/h"}
 NOTHING: dict[str, Any] = {
     "arrivals": {"process": "at_once", "requests": 1},
     "prompt_tokens": 8,
     "output_tokens": 1,
-}
-
-BUSY: dict[str, Any] = {
-    "arrivals": {"process": "poisson", "rate": "20 /s"},
-    "prompt_tokens": 100,
-    "output_tokens": 50,
 }
 
 
@@ -174,25 +159,35 @@ def test_step_functions_add_up() -> None:
 
 
 def test_energy_is_one_figure_while_replicas_come_and_go() -> None:
-    """A busy cluster loses a replica, drains one and starts one; devices, nodes and summary agree."""
-    changes: list[Change] = [
-        (10.0, lambda run: run.lifecycles[0].lose("node_failure")),
-        (15.0, lambda run: run.lifecycles[1].close()),
-        (20.0, lambda run: run.lifecycles[0].repair()),
-        (40.0, lambda run: run.lifecycles[1].switch_on(5.0)),
-    ]
-    machine = node(SMALL_GPU | {"power": POWER}, 2) | {"power": {"base": "20 W", "most": "90 W"}}
-    pool = make_pool(nodes=2, node=machine, replicas=3, prices=RENT)
-    scenario = make_scenario(workload=BUSY, cluster={"pools": [pool]}, duration="60 s")
-    simulation = build(scenario, resolve(scenario))
-    for at_s, change in changes:
-        event = Timeout(simulation.env, at_s)
-        event.callbacks.append(lambda _, change=change: change(simulation))
-    results = gather(simulation, run(simulation), 0.0)
-    assert results.states["state"].to_pylist() == [
-        "lost", "draining", "off", "loading", "ready", "starting", "loading", "ready",
-    ]  # fmt: skip
+    """Devices, nodes and summary agree; the last node is off between 15 and 40 s, once it drained."""
+    results = failure_and_scaling()
+    assert Counter(results.states["state"].to_pylist()) == {
+        "lost": 2, "loading": 3, "ready": 3, "draining": 1, "off": 1, "starting": 1,
+    }  # fmt: skip
     every_law_holds(results)
+    off_s = results.states["at_s"].to_pylist()[results.states["state"].to_pylist().index("off")]
+    on_s = 2.0 * results.info.simulated_s - (40.0 - off_s)
+    assert results.summary()["node_hours"] == approx(on_s / HOUR_S)
+    assert wanted(results, 14.0, 16.0, 39.0, 41.0) == [3, 2, 2, 3]
+
+
+def wanted(results: Results, *times_s: float) -> list[float]:
+    number = wanted_replicas(results, states_of(results))
+    assert number is not None
+    return list(number.at(np.array(times_s)))
+
+
+def test_the_timeline_counts_replicas_and_takes_utilisation_from_those_that_work() -> None:
+    """One of two replicas is lost for the last half hour, off for the last quarter of an hour."""
+    half = with_states(small(), (1800.0, 1, "lost"), (2700.0, 1, "off"))
+    line, whole = timeline(half, points=4), timeline(small(), points=4)
+    assert line.replicas_ready.tolist() == [2, 2, 1, 1]
+    assert line.replicas_on.tolist() == [2, 2, 2, 1]
+    assert line.compute_utilisation[0] == approx(whole.compute_utilisation[0])
+    lost = with_states(small(), (0.0, 1, "lost"))
+    assert timeline(lost, 4).compute_utilisation[0] == approx(2.0 * whole.compute_utilisation[0])
+    nothing = with_states(small(), (1800.0, 0, "lost"), (1800.0, 1, "lost"))
+    assert timeline(nothing, 4).bandwidth_utilisation[3] == 0.0
 
 
 def queue(results: Results, *rows: tuple[float, float]) -> Results:

@@ -15,7 +15,9 @@ from cluster_sim.export.trace.replicas import (
     STRETCH_FIGURES,
     STRETCHES,
     ReplicaTracks,
+    state_changes,
     write_events,
+    write_states,
     write_stretches,
 )
 from cluster_sim.export.trace.requests import PHASES, REQUEST_FIGURES, RequestTracks
@@ -25,7 +27,7 @@ from cluster_sim.results.stored_run import about_run, summary_totals
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.whole_files import whole_file
 
-CATEGORIES = ("run", "stretch", "request", "phase", "transfer", "event")
+CATEGORIES = ("run", "stretch", "request", "phase", "transfer", "event", "state")
 """Categories for SQL queries, such as `select … from slice where category = 'request'`."""
 
 _NAMES = (
@@ -41,6 +43,8 @@ _NAMES = (
     "bytes",
     "value",
     "reason",
+    "where",
+    "cause",
 )
 """Frequent names, which are written once."""
 
@@ -49,7 +53,8 @@ def write(folder: str | Path, path: str | Path) -> Path:
     """Write the run in `folder` as a Perfetto trace to `path`, completely or not at all.
 
     Each replica has a track of stretches (sequences of engine steps) and events, with counters of its
-    sequences, queue, KV cache, memory bandwidth and power. Each pair of replicas with KV transfers
+    sequences, queue, KV cache, memory bandwidth and power. A replica that starts, drains or is lost has
+    a track of its states. Faults, repairs and scaling are on a track of the cluster. Each pair of replicas with KV transfers
     has a track. Each request has its phases on one of the tracks of requests, of which there are as
     many as concurrent requests, and an arrow from its arrival over its replicas to its finish.
     Slices have their figures as arguments. Times are simulated times. Tables are read in parts.
@@ -99,9 +104,13 @@ def _write(
     out.begin(track, 0, TraceEvent("run", "run", totals))
     out.end(track, end_ns)
     group = out.track("Replicas", rank=2)
-    replicas = [ReplicaTracks(out, group, spec) for spec in fleet.replicas]
+    changes = state_changes(tables)
+    replicas = [
+        ReplicaTracks(out, group, spec, changes.get(spec.number, ())) for spec in fleet.replicas
+    ]
     RequestTracks(out, replicas, latencies_s, end_ns).write(tables)
     write_stretches(tables, replicas, end_ns)
+    write_states(changes, replicas, out, end_ns)
     write_events(tables, replicas, out)
     write_links(tables, replicas, latencies_s, fleet.topology, out)
     write_devices(tables, out)

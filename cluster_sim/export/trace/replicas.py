@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from cluster_sim.deployment.fleet import ReplicaSpec
 from cluster_sim.export.perfetto import TraceEvent, TraceWriter
 from cluster_sim.export.trace.tables import RunTables, ns
+from cluster_sim.results.states import idle_w
 
 STRETCHES = ("decode", "prefill", "decode + prefill")
 """Names of stretches of engine steps."""
@@ -31,11 +34,39 @@ _SAME_NS = 2
 """Maximum time between two stretches that follow each other without a pause [ns]."""
 
 
+class StateChange(NamedTuple):
+    """Change of the state of a replica."""
+
+    at_ns: int
+    """Time of the change [ns]."""
+    state: str
+    """State from then on."""
+    cause: str
+
+
 class ReplicaTracks:
     """Tracks of one replica."""
 
-    def __init__(self, out: TraceWriter, group: int, spec: ReplicaSpec) -> None:
-        """Add the tracks of a replica below a group, with the counters of an idle replica."""
+    def __init__(
+        self,
+        out: TraceWriter,
+        group: int,
+        spec: ReplicaSpec,
+        changes: Sequence[StateChange] = (),
+    ) -> None:
+        """Add the tracks of a replica below a group, with the counters of an idle replica.
+
+        Parameters
+        ----------
+        out
+            Trace that is written.
+        group
+            Number of the track above.
+        spec
+            Replica.
+        changes
+            Changes of its state, in order of time.
+        """
         deployment = spec.deployment
         device, power = deployment.device, deployment.device.power
         self.spec = spec
@@ -43,6 +74,7 @@ class ReplicaTracks:
         self._until_ns = 0
         self._queued = 0
         self._kv_capacity = deployment.placement.kv_tokens
+        self._power = power
         self._idle_w = (
             None if power is None else power.loaded_idle_w * deployment.devices_per_replica
         )
@@ -61,6 +93,7 @@ class ReplicaTracks:
             name: out.counter(name, unit, self.steps, rank)
             for rank, (name, unit) in enumerate(counters.items(), start=1)
         }
+        self._changes = deque(changes)
         self._rest()
 
     def queue(self, at_ns: int, change: int) -> None:
@@ -75,6 +108,7 @@ class ReplicaTracks:
             self._rest()
         else:
             began_ns = self._until_ns
+        self._idle_until(began_ns)
         ended_ns = max(ended_ns, began_ns)
         self._until_ns = ended_ns
         figures = {name: row[name] for name in STRETCH_FIGURES}
@@ -95,8 +129,20 @@ class ReplicaTracks:
     def close(self, end_ns: int) -> None:
         """Write the idle time from the last stretch until the end of the run."""
         self._rest()
+        self._idle_until(end_ns)
         if self._idle_w is not None:  # so that the last value has a length
             self._out.value(self._counters["power"], max(end_ns, self._until_ns), self._idle_w)
+
+    def _idle_until(self, at_ns: int) -> None:
+        """Write the power of the idle devices at each change of state up to a time [ns]."""
+        while self._changes and self._changes[0].at_ns <= at_ns:
+            change = self._changes.popleft()
+            if self._power is not None:
+                each_w = idle_w(self._power, change.state)
+                self._idle_w = each_w * self.spec.deployment.devices_per_replica
+                self._out.value(
+                    self._counters["power"], max(change.at_ns, self._until_ns), self._idle_w
+                )
 
     def _rest(self) -> None:
         """Set the counters to those of an idle replica, from the end of the last stretch on.
@@ -119,17 +165,62 @@ def write_stretches(tables: RunTables, replicas: Sequence[ReplicaTracks], end_ns
         replica.close(end_ns)
 
 
+def state_changes(tables: RunTables) -> dict[int, list[StateChange]]:
+    """Return the changes of state of each replica that changes its state, by its number."""
+    changes: dict[int, list[StateChange]] = {}
+    for row in tables.rows("states") if tables.has("states") else ():
+        change = StateChange(ns(row["at_s"]), row["state"], row["cause"])
+        changes.setdefault(row["replica"], []).append(change)
+    return changes
+
+
+def write_states(
+    changes: Mapping[int, Sequence[StateChange]],
+    replicas: Sequence[ReplicaTracks],
+    out: TraceWriter,
+    end_ns: int,
+) -> None:
+    """Write a slice for each state of the replicas that change their states.
+
+    Parameters
+    ----------
+    changes
+        Changes of state by number of the replica.
+    replicas
+        Tracks of the replicas, by number.
+    out
+        Trace that is written.
+    end_ns
+        Time at which the run ends [ns].
+    """
+    for number, of_replica in changes.items():
+        track = out.track("state", replicas[number].steps, 9)
+        whole = [StateChange(0, "ready", ""), *of_replica, StateChange(end_ns, "", "")]
+        for change, following in pairwise(whole):
+            if following.at_ns > change.at_ns:
+                args = {"cause": change.cause or None}
+                out.begin(track, change.at_ns, TraceEvent(change.state, "state", args))
+                out.end(track, following.at_ns)
+
+
 def write_events(tables: RunTables, replicas: Sequence[ReplicaTracks], out: TraceWriter) -> None:
-    """Write the events of requests, at their replicas or at the front door."""
-    front_door = 0
+    """Write the events of requests at their replicas or the front door, and those of the cluster.
+
+    Faults, repairs and scaling are events of the cluster.
+    """
+    front_door = cluster = 0
     for row in tables.rows("events"):
         what = _KV_ARRIVED if row["what"] == "handed_over" else row["what"].replace("_", " ")
         args = {"request": row["request"], "value": row["value"], "reason": row["reason"]}
-        if row["replica"] >= 0:
+        if row["replica"] >= 0 and not row["where"]:
             replica, passes = replicas[row["replica"]], what == _KV_ARRIVED
             track = replica.passing if passes else replica.steps
             flow = row["request"] + 1 if passes else 0
             out.instant(track, ns(row["at_s"]), TraceEvent(what, "event", args, flow))
+        elif row["where"]:
+            cluster = cluster or out.track("Cluster", rank=4)
+            args = {"value": row["value"], "where": row["where"]}
+            out.instant(cluster, ns(row["at_s"]), TraceEvent(what, "event", args))
         else:
             front_door = front_door or out.track("Front door", rank=4)
             out.instant(front_door, ns(row["at_s"]), TraceEvent(what, "event", args))

@@ -14,6 +14,9 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.site import Site
 from cluster_sim.schema import Trail
 
+_NO_LINKS = (
+    "this version does not simulate failures of links; expected node_failure or device_failure"
+)
 _SHOWN = 8
 """Maximum number of names that a message lists."""
 
@@ -34,9 +37,13 @@ def failure_faults(scenario: Scenario, fleet: Fleet) -> Iterator[Finding]:
 def _event_faults(site: Site, places: FaultPlaces) -> Iterator[Finding]:
     for index, event in enumerate(site.events):
         fault = event.fault()
-        if fault is not None and not places.are_hit(fault):
-            at: Trail = ("site", "events", index, "where")
-            yield at, f"got '{fault.where}'{_hint(fault.what, fault.where, places)}"
+        if fault is None:
+            continue
+        at: Trail = ("site", "events", index)
+        if not places.are_hit(fault):
+            yield (*at, "where"), f"got '{fault.where}'{_hint(fault.what, fault.where, places)}"
+        elif fault.what.startswith("link"):
+            yield (*at, "what"), _NO_LINKS
 
 
 def _hint(what: str, where: str, places: FaultPlaces) -> str:
@@ -51,6 +58,8 @@ def _hint(what: str, where: str, places: FaultPlaces) -> str:
 def _rate_faults(scenario: Scenario) -> Iterator[Finding]:
     site = scenario.site
     assert site is not None and site.failures is not None
+    if site.failures.link is not None:
+        yield ("site", "failures", "link"), _NO_LINKS
     for each in pool_rates(site.failures, scenario.cluster.pools):
         if each.rate is None:
             known = ", ".join(entries_with(each.kind))
@@ -63,6 +72,8 @@ def _rate_faults(scenario: Scenario) -> Iterator[Finding]:
 def _recorded_faults(site: Site, places: FaultPlaces) -> Iterator[Finding]:
     assert site.failures is not None
     faults = site.failures.recorded
+    if any(fault.what.startswith("link") for fault in faults):
+        yield ("site", "failures", "path"), _NO_LINKS
     if faults and not any(places.are_hit(fault) for fault in faults):
         yield (
             ("site", "failures", "path"),

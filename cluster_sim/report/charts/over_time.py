@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from cluster_sim.figures import style
 from cluster_sim.figures.over_time import time_unit
-from cluster_sim.report.charts.chart import TIME, Chart
+from cluster_sim.report.charts.chart import TIME, Chart, Limit
 from cluster_sim.report.charts.view import View
 from cluster_sim.results import energy
+from cluster_sim.results.faults import faults_of
 from cluster_sim.results.metrics.timeline import Timeline
 from cluster_sim.typing import Array
 
@@ -47,12 +49,44 @@ _COLUMNS = (
 )
 
 
+_CAPACITY = (
+    _Column("Replicas ready", "ready [replicas]", lambda line: line.replicas_ready),
+    _Column("Replicas on", "on [replicas]", lambda line: line.replicas_on),
+)
+_MOST_FAULTS = 30
+"""Maximum number of faults that a chart marks."""
+
+
 def over_time_charts(shown: Sequence[View]) -> list[Chart]:
-    """Return a chart for each quantity over time, and a chart of power if it is known."""
+    """Return a chart for each quantity over time, and a chart of power if it is known.
+
+    The numbers of replicas that are ready and on are shown if they change in a run.
+    """
     second, unit = time_unit([view.line for view in shown])
     label = f"simulated time [{unit}]"
     charts = [_chart(shown, column, second, label) for column in _COLUMNS]
-    return charts + list(_power(shown, second, label))
+    return [*charts, *_capacity(shown, second, label), *_power(shown, second, label)]
+
+
+def _capacity(shown: Sequence[View], second: float, label: str) -> Iterator[Chart]:
+    """Yield the charts of replicas that are ready and on, with marks at faults."""
+    for column in _CAPACITY:
+        values = [column.of(view.line) for view in shown]
+        if any(np.ptp(of_run) > 0.0 for of_run in values):
+            chart = _chart(shown, column, second, label)
+            lowest = [float(np.min(of_run)) for of_run in values]
+            texts = [f"{view.label} {low:.3g}" for view, low in zip(shown, lowest, strict=True)]
+            title = f"{column.name}, minimum of a bin: {', '.join(texts)}"
+            yield replace(chart, title=title, limits=_faults(shown, second))
+
+
+def _faults(shown: Sequence[View], second: float) -> list[Limit]:
+    """Return a mark at each fault of the runs, of the first ones if there are very many."""
+    faults = dict.fromkeys(fault for view in shown for fault in faults_of(view.results))
+    return [
+        Limit("x", fault.at_s / second, f"{fault.what.replace('_', ' ')} {fault.where}")
+        for fault in sorted(faults)[:_MOST_FAULTS]
+    ]
 
 
 def _chart(shown: Sequence[View], column: _Column, second: float, label: str) -> Chart:

@@ -4,30 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cluster_sim.results.metrics.departures import left_s
+from cluster_sim.results.metrics.machines import machines_over
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pyarrow as pa
-
     from cluster_sim.results.run_data import RunData
     from cluster_sim.typing import Array
-
-
-def kv_growth(stretches: pa.Table) -> Array:
-    """Return the number of tokens that each stretch adds to the KV cache.
-
-    Tokens of requests that finish at the end of the stretch are included.
-    """
-    growth: Array = (
-        stretches["growth"].to_numpy() + stretches["prompt_tokens"].to_numpy()
-    ) * stretches["steps"].to_numpy()
-    return growth
 
 
 @dataclass(frozen=True)
@@ -47,49 +35,21 @@ class Timeline:
     """Number of requests admitted that have neither finished nor been lost, preempted requests
     included: the exact mean over the bin."""
     kv_fraction: Array
-    """KV cache usage, from 0 to 1: the mean over the bin and over all replicas."""
+    """KV cache usage, from 0 to 1: the mean over the bin and over replicas that are ready or
+    draining."""
     kv_fraction_max: Array
     """KV cache usage of the fullest replica in the bin, from 0 to 1."""
     kv_fractions: Array
     """KV cache usage of each replica, from 0 to 1, of shape (replicas, bins)."""
     compute_utilisation: Array
-    """FLOP in the bin over the maximum at the peak rate of all replicas' devices, from 0 to 1."""
+    """FLOP in the bin over the maximum at the peak rate of the devices of replicas that are ready or
+    draining, from 0 to 1."""
     bandwidth_utilisation: Array
-    """Bytes moved in the bin over the maximum at the memory bandwidth of all replicas' devices."""
-
-
-class _StretchColumns(NamedTuple):
-    """Columns of the stretches of one replica in order of time, or of all replicas in order."""
-
-    replica: Array
-    began_s: Array
-    ended_s: Array
-    kv_tokens: Array
-    growth: Array
-    flop: Array
-    bytes: Array
-
-    def of(self, number: int) -> _StretchColumns:
-        """Return the stretches of one replica."""
-        selected = slice(*np.searchsorted(self.replica, (number, number + 1)))
-        return _StretchColumns(*(column[selected] for column in self))
-
-
-class _Work(NamedTuple):
-    """Work of one replica in each bin."""
-
-    flop: Array
-    bytes: Array
-    kv_token_seconds: Array
-    """Integral over time of the tokens in the KV cache [token s]."""
-
-
-class _Machines(NamedTuple):
-    """Work of all replicas in each bin, as shares of their maximum."""
-
-    kv_fractions: Array
-    compute_utilisation: Array
-    bandwidth_utilisation: Array
+    """Bytes moved in the bin over the maximum at the memory bandwidth of these devices."""
+    replicas_on: Array
+    """Number of replicas that are not off: the exact mean over the bin."""
+    replicas_ready: Array
+    """Number of replicas that accept requests: the exact mean over the bin."""
 
 
 def timelines(runs: Sequence[RunData], points: int = 300) -> list[Timeline]:
@@ -166,7 +126,7 @@ def timeline(run: RunData, points: int = 300, bin_s: float | None = None) -> Tim
             ends_s[served & ~is_admitted],
         )
     )
-    machines = _machines(run, edges_s)
+    machines = machines_over(run, edges_s)
     return Timeline(
         bin_s=bin_s,
         time_s=0.5 * (edges_s[1:] + edges_s[:-1]),
@@ -174,66 +134,8 @@ def timeline(run: RunData, points: int = 300, bin_s: float | None = None) -> Tim
         # rounding may make a difference of equal sums slightly negative
         waiting=np.maximum(arrived - admitted - gave_up, 0.0),
         running=np.maximum(admitted - left, 0.0),
-        kv_fraction=np.mean(machines.kv_fractions, axis=0),
         kv_fraction_max=np.max(machines.kv_fractions, axis=0),
-        kv_fractions=machines.kv_fractions,
-        compute_utilisation=machines.compute_utilisation,
-        bandwidth_utilisation=machines.bandwidth_utilisation,
-    )
-
-
-def _machines(run: RunData, edges_s: Array) -> _Machines:
-    """Return the work of all replicas between the edges."""
-    points = len(edges_s) - 1
-    bin_s = float(edges_s[-1]) / points
-    flop, moved = np.zeros(points), np.zeros(points)
-    peak_flop_per_s, peak_bytes_per_s = 0.0, 0.0
-    kv_fractions: list[Array] = []
-    stretches = _in_order(run.stretches)
-    for replica in run.fleet.replicas:
-        deployment = replica.deployment
-        device, devices = deployment.device, deployment.devices_per_replica
-        peak_flop_per_s += devices * device.peak.of(deployment.computed_in)[1]
-        peak_bytes_per_s += devices * device.bandwidth_bytes_per_s
-        work = _over_bins(stretches.of(replica.number), edges_s)
-        flop += work.flop
-        moved += work.bytes
-        kv_fractions.append(work.kv_token_seconds / (deployment.placement.kv_tokens * bin_s))
-    return _Machines(
-        np.array(kv_fractions), flop / (peak_flop_per_s * bin_s), moved / (peak_bytes_per_s * bin_s)
-    )
-
-
-def _in_order(table: pa.Table) -> _StretchColumns:
-    """Return the stretches in order of replicas, and in order of time within a replica."""
-    order = np.argsort(table["replica"].to_numpy(), kind="stable")
-    columns = (
-        table["replica"].to_numpy(),
-        table["began_s"].to_numpy(),
-        table["ended_s"].to_numpy(),
-        table["kv_tokens"].to_numpy(),
-        kv_growth(table),
-        table["flop"].to_numpy(),
-        table["bytes"].to_numpy(),
-    )
-    return _StretchColumns(*(column[order] for column in columns))
-
-
-def _over_bins(stretches: _StretchColumns, edges_s: Array) -> _Work:
-    """Return the work of the stretches of one replica between the edges."""
-    if not len(stretches.began_s):
-        nothing = np.zeros(len(edges_s) - 1)
-        return _Work(nothing, nothing, nothing)
-    row, share = _rows_at(edges_s, stretches.began_s, stretches.ended_s)
-    length_s = stretches.ended_s - stretches.began_s
-
-    def between(amount: Array, growth: Array) -> Array:
-        return np.diff(_so_far(amount, growth, row, share))
-
-    return _Work(
-        between(stretches.flop, 0.0 * stretches.flop),
-        between(stretches.bytes, 0.0 * stretches.bytes),
-        between(stretches.kv_tokens * length_s, stretches.growth * length_s / 2),
+        **machines._asdict(),
     )
 
 
@@ -249,25 +151,3 @@ def _mean_so_far(times_s: Array, edges_s: Array) -> Array:
         + np.bincount(place, weights=(edges_s[place + 1] - times_s) / bin_s, minlength=bins)
     )
     return mean
-
-
-def _rows_at(edges_s: Array, began_s: Array, ended_s: Array) -> tuple[Array, Array]:
-    """Return the stretch at or before each edge, and the share of its time that has passed.
-
-    The stretches are those of one replica.
-    """
-    # a stretch ends when the next begins, up to rounding
-    knots_s = np.maximum.accumulate(np.stack([began_s, ended_s], axis=1).ravel())
-    place = np.interp(edges_s, knots_s, np.arange(len(knots_s)))
-    row = place.astype(np.int64) // 2
-    return row, np.minimum(place - 2 * row, 1.0)
-
-
-def _so_far(amount: Array, growth: Array, row: Array, share: Array) -> Array:
-    """Return the sum of all stretches up to each edge.
-
-    A stretch adds amount + growth in total: the amount linearly in time, the growth quadratically.
-    """
-    before = np.cumsum(amount + growth) - (amount + growth)
-    so_far: Array = before[row] + amount[row] * share + growth[row] * share**2
-    return so_far

@@ -108,11 +108,14 @@ class GroupedPrefixCache(PrefixCache):
             identity, kept = None, 0
         free = self.free
         self.release(request, pages - kept, again=again)
-        if not again:
-            self._places.pop(request, None)
         if identity is not None:
             self._keep(identity, place)
         return self.free - free
+
+    def forget_own(self, request: Request) -> None:
+        """Let nobody find content that only this request could reuse after a preemption."""
+        super().forget_own(request)
+        self._places.pop(request, None)
 
     def _keep(self, identity: Identity, place: int) -> None:
         """Put the content needed after `place` blocks at the end of the queue."""

@@ -336,6 +336,11 @@ class KVCacheManager:
             taken = self._decoding.taken(self._clock.now) + blocks
             self._prefix.take_until(self.capacity + self.extra_blocks - taken)
 
+    def forget_own(self, request: Request) -> None:
+        """Let nobody find content that only this request, which is preempted, could reuse."""
+        if self._prefix is not None:
+            self._prefix.forget_own(request)
+
     def forget_before(
         self, steps: int, chunks: Sequence[tuple[Request, int]], growth: int | None = None
     ) -> bool:

@@ -272,8 +272,12 @@ class PrefixCache:
                 self._append(run)
         request.holds = []
         if not again:
-            self._pieces.pop(request, None)
+            self.forget_own(request)
         return self.free - before
+
+    def forget_own(self, request: Request) -> None:
+        """Let nobody find content that only this request could reuse after a preemption."""
+        self._pieces.pop(request, None)
 
     def _replace_by_copies(self, piece: Piece) -> None:
         """Replace blocks without users by copies; the replaced blocks become free."""

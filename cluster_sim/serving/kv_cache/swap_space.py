@@ -25,6 +25,10 @@ class SwapSpace:
         """Drop all blocks."""
         self.free_blocks = self._blocks
 
+    def drop(self, blocks: int) -> None:
+        """Drop `blocks` blocks, which takes no time."""
+        self.free_blocks += blocks
+
     def store(self, blocks: int) -> float:
         """Store `blocks` blocks; return the time that the move takes [s]."""
         self.free_blocks -= blocks

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.manager import PrefixHit
+from cluster_sim.serving.scheduler.interruptible_batch import InterruptibleBatch
 from cluster_sim.serving.scheduler.output import SchedulerOutput
-from cluster_sim.serving.scheduler.request_batch import RequestBatch
 
 _INDEFINITELY = 1 << 62
 
 
-class ContinuousScheduler(RequestBatch):
+class ContinuousScheduler(InterruptibleBatch):
     """Scheduler of steps that mix decoding requests with chunks of prefill."""
 
     __slots__ = ()

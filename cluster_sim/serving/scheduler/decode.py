@@ -82,6 +82,14 @@ class DecodeScheduler(ContinuousScheduler):
         """Record that the KV cache of a request has arrived."""
         self._landed.append(request)
 
+    def cancel(self, request: Request) -> bool:
+        """Remove a request without its remaining tokens; return whether it was here."""
+        if request not in self._landed:
+            return super().cancel(request)
+        self._landed.remove(request)
+        self.withdraw(request, request.known_tokens - 1)
+        return True
+
     def drain(self, last_token_s: float) -> list[Request]:
         """Remove and return all requests, newly arrived requests last; their KV cache is lost."""
         landed, self._landed, self._in_transfer = self._landed, [], 0

@@ -52,6 +52,19 @@ class HoldingScheduler(ContinuousScheduler):
             return 1.0 - self._kv.free_after(0) / self._kv.capacity
         return super().kv_share(steps)
 
+    def cancel(self, request: Request) -> bool:
+        """Remove a request without its remaining tokens; return whether it was here."""
+        runs = request in self.running
+        if not super().cancel(request):
+            return False
+        if runs:
+            decoding = self._decoding
+            self._promised.leave(request, decoding.now)
+            self._is_full = False
+            if not decoding.blocks.sequences:
+                self._held_since_s = None
+        return True
+
     def drain(self, last_token_s: float) -> list[Request]:
         """Remove and return all requests, running requests first; their KV cache is lost."""
         lost = super().drain(last_token_s)

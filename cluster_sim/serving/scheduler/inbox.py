@@ -38,6 +38,13 @@ class Inbox:
         requests, self.requests = self.requests, []
         return requests
 
+    def discard(self, request: Request) -> bool:
+        """Remove a request; return whether it was here."""
+        if request not in self.requests:
+            return False
+        self.requests.remove(request)
+        return True
+
     def advance(self, steps: int, *, decodes: bool) -> None:
         """Advance by steps that all decode or all prefill."""
         self._decoded = (self._decoded + steps) % self._interval if decodes else 0

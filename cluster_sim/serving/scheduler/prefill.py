@@ -42,6 +42,11 @@ class PrefillScheduler(ContinuousScheduler):
         super().expect(request)
         self.pending_tokens -= request.output_tokens - request.generated - 1
 
+    def unexpect(self, request: Request) -> None:
+        """Undo `expect`: a request that was on its way here will not arrive."""
+        super().unexpect(request)
+        self.pending_tokens += request.output_tokens - request.generated - 1
+
     @property
     def kept(self) -> int:
         """Number of prefilled requests whose KV cache is still here."""
@@ -58,6 +63,18 @@ class PrefillScheduler(ContinuousScheduler):
         blocks = self._kv.blocks_for(tokens)
         self._kv.keep_promise(blocks)
         self._kv.give_back(request, tokens, blocks, again=False)
+
+    def cancel(self, request: Request) -> bool:
+        """Remove a request without its remaining tokens; return whether it was here.
+
+        It may have been prefilled in the step that has just ended.
+        """
+        if request not in self._kept:
+            return super().cancel(request)
+        if request in self._prefilled_requests:
+            self._prefilled_requests.remove(request)
+        self.release(request)
+        return True
 
     def drain(self, last_token_s: float) -> list[Request]:
         """Remove and return all requests, prefilled requests first; their KV cache is lost."""

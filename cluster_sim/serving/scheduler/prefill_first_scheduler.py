@@ -62,6 +62,13 @@ class PrefillFirstScheduler(HoldingScheduler):
         inbox.requests.append(request)
         return len(inbox.requests) == 1
 
+    def cancel(self, request: Request) -> bool:
+        """Remove a request without its remaining tokens; return whether it was here."""
+        if self._inbox is not None and self._inbox.discard(request):
+            self.unexpect(request)
+            return True
+        return super().cancel(request)
+
     def drain(self, last_token_s: float) -> list[Request]:
         """Remove and return all requests, running requests first; their KV cache is lost."""
         self._receive()

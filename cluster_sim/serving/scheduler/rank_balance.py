@@ -27,7 +27,15 @@ class RankBalance(BatchWait):
     22
     """
 
-    __slots__ = ("_batched", "_batching_wait", "_has_prefilled", "_ranks", "_waiting", "requests")
+    __slots__ = (
+        "_batched",
+        "_batching_wait",
+        "_has_prefilled",
+        "_is_batching",
+        "_ranks",
+        "_waiting",
+        "requests",
+    )
 
     def __init__(self, max_steps: int, ranks: int, batching_wait: int) -> None:
         super().__init__(max_steps, 0.0)
@@ -37,6 +45,7 @@ class RankBalance(BatchWait):
         self._waiting = 0  # number of waiting requests
         self._batched = 0  # number of steps held back although every rank has a request
         self._has_prefilled = False  # whether the scheduled steps prefill
+        self._is_batching = False  # whether they hold requests back although every rank has one
 
     def add(self, request: Request) -> None:
         """Record that a request waits."""
@@ -59,12 +68,13 @@ class RankBalance(BatchWait):
         else:
             steps = self._batching_wait - self._batched
         self._is_holding = steps > 0
+        self._is_batching = self._is_holding and self._waiting >= self.requests
         return max(steps, 0)
 
     def stop_holding(self) -> None:
         """Let the scheduled steps hold no request back."""
         super().stop_holding()
-        self._has_prefilled = False
+        self._has_prefilled = self._is_batching = False
 
     def prefilled(self) -> None:
         """Restart the counts, since the scheduled step prefills."""
@@ -75,7 +85,7 @@ class RankBalance(BatchWait):
         """Advance by `steps` of the scheduled steps."""
         if self._has_prefilled:
             return
-        if self._is_holding and self._waiting >= self.requests:
+        if self._is_batching:
             self._batched += steps
         else:
             self._waited = (self._waited + steps) % self._max_steps

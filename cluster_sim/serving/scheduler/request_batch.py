@@ -1,7 +1,7 @@
 """RequestBatch: requests of one replica, which join and leave its batch between steps.
 
-The class executes the decisions of a scheduler: requests are admitted, are prefilled, decode, are
-preempted and finish. A scheduler that extends the class makes the decisions.
+The class executes the decisions of a scheduler: requests are admitted, are prefilled, decode and
+finish. InterruptibleBatch adds preemption, cancellation and loss, and schedulers the decisions.
 """
 
 from __future__ import annotations
@@ -124,6 +124,11 @@ class RequestBatch:
         self.pending_tokens += request.prompt_tokens + request.output_tokens
         self.pending_prompt_tokens += request.prompt_tokens + request.generated
 
+    def unexpect(self, request: Request) -> None:
+        """Undo `expect`: a request that was on its way here will not arrive."""
+        self.pending_tokens -= request.prompt_tokens + request.output_tokens
+        self.pending_prompt_tokens -= request.prompt_tokens + request.generated
+
     def enqueue(self, request: Request) -> bool:
         """Add a request that has arrived; return whether it may be admitted in the next step.
 
@@ -145,37 +150,6 @@ class RequestBatch:
         """Return the number of tokens per step of decoding requests."""
         blocks = self._decoding.blocks
         return blocks.sequences * blocks.step_tokens
-
-    def drain(self, last_token_s: float) -> list[Request]:
-        """Remove and return all requests, running requests first; their KV cache is lost.
-
-        A request keeps the tokens that it has received. All blocks become free, and no rule of
-        admission counts the requests any longer.
-        """
-        prefilling = {request for request, _ in self.output.chunks} | {self._partial}
-        for request in self.running:
-            if request not in prefilling:
-                request.generated = self._decoding.generated(request)
-                if request not in self._resuming:
-                    request.stalled_s = self._last_token_s(request, last_token_s)
-        lost = list(self.running)
-        while self.waiting:
-            lost.append(self.waiting.pop_first())
-            if self._wait is not None:
-                self._wait.remove(lost[-1])
-        if self._reservation is not None:
-            self._reservation.clear()
-        self.running.clear()
-        self._partial, self._resuming = None, []
-        for request in lost:
-            request.prefilled = request.swapped = 0
-        self._kv.clear()
-        self.pending_tokens = self.pending_prompt_tokens = 0
-        return lost
-
-    def _last_token_s(self, request: Request, now_s: float) -> float:
-        """Return the time of the last token of a decoding request if a step ends at `now_s` [s]."""
-        return now_s
 
     # Content of a step
 
@@ -305,61 +279,3 @@ class RequestBatch:
         """Let a request with `length` tokens in the cache decode from the next step on."""
         # For a decoding request, the remaining steps are pending.
         self.pending_tokens += self._decoding.join(request, length)
-
-    # Preemption
-
-    def _preempt(self, request: Request, now_s: float, free: int) -> None:
-        """Preempt a running request: take its blocks and let it wait; it keeps its answer so far.
-
-        Parameters
-        ----------
-        request
-            Running request.
-        now_s
-            Present time [s].
-        free
-            Number of blocks that were free when a further block was needed.
-        """
-        del self.running[request]
-        request.preemptions += 1
-        self._kv.forget_for_others(free)
-        if request is self._partial:
-            self._partial = None
-            self._preempt_partial(request)
-        else:
-            self._preempt_decoding(request, now_s)
-        if not request.swapped:
-            request.prefilled = 0
-        self.waiting.put_back(request)
-        if self._wait is not None:
-            self._wait.add(request)
-        if self._reservation is not None:
-            self._reservation.end(request)
-        self.output.preempted.append(request)
-
-    def _preempt_partial(self, request: Request) -> None:
-        """Take the blocks of the request with a partly prefilled prompt."""
-        kv, tokens = self._kv, request.prefilled
-        kv.drop_partial()
-        self.pending_tokens += tokens
-        self.pending_prompt_tokens += tokens
-        blocks = kv.blocks_for(self._held_tokens(request, tokens))
-        kv.give_back(request, tokens, blocks, again=True)
-
-    def _preempt_decoding(self, request: Request, now_s: float) -> None:
-        """Move the blocks of a decoding request to host memory if it has space, else drop them."""
-        decoding, kv = self._decoding, self._kv
-        request.generated = decoding.generated(request)
-        request.stalled_s = now_s
-        self.pending_tokens += request.output_tokens - request.generated
-        self.pending_tokens -= decoding.steps_left(request)
-        decoding.stop(request)
-        stored = request.prompt_tokens + request.generated - 1  # the last token is not cached yet
-        kv.give_back(request, stored, decoding.leave(request, stored), again=True)
-        blocks = kv.blocks_for(stored)
-        if kv.swap.has_space(blocks):
-            request.swapped, request.prefilled = blocks, stored
-            self.output.swap_s += kv.swap.store(blocks)
-        else:
-            self.pending_tokens += request.prompt_tokens + request.generated
-            self.pending_prompt_tokens += request.prompt_tokens + request.generated

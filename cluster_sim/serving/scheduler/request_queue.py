@@ -40,6 +40,10 @@ class RequestQueue(Protocol):
         """Remove and return the request that is admitted next; it runs from now on."""
         ...
 
+    def discard(self, request: Request) -> bool:
+        """Remove a request wherever it waits; return whether it waited here."""
+        ...
+
     def passed_by(self, request: Request) -> None:
         """Record that a request that has not waited runs from now on."""
         ...
@@ -60,19 +64,20 @@ class KeyedQueue:
     A preempted request returns to its position by key.
     """
 
-    __slots__ = ("_heap", "_key", "_running")
+    __slots__ = ("_discarded", "_heap", "_key", "_running")
 
     def __init__(self, key: Key) -> None:
         self._key = key
-        self._heap: list[tuple[tuple[float, ...], Request]] = []
+        self._heap: list[tuple[tuple[float, ...], Request]] = []  # the first entry is valid
+        self._discarded: set[Request] = set()  # their entries in `_heap` are void
         # (negated key, preemptions, request); an entry is void if the request was preempted since
         self._running: list[tuple[tuple[float, ...], int, Request]] = []
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self._heap) - len(self._discarded)
 
     def __iter__(self) -> Iterator[Request]:
-        return (request for _, request in self._heap)
+        return (request for _, request in self._heap if request not in self._discarded)
 
     @property
     def first(self) -> Request:
@@ -88,8 +93,27 @@ class KeyedQueue:
     def pop_first(self) -> Request:
         """Remove and return the waiting request with the smallest key; it runs from now on."""
         _, request = heappop(self._heap)
+        if self._discarded:
+            self._drop_void()
         self.passed_by(request)
         return request
+
+    def discard(self, request: Request) -> bool:
+        """Remove a request wherever it waits; return whether it waited here.
+
+        Its entry stays in the heap and is void, so that the heap is not built again.
+        """
+        if request in self._discarded or (self._key(request), request) not in self._heap:
+            return False
+        self._discarded.add(request)
+        self._drop_void()
+        return True
+
+    def _drop_void(self) -> None:
+        """Remove void entries from the front of the heap."""
+        heap, discarded = self._heap, self._discarded
+        while heap and heap[0][1] in discarded:
+            discarded.remove(heappop(heap)[1])
 
     def passed_by(self, request: Request) -> None:
         """Record that a request that has not waited runs from now on."""

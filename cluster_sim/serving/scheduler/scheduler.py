@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Collection, Sized
 from typing import Protocol
 
 from cluster_sim.physics.step_work import StepWork
@@ -19,13 +19,14 @@ class Scheduler(Protocol):
     of steps that were run. If `schedule` is called again before `advance`, it decides again, as if
     the first call had not been made.
 
-    `expect` and `enqueue` add requests at any time; they do not change the scheduled steps. `drain`
-    removes all requests and ends the scheduler.
+    `expect` and `enqueue` add requests at any time; they do not change the scheduled steps.
+    `unexpect` and `cancel` remove them again. `drain` removes all requests and ends the scheduler.
 
     Between any two steps the following holds. Taken plus free blocks equal the KV cache capacity.
     `pending_tokens` and `pending_prompt_tokens` are sums over the requests that are here or
-    expected. Every request is in `waiting`, in `running`, or was returned by `advance` or `drain`.
-    The cost of a method does not grow with the number of requests, except for `drain`.
+    expected. Every request is in `waiting`, in `running`, was cancelled, or was returned by
+    `advance` or `drain`. The cost of a method does not grow with the number of requests, except for
+    `drain` and for `cancel`, which searches the queue.
     """
 
     work: StepWork
@@ -52,7 +53,7 @@ class Scheduler(Protocol):
         ...
 
     @property
-    def running(self) -> Sized:
+    def running(self) -> Collection[Request]:
         """Requests in the batch."""
         ...
 
@@ -79,6 +80,24 @@ class Scheduler(Protocol):
         """Add a request that has arrived; return whether it may be admitted in the next step.
 
         False is certain: the request cannot be admitted before the scheduled steps have ended.
+        """
+        ...
+
+    def unexpect(self, request: Request) -> None:
+        """Undo `expect`: a request that was on its way here will not arrive."""
+        ...
+
+    def cancel(self, request: Request) -> bool:
+        """Remove a request without its remaining tokens; return whether it was here.
+
+        A waiting request may be removed at any time, a running one only between `advance` and
+        `schedule`. Its blocks and its batch slot become free, and its full blocks stay findable, as
+        when a request finishes. `Request.generated` becomes the number of its tokens so far.
+
+        vLLM removes aborted requests between two steps (`EngineCore._process_aborts_queue` in
+        vllm/v1/engine/core.py and `finish_requests` in vllm/v1/core/sched/scheduler.py, release
+        0.22). SGLang removes waiting ones between two steps; running ones take part in one more
+        step, which is left out here (`abort_request` in srt/managers/scheduler.py, release 0.5).
         """
         ...
 

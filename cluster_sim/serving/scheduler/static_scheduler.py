@@ -2,7 +2,8 @@
 
 Prompts are padded to the longest prompt of the batch and prefilled in one step. A request that has
 finished is answered, but its batch slot is still computed and its blocks stay taken until the batch
-has ended, as in engines that schedule whole requests (Yu et al., Orca, OSDI 2022, section 2).
+has ended, as in engines that schedule whole requests (Yu et al., Orca, OSDI 2022, section 2). The
+same holds for a request that is cancelled.
 """
 
 from __future__ import annotations
@@ -93,6 +94,31 @@ class StaticScheduler:
         """Add a request that has arrived; return whether it may be admitted in the next step."""
         self.waiting.append(request)
         return not self._left
+
+    def unexpect(self, request: Request) -> None:
+        """Undo `expect`: a request that was on its way here will not arrive."""
+        self.pending_tokens -= request.prompt_tokens + request.output_tokens
+        self.pending_prompt_tokens -= request.prompt_tokens + request.generated
+
+    def cancel(self, request: Request) -> bool:
+        """Remove a request without its remaining tokens; return whether it was here.
+
+        A running request keeps its batch slot and its blocks until the batch has ended, like one
+        that has finished. The batch ends with the last request that still wants tokens.
+        """
+        if request in self.running:
+            del self.running[request]
+            self._left.remove(request)
+            self.pending_tokens -= self._steps_left(request)
+            request.generated += self._clock - request.offset
+            self.work.counted -= request.counted
+            if not self._left:
+                self.work.batch = self._length = 0
+        elif self.waiting.discard(request):
+            self.unexpect(request)
+        else:
+            return False
+        return True
 
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
         """Decide on the next step, and on the number of equal steps that may follow."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from cluster_sim.results.metrics.machines import kv_growth
 from cluster_sim.results.metrics.metric import MACHINES, Heading, Metric, Row
 from cluster_sim.results.metrics.selection import Selection
-from cluster_sim.results.metrics.timeline import kv_growth
 
 
 def _capacity_tokens(selection: Selection) -> int:

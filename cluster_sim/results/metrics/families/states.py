@@ -25,9 +25,10 @@ from cluster_sim.results.step_function import StepFunction
 
 def _availability(selection: Selection) -> float | None:
     states, numbers = selection.states, selection.replicas
-    if states.are_constant or not (on_s := states.seconds(numbers, ON)):
+    in_use = [state for state in ON if state != "asleep"]
+    if states.are_constant or not (in_use_s := states.seconds(numbers, in_use)):
         return None
-    return states.seconds(numbers, (READY,)) / on_s
+    return states.seconds(numbers, (READY,)) / in_use_s
 
 
 def _outage_s(selection: Selection) -> float | None:
@@ -106,8 +107,8 @@ METRICS = (
     Metric(
         "availability",
         "share",
-        "Share of the time in which replicas were ready, of the time in which they were not off, summed "
-        "over replicas; absent if all were ready during the whole run.",
+        "Share of the time in which replicas were ready, of the time in which they were neither off nor "
+        "asleep, summed over replicas; absent if all were ready during the whole run.",
         _availability,
         scope=MACHINES,
         row=Row(411, "availability of replicas", ".3%"),
