@@ -46,7 +46,7 @@ def tiny_scenario(random: Random, folder: Path) -> Section:
         "drain": random.choice(["60 s", "60 s", "1 s", "0 s"]),
         "model": dict(TINY_MODEL),
         "workload": _workload(random, folder),
-        "cluster": {"pools": pools, "router": _router(random)},
+        "cluster": {"pools": pools, "router": _router(random, pools)},
     }
     process = scenario["workload"].get("arrivals", {}).get("process")
     if process != "at_once" and _maybe(random, 0.3):
@@ -231,12 +231,22 @@ def _batching(random: Random, role: str) -> Section:
     return batching
 
 
-def _router(random: Random) -> Section:
+def _router(random: Random, pools: list[Section]) -> Section:
     policies = ["round_robin", "least_requests", "random", "least_work", "power_of_two"]
     router: Section = {"policy": random.choice([*policies, "prefix_affinity"])}
     if router["policy"] not in ("round_robin", "random") and _maybe(random, 0.4):
         router["staleness"] = random.choice(["40 ms", "1 s"])
+    if _maybe(random, 0.15):
+        return _by_rules(random, router, pools)
     return router
+
+
+def _by_rules(random: Random, within: Section, pools: list[Section]) -> Section:
+    """Draw rules from the length of a prompt to pools that take requests."""
+    names = [pool["name"] for pool in pools if pool.get("replica", {}).get("role") != "decode"]
+    long = {"when": {"prompt_tokens": {"min": random.choice([60, 500])}}, "to": names[-1]}
+    rest: list[Section] = random.choice([[{"to": names}], []])
+    return {"policy": "rules", "rules": [long, *rest], "within": within}
 
 
 def _admission(random: Random, has_slo: bool) -> Section:

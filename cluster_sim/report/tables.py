@@ -23,6 +23,8 @@ HEADLINES = (
     "request_goodput",
     "output_throughput",
     "kv_peak_fraction",
+    "availability",
+    "mean_replicas",
     "energy_j_per_output_token",
     "usd_per_hour",
     "usd_per_million_output_tokens",

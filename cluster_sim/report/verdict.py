@@ -11,6 +11,7 @@ from cluster_sim.deployment.validated_cases import validation_of
 from cluster_sim.figures import style
 from cluster_sim.figures.timeline import peaks
 from cluster_sim.report.charts import View
+from cluster_sim.report.failures import failures
 from cluster_sim.report.provenance import Used
 from cluster_sim.results.bursts import burst_line
 from cluster_sim.results.metrics.slo_percentiles import percentile_key, percentiles_of
@@ -200,6 +201,7 @@ def _of_view(view: View) -> Iterator[str]:
         )
     if summary["preemptions"]:
         yield f"{summary['preemptions']:,} preemptions: the KV cache was full, so work was repeated or pages were swapped."
+    yield from failures(summary)
     yield from _full(view)
     yield from _links(view)
 

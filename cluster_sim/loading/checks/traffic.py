@@ -177,3 +177,9 @@ def admission_faults(scenario: Scenario) -> Iterator[Finding]:
     """Yield why the admission policy does not suit the traffic."""
     for fault in scenario.cluster.admission.faults([slo.ttft_s for slo in scenario.slos]):
         yield ("cluster", "admission"), fault
+
+
+def router_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Yield keys of the router that do not suit the scenario."""
+    for trail, fault in scenario.cluster.router.faults(scenario.routed):
+        yield ("cluster", "router", *trail), fault
