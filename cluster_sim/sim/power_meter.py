@@ -10,15 +10,16 @@ import numpy as np
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.device_power import (
     DrawnPower,
+    IdlePower,
     PoweredSteps,
     power_of_steps,
-    power_without_replica,
 )
 from cluster_sim.deployment.fleet import ReplicaSpec
 from cluster_sim.deployment.stretch_work import stretch_counts, work_of
 from cluster_sim.physics.step_power import step_w
 from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder
+from cluster_sim.results.states import idle_w
 from cluster_sim.typing import Array
 
 
@@ -27,7 +28,12 @@ class MeteredReplica(Protocol):
 
     @property
     def down(self) -> bool:
-        """Whether the devices are lost."""
+        """Whether the devices do not work."""
+        ...
+
+    @property
+    def incarnation(self) -> int:
+        """Number of times that the devices were lost or switched off."""
         ...
 
     def under_way(self) -> bytes:
@@ -36,8 +42,10 @@ class MeteredReplica(Protocol):
 
 
 class _StepUnderWay(NamedTuple):
-    """Engine step in progress of a replica, which always runs to its end."""
+    """Engine step in progress of a replica, which runs to its end unless the devices are lost."""
 
+    incarnation: int
+    """Number of times that the devices had been lost before the step."""
     ended_s: float
     watts: Array
     """Power of one device [W], an array with one element."""
@@ -61,13 +69,21 @@ class PowerMeter:
         self._specs, self._replicas, self._recorder = specs, replicas, recorder
         self._rows: dict[int, list[Array]] = {number: [] for number in watched}
         self._step: dict[int, _StepUnderWay] = {}  # step in progress at the last reading
-        self._read = 0  # number of bytes read from the recorder
+        self._read = self._read_states = 0  # numbers of bytes and of changes that were read
+        self._idle: dict[int, list[tuple[float, float]]] = {}
+        """Power between steps from each change of a replica's state on: time [s] and power [W]."""
 
     def read(self, number: int, since_s: float, now_s: float) -> DrawnPower:
         """Return the power of each device of a replica since the last reading, at `since_s`."""
         replica, deployment = self._replicas[number], self._specs[number].deployment
         step = self._step.get(number)
-        if step is not None and now_s <= step.ended_s and not replica.down:
+        is_working = not replica.down
+        if (
+            step is not None
+            and is_working
+            and now_s <= step.ended_s
+            and step.incarnation == replica.incarnation
+        ):
             return DrawnPower(np.array([since_s, now_s]), step.watts, step.memory_w)
         self._sort_new_rows()
         under_way = replica.under_way()
@@ -79,18 +95,32 @@ class PowerMeter:
             ]
         )
         self._rows[number] = []
-        if replica.down:
-            power = deployment.device.power
-            assert power is not None
-            return power_without_replica(power, since_s, now_s)
         steps = _powered_steps(deployment, rows)
-        drawn = _drawn_in(deployment, steps, since_s, now_s)
+        drawn = _drawn_in(deployment, steps, (since_s, now_s), self._idle_power(number))
         if under_way:
             # the second-last piece is the last step; the last piece is the power between steps
             self._step[number] = _StepUnderWay(
-                float(steps.ended_s[-1]), drawn.watts[-2:-1], drawn.memory_w[-2:-1]
+                replica.incarnation,
+                float(steps.ended_s[-1]),
+                drawn.watts[-2:-1],
+                drawn.memory_w[-2:-1],
             )
         return drawn
+
+    def _idle_power(self, number: int) -> IdlePower | None:
+        """Return the power of a device between steps; None if it always holds its model."""
+        new = self._recorder.states[self._read_states :]
+        self._read_states += len(new)
+        for row in new:
+            if row.replica in self._rows:
+                of_device = self._specs[row.replica].deployment.device.power
+                assert of_device is not None
+                pieces = self._idle.setdefault(row.replica, [(0.0, of_device.loaded_idle_w)])
+                pieces.append((row.at_s, idle_w(of_device, row.state)))
+        if number not in self._idle:
+            return None
+        from_s, watts = zip(*self._idle[number], strict=True)
+        return IdlePower(np.array(from_s), np.array(watts))
 
     def _sort_new_rows(self) -> None:
         if self._read == len(self._recorder.stretches):
@@ -128,10 +158,15 @@ def _powered_steps(deployment: Deployment, rows: Array) -> PoweredSteps:
 
 
 def _drawn_in(
-    deployment: Deployment, steps: PoweredSteps, since_s: float, now_s: float
+    deployment: Deployment, steps: PoweredSteps, span_s: tuple[float, float], idle: IdlePower | None
 ) -> DrawnPower:
-    """Return the power of one device in a span of time that ends with these steps."""
+    """Return the power of one device in a span of time [s] that ends with these steps.
+
+    `idle` is the power between steps; None if the device always holds its model.
+    """
     power = deployment.device.power
     assert power is not None
-    late = steps.ended_s > since_s
-    return power_of_steps(power, PoweredSteps(*(column[late] for column in steps)), since_s, now_s)
+    late = steps.ended_s > span_s[0]
+    return power_of_steps(
+        power, PoweredSteps(*(column[late] for column in steps)), *span_s, idle=idle
+    )
