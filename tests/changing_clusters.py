@@ -37,14 +37,26 @@ BUSY: dict[str, Any] = {
 
 def with_changes(scenario: Scenario, changes: Sequence[Change]) -> Results:
     """The results of a scenario whose replicas change their states at given times."""
+    simulation = build_with_changes(scenario, changes)
+    return gather(simulation, run(simulation), 0.0)
+
+
+def build_with_changes(scenario: Scenario, changes: Sequence[Change]) -> Simulation:
+    """The simulation of a scenario whose replicas change their states at given times."""
     simulation = build(scenario, resolve(scenario))
     for at_s, change in changes:
         event = Timeout(simulation.env, at_s)
         event.callbacks.append(lambda _, change=change: change(simulation))
+    return simulation
+
+
+def failure_and_scaling() -> Results:
+    """Results of `simulation_of_failure_and_scaling`."""
+    simulation = simulation_of_failure_and_scaling()
     return gather(simulation, run(simulation), 0.0)
 
 
-def failure_and_scaling(**pool: Any) -> Results:
+def simulation_of_failure_and_scaling() -> Simulation:
     """A minute of three replicas on two nodes of two devices.
 
     Node 0 fails at 10 s and is repaired at 20 s: replicas 0 and 1 are lost. Replica 2 goes off after
@@ -70,10 +82,10 @@ def failure_and_scaling(**pool: Any) -> Results:
         run.lifecycles[2].switch_on(5.0)
 
     machine = node(SMALL_GPU | {"power": POWER}, 2) | {"power": {"base": "20 W", "most": "90 W"}}
-    pools = [make_pool(nodes=2, node=machine, replicas=3, prices=RENT, **pool)]
+    pools = [make_pool(nodes=2, node=machine, replicas=3, prices=RENT)]
     scenario = make_scenario(
         workload=BUSY, cluster={"pools": pools}, duration="60 s", slo={"ttft": "1 s"}
     )
-    return with_changes(
+    return build_with_changes(
         scenario, [(10.0, fail), (15.0, scale_down), (20.0, repair), (40.0, scale_up)]
     )

@@ -113,7 +113,7 @@ def _draw_capacity(panel: Axes, capacity: _Capacity, second: float) -> None:
     _mark_faults(panel, capacity.faults, second)
     panel.set_ylim(0.0, 1.18 * max(top, 1.0))
     panel.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
-    style.label(panel, y=f"{capacity.variant.label}\nreplicas")
+    style.label(panel, y="replicas\n[number]")
     style.title(panel, f"Replicas of {capacity.variant.label}: {_about(capacity)}")
 
 
@@ -176,7 +176,9 @@ def _draw_attained(
             label=variant.label,
         )
         drawn = True
-        yield f"{style.percent(float(np.mean(factors <= 1.0)))} within the SLO"
+        finished = np.isfinite(factors).any()
+        within = f"{style.percent(float(np.mean(factors <= 1.0)))} within the SLO"
+        yield within if finished else "no request finished"
     panel.set_ylim(0.0, 103.0)
     if not drawn:
         style.nothing(panel, "the scenario has no SLO")

@@ -18,7 +18,7 @@ from cluster_sim.deployment.fleet import ReplicaSpec
 from cluster_sim.deployment.stretch_work import stretch_counts, work_of
 from cluster_sim.physics.step_power import step_w
 from cluster_sim.results.columns import STRETCH_COLUMNS
-from cluster_sim.results.recorder import Recorder
+from cluster_sim.results.recorder import Recorder, StateRow
 from cluster_sim.results.states import idle_w
 from cluster_sim.typing import Array
 
@@ -26,26 +26,14 @@ from cluster_sim.typing import Array
 class MeteredReplica(Protocol):
     """Interface of a replica to the power meter."""
 
-    @property
-    def down(self) -> bool:
-        """Whether the devices do not work."""
-        ...
-
-    @property
-    def incarnation(self) -> int:
-        """Number of times that the devices were lost or switched off."""
-        ...
-
     def under_way(self) -> bytes:
         """Return the row of the stretch in progress; empty if there is none."""
         ...
 
 
 class _StepUnderWay(NamedTuple):
-    """Engine step in progress of a replica, which runs to its end unless the devices are lost."""
+    """Engine step in progress of a replica, which always runs to its end."""
 
-    incarnation: int
-    """Number of times that the devices had been lost before the step."""
     ended_s: float
     watts: Array
     """Power of one device [W], an array with one element."""
@@ -69,21 +57,16 @@ class PowerMeter:
         self._specs, self._replicas, self._recorder = specs, replicas, recorder
         self._rows: dict[int, list[Array]] = {number: [] for number in watched}
         self._step: dict[int, _StepUnderWay] = {}  # step in progress at the last reading
-        self._read = self._read_states = 0  # numbers of bytes and of changes that were read
-        self._idle: dict[int, list[tuple[float, float]]] = {}
-        """Power between steps from each change of a replica's state on: time [s] and power [W]."""
+        self._read = 0  # number of bytes read from the recorder
+        self._states: dict[int, list[StateRow]] = {}  # changes since the last reading
+        self._states_read = 0
 
     def read(self, number: int, since_s: float, now_s: float) -> DrawnPower:
         """Return the power of each device of a replica since the last reading, at `since_s`."""
         replica, deployment = self._replicas[number], self._specs[number].deployment
+        self._sort_new_states()
         step = self._step.get(number)
-        is_working = not replica.down
-        if (
-            step is not None
-            and is_working
-            and now_s <= step.ended_s
-            and step.incarnation == replica.incarnation
-        ):
+        if step is not None and now_s <= step.ended_s:
             return DrawnPower(np.array([since_s, now_s]), step.watts, step.memory_w)
         self._sort_new_rows()
         under_way = replica.under_way()
@@ -96,31 +79,42 @@ class PowerMeter:
         )
         self._rows[number] = []
         steps = _powered_steps(deployment, rows)
-        drawn = _drawn_in(deployment, steps, (since_s, now_s), self._idle_power(number))
+        drawn = _drawn_in(deployment, steps, (since_s, now_s), self._idle_power(number, since_s))
         if under_way:
             # the second-last piece is the last step; the last piece is the power between steps
             self._step[number] = _StepUnderWay(
-                replica.incarnation,
-                float(steps.ended_s[-1]),
-                drawn.watts[-2:-1],
-                drawn.memory_w[-2:-1],
+                float(steps.ended_s[-1]), drawn.watts[-2:-1], drawn.memory_w[-2:-1]
             )
         return drawn
 
-    def _idle_power(self, number: int) -> IdlePower | None:
-        """Return the power of a device between steps; None if it always holds its model."""
-        new = self._recorder.states[self._read_states :]
-        self._read_states += len(new)
-        for row in new:
+    def _sort_new_states(self) -> None:
+        """Sort changes of state by replica; a step in progress is void after a change."""
+        for row in self._recorder.states[self._states_read :]:
             if row.replica in self._rows:
-                of_device = self._specs[row.replica].deployment.device.power
-                assert of_device is not None
-                pieces = self._idle.setdefault(row.replica, [(0.0, of_device.loaded_idle_w)])
-                pieces.append((row.at_s, idle_w(of_device, row.state)))
-        if number not in self._idle:
+                self._states.setdefault(row.replica, []).append(row)
+                self._step.pop(row.replica, None)
+        self._states_read = len(self._recorder.states)
+
+    def _idle_power(self, number: int, since_s: float) -> IdlePower | None:
+        """Return the power of a device between steps from `since_s` on; None if it never changes.
+
+        Older changes are forgotten.
+        """
+        if (rows := self._states.get(number)) is None:
             return None
-        from_s, watts = zip(*self._idle[number], strict=True)
-        return IdlePower(np.array(from_s), np.array(watts))
+        power = self._specs[number].deployment.device.power
+        assert power is not None
+        old = [row for row in rows if row.at_s <= since_s]
+        rows = self._states[number] = [*old[-1:], *(row for row in rows if row.at_s > since_s)]
+        at_s = [row.at_s for row in rows]
+        watts = [idle_w(power, row.state) for row in rows]
+        if old:
+            at_s[0] = 0.0
+        else:
+            at_s, watts = [0.0, *at_s], [power.loaded_idle_w, *watts]
+        # a replica that drains may be in the middle of a step
+        changes = np.append(True, np.diff(watts) != 0.0)
+        return IdlePower(np.array(at_s)[changes], np.array(watts)[changes])
 
     def _sort_new_rows(self) -> None:
         if self._read == len(self._recorder.stretches):
@@ -158,15 +152,26 @@ def _powered_steps(deployment: Deployment, rows: Array) -> PoweredSteps:
 
 
 def _drawn_in(
-    deployment: Deployment, steps: PoweredSteps, span_s: tuple[float, float], idle: IdlePower | None
+    deployment: Deployment,
+    steps: PoweredSteps,
+    span_s: tuple[float, float],
+    idle: IdlePower | None,
 ) -> DrawnPower:
-    """Return the power of one device in a span of time [s] that ends with these steps.
+    """Return the power of one device in a span of time that ends with these steps.
 
-    `idle` is the power between steps; None if the device always holds its model.
+    Parameters
+    ----------
+    deployment
+        Deployment of the device.
+    steps
+        Steps of its replica.
+    span_s
+        Beginning and end of the span [s].
+    idle
+        Power of the device between steps; None if it holds its model in the whole run.
     """
-    power = deployment.device.power
+    power, (since_s, now_s) = deployment.device.power, span_s
     assert power is not None
-    late = steps.ended_s > span_s[0]
-    return power_of_steps(
-        power, PoweredSteps(*(column[late] for column in steps)), *span_s, idle=idle
-    )
+    late = steps.ended_s > since_s
+    in_span = PoweredSteps(*(column[late] for column in steps))
+    return power_of_steps(power, in_span, since_s, now_s, idle)
