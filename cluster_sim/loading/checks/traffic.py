@@ -158,14 +158,6 @@ def client_faults(scenario: Scenario, entries: int) -> Iterator[Finding]:
         for index, each in enumerate(workload.classes)
     }
     for at, clients in keys.items():
-        gives_up = clients is not None and (
-            clients.hedge_after_s or clients.timeout.ttft_s or clients.timeout.e2el_s
-        )
-        if clients is not None and gives_up and clients.server_aborts:
-            yield (
-                (*at, "server_aborts"),
-                "aborts are not simulated yet; expected `server_aborts: false`",
-            )
         if clients is not None and clients.hedge_after_s is not None and entries < 2:
             yield (
                 (*at, "hedge_after"),
