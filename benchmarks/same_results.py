@@ -35,6 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_S = 60.0
 """Maximum CPU time of a run [s]."""
 SHORTER: dict[str, dict[str, Any]] = {
+    "autoscale_day": {"duration": "2 h"},
     "contract_10b": {"duration": "6 min", "warmup": "1 min"},
     "fleet_10000_gpus": {"duration": "40 min"},
     "thermal_burst": {"duration": "7 min"},

@@ -47,6 +47,9 @@ class Request:
     """Client's limit on the tokens of the answer (`max_tokens`); 0 if the limit is the answer's own
     length."""
 
+    turn: int = 0
+    """Turn of the request in its session, from 1 on; 0 if it belongs to no session."""
+
     # Replicas that serve the request
 
     replica: int = -1

@@ -452,7 +452,7 @@ def _cluster(random: Random, model: str) -> Section:
     else:
         names = ["first", "second", "third"][: {"one": 1, "two": 2}.get(kind, 3)]
         pools = [_pool(random, model, name) for name in names]
-    cluster: Section = {"pools": pools, "router": _router(random)}
+    cluster: Section = {"pools": pools, "router": _router(random, pools)}
     if kind == "apart" and _maybe(random, 0.7):
         policy = random.choice(["least_kv", "least_requests", "round_robin"])
         transfer = random.choice(["layers", "whole", "off"])
@@ -686,7 +686,7 @@ def _network(random: Random, machine: Machine) -> Any:
     return choice
 
 
-def _router(random: Random) -> Section:
+def _router(random: Random, pools: list[Section]) -> Section:
     """Draw which replica a request goes to, by fresh news or by old."""
     policies = ["least_requests", "round_robin", "random", "least_work", "power_of_two"]
     policy = random.choice([*policies, "prefix_affinity"])
@@ -696,7 +696,17 @@ def _router(random: Random) -> Section:
     if policy == "prefix_affinity" and _maybe(random, 0.5):
         router |= {"cache_threshold": 0.1, "balance_abs": 2, "balance_rel": 1.2}
         router["remembered_tokens"] = random.choice([1_000_000, 5000])
+    if _maybe(random, 0.1):
+        return _by_rules(random, router, pools)
     return router
+
+
+def _by_rules(random: Random, within: Section, pools: list[Section]) -> Section:
+    """Draw rules from the length of a prompt to pools that take requests."""
+    names = [pool["name"] for pool in pools if pool.get("replica", {}).get("role") != "decode"]
+    long = {"when": {"prompt_tokens": {"min": random.choice([60, 500])}}, "to": names[-1]}
+    rest: list[Section] = random.choice([[{"to": names}], []])
+    return {"policy": "rules", "rules": [long, *rest], "within": within}
 
 
 def _admission(random: Random, scenario: Section) -> Section:

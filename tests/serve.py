@@ -10,7 +10,7 @@ from cluster_sim.deployment.deployment import FrontEndCosts
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.serving.routing import LeastRequests, Routing
+from cluster_sim.serving.routing import LeastRequests, Routing, RoutingSetting
 from cluster_sim.serving.scheduler import Scheduler
 from cluster_sim.sim.cancellation import Cancellation
 from cluster_sim.sim.front_end import FrontEnd
@@ -46,7 +46,8 @@ def serve(
         Replica(env, index, make_scheduler(), lambda _: times, recorder, options)
         for index in range(replicas)
     ]
-    picker = (policy or LeastRequests()).picker(stream(0, "routing"), replicas)
+    setting = RoutingSetting(dict.fromkeys(range(replicas), "pool"))
+    picker = (policy or LeastRequests()).picker(stream(0, "routing"), setting)
     router = Router(
         env,
         picker,

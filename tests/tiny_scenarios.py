@@ -46,7 +46,7 @@ def tiny_scenario(random: Random, folder: Path) -> Section:
         "drain": random.choice(["60 s", "60 s", "1 s", "0 s"]),
         "model": dict(TINY_MODEL),
         "workload": _workload(random, folder),
-        "cluster": {"pools": pools, "router": _router(random)},
+        "cluster": {"pools": pools, "router": _router(random, pools)},
     }
     process = scenario["workload"].get("arrivals", {}).get("process")
     if process != "at_once" and _maybe(random, 0.3):
@@ -78,6 +78,8 @@ def tiny_scenario(random: Random, folder: Path) -> Section:
                 _choose_backend(random, pool)
     if _maybe(random, 0.3):
         let_scale(random, scenario, {pool["name"]: pool["node"]["devices"] for pool in pools}, 0.1)
+    if _maybe(random, 0.35):
+        scenario["workload"]["clients"] = _clients(random)
     return scenario
 
 
@@ -231,12 +233,22 @@ def _batching(random: Random, role: str) -> Section:
     return batching
 
 
-def _router(random: Random) -> Section:
+def _router(random: Random, pools: list[Section]) -> Section:
     policies = ["round_robin", "least_requests", "random", "least_work", "power_of_two"]
     router: Section = {"policy": random.choice([*policies, "prefix_affinity"])}
     if router["policy"] not in ("round_robin", "random") and _maybe(random, 0.4):
         router["staleness"] = random.choice(["40 ms", "1 s"])
+    if _maybe(random, 0.15):
+        return _by_rules(random, router, pools)
     return router
+
+
+def _by_rules(random: Random, within: Section, pools: list[Section]) -> Section:
+    """Draw rules from the length of a prompt to pools that take requests."""
+    names = [pool["name"] for pool in pools if pool.get("replica", {}).get("role") != "decode"]
+    long = {"when": {"prompt_tokens": {"min": random.choice([60, 500])}}, "to": names[-1]}
+    rest: list[Section] = random.choice([[{"to": names}], []])
+    return {"policy": "rules", "rules": [long, *rest], "within": within}
 
 
 def _admission(random: Random, has_slo: bool) -> Section:
@@ -278,6 +290,33 @@ def _workload(random: Random, folder: Path) -> Section:
     if _maybe(random, 0.1):
         workload["reasoning_share"] = random.choice([0.5, 0.0])
     return workload
+
+
+def _clients(random: Random) -> Section:
+    """Clients that give up, retry, hedge and leave within the time of a few steps."""
+    drawn = {"distribution": "exponential", "mean": "30 ms"}
+    timeouts: list[Section] = [
+        {"ttft": "20 ms"},
+        {},
+        {"e2el": "60 ms"},
+        {"ttft": drawn, "e2el": "0.2 s"},
+    ]
+    clients: Section = {
+        "timeout": random.choice(timeouts),
+        "retries": random.choice([2, 0, 1]),
+        "backoff": {"first": random.choice(["10 ms", "0 s", "1 s"])},
+    }
+    if _maybe(random, 0.4):
+        tokens = {"policy": "tokens", "max_tokens": 4, "token_ratio": 0.5}
+        in_flight = {"policy": "in_flight", "share": 0.2, "min_retries": 1}
+        clients["retry_budget"] = random.choice([0.2, tokens, in_flight])
+    if _maybe(random, 0.3):
+        clients["hedge_after"] = random.choice(["15 ms", "1 ms"])
+    if _maybe(random, 0.3):
+        clients["server_aborts"] = False
+    elif _maybe(random, 0.4):
+        clients["cancel"] = random.choice([0.3, 1.0])
+    return clients
 
 
 def _trace(random: Random, folder: Path) -> Path:

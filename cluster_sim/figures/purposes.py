@@ -19,6 +19,7 @@ SWEEP: Final = "folder of a sweep"
 
 OF_RUNS: Final = {
     "arrivals": "Arrival rate at three time scales: how bursty the traffic is",
+    "attempts": "Attempts, goodput and waste of clients that retry, over time",
     "bandwidth": "Memory and link bandwidth in use over time, pool by pool",
     "capacity_over_time": "Replicas wanted, on and ready over time, with load and faults",
     "cost_breakdown": "USD per million output tokens, split by cost item",
@@ -67,7 +68,7 @@ PURPOSES: Final = {name: Purpose(text, RUN_FOLDERS) for name, text in OF_RUNS.it
 def listed() -> list[str]:
     """Return a line for each figure: name, purpose and input.
 
-    >>> listed()[10]
+    >>> listed()[12]
     'queue              Arrivals, queue length and queueing time over time  (run folders)'
     """
     return [

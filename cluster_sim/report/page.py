@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 ASSETS = Path(__file__).parent / "assets"
 
 _AS_CHARTS = (
+    "attempts",
     "capacity_over_time",
     "goodput",
     "itl_histogram",

@@ -11,6 +11,7 @@ from cluster_sim.deployment.validated_cases import validation_of
 from cluster_sim.figures import style
 from cluster_sim.figures.timeline import peaks
 from cluster_sim.report.charts import View
+from cluster_sim.report.failures import failures
 from cluster_sim.report.provenance import Used
 from cluster_sim.results.bursts import burst_line
 from cluster_sim.results.metrics.slo_percentiles import percentile_key, percentiles_of
@@ -76,7 +77,18 @@ def _answers(subject: str, summary: Mapping[str, Any]) -> str:
     text = f"{subject} answers {summary['request_throughput']:.3g} requests/s"
     if "slo_attainment" in summary:
         text += f"; {style.percent(summary['slo_attainment'])} of all requests are within the SLO"
-    return f"{text}. Latencies at {percentile_text(percent)}: {latencies}."
+    return f"{text}. Latencies at {percentile_text(percent)}: {latencies}.{_attempts(summary)}"
+
+
+def _attempts(summary: Mapping[str, Any]) -> str:
+    """Return a sentence about the attempts of clients; empty if every client makes one."""
+    if "attempts_per_request" not in summary:
+        return ""
+    return (
+        f" Clients offer {summary['offered_load']:.3g} requests/s and make "
+        f"{summary['attempts_per_request']:.2f} attempts per request; "
+        f"{style.percent(summary['wasted_share'])} of all output tokens are generated in vain."
+    )
 
 
 def _best(shown: Sequence[View]) -> str | None:
@@ -179,7 +191,7 @@ def _of_view(view: View) -> Iterator[str]:
             "latencies are of all other requests."
         )
     if summary["failed"]:
-        yield f"{summary['failed']:,} requests failed or had not finished ({_reasons(view, 'failed')}); latencies are of all other requests, so they look better than they are."
+        yield f"{summary['failed']:,} requests failed, timed out or had not finished ({_reasons(view, 'failed')}); latencies are of all other requests, so they look better than they are."
     percent = max(percentiles_of(summary), default=99.0)
     slowest = round(summary["completed"] * (1.0 - percent / 100.0), 9)
     if summary["completed"] and slowest < _FEW:
@@ -189,6 +201,7 @@ def _of_view(view: View) -> Iterator[str]:
         )
     if summary["preemptions"]:
         yield f"{summary['preemptions']:,} preemptions: the KV cache was full, so work was repeated or pages were swapped."
+    yield from failures(summary)
     yield from _full(view)
     yield from _links(view)
 

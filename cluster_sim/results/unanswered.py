@@ -26,6 +26,11 @@ _NOT_RECORDED = "no reason recorded"
 _ALL_DOWN = Refusal(
     "no available replica could serve it", "add replicas, so that one remains if others are lost"
 )
+_NO_RULE = Refusal(
+    "no rule of the router matches it",
+    "a last rule without `when` in `cluster.router.rules` takes all other requests",
+)
+_OF_CODES = {"all_down": _ALL_DOWN, "no_rule": _NO_RULE}
 _LOST = Refusal("lost with its replica; no other replica could serve it", _ALL_DOWN.remedy)
 
 
@@ -90,8 +95,8 @@ def _rejected(run: RunData) -> _Counted:
     ttft_s = [slo.ttft_s for slo in run.scenario.slos]
     for code in dict.fromkeys(codes.tolist()):
         is_of_code = codes == code
-        if code == "all_down":
-            yield "rejected", _ALL_DOWN, int(np.sum(is_of_code))
+        if code in _OF_CODES:
+            yield "rejected", _OF_CODES[code], int(np.sum(is_of_code))
             continue
         alike = np.stack((class_number, prompt, output))[:, is_of_code]
         kinds, numbers = np.unique(alike, axis=1, return_counts=True)

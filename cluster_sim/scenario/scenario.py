@@ -27,6 +27,7 @@ from cluster_sim.scenario.unmeasured import (
 )
 from cluster_sim.scenario.workload import Workload
 from cluster_sim.schema import Description, Named, yaml_text
+from cluster_sim.serving.routing import Routed, RoutedPool
 from cluster_sim.typing import Count
 from cluster_sim.units import PositiveSeconds, Seconds
 from cluster_sim.workload.classes import Slo
@@ -117,6 +118,21 @@ class Scenario(Description):
             (each.slo or self.slo).at(self.slo.percentile) for each in self.workload.classes
         ] or [self.slo]
 
+    @property
+    def routed(self) -> Routed:
+        """Facts that matter to the router."""
+        trace = self.workload.trace
+        return Routed(
+            pools=[
+                RoutedPool(pool.name, pool.replica.role != "decode", pool.kv.prefix_caching)
+                for pool in self.cluster.pools
+            ],
+            classes=[each.name for each in self.workload.classes],
+            has_sessions=self.workload.sessions is not None
+            or (trace is not None and trace.replay != "timestamps"),
+            has_output_limit=self.workload.max_output_tokens is not None,
+        )
+
     @cached_property
     def requests_wanted(self) -> int | None:
         """Number of requests after which arrivals stop; None if it is unknown."""
@@ -153,6 +169,7 @@ class Scenario(Description):
             weights = pool.replica.weights_of(self.model)
             yield from narrow_weights(device, weights)
             yield from slow_integers(self.model, device, weights)
+        yield from self.cluster.router.warnings(self.routed)
         yield from self._mixed_engines()
         yield from self._chunks_of_ranks()
         yield from self._idle_tiers()

@@ -16,6 +16,7 @@ from cluster_sim.results.recorder import Recorder
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.serving.admission import Gate, Prefill
 from cluster_sim.serving.disaggregation import Disaggregation
+from cluster_sim.serving.routing import RoutingSetting
 from cluster_sim.serving.scheduler import DecodeScheduler, PrefillScheduler
 from cluster_sim.sim.build_autoscalers import ScaledParts, build_autoscalers
 from cluster_sim.sim.build_traffic import (
@@ -247,7 +248,11 @@ def _build_router(
         FrontEnd(env, replica, spec.deployment.front_end, delay_s)
         for replica, spec, delay_s in zip(entries, specs, delays_s, strict=True)
     ]
-    picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"), len(entries))
+    setting = RoutingSetting(
+        {spec.number: spec.deployment.name for spec in specs},
+        [each.name for each in scenario.workload.classes],
+    )
+    picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"), setting)
     is_scaled = any(pool.autoscale is not None for pool in scenario.cluster.pools)
     options = RouterOptions(
         _gate(scenario, specs, delays_s), scenario.cluster.retry_lost, holds=is_scaled

@@ -89,6 +89,7 @@ class PendingRequest:
             first.priority,
             first.class_number,
             first.output_limit,
+            first.turn,
         )
         if self.tokens_seen is not None:  # the engine expects the whole answer
             attempt.output_limit = first.longest_answer

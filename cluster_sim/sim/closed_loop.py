@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 from simpy import Environment, Event, Timeout
@@ -130,6 +131,8 @@ class _OpenSession(NamedTuple):
     """Remaining turns of the session."""
     start_s: float
     """Time at which the session started [s]."""
+    numbers: Iterator[int]
+    """Numbers of the remaining turns."""
 
 
 class ClosedLoopSessions(ReplicaEvents, ClientEvents):
@@ -225,7 +228,7 @@ class ClosedLoopSessions(ReplicaEvents, ClientEvents):
         ) is not None:
             if event is not None and event.value:
                 self._failures[self._sent] = event.value
-            self.sessions_begun += self._send(_OpenSession(turns, self._env.now), turn)
+            self.sessions_begun += self._send(_OpenSession(turns, self._env.now, count(1)), turn)
 
     def _go_on(self, event: Event) -> None:
         session, turn = event.value  # type: ignore[misc]  # SimPy says Any or None
@@ -245,6 +248,7 @@ class ClosedLoopSessions(ReplicaEvents, ClientEvents):
             now_s >= limits.warmup_s,
             turn.pieces,
             turn.output_piece,
+            turn=next(session.numbers),
         )
         self._sent += 1
         self._open[request.number] = session

@@ -6,10 +6,11 @@ Effect on a request when the devices of a replica are lost:
 |---|---|---|
 | queued | restart | |
 | in prefill | restart | |
-| in prefill, KV being sent (`layers`) | restart; transfer and promise end | KV so far sent to
-another | | prefilled, waits for a decode replica | restart | | | KV being sent, last byte not
-arrived | restart; transfer and promise end | KV sent to another | | decoding | | restart | |
-finished | | |
+| in prefill, KV being sent (`layers`) | restart; the transfer ends | KV so far sent to another |
+| prefilled, waits for a decode replica | restart | |
+| KV being sent, last byte not arrived | restart; the transfer ends | KV sent to another |
+| decoding | | restart |
+| finished | | |
 
 A request also restarts if both replicas are lost. A restart means that a replica picked by the
 router prefills the prompt and the answer so far. Tokens that the client has are not generated

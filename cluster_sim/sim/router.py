@@ -143,15 +143,24 @@ class Router(ReplicaEvents):
         """Return the pick among the open replicas that can hold a request; None if there are none."""
         if not self._open:
             return None
-        if request.avoid >= 0 and (others := self._others(request)):
-            return others[self._picker.pick(request, others)]
-        replica = self._open[self._picker.pick_open(request, self._open, self._env.now)]
+        if request.avoid >= 0:
+            other = self._picked(request, self._others(request))
+            if other is not None:
+                return other
+        index = self._picker.pick_open(request, self._open, self._env.now)
+        if index is None:
+            return None
+        replica = self._open[index]
         if request.prompt_tokens + request.output_tokens <= self._surely_held or replica.holds(
             request
         ):
             return replica
-        able = [other for other in self._open if other.holds(request)]
-        return able[self._picker.pick(request, able)] if able else None
+        return self._picked(request, [other for other in self._open if other.holds(request)])
+
+    def _picked(self, request: Request, able: Sequence[Entry]) -> Entry | None:
+        """Return the pick among some open replicas; None if the policy wants none of them."""
+        index = self._picker.pick(request, able) if able else None
+        return None if index is None else able[index]
 
     def _others(self, request: Request) -> list[Entry]:
         """Return the open replicas that can hold a request and have no other attempt of it."""
@@ -170,7 +179,10 @@ class Router(ReplicaEvents):
 
     def _why_nobody(self, request: Request) -> str:
         """Return why no open replica can serve a request, see columns.EVENT_REASON."""
-        held = any(replica.would_hold(request) for replica in self._replicas)
+        allowed = [other for other in self._replicas if self._picker.allows(request, other)]
+        if not allowed:
+            return "no_rule"
+        held = any(replica.would_hold(request) for replica in allowed)
         return "all_down" if held else "too_long"
 
     def _send(self, request: Request, replica: Entry) -> None:

@@ -5,14 +5,18 @@ of their stretches, so their present temperatures are known in closed form. The 
 which a limit can be reached under any load is known too. The governor sleeps until that time, at
 least for one control period, and indefinitely while all devices are idle. Devices that cannot reach
 a limit at their maximum power have no governor.
+
+A replica that was shut down is off until all of its devices are cool; then it loads its weights. The
+governor waits for that in the background: it does not keep a run going.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from math import inf
 from typing import Any
 
-from simpy import Environment, Event
+from simpy import Event
 
 from cluster_sim.deployment.device_power import power_without_replica
 from cluster_sim.deployment.fleet import Fleet
@@ -20,6 +24,7 @@ from cluster_sim.deployment.thermal_groups import ThermalGroup
 from cluster_sim.physics.thermal import DIE
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.alarm import Alarm
+from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.lifecycle import Lifecycle
 from cluster_sim.sim.power_meter import PowerMeter
 from cluster_sim.sim.replica import Replica
@@ -32,7 +37,7 @@ class ThermalGovernor(ReplicaEvents):
 
     def __init__(  # noqa: PLR0913 - wires one process to its parts
         self,
-        env: Environment,
+        env: CountingEnvironment,
         groups: Sequence[tuple[int, ThermalGroup]],
         meter: PowerMeter,
         replicas: Sequence[Replica[Any]],
@@ -46,6 +51,9 @@ class ThermalGovernor(ReplicaEvents):
         self._lifecycles = lifecycles
         self._now_s = self._next_s = 0.0
         self._alarm, self._asleep = Alarm(env), False
+        self._shut_s: dict[int, float] = {}
+        """Times at which replicas were shut down [s], by number, until they are cool."""
+        self._waits = False  # whether `_wait_until_cool` runs
         env.process(self._run())
 
     def became_busy(self) -> None:
@@ -53,6 +61,17 @@ class ThermalGovernor(ReplicaEvents):
         if self._asleep:
             self._asleep = False
             self._alarm.sooner(max(self._next_s - self._env.now, 0.0))
+
+    def _wait_until_cool(self) -> Generator[Event, Any, None]:
+        """Go on with the checks, even if all devices are idle, until no replica is shut down."""
+        self._waits = True
+        while self._shut_s and self._next_s < inf:
+            yield self._env.pause_until(max(self._next_s, self._env.now))
+            if self._env.is_over:
+                return
+            while self._next_s <= self._env.now:
+                self._settle(self._next_s)
+        self._waits = False
 
     def _run(self) -> Generator[Event, Any, None]:
         while True:
@@ -75,20 +94,35 @@ class ThermalGovernor(ReplicaEvents):
             if (change := guard.change()) is not None:
                 self._recorder.throttles.append((now_s, number, *change))
         for replica in self._replicas.values():
-            if not replica.down:
-                self._throttle(replica, now_s)
+            self._throttle(replica, now_s)
         self._next_s = now_s + min(guard.safe_s(now_s) for _, guard in self._guards)
+        self._start_cool(now_s)
 
     def _throttle(self, replica: Replica[Any], now_s: float) -> None:
         """Throttle a replica as its hottest devices; fail it if any of its devices is lost."""
-        guards = [guard for _, guard in self._guards if guard.group.replica == replica.number]
+        guards = self._guards_of(replica.number)
         replica.set_throttle(
             min(guard.clock for guard in guards), min(guard.refresh for guard in guards)
         )
-        if any(guard.lost for guard in guards):
+        if not replica.down and any(guard.lost for guard in guards):
             die_c = max(float(guard.state[DIE]) for guard in guards)
             self._recorder.events.append((now_s, "shutdown", replica.number, -1, die_c))
             self._lifecycles[replica.number].lose("shutdown")
+            self._shut_s[replica.number] = now_s
+            if not self._waits:
+                self._env.process(self._wait_until_cool())
+
+    def _guards_of(self, number: int) -> list[ThermalGuard]:
+        """Return the guards of the devices of a replica."""
+        return [guard for _, guard in self._guards if guard.group.replica == number]
+
+    def _start_cool(self, now_s: float) -> None:
+        """Start the replicas whose devices have cooled after a shutdown."""
+        for number, shut_s in list(self._shut_s.items()):
+            if not any(guard.lost for guard in self._guards_of(number)):
+                del self._shut_s[number]
+                self._recorder.events.append((now_s, "repaired", number, -1, now_s - shut_s))
+                self._lifecycles[number].repair()
 
     def _warm(self, now_s: float) -> None:
         """Advance the temperatures of all groups to `now_s`."""
@@ -108,7 +142,7 @@ class ThermalGovernor(ReplicaEvents):
 
 
 def thermal_governors(  # noqa: PLR0913 - wires processes to their parts
-    env: Environment,
+    env: CountingEnvironment,
     fleet: Fleet,
     groups: Sequence[ThermalGroup],
     replicas: Sequence[Replica[Any]],

@@ -82,7 +82,7 @@ class ThermalGuard:
         self.halved = False
         """Whether hardware has lowered the clock, above the slowdown limit."""
         self.lost = False
-        """Whether the devices have shut down."""
+        """Whether the devices have shut down and are not cool yet."""
         self.refresh = 1.0
         """Share of the memory bandwidth that refresh leaves."""
         self._rules = ThrottleRules.of(group.pool.node.device)
@@ -129,9 +129,11 @@ class ThermalGuard:
 
     def act(self, now_s: float) -> None:
         """Act on the present temperatures."""
-        if self.lost:
-            return
         rules = self._rules
+        if self.lost:
+            if self._is_cool:
+                self.lost, self.slowing, self.halved, self.steps_down = False, False, False, 0
+            return
         if rules.limits is not None:
             self._act_on_limits(rules.limits, now_s)
         if rules.refresh is not None and len(self.state) > 3:
@@ -140,6 +142,15 @@ class ThermalGuard:
             least = bandwidth_left(rules.refresh, memory_c + rules.band_k - AT_K)
             most = bandwidth_left(rules.refresh, memory_c + AT_K)
             self.refresh = min(max(self.refresh, least), most)
+
+    @property
+    def _is_cool(self) -> bool:
+        """Whether devices that have shut down can start again.
+
+        They can at the operating limit minus the hysteresis. This is an estimate: NVIDIA publishes
+        no rule for the start after a thermal shutdown.
+        """
+        return self._over_k(self._rules.band_k) <= AT_K
 
     def _act_on_limits(self, limits: Limits, now_s: float) -> None:
         rules, die_c = self._rules, float(self.state[DIE]) + AT_K
@@ -174,8 +185,6 @@ class ThermalGuard:
 
         The time is valid for any load of the devices and of those upstream of them.
         """
-        if self.lost:
-            return inf
         group, period_s = self.group, self._rules.fall_s
         due_s = min(group.climate.next_change_s(now_s) - now_s, self._timers_s(now_s))
         around = group.climate.conditions(now_s)
@@ -193,6 +202,8 @@ class ThermalGuard:
     def _timers_s(self, now_s: float) -> float:
         """Return the time until the next change at the present temperatures [s]."""
         rules, due_s = self._rules, inf
+        if self.lost:
+            return inf
         if rules.limits is not None and rules.governor is not None:
             if self._over_k() + AT_K >= 0.0 and self.steps_down < rules.max_steps_down:
                 due_s = self._changed_s + rules.fall_s - now_s
@@ -211,6 +222,8 @@ class ThermalGuard:
     def _thresholds_above(self) -> list[Threshold]:
         """Return the thresholds at which a rise causes an action."""
         rules, above = self._rules, list[Threshold]()
+        if self.lost:
+            return above
         if rules.limits is not None:
             above.append((DIE, rules.limits.shutdown_c))
             if rules.governor is not None and self.steps_down < rules.max_steps_down:
@@ -227,13 +240,12 @@ class ThermalGuard:
     def _thresholds_below(self) -> list[list[Threshold]]:
         """Return groups of thresholds; a fall below all thresholds of a group causes an action."""
         rules, below = self._rules, list[list[Threshold]]()
-        if (
-            rules.limits is not None
-            and rules.governor is not None
-            and (self.slowing or self.halved)
-        ):
+        is_governed = rules.governor is not None and (self.slowing or self.halved)
+        if rules.limits is not None and (self.lost or is_governed):
             operating = self._operating(rules.limits)
             below.append([(place, limit_c - rules.band_k) for place, limit_c in operating])
+        if self.lost:
+            return below
         if (refresh := rules.refresh) is not None and len(self.state) > 3 and self.refresh < 1.0:
             is_doubled = self.refresh > refresh.quadruple_share
             from_c = refresh.double_c if is_doubled else refresh.quadruple_c

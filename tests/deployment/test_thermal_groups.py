@@ -329,6 +329,50 @@ def test_requests_of_a_device_that_is_lost_are_finished_elsewhere(
     assert lost["energy_j"] < other["energy_j"]
 
 
+def test_a_device_that_shut_down_starts_again_when_it_is_cool(tmp_path: Path) -> None:
+    """The fans of one of two nodes fail for three seconds.
+
+    The die may run again at its operating limit of 50 degC less the hysteresis of 3 K.
+    """
+    back = FAILURE | {"where": "p/0", "lasts": "3 s"}
+    stretches, steps = (
+        run(
+            tmp_path, devices=1, pool={"nodes": 2}, stepping=stepping, drain="10 min",
+            site={"inlet": "25 degC", "events": [back]},
+        )
+        for stepping in ("stretch", "step")
+    )  # fmt: skip
+    down, ended = (
+        row for row in stretches.events.to_pylist() if row["what"] in ("shutdown", "repaired")
+    )
+    assert ended["value"] == approx(ended["at_s"] - down["at_s"])
+    die_c = {
+        row["at_s"]: row["die_c"]
+        for row in stretches.thermal.to_pylist()
+        if row["device"] == "p/0/device0" and row["at_s"] < ended["at_s"]
+    }
+    assert die_c[max(die_c)] == approx(47.0, abs=2.0)
+    states = [(row["replica"], row["state"]) for row in stretches.states.to_pylist()]
+    assert states == [(0, "lost"), (0, "loading"), (0, "ready")]
+    served = stretches.requests.to_pylist()
+    assert 0 in {row["replica"] for row in served if row["arrival_s"] > ended["at_s"]}
+    assert stretches.states.equals(steps.states)
+    assert stretches.requests["finish_s"].to_numpy() == approx(
+        steps.requests["finish_s"].to_numpy(), rel=1e-9
+    )
+
+
+def test_a_device_that_stays_hot_does_not_keep_the_run_alive(tmp_path: Path) -> None:
+    results = run(
+        tmp_path, devices=1, pool={"nodes": 2}, drain="10 min",
+        site={"inlet": "60 degC", "events": [FAILURE | {"where": "p/0"}]},
+    )  # fmt: skip
+    assert [row["state"] for row in results.states.to_pylist()] == [
+        "lost"
+    ] * results.states.num_rows
+    assert results.info.simulated_s < 200.0
+
+
 def test_where_nobody_is_left_requests_fail_and_clients_go_on(tmp_path: Path) -> None:
     closed = {
         "arrivals": {"process": "closed_loop", "concurrency": 4, "think_time": "100 ms"},

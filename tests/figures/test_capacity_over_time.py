@@ -9,6 +9,7 @@ from pytest import approx
 
 from cluster_sim import figures
 from cluster_sim.report.charts import over_time_charts, views
+from cluster_sim.report.verdict import warnings
 from cluster_sim.results.results import Results
 from cluster_sim.sim.simulate import simulate
 from tests.changing_clusters import failure_and_scaling
@@ -57,5 +58,6 @@ def test_the_report_has_replicas_over_time_where_they_change(results: Results) -
     assert not any(title.startswith("Replicas") for title in titles)
     charts = {chart.title.partition(",")[0]: chart for chart in over_time_charts(views([results]))}
     assert {"Replicas ready", "Replicas on"} <= set(charts)
+    assert any("1 failure; " in sentence for sentence in warnings(views([results]), [], []))
     (limit,) = charts["Replicas ready"].limits
     assert (limit.axis, limit.at, limit.label) == ("x", approx(10.0), "node failure gpus/0")

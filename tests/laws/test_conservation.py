@@ -18,6 +18,11 @@ from cluster_sim.serving.scheduler import Batching
 from tests.machines import SMALL_GPU, TIERS, TINY_MODEL, WAFER, engine, node
 
 ROUTERS = sorted(member.model_fields["policy"].default for member in Routing.__origin__.__args__)  # type: ignore[attr-defined]
+RULES = {
+    "rules": [{"when": {"prompt_tokens": {"min": 60}}, "to": "p"}, {"to": "p"}],
+    "within": "round_robin",
+}
+"""Keys of the router by rules; its rules lead to the pool of `run`."""
 
 ARRIVALS: dict[str, dict[str, Any]] = {
     "poisson": {"process": "poisson", "rate": "150 /s"},
@@ -159,7 +164,7 @@ def run(
             "prompt_tokens": {"distribution": "lognormal", "median": 60, "sigma": 0.9},
             "output_tokens": {"distribution": "uniform", "low": 1, "high": 60},
         } | workload,
-        "cluster": {"pools": [merged({"name": "p", "node": node(device, 2), "replica": replica}, pool)], "router": {"policy": router}} | (cluster or {}),
+        "cluster": {"pools": [merged({"name": "p", "node": node(device, 2), "replica": replica}, pool)], "router": {"policy": router} | (RULES if router == "rules" else {})} | (cluster or {}),
     } | changes  # fmt: skip
     path = tmp_path / "law.yaml"
     path.write_text(json.dumps(scenario))

@@ -34,7 +34,9 @@ ADMISSIONS += [
     {"policy": "queue_limit", "max_waiting": 9, "per": "cluster"},
     {"policy": "token_bucket", "rate": "4000 tokens/s", "burst": 3000, "counts": "tokens"},
 ]
-ROUTERS: list[dict[str, Any]] = [{"policy": name} for name in laws.ROUTERS]
+ROUTERS: list[dict[str, Any]] = [
+    {"policy": name} | (laws.RULES if name == "rules" else {}) for name in laws.ROUTERS
+]
 ROUTERS += [
     {"policy": member.model_fields["policy"].default, "staleness": "40 ms"}
     for member in Routing.__origin__.__args__  # type: ignore[attr-defined]

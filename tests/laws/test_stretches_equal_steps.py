@@ -21,7 +21,7 @@ from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.offload import Level
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.reservation import CapacitySchedulerPolicy, GuaranteedNoEvict
-from cluster_sim.serving.routing import Routing
+from cluster_sim.serving.routing import Routing, Rules
 from cluster_sim.serving.scheduler import (
     Continuous,
     DecodeScheduler,
@@ -41,7 +41,9 @@ from tests.serve import serve
 
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-ROUTERS = [member() for member in Routing.__origin__.__args__]  # type: ignore[attr-defined]
+ROUTERS = [member() for member in Routing.__origin__.__args__ if member is not Rules]  # type: ignore[attr-defined]
+LONG = {"when": {"prompt_tokens": {"min": 40}}, "to": "pool"}
+ROUTERS.append(Rules.model_validate({"rules": [LONG, {"to": "pool"}], "within": "least_work"}))
 ROUTERS += [
     member.model_validate({"staleness": "20 ms"})
     for member in Routing.__origin__.__args__

@@ -16,9 +16,11 @@ from cluster_sim.deployment.schedulers import build_scheduler
 from cluster_sim.results import energy
 from cluster_sim.results.metrics.finished import finished
 from cluster_sim.results.metrics.gaps import itl
+from cluster_sim.results.metrics.timeline import timeline
+from cluster_sim.results.metrics.waiting import waiting
 from cluster_sim.results.results import Results
 from cluster_sim.results.run_data import TABLES
-from cluster_sim.results.states import WORKING, states_of
+from cluster_sim.results.states import OFF, ON, WORKING, states_of
 from cluster_sim.results.streaming.token_times import TokenTimes
 from cluster_sim.results.unanswered import unanswered
 
@@ -29,6 +31,7 @@ _ROUNDING = 1e-9
 def every_law_holds(results: Results) -> None:
     """All laws of one run."""
     requests_are_conserved(results)
+    attempts_are_conserved(results)
     every_request_without_an_answer_has_one_reason(results)
     requests_go_through_their_states_in_order(results)
     who_can_run_does(results)
@@ -36,6 +39,7 @@ def every_law_holds(results: Results) -> None:
     the_kv_cache_is_never_exceeded(results)
     stretches_do_not_overlap(results)
     nothing_runs_on_what_is_lost(results)
+    states_add_up(results)
     no_transfer_is_faster_than_alone(results)
     one_energy(results)
     gaps_are_those_between_tokens(results)
@@ -73,14 +77,42 @@ def requests_are_conserved(results: Results) -> None:
         ("total_output_tokens", "output_tokens"),
     ):
         assert summary[name] == times * int(np.sum(column(requests, tokens)[done])), name
+    served = column(results.served, "status")
+    assert list(column(results.served, "request")) == list(range(len(served)))
     what = Counter((row["what"], row["request"]) for row in results.events.to_pylist())
-    refused = set(column(requests, "request")[status == "rejected"])
+    refused = set(np.nonzero(served == "rejected")[0].tolist())
     assert {request for kind, request in what if kind == "rejected"} == refused
     for row in results.events.to_pylist():
         if row["what"] in ("failed", "rejected"):
             assert row["reason"], row
             assert what[row["what"], row["request"]] == 1, row
-            assert status[row["request"]] == row["what"]
+            # a server may lose what its client has given up
+            assert served[row["request"]] in (row["what"], "timed_out", "cancelled")
+
+
+def attempts_are_conserved(results: Results) -> None:
+    """Every attempt has one outcome and belongs to one request, and both agree."""
+    attempts = results.attempts
+    assert (attempts.num_rows > 0) == (
+        results.scenario.workload.has_clients and results.requests.num_rows > 0
+    )
+    if not attempts.num_rows:
+        return
+    outcome, original = column(attempts, "outcome"), column(attempts, "original")
+    status = column(results.requests, "status")
+    counts = np.bincount(original, minlength=len(status))
+    assert counts.tolist() == column(results.requests, "attempts").tolist()
+    assert np.all(np.bincount(original[outcome == "answered"], minlength=len(status)) == (status == "finished"))  # fmt: skip
+    for name in ("timed_out", "cancelled", "rejected", "failed"):
+        has_one = np.bincount(original[outcome == name], minlength=len(status)) > 0
+        assert np.all(has_one[status == name]), name
+    ended = np.isin(status, ("unfinished",), invert=True)
+    assert not np.any(outcome[np.isin(original, np.nonzero(ended)[0])] == "unfinished")
+    arrival_s = column(attempts, "arrival_s").astype(float)
+    left_s = column(attempts, "left_s").astype(float)
+    assert np.all(np.diff(arrival_s) >= 0.0)
+    slack_s = _ROUNDING * max(results.info.simulated_s, 1.0)
+    assert np.all((left_s >= arrival_s - slack_s) | np.isnan(left_s))
 
 
 def every_request_without_an_answer_has_one_reason(results: Results) -> None:
@@ -98,7 +130,11 @@ def every_request_without_an_answer_has_one_reason(results: Results) -> None:
 
 
 def requests_go_through_their_states_in_order(results: Results) -> None:
-    requests = results.requests
+    requests_are_in_order(results, results.requests)
+    requests_are_in_order(results, results.served)
+
+
+def requests_are_in_order(results: Results, requests: pa.Table) -> None:
     slack_s = _ROUNDING * max(results.info.simulated_s, 1.0)
     done = column(requests, "status") == "finished"
     names = ("arrival_s", "admitted_s", "first_token_s", "finish_s")
@@ -110,7 +146,8 @@ def requests_go_through_their_states_in_order(results: Results) -> None:
     ):
         known = ~np.isnan(before_s) & ~np.isnan(after_s)
         assert np.all(after_s[known] >= before_s[known] - slack_s), (earlier, later)
-    assert not np.any(~np.isnan(times_s[3][~done]))
+    if requests is results.requests:
+        assert not np.any(~np.isnan(times_s[3][~done]))
     for name in ("hand_over_wait_s", "kv_transfer_s"):
         values_s = column(requests, name).astype(float)
         assert np.all(values_s[~np.isnan(values_s)] >= -slack_s), name
@@ -134,21 +171,21 @@ def who_can_run_does(results: Results) -> None:
     admitted is in it.
     """
     scenario = results.scenario
-    status = column(results.requests, "status")
+    status = column(results.served, "status")
     inside = np.nonzero(status == "unfinished")[0].tolist()
     if not inside or _waits_for_replicas(results):
         return
     assert scenario.duration_s is not None, "a run without an end left requests inside"
     end_s = scenario.duration_s + scenario.drain_s
     roles = {deployment.role for deployment in results.fleet.deployments}
-    admitted_s = column(results.requests, "admitted_s").astype(float)[inside]
+    admitted_s = column(results.served, "admitted_s").astype(float)[inside]
     if roles == {"both"} and not np.all(np.isnan(admitted_s)):
         return
     stretches = results.stretches
     longest_s = float(np.max(column(stretches, "first_s"), initial=0.0)) + 1.0
     worked_s = float(np.max(column(stretches, "ended_s"), initial=0.0))
     ready_s = max((deployment.ready_s for deployment in results.fleet.deployments), default=0.0)
-    arrived_s = float(column(results.requests, "arrival_s")[inside[-1]])
+    arrived_s = float(column(results.served, "arrival_s")[inside[-1]])
     moved_s = float(np.max(column(results.transfers, "ended_s"), initial=0.0))
     active_s = max(worked_s, ready_s, arrived_s, moved_s)
     assert active_s + longest_s >= end_s, (
@@ -158,7 +195,7 @@ def who_can_run_does(results: Results) -> None:
 
 def tokens_are_conserved(results: Results) -> None:
     """Tokens of finished answers were made in stretches, and those of unfinished ones at most."""
-    table, requests = results.stretches, results.requests
+    table, requests = results.stretches, results.served
     made = float(
         np.sum(
             column(table, "steps") * column(table, "growth")
@@ -166,8 +203,13 @@ def tokens_are_conserved(results: Results) -> None:
         )
     )
     status, output = column(requests, "status"), column(requests, "output_tokens")
-    answered = int(np.sum(output[status == "finished"]))
-    inside = int(np.sum(output[np.isin(status, ("unfinished", "failed"))]))
+    is_whole = ~np.isnan(column(requests, "finish_s").astype(float))
+    answered = int(np.sum(output[is_whole]))
+    given_up = np.isin(status, ("timed_out", "cancelled")) & ~is_whole
+    left = ~np.isnan(column(requests, "left_s").astype(float)) if given_up.any() else given_up
+    if given_up.any():
+        answered += int(np.sum(column(requests, "wasted_tokens")[given_up & left]))
+    inside = int(np.sum(output[np.isin(status, ("unfinished", "failed")) | (given_up & ~left)]))
     assert made >= answered * (1.0 - _ROUNDING) - 1e-3
     plain = all(
         deployment.pool.batching.policy != "static" and deployment.pool.replica.speculation is None
@@ -226,6 +268,29 @@ def nothing_runs_on_what_is_lost(results: Results) -> None:
         assert row["at_s"] <= results.info.simulated_s + slack_s
 
 
+def states_add_up(results: Results) -> None:
+    """Replicas are in one state at a time, and the timeline counts them as the summary does."""
+    states, end_s, summary = states_of(results), results.info.simulated_s, results.summary()
+    numbers = range(len(results.fleet.replicas))
+    in_all_s = states.seconds(numbers, (*ON, OFF))
+    assert in_all_s == approx(len(numbers) * end_s, rel=_ROUNDING)
+    if not end_s:
+        return
+    line = timeline(results, 7)
+    edges_s = np.append(line.time_s - line.bin_s / 2, line.time_s[-1] + line.bin_s / 2)
+    assert line.waiting == approx(waiting(results).means(edges_s), rel=1e-6, abs=1e-6)
+    assert np.all(line.replicas_ready <= line.replicas_on + _ROUNDING)
+    if "mean_replicas" in summary:
+        copies = results.scenario.stands_for
+        on_s = float(np.sum(line.replicas_on) * line.bin_s)
+        after_s = max(float(edges_s[-1]) - end_s, 0.0) * line.replicas_on[-1]
+        mean = summary["mean_replicas"] / copies
+        assert on_s - after_s == approx(mean * end_s, rel=1e-6, abs=1e-6)
+        assert mean <= summary["max_replicas"] / copies + _ROUNDING <= len(numbers) + _ROUNDING
+        nodes = sum(pool.nodes for pool in results.scenario.cluster.pools)
+        assert summary["node_hours"] / copies <= nodes * end_s / 3600.0 * (1.0 + _ROUNDING)
+
+
 def no_transfer_is_faster_than_alone(results: Results) -> None:
     table = results.transfers
     took_s = column(table, "ended_s") - column(table, "began_s")
@@ -269,6 +334,8 @@ def gaps_are_those_between_tokens(results: Results) -> None:
         deployment.pool.replica.speculation is not None for deployment in results.fleet.deployments
     )
     cut = np.any(column(results.requests, "status") == "unfinished")
+    if results.attempts.num_rows:  # gaps of answers that nobody used are there as well
+        cut = cut or np.any(column(results.attempts, "outcome") != "answered")
     if not drafts and not cut:
         assert gaps.count == tokens
         total_s = float(np.sum(done.finish_s - done.first_token_s))

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 import cluster_sim
+from cluster_sim import figures
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.request import ClientRequest, Request
 from cluster_sim.results.attempt_columns import ATTEMPTS, OUTCOMES
 from cluster_sim.results.build_tables import build_tables
 from cluster_sim.results.metrics import finished, phases, timeline
+from cluster_sim.results.metrics.load import loads
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.results import Results
 from cluster_sim.results.run_info import RunInfo
@@ -116,7 +118,7 @@ def a_day() -> Recorder:
     clients.recorder.fails(attempt, 18.0, "all_down")
     end(lost, "failed", 18.0)
 
-    clients.send(clients.request(19.0), 19.0, admitted_s=19.5)
+    clients.send(clients.request(19.0), 19.0, admitted_s=19.0)
     return clients.recorder
 
 
@@ -236,6 +238,28 @@ def test_attempts_wait_and_run_until_they_leave_the_cluster(day: Results) -> Non
     ]  # fmt: skip
     assert line.waiting[:8].tolist() == pytest.approx([0.5, 1, 1.5, 0, 0.5, 0, 0, 0])
     assert line.running[:8].tolist() == pytest.approx([0.5, 1, 0.5, 1, 1.5, 2, 1.5, 0])
+
+
+def test_load_over_time_adds_up_to_requests_and_attempts(day: Results) -> None:
+    """Answers within 3 s end at 2 and 11 s; tokens are wasted by who leaves at 6.5, 14 and 18 s."""
+    (load,) = loads([day], points=19)
+    assert load.offered_per_s.sum() == 8
+    assert np.flatnonzero(load.sent_per_s).tolist() == [0, 1, 2, 4, 8, 9, 12, 15, 16, 17, 18]
+    assert load.admitted_per_s.sum() == 8
+    assert np.flatnonzero(load.good_per_s).tolist() == [2, 11]
+    share = load.wasted_share.tolist()
+    assert [place for place, value in enumerate(share) if value == 1.0] == [6, 14, 18]
+    assert [place for place, value in enumerate(share) if value == 0.0] == [2, 7, 11]
+
+
+def test_the_figure_names_load_and_waste(day: Results) -> None:
+    figure = figures.draw("attempts", day)
+    sent, admitted, good, wasted = (panel.get_title("left") for panel in figure.axes)
+    assert sent == "Attempts sent, of 8 requests: small 11"
+    assert admitted == "Attempts admitted to a batch: small 8"
+    assert good == "Goodput, whole answers within the SLO: small 2"
+    assert wasted == "Output tokens generated in vain: small 31 %"
+    assert "small 29 % (1.38 attempts per request)" in figure.get_suptitle()
 
 
 def test_a_folder_gives_back_the_attempts(day: Results, tmp_path: Path) -> None:

@@ -15,7 +15,13 @@ from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.load import Load
-from cluster_sim.serving.routing import LeastRequests, LeastWork, Picker, PrefixAffinity
+from cluster_sim.serving.routing import (
+    LeastRequests,
+    LeastWork,
+    Picker,
+    PrefixAffinity,
+    RoutingSetting,
+)
 from cluster_sim.serving.routing.picker import index_of
 from cluster_sim.serving.scheduler import Continuous, SchedulerLimits
 from cluster_sim.serving.scheduler.speculative import Drafting
@@ -24,7 +30,7 @@ from cluster_sim.workload.random_streams import numbered
 from tests.machines import small_gpu, tiny_model
 from tests.serve import serve
 
-MANY = 1000
+MANY = RoutingSetting(dict.fromkeys(range(1000), "pool"))
 AFFINITY = {"balance_abs": 6, "remembered_tokens": 900}
 POLICIES: dict[str, tuple[type[Any], dict[str, Any]]] = {
     "least_requests": (LeastRequests, {}),
@@ -153,10 +159,10 @@ class Compared(Picker):
     picks: int = 0
     follows_loads = True
 
-    def pick(self, request: Request, loads: Sequence[Load]) -> int:
+    def pick(self, request: Request, loads: Sequence[Load]) -> int | None:
         return self.picker.pick(request, loads)
 
-    def pick_open(self, request: Request, loads: Sequence[Load], now_s: float) -> int:
+    def pick_open(self, request: Request, loads: Sequence[Load], now_s: float) -> int | None:
         index = self.picker.pick_open(request, loads, now_s)
         assert index == self.picker.pick(request, loads)
         self.picks += 1
@@ -188,7 +194,7 @@ def test_the_same_replica_is_chosen_while_replicas_run(name: str, how: str, stal
     random, compared = Random(5), Compared(in_order(name, staleness))
 
     class Policy:
-        def picker(self, rng: np.random.Generator, replicas: int = 1) -> Picker:
+        def picker(self, rng: np.random.Generator, setting: RoutingSetting) -> Picker:
             return compared
 
     now_s, requests = 0.0, []

@@ -15,7 +15,14 @@ from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.load import ReportedLoad
-from cluster_sim.serving.routing import Load, Picker, PowerOfTwo, PrefixAffinity, Random
+from cluster_sim.serving.routing import (
+    Load,
+    Picker,
+    PowerOfTwo,
+    PrefixAffinity,
+    Random,
+    RoutingSetting,
+)
 from cluster_sim.serving.routing.picker import Scan
 from cluster_sim.serving.routing.stale import stale
 from cluster_sim.serving.scheduler import Continuous, SchedulerLimits
@@ -65,7 +72,7 @@ def test_a_policy_may_decide_by_any_figure_of_a_load(name: str, staleness_s: flo
     class Least:
         """Picks the replica where the figure is least."""
 
-        def picker(self, rng: np.random.Generator, replicas: int = 1) -> Picker:
+        def picker(self, rng: np.random.Generator, setting: RoutingSetting) -> Picker:
             return stale(Scan(self.pick), staleness_s)
 
         def pick(self, request: Request, loads: Sequence[Load]) -> int:
@@ -146,6 +153,7 @@ def send(picker: Picker, request: Request, *requests: int) -> int:
     """Pick a replica among those with so many requests, send it there."""
     replicas = loads(*requests)
     index = picker.pick(request, replicas)
+    assert index is not None
     picker.sent(request, replicas[index])
     return index
 

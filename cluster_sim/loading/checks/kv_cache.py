@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.size_limits import size_limits
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.memory_sums import fault_of_settings
 from cluster_sim.scenario.scenario import Scenario
@@ -82,7 +83,9 @@ def capacity_faults(scenario: Scenario, deployment: Deployment, trail: Trail) ->
             ("workload",),
             f"the longest request, {longest:,} tokens, exceeds the context of {model.name}, {model.max_context:,} tokens; expected shorter prompts and answers, such as a `max` of their lengths",
         )
-    elif longest - 1 > (held := deployment.kv_cache.longest(pool.max_batched_tokens)):
+    elif longest - 1 > (
+        held := deployment.kv_cache.longest(pool.max_batched_tokens)
+    ) and not _is_held_elsewhere(scenario, longest):
         yield (
             ("workload",),
             f"the longest request, {longest:,} tokens, can never be admitted: the KV cache capacity of a replica of pool '{pool.name}' is {held:,} tokens; expected shorter requests, more devices per replica, or a smaller kv_cache format",
@@ -92,6 +95,12 @@ def capacity_faults(scenario: Scenario, deployment: Deployment, trail: Trail) ->
             (*trail, "batching"),
             f"without chunked_prefill the longest request, {longest:,} tokens, never fits into a step of max_batched_tokens {pool.max_batched_tokens:,}; expected chunked_prefill: true, or a higher max_batched_tokens",
         )
+
+
+def _is_held_elsewhere(scenario: Scenario, tokens: int) -> bool:
+    """Return whether rules send long prompts to pools of their own, one of which can hold them."""
+    whole = size_limits(scenario).whole if scenario.cluster.router.parts_lengths else ()
+    return any(limit.tokens >= tokens - 1 for limit in whole)
 
 
 def _longest_request(scenario: Scenario, deployment: Deployment) -> int | None:

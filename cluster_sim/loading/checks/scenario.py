@@ -17,6 +17,7 @@ from cluster_sim.loading.checks.traffic import (
     admission_faults,
     client_faults,
     objective_faults,
+    router_faults,
     traffic_faults,
 )
 from cluster_sim.scenario.scenario import Scenario
@@ -34,6 +35,7 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
     yield from objective_faults(scenario)
     yield from sampling.faults(scenario)
     yield from admission_faults(scenario)
+    yield from router_faults(scenario)
     yield from role_faults(scenario)
     fleet = resolve(scenario)
     yield from _pool_faults(scenario, fleet)

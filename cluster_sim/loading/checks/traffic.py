@@ -158,14 +158,6 @@ def client_faults(scenario: Scenario, entries: int) -> Iterator[Finding]:
         for index, each in enumerate(workload.classes)
     }
     for at, clients in keys.items():
-        gives_up = clients is not None and (
-            clients.hedge_after_s or clients.timeout.ttft_s or clients.timeout.e2el_s
-        )
-        if clients is not None and gives_up and clients.server_aborts:
-            yield (
-                (*at, "server_aborts"),
-                "aborts are not simulated yet; expected `server_aborts: false`",
-            )
         if clients is not None and clients.hedge_after_s is not None and entries < 2:
             yield (
                 (*at, "hedge_after"),
@@ -177,3 +169,9 @@ def admission_faults(scenario: Scenario) -> Iterator[Finding]:
     """Yield why the admission policy does not suit the traffic."""
     for fault in scenario.cluster.admission.faults([slo.ttft_s for slo in scenario.slos]):
         yield ("cluster", "admission"), fault
+
+
+def router_faults(scenario: Scenario) -> Iterator[Finding]:
+    """Yield keys of the router that do not suit the scenario."""
+    for trail, fault in scenario.cluster.router.faults(scenario.routed):
+        yield ("cluster", "router", *trail), fault

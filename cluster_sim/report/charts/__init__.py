@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cluster_sim.report.charts.attempts import attempt_charts
 from cluster_sim.report.charts.chart import Chart, ChartGroup, Line, Series, as_data, line, plain
 from cluster_sim.report.charts.goodput import goodput_charts
 from cluster_sim.report.charts.latency import latency_charts
@@ -43,6 +44,13 @@ def groups(shown: Sequence[View]) -> list[ChartGroup]:
             "Means over equal bins of simulated time, including the warm-up; all runs have the "
             "same bins. All charts zoom together.",
             over_time_charts(shown),
+        ),
+        ChartGroup(
+            "attempts",
+            "Attempts of clients",
+            "Attempts that clients send and that the cluster admits, answers that are of use, and work "
+            "that is done in vain. Retries make more attempts than requests.",
+            attempt_charts(shown),
         ),
         ChartGroup(
             "requests",

@@ -70,15 +70,18 @@ def client_requests_table(attempts: pa.Table, recorder: Recorder) -> pa.Table:
     ended_s = np.fromiter((each.end_s for each in originals), float, len(originals))
     finish_s = np.where(is_done, shown["finish_s"].to_numpy(), np.nan)
     ended_s = np.where(is_done, finish_s, ended_s)
-    first_s = shown["first_token_s"].to_numpy()
-    # a first token that reaches a client after it has given up is not seen
-    first_s = np.where(~is_done & (first_s > ended_s), np.nan, first_s)
+    # what happens to an attempt after its client has given up is of no request
+    admitted_s, first_s = (
+        np.where(~is_done & (times_s > ended_s), np.nan, times_s)
+        for times_s in (shown[name].to_numpy() for name in ("admitted_s", "first_token_s"))
+    )
     firsts = [each.first for each in originals]
     changed = {
         "request": column(np.fromiter((each.number for each in originals), np.int64)),
         "status": _named(statuses, tuple(dict.fromkeys(statuses))),
         "output_tokens": column(request_values(firsts, "output_tokens", np.int64)),
         "arrival_s": column(request_values(firsts, "arrival_s")),
+        "admitted_s": seconds(admitted_s),
         "first_token_s": seconds(first_s),
         "finish_s": seconds(finish_s),
         "attempts": column(np.fromiter((each.attempts for each in originals), np.int32)),

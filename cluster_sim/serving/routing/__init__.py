@@ -10,14 +10,16 @@ from pydantic import Field
 from cluster_sim.serving.load import Load
 from cluster_sim.serving.routing.least_requests import LeastRequests
 from cluster_sim.serving.routing.least_work import LeastWork
-from cluster_sim.serving.routing.picker import Picker
+from cluster_sim.serving.routing.picker import Picker, RoutingSetting
+from cluster_sim.serving.routing.policy import Routed, RoutedPool
 from cluster_sim.serving.routing.power_of_two import PowerOfTwo
 from cluster_sim.serving.routing.prefix_affinity import PrefixAffinity
 from cluster_sim.serving.routing.random import Random
 from cluster_sim.serving.routing.round_robin import RoundRobin
+from cluster_sim.serving.routing.rules import Rules
 
 Routing = Annotated[
-    RoundRobin | Random | LeastRequests | LeastWork | PowerOfTwo | PrefixAffinity,
+    RoundRobin | Random | LeastRequests | LeastWork | PowerOfTwo | PrefixAffinity | Rules,
     Field(discriminator="policy"),
 ]
 
@@ -30,5 +32,9 @@ __all__ = [
     "PrefixAffinity",
     "Random",
     "RoundRobin",
+    "Routed",
+    "RoutedPool",
     "Routing",
+    "RoutingSetting",
+    "Rules",
 ]

@@ -6,16 +6,16 @@ from typing import Literal
 import numpy.random
 
 from cluster_sim.request import Request
-from cluster_sim.schema import Description
 from cluster_sim.serving.load import Load
 from cluster_sim.serving.routing.in_order import InOrder
-from cluster_sim.serving.routing.picker import MAX_SCANNED, Picker, Scan
+from cluster_sim.serving.routing.picker import UNKNOWN, Picker, RoutingSetting, Scan
+from cluster_sim.serving.routing.policy import RoutingPolicy
 from cluster_sim.serving.routing.request_order import RequestOrder
 from cluster_sim.serving.routing.stale import stale
 from cluster_sim.units import Seconds
 
 
-class LeastRequests(Description):
+class LeastRequests(RoutingPolicy):
     """Routing to the replica with the fewest waiting and running requests (shortest queue)."""
 
     policy: Literal["least_requests"] = "least_requests"
@@ -23,12 +23,9 @@ class LeastRequests(Description):
     """Maximum age of the load information that the router uses [s]. Default: the information is
     always current."""
 
-    def picker(self, rng: numpy.random.Generator, replicas: int = 1) -> Picker:
-        """Return the policy with its state for one run; it uses no random numbers.
-
-        replicas: number of replicas; more than MAX_SCANNED are kept in order.
-        """
-        picker = Scan(self.pick) if replicas <= MAX_SCANNED else InOrder(self.pick, RequestOrder())
+    def picker(self, rng: numpy.random.Generator, setting: RoutingSetting = UNKNOWN) -> Picker:
+        """Return the policy with its state for one run; it uses no random numbers."""
+        picker = Scan(self.pick) if not setting.is_large else InOrder(self.pick, RequestOrder())
         return stale(picker, self.staleness_s)
 
     @staticmethod

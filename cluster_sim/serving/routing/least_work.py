@@ -6,16 +6,16 @@ from typing import Literal
 import numpy.random
 
 from cluster_sim.request import Request
-from cluster_sim.schema import Description
 from cluster_sim.serving.load import Load
 from cluster_sim.serving.routing.in_order import InOrder
-from cluster_sim.serving.routing.picker import MAX_SCANNED, Picker, Scan
+from cluster_sim.serving.routing.picker import UNKNOWN, Picker, RoutingSetting, Scan
+from cluster_sim.serving.routing.policy import RoutingPolicy
 from cluster_sim.serving.routing.stale import stale
 from cluster_sim.serving.routing.work_order import WorkOrder
 from cluster_sim.units import Seconds
 
 
-class LeastWork(Description):
+class LeastWork(RoutingPolicy):
     """Routing to the replica with the fewest tokens left to process.
 
     The policy knows the lengths of answers in advance, which no real router does: it gives a bound
@@ -29,12 +29,9 @@ class LeastWork(Description):
     """Maximum age of the load information that the router uses [s]. Default: the information is
     always current."""
 
-    def picker(self, rng: numpy.random.Generator, replicas: int = 1) -> Picker:
-        """Return the policy with its state for one run; it uses no random numbers.
-
-        replicas: number of replicas; more than MAX_SCANNED are kept in order.
-        """
-        picker = Scan(self.pick) if replicas <= MAX_SCANNED else InOrder(self.pick, WorkOrder())
+    def picker(self, rng: numpy.random.Generator, setting: RoutingSetting = UNKNOWN) -> Picker:
+        """Return the policy with its state for one run; it uses no random numbers."""
+        picker = Scan(self.pick) if not setting.is_large else InOrder(self.pick, WorkOrder())
         return stale(picker, self.staleness_s)
 
     @staticmethod

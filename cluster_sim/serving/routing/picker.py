@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import ClassVar
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy.random
 
@@ -21,6 +22,24 @@ NOTE: looking at 32 replicas takes about as long as keeping the order.
 _AT_A_TIME = 4096
 
 
+class RoutingSetting(NamedTuple):
+    """Facts of the cluster and its traffic that a policy may use."""
+
+    pools: Mapping[int, str] = MappingProxyType({})
+    """Name of the pool of each replica to which the router may send requests, by number."""
+    classes: Sequence[str] = ()
+    """Names of the classes of requests, in order."""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether there are so many replicas that a policy keeps them in order."""
+        return len(self.pools) > MAX_SCANNED
+
+
+UNKNOWN = RoutingSetting()
+"""RoutingSetting without knowledge."""
+
+
 class Picker:
     """Routing policy with its state during one run.
 
@@ -29,14 +48,17 @@ class Picker:
     router sends requests.
     """
 
-    follows_loads: ClassVar[bool] = False
+    follows_loads: bool = False
     """Whether the policy must be told when a load changes."""
 
     @abstractmethod
-    def pick(self, request: Request, loads: Sequence[Load]) -> int:
-        """Return the index of the replica for a request among `loads`, in order of number."""
+    def pick(self, request: Request, loads: Sequence[Load]) -> int | None:
+        """Return the index of the replica for a request among `loads`, in order of number.
 
-    def pick_open(self, request: Request, loads: Sequence[Load], now_s: float) -> int:
+        The result is None if the policy sends the request to none of them.
+        """
+
+    def pick_open(self, request: Request, loads: Sequence[Load], now_s: float) -> int | None:
         """Return the index of the replica for a request among all open replicas.
 
         Parameters
@@ -49,6 +71,10 @@ class Picker:
             Present time [s].
         """
         return self.pick(request, loads)
+
+    def allows(self, request: Request, load: Load) -> bool:
+        """Return whether the policy may ever send a request to a replica."""
+        return True
 
     def sent(self, request: Request, load: Load) -> None:
         """Record that a request was sent to a replica, whose load includes it now."""

@@ -6,14 +6,14 @@ from typing import Literal
 import numpy.random
 
 from cluster_sim.request import Request
-from cluster_sim.schema import Description
 from cluster_sim.serving.load import Load
-from cluster_sim.serving.routing.picker import Picker, Scan, uniforms
+from cluster_sim.serving.routing.picker import UNKNOWN, Picker, RoutingSetting, Scan, uniforms
+from cluster_sim.serving.routing.policy import RoutingPolicy
 from cluster_sim.serving.routing.stale import stale
 from cluster_sim.units import Seconds
 
 
-class PowerOfTwo(Description):
+class PowerOfTwo(RoutingPolicy):
     """Routing to the one of two randomly drawn replicas with fewer requests.
 
     It is nearly as good as looking at all replicas, and it causes no herding if load information is
@@ -26,7 +26,7 @@ class PowerOfTwo(Description):
     """Maximum age of the load information that the router uses [s]. Default: the information is
     always current."""
 
-    def picker(self, rng: numpy.random.Generator, replicas: int = 1) -> Picker:
+    def picker(self, rng: numpy.random.Generator, setting: RoutingSetting = UNKNOWN) -> Picker:
         """Return the policy with its state for one run, with random numbers from `rng`."""
         draws = uniforms(rng)
 

@@ -12,9 +12,9 @@ import numpy.random
 from pydantic import Field
 
 from cluster_sim.request import Request
-from cluster_sim.schema import Description
 from cluster_sim.serving.load import Load
-from cluster_sim.serving.routing.picker import MAX_SCANNED, Picker, index_of
+from cluster_sim.serving.routing.picker import UNKNOWN, Picker, RoutingSetting, index_of
+from cluster_sim.serving.routing.policy import RoutingPolicy
 from cluster_sim.serving.routing.request_order import RequestOrder
 from cluster_sim.serving.routing.sent_prefixes import Holders, SentPrefixes
 from cluster_sim.serving.routing.stale import stale
@@ -22,7 +22,7 @@ from cluster_sim.typing import Count, CountOrZero
 from cluster_sim.units import Seconds
 
 
-class PrefixAffinity(Description):
+class PrefixAffinity(RoutingPolicy):
     """Routing to the replica that received the longest prefix of the prompt before.
 
     If loads differ too much, the least loaded replica gets the request. The rule and its defaults
@@ -48,12 +48,9 @@ class PrefixAffinity(Description):
     """Maximum age of the load information that the router uses [s]. Default: the information is
     always current."""
 
-    def picker(self, rng: numpy.random.Generator, replicas: int = 1) -> Picker:
-        """Return the policy with its state for one run; it uses no random numbers.
-
-        replicas: number of replicas; more than MAX_SCANNED are kept in order.
-        """
-        picker = _Affinity(self) if replicas <= MAX_SCANNED else _AffinityInOrder(self)
+    def picker(self, rng: numpy.random.Generator, setting: RoutingSetting = UNKNOWN) -> Picker:
+        """Return the policy with its state for one run; it uses no random numbers."""
+        picker = _Affinity(self) if not setting.is_large else _AffinityInOrder(self)
         return stale(picker, self.staleness_s)
 
     def differ_too_much(self, least: int, most: int) -> bool:

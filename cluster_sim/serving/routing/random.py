@@ -6,12 +6,12 @@ from typing import Literal
 import numpy.random
 
 from cluster_sim.request import Request
-from cluster_sim.schema import Description
 from cluster_sim.serving.load import Load
-from cluster_sim.serving.routing.picker import Picker, Scan, uniforms
+from cluster_sim.serving.routing.picker import UNKNOWN, Picker, RoutingSetting, Scan, uniforms
+from cluster_sim.serving.routing.policy import RoutingPolicy
 
 
-class Random(Description):
+class Random(RoutingPolicy):
     """Routing to a random replica, all of which are equally likely.
 
     If the incoming traffic is Poisson, the traffic at each replica is Poisson too.
@@ -19,7 +19,7 @@ class Random(Description):
 
     policy: Literal["random"] = "random"
 
-    def picker(self, rng: numpy.random.Generator, replicas: int = 1) -> Picker:
+    def picker(self, rng: numpy.random.Generator, setting: RoutingSetting = UNKNOWN) -> Picker:
         """Return the policy with its state for one run, with random numbers from `rng`."""
         draws = uniforms(rng)
 

@@ -38,12 +38,12 @@ class _Stale(Picker):
         self._reported: dict[int, ReportedLoad] = {}
         self._open: list[ReportedLoad] | None = None  # reports of all open replicas, if complete
 
-    def pick(self, request: Request, loads: Sequence[Load]) -> int:
+    def pick(self, request: Request, loads: Sequence[Load]) -> int | None:
         """Return the index of the replica for a request among `loads`."""
         self._begin_period(request)
         return self._picker.pick(request, self._reports(loads))
 
-    def pick_open(self, request: Request, loads: Sequence[Load], now_s: float) -> int:
+    def pick_open(self, request: Request, loads: Sequence[Load], now_s: float) -> int | None:
         """Return the index of the replica for a request among all open replicas."""
         self._begin_period(request)
         if self._open is None:
@@ -64,6 +64,10 @@ class _Stale(Picker):
             if load.number not in reported:
                 reported[load.number] = report(load)
         return [reported[load.number] for load in loads]
+
+    def allows(self, request: Request, load: Load) -> bool:
+        """Return whether the policy may ever send a request to a replica."""
+        return self._picker.allows(request, load)
 
     def sent(self, request: Request, load: Load) -> None:
         """Record that a request was sent to a replica."""

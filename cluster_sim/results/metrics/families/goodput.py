@@ -68,6 +68,7 @@ METRICS = (
         is_extensive=True,
         label="goodput [requests/s]",
         heading=Heading("goodput [requests/s]", decimals=2),
+        row=Row(195, "requests/s within SLO", ",.2f"),
     ),
     Metric(
         "slo_attainment",
