@@ -1,4 +1,4 @@
-"""Figure of the scenario retry_storm.
+"""Figure of the scenario retry_storm: attempts, goodput and waste with and without a retry budget.
 
 python plots/retry_storm.py
 """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cluster_sim.results.event_rows import of_kinds
-from cluster_sim.results.waiting import waiting
+from cluster_sim.results.metrics.waiting import waiting
 
 if TYPE_CHECKING:
     from cluster_sim.results.run_data import RunData

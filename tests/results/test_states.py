@@ -16,12 +16,12 @@ from cluster_sim.deployment.fleet import resolve
 from cluster_sim.results import energy
 from cluster_sim.results.faults import times_to_recover_s
 from cluster_sim.results.metrics.timeline import timeline
+from cluster_sim.results.metrics.waiting import waiting
 from cluster_sim.results.recorder import StateRow
 from cluster_sim.results.results import Results
 from cluster_sim.results.states import States, states_of
 from cluster_sim.results.step_function import StepFunction, constant, total
 from cluster_sim.results.tables.events import states_table
-from cluster_sim.results.waiting import waiting
 from cluster_sim.results.wanted import wanted_replicas
 from cluster_sim.sim.simulate import simulate
 from tests.changing_clusters import POWER, RENT, failure_and_scaling
