@@ -147,6 +147,8 @@ def random_scenario(random: Random) -> Section:
     if _maybe(random, 0.25):
         pools = cluster["pools"]
         let_scale(random, scenario, {x["name"]: MACHINES[x["node"]].devices for x in pools}, 1.0)
+    if _maybe(random, 0.3):
+        scenario["workload"]["clients"] = _clients(random)
     return scenario
 
 
