@@ -245,7 +245,7 @@ def test_faults_are_neither_counted_nor_chosen() -> None:
 
 
 def test_a_schedule_starts_replicas_before_the_load_comes() -> None:
-    schedule = [{"from": "30 s", "to": "60 s", "min": 4, "every": "40 s"}]
+    schedule = [{"from": "30 s", "to": "60 s", "min": 4, "every": "100 s"}]
     results = run(IMMEDIATE | {"schedule": schedule}, rate=0.1)
     sizes = [(at_s, size) for at_s, _, size in desired(results)]
     assert sizes[:2] == [(30.0, 4.0), (60.0, 1.0)]
