@@ -77,6 +77,10 @@ class Router(ReplicaEvents):
             if not self._hold(request):
                 self._reject(request, self._why_nobody(request))
             return
+        self._admit(request, replica)
+
+    def _admit(self, request: Request, replica: Entry) -> None:
+        """Send a request to a replica, unless the gate refuses it."""
         gate = self._options.gate
         if gate is not None and gate.refuses(
             request, self._env.now, self._index[replica.number], self._replicas
@@ -112,7 +116,9 @@ class Router(ReplicaEvents):
             request = self.held.popleft()
             if (replica := self._choose(request)) is None:
                 self.held.append(request)
-            else:
+            elif request.replica < 0:
+                self._admit(request, replica)
+            else:  # it was admitted before its replica was lost
                 self._send(request, replica)
 
     def _update_open(self) -> None:
