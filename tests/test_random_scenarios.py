@@ -37,11 +37,12 @@ CHOICES = {
     "stream_rule": "unsent tokens steps",
     "node": " ".join(GPUS | OTHERS | WAFERS),
     "model": " ".join(MODELS),
+    "metric": "queue kv_cache running ttft",
 }
 POLICIES = {"queue_limit", "token_bucket", "predicted_ttft", "continuous", "static"}
 KEYS = {
     "batch_wait_timeout_iterations", "bursts", "by_device", "detokenisation", "first_chunk_delay",
-    "async_scheduling", "cancel", "clients", "graph_memory", "prefill_first", "static_reserve", "stream_interval", "chunked_prefill", "classes", "compaction",
+    "async_scheduling", "autoscale", "cancel", "clients", "graph_memory", "prefill_first", "static_reserve", "stream_interval", "chunked_prefill", "classes", "compaction",
     "data_parallel", "draft_cost", "draft_model", "expert_parallel", "fabric", "offload",
     "length_correlation", "links", "max_output_tokens", "memory_fraction", "mtp_layers", "network", "output_sigma",
     "percentile", "pipeline_parallel", "points", "power_limit", "prefix_caching", "prices", "rack_power_cap",
