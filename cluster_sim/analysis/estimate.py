@@ -79,7 +79,7 @@ def _bounded_by_transfers(
 
 def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolArithmetic:
     """Return the estimates of one pool, without the limit of KV transfers."""
-    pool, placement = deployment.pool, deployment.placement
+    pool, placement, scaling = deployment.pool, deployment.placement, deployment.pool.autoscale
     if pool.replica.role == "prefill":  # each prompt is followed by another
         lengths = replace(lengths, output_tokens=1.0)
     is_static = not pool.batching.is_continuous
@@ -128,6 +128,8 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
         kv_cache_format=pool.replica.kv_cache,
         role=pool.replica.role,
         load_s=deployment.load_s,
+        scaling="" if scaling is None else f"{scaling.sizes}: {scaling.aim}",
+        start_s=None if scaling is None else scaling.provision_s + (deployment.load_s or 0.0),
         wafers=_on_wafers(deployment),
     )
 

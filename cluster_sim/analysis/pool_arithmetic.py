@@ -83,6 +83,11 @@ class PoolArithmetic:
     load_s: float | None = None
     """Time to load the weights of a replica, as on a cold start [s]; None if the node's file does
     not give it."""
+    scaling: str = ""
+    """Numbers of replicas between which the pool is scaled, and the target; empty if it is not."""
+    start_s: float | None = None
+    """Time from the decision to add a replica until it is ready [s]; None if the pool is not
+    scaled."""
     wafers: WaferArithmetic | None = None
     """Placement of a replica on wafers; None for other devices."""
     kv_pages: int = 0

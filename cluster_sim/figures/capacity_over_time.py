@@ -64,9 +64,13 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     unit, last_s = time_unit(lines), end_s(lines)
     *panels, arrivals, attained = axes
     mark_warmup(axes, shown, unit.second)
+    tops = []
     for variant, panel in zip(shown, panels, strict=True):
         states, faults = states_of(variant.results), faults_of(variant.results)
-        _draw_capacity(panel, _Capacity(variant, states, faults, last_s), unit.second)
+        capacity = _Capacity(variant, states, faults, last_s)
+        tops.append(_draw_capacity(panel, capacity, unit.second))
+    for panel in panels:
+        panel.set_ylim(0.0, 1.18 * max(*tops, 1.0))
     draw_arrivals(arrivals, shown, lines, unit.second)
     shares = list(_draw_attained(attained, shown, lines, unit.second))
     style.label(attained, x=f"simulated time [{unit.name}]", y="within\nthe SLO [%]")
@@ -82,8 +86,11 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     style.headline(panels[0], _finding(shown, shares))
 
 
-def _draw_capacity(panel: Axes, capacity: _Capacity, second: float) -> None:
-    """Stack replicas that are ready, that drain, start or load, and that are lost."""
+def _draw_capacity(panel: Axes, capacity: _Capacity, second: float) -> float:
+    """Stack replicas that are ready, that drain, start or load, and that are lost.
+
+    Return the largest number that is drawn.
+    """
     top = 0.0
     below: Array | float = 0.0
     knots_s = np.unique(np.append(capacity.count(ON).from_s, capacity.count((READY,)).from_s))
@@ -111,10 +118,10 @@ def _draw_capacity(panel: Axes, capacity: _Capacity, second: float) -> None:
         )
         top = max(top, float(np.max(wanted.values)))
     _mark_faults(panel, capacity.faults, second)
-    panel.set_ylim(0.0, 1.18 * max(top, 1.0))
     panel.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     style.label(panel, y="replicas\n[number]")
     style.title(panel, f"Replicas of {capacity.variant.label}: {_about(capacity)}")
+    return top
 
 
 def _mark_faults(panel: Axes, faults: Sequence[FaultRow], second: float) -> None:
@@ -138,10 +145,10 @@ def _about(capacity: _Capacity) -> str:
     texts = [f"{len(capacity.variant.results.fleet.replicas)} in all"]
     if "mean_replicas" in summary:
         texts.append(f"{summary['mean_replicas']:.3g} on in the mean")
-    if "availability" in summary:
-        texts.append(f"availability {style.percent(summary['availability'])}")
     if capacity.faults:
         texts.append(f"{len(capacity.faults)} fault{'s' * (len(capacity.faults) > 1)}")
+        if "availability" in summary:
+            texts.append(f"availability {style.percent(summary['availability'])}")
     if "time_to_recover_s" in summary:
         recovery_s = summary["time_to_recover_s"]
         within = f"within {style.duration(recovery_s)}" if recovery_s else "at once"
@@ -182,7 +189,8 @@ def _draw_attained(
     panel.set_ylim(0.0, 103.0)
     if not drawn:
         style.nothing(panel, "the scenario has no SLO")
-    width = style.duration(edges_s[1] - edges_s[0])
+    width_s = float(edges_s[1])
+    width = style.duration(width_s) if width_s < 600.0 else f"{width_s / 60.0:.3g} min"
     style.title(panel, f"Requests within the SLO, by arrival in bins of {width}")
 
 

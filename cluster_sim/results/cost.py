@@ -104,7 +104,9 @@ def usd_per_hour(
     return costs or parts  # nodes that are always off cost 0
 
 
-def planned_usd_per_hour(scenario: Scenario, pool: Pool | None = None) -> float | None:
+def planned_usd_per_hour(
+    scenario: Scenario, pool: Pool | None = None, nodes_on: Mapping[str, float] | None = None
+) -> float | None:
     """Return the cost of one pool, or of all pools, with every node at its rated power [USD/h].
 
     Parameters
@@ -113,14 +115,17 @@ def planned_usd_per_hour(scenario: Scenario, pool: Pool | None = None) -> float 
         Scenario with prices.
     pool
         Pool of the scenario. Default: all pools.
+    nodes_on
+        Mean number of nodes that are on, by name of the pool. Default: all nodes.
 
     Returns
     -------
     float or None
         Cost [USD/h]; None if a pool has no prices.
     """
+    on = nodes_on or {}
     by_pool = [
-        usd_per_hour(chosen, scenario.site)
+        usd_per_hour(chosen, scenario.site, nodes_on=on.get(chosen.name))
         for chosen in scenario.cluster.pools
         if pool in (None, chosen)
     ]

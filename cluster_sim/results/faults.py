@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cluster_sim.results.event_rows import of_kinds
-from cluster_sim.results.waiting import waiting
+from cluster_sim.results.metrics.waiting import waiting
 
 if TYPE_CHECKING:
     from cluster_sim.results.run_data import RunData
@@ -109,7 +109,7 @@ class LostWork(NamedTuple):
     """Work of replicas that was lost with them."""
 
     requests_retried: int
-    """Number of requests that lost their replica and were sent to another one."""
+    """Number of requests of which an attempt lost its replica and was sent to another one."""
     tokens: int
     """Tokens of prompts and answers that had been processed."""
 
@@ -131,12 +131,15 @@ def lost_work(run: RunData, replicas: Collection[int]) -> LostWork:
     tokens, retried, without_kv = 0, set[int](), set[int]()
     if not of_kinds(run.events, _LOSSES).num_rows:
         return LostWork(0, 0)
-    prompts = run.served["prompt_tokens"].to_numpy()
+    table = run.served
+    prompts = table["prompt_tokens"].to_numpy()
+    is_attempts = "original" in table.column_names
+    requests = table["original"].to_numpy() if is_attempts else np.arange(len(prompts))
     for row in of_kinds(run.events, (*_LOSSES, "preempted", "resumed")).to_pylist():
         what, number, value = row["what"], row["request"], row["value"]
         if what in _LOSSES and row["replica"] in replicas:
             if what == "retried":
-                retried.add(number)
+                retried.add(int(requests[number]))
             if value and number not in without_kv:
                 tokens += int(prompts[number] + value) - 1
         (without_kv.discard if what == "resumed" else without_kv.add)(number)

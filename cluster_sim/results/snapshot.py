@@ -22,9 +22,10 @@ class Snapshot:
     now_s: float
     """Simulated time [s]."""
     arrived: int
-    """Number of requests that have arrived."""
+    """Number of requests that have arrived; with clients, of attempts."""
     left: int
-    """Number of requests that have finished; rejected requests are not included."""
+    """Number of requests that have left the cluster, with or without a whole answer; rejected ones
+    are not included."""
     rejected: int
     """Number of requests that were rejected."""
     waiting: int

@@ -163,3 +163,9 @@ def states_of(run: RunData) -> States:
     down = of_kinds(run.events, ("shutdown",)).to_pylist() if run.events.num_rows else []
     changes = [(row["at_s"], row["replica"], LOST) for row in down]
     return States(run.fleet, changes, run.info.simulated_s)
+
+
+def mean_nodes(run: RunData) -> dict[str, float]:
+    """Return the mean number of nodes that are on over a run, by name of the pool."""
+    states = states_of(run)
+    return {each.name: states.mean_nodes_on(each) for each in run.fleet.deployments}

@@ -91,7 +91,8 @@ def _pool(pool: Pool, model: Model, devices_per_replica: int) -> str:
     if devices_per_replica:
         count = pool.replica_count(devices_per_replica)
         noun = "replica" if count == 1 else "replicas"
-        parts.append(f"{count} {noun} of {devices_per_replica} {pool.node.device.name}")
+        sizes = pool.autoscale.sizes if pool.autoscale else count
+        parts.append(f"{sizes} {noun} of {devices_per_replica} {pool.node.device.name}")
     parts += [
         f"{name.replace('_', ' ')} {getattr(plan, name)}"
         for name in ("pipeline_parallel", "data_parallel", "expert_parallel")
@@ -104,6 +105,8 @@ def _pool(pool: Pool, model: Model, devices_per_replica: int) -> str:
     ]
     if plan.role != "both":
         parts.append(f"role {plan.role}")
+    if pool.autoscale is not None:
+        parts.append(f"scaled to {pool.autoscale.aim}")
     return ", ".join(parts)
 
 

@@ -173,7 +173,8 @@ class Plan(Description):
     """Deployments to leave out. One is left out if it matches all values of one of these mappings.
     A mapping gives a value or a list of values per key of `vary`."""
     for_: Annotated[Wanted, Field(alias="for")] = "usd_per_hour"
-    """Quantity to optimise. usd_per_hour: the lowest cost at rated power. power: the lowest mean
+    """Quantity to optimise. usd_per_hour: the lowest cost at rated power, of pools that are scaled
+    the mean over the run. power: the lowest mean
     power with PUE. nodes: the fewest nodes. goodput: the most requests per second within the
     SLO."""
     rate_per_s: PerSecond | None = None

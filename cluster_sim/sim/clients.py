@@ -93,7 +93,7 @@ class ClientLayer(ReplicaEvents, RouterEvents):
                     "cancelled",
                     request.replica,
                     request.number,
-                    float(request.generated),
+                    float(request.output_tokens),
                 )
             )
             self._close(pending, "cancelled", request, max(arrives_s, pending.first_s))

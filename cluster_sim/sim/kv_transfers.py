@@ -47,6 +47,7 @@ from simpy import Environment, Event, Timeout
 
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
+from cluster_sim.sim.able_decoders import AbleDecoders
 from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.ending_transfers import EndingTransfers
@@ -102,6 +103,7 @@ class KvTransfers(ReplicaEvents):
         fabric: Fabric,
     ) -> None:
         self._env, self._decoders, self._capacity = env, decoders, capacity
+        self._able = AbleDecoders(decoders)
         self._policy, self._paths, self._recorder, self._fabric = policy, paths, recorder, fabric
         self._waiting: deque[PrefilledRequest] = deque()
         self._prefilled: dict[int, PrefilledRequest] = {}
@@ -135,7 +137,7 @@ class KvTransfers(ReplicaEvents):
         if parts and (layers := self._paths.layers(source.number)) > 1:
             first = Timeout(self._env, step_s / layers, (parts, step_s))
             first.callbacks.append(self._first_layer)
-        self.capacity_freed()
+        self._assign()
 
     def _first_layer(self, event: Event) -> None:
         """Begin to send the KV cache of a step, whose first layer is ready."""
@@ -167,7 +169,7 @@ class KvTransfers(ReplicaEvents):
         self._make_ready(prefilled, prefilled.total_tokens, 0.0)
         if prefilled.is_hopeless:
             self._queue(prefilled)
-        self.capacity_freed()
+        self._assign()
 
     def _enqueue(self, request: Request, source: PromptSource, tokens: int) -> PrefilledRequest:
         prefilled = PrefilledRequest(request, source, tokens)
@@ -175,12 +177,21 @@ class KvTransfers(ReplicaEvents):
         self._queue(prefilled)
         return prefilled
 
-    def capacity_freed(self) -> None:
+    def load_changed(self, number: int) -> None:
+        """Record that a decode replica may be able to take more requests."""
+        self._able.changed(number)
+
+    def capacity_freed(self, number: int) -> None:
+        """Assign waiting requests, since a decode replica may be able to take more requests."""
+        self._able.changed(number)
+        self._assign()
+
+    def _assign(self) -> None:
         """Assign waiting requests in order, as long as a replica can take the first of them."""
         while self._waiting:
             prefilled = self._waiting[0]
             request, tokens = prefilled.request, prefilled.total_tokens
-            able = [decoder for decoder in self._decoders if decoder.can_take(request, tokens)]
+            able = self._able.able(prefilled)
             if not able:
                 return
             self._waiting.popleft()
@@ -216,7 +227,7 @@ class KvTransfers(ReplicaEvents):
             if prefilled.transfer is None:
                 source.release(request)
             self._recorder.cancels(request, self._env.now, source.number)
-        self.capacity_freed()
+        self._assign()
         return True
 
     def _send_rest(self, prefilled: PrefilledRequest) -> None:
@@ -251,7 +262,7 @@ class KvTransfers(ReplicaEvents):
 
     def opened(self, number: int) -> None:
         """Assign waiting requests to a decode replica that accepts requests again."""
-        self.capacity_freed()
+        self.capacity_freed(number)
 
     def _queue_again(self, first: Sequence[PrefilledRequest]) -> None:
         """Let the requests of `first` and all waiting requests wait for a decode replica."""
@@ -259,7 +270,7 @@ class KvTransfers(ReplicaEvents):
         self._waiting.clear()
         for prefilled in waiting:
             self._queue(prefilled)
-        self.capacity_freed()
+        self._assign()
 
     def _queue(self, prefilled: PrefilledRequest) -> None:
         """Let a request wait for a decode replica, if an available replica can ever hold it.
@@ -313,7 +324,7 @@ class KvTransfers(ReplicaEvents):
         prefilled, attempt = event.value  # type: ignore[misc]  # SimPy says Any or None
         if not self._is_here(prefilled) or prefilled.attempt != attempt:
             if self._ending.arrived(prefilled):
-                self.capacity_freed()
+                self._assign()
             return
         request, target, now_s = prefilled.request, prefilled.target, self._env.now
         del self._prefilled[request.number]

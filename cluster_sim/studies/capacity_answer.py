@@ -30,7 +30,8 @@ class Trial:
     """Limit minus value, as a share of the limit, by objective; negative if the objective is
     missed."""
     usd_per_hour: float | None
-    """Cost of the cluster [USD/h]; None if a pool has no prices."""
+    """Cost of the cluster [USD/h], the mean over the run for pools that are scaled; None if a pool
+    has no prices."""
     fault: str = ""
     """Reason of the failure; empty if the trial did not fail. A failed trial counts as missing the
     SLO."""

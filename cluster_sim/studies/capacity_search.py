@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from math import ceil, gcd, inf, isclose
-from typing import Any
+from typing import Any, NamedTuple
 
 from cluster_sim.analysis.estimate import explain
 from cluster_sim.analysis.offered_rate import at_offered_rate, offered_per_s, rates_text
@@ -25,6 +25,19 @@ _STEP = 1.3  # factor between rates until one trial meets the SLO and one misses
 _MOST_TRIALS = 15  # maximum number of trials before both exist
 _CLEARLY = 1.01  # factor from which on a mean rate is higher than a base rate
 _GUESS = 0.8  # first rate of a search, as a share of the highest rate by arithmetic
+
+
+class _Outcome(NamedTuple):
+    """Outcome of the simulation of a cluster under a load."""
+
+    latencies_s: dict[str, float]
+    """Latency at the judged percentile [s], by objective."""
+    margins: dict[str, float]
+    """Limit minus value, as a share of the limit, by objective."""
+    nodes_on: Mapping[str, float]
+    """Mean number of nodes that were on, by name of the pool; empty if the simulation failed."""
+    fault: str = ""
+    """Reason of the failure."""
 
 
 class Search:
@@ -73,8 +86,15 @@ class Search:
     def scenario(self, nodes: int, rate_per_s: float) -> Scenario:
         """Return the scenario with this number of nodes and this mean rate of traffic [1/s]."""
         changes: dict[str, Any] = dict(self.overrides)
+        at = f"cluster.pools[{self.place}]"
         if nodes != self.nodes:
-            changes[f"cluster.pools[{self.place}].nodes"] = nodes
+            changes[f"{at}.nodes"] = nodes
+        scaling = self.base.cluster.pools[self.place].autoscale
+        if scaling is not None and self.asked.rate_per_s is not None:
+            held = nodes * self.deployment.node.devices // self.deployment.devices_per_replica
+            changes |= {
+                f"{at}.autoscale.{key}": value for key, value in scaling.up_to(held).items()
+            }
         scenario = self.file.scenario(self.variant, changes, where="capacity")
         return at_offered_rate(scenario, rate_per_s)
 
@@ -82,16 +102,16 @@ class Search:
         """Return the trial of this number of nodes at this rate [1/s], simulated on each seed."""
         if (nodes, rate_per_s) not in self.trials:
             scenario = self.scenario(nodes, rate_per_s)
-            latencies_s, margins, fault = self._judged(scenario)
+            latencies_s, margins, nodes_on, fault = self._judged(scenario)
             replicas = resolve(scenario).deployments[self.place].replica_count
-            usd_per_hour = self._usd_per_hour(scenario)
+            usd_per_hour = self._usd_per_hour(scenario, nodes_on)
             self.trials[nodes, rate_per_s] = Trial(
                 nodes, replicas, rate_per_s, latencies_s, margins, usd_per_hour, fault
             )
         return self.trials[nodes, rate_per_s]
 
-    def _judged(self, scenario: Scenario) -> tuple[dict[str, float], dict[str, float], str]:
-        """Return latencies [s] and margins by objective, and the reason of a failed simulation.
+    def _judged(self, scenario: Scenario) -> _Outcome:
+        """Return what the simulation of a cluster gives; a failed one has a reason.
 
         Raises
         ------
@@ -100,22 +120,35 @@ class Search:
         """
         seeds = [reseeded(scenario, number) for number in range(self.asked.replications)]
         try:
-            outcomes = judged(seeds, self.objectives, self.limits).outcomes
+            verdict, nodes_on = judged(seeds, self.objectives, self.limits)
         except ScenarioError:
             raise
         except Exception as error:  # a failure of one trial does not end the search
             names = [objective.name for objective in self.objectives]
             kind = "" if isinstance(error, SimulationError) else f"{type(error).__name__}: "
-            return dict.fromkeys(names, inf), dict.fromkeys(names, -inf), f"{kind}{error}"
-        latencies_s = {outcome.objective.name: outcome.value_s for outcome in outcomes}
-        return latencies_s, {outcome.objective.name: outcome.margin for outcome in outcomes}, ""
+            missed = dict.fromkeys(names, inf), dict.fromkeys(names, -inf)
+            return _Outcome(*missed, {}, f"{kind}{error}")
+        latencies_s = {each.objective.name: each.value_s for each in verdict.outcomes}
+        margins = {each.objective.name: each.margin for each in verdict.outcomes}
+        return _Outcome(latencies_s, margins, nodes_on)
 
-    def _usd_per_hour(self, scenario: Scenario) -> float | None:
-        """Return the cost of a cluster [USD/h], at the prices of the search or of its pools."""
+    def _usd_per_hour(self, scenario: Scenario, nodes_on: Mapping[str, float]) -> float | None:
+        """Return the cost of a cluster [USD/h], at the prices of the search or of its pools.
+
+        A pool that is scaled costs the mean over the run.
+        """
+        scaled = {
+            pool.name: nodes_on[pool.name]
+            for pool in scenario.cluster.pools
+            if pool.autoscale is not None and pool.name in nodes_on
+        }
         prices = self.asked.usd_per_node_hour
         if not prices:
-            return planned_usd_per_hour(scenario)
-        return sum(prices.get(pool.name, 0.0) * pool.nodes for pool in scenario.cluster.pools)
+            return planned_usd_per_hour(scenario, nodes_on=scaled)
+        return sum(
+            prices.get(pool.name, 0.0) * scaled.get(pool.name, pool.nodes)
+            for pool in scenario.cluster.pools
+        )
 
     def _option(self, answer: Trial | None, smaller: Trial | None, bigger: Trial | None) -> Option:
         trials = sorted(self.trials.values(), key=lambda trial: (trial.nodes, trial.rate_per_s))

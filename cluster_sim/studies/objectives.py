@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from cluster_sim.errors import SimulationError
 from cluster_sim.results.metrics import verdict
 from cluster_sim.results.metrics.verdict import DEFAULT_PERCENTILE, Objective, Verdict
+from cluster_sim.results.states import mean_nodes
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity
 from cluster_sim.sim.limits import NO_LIMITS, RunLimits
@@ -21,9 +23,18 @@ def objectives(scenario: Scenario, asked: Capacity) -> tuple[Objective, ...]:
     return verdict.objectives(scenario, asked.percentile, _DEFAULT)
 
 
+class Judged(NamedTuple):
+    """Runs that were judged together."""
+
+    verdict: Verdict
+    """Verdict on their requests."""
+    nodes_on: Mapping[str, float]
+    """Mean number of nodes that were on, by name of the pool."""
+
+
 def judged(
     scenarios: Sequence[Scenario], wanted: Sequence[Objective], limits: RunLimits = NO_LIMITS
-) -> Verdict:
+) -> Judged:
     """Simulate scenarios that differ only in their seed; return the verdict on all runs together.
 
     Raises
@@ -36,7 +47,9 @@ def judged(
         runs.append(simulated_within(scenario, limits))
         if runs[-1].info.stopped is not None:
             raise SimulationError(runs[-1].info.stopped)
-    return verdict.judged(runs, wanted)
+    nodes = [mean_nodes(run) for run in runs]
+    nodes_on = {pool: sum(each[pool] for each in nodes) / len(nodes) for pool in nodes[0]}
+    return Judged(verdict.judged(runs, wanted), nodes_on)
 
 
 def notes(wanted: Sequence[Objective]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster_sim.analysis.traffic import of_scenario
@@ -23,6 +23,7 @@ from cluster_sim.studies.planning.rounds import TOKENS_PER_S, rounds
 from cluster_sim.studies.planning.search import Candidate, Search, value_of
 from cluster_sim.studies.planning.simulations import Setting, Simulations
 from cluster_sim.studies.planning.space import deployments
+from cluster_sim.studies.planning.trial import is_scaled
 from cluster_sim.studies.store import SweepFolder, Warned
 
 PlanProgress = Callable[[int], None]
@@ -129,7 +130,7 @@ class _Planned:
         faults: list[str] = []
         rulings: list[Ruling] = []
         candidates: dict[str, Candidate] = {}
-        first, total = None, 0
+        first, total, has_scaled = None, 0, False
         for each in deployments(file, asked, variant):
             total += 1
             if each.scenario is None:
@@ -139,6 +140,7 @@ class _Planned:
                 first = each.scenario
                 demand = of_scenario(first, TOKENS_PER_S)
                 bounds = Bounds.of(first, self._objectives(first), demand)
+            has_scaled = has_scaled or is_scaled(each.scenario)
             if ruling := bounds.ruled_out(each.scenario):
                 rulings.append(ruling)
             else:
@@ -150,7 +152,11 @@ class _Planned:
             what = no_valid if total else "'exclude' removes every deployment"
             of_variant = f"variant {variant}: " if variant else ""
             raise ScenarioError.at(file.place("plan"), of_variant + what)
-        search = Search(asked.for_, rounds(first, demand), self.simulations.tried, asked.budget)
+        parts = rounds(first, demand)
+        if has_scaled:  # a part of the traffic does not show the mean cost
+            parts = parts[-1:]
+            candidates = {key: replace(each, cost=None) for key, each in candidates.items()}
+        search = Search(asked.for_, parts, self.simulations.tried, asked.budget)
         full = search.run(list(candidates.values()))
         part = [
             each for key, each in candidates.items() if key in search.trials and each not in full
@@ -192,7 +198,8 @@ class _Planned:
         scenario = self.simulations.scenario(candidate)
         trial = search.last(candidate)
         value = value_of(candidate, trial, self.simulations.asked.for_)
-        return Deployed(candidate.values, scenario, trial, planned_usd_per_hour(scenario), value)
+        price = trial.figures.get("mean_usd_per_hour", planned_usd_per_hour(scenario))
+        return Deployed(candidate.values, scenario, trial, price, value)
 
 
 def _counted(faults: Sequence[str]) -> dict[str, int]:

@@ -16,9 +16,11 @@ from cluster_sim.deployment.schedulers import build_scheduler
 from cluster_sim.results import energy
 from cluster_sim.results.metrics.finished import finished
 from cluster_sim.results.metrics.gaps import itl
+from cluster_sim.results.metrics.timeline import timeline
+from cluster_sim.results.metrics.waiting import waiting
 from cluster_sim.results.results import Results
 from cluster_sim.results.run_data import TABLES
-from cluster_sim.results.states import WORKING, states_of
+from cluster_sim.results.states import OFF, ON, WORKING, states_of
 from cluster_sim.results.streaming.token_times import TokenTimes
 from cluster_sim.results.unanswered import unanswered
 
@@ -37,6 +39,7 @@ def every_law_holds(results: Results) -> None:
     the_kv_cache_is_never_exceeded(results)
     stretches_do_not_overlap(results)
     nothing_runs_on_what_is_lost(results)
+    states_add_up(results)
     no_transfer_is_faster_than_alone(results)
     one_energy(results)
     gaps_are_those_between_tokens(results)
@@ -263,6 +266,29 @@ def nothing_runs_on_what_is_lost(results: Results) -> None:
             assert idle_s <= slack_s, (number, began_s, ended_s)
     for row in results.states.to_pylist():
         assert row["at_s"] <= results.info.simulated_s + slack_s
+
+
+def states_add_up(results: Results) -> None:
+    """Replicas are in one state at a time, and the timeline counts them as the summary does."""
+    states, end_s, summary = states_of(results), results.info.simulated_s, results.summary()
+    numbers = range(len(results.fleet.replicas))
+    in_all_s = states.seconds(numbers, (*ON, OFF))
+    assert in_all_s == approx(len(numbers) * end_s, rel=_ROUNDING)
+    if not end_s:
+        return
+    line = timeline(results, 7)
+    edges_s = np.append(line.time_s - line.bin_s / 2, line.time_s[-1] + line.bin_s / 2)
+    assert line.waiting == approx(waiting(results).means(edges_s), rel=1e-6, abs=1e-6)
+    assert np.all(line.replicas_ready <= line.replicas_on + _ROUNDING)
+    if "mean_replicas" in summary:
+        copies = results.scenario.stands_for
+        on_s = float(np.sum(line.replicas_on) * line.bin_s)
+        after_s = max(float(edges_s[-1]) - end_s, 0.0) * line.replicas_on[-1]
+        mean = summary["mean_replicas"] / copies
+        assert on_s - after_s == approx(mean * end_s, rel=1e-6, abs=1e-6)
+        assert mean <= summary["max_replicas"] / copies + _ROUNDING <= len(numbers) + _ROUNDING
+        nodes = sum(pool.nodes for pool in results.scenario.cluster.pools)
+        assert summary["node_hours"] / copies <= nodes * end_s / 3600.0 * (1.0 + _ROUNDING)
 
 
 def no_transfer_is_faster_than_alone(results: Results) -> None:

@@ -14,14 +14,14 @@ from pytest import approx
 
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.results import energy
-from cluster_sim.results.faults import times_to_recover_s
+from cluster_sim.results.faults import lost_work, times_to_recover_s
 from cluster_sim.results.metrics.timeline import timeline
+from cluster_sim.results.metrics.waiting import waiting
 from cluster_sim.results.recorder import StateRow
 from cluster_sim.results.results import Results
 from cluster_sim.results.states import States, states_of
 from cluster_sim.results.step_function import StepFunction, constant, total
 from cluster_sim.results.tables.events import states_table
-from cluster_sim.results.waiting import waiting
 from cluster_sim.results.wanted import wanted_replicas
 from cluster_sim.sim.simulate import simulate
 from tests.changing_clusters import POWER, RENT, failure_and_scaling
@@ -272,6 +272,15 @@ def test_lost_work_is_the_kv_cache_of_requests_that_had_begun_to_answer() -> Non
     summary = results.summary()
     assert summary["requests_retried"] == 3
     assert summary["lost_tokens"] == 12 + 16 + 10 + 8
+
+
+def test_attempts_of_one_request_are_one_request_that_was_retried() -> None:
+    """Attempts 0 and 1 are of request 0, attempt 2 is of request 1."""
+    results = queue(small(), *[(0.0, 1.0)] * 3)
+    attempts = results.requests.append_column("original", pa.array([0, 0, 1]))
+    results = replace(results, attempts=attempts)
+    results = with_events(results, *[(100.0, "retried", 0, each, 1.0, None) for each in range(3)])
+    assert lost_work(results, {0}) == (2, 3 * 8)
 
 
 def test_a_run_in_which_no_state_changes_has_none_of_these_metrics() -> None:

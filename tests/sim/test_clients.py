@@ -76,6 +76,16 @@ def test_a_client_waits_exactly_until_its_timeout(limit: str, server_aborts: boo
     assert recorder.inside == 0
 
 
+@pytest.mark.parametrize("batching", [{}, {"policy": "static", "max_sequences": 4}])
+def test_a_first_token_in_time_is_seen_long_before_the_answer(batching: dict[str, Any]) -> None:
+    pool = make_pool() | ({"batching": batching} if batching else {})
+    ttft_s, latency_s = alone(cluster={"pools": [pool]})
+    assert latency_s > 1.2 * ttft_s
+    clients = {"timeout": {"ttft": f"{1.1 * ttft_s!r} s"}}
+    recorder = recorded(client_scenario(clients, workload=ONE, cluster={"pools": [pool]}))
+    assert statuses(recorder) == ["finished"]
+
+
 def far_pool(latency: str) -> dict[str, Any]:
     """A pool whose answers take a while to the front door."""
     pool = make_pool()

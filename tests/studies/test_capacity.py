@@ -52,7 +52,8 @@ def write(folder: Path, asked: dict[str, Any], slo: dict[str, str], **changes: A
 
 def latencies_s(scenario: Scenario, percentile: float) -> dict[str, float]:
     """Of each objective, by its name, at a percentile."""
-    outcomes = judged([scenario], objectives(scenario, Capacity(percentile=percentile))).outcomes
+    wanted = objectives(scenario, Capacity(percentile=percentile))
+    outcomes = judged([scenario], wanted).verdict.outcomes
     return {outcome.objective.name: outcome.value_s for outcome in outcomes}
 
 

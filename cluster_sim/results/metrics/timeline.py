@@ -10,6 +10,7 @@ import numpy as np
 
 from cluster_sim.results.metrics.departures import left_s
 from cluster_sim.results.metrics.machines import machines_over
+from cluster_sim.results.metrics.waiting import waiting_after_loss
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +30,9 @@ class Timeline:
     arrival_per_s: Array
     """Rate of arriving requests of clients in the bin, rejected requests included [1/s]."""
     waiting: Array
-    """Number of requests that have arrived and are not yet in an engine step: the exact mean over
-    the bin. Rejected requests never wait."""
+    """Number of requests that have arrived and are not yet in an engine step, and of those that lost
+    their replica and wait for the next token: the exact mean over the bin. Rejected requests never
+    wait."""
     running: Array
     """Number of requests admitted that have neither finished nor been lost, preempted requests
     included: the exact mean over the bin."""
@@ -126,14 +128,14 @@ def timeline(run: RunData, points: int = 300, bin_s: float | None = None) -> Tim
             ends_s[served & ~is_admitted],
         )
     )
-    machines = machines_over(run, edges_s)
+    machines, again = machines_over(run, edges_s), waiting_after_loss(run).means(edges_s)
     return Timeline(
         bin_s=bin_s,
         time_s=0.5 * (edges_s[1:] + edges_s[:-1]),
         arrival_per_s=np.histogram(run.requests["arrival_s"].to_numpy(), edges_s)[0] / bin_s,
         # rounding may make a difference of equal sums slightly negative
-        waiting=np.maximum(arrived - admitted - gave_up, 0.0),
-        running=np.maximum(admitted - left, 0.0),
+        waiting=np.maximum(arrived - admitted - gave_up, 0.0) + again,
+        running=np.maximum(admitted - left - again, 0.0),
         kv_fraction_max=np.max(machines.kv_fractions, axis=0),
         **machines._asdict(),
     )

@@ -135,7 +135,12 @@ def _with_reasoning(
     )
     if recorder.originals:
         reasoning = reasoning[request_values(requests, "original", np.int64)]
-    finished = [row for row, request in enumerate(requests) if request.finish_s == request.finish_s]
+    finished = [
+        row
+        for row, request in enumerate(requests)
+        # the answer of a user who leaves may end within its reasoning
+        if request.finish_s == request.finish_s and reasoning[row] < request.output_tokens
+    ]
     seen_s = np.full(len(requests), np.nan)
     seen_s[finished] = token_times_s(
         [requests[row] for row in finished], reasoning[finished] + 1, stretches, recorder.events

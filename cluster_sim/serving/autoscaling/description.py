@@ -93,6 +93,15 @@ class Autoscale(Description):
         first = self.min if self.initial is None else self.initial
         return max(first, self.least_at(0.0))
 
+    def up_to(self, most: int) -> dict[str, int]:
+        """Return the keys to change, with their values, so that the maximum is `most` replicas."""
+        changes = {"max": most}
+        if self.min > most:
+            changes["min"] = most
+        if self.initial is not None and self.initial > most:
+            changes["initial"] = most
+        return changes
+
     def least_at(self, time_s: float) -> int:
         """Return the minimum number of replicas at `time_s`."""
         scheduled = (part.min for part in self.schedule if part.holds(time_s))
@@ -107,6 +116,16 @@ class Autoscale(Description):
             Number of batch slots of a replica.
         """
         return None
+
+    @property
+    def sizes(self) -> str:
+        """Numbers of replicas between which the pool is scaled, as text, such as `1 to 6`."""
+        return f"{self.min} to {self.max}"
+
+    @property
+    @abstractmethod
+    def aim(self) -> str:
+        """Metric and target, as text, such as `5 waiting requests per replica`."""
 
     @property
     @abstractmethod

@@ -11,7 +11,7 @@ from cluster_sim.serving.autoscaling.description import Autoscale
 from cluster_sim.serving.autoscaling.pool_load import PoolLoad
 from cluster_sim.serving.autoscaling.rule import Readings
 from cluster_sim.typing import Share
-from cluster_sim.units import LatencySeconds
+from cluster_sim.units import LatencySeconds, duration_text, percent
 
 _TTFT_PERCENTILE = 95.0
 
@@ -27,6 +27,11 @@ class QueueScaling(Autoscale):
     target: Annotated[float, Field(gt=0.0)] = 5.0
     """Number of waiting requests per replica that is aimed at. Default: 5, as in the KEDA example
     of vLLM's production stack, and in the saturation rule of llm-d."""
+
+    @property
+    def aim(self) -> str:
+        """Metric and target, as text."""
+        return f"{self.target:g} waiting requests per replica"
 
     @property
     def target_value(self) -> float:
@@ -48,6 +53,11 @@ class KvCacheScaling(Autoscale):
     llm-d."""
 
     @property
+    def aim(self) -> str:
+        """Metric and target, as text."""
+        return f"KV cache usage of {percent(self.target)}"
+
+    @property
     def target_value(self) -> float:
         """KV cache usage that is aimed at."""
         return self.target
@@ -65,6 +75,11 @@ class RunningScaling(Autoscale):
     target: Annotated[float, Field(gt=0.0)]
     """Number of requests in the batch of a replica that is aimed at. It must be below the number of
     batch slots, or the pool never grows."""
+
+    @property
+    def aim(self) -> str:
+        """Metric and target, as text."""
+        return f"{self.target:g} running requests per replica"
 
     @property
     def target_value(self) -> float:
@@ -94,6 +109,11 @@ class TtftScaling(Autoscale):
     metric: Literal["ttft"]
     target_s: LatencySeconds
     """Time to first token at p95 that is aimed at [s], from arrival to the first token."""
+
+    @property
+    def aim(self) -> str:
+        """Metric and target, as text."""
+        return f"TTFT p95 of {duration_text(self.target_s)}"
 
     @property
     def target_value(self) -> float:

@@ -8,7 +8,7 @@ the same name (vllm/v1/core/kv_cache_manager.py) does this work block by block.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.decoding_blocks import DecodingBlocks
@@ -43,6 +43,9 @@ class KVCacheManager:
     A block that several requests share is counted once per request. `extra_blocks` is the resulting
     excess, minus the blocks that are promised or kept for a transfer.
     """
+
+    only_fills: ClassVar[bool] = True
+    """Whether free blocks only become fewer while the same requests decode."""
 
     __slots__ = (
         "_clock",

@@ -122,6 +122,7 @@ class StaticScheduler:
 
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
         """Decide on the next step, and on the number of equal steps that may follow."""
+        self.output.chunks.clear()
         if self._left:
             self.output.steps = min(self._steps_alike(), max_steps)
         elif self.waiting:
@@ -210,6 +211,7 @@ class StaticScheduler:
                 request.admitted_s = now_s
             self._left.append(request)
             self.running[request] = None
+            self.output.chunks.append((request, request.known_tokens))
         self._prompt_tokens = prompt
         self._prefill(len(self._left))
 

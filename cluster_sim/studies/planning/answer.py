@@ -32,7 +32,8 @@ class Deployed:
     trial: Trial
     """Longest trial of the deployment."""
     usd_per_hour: float | None
-    """Cost with every node at its rated power [USD/h]; None if a pool has no prices."""
+    """Cost with every node at its rated power [USD/h], the mean over the run if a pool is scaled;
+    None if a pool has no prices."""
     value: float
     """Quantity that the plan minimises: USD per hour, nodes, power [W], or the negative goodput."""
 

@@ -2,8 +2,8 @@
 
 All deployments see the same traffic (common random numbers), and a short run sees its beginning.
 Deployments of one cost form a level. Levels are searched from the cheapest one until one has a
-deployment that meets the SLO in a run of full length. Quantities that only a run gives, power and
-goodput, have one level. A deployment is given up for certain misses alone. Source of the method: Jamieson and Talwalkar, Non-stochastic best arm
+deployment that meets the SLO in a run of full length. Quantities that only a run gives, power,
+goodput and the cost of pools that are scaled, have one level. A deployment is given up for certain misses alone. Source of the method: Jamieson and Talwalkar, Non-stochastic best arm
 identification and hyperparameter optimization, AISTATS 2016.
 
 Of a large space, a sampler draws deployments, and learns from their short runs which to draw next.
@@ -37,6 +37,8 @@ _FOR_DRAWS = 0.5
 """Share of the budget that drawn deployments may take."""
 _SEED = 0
 """Seed of the draws."""
+_MEANS = {"usd_per_hour": "mean_usd_per_hour", "nodes": "mean_nodes"}
+"""Figures of a run with pools that are scaled, by what a plan optimises."""
 
 
 @dataclass(frozen=True)
@@ -239,9 +241,14 @@ class Search:
 
 
 def value_of(candidate: Candidate, trial: Trial, wanted: Wanted) -> float:
-    """Return what a plan minimises: the cost, the power, or the negative goodput."""
+    """Return what a plan minimises: the cost, the power, or the negative goodput.
+
+    Cost and nodes are means over the run if a pool is scaled.
+    """
     if candidate.cost is not None:
         return candidate.cost
+    if wanted in _MEANS:
+        return trial.figures.get(_MEANS[wanted], inf)
     if wanted == "goodput":
         return -trial.figures.get("request_goodput", 0.0)
     return trial.figures.get("mean_power_w", inf)

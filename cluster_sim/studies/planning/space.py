@@ -63,13 +63,32 @@ def deployments(file: ScenarioFile, asked: Plan, variant: str | None) -> Iterato
                 file.place("plan", "vary"),
                 f"got {twice[0]} twice, by the pool's name and by its number; expected it once",
             )
-        vary = vary or own_space(_that_fits(file, variant, len(names)), asked.rate_per_s)
+        vary = vary or _own_space(file, asked, variant, len(names))
     rules = [{whole_key(key): value for key, value in rule.items()} for rule in asked.exclude]
     for values in combinations([{key: listed} for key, listed in vary.items()]):
         if any(matches(rule, values) for rule in rules):
             continue
         named = values if variant is None or "variant" in values else {"variant": variant, **values}
         yield deployment(file, asked, named)
+
+
+def _own_space(
+    file: ScenarioFile, asked: Plan, variant: str | None, pools: int
+) -> dict[str, tuple[Any, ...]]:
+    """Return what varies if the file does not say it.
+
+    Raises
+    ------
+    ScenarioError
+        A pool is scaled, so that its number of nodes does not give its size.
+    """
+    scenario = _that_fits(file, variant, pools)
+    if scaled := [pool.name for pool in scenario.cluster.pools if pool.autoscale is not None]:
+        raise ScenarioError.at(
+            file.place("plan", "vary"),
+            f"'vary' is missing, and pool '{scaled[0]}' is scaled; expected keys with their values, such as vary: {{pools.{scaled[0]}.autoscale.max: [2, 4]}}",
+        )
+    return own_space(scenario, asked.rate_per_s)
 
 
 def deployment(file: ScenarioFile, asked: Plan, values: Mapping[str, Any]) -> Point:

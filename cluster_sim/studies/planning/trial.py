@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cluster_sim.results.cost import planned_usd_per_hour
 from cluster_sim.results.metrics import verdict
 from cluster_sim.results.metrics.finished import counted
 from cluster_sim.results.metrics.verdict import Objective
 from cluster_sim.results.results import Results
+from cluster_sim.results.states import mean_nodes
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.limits import RunLimits
 from cluster_sim.studies.grid import program_version
@@ -100,6 +102,21 @@ def shortened(scenario: Scenario, share: float) -> Scenario:
     return scenario.model_copy(update=changes | {"workload": workload})
 
 
+def _of_scaled_pools(scenario: Scenario, results: Results) -> dict[str, float]:
+    """Return the mean number of nodes and their cost if a pool is scaled; else nothing."""
+    if not is_scaled(scenario):
+        return {}
+    nodes_on = mean_nodes(results)
+    cost = planned_usd_per_hour(scenario, nodes_on=nodes_on)
+    figures = {"mean_nodes": sum(nodes_on.values())}
+    return figures if cost is None else figures | {"mean_usd_per_hour": cost}
+
+
+def is_scaled(scenario: Scenario) -> bool:
+    """Return whether the number of replicas of a pool follows the load."""
+    return any(pool.autoscale is not None for pool in scenario.cluster.pools)
+
+
 def tried(
     scenario: Scenario, part: Part, wanted: Sequence[Objective], limits: RunLimits
 ) -> dict[str, Any]:
@@ -126,6 +143,8 @@ def tried(
             return dict(failed(results.info.stopped), version=program_version())
         outcomes = verdict.judged([results], wanted).outcomes
         summary = results.summary()
+        figures = {name: summary[name] for name in _FIGURES if summary.get(name) is not None}
+        figures |= _of_scaled_pools(scenario, results)
     except Exception as error:
         return failed_by(error)
     values = {each.objective.name: each.value_s for each in outcomes}
@@ -140,7 +159,7 @@ def tried(
             "simulated": _simulated(results, part) if misses else part.share,
             "values": {name: None if value == inf else value for name, value in values.items()},
             "limits": {each.name: each.limit_s for each in wanted},
-            "figures": {name: summary[name] for name in _FIGURES if summary.get(name) is not None},
+            "figures": figures,
         },
         "wall_s": results.info.wall_s,
         "version": program_version(),

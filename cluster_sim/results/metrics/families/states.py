@@ -111,7 +111,7 @@ METRICS = (
         "asleep, summed over replicas; absent if all were ready during the whole run.",
         _availability,
         scope=MACHINES,
-        row=Row(411, "availability of replicas", ".3%"),
+        row=Row(411, "availability (ready, of the time on)", ".3%"),
     ),
     Metric(
         "outage_s",

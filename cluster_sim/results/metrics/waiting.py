@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,7 +32,16 @@ def waiting(run: RunData) -> StepFunction:
     A request waits from its arrival until the first engine step that includes it. A request that
     lost its replica waits until its next token. Requests that are rejected never wait.
     """
-    waits = [*_first_waits(run), *_waits_after_loss(run)]
+    return _number_of([*_first_waits(run), *_waits_after_loss(run)])
+
+
+def waiting_after_loss(run: RunData) -> StepFunction:
+    """Return the number of requests over time that lost their replica and wait for the next token."""
+    return _number_of(list(_waits_after_loss(run)))
+
+
+def _number_of(waits: Sequence[_Wait]) -> StepFunction:
+    """Return the number of waits over time."""
     return from_changes(
         [(wait.from_s, 1.0) for wait in waits]
         + [(wait.until_s, -1.0) for wait in waits if wait.until_s < inf]
@@ -52,6 +61,8 @@ def _first_waits(run: RunData) -> Iterator[_Wait]:
 def _waits_after_loss(run: RunData) -> Iterator[_Wait]:
     """Yield the time from each loss of a request in service until its next token or departure."""
     retried: dict[int, list[tuple[float, str]]] = {}
+    if not run.events.num_rows or not of_kinds(run.events, ("retried",)).num_rows:
+        return
     for row in of_kinds(run.events, _ENDS_A_WAIT).to_pylist():
         if row["what"] == "retried" or row["request"] in retried:
             retried.setdefault(row["request"], []).append((row["at_s"], row["what"]))
