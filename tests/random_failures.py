@@ -1,4 +1,4 @@
-"""Draws failures of nodes and devices, and reclaims of spot nodes, for random scenarios."""
+"""Draws failures of nodes, devices and links, and reclaims of spot nodes, for random scenarios."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from random import Random
 from typing import Any
 
 Section = dict[str, Any]
+
+KINDS = ("node_failure", "device_failure", "spot_reclaim", "link_failure", "link_degraded")
 
 
 def let_fail(random: Random, scenario: Section, devices: dict[str, int], second_s: float) -> None:
@@ -34,10 +36,14 @@ def _event(random: Random, devices: dict[str, int], second_s: float) -> Section:
     pool = random.choice(list(devices))
     event: Section = {
         "at": f"{random.choice([10, 0, 1, 30]) * second_s:g} s",
-        "what": random.choice(["node_failure", "device_failure", "spot_reclaim"]),
+        "what": random.choice(KINDS),
         "where": random.choice([f"{pool}/0", pool]),
     }
-    if event["what"] == "device_failure" and random.random() < 0.7:
+    if event["what"] == "link_degraded":
+        event["factor"] = random.choice([0.5, 0.01])
+    if event["what"].startswith("link"):
+        event["where"] = f"{pool}/0"
+    elif event["what"] == "device_failure" and random.random() < 0.7:
         event["where"] = f"{pool}/0/device{random.randrange(devices[pool])}"
     if random.random() < 0.8:
         event["lasts"] = f"{random.choice([5, 0.1, 20]) * second_s:g} s"
@@ -51,7 +57,7 @@ def _failures(random: Random, second_s: float) -> Section:
     mean = {"distribution": "exponential", "mean": f"{3 * second_s:g} s"}
     repairs = [f"{4 * second_s:g} s", mean, "lognormal"]
     failures: Section = {"gaps": random.choice(["exponential", "weibull", "clustered"])}
-    kinds = random.choice([("node",), ("device",), ("node", "device")])
+    kinds = random.choice([("node",), ("device",), ("node", "device"), ("link",), ("node", "link")])
     for kind in kinds:
         mtbf = f"{random.choice([30, 100, 8]) * second_s:g} s"
         failures[kind] = {"mtbf": mtbf, "repair": random.choice(repairs)}

@@ -39,6 +39,7 @@ from cluster_sim.sim.failures import FaultInjector
 from cluster_sim.sim.front_end import FrontEnd
 from cluster_sim.sim.kv_network import KvNetwork, needs_kv_network
 from cluster_sim.sim.lifecycle import Lifecycle
+from cluster_sim.sim.link_faults import LinkFaults, LinkParts
 from cluster_sim.sim.load_changes import LoadChanges
 from cluster_sim.sim.power_cap import CappedClock
 from cluster_sim.sim.prefill_replica import PrefillReplica
@@ -97,8 +98,10 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
         Deployments of the scenario and their replicas.
     """
     env, recorder, tally = CountingEnvironment(), Recorder(), Tally()
-    network = KvNetwork(env, fleet, recorder) if needs_kv_network(fleet) else None
-    transfers = None
+    faults = SiteFaults(scenario, fleet)
+    network, transfers = None, None
+    if needs_kv_network(fleet):
+        network = KvNetwork(env, fleet, recorder, links_fail=faults.hit_links)
     replicas = _build_replicas(env, scenario, fleet, recorder, network)
     if network is not None:
         network.join(replicas.everyone)
@@ -118,8 +121,11 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
     build_autoscalers(
         env, fleet, ScaledParts(replicas.everyone, lifecycles, router, transfers, recorder)
     )
-    faults = SiteFaults(scenario, fleet)
-    injector = None if faults.are_none else FaultInjector(env, faults, lifecycles, recorder)
+    injector = None
+    if not faults.are_none:
+        parts = LinkParts(replicas.everyone, lifecycles, router, network, transfers)
+        links = LinkFaults(fleet, faults.places, parts)
+        injector = FaultInjector(env, faults, lifecycles, recorder, links)
     answer_s = [*fleet.answer_latencies_s, 0.0]
     cancellation = Cancellation(env, router, replicas.everyone, transfers, recorder)
     server = Server(router.route, cancellation.cancel, answer_s)

@@ -109,6 +109,7 @@ class KvTransfers(ReplicaEvents):
         self._prefilled: dict[int, PrefilledRequest] = {}
         self._known_paths: dict[tuple[int, int], ParallelPaths] = {}
         self._ending = EndingTransfers()
+        self._reaches: Callable[[int, int], bool] | None = None
 
     @property
     def waiting(self) -> int:
@@ -188,14 +189,10 @@ class KvTransfers(ReplicaEvents):
 
     def _assign(self) -> None:
         """Assign waiting requests in order, as long as a replica can take the first of them."""
-        while self._waiting:
-            prefilled = self._waiting[0]
+        while self._waiting and (prefilled := self._take_first()) is not None:
             request, tokens = prefilled.request, prefilled.total_tokens
-            able = self._able.able(prefilled)
-            if not able:
-                return
-            self._waiting.popleft()
-            prefilled.target = target = self._policy.choose(able)
+            target = prefilled.target
+            assert target is not None
             target.promise(request, tokens)
             if prefilled.is_whole:
                 request.sending_s = self._env.now
@@ -205,6 +202,25 @@ class KvTransfers(ReplicaEvents):
             else:
                 prefilled.kv_bytes = self._paths.kv_bytes(tokens, target.number)
                 self._supply(prefilled)
+
+    def _take_first(self) -> PrefilledRequest | None:
+        """Take the first waiting request, with its decode replica, if a replica can take it.
+
+        Only a request whose prefill replica is cut off from replicas lets others pass.
+        """
+        reaches = self._reaches
+        for place, prefilled in enumerate(self._waiting):
+            able = self._able.able(prefilled)
+            if reaches is not None:
+                source = prefilled.source.number
+                able = [decoder for decoder in able if reaches(source, decoder.number)]
+            if able:
+                del self._waiting[place]
+                prefilled.target = self._policy.choose(able)
+                return prefilled
+            if reaches is None:
+                break
+        return None
 
     def cancel(self, request: Request) -> bool:
         """Remove a request that is here; return whether it was.
@@ -253,6 +269,42 @@ class KvTransfers(ReplicaEvents):
             elif target is not None and target.number == number:
                 prefilled.lose_target()
                 again.append(prefilled)
+        self._queue_again(again)
+
+    def change_paths(self, reaches: Callable[[int, int], bool] | None) -> None:
+        """Look up the paths of later transfers anew.
+
+        Parameters
+        ----------
+        reaches
+            Function that returns whether a path leads from a prefill replica to a decode replica,
+            given their numbers; None if there are paths between all of them.
+        """
+        self._known_paths.clear()
+        self._reaches = reaches
+
+    def links_lost(self, is_cut: Callable[[ParallelPaths], bool]) -> None:
+        """Begin transfers again whose paths are cut, to another replica if none is left.
+
+        All of the KV cache is sent again: with RDMA, a failed queue pair ends the transfer as a
+        whole (NIXL reports the state ERR of the transfer, not of its parts).
+        """
+        self._ending.links_lost(is_cut)
+        again = []
+        for prefilled in list(self._prefilled.values()):
+            target, transfer = prefilled.target, prefilled.transfer
+            if target is None or prefilled.is_sent:
+                continue
+            is_reached = self._reaches is None or self._reaches(
+                prefilled.source.number, target.number
+            )
+            if not is_reached:
+                prefilled.lose_target()
+                target.withdraw(prefilled.request, prefilled.total_tokens)
+                again.append(prefilled)
+            elif transfer is not None and is_cut(transfer.channel.paths):
+                prefilled.lose_transfer()
+                self._supply(prefilled)
         self._queue_again(again)
 
     def closed(self, number: int) -> None:
@@ -316,6 +368,7 @@ class KvTransfers(ReplicaEvents):
 
     def _sent(self, prefilled: PrefilledRequest, latency_s: float) -> None:
         """Let the last byte, which was sent, arrive after the latency."""
+        prefilled.is_sent = True
         arrival = Timeout(self._env, latency_s, (prefilled, prefilled.attempt))
         arrival.callbacks.append(self._arrived)
 

@@ -160,11 +160,11 @@ def test_a_copy_of_a_variant_is_identical(tmp_path: Path) -> None:
 
 
 def test_a_metric_that_a_variant_does_not_have_is_named(tmp_path: Path) -> None:
-    judged = {"slo": {"ttft": "1 s"}}
-    names = ["request_goodput", "mean_e2el_ms"]
-    found = compare(write(tmp_path, {"one": {}, "judged": judged}), 2, names, workers=0)
+    prices = {"name": "ours", "year": 2026, "input": "1 USD/Mtok", "output": "2 USD/Mtok"}
+    path = write(tmp_path, {"one": {}, "sold": {"token_prices": prices}})
+    found = compare(path, 2, ["revenue_usd_per_hour", "mean_e2el_ms"], workers=0)
     assert [each.metric for each in found.differences] == ["mean_e2el_ms"]
-    assert "request_goodput is not compared with one, which does not have it" in found.notes
+    assert "revenue_usd_per_hour is not compared with one, which does not have it" in found.notes
 
 
 @pytest.mark.slow
