@@ -124,8 +124,8 @@ def test_what_was_written_out_reads_back_the_same(tmp_path: Path) -> None:
             "site.events[0].where: got 'a/1/device8'; did you mean",
         ),
         (
-            "{events: [{at: 1 s, what: link_failure, where: a/1/device0}]}",
-            "got 'a/1/device0'; expected both ends of a link of the network, such as 'a/0/nic0 - InfiniBand NDR rail/spine', or one end",
+            "{events: [{at: 1 s, what: link_failure, where: a/1/device9}]}",
+            "got 'a/1/device9'; did you mean 'a/1/device7'?",
         ),
         (
             "{failures: {}}",
