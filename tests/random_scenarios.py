@@ -147,6 +147,8 @@ def random_scenario(random: Random) -> Section:
     if _maybe(random, 0.25):
         pools = cluster["pools"]
         let_scale(random, scenario, {x["name"]: MACHINES[x["node"]].devices for x in pools}, 1.0)
+    if _maybe(random, 0.3):
+        scenario["workload"]["clients"] = _clients(random)
     return scenario
 
 
@@ -185,6 +187,24 @@ def _workload(random: Random, most: int) -> Section:
         own = min(most, 12_000) if "arrivals" in workload else 0
         workload["classes"] = _classes(random, own)
     return workload
+
+
+def _clients(random: Random) -> Section:
+    """Draw clients that give up, retry and leave; a budget of whole fleets is refused in samples."""
+    if _maybe(random, 0.3):
+        return {"preset": random.choice(["openai", "anthropic"])}
+    clients: Section = {
+        "timeout": {"ttft": _seconds(random, 2, 0.5, 10), "e2el": _seconds(random, 30, 5)},
+        "retries": random.choice([2, 0, 5]),
+    }
+    if _maybe(random, 0.4):
+        share: Section = {"policy": "share", "share": 0.1, "reserve": "2 /s"}
+        clients["retry_budget"] = random.choice([0.2, share])
+    if _maybe(random, 0.3):
+        clients["server_aborts"] = False
+    elif _maybe(random, 0.4):
+        clients["cancel"] = random.choice([0.02, 0.5])
+    return clients
 
 
 def _drawn(random: Random, most: int) -> Section:

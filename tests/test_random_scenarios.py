@@ -17,7 +17,7 @@ CHOICES = {
     "process": "poisson gamma weibull on_off mmpp clients diurnal burst at_once closed_loop",
     "distribution": "fixed uniform lognormal zipf empirical mixture spans",
     "policy": "round_robin random least_requests least_work power_of_two prefix_affinity least_kv",
-    "preset": "azure-code azure-conversation burstgpt mooncake codex-spark coding-agent",
+    "preset": "azure-code azure-conversation burstgpt mooncake codex-spark coding-agent openai anthropic",
     "engine": "vllm trtllm sglang trtllm-2025-05 compiled cerebras cerebras-2024-08",
     "kv_transfer": "layers whole off",
     "role": "prefill decode both",
@@ -37,15 +37,16 @@ CHOICES = {
     "stream_rule": "unsent tokens steps",
     "node": " ".join(GPUS | OTHERS | WAFERS),
     "model": " ".join(MODELS),
+    "metric": "queue kv_cache running ttft",
 }
 POLICIES = {"queue_limit", "token_bucket", "predicted_ttft", "continuous", "static"}
 KEYS = {
     "batch_wait_timeout_iterations", "bursts", "by_device", "detokenisation", "first_chunk_delay",
-    "async_scheduling", "graph_memory", "prefill_first", "static_reserve", "stream_interval", "chunked_prefill", "classes", "compaction",
+    "async_scheduling", "autoscale", "cancel", "clients", "graph_memory", "prefill_first", "static_reserve", "stream_interval", "chunked_prefill", "classes", "compaction",
     "data_parallel", "draft_cost", "draft_model", "expert_parallel", "fabric", "offload",
     "length_correlation", "links", "max_output_tokens", "memory_fraction", "mtp_layers", "network", "output_sigma",
     "percentile", "pipeline_parallel", "points", "power_limit", "prefix_caching", "prices", "rack_power_cap",
-    "rate_curve", "reasoning_share", "row_power_cap", "sample", "sessions", "shared_prefix", "slo",
+    "rate_curve", "reasoning_share", "retries", "retry_budget", "server_aborts", "row_power_cap", "sample", "sessions", "shared_prefix", "slo",
     "speculation", "staleness", "swing", "tool_steps", "warmup", "watermark",
 }  # fmt: skip
 

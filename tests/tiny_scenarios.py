@@ -238,6 +238,11 @@ def _router(random: Random, pools: list[Section]) -> Section:
     router: Section = {"policy": random.choice([*policies, "prefix_affinity"])}
     if router["policy"] not in ("round_robin", "random") and _maybe(random, 0.4):
         router["staleness"] = random.choice(["40 ms", "1 s"])
+    entries = [pool for pool in pools if pool["replica"].get("role") != "decode"]
+    if router["policy"] == "prefix_affinity" and all(
+        pool.get("kv", {}).get("prefix_caching") for pool in entries
+    ):
+        router |= random.choice([{}, {"knows": "kv_events", "delay": "20 ms"}])
     if _maybe(random, 0.15):
         return _by_rules(random, router, pools)
     return router

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from cluster_sim.deployment.fleet import Fleet
-from cluster_sim.reliability import Fault
+from cluster_sim.deployment.fleet import Fleet, ReplicaSpec
+from cluster_sim.reliability import LINK_KINDS, Fault
 
 LINK_MARK = " - "
 """Text between the two ends of a link in its name."""
@@ -30,6 +30,7 @@ class FaultPlaces:
             for pool in fleet.cluster.pools
             for number in range(pool.nodes)
         }
+        self._inside: dict[str, list[tuple[str, str]]] = {}  # links among the devices of nodes
 
     @cached_property
     def nodes(self) -> list[str]:
@@ -52,9 +53,14 @@ class FaultPlaces:
             names += [device for node in self.nodes for device in self.devices(node)]
         return names
 
+    def all_links(self) -> list[tuple[str, str]]:
+        """Return the ends of all links that may fail, those of the network first."""
+        inside = [link for node in self.nodes for link in self._device_links(node)]
+        return [*self.links, *inside]
+
     def are_hit(self, fault: Fault) -> bool:
         """Return whether a fault hits anything of the fleet."""
-        if fault.what.startswith("link"):
+        if fault.what in LINK_KINDS:
             return bool(self.links_hit(fault.where))
         return bool(self.nodes_hit(fault.where)) or (
             fault.what == "device_failure" and self._is_device(fault.where)
@@ -75,11 +81,44 @@ class FaultPlaces:
         return self._fleet.topology.node(place)
 
     def links_hit(self, where: str) -> list[tuple[str, str]]:
-        """Return the links that a pair of ends, or one end with all its links, stands for."""
+        """Return the links that a name stands for; none if it is unknown.
+
+        A pair of ends is one link of the network, or one among the devices of a node. A node or a
+        device stands for its links of the network, and any other end for all of its links.
+        """
+        topology = self._fleet.topology
         start, mark, end = where.partition(LINK_MARK)
+        inside = self._device_links(topology.node(start))
         if mark:
-            return [link for link in self.links if link in ((start, end), (end, start))]
-        return [link for link in self.links if where in link]
+            links = [*self.links, *inside]
+            return [link for link in links if link in ((start, end), (end, start))]
+        if where in self._devices or self._is_device(where):
+            ports = set(topology.ports(where))
+            return [link for link in self.links if ports.intersection(link)]
+        return [link for link in (*self.links, *inside) if where in link]
+
+    def _device_links(self, node: str | None) -> list[tuple[str, str]]:
+        """Return the links among the devices of a node."""
+        if node is None:
+            return []
+        if node not in self._inside:
+            self._inside[node] = list(self._fleet.topology.device_links(node))
+        return self._inside[node]
+
+    def links_among(self, replica: ReplicaSpec) -> list[tuple[str, str]]:
+        """Return the links inside nodes that the collectives of a replica cross.
+
+        Links between two devices count if both are of the replica.
+        """
+        devices = set(replica.devices)
+        nodes = [f"{replica.deployment.name}/{number}" for number in replica.nodes]
+        return [
+            link
+            for node in nodes
+            for link in self._device_links(node)
+            if devices.intersection(link)
+            and all(end in devices or not self._is_device(end) for end in link)
+        ]
 
     def replicas_hit(self, fault: Fault) -> list[int]:
         """Return the numbers of the replicas that lose a device by the fault of a node or device.

@@ -10,7 +10,7 @@ import numpy as np
 
 from cluster_sim.deployment.fault_places import FaultPlaces, link_name
 from cluster_sim.deployment.fleet import Fleet
-from cluster_sim.reliability import Failures, Fault, Place, drawn_faults
+from cluster_sim.reliability import LINK_KINDS, Failures, Fault, Place, drawn_faults
 from cluster_sim.scenario.failure_rates import pool_rates
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
@@ -32,6 +32,14 @@ class SiteFaults:
     def are_none(self) -> bool:
         """Whether there can be no faults."""
         return self._failures is None and not self._listed
+
+    @property
+    def hit_links(self) -> bool:
+        """Whether some of the faults may be of links."""
+        failures = self._failures
+        listed = [*self._listed, *(failures.recorded if failures is not None else ())]
+        draws = failures is not None and failures.link is not None
+        return draws or any(fault.what in LINK_KINDS for fault in listed)
 
     @cached_property
     def places(self) -> FaultPlaces:

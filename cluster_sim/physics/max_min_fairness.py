@@ -119,6 +119,10 @@ class Sharing:
             flow.limit = limit
             self._changed[flow] = None
 
+    def capacity_changed(self, resource: Resource) -> None:
+        """Record that the capacity of a resource is another one; rates follow at `rebalance`."""
+        self._changed.update(dict.fromkeys(self.flows_on(resource)))
+
     def rebalance(self) -> list[tuple[Flow, float]]:
         """Recompute the rates so that all of them are max-min fair.
 

@@ -16,7 +16,7 @@ from cluster_sim.reliability.defaults import (
 )
 from cluster_sim.reliability.draws import Place, drawn_faults, faults_of
 from cluster_sim.reliability.failures import KINDS_WITH_RATES, Failures, FaultRate
-from cluster_sim.reliability.fault import FAULT_KINDS, Fault, FaultKind, Streams
+from cluster_sim.reliability.fault import FAULT_KINDS, LINK_KINDS, Fault, FaultKind, Streams
 from cluster_sim.reliability.gaps import AnyGaps, ExponentialGaps, WeibullGaps
 from cluster_sim.reliability.recorded import find_recorded, recorded_faults
 from cluster_sim.reliability.repairs import ExponentialRepair, FixedRepair, LognormalRepair
@@ -25,6 +25,7 @@ __all__ = [
     "CATALOG_KIND",
     "FAULT_KINDS",
     "KINDS_WITH_RATES",
+    "LINK_KINDS",
     "AnyGaps",
     "CatalogRate",
     "ClusteredGaps",

@@ -15,6 +15,9 @@ FaultKind = Literal[
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 """All kinds of faults."""
 
+LINK_KINDS: tuple[FaultKind, ...] = ("link_failure", "link_degraded")
+"""Kinds of faults of links."""
+
 Streams = Callable[[str], np.random.Generator]
 """Function that returns the random generator of a named stream. The same name always gives a
 generator in the same state."""

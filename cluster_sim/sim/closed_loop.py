@@ -188,22 +188,21 @@ class ClosedLoopSessions(ReplicaEvents, ClientEvents):
             again.callbacks.append(self._go_on)
             return
         self.sessions_ended += 1
-        if self._refill:
-            Timeout(self._env, answer_s, 0).callbacks.append(self._begin)
+        self._follow(request, 0)
 
     def left(self, request: Request) -> None:
         """End the session of a user who left an answer."""
         self._close(request)
         self._failures.pop(request.number, None)
-        if self._refill:
-            Timeout(self._env, self._front_door.answer_s[request.replica], 0).callbacks.append(
-                self._begin
-            )
+        self._follow(request, 0)
 
     def refused(self, request: Request) -> None:
         """End the session of a request that will not be answered."""
         self._close(request)
-        failures = self._failures.pop(request.number, 0) + 1
+        self._follow(request, self._failures.pop(request.number, 0) + 1)
+
+    def _follow(self, request: Request, failures: int) -> None:
+        """Begin the next session after a back-off, if sessions follow each other."""
         if self._refill:
             pause_s = self._front_door.answer_s[request.replica] + backoff_s(failures)
             Timeout(self._env, pause_s, failures).callbacks.append(self._begin)

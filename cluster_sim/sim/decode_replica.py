@@ -32,6 +32,11 @@ class DecodeReplica(Replica[DecodeScheduler]):
         super().__init__(env, number, scheduler, times_at, recorder, options)
         self._asleep = False
 
+    @property
+    def only_fills(self) -> bool:
+        """Whether free blocks only become fewer while the scheduled steps run."""
+        return self._scheduler.only_fills
+
     def can_take(self, request: Request, tokens: int) -> bool:
         """Return whether there are KV cache blocks and a batch slot for a request now.
 
@@ -70,6 +75,7 @@ class DecodeReplica(Replica[DecodeScheduler]):
         self._scheduler.withdraw(request, tokens)
         if self._idle and self._scheduler.waiting:
             self._schedule_soon()
+        self._tell_load_changed()
         self._tell_if_empty()
 
     def land(self, request: Request) -> None:
@@ -83,7 +89,7 @@ class DecodeReplica(Replica[DecodeScheduler]):
             return duration_s
         self._asleep = False
         for tell in self._listeners.capacity_freed:
-            tell()
+            tell(self.number)
         self._asleep = True
         stretch = self._stretch
         if (

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cluster_sim.sim.prefilled_request import PrefilledRequest
+from cluster_sim.topology import ParallelPaths
 
 
 class EndingTransfers:
@@ -30,6 +33,14 @@ class EndingTransfers:
         del self._ending[prefilled]
         self._free(prefilled, at_source=True, at_target=True)
         return True
+
+    def links_lost(self, is_cut: Callable[[ParallelPaths], bool]) -> None:
+        """Free the blocks of requests on both sides whose transfer is cut."""
+        for prefilled in list(self._ending):
+            transfer = prefilled.transfer
+            assert transfer is not None
+            if not prefilled.is_sent and is_cut(transfer.channel.paths):
+                self.arrived(prefilled)
 
     def devices_lost(self, number: int) -> None:
         """Free the blocks at the other ends of the transfers from and to a replica."""

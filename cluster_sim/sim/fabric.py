@@ -46,6 +46,8 @@ class Fabric(ReplicaEvents):
         self._env, self._recorder, self._buses = env, recorder, buses
         self._link_capacity = capacity
         self._capacities: dict[tuple[Resource, int], float] = {}
+        self._kept: dict[Resource, float] = {}
+        """Share of the bandwidth that each degraded link keeps; whole links are absent."""
         self._sharing = Sharing(self._capacity)
         self._homes: dict[Resource, Home] = {}
         self._alarm = Alarm(env)
@@ -128,7 +130,8 @@ class Fabric(ReplicaEvents):
         channel = self._channels.get((kind, paths))
         if channel is None:
             alone = paths.count * min(
-                self._capacity(resource, 1) / used for resource, used in paths.uses.items()
+                self._capacity(resource, 1) / self._kept.get(resource, 1.0) / used
+                for resource, used in paths.uses.items()
             )
             channel = self._channels[kind, paths] = Channel(kind, paths, alone)
         return channel
@@ -137,11 +140,33 @@ class Fabric(ReplicaEvents):
         """End all transfers from and to a replica; their bytes do not arrive."""
         for channel in self._channels.values():
             if any(home.tenant.number == number for home in self._ends(channel)):
-                channel.settle(self._env.now, channel.rate)
-                self._recorder.cut(channel.kind, channel.paths, channel.cut())
-                self._agenda.plan(channel, inf)
-                self._want(channel)
-                self._call()
+                self._cut(channel)
+
+    def links_lost(self, is_cut: Callable[[ParallelPaths], bool]) -> None:
+        """End all transfers over paths that `is_cut`; their bytes do not arrive."""
+        for channel in self._channels.values():
+            if is_cut(channel.paths):
+                self._cut(channel)
+
+    def _cut(self, channel: Channel) -> None:
+        channel.settle(self._env.now, channel.rate)
+        self._recorder.cut(channel.kind, channel.paths, channel.cut())
+        self._agenda.plan(channel, inf)
+        self._want(channel)
+        self._call()
+
+    def keep_share(self, resource: Resource, share: float) -> None:
+        """Let a link keep a share of its bandwidth from now on; 1 for a whole link."""
+        if share < 1.0:
+            self._kept[resource] = share
+        else:
+            self._kept.pop(resource, None)
+        for known in [known for known in self._capacities if known[0] == resource]:
+            del self._capacities[known]
+        self._sharing.capacity_changed(resource)
+        if (home := self._homes.get(resource)) is not None:
+            self._to_tell[home] = None
+        self._call()
 
     def stop(self) -> None:
         """End the run: record the time for which links were saturated."""
@@ -152,7 +177,9 @@ class Fabric(ReplicaEvents):
         if known is None:
             bus = self._buses.get(resource)
             known = self._capacities[resource, flows] = (
-                self._link_capacity(resource) if bus is None else bus.capacity(flows)
+                self._link_capacity(resource) * self._kept.get(resource, 1.0)
+                if bus is None
+                else bus.capacity(flows)
             )
         return known
 

@@ -1,4 +1,4 @@
-"""FaultInjector: process that lets nodes and devices fail, and repairs them."""
+"""FaultInjector: process that lets nodes, devices and links fail, and repairs them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 from simpy import Event
 
 from cluster_sim.deployment.site_faults import SiteFaults
-from cluster_sim.reliability import Fault
+from cluster_sim.reliability import LINK_KINDS, Fault
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.lifecycle import Lifecycle
+from cluster_sim.sim.link_faults import LinkFaults
 
 _NO_REPAIR = 0.0
 """Value of the event of a fault that is not repaired, in place of its repair time [s]."""
@@ -35,8 +36,10 @@ class FaultInjector:
         faults: SiteFaults,
         lifecycles: Sequence[Lifecycle],
         recorder: Recorder,
+        links: LinkFaults,
     ) -> None:
         self._env, self._lifecycles, self._recorder = env, lifecycles, recorder
+        self._links = links
         self._of_site, self._faults = faults, iter(faults)
         self._tickets = count()
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
@@ -77,6 +80,9 @@ class FaultInjector:
         """Let a fault happen, and plan the next one."""
         self._plan_next()
         self._happened += 1
+        if fault.what in LINK_KINDS:
+            self._begin_at_link(fault)
+            return
         hit = [self._lifecycles[number] for number in self._of_site.places.replicas_hit(fault)]
         if fault.what == "spot_reclaim":
             self._give_notice(fault, hit)
@@ -87,6 +93,19 @@ class FaultInjector:
             lifecycle.lose(fault.what)
         if fault.is_repaired:
             self._plan_repair(fault, partial(self._repair, fault, hit))
+
+    def _begin_at_link(self, fault: Fault) -> None:
+        """Let a fault of links happen."""
+        value = fault.lasts_s if fault.is_repaired else _NO_REPAIR
+        self._record(fault.what, fault.where, fault.factor or value)
+        self._links.begin(fault)
+        if fault.is_repaired:
+            self._plan_repair(fault, partial(self._repair_link, fault))
+
+    def _repair_link(self, fault: Fault) -> None:
+        self._repairs -= 1
+        self._record("repaired", fault.where, fault.lasts_s)
+        self._links.end(fault)
 
     def _plan_repair(self, fault: Fault, act: Callable[[], None]) -> None:
         self._repairs += 1

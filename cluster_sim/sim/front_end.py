@@ -46,6 +46,10 @@ class FrontEnd:
         self._accepted: deque[Request] = deque()
         self._is_busy = False
 
+    def set_latency(self, latency_s: float) -> None:
+        """Deliver requests after another latency from now on [s]; see the class."""
+        self._latency_s = latency_s
+
     def send(self, request: Request) -> None:
         """Deliver a request that has just arrived to the replica once the front end is done."""
         if not any(self._costs):

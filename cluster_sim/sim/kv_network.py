@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 from simpy import Environment
@@ -19,15 +19,40 @@ from cluster_sim.sim.kv_transfers import KvPaths, KvTransfers, TransferPolicy
 from cluster_sim.sim.memory_bus import MemoryBus
 from cluster_sim.sim.prefill_replica import PrefillReplica
 from cluster_sim.sim.replica import Replica
-from cluster_sim.topology import MEMORY, Topology, parallel_paths_between
+from cluster_sim.topology import (
+    MEMORY,
+    Edge,
+    ParallelPaths,
+    Topology,
+    parallel_paths_between,
+)
 
 
 class KvNetwork:
-    """Fabric for KV cache transfers between replicas, and between devices and their hosts."""
+    """Fabric for KV cache transfers between replicas, and between devices and their hosts.
 
-    def __init__(self, env: Environment, fleet: Fleet, recorder: Recorder) -> None:
+    Parameters
+    ----------
+    env
+        Environment of the simulation.
+    fleet
+        Deployments of the scenario and their replicas.
+    recorder
+        Recorder of the run.
+    links_fail
+        Whether links may fail or lose bandwidth. The links of all devices are then looked at
+        instead of those of the first one.
+    """
+
+    def __init__(
+        self, env: Environment, fleet: Fleet, recorder: Recorder, *, links_fail: bool = False
+    ) -> None:
         self._env, self._recorder = env, recorder
         self._specs, self._topology = fleet.replicas, fleet.topology
+        self._present = self._topology.without(()) if links_fail else self._topology
+        """Topology without the links that are dead now."""
+        self._known: dict[tuple[tuple[str, ...], ...], ParallelPaths] = {}
+        self._reached: dict[tuple[int, int], bool] = {}
         self._memories = [
             [f"{device}/{MEMORY}" for device in spec.rank_devices] for spec in fleet.replicas
         ]
@@ -86,10 +111,43 @@ class KvNetwork:
             target.subscribe(transfers)
         return transfers
 
+    # Links that fail
+
+    def change_topology(self, present: Topology) -> None:
+        """Take the topology without the links that are dead from now on."""
+        self._present, self._reached = present, {}
+
+    def keep_share(self, link: Edge, share: float) -> None:
+        """Let both directions of a link keep a share of their bandwidth; 1 for a whole link."""
+        for edge in (link, link[::-1]):
+            self.fabric.keep_share(self._topology.resource(edge), share)
+
+    def crosses(self, links: Iterable[Edge]) -> Callable[[ParallelPaths], bool]:
+        """Return a function that tells whether paths cross one of some links."""
+        edges = {edge for link in links for edge in (link, link[::-1])}
+        return lambda paths: not edges.isdisjoint(paths.edges)
+
+    def reaches(self, start: int, end: int) -> bool:
+        """Return whether paths lead from one replica to another, given their numbers."""
+        pair = start, end
+        if pair not in self._reached:
+            try:
+                self._between(start, end)
+            except LookupError:
+                self._reached[pair] = False
+            else:
+                self._reached[pair] = True
+        return self._reached[pair]
+
+    def _between(self, start: int, end: int) -> ParallelPaths:
+        """Return the present paths between two replicas; the same object for the same routes."""
+        paths = parallel_paths_between(self._present, self._memories[start], self._memories[end])
+        return self._known.setdefault(tuple(route.places for route in paths.routes), paths)
+
     def _paths(self) -> KvPaths:
-        topology, memories, specs = self._topology, self._memories, self._specs
+        specs = self._specs
         return KvPaths(
-            lambda start, end: parallel_paths_between(topology, memories[start], memories[end]),
+            self._between,
             lambda tokens, number: specs[number].deployment.kv_bytes(tokens),
             lambda number: specs[number].deployment.model.layers,
         )

@@ -47,6 +47,7 @@ from simpy import Environment, Event, Timeout
 
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
+from cluster_sim.sim.able_decoders import AbleDecoders
 from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.ending_transfers import EndingTransfers
@@ -102,11 +103,13 @@ class KvTransfers(ReplicaEvents):
         fabric: Fabric,
     ) -> None:
         self._env, self._decoders, self._capacity = env, decoders, capacity
+        self._able = AbleDecoders(decoders)
         self._policy, self._paths, self._recorder, self._fabric = policy, paths, recorder, fabric
         self._waiting: deque[PrefilledRequest] = deque()
         self._prefilled: dict[int, PrefilledRequest] = {}
         self._known_paths: dict[tuple[int, int], ParallelPaths] = {}
         self._ending = EndingTransfers()
+        self._reaches: Callable[[int, int], bool] | None = None
 
     @property
     def waiting(self) -> int:
@@ -135,7 +138,7 @@ class KvTransfers(ReplicaEvents):
         if parts and (layers := self._paths.layers(source.number)) > 1:
             first = Timeout(self._env, step_s / layers, (parts, step_s))
             first.callbacks.append(self._first_layer)
-        self.capacity_freed()
+        self._assign()
 
     def _first_layer(self, event: Event) -> None:
         """Begin to send the KV cache of a step, whose first layer is ready."""
@@ -167,7 +170,7 @@ class KvTransfers(ReplicaEvents):
         self._make_ready(prefilled, prefilled.total_tokens, 0.0)
         if prefilled.is_hopeless:
             self._queue(prefilled)
-        self.capacity_freed()
+        self._assign()
 
     def _enqueue(self, request: Request, source: PromptSource, tokens: int) -> PrefilledRequest:
         prefilled = PrefilledRequest(request, source, tokens)
@@ -175,16 +178,21 @@ class KvTransfers(ReplicaEvents):
         self._queue(prefilled)
         return prefilled
 
-    def capacity_freed(self) -> None:
+    def load_changed(self, number: int) -> None:
+        """Record that a decode replica may be able to take more requests."""
+        self._able.changed(number)
+
+    def capacity_freed(self, number: int) -> None:
+        """Assign waiting requests, since a decode replica may be able to take more requests."""
+        self._able.changed(number)
+        self._assign()
+
+    def _assign(self) -> None:
         """Assign waiting requests in order, as long as a replica can take the first of them."""
-        while self._waiting:
-            prefilled = self._waiting[0]
+        while self._waiting and (prefilled := self._take_first()) is not None:
             request, tokens = prefilled.request, prefilled.total_tokens
-            able = [decoder for decoder in self._decoders if decoder.can_take(request, tokens)]
-            if not able:
-                return
-            self._waiting.popleft()
-            prefilled.target = target = self._policy.choose(able)
+            target = prefilled.target
+            assert target is not None
             target.promise(request, tokens)
             if prefilled.is_whole:
                 request.sending_s = self._env.now
@@ -194,6 +202,25 @@ class KvTransfers(ReplicaEvents):
             else:
                 prefilled.kv_bytes = self._paths.kv_bytes(tokens, target.number)
                 self._supply(prefilled)
+
+    def _take_first(self) -> PrefilledRequest | None:
+        """Take the first waiting request, with its decode replica, if a replica can take it.
+
+        Only a request whose prefill replica is cut off from replicas lets others pass.
+        """
+        reaches = self._reaches
+        for place, prefilled in enumerate(self._waiting):
+            able = self._able.able(prefilled)
+            if reaches is not None:
+                source = prefilled.source.number
+                able = [decoder for decoder in able if reaches(source, decoder.number)]
+            if able:
+                del self._waiting[place]
+                prefilled.target = self._policy.choose(able)
+                return prefilled
+            if reaches is None:
+                break
+        return None
 
     def cancel(self, request: Request) -> bool:
         """Remove a request that is here; return whether it was.
@@ -216,7 +243,7 @@ class KvTransfers(ReplicaEvents):
             if prefilled.transfer is None:
                 source.release(request)
             self._recorder.cancels(request, self._env.now, source.number)
-        self.capacity_freed()
+        self._assign()
         return True
 
     def _send_rest(self, prefilled: PrefilledRequest) -> None:
@@ -244,6 +271,42 @@ class KvTransfers(ReplicaEvents):
                 again.append(prefilled)
         self._queue_again(again)
 
+    def change_paths(self, reaches: Callable[[int, int], bool] | None) -> None:
+        """Look up the paths of later transfers anew.
+
+        Parameters
+        ----------
+        reaches
+            Function that returns whether a path leads from a prefill replica to a decode replica,
+            given their numbers; None if there are paths between all of them.
+        """
+        self._known_paths.clear()
+        self._reaches = reaches
+
+    def links_lost(self, is_cut: Callable[[ParallelPaths], bool]) -> None:
+        """Begin transfers again whose paths are cut, to another replica if none is left.
+
+        All of the KV cache is sent again: with RDMA, a failed queue pair ends the transfer as a
+        whole (NIXL reports the state ERR of the transfer, not of its parts).
+        """
+        self._ending.links_lost(is_cut)
+        again = []
+        for prefilled in list(self._prefilled.values()):
+            target, transfer = prefilled.target, prefilled.transfer
+            if target is None or prefilled.is_sent:
+                continue
+            is_reached = self._reaches is None or self._reaches(
+                prefilled.source.number, target.number
+            )
+            if not is_reached:
+                prefilled.lose_target()
+                target.withdraw(prefilled.request, prefilled.total_tokens)
+                again.append(prefilled)
+            elif transfer is not None and is_cut(transfer.channel.paths):
+                prefilled.lose_transfer()
+                self._supply(prefilled)
+        self._queue_again(again)
+
     def closed(self, number: int) -> None:
         """Give up requests that only the decode replica with this number could have held."""
         if any(decoder.number == number for decoder in self._decoders):
@@ -251,7 +314,7 @@ class KvTransfers(ReplicaEvents):
 
     def opened(self, number: int) -> None:
         """Assign waiting requests to a decode replica that accepts requests again."""
-        self.capacity_freed()
+        self.capacity_freed(number)
 
     def _queue_again(self, first: Sequence[PrefilledRequest]) -> None:
         """Let the requests of `first` and all waiting requests wait for a decode replica."""
@@ -259,7 +322,7 @@ class KvTransfers(ReplicaEvents):
         self._waiting.clear()
         for prefilled in waiting:
             self._queue(prefilled)
-        self.capacity_freed()
+        self._assign()
 
     def _queue(self, prefilled: PrefilledRequest) -> None:
         """Let a request wait for a decode replica, if an available replica can ever hold it.
@@ -305,6 +368,7 @@ class KvTransfers(ReplicaEvents):
 
     def _sent(self, prefilled: PrefilledRequest, latency_s: float) -> None:
         """Let the last byte, which was sent, arrive after the latency."""
+        prefilled.is_sent = True
         arrival = Timeout(self._env, latency_s, (prefilled, prefilled.attempt))
         arrival.callbacks.append(self._arrived)
 
@@ -313,7 +377,7 @@ class KvTransfers(ReplicaEvents):
         prefilled, attempt = event.value  # type: ignore[misc]  # SimPy says Any or None
         if not self._is_here(prefilled) or prefilled.attempt != attempt:
             if self._ending.arrived(prefilled):
-                self.capacity_freed()
+                self._assign()
             return
         request, target, now_s = prefilled.request, prefilled.target, self._env.now
         del self._prefilled[request.number]

@@ -41,6 +41,7 @@ class Lifecycle(ReplicaEvents):
         self.faults = 0
         """Number of faults that have not been repaired."""
         self._goes_off = self._goes_to_sleep = False
+        self._has_weights = True  # whether lost devices still have the weights
         self._changes = 0  # a timer is void if the state has changed since its start
         replica.subscribe(self)
 
@@ -67,14 +68,18 @@ class Lifecycle(ReplicaEvents):
         self._goes_to_sleep = state == "asleep"
         self._replica.fail()
 
-    def lose(self, cause: str) -> None:
+    def lose(self, cause: str, *, keeps_weights: bool = False) -> None:
         """Record one more fault; with the first one the replica loses its devices and requests.
 
         Parameters
         ----------
         cause
             Kind of event, such as `node_failure`; it is recorded with the change of state.
+        keeps_weights
+            Whether the devices work on and are only out of reach.
         """
+        if not keeps_weights or (not self.faults and self.state not in ("ready", "draining")):
+            self._has_weights = False
         self.faults += 1
         if self.faults == 1 and self.state != "off":
             self._enter("lost", cause)
@@ -82,9 +87,14 @@ class Lifecycle(ReplicaEvents):
                 self._replica.fail()
 
     def repair(self) -> None:
-        """Record the repair of one fault; with the last one the weights are loaded again."""
+        """Record the repair of one fault; after the last one, weights that were lost are loaded."""
         self.faults -= 1
-        if not self.faults and self.state == "lost":
+        if self.faults:
+            return
+        has_weights, self._has_weights = self._has_weights, True
+        if self.state == "lost" and has_weights:
+            self._be_ready("repaired")
+        elif self.state == "lost":
             self._load("repaired")
 
     def switch_on(

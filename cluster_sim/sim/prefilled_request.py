@@ -32,9 +32,16 @@ class PrefilledRequest:
     is_hopeless: bool = False
     """Whether no available decode replica could hold the request when it began to wait."""
     attempt: int = 0
-    """Number of decode replicas that were lost before the KV cache had arrived."""
+    """Number of transfers that ended before the KV cache had arrived."""
+    is_sent: bool = False
+    """Whether the last byte is on its way."""
 
     def lose_target(self) -> None:
         """Record the loss of the decode replica to which the KV cache was being sent."""
-        self.target = self.transfer = None
+        self.target = None
+        self.lose_transfer()
+
+    def lose_transfer(self) -> None:
+        """Record that the transfer in progress has ended early."""
+        self.transfer, self.is_sent = None, False
         self.attempt += 1

@@ -241,6 +241,11 @@ class Replica(Generic[SomeScheduler]):
         if self._state.set_shares(memory, links):
             self._point_changed()
 
+    def keep_links(self, share: float) -> None:
+        """Let the links among the devices keep a share of their bandwidth from the next step on."""
+        if self._state.keep_links(share):
+            self._point_changed()
+
     def set_throttle(self, clock: float, refresh: float) -> None:
         """Set the shares of the clock and the memory bandwidth that throttling leaves.
 
@@ -376,7 +381,7 @@ class Replica(Generic[SomeScheduler]):
         if self._on_turn is not None:
             alone = self._state.with_own_memory(point)
             stretch.own_memory = self._ramp_at(alone)
-            stretch.own_links = self._ramp_at(alone._replace(links=1.0))
+            stretch.own_links = self._ramp_at(self._state.with_own_links(alone))
         duration_s = stretch.begin(steps, now_s, ramp, point)
         for tell in self._listeners.load_changed:
             tell(self.number)

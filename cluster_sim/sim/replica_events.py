@@ -70,8 +70,8 @@ class ReplicaEvents:
     def prefilled(self, request: Request, source: PromptSource) -> None:
         """Handle the end of the prefill of a request that another replica decodes."""
 
-    def capacity_freed(self) -> None:
-        """Handle freed capacity: the replica may be able to take more requests."""
+    def capacity_freed(self, number: int) -> None:
+        """Handle freed capacity: the replica with this number may be able to take more requests."""
 
 
 _EVENTS = (
@@ -110,7 +110,7 @@ class Listeners:
         self.lost: list[Callable[[Request, int], None]] = []
         self.step_began: list[StepBegan] = []
         self.prefilled: list[Callable[[Request, PromptSource], None]] = []
-        self.capacity_freed: list[Callable[[], None]] = []
+        self.capacity_freed: list[Callable[[int], None]] = []
 
     def add(self, listener: ReplicaEvents) -> None:
         """Report the events that `listener` overrides to it from now on."""

@@ -77,6 +77,10 @@ class Router(ReplicaEvents):
             if not self._hold(request):
                 self._reject(request, self._why_nobody(request))
             return
+        self._admit(request, replica)
+
+    def _admit(self, request: Request, replica: Entry) -> None:
+        """Send a request to a replica, unless the gate refuses it."""
         gate = self._options.gate
         if gate is not None and gate.refuses(
             request, self._env.now, self._index[replica.number], self._replicas
@@ -84,6 +88,11 @@ class Router(ReplicaEvents):
             self._reject(request, gate.reason)
             return
         self._send(request, replica)
+
+    def set_latency(self, number: int, latency_s: float) -> None:
+        """Set the latency from here to a replica that requests are sent to, server included [s]."""
+        if (index := self._index.get(number)) is not None:
+            self._front_ends[index].set_latency(latency_s)
 
     def cancel(self, request: Request) -> bool:
         """Forget a request that waits here; return whether it waited here."""
@@ -107,7 +116,9 @@ class Router(ReplicaEvents):
             request = self.held.popleft()
             if (replica := self._choose(request)) is None:
                 self.held.append(request)
-            else:
+            elif request.replica < 0:
+                self._admit(request, replica)
+            else:  # it was admitted before its replica was lost
                 self._send(request, replica)
 
     def _update_open(self) -> None:

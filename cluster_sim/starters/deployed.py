@@ -47,13 +47,14 @@ def longest_request(cluster: Mapping[str, Any]) -> float:
 
 def _pool(pool: dict[str, Any]) -> dict[str, Any]:
     """Return a pool with the number of nodes that its replicas need, if it is not stated."""
-    pool.setdefault("replicas", 1)
+    if "autoscale" not in pool:
+        pool.setdefault("replicas", 1)
     if "nodes" not in pool:
         one = describe(Pool, Document(pool, "--from"))
         devices = one.replica_devices * one.replica_count(1)
         pool["nodes"] = ceil(devices / one.node.devices)
     first = ("name", "node", "nodes", "replicas")
-    return _without_ignored({key: pool[key] for key in first} | pool)
+    return _without_ignored({key: pool[key] for key in first if key in pool} | pool)
 
 
 def _without_ignored(keys: dict[str, Any]) -> dict[str, Any]:

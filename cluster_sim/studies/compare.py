@@ -161,8 +161,19 @@ class _Comparing:
             outcome,
             len(runs),
             warmup_s,
-            tuple(_notes(runs, warmup_s, self.scenarios[0])),
+            (*self._absences(runs), *_notes(runs, warmup_s, self.scenarios[0])),
         )
+
+    def _absences(self, runs: Sequence[Replication]) -> Iterator[str]:
+        """Yield a sentence per metric that was asked for and that a variant does not have."""
+        for metric in self.options.metrics:
+            lacking = [
+                name
+                for name, summaries in zip(self._names(), zip(*runs, strict=True), strict=True)
+                if not any(metric in summary for summary in summaries)
+            ]
+            if lacking and metric not in METRICS:
+                yield f"{metric} is not compared with {', '.join(lacking)}, which does not have it"
 
     def _names(self) -> tuple[str, ...]:
         return tuple(str(scenario.variant) for scenario in self.scenarios)

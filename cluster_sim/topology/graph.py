@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
+from copy import copy
 from functools import cached_property
 
 import networkx as nx
@@ -52,7 +53,34 @@ class Topology:
         self._outside = network_graph(ports, members)
         self._links: dict[Edge, Link] = {}
         self._shared_as: dict[Edge, tuple[Hashable, bool]] = {}
+        self._is_even = True  # whether the edges of all devices are equal
         self._routes = Routes(self._nodes, self._outside, self.node, self.link)
+
+    def without(self, dead: Collection[Edge]) -> Topology:
+        """Return this topology without some of its links, whose devices are no longer alike.
+
+        Routes avoid the links, and equally good routes get fewer. No edge stands for those of other
+        devices any more, since each may have another bandwidth. All other questions are answered as
+        if the links were there.
+        """
+        topology = copy(self)
+        topology.__dict__.pop("graph", None)
+        topology._shared_as, topology._is_even = {}, False
+        if dead:
+            topology._outside = self._outside.copy()
+            topology._outside.remove_edges_from(dead)
+            inside = {node for start, end in dead if (node := self.node(start)) == self.node(end)}
+            topology._nodes = self._nodes | {
+                node: self._nodes[node].without(
+                    (start[len(node) :], end[len(node) :])
+                    for start, end in dead
+                    if node == self.node(start) == self.node(end)
+                )
+                for node in inside
+                if node is not None
+            }
+        topology._routes = Routes(topology._nodes, topology._outside, self.node, self.link)
+        return topology
 
     # Vertices
 
@@ -110,6 +138,33 @@ class Topology:
             yield from self._outside[place]
         if (node := self.node(place)) is not None:
             yield from (node + near for near in self._nodes[node].graph[place[len(node) :]])
+
+    def ports(self, place: str) -> list[str]:
+        """Return the ports of a node, or those nearest to a vertex inside a node.
+
+        A port is a vertex at which the network meets the node: a NIC, or a host without NICs. The
+        result is empty for vertices of a network.
+        """
+        node = self.node(place)
+        if node is None:
+            return []
+        inside = self._nodes[node]
+        if place == node:
+            return [node + port for port in inside.ports]
+        hops = {
+            port: paths.hops
+            for port in inside.ports
+            if (paths := inside.paths.between(place[len(node) :], port)) is not None
+        }
+        return [node + port for port in hops if hops[port] == min(hops.values())]
+
+    def device_links(self, node: str) -> Iterator[Edge]:
+        """Yield both ends of each link of a node that joins devices, or devices and a switch.
+
+        The collectives of the devices cross these links.
+        """
+        for start, end in self._nodes[node].device_links:
+            yield node + start, node + end
 
     def network_links(self) -> Iterator[Edge]:
         """Yield both ends of each link outside the nodes, but for the links of the front door.
@@ -213,7 +268,11 @@ class Topology:
         """
         known = self._shared_as.get(edge)
         if known is None:
-            is_own = any(self.node(place) is not None for place in edge) and self.part(edge) == 1.0
+            is_own = (
+                self._is_even
+                and any(self.node(place) is not None for place in edge)
+                and self.part(edge) == 1.0
+            )
             known = self._shared_as[edge] = self.resource(edge), is_own
         return known
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 
 import networkx as nx
 
@@ -47,12 +48,38 @@ class NodeGraph:
         has_nics = any("nic" in link.between for link in node.links)
         self.ports = places(node, "nic") if has_nics else self.hosts
         """Vertices at which networks meet the node: its NICs, or its hosts if it has no NIC."""
-        self.paths = ShortestPaths(self.graph, set(places(node, "device")))
+        self._device_places = set(places(node, "device"))
+        self._find_paths()
+
+    def _find_paths(self) -> None:
+        self.paths = ShortestPaths(self.graph, self._device_places)
         self._component = {
             place: number
             for number, component in enumerate(nx.connected_components(self.graph))
             for place in component
         }
+
+    def without(self, dead: Iterable[tuple[str, str]]) -> NodeGraph:
+        """Return this graph without some of its edges."""
+        inside = copy(self)
+        inside.graph = self.graph.copy()
+        inside.graph.remove_edges_from(dead)
+        inside._find_paths()
+        return inside
+
+    @property
+    def device_links(self) -> list[tuple[str, str]]:
+        """Both ends of each link that joins two devices, or a device and a switch."""
+        return [
+            (start, end)
+            for start, end in self.graph.edges
+            if {start, end} & self._device_places
+            and {self._joins_devices(start), self._joins_devices(end)} == {True}
+        ]
+
+    def _joins_devices(self, place: str) -> bool:
+        """Return whether a vertex is a device, or a switch of devices."""
+        return place in self._device_places or self.graph.nodes[place]["role"] == "switch"
 
     def component(self, place: str) -> int | None:
         """Return the number that connected vertices share; None for an unknown name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from random import Random
 
 import numpy as np
 import pytest
@@ -224,3 +225,31 @@ def test_a_memory_loses_to_further_streams_and_to_writes_among_reads() -> None:
     assert bandwidth_kept(0.0, 0.16, 1, 1 / 3) == pytest.approx(
         1 - 0.16 * 2 / 9
     )  # two bytes read for each that is written
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_rates_follow_a_capacity_that_changes(random: Random) -> None:
+    """As if all flows had begun with the new capacities."""
+    links = [f"link {number}" for number in range(5)]
+    now = {link: random.uniform(1.0, 10.0) for link in links}
+    sharing = Sharing(lambda resource, _: now[str(resource)])
+    flows = []
+    for _ in range(random.randint(1, 12)):
+        uses = dict.fromkeys(random.sample(links, random.randint(1, 3)), 1)
+        flows.append((uses, random.choice([inf, random.uniform(0.1, 5.0)])))
+    present = [Flow(uses, limit) for uses, limit in flows]
+    for flow in present:
+        sharing.add(flow)
+    sharing.rebalance()
+    for _ in range(4):
+        link = random.choice(links)
+        now[link] = random.uniform(0.1, 12.0)
+        sharing.capacity_changed(link)
+        sharing.rebalance()
+        anew = Sharing(lambda resource, _: now[str(resource)])
+        others = [Flow(uses, limit) for uses, limit in flows]
+        for flow in others:
+            anew.add(flow)
+        anew.rebalance()
+        assert [flow.rate for flow in present] == pytest.approx([flow.rate for flow in others])

@@ -214,6 +214,8 @@ def test_metrics_read_what_their_names_say() -> None:
         ({"min": 21}, "min: got 21; expected at most max of 20"),
         ({"min": 2, "initial": 1}, "initial: got 1; expected from min to max, 2 to 20"),
         ({"schedule": [{"from": "1 h", "to": "2 h", "min": 21}]}, "got min of 21"),
+        ({"schedule": [{"from": "1 h", "to": "25 h", "min": 2}]}, "within a day of 24 h"),
+        ({"schedule": [{"from": "1 h", "to": "1 h", "min": 2}]}, "got the same time"),
         ({"up": {"policies": [{"period": "15 s"}]}}, "expected either 'replicas' or 'percent'"),
         ({"up": {"policies": [{"replicas": 1, "percent": 2}]}}, "expected either"),
     ],

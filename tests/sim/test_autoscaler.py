@@ -60,21 +60,21 @@ def finishes_everything(results: Results) -> bool:
 
 
 def bursts(stepping: str = "stretch", **scaling: Any) -> Results:
-    """Bursts for 30 s, every 100 s."""
-    burst = {"rate": "40 /s", "at": "20 s", "lasts": "30 s"}
+    """Bursts for 12 s, every 40 s."""
+    burst = {"rate": "40 /s", "at": "10 s", "lasts": "12 s"}
     workload = {
-        "arrivals": {"process": "burst", "rate": "1 /s", "bursts": [burst], "every": "100 s"},
+        "arrivals": {"process": "burst", "rate": "1 /s", "bursts": [burst], "every": "40 s"},
         "prompt_tokens": 200,
         "output_tokens": 40,
     }
-    return run(scaling, duration="200 s", workload=workload, stepping=stepping)
+    return run(scaling, duration="80 s", workload=workload, stepping=stepping)
 
 
 def test_a_replica_is_ready_when_its_node_is_up_and_its_weights_are_loaded() -> None:
     """Sixty requests per second overload one replica: at 15 s four more are started, as the policy
     of +4 allows. Nodes take 20 s.
     """
-    results = run({"provision": "20 s"}, rate=60.0, duration="60 s")
+    results = run({"provision": "20 s"}, rate=60.0, duration="40 s")
     load_s = resolve(results.scenario).deployments[0].load_s
     assert load_s is not None and load_s > 0.0
     assert desired(results)[0] == (15.0, "scaled_up", 5.0)
@@ -136,6 +136,20 @@ def test_requests_that_never_activate_a_pool_end_the_run_unfinished() -> None:
     started = run({"min": 0, "activation": 2}, workload=workload, duration=None)
     assert finishes_everything(started)
     assert started.info.simulated_s < 300.0
+
+
+def test_admission_decides_when_a_replica_is_ready_for_the_requests_that_were_held() -> None:
+    """Ten requests come to a pool that is off. When its replica is ready, a queue of two is left of
+    them.
+    """
+    arrivals = {"process": "at_once", "requests": 10}
+    workload = {"arrivals": arrivals, "prompt_tokens": 10, "output_tokens": 10}
+    cluster = {
+        "pools": [scaled({"min": 0, "max": 1})],
+        "admission": {"policy": "queue_limit", "max_waiting": 2},
+    }
+    results = run({}, workload=workload, duration=None, cluster=cluster)
+    assert results.requests["status"].to_pylist() == ["finished"] * 2 + ["rejected"] * 8
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,14 @@ def test_a_copy_of_a_variant_is_identical(tmp_path: Path) -> None:
     assert found.variants == ("one", "copy")
 
 
+def test_a_metric_that_a_variant_does_not_have_is_named(tmp_path: Path) -> None:
+    prices = {"name": "ours", "year": 2026, "input": "1 USD/Mtok", "output": "2 USD/Mtok"}
+    path = write(tmp_path, {"one": {}, "sold": {"token_prices": prices}})
+    found = compare(path, 2, ["revenue_usd_per_hour", "mean_e2el_ms"], workers=0)
+    assert [each.metric for each in found.differences] == ["mean_e2el_ms"]
+    assert "revenue_usd_per_hour is not compared with one, which does not have it" in found.notes
+
+
 @pytest.mark.slow
 def test_the_difference_of_two_queues_is_that_of_the_formula_and_takes_fewer_runs_than_independent_ones(
     tmp_path: Path,

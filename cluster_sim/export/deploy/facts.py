@@ -102,7 +102,10 @@ def facts(deployment: Deployment) -> Plain:
     found["node"] = entry("nodes", pool.node)
     if pool.prices is not None:
         found["prices"] = entry("prices", pool.prices)
-    found["replicas"] = deployment.replica_count
+    if pool.autoscale is None:
+        found["replicas"] = deployment.replica_count
+    else:
+        found["autoscale"] = {"metric": pool.autoscale.metric, **plain(pool.autoscale)}
     found |= {
         f"replica.{key}": value
         for key, value in written["replica"].items()

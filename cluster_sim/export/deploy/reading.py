@@ -61,6 +61,8 @@ def read_deployment(text: str, where: str) -> Deployed | None:
         own = _of_pool(comments, number)
         flat = {"name": f"pool{number}", "replica.engine": target}
         flat |= without_arguments_of(own, keys.values) | stated | own
+        if "autoscale" in own:  # its maximum is the number of replicas
+            flat.pop("replicas", None)
         is_known = any(key.startswith("replica.speculation.") for key in own)
         if keys.host_bytes is not None and "kv.offload" not in flat:
             notes.append(

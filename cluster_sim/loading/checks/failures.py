@@ -6,17 +6,14 @@ from collections.abc import Iterator
 
 from cluster_sim.deployment.fault_places import LINK_MARK, FaultPlaces, link_name
 from cluster_sim.deployment.fleet import Fleet
-from cluster_sim.errors import did_you_mean
+from cluster_sim.errors import did_you_mean, nearest
 from cluster_sim.loading.checks.finding import Finding
-from cluster_sim.reliability import FAULT_KINDS, entries_with
+from cluster_sim.reliability import FAULT_KINDS, LINK_KINDS, entries_with
 from cluster_sim.scenario.failure_rates import pool_rates
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.site import Site
 from cluster_sim.schema import Trail
 
-_NO_LINKS = (
-    "this version does not simulate failures of links; expected node_failure or device_failure"
-)
 _SHOWN = 8
 """Maximum number of names that a message lists."""
 
@@ -42,24 +39,24 @@ def _event_faults(site: Site, places: FaultPlaces) -> Iterator[Finding]:
         at: Trail = ("site", "events", index)
         if not places.are_hit(fault):
             yield (*at, "where"), f"got '{fault.where}'{_hint(fault.what, fault.where, places)}"
-        elif fault.what.startswith("link"):
-            yield (*at, "what"), _NO_LINKS
 
 
 def _hint(what: str, where: str, places: FaultPlaces) -> str:
     """Return the names that an event may have."""
-    names = places.names(what)
-    if what.startswith("link"):
-        example = link_name(*places.links[0]) if places.links else f"b200/0/nic0{LINK_MARK}spine"
-        return f"; expected both ends of a link of the network, such as '{example}', or one end"
-    return did_you_mean(where, names[:_SHOWN])
+    if what in LINK_KINDS:
+        links = [link_name(*link) for link in places.all_links()]
+        ends = list(dict.fromkeys(end for link in places.all_links() for end in link))
+        names = links if LINK_MARK in where else ends
+        if nearest(where, names):
+            return did_you_mean(where, names)
+        example = f", such as '{links[0]}'" if links else ""
+        return f"; expected both ends of a link{example}, or a node, device, NIC or switch for all of its links"
+    return did_you_mean(where, places.names(what)[:_SHOWN])
 
 
 def _rate_faults(scenario: Scenario) -> Iterator[Finding]:
     site = scenario.site
     assert site is not None and site.failures is not None
-    if site.failures.link is not None:
-        yield ("site", "failures", "link"), _NO_LINKS
     for each in pool_rates(site.failures, scenario.cluster.pools):
         if each.rate is None:
             known = ", ".join(entries_with(each.kind))
@@ -72,8 +69,6 @@ def _rate_faults(scenario: Scenario) -> Iterator[Finding]:
 def _recorded_faults(site: Site, places: FaultPlaces) -> Iterator[Finding]:
     assert site.failures is not None
     faults = site.failures.recorded
-    if any(fault.what.startswith("link") for fault in faults):
-        yield ("site", "failures", "path"), _NO_LINKS
     if faults and not any(places.are_hit(fault) for fault in faults):
         yield (
             ("site", "failures", "path"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pydantic import model_validator
+
 from cluster_sim.schema import Description
 from cluster_sim.typing import ClusterCount
-from cluster_sim.units import PositiveSeconds, Seconds
+from cluster_sim.units import PositiveSeconds, Seconds, duration_text
 
 
 class ScheduledMinimum(Description):
@@ -21,6 +23,17 @@ class ScheduledMinimum(Description):
     """Minimum number of replicas in that part of the day."""
     every_s: PositiveSeconds = 86_400.0
     """Length of the day [s]. Default: 24 h."""
+
+    @model_validator(mode="after")
+    def _lies_within_the_day(self) -> ScheduledMinimum:
+        day = duration_text(self.every_s)
+        if self.from_s >= self.every_s or self.to_s > self.every_s:
+            raise ValueError(f"expected 'from' and 'to' within a day of {day}")
+        if self.from_s == self.to_s:
+            raise ValueError(
+                f"got the same time for 'from' and 'to'; for the whole day, expected from: 0 s and to: {day}"
+            )
+        return self
 
     def holds(self, time_s: float) -> bool:
         """Return whether the minimum holds at `time_s`."""

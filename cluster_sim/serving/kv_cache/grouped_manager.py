@@ -19,6 +19,8 @@ from cluster_sim.serving.step_clock import StepClock
 class GroupedKVCacheManager(KVCacheManager):
     """Pages of one replica; between any two steps, reserved plus free pages equal the capacity."""
 
+    only_fills = False  # blocks behind a window or a chunk become free
+
     __slots__ = ("_findable", "_groups", "_pages")
 
     def __init__(self, spec: KVCacheSpec, decoding: GroupedBlocks, clock: StepClock) -> None:

@@ -8,7 +8,7 @@ the same name (vllm/v1/core/kv_cache_manager.py) does this work block by block.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.decoding_blocks import DecodingBlocks
@@ -44,6 +44,9 @@ class KVCacheManager:
     excess, minus the blocks that are promised or kept for a transfer.
     """
 
+    only_fills: ClassVar[bool] = True
+    """Whether free blocks only become fewer while the same requests decode."""
+
     __slots__ = (
         "_clock",
         "_decoding",
@@ -57,6 +60,7 @@ class KVCacheManager:
         "free",
         "hits_may_shrink",
         "partial_blocks",
+        "reports_blocks",
         "swap",
         "token_share",
         "watermark_blocks",
@@ -83,6 +87,8 @@ class KVCacheManager:
         """Number of blocks that are counted several times, minus the promised blocks."""
         self._decoding, self._clock = decoding, clock
         self._prefix = _prefix_cache(spec, self.capacity)
+        self.reports_blocks = spec.prefix_caching and spec.tell is not None
+        """Whether changes of the prefix cache are reported."""
         self.caches_prefixes = spec.prefix_caching
         """Whether blocks stay findable by their content (prefix caching)."""
         self.hits_may_shrink = False
@@ -381,4 +387,4 @@ def _prefix_cache(spec: KVCacheSpec, blocks: int) -> PrefixCache | None:
     if not spec.prefix_caching:
         return None
     store = TierStore(spec.offload) if spec.offload else None
-    return PrefixCache(blocks, spec.block_tokens, store)
+    return PrefixCache(blocks, spec.block_tokens, store, tell=spec.tell)

@@ -35,6 +35,11 @@ class DecodeScheduler(ContinuousScheduler):
         self._in_transfer = 0  # requests in KV transfer, or arrived since `schedule`
         self._landed: list[Request] = []
 
+    @property
+    def only_fills(self) -> bool:
+        """Whether free blocks only become fewer while the scheduled steps run."""
+        return self._kv.only_fills
+
     def can_take(self, request: Request, tokens: int, steps: int) -> bool:
         """Return whether there are blocks and a batch slot for a request with `tokens` tokens."""
         in_batch = len(self.running) + self._in_transfer
