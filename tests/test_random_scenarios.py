@@ -23,7 +23,6 @@ CHOICES = {
     "role": "prefill decode both",
     "weights": "bf16 fp8 fp4",
     "weights_from": "memoryx",
-    "what": "fan_failure pump_failure inlet_rise",
     "tier": "host nvme memoryx",
     "preemption": "swap",
     "power_sharing": "proportional priority",
