@@ -28,6 +28,7 @@ from tests.machines import (
     node,
 )
 from tests.random_autoscaling import let_scale
+from tests.random_failures import let_fail
 
 Section = dict[str, Any]
 
@@ -80,6 +81,8 @@ def tiny_scenario(random: Random, folder: Path) -> Section:
         let_scale(random, scenario, {pool["name"]: pool["node"]["devices"] for pool in pools}, 0.1)
     if _maybe(random, 0.35):
         scenario["workload"]["clients"] = _clients(random)
+    if _maybe(random, 0.4):
+        let_fail(random, scenario, {pool["name"]: pool["node"]["devices"] for pool in pools}, 0.1)
     return scenario
 
 
@@ -238,6 +241,11 @@ def _router(random: Random, pools: list[Section]) -> Section:
     router: Section = {"policy": random.choice([*policies, "prefix_affinity"])}
     if router["policy"] not in ("round_robin", "random") and _maybe(random, 0.4):
         router["staleness"] = random.choice(["40 ms", "1 s"])
+    entries = [pool for pool in pools if pool["replica"].get("role") != "decode"]
+    if router["policy"] == "prefix_affinity" and all(
+        pool.get("kv", {}).get("prefix_caching") for pool in entries
+    ):
+        router |= random.choice([{}, {"knows": "kv_events", "delay": "20 ms"}])
     if _maybe(random, 0.15):
         return _by_rules(random, router, pools)
     return router

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.serving.scheduler import Drafting, Scheduler, SchedulerLimits
 from cluster_sim.workload.random_streams import numbered
 
 
-def build_scheduler(deployment: Deployment, seed: int = 0) -> Scheduler:
+def build_scheduler(
+    deployment: Deployment, seed: int = 0, tell: Callable[[int, int], None] | None = None
+) -> Scheduler:
     """Return the scheduler of one replica, without requests.
 
-    `seed` starts the random choices of speculation.
+    Parameters
+    ----------
+    deployment
+        Deployment of the replica.
+    seed
+        Seed of the random choices of speculation.
+    tell
+        Function that is told of changes of the prefix cache; None if nobody listens.
     """
     pool, model = deployment.pool, deployment.model
     limits = SchedulerLimits(
@@ -26,5 +37,6 @@ def build_scheduler(deployment: Deployment, seed: int = 0) -> Scheduler:
     )
     speculation = pool.replica.speculation
     drafting = Drafting(speculation, numbered(seed, "speculation")) if speculation else None
+    kv_cache = deployment.kv_cache if tell is None else deployment.kv_cache._replace(tell=tell)
     policy = pool.batching.with_defaults(pool.engine)
-    return policy.scheduler(limits, deployment.kv_cache, deployment.role, drafting)
+    return policy.scheduler(limits, kv_cache, deployment.role, drafting)

@@ -27,11 +27,6 @@ FAULTS = (
 """Kinds of events that are faults."""
 WINDOW_S = 30.0
 """Time over which the number of waiting requests is averaged before and after a fault [s]."""
-FEW_WAITING = 1.0
-"""Mean number of waiting requests up to which none is said to wait. Requests wait for the end of the
-engine step in progress even in a cluster that keeps up with its load."""
-
-
 _LOSSES = ("retried", "failed")
 """Kinds of events with which a request loses its replica."""
 
@@ -65,15 +60,16 @@ def times_to_recover_s(run: RunData) -> list[float]:
     """Return the time that the cluster takes to recover from each fault [s].
 
     It is the time from the fault until the start of the first half minute in which, on average, no
-    more requests wait than in the half minute before the fault, or at most one. It is infinite if
-    the run ends before.
+    more requests wait than in the half minute before the fault, plus one per replica. Requests wait
+    for the end of the engine step in progress even in a cluster that keeps up with its load. The
+    time is infinite if the run ends before.
     """
-    number = waiting(run)
-    return [_recovery_s(number, fault.at_s) for fault in faults_of(run)]
+    number, replicas = waiting(run), len(run.fleet.replicas)
+    return [_recovery_s(number, fault.at_s, replicas) for fault in faults_of(run)]
 
 
-def _recovery_s(number: StepFunction, fault_s: float) -> float:
-    """Return the time from a fault until no more than before are waiting [s].
+def _recovery_s(number: StepFunction, fault_s: float, replicas: int) -> float:
+    """Return the time from a fault until about as many requests wait as before [s].
 
     Parameters
     ----------
@@ -81,9 +77,11 @@ def _recovery_s(number: StepFunction, fault_s: float) -> float:
         Number of waiting requests over time.
     fault_s
         Time of the fault [s].
+    replicas
+        Number of requests that may wait in addition.
     """
     before = _means_after(number, np.array([max(fault_s - WINDOW_S, 0.0)]), min(fault_s, WINDOW_S))
-    limit = max(float(before[0]), FEW_WAITING)
+    limit = float(before[0]) + replicas
     # the mean over a window is linear between the times at which one of its ends meets a change
     starts_s = np.unique(np.concatenate([[fault_s], number.from_s, number.from_s - WINDOW_S]))
     starts_s = starts_s[starts_s >= fault_s]

@@ -17,6 +17,7 @@ from cluster_sim.llm.model import Model
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.failure_rates import rate_warnings
 from cluster_sim.scenario.foreign_names import FOREIGN_NAMES
+from cluster_sim.scenario.routed import routed
 from cluster_sim.scenario.site import Site
 from cluster_sim.scenario.unmeasured import (
     default_times,
@@ -27,7 +28,7 @@ from cluster_sim.scenario.unmeasured import (
 )
 from cluster_sim.scenario.workload import Workload
 from cluster_sim.schema import Description, Named, yaml_text
-from cluster_sim.serving.routing import Routed, RoutedPool
+from cluster_sim.serving.routing import Routed
 from cluster_sim.typing import Count
 from cluster_sim.units import PositiveSeconds, Seconds
 from cluster_sim.workload.classes import Slo
@@ -121,17 +122,7 @@ class Scenario(Description):
     @property
     def routed(self) -> Routed:
         """Facts that matter to the router."""
-        trace = self.workload.trace
-        return Routed(
-            pools=[
-                RoutedPool(pool.name, pool.replica.role != "decode", pool.kv.prefix_caching)
-                for pool in self.cluster.pools
-            ],
-            classes=[each.name for each in self.workload.classes],
-            has_sessions=self.workload.sessions is not None
-            or (trace is not None and trace.replay != "timestamps"),
-            has_output_limit=self.workload.max_output_tokens is not None,
-        )
+        return routed(self.model, self.workload, self.cluster.pools)
 
     @cached_property
     def requests_wanted(self) -> int | None:

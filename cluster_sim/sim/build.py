@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple, cast
 
 from cluster_sim.deployment.fleet import Fleet, ReplicaSpec
@@ -46,6 +45,7 @@ from cluster_sim.sim.prefill_replica import PrefillReplica
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.replica_options import ALL_STEPS, ReplicaOptions
 from cluster_sim.sim.router import Router, RouterOptions
+from cluster_sim.sim.routing_setting import routing_setting, scheduler_maker
 from cluster_sim.sim.thermal_governor import thermal_governors
 from cluster_sim.sim.timetable import timetable
 from cluster_sim.topology import FRONT_DOOR, Route
@@ -102,7 +102,8 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
     network, transfers = None, None
     if needs_kv_network(fleet):
         network = KvNetwork(env, fleet, recorder, links_fail=faults.hit_links)
-    replicas = _build_replicas(env, scenario, fleet, recorder, network)
+    setting = routing_setting(env, scenario, fleet)
+    replicas = _build_replicas(env, scenario, fleet, recorder, network, setting)
     if network is not None:
         network.join(replicas.everyone)
         if replicas.decoding:
@@ -112,7 +113,7 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
             )
     groups = thermal_groups(scenario)
     paths = [fleet.topology.route(FRONT_DOOR, spec.server) for spec in fleet.replicas]
-    router = _build_router(env, scenario, fleet, replicas.everyone, recorder)
+    router = _build_router(env, scenario, fleet, replicas.everyone, recorder, setting)
     lifecycles = [
         Lifecycle(env, replica, spec.deployment.load_s or 0.0, recorder)
         for replica, spec in zip(replicas.everyone, fleet.replicas, strict=True)
@@ -167,12 +168,13 @@ class _Replicas(NamedTuple):
     """Capacity of the decode replicas for single requests."""
 
 
-def _build_replicas(
+def _build_replicas(  # noqa: PLR0913 - wires replicas to their parts
     env: CountingEnvironment,
     scenario: Scenario,
     fleet: Fleet,
     recorder: Recorder,
     network: KvNetwork | None,
+    setting: RoutingSetting,
 ) -> _Replicas:
     longest = {
         deployment: build_scheduler(deployment).longest
@@ -185,15 +187,16 @@ def _build_replicas(
     replicas, caps_w = _Replicas([], [], [], capacity), device_caps_w(scenario)
     for spec in fleet.replicas:
         cap_w = caps_w[spec.number]
+        new_scheduler = scheduler_maker(spec, scenario.seed, setting.kv_events)
         options = ReplicaOptions(
             max_steps=_max_steps(scenario, spec),
             prepares_ahead=spec.deployment.pool.replica.engine.async_scheduling,
             ready_s=spec.deployment.ready_s,
             power_cap=None if cap_w is None else CappedClock(spec.deployment, cap_w),
-            rebuild=partial(build_scheduler, spec.deployment, scenario.seed),
+            rebuild=new_scheduler,
             host_path=None if network is None else network.host_path(spec),
         )
-        scheduler = build_scheduler(spec.deployment, scenario.seed)
+        scheduler = new_scheduler()
         number, times_at = spec.number, spec.deployment.times_at
         match spec.role:
             case "prefill":
@@ -224,19 +227,22 @@ def _build_replicas(
 def _max_steps(scenario: Scenario, spec: ReplicaSpec) -> int:
     """Return the maximum number of steps that a replica runs in one sleep.
 
-    It is 1 if the KV cache is sent layer by layer, since listeners need the start of each step.
+    It is 1 if the KV cache is sent layer by layer, or if its blocks are reported to the router:
+    listeners then need the start or the end of each step.
     """
-    plan = scenario.cluster.disaggregation or Disaggregation()
+    plan, router = scenario.cluster.disaggregation or Disaggregation(), scenario.cluster.router
     by_layer = spec.role == "prefill" and plan.kv_transfer == "layers"
-    return 1 if by_layer or scenario.stepping == "step" else ALL_STEPS
+    reports = spec.role != "decode" and router.reads_kv_events
+    return 1 if by_layer or reports or scenario.stepping == "step" else ALL_STEPS
 
 
-def _build_router(
+def _build_router(  # noqa: PLR0913 - wires the front door to the replicas
     env: CountingEnvironment,
     scenario: Scenario,
     fleet: Fleet,
     replicas: Sequence[Replica[Any]],
     recorder: Recorder,
+    setting: RoutingSetting,
 ) -> Router:
     entries = [replica for replica in replicas if replica.is_entry]
     specs = [fleet.replicas[replica.number] for replica in entries]
@@ -248,10 +254,6 @@ def _build_router(
         FrontEnd(env, replica, spec.deployment.front_end, delay_s)
         for replica, spec, delay_s in zip(entries, specs, delays_s, strict=True)
     ]
-    setting = RoutingSetting(
-        {spec.number: spec.deployment.name for spec in specs},
-        [each.name for each in scenario.workload.classes],
-    )
     picker = scenario.cluster.router.picker(stream(scenario.seed, "routing"), setting)
     is_scaled = any(pool.autoscale is not None for pool in scenario.cluster.pools)
     options = RouterOptions(

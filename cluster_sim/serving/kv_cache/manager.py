@@ -60,6 +60,7 @@ class KVCacheManager:
         "free",
         "hits_may_shrink",
         "partial_blocks",
+        "reports_blocks",
         "swap",
         "token_share",
         "watermark_blocks",
@@ -86,6 +87,8 @@ class KVCacheManager:
         """Number of blocks that are counted several times, minus the promised blocks."""
         self._decoding, self._clock = decoding, clock
         self._prefix = _prefix_cache(spec, self.capacity)
+        self.reports_blocks = spec.prefix_caching and spec.tell is not None
+        """Whether changes of the prefix cache are reported."""
         self.caches_prefixes = spec.prefix_caching
         """Whether blocks stay findable by their content (prefix caching)."""
         self.hits_may_shrink = False
@@ -384,4 +387,4 @@ def _prefix_cache(spec: KVCacheSpec, blocks: int) -> PrefixCache | None:
     if not spec.prefix_caching:
         return None
     store = TierStore(spec.offload) if spec.offload else None
-    return PrefixCache(blocks, spec.block_tokens, store)
+    return PrefixCache(blocks, spec.block_tokens, store, tell=spec.tell)

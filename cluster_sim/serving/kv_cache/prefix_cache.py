@@ -15,6 +15,7 @@ numbers suffice. The cost per request depends on the number of its pieces, not o
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.offload import TierStore
@@ -73,11 +74,33 @@ class Held:
 class PrefixCache:
     """Free blocks of one replica in the order of eviction, with their content."""
 
-    __slots__ = ("_block_tokens", "_pages", "_pieces", "_queue", "_store", "free")
+    __slots__ = ("_block_tokens", "_pages", "_pieces", "_queue", "_store", "_tell", "free")
 
     def __init__(
-        self, pages: int, block_tokens: int, store: TierStore | None = None, block_pages: int = 1
+        self,
+        pages: int,
+        block_tokens: int,
+        store: TierStore | None = None,
+        block_pages: int = 1,
+        tell: Callable[[int, int], None] | None = None,
     ) -> None:
+        """Begin with an empty cache.
+
+        Parameters
+        ----------
+        pages
+            Number of pages of the cache.
+        block_tokens
+            Number of tokens per block.
+        store
+            Store of evicted blocks; None if there is none.
+        block_pages
+            Number of pages per block.
+        tell
+            Function that is called with the identity of a piece and the number of its tokens in the
+            cache whenever that number changes; None if nobody listens.
+        """
+        self._tell = tell
         self._block_tokens, self._store, self._pages = block_tokens, store, block_pages
         self._queue: deque[Run] = deque([Run(None, 0, pages)])
         self._pieces: dict[Identity, Piece] = {}
@@ -138,11 +161,18 @@ class PrefixCache:
         is_findable = self._pieces.get(piece.identity) is piece
         if self._store is not None and is_findable and isinstance(piece.identity, int):
             self._store.put(piece.identity, piece.cached, piece.cached + taken)
+        if is_findable and self._tell is not None:
+            self._report(piece)
         if not run.blocks:
             del piece.free[0]
             if not piece.cached and is_findable:
                 del self._pieces[piece.identity]
         return taken * pages
+
+    def _report(self, piece: Piece) -> None:
+        """Report the number of cached tokens of a piece that other requests may find."""
+        if self._tell is not None and isinstance(piece.identity, int):
+            self._tell(piece.identity, piece.cached * self._block_tokens)
 
     def find(self, request: Request) -> tuple[int, int]:
         """Return (leading blocks of a request's text in the cache, number of these in use).
@@ -359,3 +389,5 @@ class PrefixCache:
             piece.held = blocks
             if blocks > piece.cached:
                 piece.cached = blocks
+                if self._tell is not None and self._pieces.get(piece.identity) is piece:
+                    self._report(piece)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil
 from typing import NamedTuple
 
@@ -36,6 +37,9 @@ class KVCacheSpec(NamedTuple):
     """Groups of layers that share the blocks; empty if there is a single group."""
     pages: int = 0
     """Number of blocks that the groups share."""
+    tell: Callable[[int, int], None] | None = None
+    """Function that is told of changes of the prefix cache, see PrefixCache; None if nobody
+    listens."""
 
     @property
     def blocks(self) -> int:

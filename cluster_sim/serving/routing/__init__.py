@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from cluster_sim.serving.load import Load
+from cluster_sim.serving.routing.kv_events import KvEvents
 from cluster_sim.serving.routing.least_requests import LeastRequests
 from cluster_sim.serving.routing.least_work import LeastWork
 from cluster_sim.serving.routing.picker import Picker, RoutingSetting
@@ -24,6 +25,7 @@ Routing = Annotated[
 ]
 
 __all__ = [
+    "KvEvents",
     "LeastRequests",
     "LeastWork",
     "Load",

@@ -12,6 +12,7 @@ import numpy.random
 
 from cluster_sim.request import Request
 from cluster_sim.serving.load import Load
+from cluster_sim.serving.routing.kv_events import KvEvents
 
 MAX_SCANNED = 32
 """Maximum number of replicas that a policy looks at one by one for each request; with more, it
@@ -29,6 +30,8 @@ class RoutingSetting(NamedTuple):
     """Name of the pool of each replica to which the router may send requests, by number."""
     classes: Sequence[str] = ()
     """Names of the classes of requests, in order."""
+    kv_events: KvEvents | None = None
+    """Reports of the blocks in prefix caches; None if no policy reads them."""
 
     @property
     def is_large(self) -> bool:

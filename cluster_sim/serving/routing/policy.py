@@ -19,8 +19,8 @@ class RoutedPool(NamedTuple):
     """Name of the pool."""
     takes_requests: bool
     """Whether the router may send requests to the pool; a pool that only decodes takes none."""
-    caches_prefixes: bool
-    """Whether the pool keeps prompts in a prefix cache."""
+    no_kv_events: str
+    """Why the pool reports no blocks of its prefix cache; empty if it reports them."""
 
 
 class Routed(NamedTuple):
@@ -42,6 +42,11 @@ class RoutingPolicy(Description):
     @property
     def parts_lengths(self) -> bool:
         """Whether pools get prompts of different lengths."""
+        return False
+
+    @property
+    def reads_kv_events(self) -> bool:
+        """Whether replicas report the blocks in their prefix caches."""
         return False
 
     @abstractmethod

@@ -56,6 +56,11 @@ class Rules(RoutingPolicy):
         """Whether a rule asks for the length of the prompt."""
         return any(rule.when is not None and rule.when.prompt_tokens for rule in self.rules)
 
+    @property
+    def reads_kv_events(self) -> bool:
+        """Whether replicas report the blocks in their prefix caches."""
+        return self.within.reads_kv_events
+
     def faults(self, routed: Routed) -> Iterator[tuple[Trail, str]]:
         """Yield names that do not exist, and rules that are never used."""
         yield from rule_faults(self.rules, routed)

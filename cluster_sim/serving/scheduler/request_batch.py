@@ -207,7 +207,7 @@ class RequestBatch:
         kv = self._kv
         some_end = kv.hits_may_shrink and kv.forget_before(steps, chunks)
         due = decoding.advance(steps)
-        if kv.caches_prefixes and (chunks or some_end or due is not None):
+        if kv.caches_prefixes and (chunks or some_end or due is not None or kv.reports_blocks):
             kv.forget_taken(
                 self._held_tokens(request, request.prefilled + chunk * steps)
                 for request, chunk in chunks

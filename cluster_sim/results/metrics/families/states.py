@@ -137,8 +137,8 @@ METRICS = (
         "time_to_recover_s",
         "s",
         "Time from a fault until the start of the first half minute in which, on average, no more "
-        "requests wait than in the half minute before the fault, or at most one; the longest of all "
-        "faults; absent without faults, and if the run ends before.",
+        "requests wait than in the half minute before the fault, plus one per replica; the longest of "
+        "all faults; absent without faults, and if the run ends before.",
         _time_to_recover_s,
         scope=Scope.RUN,
         label="time to recover, longest [s]",
