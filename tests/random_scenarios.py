@@ -15,6 +15,7 @@ from typing import Any
 
 from tests import random_engines
 from tests.random_autoscaling import let_scale
+from tests.random_failures import let_fail
 
 Section = dict[str, Any]
 
@@ -149,6 +150,9 @@ def random_scenario(random: Random) -> Section:
         let_scale(random, scenario, {x["name"]: MACHINES[x["node"]].devices for x in pools}, 1.0)
     if _maybe(random, 0.3):
         scenario["workload"]["clients"] = _clients(random)
+    if _maybe(random, 0.3):
+        pools = cluster["pools"]
+        let_fail(random, scenario, {x["name"]: MACHINES[x["node"]].devices for x in pools}, 1.0)
     return scenario
 
 

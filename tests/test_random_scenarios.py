@@ -23,7 +23,6 @@ CHOICES = {
     "role": "prefill decode both",
     "weights": "bf16 fp8 fp4",
     "weights_from": "memoryx",
-    "what": "fan_failure pump_failure inlet_rise",
     "tier": "host nvme memoryx",
     "preemption": "swap",
     "power_sharing": "proportional priority",
@@ -38,15 +37,17 @@ CHOICES = {
     "node": " ".join(GPUS | OTHERS | WAFERS),
     "model": " ".join(MODELS),
     "metric": "queue kv_cache running ttft",
+    "what": "fan_failure pump_failure inlet_rise node_failure device_failure link_failure link_degraded spot_reclaim",
+    "gaps": "exponential weibull clustered",
 }
 POLICIES = {"queue_limit", "token_bucket", "predicted_ttft", "continuous", "static"}
 KEYS = {
     "batch_wait_timeout_iterations", "bursts", "by_device", "detokenisation", "first_chunk_delay",
     "async_scheduling", "autoscale", "cancel", "clients", "graph_memory", "prefill_first", "static_reserve", "stream_interval", "chunked_prefill", "classes", "compaction",
-    "data_parallel", "draft_cost", "draft_model", "expert_parallel", "fabric", "offload",
+    "data_parallel", "draft_cost", "draft_model", "expert_parallel", "fabric", "failures", "mtbf", "notice", "offload",
     "length_correlation", "links", "max_output_tokens", "memory_fraction", "mtp_layers", "network", "output_sigma",
     "percentile", "pipeline_parallel", "points", "power_limit", "prefix_caching", "prices", "rack_power_cap",
-    "rate_curve", "reasoning_share", "retries", "retry_budget", "server_aborts", "row_power_cap", "sample", "sessions", "shared_prefix", "slo",
+    "rate_curve", "reasoning_share", "retries", "retry_budget", "retry_lost", "server_aborts", "row_power_cap", "sample", "sessions", "shared_prefix", "slo",
     "speculation", "staleness", "swing", "tool_steps", "warmup", "watermark",
 }  # fmt: skip
 

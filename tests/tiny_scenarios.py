@@ -28,6 +28,7 @@ from tests.machines import (
     node,
 )
 from tests.random_autoscaling import let_scale
+from tests.random_failures import let_fail
 
 Section = dict[str, Any]
 
@@ -80,6 +81,8 @@ def tiny_scenario(random: Random, folder: Path) -> Section:
         let_scale(random, scenario, {pool["name"]: pool["node"]["devices"] for pool in pools}, 0.1)
     if _maybe(random, 0.35):
         scenario["workload"]["clients"] = _clients(random)
+    if _maybe(random, 0.4):
+        let_fail(random, scenario, {pool["name"]: pool["node"]["devices"] for pool in pools}, 0.1)
     return scenario
 
 

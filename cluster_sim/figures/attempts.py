@@ -83,6 +83,8 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     drawn.lines(admitted, lambda load: load.admitted_per_s)
     drawn.lines(good, lambda load: load.good_per_s)
     drawn.lines(wasted, lambda load: load.wasted_share, 100.0)
+    if not any(run.summary()["completed"] for run in results):
+        style.nothing(good, "no request finished")
     _write_titles(drawn, axes)
     for panel in (sent, admitted, good):
         style.label(panel, y="rate [1/s]")

@@ -30,6 +30,8 @@ from cluster_sim.schema import Description
 from cluster_sim.typing import Count, Share
 from cluster_sim.units import PositiveSeconds
 
+_DELAY = 0.0014
+"""Default mean delay of the faults of a batch, in mean times between failures."""
 _LEAD = 20.0
 """Time before time zero from which on batches are drawn, in mean delays of their faults."""
 
@@ -46,9 +48,9 @@ class ClusteredGaps(Description):
     """Share of the faults that belong to batches. Default: 0.58, from the same fit."""
     batch_hits: Share = 0.6
     """Probability that a batch hits a node of its group. Default: 0.6, from the same fit."""
-    batch_delay_s: PositiveSeconds = 28_800.0
-    """Mean time from the start of a batch to the fault of a node that it hits [s]. Default: 8 h,
-    from the same fit."""
+    batch_delay_s: PositiveSeconds | None = None
+    """Mean time from the start of a batch to the fault of a node that it hits [s], at most the mean
+    time between failures. Default: 0.0014 of that time, which is 8 h in the same fit."""
     group: Count = 16
     """Number of nodes of a pool that batches hit together, in order of their numbers. Default: 16,
     from the same fit."""
@@ -91,17 +93,17 @@ class ClusteredGaps(Description):
         if not self.batch_share:
             return
         rng, coming = streams(f"{name}/batches"), list[float]()
-        for begin_s in self._batches(streams(self.group_of(name)), mtbf_s):
+        mean_s = _DELAY * mtbf_s if self.batch_delay_s is None else self.batch_delay_s
+        for begin_s in self._batches(streams(self.group_of(name)), mtbf_s, -_LEAD * mean_s):
             while coming and coming[0] <= begin_s:
                 yield heappop(coming)
-            is_hit, delay_s = rng.random() < self.batch_hits, rng.exponential(self.batch_delay_s)
+            is_hit, delay_s = rng.random() < self.batch_hits, rng.exponential(mean_s)
             if is_hit and begin_s + delay_s >= 0.0:
                 heappush(coming, begin_s + float(delay_s))
 
-    def _batches(self, rng: np.random.Generator, mtbf_s: float) -> Iterator[float]:
-        """Yield the times at which batches of a group begin [s], indefinitely."""
+    def _batches(self, rng: np.random.Generator, mtbf_s: float, time_s: float) -> Iterator[float]:
+        """Yield the times at which batches of a group begin after `time_s` [s], indefinitely."""
         gap_s = mtbf_s * self.batch_hits / self.batch_share
-        time_s = -_LEAD * self.batch_delay_s
         while True:
             time_s += float(rng.exponential(gap_s))
             yield time_s

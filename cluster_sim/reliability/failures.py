@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from cluster_sim.reliability.clustered import ClusteredGaps
 from cluster_sim.reliability.fault import Fault
 from cluster_sim.reliability.gaps import ExponentialGaps, Gaps
 from cluster_sim.reliability.recorded import find_recorded, recorded_faults
@@ -90,6 +91,13 @@ class Failures(Description):
             raise ValueError(
                 "no failures; expected 'node', 'device' or 'link' such as 'node: default', or 'path'"
             )
+        delay_s = self.gaps.batch_delay_s if isinstance(self.gaps, ClusteredGaps) else None
+        for key in drawn:
+            rate = self.rate(key)
+            if delay_s and rate is not None and rate.mtbf_s is not None and delay_s > rate.mtbf_s:
+                raise ValueError(
+                    f"got a 'batch_delay' above the 'mtbf' of '{key}'; expected a shorter one"
+                )
         _ = self.recorded  # a file that cannot be read is a fault of the scenario
         return self
 

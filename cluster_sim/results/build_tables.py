@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.deployment.thermal_groups import ThermalGroup
-from cluster_sim.results.recorder import Recorder, StateRow
+from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.states import States
 from cluster_sim.results.tables.attempts import attempts_table, client_requests_table
 from cluster_sim.results.tables.devices import devices_table
@@ -43,7 +43,8 @@ class Built(NamedTuple):
 
     tables: Tables
     simulated_s: float
-    """Time from 0 until the last step ends, request arrives or replica changes its state [s]."""
+    """Time from 0 until the last step ends, request arrives or leaves, or replica changes its state
+    [s]."""
 
 
 def build_tables(
@@ -73,7 +74,7 @@ def build_tables(
     if recorder.originals:
         attempts = attempts_table(served, recorder)
         requests = client_requests_table(attempts, recorder)
-    simulated_s = _simulated_s(served, stretches, recorder.states)
+    simulated_s = _simulated_s(served, stretches, recorder)
     changes = [(row.at_s, row.replica, row.state) for row in recorder.states]
     run = Ended(fleet, stretches, States(fleet, changes, simulated_s), simulated_s)
     thermal, extremes = thermal_table(run, groups, recorder.throttles)
@@ -91,7 +92,14 @@ def build_tables(
     return Built(tables, simulated_s)
 
 
-def _simulated_s(served: pa.Table, stretches: pa.Table, states: Sequence[StateRow]) -> float:
+_DEPARTURES = frozenset({"failed", "timed_out", "cancelled"})
+"""Kinds of events with which a request may leave after the last step."""
+
+
+def _simulated_s(served: pa.Table, stretches: pa.Table, recorder: Recorder) -> float:
     last_s = float(np.max(stretches["ended_s"].to_numpy())) if len(stretches) else 0.0
     last_arrival_s = served["arrival_s"][-1].as_py() if len(served) else 0.0
-    return max(last_s, last_arrival_s, *(row.at_s for row in states))
+    left_s = 0.0
+    if recorder.originals or recorder.failed:
+        left_s = max((row[0] for row in recorder.events if row[1] in _DEPARTURES), default=0.0)
+    return max(last_s, last_arrival_s, left_s, *(row.at_s for row in recorder.states))

@@ -69,7 +69,7 @@ def rate_warnings(failures: Failures, pools: Sequence[Pool]) -> Iterator[str]:
 def _taken_figures(kind: str, written: FaultRate, rate: FaultRate) -> Iterator[str]:
     """Yield the figures that the catalog adds to a written rate."""
     if written.mtbf_s is None and rate.mtbf_s is not None:
-        yield f"a failure per {kind} and {_hours(rate.mtbf_s)}"
+        yield f"one failure per {kind} in {_hours(rate.mtbf_s)}"
     if written.repair is None and rate.repair is not None:
         yield f"repairs of {_hours(rate.repair.expected_s())} in the mean"
 

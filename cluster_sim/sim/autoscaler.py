@@ -2,7 +2,7 @@
 
 Replicas are the unit of scaling. They are started in order of number and removed in reverse order,
 so that replicas that share a node are neighbours, and nodes become free. A replica that takes whole
-nodes starts and frees these. A replica that drains does not serve again before it was off, as pods
+nodes starts and frees these. A removed replica goes to sleep if the warm pool lacks one. A replica that drains does not serve again before it was off, as pods
 of Kubernetes that terminate. Replicas with open faults are neither counted nor chosen.
 """
 
@@ -132,17 +132,24 @@ class Autoscaler(ReplicaEvents):
         by_number = self._counted()[::-1]
         removed = sorted(by_number, key=lambda lifecycle: lifecycle.state == "ready")[:count]
         for lifecycle in removed:
+            sleeps = lifecycle.state == "ready" and self._missing_warm() > 0
             if lifecycle.state == "ready" and self._pool.spec.drain:
-                lifecycle.close()
+                lifecycle.close(then_sleep=sleeps)
+            elif sleeps:
+                lifecycle.go_to_sleep()
             else:
                 lifecycle.switch_off()
         return [lifecycle.number for lifecycle in removed]
 
     def _fill_warm_pool(self) -> None:
         """Start replicas that will wait with their weights in the host's memory."""
-        missing = self._pool.spec.warm_pool - len(self._warm())
-        for lifecycle in self._off()[: max(missing, 0)]:
+        for lifecycle in self._off()[: max(self._missing_warm(), 0)]:
             lifecycle.switch_on(self._pool.spec.provision_s, then_sleep=True)
+
+    def _missing_warm(self) -> int:
+        """Return the number of replicas that the warm pool lacks."""
+        warm = sum(lifecycle.will_be_warm for lifecycle in self._pool.lifecycles)
+        return self._pool.spec.warm_pool - warm
 
     def _warm(self) -> list[Lifecycle]:
         """Return the replicas of the warm pool, those first that wait with their weights."""

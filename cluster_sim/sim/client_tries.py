@@ -49,13 +49,11 @@ class PendingRequest:
     """Time until which the client waits for the first token [s]."""
     e2el_s: float = inf
     """Time until which the client waits for the whole answer [s]."""
-    backoff_s: float = 0.0
-    """Pause after the try [s]."""
 
     def begin_try(self, now_s: float, times: TryTimes) -> None:
         """Set the deadlines of a new try."""
         hedge_s = self.rules.clients.hedge_after_s
-        self.hedges, self.first_s, self.backoff_s = 0, inf, times.backoff_s
+        self.hedges, self.first_s = 0, inf
         self.hedge_s = inf if hedge_s is None else now_s + hedge_s
         self.ttft_s = inf if times.ttft_s is None else now_s + times.ttft_s
         self.e2el_s = inf if times.e2el_s is None else now_s + times.e2el_s

@@ -185,7 +185,8 @@ class ClientLayer(ReplicaEvents, RouterEvents):
         clients = pending.rules.clients
         may_retry = outcome in clients.retry_on and pending.retries < clients.retries
         if may_retry and self._take(pending):
-            Timeout(self._env, pending.backoff_s, pending).callbacks.append(self._retry)
+            pause_s = self._draws.backoff_s(clients, pending.record.number, pending.retries)
+            Timeout(self._env, pause_s, pending).callbacks.append(self._retry)
         else:
             self._close(pending, outcome, None, self._env.now)
 

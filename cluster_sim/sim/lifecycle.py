@@ -62,6 +62,11 @@ class Lifecycle(ReplicaEvents):
         state = self.state
         return state == "asleep" or (state in ("starting", "loading") and self._goes_to_sleep)
 
+    @property
+    def will_be_warm(self) -> bool:
+        """Whether the replica is or becomes a member of the warm pool."""
+        return self.is_warm or (self.state == "draining" and self._goes_to_sleep)
+
     def begin_as(self, state: Literal["off", "asleep"]) -> None:
         """Begin the run in another state than ready."""
         self._enter(state, "initial")
@@ -123,22 +128,38 @@ class Lifecycle(ReplicaEvents):
         if not self._replica.down:
             self._replica.fail()
 
-    def close(self, cause: str = "scaled_down", *, then_off: bool = True) -> None:
-        """Accept no new requests; switch the devices off after the last one if `then_off`."""
+    def go_to_sleep(self) -> None:
+        """Move the weights to the host's memory; requests that are still there are lost."""
+        self._goes_to_sleep = True
+        self._enter("asleep", "scaled_down")
+        self._replica.fail()
+
+    def close(
+        self, cause: str = "scaled_down", *, then_off: bool = True, then_sleep: bool = False
+    ) -> None:
+        """Accept no new requests; after the last one go to sleep or switch the devices off.
+
+        Without `then_off` and `then_sleep` the devices stay on.
+        """
         assert self.state == "ready"
-        self._goes_off = then_off
+        self._goes_off, self._goes_to_sleep = then_off, then_sleep
         self._enter("draining", cause)
         self._replica.close()
 
     def reopen(self, cause: str = "scaled_up") -> None:
         """Accept new requests again, in the state `draining`."""
         assert self.state == "draining"
+        self._goes_to_sleep = False
         self._enter("ready", cause)
         self._replica.reopen()
 
     def emptied(self, number: int) -> None:
-        """Switch a drained replica off."""
-        if self.state == "draining" and self._goes_off:
+        """Switch a drained replica off, or let it sleep."""
+        if self.state != "draining":
+            return
+        if self._goes_to_sleep:
+            self.go_to_sleep()
+        elif self._goes_off:
             self.switch_off()
 
     def _load(self, cause: str) -> None:

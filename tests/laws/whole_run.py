@@ -333,7 +333,7 @@ def gaps_are_those_between_tokens(results: Results) -> None:
     drafts = any(
         deployment.pool.replica.speculation is not None for deployment in results.fleet.deployments
     )
-    cut = np.any(column(results.requests, "status") == "unfinished")
+    cut = np.any(np.isin(column(results.requests, "status"), ("unfinished", "failed")))
     if results.attempts.num_rows:  # gaps of answers that nobody used are there as well
         cut = cut or np.any(column(results.attempts, "outcome") != "answered")
     if not drafts and not cut:

@@ -12,6 +12,8 @@ import pytest
 import cluster_sim
 from cluster_sim import figures
 from cluster_sim.deployment.fleet import resolve
+from cluster_sim.export import trace
+from cluster_sim.export.client_view import answers
 from cluster_sim.request import ClientRequest, Request
 from cluster_sim.results.attempt_columns import ATTEMPTS, OUTCOMES
 from cluster_sim.results.build_tables import build_tables
@@ -22,6 +24,7 @@ from cluster_sim.results.results import Results
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.results.unanswered import unanswered
 from cluster_sim.topology import FRONT_DOOR
+from tests.perfetto import read
 from tests.scenarios import WORKLOAD, make_pool, unchecked_scenario
 
 PROMPT, OUTPUT = 100, 11
@@ -81,15 +84,15 @@ def a_day() -> Recorder:
     again = clients.request(1.0)
     waits = clients.send(again, 1.0)
     clients.give_up(waits, "timed_out", 3.0, 3.0)
+    late = clients.request(2.0)
+    decodes = clients.send(
+        late, 2.0, admitted_s=2.5, first_token_s=3.0, generated=7, prefix_hit_tokens=20
+    )
     answer = clients.send(
         again, 4.0, "retried_by_client", admitted_s=4.5, first_token_s=5.0, finish_s=7.0
     )
     end(again, "finished", 7.0, answer)
 
-    late = clients.request(2.0)
-    decodes = clients.send(
-        late, 2.0, admitted_s=2.5, first_token_s=3.0, generated=7, prefix_hit_tokens=20
-    )
     clients.give_up(decodes, "timed_out", 6.0, 6.5)
     late.denied = 1
     end(late, "timed_out", 6.0)
@@ -166,8 +169,8 @@ def test_attempts_have_outcomes_and_add_up(day: Results) -> None:
     assert outcomes == [
         "answered",
         "timed_out",
-        "answered",
         "timed_out",
+        "answered",
         "superseded",
         "answered",
         "cancelled",
@@ -177,7 +180,7 @@ def test_attempts_have_outcomes_and_add_up(day: Results) -> None:
         "unfinished",
     ]
     assert Counter(day.attempts["cause"].to_pylist()) == {"first": 8, "retry": 2, "hedge": 1}
-    assert day.attempts["original"].to_pylist() == [0, 1, 1, 2, 3, 3, 4, 5, 5, 6, 7]
+    assert day.attempts["original"].to_pylist() == [0, 1, 2, 1, 3, 3, 4, 5, 5, 6, 7]
     summary = day.summary()
     assert summary["attempts"] == sum(summary["attempts_by_outcome"].values()) == 11
     assert set(summary["attempts_by_outcome"]) == set(OUTCOMES)
@@ -260,6 +263,60 @@ def test_the_figure_names_load_and_waste(day: Results) -> None:
     assert good == "Goodput, whole answers within the SLO: small 2"
     assert wasted == "Output tokens generated in vain: small 31 %"
     assert "small 29 % (1.38 attempts per request)" in figure.get_suptitle()
+
+
+def test_exports_see_requests_as_their_clients_do(day: Results) -> None:
+    seen = answers(day)
+    assert [seen.failure(place) for place in range(8)] == [
+        None,
+        None,
+        "timed out",
+        None,
+        "cancelled by its user",
+        "rejected",
+        "lost with the replica that served it",
+        "had not finished when the run ended",
+    ]
+    assert seen.ended_s.tolist() == [2, 7, 6, 11, 14, 16, 18, 19]
+    assert seen.cut_off.tolist() == [False] * 4 + [True, False, False, True]
+
+
+def test_a_trace_has_a_slice_for_each_attempt_until_it_leaves(day: Results, tmp_path: Path) -> None:
+    drawn = read(trace.write(day.save(tmp_path / "run"), tmp_path / "run.pftrace"))
+    ends_s = {each.name: each.end_ns / 1e9 for each in drawn.of("request")}
+    assert ends_s == {
+        "request 0, attempt 1": 2.0,
+        "request 1, attempt 1": 3.0,
+        "request 1, attempt 2": 7.0,
+        "request 2, attempt 1": 6.5,
+        "request 3, attempt 1": 10.25,
+        "request 3, attempt 2": 11.0,
+        "request 4, attempt 1": 14.0,
+        "request 6, attempt 1": 18.0,
+        "request 7, attempt 1": 19.0,
+    }
+    assert drawn.counter("Requests/waiting")[-1][1] == 0.0
+    assert drawn.counter("Requests/running")[-1][1] == 1.0
+
+
+def test_each_class_has_its_own_attempts() -> None:
+    """One class is answered at once, and the other one after a retry."""
+    clients = Clients()
+    for number, tries in enumerate((1, 2)):
+        original = clients.request(0.0, class_number=number)
+        for kind in ["", "retried_by_client"][: tries - 1]:
+            clients.give_up(clients.send(original, 0.0, kind), "timed_out", 2.0, 2.0)
+        kind = "retried_by_client" if tries > 1 else ""
+        done = {"admitted_s": 3.0, "first_token_s": 4.0, "finish_s": 5.0}
+        answer = clients.send(original, 3.0, kind, class_number=number, **done)
+        end(original, "finished", 5.0, answer)
+    classes = [{"name": name, "share": 0.5} for name in ("calm", "keen")]
+    summary = run(
+        clients.recorder, workload=WORKLOAD | {"clients": CLIENTS, "classes": classes}
+    ).summary()
+    assert summary["attempts"] == 3
+    per_request = {name: part["attempts_per_request"] for name, part in summary["classes"].items()}
+    assert per_request == {"calm": 1.0, "keen": 2.0}
 
 
 def test_a_folder_gives_back_the_attempts(day: Results, tmp_path: Path) -> None:

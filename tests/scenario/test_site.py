@@ -124,8 +124,8 @@ def test_what_was_written_out_reads_back_the_same(tmp_path: Path) -> None:
             "site.events[0].where: got 'a/1/device8'; did you mean",
         ),
         (
-            "{events: [{at: 1 s, what: link_failure, where: a/1/device0}]}",
-            "got 'a/1/device0'; expected both ends of a link of the network, such as 'a/0/nic0 - InfiniBand NDR rail/spine', or one end",
+            "{events: [{at: 1 s, what: link_failure, where: a/1/device9}]}",
+            "got 'a/1/device9'; did you mean 'a/1/device7'?",
         ),
         (
             "{failures: {}}",
@@ -168,12 +168,12 @@ def test_nodes_without_a_known_failure_rate_need_one(tmp_path: Path) -> None:
     ("node", "failures", "wanted"),
     [
         # 419 faults in 54 days of 2,048 nodes: one in 264 days of a node
-        ("dgx-h100", "{node: default}", "DGX H100: a failure per node and 6330 h and repairs of"),
-        ("dgx-h100", "{node: {repair: 6 h}}", "DGX H100: a failure per node and 6330 h are those"),
+        ("dgx-h100", "{node: default}", "DGX H100: one failure per node in 6330 h and repairs of"),
+        ("dgx-h100", "{node: {repair: 6 h}}", "DGX H100: one failure per node in 6330 h are those"),
         # nine times as many devices fail nine times as often
-        ("gb200-nvl72", "{node: default}", "a failure per node and 704 h"),
+        ("gb200-nvl72", "{node: default}", "one failure per node in 704 h"),
         ("gb200-nvl72", "{node: default}", "no rate of these nodes is published"),
-        ("dgx-h100", "{device: default}", "a failure per device and 88800 h"),
+        ("dgx-h100", "{device: default}", "one failure per device in 88800 h"),
         ("dgx-h100", "{node: {mtbf: 9 h, repair: 1 h}}", ""),
     ],
 )
@@ -183,7 +183,7 @@ def test_a_default_rate_says_whose_it_is(
     path = tmp_path / "x.yaml"
     path.write_text(FILE.replace("SITE", f"{{failures: {failures}}}").replace("dgx-h100", node))
     warnings = [
-        text for text in cluster_sim.load_scenario(path).warnings() if "failure per" in text
+        text for text in cluster_sim.load_scenario(path).warnings() if "one failure per" in text
     ]
     assert bool(wanted) == bool(warnings)
     assert wanted in "".join(warnings)

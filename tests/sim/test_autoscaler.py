@@ -200,6 +200,17 @@ def test_a_warm_pool_is_ready_without_provisioning_and_is_filled_again() -> None
     assert (15.0, "starting") in states(results, 5)  # the only one that is left for the warm pool
 
 
+def test_a_removed_replica_fills_the_warm_pool() -> None:
+    """After a burst the replicas that were woken sleep again, without being off in between."""
+    results = bursts(**IMMEDIATE, max=3, warm_pool=2)
+    for number in (1, 2):
+        assert states(results, number)[0] == (0.0, "asleep")
+        assert {state for _, state in states(results, number)} == {
+            "asleep", "loading", "ready", "draining",
+        }  # fmt: skip
+        assert states(results, number)[-1][1] == "asleep"
+
+
 def test_prefill_and_decode_pools_scale_apart() -> None:
     """Long answers and short prompts: decode grows, prefill does not; both come back from zero."""
     plans = {

@@ -9,14 +9,12 @@ from cluster_sim.workload.random_streams import numbered
 
 
 class TryTimes(NamedTuple):
-    """Times of one try of a client: how long it waits, and the pause after it."""
+    """Times for which a client waits in one try."""
 
     ttft_s: float | None
     """Time to wait for the first token [s]; None for no limit."""
     e2el_s: float | None
     """Time to wait for the whole answer [s]; None for no limit."""
-    backoff_s: float
-    """Pause before the next try [s]."""
 
 
 class ClientDraws:
@@ -27,7 +25,7 @@ class ClientDraws:
         self._leavers = numbered(seed, "client cancels")
 
     def times(self, clients: Clients, request: int, retry: int) -> TryTimes:
-        """Return the times of a try.
+        """Return the times for which a client waits in a try.
 
         Parameters
         ----------
@@ -38,16 +36,24 @@ class ClientDraws:
         retry
             Number of earlier tries.
         """
-        ttft, e2el, backoff = clients.timeout.ttft_s, clients.timeout.e2el_s, clients.backoff
-        is_drawn = (clients.retries and backoff.jitter) or any(
-            time is not None and time.is_drawn for time in (ttft, e2el)
-        )
-        shares = self._tries(request, retry).random(3).tolist() if is_drawn else (0.0, 0.0, 0.0)
+        ttft, e2el = clients.timeout.ttft_s, clients.timeout.e2el_s
+        is_drawn = (ttft is not None and ttft.is_drawn) or (e2el is not None and e2el.is_drawn)
+        shares = self._shares(request, retry) if is_drawn else (0.0, 0.0, 0.0)
         return TryTimes(
             None if ttft is None else ttft.quantile_s(shares[0]),
             None if e2el is None else e2el.quantile_s(shares[1]),
-            backoff.delay_s(retry, shares[2]),
         )
+
+    def backoff_s(self, clients: Clients, request: int, retry: int) -> float:
+        """Return the pause after a try [s]; the parameters are those of `times`."""
+        backoff = clients.backoff
+        share = self._shares(request, retry)[2] if backoff.jitter else 0.0
+        return backoff.delay_s(retry, share)
+
+    def _shares(self, request: int, retry: int) -> tuple[float, float, float]:
+        """Return the random shares of a try: of both timeouts and of the jitter."""
+        first, second, third = self._tries(request, retry).random(3).tolist()
+        return first, second, third
 
     def tokens_seen(self, clients: Clients, request: int, output_tokens: int) -> int | None:
         """Return the number of tokens after which the user leaves; None if the user stays.

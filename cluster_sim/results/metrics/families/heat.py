@@ -100,7 +100,7 @@ METRICS = (
     Metric(
         "shutdowns",
         "",
-        "Number of replicas that heat shut down; absent if there was none.",
+        "Number of times that heat shut a replica down; absent if there was none.",
         lambda selection: _count(selection, "shutdown"),
         scope=MACHINES,
         row=Row(410, "shutdowns", ",.0f"),
