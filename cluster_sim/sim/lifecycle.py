@@ -42,6 +42,7 @@ class Lifecycle(ReplicaEvents):
         """Number of faults that have not been repaired."""
         self._goes_off = self._goes_to_sleep = False
         self._has_weights = True  # whether lost devices still have the weights
+        self._is_reclaimed = False  # whether a replica that is off starts after the last repair
         self._changes = 0  # a timer is void if the state has changed since its start
         replica.subscribe(self)
 
@@ -101,6 +102,16 @@ class Lifecycle(ReplicaEvents):
             self._be_ready("repaired")
         elif self.state == "lost":
             self._load("repaired")
+        elif self._is_reclaimed:
+            self._is_reclaimed = False
+            self.switch_on(0.0, "repaired", then_sleep=self._goes_to_sleep)
+
+    def reclaim(self) -> None:
+        """Switch the devices of a spot instance off; `repair` ends the fault and starts them."""
+        if self.state != "off":
+            self._is_reclaimed = True
+            self.switch_off("spot_reclaim")
+        self.lose("spot_reclaim")
 
     def switch_on(
         self, provision_s: float, cause: str = "scaled_up", *, then_sleep: bool = False

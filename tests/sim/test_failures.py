@@ -240,3 +240,17 @@ def test_devices_are_of_a_node_s_own_kind() -> None:
         (0, "lost"),
         (1, "lost"),
     ]
+
+
+def test_a_reclaimed_node_that_has_failed_starts_after_both_have_ended() -> None:
+    """Its repair comes after there is capacity again."""
+    results = run(
+        fails("node_failure", "gpus/1", lasts="60 s"),
+        {"at": "30 s", "what": "spot_reclaim", "where": "gpus/1", "notice": "5 s", "lasts": "20 s"},
+    )
+    assert [(at_s, state) for at_s, number, state in states_of(results) if number == 2][:4] == [
+        (20.0, "lost"),
+        (35.0, "off"),
+        (80.0, "starting"),
+        (80.0, "loading"),
+    ]
