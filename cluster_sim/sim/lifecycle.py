@@ -42,6 +42,7 @@ class Lifecycle(ReplicaEvents):
         """Number of faults that have not been repaired."""
         self._goes_off = self._goes_to_sleep = False
         self._has_weights = True  # whether lost devices still have the weights
+        self._starts_again = False  # whether it is started after the last repair, if it is off
         self._changes = 0  # a timer is void if the state has changed since its start
         replica.subscribe(self)
 
@@ -73,6 +74,21 @@ class Lifecycle(ReplicaEvents):
         self._goes_to_sleep = state == "asleep"
         self._replica.fail()
 
+    def expect_loss(self) -> None:
+        """Accept no more requests: the replica is about to be lost, together with others."""
+        if self.state == "ready":
+            self._replica.close()
+
+    def reclaim(self) -> None:
+        """Switch the devices off until the fault is repaired: nobody can switch them on before.
+
+        A replica that was on is started again after the last repair.
+        """
+        if self.state != "off":
+            self._starts_again = True
+            self.switch_off("spot_reclaim")
+        self.lose("spot_reclaim")
+
     def lose(self, cause: str, *, keeps_weights: bool = False) -> None:
         """Record one more fault; with the first one the replica loses its devices and requests.
 
@@ -101,6 +117,9 @@ class Lifecycle(ReplicaEvents):
             self._be_ready("repaired")
         elif self.state == "lost":
             self._load("repaired")
+        elif self._starts_again:
+            self._starts_again = False
+            self.switch_on(0.0, "repaired")
 
     def switch_on(
         self, provision_s: float, cause: str = "scaled_up", *, then_sleep: bool = False
