@@ -91,6 +91,8 @@ def _in_words(snapshot: Snapshot, tokens_per_s: float) -> str:
         f"{snapshot.waiting:,} waiting, {snapshot.running:,} running, "
         f"{snapshot.rejected:,} rejected, {tokens_per_s:,.0f} output tokens/s"
     )
+    if snapshot.unready is not None:
+        words += f", {snapshot.unready:,} replicas not ready"
     if snapshot.hottest is None:
         return words
     device, die_c = snapshot.hottest
@@ -129,6 +131,9 @@ class RunBoard:
             "running": f"{snapshot.running:,}",
             "output tokens/s": f"{tokens_per_s:,.0f}",
         }
+        if snapshot.unready is not None:
+            count = len(self.replicas)
+            columns["replicas ready"] = f"{count - snapshot.unready:,} of {count:,}"
         if snapshot.hottest is not None:
             device, die_c = snapshot.hottest
             columns["hottest device"] = f"{device}, {die_c:.0f} °C"

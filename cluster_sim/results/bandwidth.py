@@ -11,7 +11,9 @@ from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.results.memory_bound import memory_bound_s
+from cluster_sim.results.metrics.machines import ratio
 from cluster_sim.results.run_data import RunData
+from cluster_sim.results.states import WORKING, states_of
 from cluster_sim.topology import MEMORY
 from cluster_sim.typing import Array
 
@@ -40,7 +42,10 @@ class Traffic:
 
 @dataclass(frozen=True)
 class PoolOverTime:
-    """Utilisation of one pool over time, as means over its replicas in equal bins."""
+    """Utilisation of one pool over time, in equal bins.
+
+    Values are means over the replicas that are ready or draining.
+    """
 
     pool: str
     memory: Traffic
@@ -75,7 +80,8 @@ def _pool(run: RunData, deployment: Deployment, edges_s: Array) -> PoolOverTime:
     began_s, ended_s, flop, moved = (
         stretches[name].to_numpy()[rows] for name in ("began_s", "ended_s", "flop", "bytes")
     )
-    devices = len(numbers) * deployment.devices_per_replica
+    working = states_of(run).count(numbers, WORKING).means(edges_s)
+    devices = working * deployment.devices_per_replica
 
     def spread(amounts: Array) -> Array:
         """Return amounts of the stretches as means per second over the bins."""
@@ -87,7 +93,7 @@ def _pool(run: RunData, deployment: Deployment, edges_s: Array) -> PoolOverTime:
         kind, capacity = _kv_link(run, numbers)
         links.append(Traffic(pool.name, kind, capacity, kv))
     if not pool.is_wafer and pool.replica.tensor_parallel > 1:
-        exchanged = spread(_exchanged(run, deployment, rows)) / len(numbers)
+        exchanged = ratio(spread(_exchanged(run, deployment, rows)), working)
         links.append(_collectives(run.fleet, deployment, exchanged))
     return PoolOverTime(
         pool.name,
@@ -95,19 +101,19 @@ def _pool(run: RunData, deployment: Deployment, edges_s: Array) -> PoolOverTime:
             pool.name,
             MEMORY,
             device.memory.bandwidth_bytes_per_s * device.memory.reachable,
-            {"steps": spread(moved) / devices} | kv,
+            {"steps": ratio(spread(moved), devices)} | kv,
         ),
         tuple(links),
-        spread(memory_bound_s(run, deployment, rows)) / len(numbers),
-        spread(flop) / (devices * device.peak.of(deployment.computed_in)[1]),
-        np.minimum(spread(_token_seconds(run, rows)) / (len(numbers) * deployment.kv_tokens), 1.0)
+        ratio(spread(memory_bound_s(run, deployment, rows)), working),
+        ratio(spread(flop), devices * device.peak.of(deployment.computed_in)[1]),
+        np.minimum(ratio(spread(_token_seconds(run, rows)), working * deployment.kv_tokens), 1.0)
         if float(edges_s[1] - edges_s[0])
         else np.zeros(len(edges_s) - 1),
     )
 
 
 def _kv_traffic(
-    run: RunData, numbers: Sequence[int], devices: int, edges_s: Array
+    run: RunData, numbers: Sequence[int], devices: Array, edges_s: Array
 ) -> dict[str, Array]:
     """Return the rates of KV cache into and out of each device [B/s]; empty without transfers."""
     transfers, kv = run.transfers, {}
@@ -117,7 +123,7 @@ def _kv_traffic(
             first_s, last_s, moved = (
                 transfers[at].to_numpy()[selected] for at in ("began_s", "ended_s", "bytes")
             )
-            kv[name] = _spread(first_s, last_s, moved, edges_s) / devices
+            kv[name] = ratio(_spread(first_s, last_s, moved, edges_s), devices)
     return kv
 
 

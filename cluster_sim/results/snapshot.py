@@ -9,6 +9,7 @@ import numpy as np
 
 from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder
+from cluster_sim.results.states import READY, WORKING
 from cluster_sim.typing import Array
 
 _WINDOW = 10  # number of snapshots over which a rate is taken
@@ -39,6 +40,8 @@ class Snapshot:
     hottest: tuple[str, float] | None = None
     """Device with the hottest die among those that can reach a temperature limit, and its
     temperature [degC]; None if no device can."""
+    unready: int | None = None
+    """Number of replicas that accept no requests now; None if all have been ready so far."""
 
 
 class SnapshotReader:
@@ -48,6 +51,8 @@ class SnapshotReader:
         self._rows_read = 0
         self._tokens = 0.0
         self._replicas: dict[int, tuple[int, int, float]] = {}
+        self._states: dict[int, str] = {}  # of replicas that have changed their state
+        self._states_read = 0
 
     def read(self, now_s: float, recorder: Recorder) -> Snapshot:
         """Return the state of the run at time `now_s` [s]."""
@@ -64,8 +69,14 @@ class SnapshotReader:
                 int(row[_COLUMN["waiting"]]),
                 float(row[_COLUMN["kv_tokens"]]),
             )
+        for change in recorder.states[self._states_read :]:
+            self._states[change.replica] = change.state
+        self._states_read = len(recorder.states)
+        for replica, state in self._states.items():
+            if state not in WORKING:
+                self._replicas.pop(replica, None)
         queued = sum(waiting for _, waiting, _ in self._replicas.values())
-        waiting = min(queued, recorder.inside)
+        waiting = min(queued, recorder.inside) if self._replicas else recorder.inside
         rejected = len(recorder.rejected)
         return Snapshot(
             now_s,
@@ -77,6 +88,9 @@ class SnapshotReader:
             output_tokens=self._tokens,
             sequences=dict(self._replicas),
             hottest=max(recorder.die_c.items(), key=lambda item: item[1], default=None),
+            unready=sum(state != READY for state in self._states.values())
+            if self._states
+            else None,
         )
 
 

@@ -30,7 +30,7 @@ class PendingRequest:
     record: ClientRequest
     """Row of the request."""
     rules: ClientRules
-    """What the client does."""
+    """Description of the client, and its retry budget."""
     tokens_seen: int | None
     """Number of tokens after which the user leaves; None if the user stays."""
     retries: int = 0

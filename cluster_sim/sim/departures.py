@@ -9,7 +9,8 @@ from cluster_sim.results.recorder import Recorder
 from cluster_sim.serving.scheduler import Scheduler
 
 DROPPED = -1
-"""Incarnation of a request that was cancelled on its way; its replica drops it on arrival."""
+"""Incarnation of a request that was cancelled on its way to a replica, which drops it on arrival, or
+on its way from one, which only keeps its KV cache until the transfer has ended."""
 
 
 class Departures:
@@ -51,7 +52,8 @@ class Departures:
         leaving, self.requests = self.requests, []
         for request in leaving:
             self._recorder.cancels(request, now_s, self._number)
-        return [request for request in lost if request not in leaving]
+        gone = {request for request in lost if request.incarnation == DROPPED}.union(leaving)
+        return [request for request in lost if request not in gone]
 
     def stop(self, scheduler: Scheduler, now_s: float) -> None:
         """Let the requests leave at the end of the run, before the step in progress has ended."""

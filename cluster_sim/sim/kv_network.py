@@ -15,7 +15,8 @@ from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.host_path import SharedHostPath
-from cluster_sim.sim.kv_transfers import KvPaths, KvTransfers, TransferPolicy
+from cluster_sim.sim.kv_sending import KvPaths, TransferPolicy
+from cluster_sim.sim.kv_transfers import KvTransfers
 from cluster_sim.sim.memory_bus import MemoryBus
 from cluster_sim.sim.prefill_replica import PrefillReplica
 from cluster_sim.sim.replica import Replica

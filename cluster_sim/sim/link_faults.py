@@ -66,9 +66,11 @@ class LinkFaults:
         ]
         self._lost: dict[str, set[int]] = {"reach": set(), "nodes": set(), "devices": set()}
         """Numbers of the replicas that a fault of links has stopped, by what is cut."""
+        self._now_s = 0.0  # time of the last fault that began
 
     def begin(self, fault: Fault) -> None:
         """Let a fault of links happen."""
+        self._now_s = fault.at_s
         links = self._places.links_hit(fault.where)
         for link in links:
             self._lasting.setdefault(link, []).append(fault)
@@ -195,7 +197,8 @@ class LinkFaults:
         for number in sorted(lost - before):  # none of them is sent what another one loses
             self._parts.lifecycles[number].expect_loss()
         for number in sorted(lost - before):
-            self._parts.lifecycles[number].lose(_CAUSE, keeps_weights=keeps_weights)
+            has_weights = self._now_s >= self._fleet.replicas[number].deployment.ready_s
+            self._parts.lifecycles[number].lose(_CAUSE, keeps_weights=keeps_weights and has_weights)
         for number in sorted(before - lost):
             self._parts.lifecycles[number].repair()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,7 +30,8 @@ from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.front_end import FrontEnd
-from cluster_sim.sim.kv_transfers import KvPaths, KvTransfers, TransferPolicy
+from cluster_sim.sim.kv_sending import KvPaths, TransferPolicy
+from cluster_sim.sim.kv_transfers import KvTransfers
 from cluster_sim.sim.memory_bus import MemoryBus
 from cluster_sim.sim.prefill_replica import PrefillReplica
 from cluster_sim.sim.replica_options import PLAIN, ReplicaOptions
@@ -314,14 +315,19 @@ def make_cluster(
             SpeculativeSteps(times, Drafts(feature["drafts"], share=0.1)) if speculates else times
         )
 
-    options = ReplicaOptions(max_steps=1) if stepping else PLAIN
-    decoders: list[DecodeReplica] = []
-    for number in range(link["decoders"]):
+    def audited_scheduler() -> DecodeScheduler:
         scheduler = steps_laws.audited(
             decode_scheduler(limit, feature), limit["blocks"], feature["swap_blocks"]
         )
         assert isinstance(scheduler, DecodeScheduler)
-        decoders.append(DecodeReplica(env, number, scheduler, decode_times_at, recorder, options))
+        return scheduler
+
+    options = ReplicaOptions(max_steps=1) if stepping else PLAIN
+    rebuilt = options._replace(rebuild=audited_scheduler)
+    decoders = [
+        DecodeReplica(env, number, audited_scheduler(), decode_times_at, recorder, rebuilt)
+        for number in range(link["decoders"])
+    ]
     buses = {
         f"memory {number}": MemoryBus(1e9) for number in range(link["decoders"] + link["readers"])
     }
@@ -341,20 +347,19 @@ def make_cluster(
         fabric,
     )
     step_by_step = ReplicaOptions(max_steps=1) if link["transfer"] == "layers" else options
-    readers = []
-    for number in range(link["readers"]):
-        prefill = prefill_scheduler(limit, feature, link)
-        readers.append(
-            PrefillReplica(
-                env,
-                len(decoders) + number,
-                prefill,
-                prefill_times_at,
-                recorder,
-                step_by_step,
-                decoding=capacity,
-            )
+    build_prefill = partial(prefill_scheduler, limit, feature, link)
+    readers = [
+        PrefillReplica(
+            env,
+            len(decoders) + number,
+            build_prefill(),
+            prefill_times_at,
+            recorder,
+            step_by_step._replace(rebuild=build_prefill),
+            decoding=capacity,
         )
+        for number in range(link["readers"])
+    ]
     router = Router(
         env,
         LeastRequests().picker(stream(0, "routing")),

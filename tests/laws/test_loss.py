@@ -1,4 +1,4 @@
-"""Laws of the loss of replicas: whatever is lost, and whenever.
+"""Laws of the loss of replicas: whatever is lost, whenever, and whatever comes back.
 
 The states of a request, and what happens in each when where it is prefilled, where it decodes or
 both are lost, are in the docstring of cluster_sim.sim.kv_transfers.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from math import isnan
-from typing import Any
+from math import inf, isnan
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import example, given, settings
@@ -23,14 +23,23 @@ from tests.laws import test_disaggregation as disaggregation
 from tests.laws import test_stretches_equal_steps as steps_laws
 from tests.laws.test_disaggregation import Cluster
 
-losses = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 4)), min_size=1, max_size=4)
-"""Number of events since the loss before, and which replica is lost."""
+losses = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 4)), min_size=1, max_size=8)
+"""Number of events since the change before, and which replica is lost; it comes back if it is lost
+already."""
 
 
 def under_way(cluster: Cluster) -> list[PrefilledRequest]:
     """Requests between two replicas, and cancelled ones whose KV is still being sent."""
     transfers = cluster.transfers
     return [*transfers._prefilled.values(), *transfers._ending._ending]
+
+
+class Outage(NamedTuple):
+    """Time in which a replica is lost."""
+
+    number: int
+    since_s: float
+    until_s: float = inf
 
 
 def promises_are_of_transfers_under_way(cluster: Cluster) -> None:
@@ -114,12 +123,12 @@ def run_with_losses(
     requests: list[Request],
     lost: list[tuple[int, int]],
     after_event: Callable[[], None] = lambda: None,
-) -> dict[int, float]:
-    """Let all requests come and replicas be lost, looking at the laws after every event.
+) -> list[Outage]:
+    """Let all requests come and replicas be lost and come back, looking at the laws after every event.
 
-    Returns the times at which replicas were lost. `after_event` may do more.
+    Returns the times in which replicas were lost. `after_event` may do more.
     """
-    env, down_s, fails = cluster.env, dict[int, float](), cluster.recorder.fails
+    env, outages, fails = cluster.env, list[Outage](), cluster.recorder.fails
 
     def fail_only_if_nobody_is_left(request: Request, now_s: float, reason: str) -> None:
         assert not somebody_could_serve(cluster, request)
@@ -136,8 +145,12 @@ def run_with_losses(
         while to_lose and events >= after:
             replica = cluster.everyone[to_lose.pop(0)[1] % len(cluster.everyone)]
             after += to_lose[0][0] if to_lose else 0
-            if not replica.down:
-                down_s[replica.number] = env.now
+            if replica.down:
+                place = max(n for n, row in enumerate(outages) if row.number == replica.number)
+                outages[place] = outages[place]._replace(until_s=env.now)
+                replica.come_back()
+            else:
+                outages.append(Outage(replica.number, env.now))
                 replica.fail()
         assert env.now >= last_s
         after_event()
@@ -147,7 +160,7 @@ def run_with_losses(
         kept_kv_is_of_requests_that_wait_to_be_sent(cluster)
         blocks_are_those_of_the_requests(cluster)
         nothing_is_being_moved_from_or_to_what_is_lost(cluster)
-    return down_s
+    return outages
 
 
 def in_order(times_s: list[float]) -> bool:
@@ -171,10 +184,11 @@ def every_request_ends_once(cluster: Cluster, requests: list[Request]) -> None:
             assert in_order([*times_s, request.finish_s])
 
 
-def nothing_moves_from_or_to_what_is_lost(cluster: Cluster, down_s: dict[int, float]) -> None:
+def nothing_moves_from_or_to_what_is_lost(cluster: Cluster, outages: list[Outage]) -> None:
     for row in cluster.recorder.transfers:
-        for number in (row.from_replica, row.to_replica):
-            assert row.ended_s <= down_s.get(number, float("inf"))
+        for outage in outages:
+            if outage.number in (row.from_replica, row.to_replica):
+                assert row.ended_s <= outage.since_s or row.began_s >= outage.until_s
 
 
 def lost_runs(link: dict[str, Any], stepping: bool, **drawn: Any) -> list[Request]:
@@ -188,9 +202,9 @@ def lost_runs(link: dict[str, Any], stepping: bool, **drawn: Any) -> list[Reques
         )
         if request.footprint <= longest
     ]
-    down_s = run_with_losses(cluster, requests, drawn["lost"])
+    outages = run_with_losses(cluster, requests, drawn["lost"])
     every_request_ends_once(cluster, requests)
-    nothing_moves_from_or_to_what_is_lost(cluster, down_s)
+    nothing_moves_from_or_to_what_is_lost(cluster, outages)
     disaggregation.nothing_is_left(cluster)
     return requests
 

@@ -25,7 +25,7 @@ from cluster_sim.results.run_info import RunInfo
 from cluster_sim.results.unanswered import unanswered
 from cluster_sim.topology import FRONT_DOOR
 from tests.perfetto import read
-from tests.scenarios import WORKLOAD, make_pool, unchecked_scenario
+from tests.scenarios import WORKLOAD, make_pool, make_scenario, unchecked_scenario
 
 PROMPT, OUTPUT = 100, 11
 CLIENTS = {
@@ -317,6 +317,27 @@ def test_each_class_has_its_own_attempts() -> None:
     assert summary["attempts"] == 3
     per_request = {name: part["attempts_per_request"] for name, part in summary["classes"].items()}
     assert per_request == {"calm": 1.0, "keen": 2.0}
+
+
+def test_prompts_of_a_run_are_used_or_wasted() -> None:
+    """Prompts of 3,000 tokens take 6 s in steps of 64, and clients wait 3 s; all of it is in vain."""
+    results = cluster_sim.simulate(
+        make_scenario(
+            workload={
+                "arrivals": {"process": "at_once", "requests": 2},
+                "prompt_tokens": 3000,
+                "output_tokens": 5,
+                "clients": {"timeout": {"ttft": "3 s"}},
+            },
+            cluster={"pools": [make_pool(batching={"max_batched_tokens": 64, "max_sequences": 1})]},
+        )
+    )
+    steps, tokens = (results.stretches[name].to_numpy() for name in ("steps", "prompt_tokens"))
+    summary = results.summary()
+    assert (summary["timed_out"], summary["completed"]) == (2, 0)
+    assert summary["wasted_prompt_tokens"] == int(np.sum(steps * tokens))
+    assert summary["wasted_prompt_tokens"] > 64
+    assert results.attempts["wasted_prompt_tokens"].to_pylist()[1] == 0  # it waits behind the first
 
 
 def test_a_folder_gives_back_the_attempts(day: Results, tmp_path: Path) -> None:

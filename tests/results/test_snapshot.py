@@ -9,7 +9,10 @@ import pytest
 import cluster_sim
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.snapshot import SnapshotReader
+from cluster_sim.sim.build import Simulation
 from cluster_sim.sim.simulate import simulate
+from tests.changing_clusters import BUSY, Change, with_changes
+from tests.scenarios import make_scenario
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,3 +55,24 @@ def test_a_replica_is_as_its_last_stretch_began(scenario: Path) -> None:
     seen = reader.read(0.0, kept[0])
     rows = results.stretches.to_pylist()
     assert seen.sequences == {0: (rows[-1]["running"], rows[-1]["waiting"], rows[-1]["kv_tokens"])}
+
+
+def test_a_replica_that_is_lost_has_no_requests_and_is_not_ready() -> None:
+    """The only replica is lost from 10 to 20 s; before, nothing says that it might not be ready."""
+    reader, seen = SnapshotReader(), []
+
+    def look(simulation: Simulation) -> None:
+        seen.append(reader.read(simulation.env.now, simulation.recorder))
+
+    scenario = make_scenario(workload=BUSY, duration="30 s")
+    changes: list[Change] = [
+        (5.0, look),
+        (10.0, lambda run: run.lifecycles[0].lose("node_failure")),
+        (15.0, look),
+        (20.0, lambda run: run.lifecycles[0].repair()),
+        (25.0, look),
+    ]
+    with_changes(scenario, changes)
+    assert [each.unready for each in seen] == [None, 1, 0]
+    assert [set(each.sequences) for each in seen] == [{0}, set(), {0}]
+    assert seen[1].running == 0

@@ -14,6 +14,7 @@ from pytest import approx
 
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.results import energy
+from cluster_sim.results.bandwidth import over_time
 from cluster_sim.results.faults import lost_work, times_to_recover_s
 from cluster_sim.results.metrics.timeline import timeline
 from cluster_sim.results.metrics.waiting import waiting
@@ -186,6 +187,8 @@ def test_the_timeline_counts_replicas_and_takes_utilisation_from_those_that_work
     assert line.compute_utilisation[0] == approx(whole.compute_utilisation[0])
     lost = with_states(small(), (0.0, 1, "lost"))
     assert timeline(lost, 4).compute_utilisation[0] == approx(2.0 * whole.compute_utilisation[0])
+    (bandwidth,), (of_whole,) = (over_time(each, 4)[1] for each in (lost, small()))
+    assert bandwidth.compute[0] == approx(2.0 * of_whole.compute[0])
     nothing = with_states(small(), (1800.0, 0, "lost"), (1800.0, 1, "lost"))
     assert timeline(nothing, 4).bandwidth_utilisation[3] == 0.0
 

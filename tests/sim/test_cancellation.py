@@ -179,3 +179,24 @@ def test_a_request_leaves_each_state_as_the_table_of_kv_transfers_says(
     if transfer == "whole" and moves:  # 40 tokens of 256 B at 1 MB/s
         (row,) = cluster.recorder.transfers
         assert row.ended_s - row.began_s == pytest.approx(40 * 256 / 1e6)
+
+
+@pytest.mark.parametrize("which", ["source", "target"])
+@pytest.mark.parametrize("state", ["transferring", "arriving"])
+def test_a_cancelled_request_stays_so_where_its_transfer_ends_with_a_replica(
+    state: str, which: str
+) -> None:
+    probe = Probe("whole", survivors=True)
+    cluster, request = probe.cluster, probe.request
+    cancellation = Cancellation(
+        cluster.env, cluster.router, cluster.everyone, cluster.transfers, cluster.recorder
+    )
+    cluster.env.process(timetable(cluster.env, iter([request]), cluster.router.route))
+    probe.run_until(state)
+    ends = {"source": probe.record.source, "target": probe.record.target}
+    assert cancellation.cancel(request)
+    ends[which].fail()
+    cluster.env.run()
+    nothing_is_left(cluster)
+    assert [row[1] for row in cluster.recorder.events] == ["cancelled"]
+    assert cluster.recorder.left == 1

@@ -70,6 +70,27 @@ def test_two_faults_at_once_are_repaired_with_the_second_repair() -> None:
     assert statuses(results) == {"finished": results.requests.num_rows}
 
 
+@pytest.mark.parametrize("loses_weights", [False, True])
+def test_a_replica_out_of_reach_loads_its_weights_only_if_it_lost_them_meanwhile(
+    loses_weights: bool,
+) -> None:
+    """It is out of reach from 20 to 50 s; a node failure may fall into that time."""
+    changes: list[Change] = [
+        (20.0, lambda run: run.lifecycles[0].lose("link_failure", keeps_weights=True)),
+        (50.0, lambda run: run.lifecycles[0].repair()),
+    ]
+    if loses_weights:
+        changes += [
+            (30.0, lambda run: run.lifecycles[0].lose("node_failure")),
+            (40.0, lambda run: run.lifecycles[0].repair()),
+        ]
+    _, results = after(changes, nodes=2)
+    rows = [(row["at_s"], row["state"]) for row in results.states.to_pylist()]
+    assert rows[0] == (20.0, "lost")
+    assert rows[1] == (50.0, "loading" if loses_weights else "ready")
+    assert statuses(results) == {"finished": results.requests.num_rows}
+
+
 def test_a_drained_replica_finishes_its_requests_and_goes_off() -> None:
     simulation, results = after([(20.0, lambda run: run.lifecycles[1].close())], nodes=2)
     assert simulation.lifecycles[1].state == "off"

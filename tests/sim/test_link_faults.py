@@ -157,6 +157,16 @@ def test_a_replica_that_the_front_door_cannot_reach_is_lost_and_keeps_its_weight
     assert (4.0, "link_failure", "both/0") in events and (6.0, "repaired", "both/0") in events
 
 
+def test_a_replica_that_is_cut_off_before_its_weights_are_loaded_loads_them_again() -> None:
+    cold = {"pools": [rails(start="cold", load_bandwidth="20 kB/s")]}
+    results = served(fails("both/0", 0.5, lasts="1 s"), cluster=cold)
+    (deployment,) = resolve(results.scenario).deployments
+    assert deployment.ready_s > 0.5
+    states = [(row["at_s"], row["state"]) for row in results.states.to_pylist()]
+    loaded_s = approx(1.5 + (deployment.load_s or 0.0))
+    assert states == [(0.5, "lost"), (1.5, "loading"), (loaded_s, "ready")]
+
+
 def test_requests_fail_while_nobody_is_in_reach() -> None:
     results = served(fails("rail/spine", 4.0, lasts="2 s"))
     for row in results.requests.to_pylist():

@@ -67,6 +67,7 @@ def _print_models(scenarios: Sequence[Scenario]) -> None:
 def _print_arithmetic(scenario: Scenario) -> None:
     """Print the estimates of each pool, and the offered rate as a share of the highest rate."""
     from cluster_sim.analysis.estimate import explain
+    from cluster_sim.analysis.hidden_capacity import attempts_in_overload
     from cluster_sim.analysis.model_layers import layers_sentence
     from cluster_sim.analysis.offered_rate import offered_per_s
     from cluster_sim.analysis.oversized import oversized_first
@@ -88,10 +89,16 @@ def _print_arithmetic(scenario: Scenario) -> None:
             warn(f"{scenario.title}: trace: {too_long}")
     usd_per_hour = [planned_usd_per_hour(scenario, pool) for pool in scenario.cluster.pools]
     console.print(estimate_table(pools, usd_per_hour, lengths.output_tokens))
+    highest = highest_rate_per_s(pools)
     if (offered := offered_per_s(scenario)) is not None:
-        share = offered / highest_rate_per_s(pools)
+        share = offered / highest
         console.print(
             f"offered: {offered:,.2f} requests/s on average, {share:.0%} of the highest rate",
+            highlight=False,
+        )
+    if (attempts := attempts_in_overload(scenario.workload)) > 1.0:
+        console.print(
+            f"hidden capacity: {highest / attempts:,.2f} requests/s, the highest rate over {attempts:.3g} attempts per request; at higher rates an overload outlasts its cause",
             highlight=False,
         )
 

@@ -82,16 +82,16 @@ def machines_over(run: RunData, edges_s: Array) -> Machines:
         kv_fractions.append(work.kv_token_seconds / (deployment.placement.kv_tokens * bin_s))
     numbers = range(len(run.fleet.replicas))
     return Machines(
-        _ratio(np.sum(kv_fractions, axis=0), states.count(numbers, WORKING).means(edges_s)),
+        ratio(np.sum(kv_fractions, axis=0), states.count(numbers, WORKING).means(edges_s)),
         np.array(kv_fractions),
-        _ratio(flop, peak_flop_per_s * bin_s),
-        _ratio(moved, peak_bytes_per_s * bin_s),
+        ratio(flop, peak_flop_per_s * bin_s),
+        ratio(moved, peak_bytes_per_s * bin_s),
         states.count(numbers, ON).means(edges_s),
         states.count(numbers, (READY,)).means(edges_s),
     )
 
 
-def _ratio(part: Array, whole: Array) -> Array:
+def ratio(part: Array, whole: Array) -> Array:
     """Return `part` over `whole`; 0 where the whole is 0."""
     ratio: Array = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0.0)
     return ratio

@@ -108,8 +108,9 @@ class InterruptibleBatch(RequestBatch):
             decoding.stop(request)
             tokens = request.known_tokens - 1  # the last token is not cached yet
             blocks = decoding.leave(request, tokens)
+            request.prefilled = 0
+        # `prefilled` of a partial prompt stays: it is work that was done in vain
         kv.give_back(request, tokens, blocks, again=False)
-        request.prefilled = 0
         if self._reservation is not None:
             self._reservation.end(request)
 

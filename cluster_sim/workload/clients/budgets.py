@@ -42,6 +42,11 @@ class ShareBudget(Description):
         """Whether the number of retries is in proportion to the traffic."""
         return not self.reserve_per_s
 
+    @property
+    def in_overload(self) -> float:
+        """Number of retries per request while every attempt times out, without the reserve."""
+        return self.share
+
     def state(self) -> BudgetState:
         """Return the full budget at the start of a run."""
         return ShareState(self.share, self.reserve_per_s * self.window_s, self.window_s)
@@ -55,6 +60,8 @@ class TokensBudget(Description):
     """
 
     is_in_proportion: ClassVar[bool] = False
+    in_overload: ClassVar[float] = 0.0
+    """Number of retries per request while every attempt times out: the bucket is empty."""
 
     policy: Literal["tokens"]
     max_tokens: Annotated[float, Field(gt=0.0, le=1000.0)]
@@ -81,6 +88,11 @@ class InFlightBudget(Description):
     """Number of retries in flight per request in flight."""
     min_retries: CountOrZero = 3
     """Number of retries in flight that are always allowed."""
+
+    @property
+    def in_overload(self) -> float:
+        """Number of retries per request while every attempt times out, without the minimum."""
+        return self.share
 
     def state(self) -> BudgetState:
         """Return the budget at the start of a run."""

@@ -94,3 +94,12 @@ class Clients(Description):
     def can_be_thinned(self) -> bool:
         """Whether the clients of a share of the traffic behave as those of the whole traffic do."""
         return self.retry_budget is None or self.retry_budget.is_in_proportion
+
+    @property
+    def attempts_in_overload(self) -> float:
+        """Number of attempts per request that a server works on while each of them times out."""
+        gives_up = self.timeout.ttft_s is not None or self.timeout.e2el_s is not None
+        if self.server_aborts or not gives_up or "timed_out" not in self.retry_on:
+            return 1.0
+        budget = self.retry_budget
+        return 1.0 + (self.retries if budget is None else min(self.retries, budget.in_overload))

@@ -69,6 +69,8 @@ def _stack_share(percentile: float | None) -> Callable[[Selection], float | None
         spending = selection.once(spending_of)
         if spending is None or not {"rental", "contract"}.isdisjoint(spending.parts):
             return None
+        if not spending.usd_per_hour:  # nodes that were off during the whole run
+            return None
         stack = sum(spending.parts.get(part, 0.0) for part in OF_THE_STACK)
         shares = stack / total(spending.parts)
         return float(shares[0] if percentile is None else np.percentile(shares[1:], percentile))
