@@ -36,7 +36,9 @@ def with_preset(value: Any) -> Any:
         return value
     name = value["preset"]
     if not isinstance(name, str) or name not in PRESETS:
-        raise ValueError(f"no preset {shown(name)} of clients{did_you_mean(str(name), list(PRESETS))}")
+        raise ValueError(
+            f"no preset {shown(name)} of clients{did_you_mean(str(name), list(PRESETS))}"
+        )
     keys = dict(PRESETS[name])
     for key, given in value.items():
         if key != "preset":
