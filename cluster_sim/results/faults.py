@@ -125,8 +125,8 @@ def _recovery_s(
     before = _means_after(number, np.array([max(fault_s - WINDOW_S, 0.0)]), min(fault_s, WINDOW_S))
     limit = float(before[0]) + replicas
     # the mean over a window is linear between the times at which one of its ends meets a change
-    knots_s = [[fault_s], number.from_s, number.from_s - WINDOW_S, turns_away.from_s]
-    starts_s = np.unique(np.concatenate(knots_s))
+    knots_s = [number.from_s, number.from_s - WINDOW_S, turns_away.from_s]
+    starts_s = np.unique(np.concatenate([[fault_s], *knots_s]))
     starts_s = starts_s[starts_s >= fault_s]
     is_out = turns_away.at(starts_s) > 0.0
     means = np.where(is_out, inf, _means_after(number, starts_s, WINDOW_S))
