@@ -42,7 +42,7 @@ class Lifecycle(ReplicaEvents):
         """Number of faults that have not been repaired."""
         self._goes_off = self._goes_to_sleep = False
         self._has_weights = True  # whether lost devices still have the weights
-        self._starts_again = False  # whether it is started after the last repair, if it is off
+        self._is_reclaimed = False  # whether a replica that is off starts after the last repair
         self._changes = 0  # a timer is void if the state has changed since its start
         replica.subscribe(self)
 
@@ -79,16 +79,6 @@ class Lifecycle(ReplicaEvents):
         if self.state == "ready":
             self._replica.close()
 
-    def reclaim(self) -> None:
-        """Switch the devices off until the fault is repaired: nobody can switch them on before.
-
-        A replica that was on is started again after the last repair.
-        """
-        if self.state != "off":
-            self._starts_again = True
-            self.switch_off("spot_reclaim")
-        self.lose("spot_reclaim")
-
     def lose(self, cause: str, *, keeps_weights: bool = False) -> None:
         """Record one more fault; with the first one the replica loses its devices and requests.
 
@@ -117,9 +107,16 @@ class Lifecycle(ReplicaEvents):
             self._be_ready("repaired")
         elif self.state == "lost":
             self._load("repaired")
-        elif self._starts_again:
-            self._starts_again = False
-            self.switch_on(0.0, "repaired")
+        elif self._is_reclaimed:
+            self._is_reclaimed = False
+            self.switch_on(0.0, "repaired", then_sleep=self._goes_to_sleep)
+
+    def reclaim(self) -> None:
+        """Switch the devices of a spot instance off; `repair` ends the fault and starts them."""
+        if self.state != "off":
+            self._is_reclaimed = True
+            self.switch_off("spot_reclaim")
+        self.lose("spot_reclaim")
 
     def switch_on(
         self, provision_s: float, cause: str = "scaled_up", *, then_sleep: bool = False

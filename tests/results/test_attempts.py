@@ -24,6 +24,7 @@ from cluster_sim.results.results import Results
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.results.unanswered import unanswered
 from cluster_sim.topology import FRONT_DOOR
+from tests.laws.whole_run import every_law_holds
 from tests.perfetto import read
 from tests.scenarios import WORKLOAD, make_pool, make_scenario, unchecked_scenario
 
@@ -319,25 +320,34 @@ def test_each_class_has_its_own_attempts() -> None:
     assert per_request == {"calm": 1.0, "keen": 2.0}
 
 
-def test_prompts_of_a_run_are_used_or_wasted() -> None:
-    """Prompts of 3,000 tokens take 6 s in steps of 64, and clients wait 3 s; all of it is in vain."""
+def test_every_token_of_a_run_is_used_or_wasted() -> None:
+    """Two replicas get three times what they serve; steps prefill 64 tokens of a prompt of 300."""
+    clients = {"timeout": {"ttft": "500 ms", "e2el": "600 ms"}, "retries": 2, "cancel": 0.1}
+    batching = {"max_batched_tokens": 64, "max_sequences": 2}
     results = cluster_sim.simulate(
         make_scenario(
+            duration="4 s",
             workload={
-                "arrivals": {"process": "at_once", "requests": 2},
-                "prompt_tokens": 3000,
-                "output_tokens": 5,
-                "clients": {"timeout": {"ttft": "3 s"}},
+                "arrivals": {"process": "poisson", "rate": "20 /s"},
+                "prompt_tokens": 300,
+                "output_tokens": 50,
+                "clients": clients | {"hedge_after": "200 ms"},
             },
-            cluster={"pools": [make_pool(batching={"max_batched_tokens": 64, "max_sequences": 1})]},
+            cluster={"pools": [make_pool(nodes=2, batching=batching)]},
         )
     )
-    steps, tokens = (results.stretches[name].to_numpy() for name in ("steps", "prompt_tokens"))
+    every_law_holds(results)
+    steps, prompt, growth, sampled, batch = (
+        results.stretches[name].to_numpy()
+        for name in ("steps", "prompt_tokens", "growth", "sampled", "batch")
+    )
     summary = results.summary()
-    assert (summary["timed_out"], summary["completed"]) == (2, 0)
-    assert summary["wasted_prompt_tokens"] == int(np.sum(steps * tokens))
-    assert summary["wasted_prompt_tokens"] > 64
-    assert results.attempts["wasted_prompt_tokens"].to_pylist()[1] == 0  # it waits behind the first
+    outcomes = set(summary["attempts_by_outcome"])
+    assert outcomes == {"answered", "superseded", "timed_out", "cancelled"}
+    made = np.sum(steps * growth + sampled - batch)
+    assert made == summary["total_output_tokens"] + summary["wasted_tokens"]
+    prefilled = np.sum(steps * prompt)
+    assert prefilled == summary["total_input_tokens"] + summary["wasted_prompt_tokens"]
 
 
 def test_a_folder_gives_back_the_attempts(day: Results, tmp_path: Path) -> None:

@@ -277,3 +277,17 @@ def test_a_cluster_that_turns_requests_away_has_recovered_when_a_replica_is_read
 def test_a_cluster_that_turns_requests_away_to_the_end_has_not_recovered() -> None:
     summary = run(fails("node_failure", "gpus")).summary()
     assert summary["unrecovered_failures"] == 1 and "time_to_recover_s" not in summary
+
+
+def test_a_reclaimed_node_that_has_failed_starts_after_both_have_ended() -> None:
+    """Its repair comes after there is capacity again."""
+    results = run(
+        fails("node_failure", "gpus/1", lasts="60 s"),
+        {"at": "30 s", "what": "spot_reclaim", "where": "gpus/1", "notice": "5 s", "lasts": "20 s"},
+    )
+    assert [(at_s, state) for at_s, number, state in states_of(results) if number == 2][:4] == [
+        (20.0, "lost"),
+        (35.0, "off"),
+        (80.0, "starting"),
+        (80.0, "loading"),
+    ]

@@ -138,7 +138,10 @@ def _left_s(served: pa.Table, recorder: Recorder) -> Array:
 def _prefilled(served: pa.Table, recorder: Recorder) -> Array:
     """Return the number of prompt tokens that each attempt had computed, cached ones excluded."""
     prompt, cached = (served[name].to_numpy() for name in ("prompt_tokens", "prefix_hit_tokens"))
-    has_token = ~np.isnan(served["first_token_s"].to_numpy())
+    # a request that leaves at the end of its last step of prefill has a token, but no time of it
+    has_token = ~np.isnan(served["first_token_s"].to_numpy()) | (
+        request_values(recorder.requests, "generated", np.int64) > 0
+    )
     partly = request_values(recorder.requests, "prefilled", np.int64)
     tokens: Array = np.clip(np.where(has_token, prompt, partly) - cached, 0, None)
     return tokens
