@@ -125,14 +125,21 @@ class FaultPlaces:
 
         A device of a replica is lost with its node. A replica works only with all of its devices.
         """
-        is_single = fault.what == "device_failure" and self._is_device(fault.where)
-        nodes = set(self.nodes_hit(fault.where))
-        return [
+        if fault.what == "device_failure" and self._is_device(fault.where):
+            near = self._replicas_on.get(fault.where.rpartition("/")[0], [])
+            return [replica.number for replica in near if fault.where in replica.devices]
+        hit = {
             replica.number
-            for replica in self._fleet.replicas
-            if (
-                fault.where in replica.devices
-                if is_single
-                else any(f"{replica.deployment.name}/{node}" in nodes for node in replica.nodes)
-            )
-        ]
+            for node in self.nodes_hit(fault.where)
+            for replica in self._replicas_on.get(node, [])
+        }
+        return sorted(hit)
+
+    @cached_property
+    def _replicas_on(self) -> dict[str, list[ReplicaSpec]]:
+        """Replicas with devices in each node, by name of the node."""
+        replicas: dict[str, list[ReplicaSpec]] = {}
+        for replica in self._fleet.replicas:
+            for node in replica.nodes:
+                replicas.setdefault(f"{replica.deployment.name}/{node}", []).append(replica)
+        return replicas

@@ -227,7 +227,8 @@ EVENT_REASON = Column(
     "reason",
     "",
     "Cause of a rejection or failure: too_long (for every replica), all_down (every replica that "
-    "could serve it is lost), no_rule (of the router matches it), or the admission policy.",
+    "could serve it is lost), no_rule (of the router matches it), pool_too_small (for the pools to "
+    "which rules lead it), or the admission policy.",
     "texts",
     None,
 )

@@ -30,7 +30,11 @@ _NO_RULE = Refusal(
     "no rule of the router matches it",
     "a last rule without `when` in `cluster.router.rules` takes all other requests",
 )
-_OF_CODES = {"all_down": _ALL_DOWN, "no_rule": _NO_RULE}
+_POOL_TOO_SMALL = Refusal(
+    "longer than the pools hold to which the router's rules lead it",
+    "a further rule of `cluster.router.rules` to a pool that holds it",
+)
+_OF_CODES = {"all_down": _ALL_DOWN, "no_rule": _NO_RULE, "pool_too_small": _POOL_TOO_SMALL}
 _LOST = Refusal("lost with its replica; no other replica could serve it", _ALL_DOWN.remedy)
 
 

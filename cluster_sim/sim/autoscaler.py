@@ -35,6 +35,8 @@ class ScaledPool(NamedTuple):
     """Time in which a replica of the warm pool becomes ready [s]."""
     replicas: Sequence[Replica[Any]]
     """Replicas of the pool, in order of number."""
+    nodes: Sequence[range]
+    """Numbers of the nodes of each replica."""
     lifecycles: Sequence[Lifecycle]
     """States of the replicas."""
     demand: PoolDemand
@@ -124,7 +126,7 @@ class Autoscaler(ReplicaEvents):
             lifecycle.wake(pool.wake_s)
         off = self._off()[: count - len(started)]
         for lifecycle in off:
-            lifecycle.switch_on(pool.spec.provision_s)
+            lifecycle.switch_on(self._provision_s(lifecycle))
         return [lifecycle.number for lifecycle in (*started, *off)]
 
     def _remove(self, count: int) -> list[int]:
@@ -144,7 +146,19 @@ class Autoscaler(ReplicaEvents):
     def _fill_warm_pool(self) -> None:
         """Start replicas that will wait with their weights in the host's memory."""
         for lifecycle in self._off()[: max(self._missing_warm(), 0)]:
-            lifecycle.switch_on(self._pool.spec.provision_s, then_sleep=True)
+            lifecycle.switch_on(self._provision_s(lifecycle), then_sleep=True)
+
+    def _provision_s(self, lifecycle: Lifecycle) -> float:
+        """Return the time until the nodes of a replica are up [s]; 0 if other replicas use them."""
+        pool, first = self._pool, self._pool.replicas[0].number
+        up = {
+            node
+            for other, nodes in zip(pool.lifecycles, pool.nodes, strict=True)
+            if other.state not in ("off", "starting")
+            for node in nodes
+        }
+        is_up = up.issuperset(pool.nodes[lifecycle.number - first])
+        return 0.0 if is_up else pool.spec.provision_s
 
     def _missing_warm(self) -> int:
         """Return the number of replicas that the warm pool lacks."""

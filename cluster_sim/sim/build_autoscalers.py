@@ -42,6 +42,7 @@ def build_autoscalers(env: CountingEnvironment, fleet: Fleet, parts: ScaledParts
             spec=spec,
             wake_s=deployment.wake_s,
             replicas=[parts.replicas[number] for number in numbers],
+            nodes=[fleet.replicas[number].nodes for number in numbers],
             lifecycles=[parts.lifecycles[number] for number in numbers],
             demand=_demand(fleet, parts, numbers[0]),
         )

@@ -188,8 +188,10 @@ class Router(ReplicaEvents):
         allowed = [other for other in self._replicas if self._picker.allows(request, other)]
         if not allowed:
             return "no_rule"
-        held = any(replica.would_hold(request) for replica in allowed)
-        return "all_down" if held else "too_long"
+        if any(replica.would_hold(request) for replica in allowed):
+            return "all_down"
+        held = any(replica.would_hold(request) for replica in self._replicas)
+        return "pool_too_small" if held else "too_long"
 
     def _send(self, request: Request, replica: Entry) -> None:
         replica.expect(request)

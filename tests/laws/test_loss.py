@@ -124,7 +124,7 @@ def run_with_losses(
     lost: list[tuple[int, int]],
     after_event: Callable[[], None] = lambda: None,
 ) -> list[Outage]:
-    """Let all requests come and replicas be lost and come back, looking at the laws after every event.
+    """Let all requests come and replicas be lost and come back, with the laws after every event.
 
     Returns the times in which replicas were lost. `after_event` may do more.
     """

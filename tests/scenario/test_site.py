@@ -189,6 +189,13 @@ def test_a_default_rate_says_whose_it_is(
     assert wanted in "".join(warnings)
 
 
+def test_the_rates_of_an_entry_say_whose_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(FILE.replace("SITE", "{failures: cs-3-estimate}"))
+    said = list(cluster_sim.load_scenario(path).warnings())
+    assert "site.failures: the rates are those of Cerebras CS-3, an estimate" in said
+
+
 def test_failures_that_were_written_out_read_back_the_same(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     for site in (

@@ -143,6 +143,11 @@ def test_a_request_that_its_pool_cannot_hold_goes_to_the_next_rule() -> None:
     assert {*table["replica"].to_pylist()} == {1}
     table = ran(*rules, pools=[small, make_pool("long")], prompt_tokens=300).requests
     assert {*table["replica"].to_pylist()} == {0}
+    (first, _) = rules
+    results = ran(first, {"when": {"prompt_tokens": {"min": 2000}}, "to": "long"},
+        pools=[small, make_pool("long")], prompt_tokens=1000)  # fmt: skip
+    (reason,) = unanswered(results)
+    assert reason.text == "longer than the pools hold to which the router's rules lead it"
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,19 @@ def test_a_replica_is_ready_when_its_node_is_up_and_its_weights_are_loaded() -> 
     assert of_others.min() > 35.0
 
 
+def test_a_replica_on_a_node_that_is_on_needs_no_provisioning() -> None:
+    """Nodes of two devices: the second replica shares the node of the first one, the third and the
+    fourth share a node that is off.
+    """
+    plan = {"engine": engine(max_sequences=4)}
+    scaling = {"metric": "queue", "max": 4, "provision": "20 s"}
+    pool = make_pool(devices=2, nodes=2, replica=plan, autoscale=scaling)
+    results = run({}, rate=60.0, duration="20 s", cluster={"pools": [pool]})
+    assert states(results, 1)[1:3] == [(15.0, "starting"), (15.0, "loading")]
+    for number in (2, 3):
+        assert states(results, number)[1:3] == [(15.0, "starting"), (35.0, "loading")]
+
+
 def test_draining_loses_nothing_and_removing_at_once_sends_requests_elsewhere() -> None:
     drained = bursts(**IMMEDIATE)
     assert {kind for _, kind, _ in desired(drained)} == {"scaled_up", "scaled_down"}

@@ -58,7 +58,8 @@ class Autoscale(Description):
     """Time after a replica has become ready in which its metric is not used [s]. The replica then
     counts as 0 on the way up, and as the target on the way down."""
     provision_s: Seconds = 240.0
-    """Time from the decision to add a replica until its node is up and loads weights [s]."""
+    """Time from the decision to add a replica until its nodes are up and load weights [s]. It is 0
+    if other replicas of the pool use these nodes already."""
     drain: bool = True
     """Whether a replica that is removed first finishes its requests. Otherwise they are lost, and
     the router sends them to other replicas."""
