@@ -9,35 +9,11 @@ from typing import Any, NamedTuple
 from simpy import Environment, Event, Timeout
 
 from cluster_sim.request import Request
+from cluster_sim.sim.backoff import backoff_s
 from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.replica_events import ClientEvents, ReplicaEvents
 from cluster_sim.workload.arrivals.process import WaitingClients
 from cluster_sim.workload.sessions import Turn
-
-_FIRST_BACKOFF_S, _BACKOFF_FACTOR, _MAX_BACKOFF_S = 1.0, 2.0, 60.0
-
-
-def backoff_s(failures: int) -> float:
-    """Return the time that a client waits after consecutive rejections before it sends again [s].
-
-    The back-off is exponential as in HTTP and gRPC clients, without jitter: 1, 2, 4 … 60 s. The
-    values are an assumption; gRPC uses 1 s, a factor of 1.6 and 120 s.
-
-    Source: "gRPC connection backoff protocol".
-
-    Parameters
-    ----------
-    failures
-        Number of consecutive rejections.
-
-    Examples
-    --------
-    >>> [backoff_s(failures) for failures in (0, 1, 2, 3, 7, 2000)]
-    [0.0, 1.0, 2.0, 4.0, 60.0, 60.0]
-    """
-    if not failures:
-        return 0.0
-    return min(_FIRST_BACKOFF_S * _BACKOFF_FACTOR ** min(failures - 1, 30), _MAX_BACKOFF_S)
 
 
 class TrafficLimits(NamedTuple):

@@ -89,6 +89,8 @@ class FaultInjector:
             return
         value = fault.lasts_s if fault.is_repaired else _NO_REPAIR
         self._record(fault.what, fault.where, value)
+        for lifecycle in hit:  # none of them is sent what another one loses
+            lifecycle.expect_loss()
         for lifecycle in hit:
             lifecycle.lose(fault.what)
         if fault.is_repaired:
@@ -135,19 +137,9 @@ class FaultInjector:
         self._record(
             "spot_reclaim", fault.where, fault.lasts_s if fault.is_repaired else _NO_REPAIR
         )
-        were_on = [lifecycle for lifecycle in hit if lifecycle.state != "off"]
-        for lifecycle in were_on:
-            lifecycle.switch_off("spot_reclaim")
         for lifecycle in hit:
-            lifecycle.lose("spot_reclaim")  # as long as it lasts, nobody can switch it on
+            lifecycle.expect_loss()
+        for lifecycle in hit:
+            lifecycle.reclaim()
         if fault.is_repaired:
-            self._plan_repair(fault, partial(self._return, fault, hit, were_on))
-
-    def _return(self, fault: Fault, hit: Sequence[Lifecycle], were_on: Sequence[Lifecycle]) -> None:
-        """Start the replicas of a spot instance again: there is capacity."""
-        self._repairs -= 1
-        self._record("repaired", fault.where, fault.lasts_s)
-        for lifecycle in hit:
-            lifecycle.repair()
-            if lifecycle in were_on and lifecycle.state == "off" and not lifecycle.faults:
-                lifecycle.switch_on(0.0, "repaired")
+            self._plan_repair(fault, partial(self._repair, fault, hit))

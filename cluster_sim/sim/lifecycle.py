@@ -42,6 +42,7 @@ class Lifecycle(ReplicaEvents):
         """Number of faults that have not been repaired."""
         self._goes_off = self._goes_to_sleep = False
         self._has_weights = True  # whether lost devices still have the weights
+        self._is_reclaimed = False  # whether a replica that is off starts after the last repair
         self._changes = 0  # a timer is void if the state has changed since its start
         replica.subscribe(self)
 
@@ -73,6 +74,11 @@ class Lifecycle(ReplicaEvents):
         self._goes_to_sleep = state == "asleep"
         self._replica.fail()
 
+    def expect_loss(self) -> None:
+        """Accept no more requests: the replica is about to be lost, together with others."""
+        if self.state == "ready":
+            self._replica.close()
+
     def lose(self, cause: str, *, keeps_weights: bool = False) -> None:
         """Record one more fault; with the first one the replica loses its devices and requests.
 
@@ -101,6 +107,16 @@ class Lifecycle(ReplicaEvents):
             self._be_ready("repaired")
         elif self.state == "lost":
             self._load("repaired")
+        elif self._is_reclaimed:
+            self._is_reclaimed = False
+            self.switch_on(0.0, "repaired", then_sleep=self._goes_to_sleep)
+
+    def reclaim(self) -> None:
+        """Switch the devices of a spot instance off; `repair` ends the fault and starts them."""
+        if self.state != "off":
+            self._is_reclaimed = True
+            self.switch_off("spot_reclaim")
+        self.lose("spot_reclaim")
 
     def switch_on(
         self, provision_s: float, cause: str = "scaled_up", *, then_sleep: bool = False

@@ -278,14 +278,15 @@ def states_add_up(results: Results) -> None:
         return
     line = timeline(results, 7)
     edges_s = np.append(line.time_s - line.bin_s / 2, line.time_s[-1] + line.bin_s / 2)
+    after_s = max(float(edges_s[-1]) - end_s, 0.0)  # answers reach clients after the last event
     assert line.waiting == approx(waiting(results).means(edges_s), rel=1e-6, abs=1e-6)
     assert np.all(line.replicas_ready <= line.replicas_on + _ROUNDING)
     if "mean_replicas" in summary:
         copies = results.scenario.stands_for
         on_s = float(np.sum(line.replicas_on) * line.bin_s)
-        after_s = max(float(edges_s[-1]) - end_s, 0.0) * line.replicas_on[-1]
         mean = summary["mean_replicas"] / copies
-        assert on_s - after_s == approx(mean * end_s, rel=1e-6, abs=1e-6)
+        last = float(states.count(numbers, ON).at(np.array([end_s]))[0])
+        assert on_s - after_s * last == approx(mean * end_s, rel=1e-6, abs=1e-6)
         assert mean <= summary["max_replicas"] / copies + _ROUNDING <= len(numbers) + _ROUNDING
         nodes = sum(pool.nodes for pool in results.scenario.cluster.pools)
         assert summary["node_hours"] / copies <= nodes * end_s / 3600.0 * (1.0 + _ROUNDING)

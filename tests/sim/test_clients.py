@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import pytest
 
+from cluster_sim.request import ClientRequest, Request
 from cluster_sim.results.recorder import Recorder
+from cluster_sim.sim.client_tries import ClientRules, PendingRequest
 from cluster_sim.sim.simulate import simulate
+from cluster_sim.workload.clients import Clients, Unlimited
 from tests.scenarios import make_pool
 from tests.sim.client_runs import NOBODY, client_scenario, outcome, recorded, sent_s, statuses
 
@@ -170,6 +174,26 @@ def conserved(recorder: Recorder) -> None:
             assert record.end_s >= record.first.arrival_s
     for kind in (recorder.rejected, recorder.failed):
         assert not kind.keys() & recorder.given_up.keys() or kind is recorder.failed
+
+
+def test_an_attempt_has_everything_that_the_traffic_said_of_its_request() -> None:
+    """What is neither copied nor state of its own is forgotten in `new_attempt`."""
+    of_traffic = {
+        "prompt_tokens": 10, "output_tokens": 20, "counted": False, "pieces": ((1, 10),), "output_piece": 5, "priority": 7, "class_number": 2,
+        "output_limit": 30, "turn": 4,
+    }  # fmt: skip
+    own = {"number", "arrival_s", "original", "attempt", "avoid"}
+    progress = {
+        "replica", "prefill_replica", "incarnation", "admitted_s", "first_token_s", "finish_s", "read_s", "sending_s", "landed_s",
+        "prefix_hit_tokens", "fetched_tokens", "preemptions", "generated", "prefilled", "swapped",
+    }  # fmt: skip
+    names = {field.name for field in fields(Request) if field.init}
+    assert names == of_traffic.keys() | own | progress
+    record = ClientRequest(3, Request(3, 1.0, **of_traffic))  # type: ignore[arg-type]
+    pending = PendingRequest(record, ClientRules(Clients(), Unlimited()), None)
+    attempt = pending.new_attempt(8, 2.0)
+    assert {name: getattr(attempt, name) for name in of_traffic} == of_traffic
+    assert (attempt.number, attempt.arrival_s, attempt.original, attempt.attempt) == (8, 2.0, 3, 0)
 
 
 EVERYTHING = {

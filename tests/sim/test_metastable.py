@@ -57,6 +57,7 @@ def test_the_server_takes_a_tenth_of_a_second_for_a_request() -> None:
     assert request.finish_s == pytest.approx(SERVICE_S, rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("retries", "budget", "hidden"), [(2, None, 1 / 3), (1, None, 1 / 2), (3, 0.2, 1 / 1.2)]
 )

@@ -146,10 +146,10 @@ def _mean_so_far(times_s: Array, edges_s: Array) -> Array:
     bins, bin_s = len(edges_s) - 1, edges_s[-1] / (len(edges_s) - 1)
     place = np.clip(np.searchsorted(edges_s, times_s, side="right") - 1, 0, bins - 1)
     inside = np.bincount(place, minlength=bins)
-    # times in earlier bins count fully, times in this bin for the part of the bin after them
+    # times in earlier bins count fully, times in this bin for the part of the bin after them, and
+    # times after the last bin not at all: a step that the end of a run cut off began there
+    after_s = np.maximum(edges_s[place + 1] - times_s, 0.0)
     mean: Array = (
-        np.cumsum(inside)
-        - inside
-        + np.bincount(place, weights=(edges_s[place + 1] - times_s) / bin_s, minlength=bins)
+        np.cumsum(inside) - inside + np.bincount(place, weights=after_s / bin_s, minlength=bins)
     )
     return mean
