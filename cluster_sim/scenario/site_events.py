@@ -60,9 +60,10 @@ class SiteEvent(Description):
     a device or of a link, loss of a part of a link's bandwidth, or reclaim of a spot instance."""
     where: str | None = None
     """Pool, or node of a pool such as `b200/0`, that the event affects; for `device_failure` also a
-    device such as `b200/0/device3`. For links, one end such as `b200/0/nic3`, with all its links of
-    the network, or both ends such as `b200/0/nic3 - InfiniBand NDR rail/spine`. Required but for
-    failures of cooling. Default: all nodes."""
+    device such as `b200/0/device3`. For links, both ends such as
+    `b200/0/nic3 - InfiniBand NDR rail/spine`, or one end with all its links, such as `b200/0/nic3`;
+    a node or a device stands for its links of the network. Required but for failures of cooling.
+    Default: all nodes."""
     factor: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     """Share of the coolant flow that remains after a failure of fans or pumps, or of the bandwidth
     of a degraded link. Required for such events."""

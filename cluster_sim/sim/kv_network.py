@@ -54,6 +54,7 @@ class KvNetwork:
         """Topology without the links that are dead now."""
         self._known: dict[tuple[tuple[str, ...], ...], ParallelPaths] = {}
         self._reached: dict[tuple[int, int], bool] = {}
+        self._parts: dict[int, frozenset[int]] = {}  # of each replica, see `_parts_of`
         self._memories = [
             [f"{device}/{MEMORY}" for device in spec.rank_devices] for spec in fleet.replicas
         ]
@@ -116,7 +117,7 @@ class KvNetwork:
 
     def change_topology(self, present: Topology) -> None:
         """Take the topology without the links that are dead from now on."""
-        self._present, self._reached = present, {}
+        self._present, self._reached, self._parts = present, {}, {}
 
     def keep_share(self, link: Edge, share: float) -> None:
         """Let both directions of a link keep a share of their bandwidth; 1 for a whole link."""
@@ -130,6 +131,8 @@ class KvNetwork:
 
     def reaches(self, start: int, end: int) -> bool:
         """Return whether paths lead from one replica to another, given their numbers."""
+        if self._parts_of(start) & self._parts_of(end):
+            return True
         pair = start, end
         if pair not in self._reached:
             try:
@@ -139,6 +142,19 @@ class KvNetwork:
             else:
                 self._reached[pair] = True
         return self._reached[pair]
+
+    def are_joined(self, numbers: Iterable[int]) -> bool:
+        """Return whether paths certainly lead between all replicas with these numbers."""
+        parts = [self._parts_of(number) for number in numbers]
+        return bool(frozenset.intersection(*parts)) if parts else True
+
+    def _parts_of(self, number: int) -> frozenset[int]:
+        """Return the parts of the network that all devices of a replica reach."""
+        parts = self._parts.get(number)
+        if parts is None:
+            reached = [self._present.parts_reached(place) for place in self._memories[number]]
+            parts = self._parts[number] = frozenset.intersection(*reached)
+        return parts
 
     def _between(self, start: int, end: int) -> ParallelPaths:
         """Return the present paths between two replicas; the same object for the same routes."""

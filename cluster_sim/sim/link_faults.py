@@ -110,9 +110,9 @@ class LinkFaults:
         network, transfers = self._parts.network, self._parts.transfers
         if network is not None:
             network.change_topology(topology)
-        if transfers is not None and network is not None:
-            transfers.change_paths(network.reaches if self._dead else None)
         self._route_requests(died)
+        if transfers is not None and network is not None:
+            transfers.change_paths(None if self._are_joined else network.reaches)
         self._change("nodes", self._split_replicas(), keeps_weights=False)
         out_of_reach = {number for number, route in enumerate(self._routes) if route is None}
         self._change("reach", out_of_reach | self._without_partners(), keeps_weights=True)
@@ -121,6 +121,13 @@ class LinkFaults:
             network.fabric.links_lost(is_cut)
             if transfers is not None:
                 transfers.links_lost(is_cut)
+
+    @property
+    def _are_joined(self) -> bool:
+        """Whether paths lead between all replicas that the front door reaches."""
+        network = self._parts.network
+        in_reach = (number for number, route in enumerate(self._routes) if route is not None)
+        return not self._dead or network is None or network.are_joined(in_reach)
 
     def _route_requests(self, died: set[Edge]) -> None:
         """Find the routes from the front door again that a change of links may affect."""
@@ -155,7 +162,7 @@ class LinkFaults:
     def _without_partners(self) -> set[int]:
         """Return the prefill and decode replicas that reach no replica of the other role."""
         network = self._parts.network
-        if not self._dead or network is None or self._parts.transfers is None:
+        if network is None or self._parts.transfers is None or self._are_joined:
             return set()
         of_role: dict[str, list[int]] = {"prefill": [], "decode": []}
         for spec in self._fleet.replicas:
@@ -194,6 +201,8 @@ class LinkFaults:
     def _change(self, what: str, lost: set[int], *, keeps_weights: bool) -> None:
         """Lose replicas that cannot work any more, and repair those that can again."""
         before, self._lost[what] = self._lost[what], lost
+        for number in sorted(lost - before):  # none of them is sent what another one loses
+            self._parts.lifecycles[number].expect_loss()
         for number in sorted(lost - before):
             has_weights = self._now_s >= self._fleet.replicas[number].deployment.ready_s
             self._parts.lifecycles[number].lose(_CAUSE, keeps_weights=keeps_weights and has_weights)

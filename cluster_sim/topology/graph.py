@@ -64,7 +64,8 @@ class Topology:
         if the links were there.
         """
         topology = copy(self)
-        topology.__dict__.pop("graph", None)
+        for known in ("graph", "_parts"):
+            topology.__dict__.pop(known, None)
         topology._shared_as, topology._is_even = {}, False
         if dead:
             topology._outside = self._outside.copy()
@@ -203,6 +204,32 @@ class Topology:
             if (node := self.node(name)) is None
             or (node, self._nodes[node].component(name[len(node) :])) not in reached
         ]
+
+    @cached_property
+    def _parts(self) -> dict[str, int]:
+        """Number of the connected part of the network that contains each vertex outside nodes."""
+        return {
+            place: number
+            for number, part in enumerate(nx.connected_components(self._outside))
+            for place in part
+        }
+
+    def parts_reached(self, place: str) -> frozenset[int]:
+        """Return the numbers of the connected parts of the network that routes from a vertex reach.
+
+        A route leads between two vertices with a common part. Vertices without one may still have a
+        route inside their node.
+        """
+        node = self.node(place)
+        if node is None:
+            return frozenset({self._parts[place]})
+        inside = self._nodes[node]
+        return frozenset(
+            self._parts[node + port]
+            for port in inside.ports
+            if node + port in self._parts
+            and inside.paths.between(place[len(node) :], port) is not None
+        )
 
     # Routes
 
