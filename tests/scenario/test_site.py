@@ -207,3 +207,11 @@ def test_failures_that_were_written_out_read_back_the_same(tmp_path: Path) -> No
         scenario = cluster_sim.load_scenario(path)
         path.write_text(scenario.as_yaml())
         assert cluster_sim.load_scenario(path).site == scenario.site
+
+
+def test_a_resolved_scenario_with_a_schedule_of_the_inlet_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(FILE.replace("SITE", "{inlet: {points: [[0 s, 20 degC], [5 s, 30 degC]]}}"))
+    scenario = cluster_sim.load_scenario(path)
+    (tmp_path / "resolved.yaml").write_text(scenario.as_yaml())
+    assert cluster_sim.load_scenario(tmp_path / "resolved.yaml").site == scenario.site
