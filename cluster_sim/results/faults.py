@@ -10,10 +10,11 @@ import numpy as np
 
 from cluster_sim.results.event_rows import of_kinds
 from cluster_sim.results.metrics.waiting import waiting
+from cluster_sim.results.states import READY, states_of
+from cluster_sim.results.step_function import StepFunction
 
 if TYPE_CHECKING:
     from cluster_sim.results.run_data import RunData
-    from cluster_sim.results.step_function import StepFunction
     from cluster_sim.typing import Array
 
 FAULTS = (
@@ -27,6 +28,8 @@ FAULTS = (
 """Kinds of events that are faults."""
 WINDOW_S = 30.0
 """Time over which the number of waiting requests is averaged before and after a fault [s]."""
+_ALL_DOWN = "all_down"
+"""Reason of a refused request for which no replica was ready."""
 _LOSSES = ("retried", "failed")
 """Kinds of events with which a request loses its replica."""
 
@@ -61,20 +64,59 @@ def times_to_recover_s(run: RunData) -> list[float]:
 
     It is the time from the fault until the start of the first half minute in which, on average, no
     more requests wait than in the half minute before the fault, plus one per replica. Requests wait
-    for the end of the engine step in progress even in a cluster that keeps up with its load. The
-    time is infinite if the run ends before.
+    for the end of the engine step in progress even in a cluster that keeps up with its load. While
+    requests are turned away because no replica is ready, none waits: the cluster has not recovered
+    before the end of such an outage. The time is infinite if the run ends before.
     """
-    number, replicas = waiting(run), len(run.fleet.replicas)
-    return [_recovery_s(number, fault.at_s, replicas) for fault in faults_of(run)]
+    number, turns_away, replicas = waiting(run), _turns_away(run), len(run.fleet.replicas)
+    return [_recovery_s(number, turns_away, fault.at_s, replicas) for fault in faults_of(run)]
 
 
-def _recovery_s(number: StepFunction, fault_s: float, replicas: int) -> float:
+def outage(run: RunData, pool: str | None = None) -> StepFunction:
+    """Return over time whether a role has no ready replica: 1 or 0.
+
+    Parameters
+    ----------
+    run
+        Tables of a run.
+    pool
+        Name of the pool whose replicas count; None: those of all pools.
+    """
+    roles: dict[str, list[int]] = {}
+    for spec in run.fleet.replicas:
+        if pool in (None, spec.deployment.name):
+            roles.setdefault(spec.role, []).append(spec.number)
+    states = states_of(run)
+    ready = [states.count(numbers, (READY,)) for numbers in roles.values()]
+    knots_s = np.unique(np.concatenate([count.from_s for count in ready]))
+    is_out = np.any([count.at(knots_s) == 0.0 for count in ready], axis=0)
+    changes = np.append(True, np.diff(is_out))
+    return StepFunction(knots_s[changes], is_out[changes].astype(float))
+
+
+def _turns_away(run: RunData) -> StepFunction:
+    """Return over time whether there is an outage in which a request is turned away: 1 or 0."""
+    out = outage(run)
+    refused = of_kinds(run.events, ("rejected", "failed"))
+    if "reason" not in refused.column_names:  # the tables of a run before there were reasons
+        return StepFunction(out.from_s, np.zeros(len(out.values)))
+    reasons = np.array(refused["reason"].to_pylist(), dtype=object)
+    at_s = np.sort(refused["at_s"].to_numpy()[reasons == _ALL_DOWN])
+    refusals = np.diff(np.append(np.searchsorted(at_s, out.from_s), len(at_s)))
+    return StepFunction(out.from_s, out.values * (refusals > 0))
+
+
+def _recovery_s(
+    number: StepFunction, turns_away: StepFunction, fault_s: float, replicas: int
+) -> float:
     """Return the time from a fault until about as many requests wait as before [s].
 
     Parameters
     ----------
     number
         Number of waiting requests over time.
+    turns_away
+        Whether requests are turned away over time: 1 or 0.
     fault_s
         Time of the fault [s].
     replicas
@@ -83,14 +125,16 @@ def _recovery_s(number: StepFunction, fault_s: float, replicas: int) -> float:
     before = _means_after(number, np.array([max(fault_s - WINDOW_S, 0.0)]), min(fault_s, WINDOW_S))
     limit = float(before[0]) + replicas
     # the mean over a window is linear between the times at which one of its ends meets a change
-    starts_s = np.unique(np.concatenate([[fault_s], number.from_s, number.from_s - WINDOW_S]))
+    knots_s = [number.from_s, number.from_s - WINDOW_S, turns_away.from_s]
+    starts_s = np.unique(np.concatenate([[fault_s], *knots_s]))
     starts_s = starts_s[starts_s >= fault_s]
-    means = _means_after(number, starts_s, WINDOW_S)
+    is_out = turns_away.at(starts_s) > 0.0
+    means = np.where(is_out, inf, _means_after(number, starts_s, WINDOW_S))
     if not np.any(means <= limit):
         return inf
     first = int(np.argmax(means <= limit))
-    if not first:
-        return 0.0
+    if not first or is_out[first - 1]:
+        return float(starts_s[first]) - fault_s
     (early, late), (high, low) = starts_s[first - 1 : first + 1], means[first - 1 : first + 1]
     return float(early + (late - early) * (high - limit) / (high - low)) - fault_s
 

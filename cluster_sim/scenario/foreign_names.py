@@ -1,4 +1,4 @@
-"""Keys of scenario files by their names in vLLM, SGLang and TensorRT-LLM, for hints in messages."""
+"""Keys of scenario files by their names in engines, Kubernetes and KEDA, for hints in messages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 _POOL = "cluster.pools[0]"
+_SCALING = f"{_POOL}.autoscale"
 _ENGINE = f"{_POOL}.replica.engine"
 
 FOREIGN_NAMES: Final[Mapping[str, str]] = MappingProxyType(
@@ -79,6 +80,19 @@ FOREIGN_NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "batching_wait_iters": f"{_ENGINE}.attention_dp_batching_wait_iterations",
         "speculative_num_steps": f"{_POOL}.replica.speculation.draft_tokens",
         "max_draft_len": f"{_POOL}.replica.speculation.draft_tokens",
+        "minreplicas": f"{_SCALING}.min",
+        "minreplicacount": f"{_SCALING}.min",
+        "maxreplicas": f"{_SCALING}.max",
+        "maxreplicacount": f"{_SCALING}.max",
+        "stabilization": f"{_SCALING}.stabilisation",
+        "stabilizationwindowseconds": f"{_SCALING}.stabilisation",
+        "scaleup": f"{_SCALING}.up",
+        "scaledown": f"{_SCALING}.down",
+        "selectpolicy": f"{_SCALING}.up.select",
+        "pollinginterval": f"{_SCALING}.period",
+        "cooldownperiod": f"{_SCALING}.cooldown",
+        "threshold": f"{_SCALING}.target",
+        "activationthreshold": f"{_SCALING}.activation",
         "order": f"{_POOL}.batching.order",
         "static": f"{_POOL}.batching.policy: static",
         "replica": f"{_POOL}.replica",
@@ -88,4 +102,4 @@ FOREIGN_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Key of a scenario, with the first pool and where needed its value, by the name of an option of an
-engine or of a section alone."""
+engine or an autoscaler, or of a section alone."""

@@ -89,6 +89,8 @@ class FaultInjector:
             return
         value = fault.lasts_s if fault.is_repaired else _NO_REPAIR
         self._record(fault.what, fault.where, value)
+        for lifecycle in hit:  # none of them is sent what another one loses
+            lifecycle.expect_loss()
         for lifecycle in hit:
             lifecycle.lose(fault.what)
         if fault.is_repaired:
@@ -135,6 +137,8 @@ class FaultInjector:
         self._record(
             "spot_reclaim", fault.where, fault.lasts_s if fault.is_repaired else _NO_REPAIR
         )
+        for lifecycle in hit:
+            lifecycle.expect_loss()
         for lifecycle in hit:
             lifecycle.reclaim()
         if fault.is_repaired:

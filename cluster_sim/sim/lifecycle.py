@@ -74,6 +74,11 @@ class Lifecycle(ReplicaEvents):
         self._goes_to_sleep = state == "asleep"
         self._replica.fail()
 
+    def expect_loss(self) -> None:
+        """Accept no more requests: the replica is about to be lost, together with others."""
+        if self.state == "ready":
+            self._replica.close()
+
     def lose(self, cause: str, *, keeps_weights: bool = False) -> None:
         """Record one more fault; with the first one the replica loses its devices and requests.
 

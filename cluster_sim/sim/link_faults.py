@@ -203,6 +203,8 @@ class LinkFaults:
     def _change(self, what: str, lost: set[int], *, keeps_weights: bool) -> None:
         """Lose replicas that cannot work any more, and repair those that can again."""
         before, self._lost[what] = self._lost[what], lost
+        for number in sorted(lost - before):  # none of them is sent what another one loses
+            self._parts.lifecycles[number].expect_loss()
         for number in sorted(lost - before):
             has_weights = self._now_s >= self._fleet.replicas[number].deployment.ready_s
             self._parts.lifecycles[number].lose(_CAUSE, keeps_weights=keeps_weights and has_weights)

@@ -242,6 +242,43 @@ def test_devices_are_of_a_node_s_own_kind() -> None:
     ]
 
 
+def test_a_reclaimed_spot_node_that_also_failed_starts_after_the_last_repair() -> None:
+    results = run(
+        fails("spot_reclaim", "gpus/1", notice="0 s", lasts="20 s"),
+        {"at": "30 s", "what": "node_failure", "where": "gpus/1", "lasts": "30 s"},
+    )
+    on = [(at_s, state) for at_s, number, state in states_of(results) if number == 2]
+    assert on[1:4] == [(20.0, "off"), (60.0, "starting"), (60.0, "loading")]
+
+
+def test_a_spot_node_that_is_reclaimed_twice_starts_when_both_reclaims_are_over() -> None:
+    results = run(
+        fails("spot_reclaim", "gpus/1", notice="0 s", lasts="20 s"),
+        {"at": "30 s", "what": "spot_reclaim", "where": "gpus", "notice": "0 s", "lasts": "30 s"},
+    )
+    started = {number: at_s for at_s, number, state in states_of(results) if state == "starting"}
+    assert started == {0: 60.0, 1: 60.0, 2: 60.0, 3: 60.0}
+
+
+def test_a_node_that_fails_sends_no_request_to_its_own_other_replica() -> None:
+    results = run(fails("node_failure", "gpus/0"), workload=WORKLOAD | {"output_tokens": 2_000})
+    retried = [row for row in results.events.to_pylist() if row["what"] == "retried"]
+    assert retried and len({row["request"] for row in retried}) == len(retried)
+
+
+def test_a_cluster_that_turns_requests_away_has_recovered_when_a_replica_is_ready() -> None:
+    results = run(fails("node_failure", "gpus", lasts="30 s"))
+    load_s = resolve(results.scenario).deployments[0].load_s or 0.0
+    summary = results.summary()
+    assert summary["rejected"] > 0
+    assert summary["time_to_recover_s"] == pytest.approx(30.0 + load_s)
+
+
+def test_a_cluster_that_turns_requests_away_to_the_end_has_not_recovered() -> None:
+    summary = run(fails("node_failure", "gpus")).summary()
+    assert summary["unrecovered_failures"] == 1 and "time_to_recover_s" not in summary
+
+
 def test_a_reclaimed_node_that_has_failed_starts_after_both_have_ended() -> None:
     """Its repair comes after there is capacity again."""
     results = run(

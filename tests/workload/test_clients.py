@@ -45,6 +45,7 @@ def test_keys_beside_a_preset_win_and_mappings_are_completed() -> None:
     ("keys", "message"),
     [
         ({"preset": "opnai"}, "no preset 'opnai' of clients; did you mean 'openai'?"),
+        ({"preset": ["openai"]}, "no preset a list of clients; did you mean 'openai'?"),
         ({"timeout": "10 s"}, "expected a mapping, such as `timeout: {e2el: 10 s}`"),
         ({"timeout": {"e2el": 5}}, "timeout.e2el: "),
         ({"retry_on": ["timeout"]}, "did you mean 'timed_out'?"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cluster_sim.errors import did_you_mean
+from cluster_sim.errors import did_you_mean, shown
 
 _SDK: dict[str, Any] = {
     "timeout": {"e2el": "600 s"},
@@ -35,8 +35,10 @@ def with_preset(value: Any) -> Any:
     if not isinstance(value, dict) or "preset" not in value:
         return value
     name = value["preset"]
-    if name not in PRESETS:
-        raise ValueError(f"no preset {name!r} of clients{did_you_mean(str(name), list(PRESETS))}")
+    if not isinstance(name, str) or name not in PRESETS:
+        raise ValueError(
+            f"no preset {shown(name)} of clients{did_you_mean(str(name), list(PRESETS))}"
+        )
     keys = dict(PRESETS[name])
     for key, given in value.items():
         if key != "preset":

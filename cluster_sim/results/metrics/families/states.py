@@ -15,6 +15,7 @@ from cluster_sim.results.faults import (
     LostWork,
     faults_of,
     lost_work,
+    outage,
     times_to_recover_s,
 )
 from cluster_sim.results.metrics.metric import MACHINES, Metric, Row, Scope
@@ -36,14 +37,7 @@ def _outage_s(selection: Selection) -> float | None:
     states = selection.states
     if states.are_constant:
         return None
-    roles: dict[str, list[int]] = {}
-    for spec in selection.run.fleet.replicas:
-        if selection.pool in (None, spec.deployment.name):
-            roles.setdefault(spec.role, []).append(spec.number)
-    ready = [states.count(numbers, (READY,)) for numbers in roles.values()]
-    knots_s = np.unique(np.concatenate([count.from_s for count in ready]))
-    is_out = np.any([count.at(knots_s) == 0.0 for count in ready], axis=0)
-    return StepFunction(knots_s, is_out.astype(float)).integral(states.end_s)
+    return outage(selection.run, selection.pool).integral(states.end_s)
 
 
 def _on(selection: Selection) -> StepFunction | None:
