@@ -143,7 +143,7 @@ def test_nobody_gets_kv_cache_where_all_are_cut_off_at_once() -> None:
         "pools": [rails("decode", 3), rails("prefill")],
         "disaggregation": {"kv_transfer": "layers", "policy": "round_robin"},
     }
-    traffic = WORKLOAD | {"arrivals": {"process": "poisson", "rate": "30 /s"}}
+    traffic = WORKLOAD | {"arrivals": {"process": "poisson", "rate": "100 /s"}}
     results = moved(
         fails("rail/spine", 0.5, lasts="1 s"), cluster=cluster, duration="3 s", workload=traffic
     )
