@@ -52,6 +52,8 @@ def pool_rates(failures: Failures, pools: Sequence[Pool]) -> Iterator[PoolRate]:
 
 def rate_warnings(failures: Failures, pools: Sequence[Pool]) -> Iterator[str]:
     """Yield where the failure rates of each kind of node come from, if the catalog gives them."""
+    if failures.name is not None:
+        yield f"site.failures: the rates are those of {failures.name}"
     texts = dict[str, None]()
     for each in pool_rates(failures, pools):
         written = failures.rate(each.kind)

@@ -47,7 +47,7 @@ class Inlet(Description):
                 "expected a temperature such as '25 degC', a 'mean' with a 'swing', or 'points'"
             )
         if self.points is not None:
-            if beside := sorted(self.model_fields_set - {"points"}):
+            if beside := sorted(self.changed_fields - {"points"}):
                 raise ValueError(
                     f"'points' replace '{beside[0].removesuffix('_kelvin')}'; expected only one of them"
                 )

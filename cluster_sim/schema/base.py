@@ -111,6 +111,18 @@ class Description(BaseModel):
             properties[cls.model_fields[field].alias or field]["description"] = text
         return written
 
+    @property
+    def changed_fields(self) -> set[str]:
+        """Names of the fields with a value that is not the default.
+
+        Unlike `model_fields_set` they are those of a file and of its resolved form, which gives the
+        defaults of all fields.
+        """
+        fields = type(self).model_fields
+        return {
+            name for name in self.model_fields_set if getattr(self, name) != fields[name].default
+        }
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy with changed fields. Cached properties are computed again."""
         copied = super().model_copy(update=update, deep=deep)

@@ -58,6 +58,7 @@ class Replica(Generic[SomeScheduler]):
         self._env, self._scheduler, self._recorder = env, scheduler, recorder
         self._options = options
         self._listeners = Listeners()
+        self._on_load = self._listeners.load_changed
         self._on_turn: Callable[[bool], None] | None = None
         self._state = OperatingState(times_at)
         self._stretch = Stretch()
@@ -169,7 +170,7 @@ class Replica(Generic[SomeScheduler]):
             tell()
 
     def _tell_load_changed(self) -> None:
-        for tell in self._listeners.load_changed:
+        for tell in self._on_load:
             tell(self.number)
 
     def receive(self, delivery: Event) -> None:
@@ -383,8 +384,8 @@ class Replica(Generic[SomeScheduler]):
             stretch.own_memory = self._ramp_at(alone)
             stretch.own_links = self._ramp_at(self._state.with_own_links(alone))
         duration_s = stretch.begin(steps, now_s, ramp, point)
-        for tell in self._listeners.load_changed:
-            tell(self.number)
+        if self._on_load:
+            self._tell_load_changed()
         return duration_s
 
     def _admit_arrived(self, prepared: SchedulerOutput) -> SchedulerOutput:
@@ -449,8 +450,8 @@ class Replica(Generic[SomeScheduler]):
         if self._departures.requests:
             finished = self._depart(finished)
         self.requests -= len(finished)
-        for tell_change in self._listeners.load_changed:
-            tell_change(self.number)
+        if self._on_load:
+            self._tell_load_changed()
         for tell in self._listeners.first_token:
             for request, _ in scheduler.output.chunks:
                 if request.first_token_s == now_s:

@@ -81,12 +81,12 @@ def requests_are_conserved(results: Results) -> None:
     assert list(column(results.served, "request")) == list(range(len(served)))
     what = Counter((row["what"], row["request"]) for row in results.events.to_pylist())
     refused = set(np.nonzero(served == "rejected")[0].tolist())
-    assert {request for kind, request in what if kind == "rejected"} == refused
+    assert {request for kind, request in what if kind == "rejected"} >= refused
     for row in results.events.to_pylist():
         if row["what"] in ("failed", "rejected"):
             assert row["reason"], row
             assert what[row["what"], row["request"]] == 1, row
-            # a server may lose what its client has given up
+            # a cluster may lose, or reject when a replica opens, what its client has given up
             assert served[row["request"]] in (row["what"], "timed_out", "cancelled")
 
 

@@ -189,6 +189,13 @@ def test_a_default_rate_says_whose_it_is(
     assert wanted in "".join(warnings)
 
 
+def test_the_rates_of_an_entry_say_whose_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(FILE.replace("SITE", "{failures: cs-3-estimate}"))
+    said = list(cluster_sim.load_scenario(path).warnings())
+    assert "site.failures: the rates are those of Cerebras CS-3, an estimate" in said
+
+
 def test_failures_that_were_written_out_read_back_the_same(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     for site in (
@@ -200,3 +207,11 @@ def test_failures_that_were_written_out_read_back_the_same(tmp_path: Path) -> No
         scenario = cluster_sim.load_scenario(path)
         path.write_text(scenario.as_yaml())
         assert cluster_sim.load_scenario(path).site == scenario.site
+
+
+def test_a_resolved_scenario_with_a_schedule_of_the_inlet_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(FILE.replace("SITE", "{inlet: {points: [[0 s, 20 degC], [5 s, 30 degC]]}}"))
+    scenario = cluster_sim.load_scenario(path)
+    (tmp_path / "resolved.yaml").write_text(scenario.as_yaml())
+    assert cluster_sim.load_scenario(tmp_path / "resolved.yaml").site == scenario.site

@@ -20,8 +20,6 @@ from scipy.sparse.linalg import spsolve
 
 import cluster_sim
 from cluster_sim.results.results import Results
-from cluster_sim.sim import build
-from cluster_sim.sim.router import RouterOptions
 from tests.machines import SMALL_GPU, TINY_MODEL, engine, node
 from tests.scenarios import make_scenario
 
@@ -35,12 +33,6 @@ class Rates(NamedTuple):
     arrival: float
     failure: float
     repair: float
-
-
-@pytest.fixture
-def waiting_router(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let requests wait at the router while no replica works."""
-    monkeypatch.setattr(build, "RouterOptions", partial(RouterOptions, holds=True))
 
 
 def exponential(rng: np.random.Generator, count: int, mean: float) -> np.ndarray:
@@ -65,7 +57,9 @@ def results_of(folder: Path, servers: int, traffic: np.ndarray, faults: str) -> 
         "node": node(gpu, 1),
         "nodes": servers,
         "replica": {"engine": engine(max_sequences=1, max_batched_tokens=8192)},
-    }
+        # of constant size, so that requests wait at the router while no replica works
+        "autoscale": {"min": servers, "max": servers, "metric": "queue", "target": 1e6, "period": "1 h"},
+    }  # fmt: skip
     columns = {"arrival": "at", "prompt": "prompt", "output": "answer"}
     return cluster_sim.simulate(
         make_scenario(
@@ -107,7 +101,6 @@ def mean_in_system(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("waiting_router")
 @pytest.mark.parametrize(
     ("rates", "wanted", "requests"),
     [(Rates(0.5, 0.05, 0.5), 1.42424, 30_000), (Rates(0.3, 0.01, 0.05), 2.125, 30_000)],
@@ -131,7 +124,6 @@ def test_one_server_that_breaks_down_at_any_time_is_as_the_textbook_says(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("waiting_router")
 def test_two_servers_that_break_down_are_as_their_markov_chain(tmp_path: Path) -> None:
     """A request joins the shorter queue; those of a lost server go on at the other one."""
     rates = Rates(1.2, 0.05, 0.4)

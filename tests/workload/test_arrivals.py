@@ -334,6 +334,14 @@ def test_a_curve_that_is_none_is_refused(changes: dict[str, Any], said: str) -> 
         TypeAdapter(Arrivals).validate_python({"process": "diurnal"} | changes)
 
 
+def test_a_curve_of_points_can_be_read_from_its_resolved_form() -> None:
+    """The resolved form gives the defaults of the daily curve, which points replace."""
+    adapter = TypeAdapter(Arrivals)
+    points = {"process": "diurnal", "points": [["0 s", "1 /s"], ["5 s", "2 /s"]]}
+    arrivals = adapter.validate_python(points)
+    assert adapter.validate_python(arrivals.model_dump(by_alias=True)) == arrivals
+
+
 @pytest.mark.slow
 def test_a_burst_adds_its_rate_for_as_long_as_it_lasts() -> None:
     inside = [

@@ -136,7 +136,7 @@ class RateCurve(Clock):
 
     @model_validator(mode="after")
     def _points_make_a_curve(self) -> RateCurve:
-        refuse_bad_points(self.points, self.period_s, self.model_fields_set)
+        refuse_bad_points(self.points, self.period_s, self.changed_fields)
         return self
 
     @cached_property

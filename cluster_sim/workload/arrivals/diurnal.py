@@ -39,7 +39,7 @@ class Diurnal(Clock, OpenLoop):
     def _has_one_curve(self) -> Diurnal:
         if (self.rate_per_s is None) == (self.points is None):
             raise ValueError("expected exactly one of 'rate', with the daily curve, and 'points'")
-        refuse_bad_points(self.points, self.period_s, self.model_fields_set)
+        refuse_bad_points(self.points, self.period_s, self.changed_fields)
         return self
 
     @cached_property
