@@ -80,7 +80,10 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         for panel in panels
         for handle, name in zip(*panel.get_legend_handles_labels(), strict=True)
     }
-    panels[0].legend(named.values(), named, loc="lower left", fontsize=8, ncols=5, framealpha=0.8)
+    panels[0].legend(
+        named.values(), named, loc="lower right", bbox_to_anchor=(1.0, 0.98), fontsize=8, ncols=5,
+        frameon=False,
+    )  # fmt: skip
     if len(shown) > 1:
         style.shared_legend(attained)
     style.headline(panels[0], _finding(shown, shares))
@@ -152,7 +155,7 @@ def _about(capacity: _Capacity) -> str:
     if "time_to_recover_s" in summary:
         recovery_s = summary["time_to_recover_s"]
         within = f"within {style.duration(recovery_s)}" if recovery_s else "at once"
-        texts.append(f"recovered {within}")
+        texts.append(f"queue recovered {within}")
     return ", ".join(texts)
 
 
@@ -191,6 +194,8 @@ def _draw_attained(
         style.nothing(panel, "the scenario has no SLO")
     width_s = float(edges_s[1])
     width = style.duration(width_s) if width_s < 600.0 else f"{width_s / 60.0:.3g} min"
+    if width_s >= 7_200.0:
+        width = f"{width_s / 3600.0:.3g} h"
     style.title(panel, f"Requests within the SLO, by arrival in bins of {width}")
 
 
