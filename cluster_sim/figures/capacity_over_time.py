@@ -80,12 +80,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         for panel in panels
         for handle, name in zip(*panel.get_legend_handles_labels(), strict=True)
     }
-    panels[0].legend(
-        named.values(), named, loc="lower right", bbox_to_anchor=(1.0, 0.98), fontsize=8, ncols=5,
-        frameon=False,
-    )  # fmt: skip
-    if len(shown) > 1:
-        style.shared_legend(attained)
+    style.shared_legend(attained, named)
     style.headline(panels[0], _finding(shown, shares))
 
 
@@ -183,7 +178,7 @@ def _draw_attained(
             color=variant.colour,
             linestyle=variant.dash,
             linewidth=1.5,
-            label=variant.label,
+            label=variant.label if len(shown) > 1 else None,
         )
         drawn = True
         finished = np.isfinite(factors).any()

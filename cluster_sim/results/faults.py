@@ -97,7 +97,7 @@ def outage(run: RunData, pool: str | None = None) -> StepFunction:
 
 
 def _turns_away(run: RunData) -> StepFunction:
-    """Return over time whether an outage turns a request away, or makes one time out: 1 or 0."""
+    """Return over time whether an outage rejects requests or makes them time out: 1 or 0."""
     out = outage(run)
     refused = of_kinds(run.events, ("rejected", "failed", _TIMED_OUT))
     if "reason" not in refused.column_names:  # the tables of a run before there were reasons
