@@ -110,12 +110,14 @@ class LinkFaults:
         network, transfers = self._parts.network, self._parts.transfers
         if network is not None:
             network.change_topology(topology)
-        self._route_requests(died)
         if transfers is not None and network is not None:
-            transfers.change_paths(None if self._are_joined else network.reaches)
+            transfers.change_paths(network.reaches if dead else None)
+        self._route_requests(died)
         self._change("nodes", self._split_replicas(), keeps_weights=False)
         out_of_reach = {number for number, route in enumerate(self._routes) if route is None}
         self._change("reach", out_of_reach | self._without_partners(), keeps_weights=True)
+        if transfers is not None and self._are_joined:  # now without the replicas out of reach
+            transfers.change_paths(None)
         if died and network is not None:
             is_cut = network.crosses(died)
             network.fabric.links_lost(is_cut)

@@ -137,6 +137,22 @@ def test_kv_cache_goes_elsewhere_where_no_path_is_left() -> None:
     assert states == [(1, "lost")]
 
 
+def test_nobody_gets_kv_cache_where_all_are_cut_off_at_once() -> None:
+    """While the replicas are lost one after the other, no transfer begins to the next one."""
+    cluster = {
+        "pools": [rails("decode", 3), rails("prefill")],
+        "disaggregation": {"kv_transfer": "layers", "policy": "round_robin"},
+    }
+    traffic = WORKLOAD | {"arrivals": {"process": "poisson", "rate": "100 /s"}}
+    results = moved(
+        fails("rail/spine", 0.5, lasts="1 s"), cluster=cluster, duration="3 s", workload=traffic
+    )
+    lost = [row["replica"] for row in results.states.to_pylist() if row["state"] == "lost"]
+    assert lost == [0, 1, 2, 3]
+    assert not [row for row in results.transfers.to_pylist() if 0.5 < row["ended_s"] < 1.5]
+    assert [row for row in results.transfers.to_pylist() if row["ended_s"] > 1.5]
+
+
 def served(*events: dict[str, Any], **changes: Any) -> Results:
     """Results of 10 s of traffic on two nodes with a replica each."""
     keys = scenario([rails(nodes=2)], *events, workload=WORKLOAD)

@@ -26,13 +26,11 @@ def _of_a_name(value: Any) -> Any:
     return {"policy": value} if isinstance(value, str) else value
 
 
-Within = Annotated[
-    Annotated[
-        RoundRobin | Random | LeastRequests | LeastWork | PowerOfTwo | PrefixAffinity,
-        Field(discriminator="policy"),
-    ],
-    BeforeValidator(_of_a_name, json_schema_input_type=Any),
+_Within = Annotated[
+    RoundRobin | Random | LeastRequests | LeastWork | PowerOfTwo | PrefixAffinity,
+    Field(discriminator="policy"),
 ]
+Within = Annotated[_Within, BeforeValidator(_of_a_name, json_schema_input_type=str | _Within)]
 """Policy that chooses among the replicas of a rule; a bare name stands for its defaults."""
 
 
