@@ -14,6 +14,7 @@ from cluster_sim.reliability import LINK_KINDS, Failures, Fault, Place, drawn_fa
 from cluster_sim.scenario.failure_rates import pool_rates
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.units import duration_text
 from cluster_sim.workload.random_streams import stream
 
 
@@ -98,6 +99,8 @@ class SiteFaults:
 
     def notes(self, lasts_s: float, happened: int) -> Iterator[str]:
         """Yield what a run of `lasts_s` [s] with `happened` faults says about them."""
+        if late := [fault for fault in self._listed if fault.at_s > lasts_s]:
+            yield f"site.events: {late[0].what} at {duration_text(late[0].at_s)} is after the end of the run, {duration_text(lasts_s)}; {len(late)} of {len(self._listed)} events did not happen"
         if self._failures is None:
             return
         omitted = len(self._failures.recorded) - len(self.recorded)

@@ -97,6 +97,11 @@ def _check_columns(path: str, names: list[str]) -> None:
     for name in names:
         if name not in known:
             raise ScenarioError.at(path, f"unknown column {shown(name)}{did_you_mean(name, known)}")
+        if names.count(name) > 1 or f"{name}_s" in names:
+            raise ScenarioError.at(
+                path,
+                f"got the column {shown(name)} twice, with a unit or without; expected it once",
+            )
 
 
 def _of_row(path: str, number: int, row: Mapping[str, Any]) -> Fault:
@@ -117,6 +122,10 @@ def _of_row(path: str, number: int, row: Mapping[str, Any]) -> Fault:
     )
     if fault.lasts_s <= 0.0:
         raise ScenarioError.at(at, f"got lasts {fault.lasts_s:g} s; expected more than 0 s")
+    if fault.notice_s and what != "spot_reclaim":
+        raise ScenarioError.at(
+            at, f"got notice {fault.notice_s:g} s of {what}; expected a notice of spot_reclaim only"
+        )
     if (what == "link_degraded") != (0.0 < fault.factor < 1.0):
         raise ScenarioError.at(
             at, f"got factor {fault.factor:g}; expected a share below 1 for link_degraded only"
@@ -140,7 +149,10 @@ def _seconds(
         return default
     seconds = _number(at, key, value)
     if seconds < least or not isfinite(seconds):
-        raise ScenarioError.at(at, f"got {key} {seconds:g} s; expected at least {least:g} s")
+        remedy = ", or an empty value where there is no repair" if key == "lasts" else ""
+        raise ScenarioError.at(
+            at, f"got {key} {seconds:g} s; expected a time from {least:g} s on{remedy}"
+        )
     return seconds
 
 

@@ -105,6 +105,11 @@ class States:
         return total([constant(steady), *parts])
 
     @cached_property
+    def _scaled_pools(self) -> set[str]:
+        """Names of the pools that scale."""
+        return {each.name for each in self.fleet.deployments if each.pool.autoscale is not None}
+
+    @cached_property
     def _holders(self) -> dict[str, list[int]]:
         """Numbers of the replicas on each node that has one, by name of the node."""
         holders: dict[str, list[int]] = {}
@@ -114,22 +119,28 @@ class States:
         return holders
 
     def node_on(self, name: str) -> StepFunction:
-        """Return 1 while a node is on, else 0; `name` is that of the node, such as `gpus/0`."""
+        """Return 1 while a node is on, else 0; `name` is that of the node, such as `gpus/0`.
+
+        A node without a replica is always on, but in a pool that scales nobody starts it.
+        """
         holders = self._holders.get(name, [])
-        if any(number not in self._courses for number in holders) or not holders:
+        if not holders:
+            return constant(float(name.rpartition("/")[0] not in self._scaled_pools))
+        if any(number not in self._courses for number in holders):
             return constant(1.0)
         replicas = self.count(holders, ON)
         return StepFunction(replicas.from_s, np.minimum(replicas.values, 1.0))
 
     def nodes_on(self, deployment: Deployment) -> list[StepFunction]:
         """Return 1 while a node of a deployment is on, else 0, for each of its nodes."""
-        if self.are_constant:
+        if self.are_constant and deployment.name not in self._scaled_pools:
             return [constant(1.0)] * deployment.pool.nodes
         return [self.node_on(f"{deployment.name}/{node}") for node in range(deployment.pool.nodes)]
 
     def mean_nodes_on(self, deployment: Deployment) -> float:
         """Return the mean number of a deployment's nodes that are on."""
-        if self.are_constant or not self.end_s:
+        is_steady = self.are_constant and deployment.name not in self._scaled_pools
+        if is_steady or not self.end_s:
             return deployment.pool.nodes
         return sum(node.integral(self.end_s) for node in self.nodes_on(deployment)) / self.end_s
 

@@ -163,6 +163,9 @@ class Scenario(Description):
             yield from slow_integers(self.model, device, weights)
         yield from self.cluster.router.warnings(self.routed)
         yield from zero_warnings(self.cluster)
+        for clients in (self.workload.clients, *(each.clients for each in self.workload.classes)):
+            if clients is not None:
+                yield from (f"clients: {text}" for text in clients.warnings())
         yield from self._mixed_engines()
         yield from self._chunks_of_ranks()
         yield from self._idle_tiers()

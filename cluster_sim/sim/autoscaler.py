@@ -2,8 +2,9 @@
 
 Replicas are the unit of scaling. They are started in order of number and removed in reverse order,
 so that replicas that share a node are neighbours, and nodes become free. A replica that takes whole
-nodes starts and frees these. A removed replica goes to sleep if the warm pool lacks one. A replica that drains does not serve again before it was off, as pods
-of Kubernetes that terminate. Replicas with open faults are neither counted nor chosen.
+nodes starts and frees these. A removed replica goes to sleep if the warm pool lacks one. A replica
+that drains does not serve again before it was off, as pods of Kubernetes that terminate. Replicas
+with open faults are neither counted nor chosen.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from math import inf
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, cast
 
 from simpy import Environment, Event
 
@@ -13,22 +12,18 @@ from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import PACK_STRETCH, Recorder
-from cluster_sim.serving.scheduler import Scheduler, SchedulerOutput
+from cluster_sim.serving.scheduler import SchedulerOutput
 from cluster_sim.sim.alarm import Alarm
 from cluster_sim.sim.departures import DROPPED, Departures
 from cluster_sim.sim.operating_state import OperatingState
 from cluster_sim.sim.replica_events import Listeners, ReplicaEvents
+from cluster_sim.sim.replica_figures import ReplicaFigures, SomeScheduler
 from cluster_sim.sim.replica_options import PLAIN, ReplicaOptions
-from cluster_sim.sim.stretch import Stretch
 
 _NOTHING_LOST = (0.0, 0.0)
-_EARLIER = 1.0 - 1e-15
-"""Factor that makes the end of a step at most the rounded time at which it is observed."""
-
-SomeScheduler = TypeVar("SomeScheduler", bound=Scheduler)
 
 
-class Replica(Generic[SomeScheduler]):
+class Replica(ReplicaFigures[SomeScheduler]):
     """Process that runs the steps of a scheduler. The router uses it as a Load."""
 
     is_entry = True
@@ -43,25 +38,18 @@ class Replica(Generic[SomeScheduler]):
         recorder: Recorder,
         options: ReplicaOptions = PLAIN,
     ) -> None:
-        self.number = number
-        """Number of the replica among all replicas."""
-        self.requests = 0
-        """Number of requests that are here or on their way here."""
-        self.longest = scheduler.longest
-        """Number of tokens of the longest request that can be served here."""
+        super().__init__(env, number, scheduler)
         self.down = False
         """Whether the devices do not work: they are lost, switched off, or being started."""
         self.is_open = True
         """Whether the replica accepts new requests."""
         self.incarnation = 0
         """Number of times that the devices were lost or switched off."""
-        self._env, self._scheduler, self._recorder = env, scheduler, recorder
-        self._options = options
+        self._recorder, self._options = recorder, options
         self._listeners = Listeners()
         self._on_load = self._listeners.load_changed
         self._on_turn: Callable[[bool], None] | None = None
         self._state = OperatingState(times_at)
-        self._stretch = Stretch()
         self._alarm = Alarm(env)
         self._idle = False
         self._arrived: list[Request] = []  # during a step, when the next one is prepared already
@@ -82,78 +70,6 @@ class Replica(Generic[SomeScheduler]):
             other traffic ceases.
         """
         self._on_turn = on_turn
-
-    # Figures for routing and admission
-
-    def holds(self, request: Request) -> bool:
-        """Return whether the request can ever be served here, given the available replicas."""
-        return request.footprint <= self.longest
-
-    def would_hold(self, request: Request) -> bool:
-        """Return whether the request could be served here if no devices were lost."""
-        return self.holds(request)
-
-    @property
-    def pending_tokens(self) -> int:
-        """Number of tokens still to process now.
-
-        Steps of the stretch in progress that have ended are subtracted.
-        """
-        scheduler = self._scheduler
-        return scheduler.pending_tokens - self._steps_ended() * scheduler.tokens_per_step
-
-    def falls_below_s(self, tokens: int) -> float:
-        """Return the time at which `pending_tokens` falls below `tokens` [s].
-
-        The time may be slightly early, and holds until the next event of the replica. It is
-        infinite if an event comes first.
-        """
-        scheduler, stretch = self._scheduler, self._stretch
-        if stretch.steps <= 1 or (per_step := scheduler.tokens_per_step) <= 0:
-            return inf
-        steps = (scheduler.pending_tokens - tokens) // per_step + 1
-        return stretch.end_s(steps) * _EARLIER if steps < stretch.steps else inf
-
-    @property
-    def pending_prompt_tokens(self) -> int:
-        """Number of prompt tokens still to be prefilled now."""
-        scheduler = self._scheduler
-        ended = self._steps_ended() * scheduler.work.prompt_tokens
-        return scheduler.pending_prompt_tokens - ended
-
-    @property
-    def waiting(self) -> int:
-        """Number of requests on their way, queued or preempted."""
-        return self.requests - len(self._scheduler.running)
-
-    @property
-    def queued(self) -> int:
-        """Number of requests on their way, queued or preempted, for the autoscaler."""
-        return self.waiting
-
-    @property
-    def operating_point(self) -> OperatingPoint:
-        """Operating point from the next step on."""
-        return self._state.point
-
-    @property
-    def running(self) -> int:
-        """Number of requests in the batch."""
-        return len(self._scheduler.running)
-
-    @property
-    def kv_share(self) -> float:
-        """Present KV cache usage, promised blocks included, from 0 to 1."""
-        return self._scheduler.kv_share(self._steps_ended())
-
-    @property
-    def is_running(self) -> bool:
-        """Whether a step is in progress."""
-        return self._stretch.steps > 0
-
-    def _steps_ended(self) -> int:
-        """Return the number of ended steps that the scheduler does not know of yet."""
-        return self._stretch.steps_ended(self._env.now) if self._stretch.steps > 1 else 0
 
     # Arrival of requests
 
@@ -233,6 +149,11 @@ class Replica(Generic[SomeScheduler]):
             self._tell_if_empty()
 
     # Changes from outside
+
+    @property
+    def operating_point(self) -> OperatingPoint:
+        """Operating point from the next step on."""
+        return self._state.point
 
     def set_shares(self, memory: float, links: float) -> None:
         """Set the shares of the memory and link bandwidth that other traffic leaves.

@@ -51,11 +51,20 @@ def test_times_may_have_units(tmp_path: Path) -> None:
         ("at_s,what,where,lasts_s\n1,node_failure,,1\n", "row 1: got where"),
         (
             "at_s,what,where,lasts_s\n-1,node_failure,a,1\n",
-            "row 1: got at -1 s; expected at least 0 s",
+            "row 1: got at -1 s; expected a time from 0 s on",
         ),
         ("at_s,what,where,lasts_s\n1,node_failure,a,0\n", "got lasts 0 s; expected more than 0 s"),
         ("at_s,what,where,lasts_s\n1,link_degraded,a,5\n", "got factor 0; expected a share below"),
         ("at_s,what,where,lasts_s\n", "the file has no faults"),
+        (
+            "at_s,what,where,lasts_s\n1,node_failure,a,inf\n",
+            "or an empty value where there is no repair",
+        ),
+        ("at,at_s,what,where,lasts\n1 s,2,node_failure,a,6 h\n", "got the column 'at' twice"),
+        (
+            "at_s,what,where,lasts_s,notice_s\n1,node_failure,a,5,9\n",
+            "got notice 9 s of node_failure; expected a notice of spot_reclaim only",
+        ),
         ("at,lasts,what,where\n5,6 h,node_failure,a\n", "at: '5' has no unit"),
     ],
 )

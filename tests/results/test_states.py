@@ -74,6 +74,19 @@ def test_a_node_that_is_off_for_half_an_hour_is_paid_for_half() -> None:
     assert half["mean_replicas"] == approx(1.5) and half["max_replicas"] == 2
 
 
+def test_a_node_that_no_replica_of_a_scaled_pool_uses_is_not_paid_for() -> None:
+    """Two replicas fill one of two nodes with two devices at 5 USD/h."""
+    scaled = two_nodes(
+        devices=2,
+        autoscale={"min": 2, "max": 2, "metric": "queue"},
+        replica={"engine": engine(), "load_bandwidth": "1 GB/s"},
+    )
+    assert scaled.summary()["usd_per_hour"] == approx(10.0)
+    assert with_states(scaled, (1800.0, 1, "off"), (1800.0, 0, "off")).summary()[
+        "node_hours"
+    ] == approx(0.5)
+
+
 def test_a_node_that_is_off_draws_nothing() -> None:
     """Idle devices that hold a model draw 100 W; one of two is off for half of the hour: 0.15 kWh."""
     half = with_states(small(), (1800.0, 1, "off"))

@@ -117,6 +117,12 @@ def test_a_fault_after_the_last_request_does_not_keep_the_run_alive() -> None:
     assert states_of(results) == []
 
 
+def test_a_run_says_which_events_come_after_its_end() -> None:
+    [note] = run(fails("node_failure", "gpus/0") | {"at": "10 h"}).info.notes
+    assert "node_failure at 10 h is after the end of the run" in note
+    assert note.endswith("1 of 1 events did not happen")
+
+
 def test_without_a_repair_nothing_is_served_once_all_is_lost() -> None:
     results = run(fails("node_failure", "gpus"))
     rows = results.requests.to_pylist()

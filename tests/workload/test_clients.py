@@ -45,6 +45,7 @@ def test_keys_beside_a_preset_win_and_mappings_are_completed() -> None:
     ("keys", "message"),
     [
         ({"preset": "opnai"}, "no preset 'opnai' of clients; did you mean 'openai'?"),
+        ({"timeout": {"ttft": 10}}, "10 has no unit; expected a time such as"),
         ({"preset": ["openai"]}, "no preset a list of clients; did you mean 'openai'?"),
         ({"timeout": "10 s"}, "expected a mapping, such as `timeout: {e2el: 10 s}`"),
         ({"timeout": {"e2el": 5}}, "timeout.e2el: "),
@@ -195,3 +196,9 @@ def test_retries_in_flight_are_a_share_of_the_requests_in_flight() -> None:
     assert [budget.take(0.0) for _ in range(2)] == [True, False]
     budget.attempt_ended("finished", is_extra=True)
     assert [budget.take(0.0) for _ in range(2)] == [True, False]
+
+
+def test_a_hedge_after_the_client_gave_up_is_warned_of() -> None:
+    [text] = clients(hedge_after="10 s", timeout={"ttft": "1 s", "e2el": "1 min"}).warnings()
+    assert text == "hedge_after is 10 s, and clients give up after 1 s; no request is hedged"
+    assert not [*clients(hedge_after="0.9 s", timeout={"ttft": "1 s"}).warnings()]

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from math import inf
-from typing import NamedTuple
-
 from cluster_sim.serving.autoscaling.description import Autoscale
 from cluster_sim.serving.autoscaling.limits import Change
 from cluster_sim.serving.autoscaling.pool_load import PoolLoad
 from cluster_sim.serving.autoscaling.rule import advised_replicas
-
-_AT_S = 1e-9
-"""Difference below which times count as equal [s]."""
-
-
-class _Advice(NamedTuple):
-    """Number of replicas that the rule has asked for at one time, before all limits."""
-
-    at_s: float
-    replicas: int
+from cluster_sim.serving.autoscaling.window import AT_S, AdviceWindow
 
 
 class Scaler:
@@ -33,15 +21,12 @@ class Scaler:
 
     def __init__(self, spec: Autoscale) -> None:
         self._spec = spec
-        self._advices: list[_Advice] = []
+        self._lowest = AdviceWindow(spec.stabilisation_up_s, min)
+        self._highest = AdviceWindow(spec.stabilisation_s, max)
+        self._has_advice = False
         self._changes: list[Change] = []
         self._active_s = 0.0
-        self._kept_s = max(
-            spec.stabilisation_s,
-            spec.stabilisation_up_s,
-            spec.up.longest_period_s,
-            spec.down.longest_period_s,
-        )
+        self._kept_s = max(spec.up.longest_period_s, spec.down.longest_period_s)
 
     def desired(self, now_s: float, current: int, load: PoolLoad) -> int:
         """Return the number of replicas that the pool should have from now on.
@@ -67,7 +52,7 @@ class Scaler:
             self._active_s = now_s
         if not current:
             return max(least, int(is_active))
-        if not (least or is_active) and now_s >= self._active_s + spec.cooldown_s - _AT_S:
+        if not (least or is_active) and now_s >= self._active_s + spec.cooldown_s - AT_S:
             return 0
         least = max(least, 1)
         if current > spec.max or current < least:
@@ -86,21 +71,17 @@ class Scaler:
 
         The first advice is the number of replicas that the pool begins with.
         """
-        if not self._advices:
-            self._advices.append(_Advice(now_s, current))
-        self._advices.append(_Advice(now_s, advice))
-        self._forget(now_s)
-        up = min(self._within(now_s, self._spec.stabilisation_up_s), default=advice)
-        down = max(self._within(now_s, self._spec.stabilisation_s), default=advice)
+        if not self._has_advice:
+            self._has_advice = True
+            self._remember(now_s, current)
+        self._remember(now_s, advice)
+        self._changes = [
+            change for change in self._changes if change.at_s >= now_s - self._kept_s - AT_S
+        ]
+        up = self._lowest.extreme_at(now_s, advice)
+        down = self._highest.extreme_at(now_s, advice)
         return min(max(current, min(up, advice)), max(down, advice))
 
-    def _within(self, now_s: float, window_s: float) -> list[int]:
-        """Return the advice of the window that ends now."""
-        since_s = now_s - window_s + _AT_S if window_s else inf
-        return [advice.replicas for advice in self._advices if advice.at_s > since_s]
-
-    def _forget(self, now_s: float) -> None:
-        """Forget what no window and no policy looks at any more."""
-        since_s = now_s - self._kept_s - _AT_S
-        self._advices = [advice for advice in self._advices if advice.at_s >= since_s]
-        self._changes = [change for change in self._changes if change.at_s >= since_s]
+    def _remember(self, now_s: float, replicas: int) -> None:
+        for window in (self._lowest, self._highest):
+            window.add(now_s, replicas)

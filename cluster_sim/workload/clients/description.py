@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from math import inf
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
 from cluster_sim.schema import Description
-from cluster_sim.units import PositiveSeconds
+from cluster_sim.units import PositiveSeconds, duration_text
 from cluster_sim.workload.clients.backoff import Backoff
 from cluster_sim.workload.clients.budgets import RetryBudget
-from cluster_sim.workload.clients.patience import Patience
+from cluster_sim.workload.clients.patience import FixedTime, Patience
 from cluster_sim.workload.clients.presets import PRESETS, with_preset
 
 RetryReason = Literal["timed_out", "rejected", "failed"]
@@ -89,6 +91,13 @@ class Clients(Description):
                 "got 'cancel' with 'server_aborts: false', which is not supported; expected only one of them"
             )
         return self
+
+    def warnings(self) -> Iterator[str]:
+        """Yield that no request is hedged, because clients give up before."""
+        waits = (self.timeout.ttft_s, self.timeout.e2el_s)
+        limit_s = min((each.time_s for each in waits if isinstance(each, FixedTime)), default=inf)
+        if self.hedge_after_s is not None and self.hedge_after_s >= limit_s:
+            yield f"hedge_after is {duration_text(self.hedge_after_s)}, and clients give up after {duration_text(limit_s)}; no request is hedged"
 
     @property
     def can_be_thinned(self) -> bool:

@@ -72,7 +72,8 @@ class LogNormalTime(Description):
 
 def _from_time(value: Any) -> Any:
     """Return a bare time as a constant one; return other values unchanged."""
-    return {"distribution": "fixed", "time": value} if isinstance(value, str) else value
+    is_bare = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    return {"distribution": "fixed", "time": value} if is_bare else value
 
 
 Patience = Annotated[
