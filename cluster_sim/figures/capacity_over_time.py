@@ -80,9 +80,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         for panel in panels
         for handle, name in zip(*panel.get_legend_handles_labels(), strict=True)
     }
-    panels[0].legend(named.values(), named, loc="lower left", fontsize=8, ncols=5, framealpha=0.8)
-    if len(shown) > 1:
-        style.shared_legend(attained)
+    style.shared_legend(attained, named)
     style.headline(panels[0], _finding(shown, shares))
 
 
@@ -152,7 +150,7 @@ def _about(capacity: _Capacity) -> str:
     if "time_to_recover_s" in summary:
         recovery_s = summary["time_to_recover_s"]
         within = f"within {style.duration(recovery_s)}" if recovery_s else "at once"
-        texts.append(f"recovered {within}")
+        texts.append(f"queue recovered {within}")
     return ", ".join(texts)
 
 
@@ -180,7 +178,7 @@ def _draw_attained(
             color=variant.colour,
             linestyle=variant.dash,
             linewidth=1.5,
-            label=variant.label,
+            label=variant.label if len(shown) > 1 else None,
         )
         drawn = True
         finished = np.isfinite(factors).any()
@@ -191,6 +189,8 @@ def _draw_attained(
         style.nothing(panel, "the scenario has no SLO")
     width_s = float(edges_s[1])
     width = style.duration(width_s) if width_s < 600.0 else f"{width_s / 60.0:.3g} min"
+    if width_s >= 7_200.0:
+        width = f"{width_s / 3600.0:.3g} h"
     style.title(panel, f"Requests within the SLO, by arrival in bins of {width}")
 
 

@@ -94,7 +94,7 @@ def draw_arrivals(
         edges = np.append(line.time_s - line.bin_s / 2, line.time_s[-1] + line.bin_s / 2) / second
         # with an outline, so that a single bin is visible
         panel.stairs(line.arrival_per_s, edges, fill=True, color="#aaaaaa", linewidth=0.8)
-        text = f"{len(first)} requests"
+        text = f"{len(first):,} requests"
         if last_s := float(np.max(first.to_numpy(), initial=0.0)):
             text += f", {_rate(len(first) / last_s)} on average"
         highest = _rate(float(np.max(line.arrival_per_s)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 from pathlib import Path
@@ -233,12 +233,15 @@ def label(panel: Axes, x: str | None = None, y: str | None = None) -> None:
         panel.set_ylabel(y, fontsize=8)
 
 
-def shared_legend(panel: Axes) -> None:
-    """Draw one legend for all panels below them, with the labels of `panel`."""
+def shared_legend(panel: Axes, more: Mapping[str, Any] | None = None) -> None:
+    """Draw one legend for all panels below them: more handles by label, then those of `panel`."""
     if (figure := panel.get_figure(root=True)) is not None:
+        own, labels = panel.get_legend_handles_labels()
+        more = more or {}
         ncols = 4 if _columns(figure) > 1 or sheet_in_use().width_in >= WIDTH_IN else 2
         figure.legend(
-            *panel.get_legend_handles_labels(),
+            [*more.values(), *own],
+            [*more, *labels],
             loc="outside lower center",
             ncols=ncols,
             fontsize=9,

@@ -30,6 +30,8 @@ WINDOW_S = 30.0
 """Time over which the number of waiting requests is averaged before and after a fault [s]."""
 _ALL_DOWN = "all_down"
 """Reason of a refused request for which no replica was ready."""
+_TIMED_OUT = "timed_out"
+"""Kind of event with which a client gives an attempt up."""
 _LOSSES = ("retried", "failed")
 """Kinds of events with which a request loses its replica."""
 
@@ -65,8 +67,8 @@ def times_to_recover_s(run: RunData) -> list[float]:
     It is the time from the fault until the start of the first half minute in which, on average, no
     more requests wait than in the half minute before the fault, plus one per replica. Requests wait
     for the end of the engine step in progress even in a cluster that keeps up with its load. While
-    requests are turned away because no replica is ready, none waits: the cluster has not recovered
-    before the end of such an outage. The time is infinite if the run ends before.
+    requests are turned away or time out because no replica is ready, few wait: the cluster has not
+    recovered before the end of such an outage. The time is infinite if the run ends before.
     """
     faults_s = np.array([fault.at_s for fault in faults_of(run)])
     if not len(faults_s):
@@ -156,13 +158,14 @@ def outage(run: RunData, pool: str | None = None) -> StepFunction:
 
 
 def _turns_away(run: RunData) -> StepFunction:
-    """Return over time whether there is an outage in which a request is turned away: 1 or 0."""
+    """Return over time whether an outage rejects requests or makes them time out: 1 or 0."""
     out = outage(run)
-    refused = of_kinds(run.events, ("rejected", "failed"))
+    refused = of_kinds(run.events, ("rejected", "failed", _TIMED_OUT))
     if "reason" not in refused.column_names:  # the tables of a run before there were reasons
         return StepFunction(out.from_s, np.zeros(len(out.values)))
     reasons = np.array(refused["reason"].to_pylist(), dtype=object)
-    at_s = np.sort(refused["at_s"].to_numpy()[reasons == _ALL_DOWN])
+    timed_out = np.array(refused["what"].to_pylist(), dtype=object) == _TIMED_OUT
+    at_s = np.sort(refused["at_s"].to_numpy()[(reasons == _ALL_DOWN) | timed_out])
     refusals = np.diff(np.append(np.searchsorted(at_s, out.from_s), len(at_s)))
     return StepFunction(out.from_s, out.values * (refusals > 0))
 

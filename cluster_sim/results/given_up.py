@@ -13,6 +13,8 @@ from cluster_sim.typing import Array
 from cluster_sim.units import duration_text
 from cluster_sim.workload.clients import Clients
 
+DENIED = ", and the retry budget denied a retry"
+"""End of a reason if the client would have tried again."""
 _CANCELLED = Refusal("cancelled by its user", "")
 _STATES = ("while waiting", "in prefill", "in decode or KV transfer")
 
@@ -38,8 +40,8 @@ def given_up(run: RunData) -> Iterator[tuple[Refusal, int]]:
             for is_denied in (False, True):
                 selected = timed_out & is_mine & is_in_it & (denied == is_denied)
                 if number := int(np.sum(selected)):
-                    more = ", and the retry budget denied a retry" if is_denied else ""
-                    yield Refusal(f"timed out {state}{limit}{more}", _remedy(clients)), number
+                    text = f"timed out {state}{limit}{DENIED if is_denied else ''}"
+                    yield Refusal(text, _remedy(run, clients, state)), number
 
 
 def _by_clients(run: RunData) -> Iterator[tuple[Array, Clients]]:
@@ -73,9 +75,12 @@ def _limit(clients: Clients, *, has_token: bool) -> str:
     return f" (timeout: {min(texts)[1]})" if texts and not drawn else ""
 
 
-def _remedy(clients: Clients) -> str:
-    """Return the change of the scenario that helps against timeouts."""
+def _remedy(run: RunData, clients: Clients, state: str) -> str:
+    """Return the change of the scenario that helps against timeouts in a state."""
+    scales = [pool.autoscale for pool in run.scenario.cluster.pools if pool.autoscale is not None]
     more = "a lower rate, more replicas or a longer `timeout`"
+    if state == _STATES[0] and any(scale.min == 0 for scale in scales):
+        more += "; `min: 1` or a `warm_pool`, if requests wait for a pool at zero to start"
     if clients.retries and clients.retry_budget is None:
         return f"{more}; a `retry_budget`, if retries keep the cluster overloaded"
     return more

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from cluster_sim.deployment.size_limits import size_limits
-from cluster_sim.results.given_up import given_up
+from cluster_sim.results.given_up import DENIED, given_up
 from cluster_sim.results.metrics.finished import counted
 from cluster_sim.results.run_data import RunData
 from cluster_sim.serving.admission import Refusal
@@ -77,7 +77,7 @@ def remedies(reasons: Sequence[Reason]) -> list[str]:
     texts: dict[str, dict[str, None]] = {}
     for reason in reasons:
         if reason.remedy:
-            texts.setdefault(reason.remedy, {})[reason.text] = None
+            texts.setdefault(reason.remedy, {})[reason.text.removesuffix(DENIED)] = None
     return [f"{'; '.join(against)}: {remedy}" for remedy, against in texts.items()]
 
 
@@ -187,12 +187,14 @@ def _class_numbers(run: RunData) -> Array:
 def reason_rows(outcome: Outcome, runs: Sequence[Sequence[Reason]]) -> list[tuple[str, list[int]]]:
     """Return the rows of a table below an outcome: a reason, and its requests in each run.
 
-    Reasons are in descending order of their largest number of requests in one run.
+    Reasons are in descending order of their largest number of requests in one run. Timeouts with
+    and without a retry that the budget denied share a row; a row of its own counts what it denied.
     """
-    counts = [
-        {reason.text: reason.requests for reason in reasons if reason.outcome == outcome}
-        for reasons in runs
-    ]
+    counts: list[Counter[str]] = [Counter() for _ in runs]
+    for of_run, reasons in zip(counts, runs, strict=True):
+        for reason in reasons:
+            if reason.outcome == outcome:
+                of_run[reason.text.removesuffix(DENIED)] += reason.requests
     texts = dict.fromkeys(text for of_run in counts for text in of_run)
     rows = [(text, [of_run.get(text, 0) for of_run in counts]) for text in texts]
     return sorted(rows, key=lambda row: -max(row[1]))

@@ -17,6 +17,7 @@ from cluster_sim.llm.model import Model
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.failure_rates import rate_warnings
 from cluster_sim.scenario.foreign_names import FOREIGN_NAMES
+from cluster_sim.scenario.pools_at_zero import zero_warnings
 from cluster_sim.scenario.routed import routed
 from cluster_sim.scenario.site import Site
 from cluster_sim.scenario.unmeasured import (
@@ -161,6 +162,7 @@ class Scenario(Description):
             yield from narrow_weights(device, weights)
             yield from slow_integers(self.model, device, weights)
         yield from self.cluster.router.warnings(self.routed)
+        yield from zero_warnings(self.cluster)
         for clients in (self.workload.clients, *(each.clients for each in self.workload.classes)):
             if clients is not None:
                 yield from (f"clients: {text}" for text in clients.warnings())

@@ -22,7 +22,7 @@ from cluster_sim.results.metrics.load import loads
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.results import Results
 from cluster_sim.results.run_info import RunInfo
-from cluster_sim.results.unanswered import unanswered
+from cluster_sim.results.unanswered import Reason, reason_rows, remedies, unanswered
 from cluster_sim.topology import FRONT_DOOR
 from tests.laws.whole_run import every_law_holds
 from tests.perfetto import read
@@ -219,6 +219,13 @@ def test_a_user_who_leaves_does_not_count_against_the_slo_unless_it_was_missed()
     assert run(a_day(), slo={"ttft": "0.5 s"}).summary()["slo_attainment"] == 0.0
     assert run(a_day(), slo={"e2el": "7 s"}).summary()["slo_attainment"] == 3 / 7
     assert run(a_day(), slo={"ttft": "5 s", "percentile": 10}).summary()["slo_met"]
+
+
+def test_a_table_counts_timeouts_in_one_row_whether_or_not_a_retry_was_denied() -> None:
+    early = Reason("failed", "timed out while waiting, and the retry budget denied a retry", 3, "x")
+    late = Reason("failed", "timed out while waiting", 2, "x")
+    assert reason_rows("failed", [[early, late], [late]]) == [("timed out while waiting", [5, 2])]
+    assert remedies([early, late]) == ["timed out while waiting: x"]
 
 
 def test_every_request_without_an_answer_has_a_reason(day: Results) -> None:

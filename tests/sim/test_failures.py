@@ -292,6 +292,21 @@ def test_a_cluster_that_turns_requests_away_has_recovered_when_a_replica_is_read
     assert summary["time_to_recover_s"] == pytest.approx(30.0 + load_s)
 
 
+def test_a_cluster_whose_clients_time_out_has_recovered_when_a_replica_is_ready() -> None:
+    """Clients that leave after 100 ms keep the queue of the outage short; it lasts all the same.
+    Pools that scale keep requests at the router instead of rejecting them."""
+    scale = {"metric": "queue", "min": 4, "max": 4}
+    clients = {"timeout": {"ttft": "100 ms"}}
+    results = run(
+        fails("node_failure", "gpus", lasts="30 s"), workload=WORKLOAD | {"clients": clients},
+        cluster={"pools": [make_pool(nodes=2, devices=2, autoscale=scale)]},
+    )  # fmt: skip
+    load_s = resolve(results.scenario).deployments[0].load_s or 0.0
+    summary = results.summary()
+    assert summary["timed_out"] > 0 and not summary["rejected"]
+    assert summary["time_to_recover_s"] == pytest.approx(30.0 + load_s)
+
+
 def test_a_cluster_that_turns_requests_away_to_the_end_has_not_recovered() -> None:
     summary = run(fails("node_failure", "gpus")).summary()
     assert summary["unrecovered_failures"] == 1 and "time_to_recover_s" not in summary

@@ -96,6 +96,11 @@ def _print_arithmetic(scenario: Scenario) -> None:
             f"offered: {offered:,.2f} requests/s on average, {share:.0%} of the highest rate",
             highlight=False,
         )
+    if scenario.cluster.router.policy == "rules":
+        console.print(
+            "the router's rules divide the traffic: each highest rate is for the mean request, so a pool that gets longer prompts, or more than its share, may be overloaded",
+            highlight=False,
+        )
     if (attempts := attempts_in_overload(scenario.workload)) > 1.0:
         console.print(
             f"hidden capacity: {highest / attempts:,.2f} requests/s, the highest rate over {attempts:.3g} attempts per request; at higher rates an overload outlasts its cause",

@@ -79,9 +79,11 @@ def capacity_faults(scenario: Scenario, deployment: Deployment, trail: Trail) ->
     if longest is None:
         return
     if longest > model.max_context:
+        sessions = scenario.workload.sessions is not None
+        mend = f"`window_tokens: {model.max_context}`" if sessions else "a `max` of their lengths"
         yield (
             ("workload",),
-            f"the longest request, {longest:,} tokens, exceeds the context of {model.name}, {model.max_context:,} tokens; expected shorter prompts and answers, such as a `max` of their lengths",
+            f"the longest request, {longest:,} tokens, exceeds the context of {model.name}, {model.max_context:,} tokens; expected shorter prompts and answers, such as {mend}{' of the sessions' * sessions}",
         )
     elif longest - 1 > (
         held := deployment.kv_cache.longest(pool.max_batched_tokens)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy.random
@@ -48,6 +48,10 @@ class RoutingPolicy(Description):
     def reads_kv_events(self) -> bool:
         """Whether replicas report the blocks in their prefix caches."""
         return False
+
+    def leads_past(self, pool: str, others: Collection[str]) -> bool:
+        """Return whether each request for a pool may go to one of some other pools instead."""
+        return bool(others)
 
     @abstractmethod
     def picker(self, rng: numpy.random.Generator, setting: RoutingSetting = UNKNOWN) -> Picker:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Annotated, Any, Literal
 
 import numpy.random
@@ -53,6 +53,19 @@ class Rules(RoutingPolicy):
     def parts_lengths(self) -> bool:
         """Whether a rule asks for the length of the prompt."""
         return any(rule.when is not None and rule.when.prompt_tokens for rule in self.rules)
+
+    def leads_past(self, pool: str, others: Collection[str]) -> bool:
+        """Return whether each request for a pool may go to one of some other pools instead.
+
+        If all replicas of a rule are off, the next rule that matches decides. Only a rule without
+        conditions is known to match.
+        """
+        to_others = [not set(rule.to).isdisjoint(others) for rule in self.rules]
+        rest = [
+            leads and rule.when is None for leads, rule in zip(to_others, self.rules, strict=True)
+        ]
+        leading = [index for index, rule in enumerate(self.rules) if pool in rule.to]
+        return bool(leading) and all(to_others[index] or any(rest[index:]) for index in leading)
 
     @property
     def reads_kv_events(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
+from cluster_sim.errors import shown
 from cluster_sim.schema import Description
 from cluster_sim.typing import CountOrZero, Share
 from cluster_sim.units import PositiveSeconds, RateOrZero
@@ -100,7 +101,11 @@ class InFlightBudget(Description):
 
 
 def _from_share(value: Any) -> Any:
-    """Return a bare number as a share of the requests; return other values unchanged."""
+    """Return a bare number as a share of the requests; return mappings unchanged."""
+    if isinstance(value, str):
+        raise ValueError(
+            f"got {shown(value)}; expected retries per request such as 0.2, or a mapping with a `policy`"
+        )
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return {"policy": "share", "share": value}
     return value

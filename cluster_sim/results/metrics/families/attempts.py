@@ -223,6 +223,7 @@ METRICS = (
         is_extensive=True,
         label="wasted input [tokens]",
         heading=Heading("wasted input [tokens]", decimals=0),
+        row=Row(206, "prompt tokens wasted", ",.0f"),
     ),
     Metric(
         "wasted_share",

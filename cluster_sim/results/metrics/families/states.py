@@ -136,7 +136,7 @@ METRICS = (
         _time_to_recover_s,
         scope=Scope.RUN,
         label="time to recover, longest [s]",
-        row=Row(414, "time to recover, longest [s]", ",.1f"),
+        row=Row(414, "time until the queue recovers, longest [s]", ",.1f"),
     ),
     Metric(
         "unrecovered_failures",
