@@ -75,6 +75,7 @@ def build_tables(
         attempts = attempts_table(served, recorder)
         requests = client_requests_table(attempts, recorder)
     simulated_s = _simulated_s(served, stretches, recorder)
+    _forget_after(recorder, simulated_s)
     changes = [(row.at_s, row.replica, row.state) for row in recorder.states]
     run = Ended(fleet, stretches, States(fleet, changes, simulated_s), simulated_s)
     thermal, extremes = thermal_table(run, groups, recorder.throttles)
@@ -102,4 +103,19 @@ def _simulated_s(served: pa.Table, stretches: pa.Table, recorder: Recorder) -> f
     left_s = 0.0
     if recorder.originals or recorder.failed:
         left_s = max((row[0] for row in recorder.events if row[1] in _DEPARTURES), default=0.0)
-    return max(last_s, last_arrival_s, left_s, *(row.at_s for row in recorder.states))
+    end_s = max(last_s, last_arrival_s, left_s)
+    if recorder.inside:  # requests waited until replicas changed their states
+        return max([end_s, *(row.at_s for row in recorder.states)])
+    return end_s
+
+
+def _forget_after(recorder: Recorder, end_s: float) -> None:
+    """Forget changes of state and faults after the end of the run [s].
+
+    Replicas that start or load weights then go on in the simulation, but nobody waits for them.
+    """
+    while recorder.states and recorder.states[-1].at_s > end_s:
+        recorder.states.pop()
+    while recorder.events and recorder.events[-1][0] > end_s and recorder.events[-1][3] < 0:
+        recorder.events.pop()
+        recorder.where.pop(len(recorder.events), None)

@@ -12,10 +12,10 @@ from cluster_sim.results.event_rows import of_kinds
 from cluster_sim.results.metrics.waiting import waiting
 from cluster_sim.results.states import READY, states_of
 from cluster_sim.results.step_function import StepFunction
+from cluster_sim.typing import Array
 
 if TYPE_CHECKING:
     from cluster_sim.results.run_data import RunData
-    from cluster_sim.typing import Array
 
 FAULTS = (
     "node_failure",
@@ -70,8 +70,69 @@ def times_to_recover_s(run: RunData) -> list[float]:
     requests are turned away or time out because no replica is ready, few wait: the cluster has not
     recovered before the end of such an outage. The time is infinite if the run ends before.
     """
-    number, turns_away, replicas = waiting(run), _turns_away(run), len(run.fleet.replicas)
-    return [_recovery_s(number, turns_away, fault.at_s, replicas) for fault in faults_of(run)]
+    faults_s = np.array([fault.at_s for fault in faults_of(run)])
+    if not len(faults_s):
+        return []
+    number, lengths_s = waiting(run), np.minimum(faults_s, WINDOW_S)
+    before = number.so_far(faults_s) - number.so_far(faults_s - lengths_s)
+    limits = before / np.where(lengths_s > 0.0, lengths_s, 1.0) + len(run.fleet.replicas)
+    windows = _windows(number, _turns_away(run), faults_s)
+    return [
+        windows.recovered_s(fault_s, limit) - fault_s
+        for fault_s, limit in zip(faults_s.tolist(), limits.tolist(), strict=True)
+    ]
+
+
+class _Windows(NamedTuple):
+    """Windows with the mean number of waiting requests, which is linear between their starts."""
+
+    starts_s: Array
+    """Starts of the windows in ascending order [s]."""
+    means: Array
+    """Mean number of waiting requests; infinite where requests are turned away at the start."""
+
+    def recovered_s(self, fault_s: float, limit: float) -> float:
+        """Return the start of the first window from a fault on with a mean up to `limit` [s]."""
+        begin = int(np.searchsorted(self.starts_s, fault_s))
+        first, means = self._first_up_to(limit, begin), self.means
+        if first is None:
+            return inf
+        if first == begin or means[first - 1] == inf:
+            return float(self.starts_s[first])
+        (early, late), (high, low) = (
+            self.starts_s[first - 1 : first + 1],
+            means[first - 1 : first + 1],
+        )
+        return float(early + (late - early) * (high - limit) / (high - low))
+
+    def _first_up_to(self, limit: float, begin: int) -> int | None:
+        """Return the first window from `begin` on with a mean up to `limit`; most are near."""
+        count = 64
+        while begin < len(self.means):
+            is_low = self.means[begin : begin + count] <= limit
+            if np.any(is_low):
+                return begin + int(np.argmax(is_low))
+            begin, count = begin + count, 2 * count
+        return None
+
+
+def _windows(number: StepFunction, turns_away: StepFunction, faults_s: Array) -> _Windows:
+    """Return the windows that begin or end at a change, or begin with a fault.
+
+    Parameters
+    ----------
+    number
+        Number of waiting requests over time.
+    turns_away
+        Whether requests are turned away over time: 1 or 0.
+    faults_s
+        Times of the faults in ascending order [s].
+    """
+    changes_s = [number.from_s, number.from_s - WINDOW_S, turns_away.from_s]
+    starts_s = np.unique(np.concatenate([faults_s, *changes_s]))
+    starts_s = starts_s[starts_s >= faults_s[0]]
+    means = (number.so_far(starts_s + WINDOW_S) - number.so_far(starts_s)) / WINDOW_S
+    return _Windows(starts_s, np.where(turns_away.at(starts_s) > 0.0, inf, means))
 
 
 def outage(run: RunData, pool: str | None = None) -> StepFunction:
@@ -107,47 +168,6 @@ def _turns_away(run: RunData) -> StepFunction:
     at_s = np.sort(refused["at_s"].to_numpy()[(reasons == _ALL_DOWN) | timed_out])
     refusals = np.diff(np.append(np.searchsorted(at_s, out.from_s), len(at_s)))
     return StepFunction(out.from_s, out.values * (refusals > 0))
-
-
-def _recovery_s(
-    number: StepFunction, turns_away: StepFunction, fault_s: float, replicas: int
-) -> float:
-    """Return the time from a fault until about as many requests wait as before [s].
-
-    Parameters
-    ----------
-    number
-        Number of waiting requests over time.
-    turns_away
-        Whether requests are turned away over time: 1 or 0.
-    fault_s
-        Time of the fault [s].
-    replicas
-        Number of requests that may wait in addition.
-    """
-    before = _means_after(number, np.array([max(fault_s - WINDOW_S, 0.0)]), min(fault_s, WINDOW_S))
-    limit = float(before[0]) + replicas
-    # the mean over a window is linear between the times at which one of its ends meets a change
-    knots_s = [number.from_s, number.from_s - WINDOW_S, turns_away.from_s]
-    starts_s = np.unique(np.concatenate([[fault_s], *knots_s]))
-    starts_s = starts_s[starts_s >= fault_s]
-    is_out = turns_away.at(starts_s) > 0.0
-    means = np.where(is_out, inf, _means_after(number, starts_s, WINDOW_S))
-    if not np.any(means <= limit):
-        return inf
-    first = int(np.argmax(means <= limit))
-    if not first or is_out[first - 1]:
-        return float(starts_s[first]) - fault_s
-    (early, late), (high, low) = starts_s[first - 1 : first + 1], means[first - 1 : first + 1]
-    return float(early + (late - early) * (high - limit) / (high - low)) - fault_s
-
-
-def _means_after(number: StepFunction, starts_s: Array, length_s: float) -> Array:
-    """Return the mean number over a window from each start on; 0 over a window without length."""
-    if not length_s:
-        return np.zeros(len(starts_s))
-    means: Array = (number.so_far(starts_s + length_s) - number.so_far(starts_s)) / length_s
-    return means
 
 
 class LostWork(NamedTuple):

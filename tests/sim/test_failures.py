@@ -123,6 +123,18 @@ def test_a_run_says_which_events_come_after_its_end() -> None:
     assert note.endswith("1 of 1 events did not happen")
 
 
+def test_a_run_ends_with_its_last_request_though_a_replica_still_loads_its_weights() -> None:
+    pool = make_pool(devices=2, nodes=2, replica={"engine": engine(), "load_bandwidth": "1 kB/s"})
+    results = run(
+        fails("node_failure", "gpus/1", lasts="10 s"),
+        cluster={"pools": [pool], "router": {"policy": "round_robin"}},
+    )
+    assert statuses(results) == {"finished"}
+    last_s = max(row["finish_s"] for row in results.requests.to_pylist())
+    assert results.info.simulated_s == pytest.approx(last_s, abs=0.01)
+    assert states_of(results)[-1] == (30.0, 3, "loading")
+
+
 def test_without_a_repair_nothing_is_served_once_all_is_lost() -> None:
     results = run(fails("node_failure", "gpus"))
     rows = results.requests.to_pylist()
