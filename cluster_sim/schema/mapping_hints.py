@@ -89,9 +89,19 @@ def _with_bare_value(model: type[BaseModel], value: Any) -> dict[str, str]:
         bare_key = only if accepts else ""
     if not bare_key:
         return {}
+    is_other = not isinstance(value, str) and not _may_be_number(model, bare_key)
     return {key: _example(info.metadata) for key, info in required.items()} | {
-        bare_key: _plain(value)
+        bare_key: _WILDCARD if is_other else _plain(value)
     }
+
+
+def _may_be_number(model: type[BaseModel], key: str) -> bool:
+    """Return whether the value of a key may be a bare number."""
+    for name, info in model.model_fields.items():
+        if key in (name, info.alias):
+            is_quantity = any(isinstance(note, Quantity) for note in info.metadata)
+            return not is_quantity and bool({int, float} & set(members(info.annotation)))
+    return False
 
 
 def _plain(value: Any) -> str:

@@ -48,6 +48,7 @@ def test_keys_beside_a_preset_win_and_mappings_are_completed() -> None:
         ({"timeout": {"ttft": 10}}, "10 has no unit; expected a time such as"),
         ({"preset": ["openai"]}, "no preset a list of clients; did you mean 'openai'?"),
         ({"timeout": "10 s"}, "expected a mapping, such as `timeout: {e2el: 10 s}`"),
+        ({"timeout": 10}, "got 10; expected a mapping, such as `timeout: {e2el: …}`"),
         ({"timeout": {"e2el": 5}}, "timeout.e2el: "),
         ({"retry_on": ["timeout"]}, "did you mean 'timed_out'?"),
         ({"retry_on": []}, "expected at least 1"),
