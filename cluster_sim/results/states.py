@@ -1,7 +1,7 @@
 """States of replicas over a run: when each was on, ready or lost, and when each node was on.
 
-A replica is off, starting, loading, asleep, ready, draining or lost; columns.STATES defines these states. A
-node is on while any of its replicas is not off. A node without a replica is always on.
+A replica is off, starting, loading, asleep, ready, draining or lost; columns.STATES defines these
+states. A node is on while any of its replicas is not off. A node without a replica is always on.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from cluster_sim.results.run_data import RunData
 
 OFF, READY, LOST = "off", "ready", "lost"
+RECLAIMED = "reclaimed"
+"""State of a replica that is off because its spot node was reclaimed."""
+NOT_ON = (OFF, RECLAIMED)
+"""States in which a replica is off."""
 WORKING = (READY, "draining")
 """States in which the devices of a replica can run steps."""
 ON = ("starting", "loading", "asleep", *WORKING, LOST)
@@ -80,7 +84,7 @@ class States:
     def scale(self) -> bool:
         """Whether a replica is off at some time of the run."""
         return any(
-            self.seconds([number], (OFF,)) > 0.0 or course.states[-1] == OFF
+            self.seconds([number], NOT_ON) > 0.0 or course.states[-1] in NOT_ON
             for number, course in self._courses.items()
         )
 
@@ -158,7 +162,7 @@ def idle_w(power: Power, state: str) -> float:
     """
     if state in WORKING:
         return power.loaded_idle_w
-    return 0.0 if state == OFF else power.idle_w
+    return 0.0 if state in NOT_ON else power.idle_w
 
 
 def states_of(run: RunData) -> States:
@@ -169,11 +173,19 @@ def states_of(run: RunData) -> States:
     """
     table = run.states
     if table.num_rows:
-        columns = (table[name].to_pylist() for name in ("at_s", "replica", "state"))
-        return States(run.fleet, zip(*columns, strict=True), run.info.simulated_s)
+        rows = table.to_pylist()
+        changes = [
+            (row["at_s"], row["replica"], _state(row["state"], row["cause"])) for row in rows
+        ]
+        return States(run.fleet, changes, run.info.simulated_s)
     down = of_kinds(run.events, ("shutdown",)).to_pylist() if run.events.num_rows else []
     changes = [(row["at_s"], row["replica"], LOST) for row in down]
     return States(run.fleet, changes, run.info.simulated_s)
+
+
+def _state(state: str, cause: str) -> str:
+    """Return the state of a row of the table, with spot nodes that were reclaimed apart."""
+    return RECLAIMED if state == OFF and cause == "spot_reclaim" else state
 
 
 def mean_nodes(run: RunData) -> dict[str, float]:

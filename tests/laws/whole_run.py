@@ -20,7 +20,7 @@ from cluster_sim.results.metrics.timeline import timeline
 from cluster_sim.results.metrics.waiting import waiting
 from cluster_sim.results.results import Results
 from cluster_sim.results.run_data import TABLES
-from cluster_sim.results.states import OFF, ON, WORKING, states_of
+from cluster_sim.results.states import NOT_ON, ON, WORKING, states_of
 from cluster_sim.results.streaming.token_times import TokenTimes
 from cluster_sim.results.unanswered import unanswered
 
@@ -272,7 +272,7 @@ def states_add_up(results: Results) -> None:
     """Replicas are in one state at a time, and the timeline counts them as the summary does."""
     states, end_s, summary = states_of(results), results.info.simulated_s, results.summary()
     numbers = range(len(results.fleet.replicas))
-    in_all_s = states.seconds(numbers, (*ON, OFF))
+    in_all_s = states.seconds(numbers, (*ON, *NOT_ON))
     assert in_all_s == approx(len(numbers) * end_s, rel=_ROUNDING)
     if not end_s:
         return

@@ -141,6 +141,14 @@ def test_availability_leaves_out_the_time_in_which_replicas_are_off() -> None:
     assert results.summary()["max_replicas"] == 2
 
 
+def test_availability_counts_the_time_in_which_a_spot_node_is_reclaimed() -> None:
+    """One is ready for the whole hour, and the node of the other is gone from the first half on."""
+    row = StateRow(1800.0, 1, "off", "spot_reclaim")
+    results = replace(small(), states=states_table([row]))
+    assert results.summary()["availability"] == approx((1.0 + 0.5) / 2.0)
+    assert results.summary()["node_hours"] == approx(1.5)
+
+
 def test_utilisation_is_that_of_the_time_in_which_replicas_work() -> None:
     """The second of two replicas works for half of the hour: 1.5 hours in place of 2."""
     half = with_states(small(), (1800.0, 1, "lost")).summary()

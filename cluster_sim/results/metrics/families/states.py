@@ -20,16 +20,16 @@ from cluster_sim.results.faults import (
 )
 from cluster_sim.results.metrics.metric import MACHINES, Metric, Row, Scope
 from cluster_sim.results.metrics.selection import Selection
-from cluster_sim.results.states import ON, READY
+from cluster_sim.results.states import ON, READY, RECLAIMED
 from cluster_sim.results.step_function import StepFunction
 
 
 def _availability(selection: Selection) -> float | None:
     states, numbers = selection.states, selection.replicas
-    in_use = [state for state in ON if state != "asleep"]
-    if states.are_constant or not (in_use_s := states.seconds(numbers, in_use)):
+    wanted = [state for state in (*ON, RECLAIMED) if state != "asleep"]
+    if states.are_constant or not (wanted_s := states.seconds(numbers, wanted)):
         return None
-    return states.seconds(numbers, (READY,)) / in_use_s
+    return states.seconds(numbers, (READY,)) / wanted_s
 
 
 def _outage_s(selection: Selection) -> float | None:
@@ -102,10 +102,11 @@ METRICS = (
         "availability",
         "share",
         "Share of the time in which replicas were ready, of the time in which they were neither off nor "
-        "asleep, summed over replicas; absent if all were ready during the whole run.",
+        "asleep, summed over replicas. Time in which a spot node is reclaimed counts as not ready. "
+        "Absent if all replicas were ready during the whole run.",
         _availability,
         scope=MACHINES,
-        row=Row(411, "availability (ready, of the time on)", ".3%"),
+        row=Row(411, "availability of replicas", ".3%"),
     ),
     Metric(
         "outage_s",
