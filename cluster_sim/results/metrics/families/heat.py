@@ -26,6 +26,12 @@ def _highest_c(selection: Selection, column: str) -> float | None:
     return None if np.isnan(values).all() else float(np.nanmax(values))
 
 
+def _is_known(selection: Selection, column: str) -> bool:
+    """Return whether temperatures are known, and the table of devices has a column of theirs."""
+    has_column = column in selection.run.devices.column_names
+    return has_column and selection.once(_max_die_c) is not None
+
+
 def _max_die_c(selection: Selection) -> float | None:
     return _highest_c(selection, "max_die_c")
 
@@ -35,7 +41,7 @@ def _max_memory_c(selection: Selection) -> float | None:
 
 
 def _throttled_fraction(selection: Selection) -> float | None:
-    if selection.once(_max_die_c) is None:
+    if not _is_known(selection, "throttled_s"):
         return None
     simulated_s = selection.run.info.simulated_s
     throttled_s = float(np.nanmean(_of_devices(selection, "throttled_s")))
@@ -47,7 +53,7 @@ def _lowest_clock_fraction(selection: Selection) -> float | None:
     stretches = selection.run.stretches
     selected = selection.is_of_replicas(stretches["replica"].to_numpy())
     clocks = stretches["clock"].to_numpy()[selected]
-    if selection.once(_max_die_c) is not None:
+    if _is_known(selection, "lowest_clock"):
         lowest = np.nanmin(_of_devices(selection, "lowest_clock"))
         return float(min(lowest, np.min(clocks, initial=1.0)))
     return float(np.min(clocks)) if np.any(clocks < 1.0) else None
