@@ -226,20 +226,14 @@ class Deployment:
         """
         if self.pool.is_streamed:
             return 0.0 if weight_store(self.pool) else None
-        held_bytes = (
-            self._fullest_wafer_bytes if self.pool.is_wafer else self.placement.weight_bytes
-        )
-        return loading_s(self.pool, held_bytes, self.devices_per_replica)
+        return loading_s(self.pool, self._device_weight_bytes, self.devices_per_replica)
 
     @property
     def wake_s(self) -> float:
         """Time in which a replica whose weights are in the host's memory becomes ready [s]."""
         if self.pool.is_streamed:
             return 0.0
-        return waking_s(
-            self._fullest_wafer_bytes if self.pool.is_wafer else self.placement.weight_bytes,
-            self._host_bandwidth_bytes_per_s,
-        )
+        return waking_s(self._device_weight_bytes, self._host_bandwidth_bytes_per_s)
 
     @cached_property
     def ready_s(self) -> float:
@@ -251,8 +245,10 @@ class Deployment:
         return host_bandwidth_bytes_per_s(self.pool.node)
 
     @property
-    def _fullest_wafer_bytes(self) -> float:
-        """Weights on the wafer with the most weights [B]."""
+    def _device_weight_bytes(self) -> float:
+        """Weights on a device; for wafers, on the one with the most weights [B]."""
+        if not self.pool.is_wafer:
+            return self.placement.weight_bytes
         held: dict[int, float] = {}
         for region in self.regions:
             held[region.wafer] = held.get(region.wafer, 0.0) + region.weight_bytes

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cluster_sim.results.metrics.finished import counted
+from cluster_sim.results.metrics.finished import class_numbers, counted
 from cluster_sim.results.run_data import RunData
 from cluster_sim.serving.admission import Refusal
 from cluster_sim.typing import Array
@@ -46,12 +46,10 @@ def given_up(run: RunData) -> Iterator[tuple[Refusal, int]]:
 
 def _by_clients(run: RunData) -> Iterator[tuple[Array, Clients]]:
     """Yield the requests of each class with the clients of the class."""
-    names, workload = run.requests["class"].to_numpy(), run.scenario.workload
-    classes = [each.name for each in workload.classes] or [""]
-    for name, clients in zip(classes, workload.clients_of_classes, strict=True):
+    class_number = class_numbers(run)
+    for number, clients in enumerate(run.scenario.workload.clients_of_classes):
         if clients is not None:
-            is_mine = np.ones(len(names), dtype=bool) if not name else names == name
-            yield is_mine, clients
+            yield class_number == number, clients
 
 
 def _states(run: RunData) -> tuple[Array, Array, Array]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from cluster_sim.deployment.size_limits import size_limits
 from cluster_sim.results.given_up import DENIED, given_up
-from cluster_sim.results.metrics.finished import counted
+from cluster_sim.results.metrics.finished import class_numbers, counted
 from cluster_sim.results.run_data import RunData
 from cluster_sim.serving.admission import Refusal
 from cluster_sim.typing import Array
@@ -94,7 +94,7 @@ def _rejected(run: RunData) -> _Counted:
     prompt, output = (
         table[name].to_numpy()[rejected] for name in ("prompt_tokens", "output_tokens")
     )
-    class_number = _class_numbers(run)[rejected]
+    class_number = class_numbers(run)[rejected]
     limits, admission = size_limits(run.scenario), run.scenario.cluster.admission
     ttft_s = [slo.ttft_s for slo in run.scenario.slos]
     for code in dict.fromkeys(codes.tolist()):
@@ -173,15 +173,6 @@ def _codes(run: RunData, what: Outcome) -> Array:
             if (row := row_of.get(number)) is not None:
                 codes[row] = reason or _NOT_RECORDED
     return codes
-
-
-def _class_numbers(run: RunData) -> Array:
-    """Return the number of the class of each request; 0 if the traffic has no classes."""
-    names = [traffic_class.name for traffic_class in run.scenario.workload.classes]
-    numbers: Array = np.zeros(run.requests.num_rows, dtype=np.int64)
-    for number, name in enumerate(names):
-        numbers[run.requests["class"].to_numpy() == name] = number
-    return numbers
 
 
 def reason_rows(outcome: Outcome, runs: Sequence[Sequence[Reason]]) -> list[tuple[str, list[int]]]:

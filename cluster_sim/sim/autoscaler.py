@@ -21,7 +21,6 @@ from cluster_sim.serving.autoscaling import Autoscale, PoolLoad, Scaler
 from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.lifecycle import Lifecycle
 from cluster_sim.sim.pool_demand import PoolDemand
-from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.replica_events import ReplicaEvents
 
 
@@ -34,12 +33,10 @@ class ScaledPool(NamedTuple):
     """Description of its autoscaling."""
     wake_s: float
     """Time in which a replica of the warm pool becomes ready [s]."""
-    replicas: Sequence[Replica[Any]]
-    """Replicas of the pool, in order of number."""
     nodes: Sequence[range]
     """Numbers of the nodes of each replica."""
     lifecycles: Sequence[Lifecycle]
-    """States of the replicas."""
+    """States of the replicas, in order of number."""
     demand: PoolDemand
     """Demand that the replicas themselves do not show."""
 
@@ -65,13 +62,14 @@ class Autoscaler(ReplicaEvents):
 
     def __init__(self, env: CountingEnvironment, pool: ScaledPool, recorder: Recorder) -> None:
         self._env, self._pool, self._recorder = env, pool, recorder
+        self._replicas = [lifecycle.replica for lifecycle in pool.lifecycles]
         self._scaler, self._first_tokens = Scaler(pool.spec), FirstTokens()
         first, warm = pool.spec.begins_with, pool.spec.warm_pool
         self._ready_s = {lifecycle.number: -inf for lifecycle in pool.lifecycles}
         for index, lifecycle in enumerate(pool.lifecycles):
             if index >= first:
                 lifecycle.begin_as("asleep" if index < first + warm else "off")
-        for replica in pool.replicas:
+        for replica in self._replicas:
             replica.subscribe(self)
             if pool.spec.reads_first_tokens:
                 replica.subscribe(self._first_tokens)
@@ -105,17 +103,17 @@ class Autoscaler(ReplicaEvents):
         return [lifecycle for lifecycle in self._pool.lifecycles if lifecycle.is_wanted]
 
     def _load(self, counted: Sequence[Lifecycle]) -> PoolLoad:
-        pool, first = self._pool, self._pool.replicas[0].number
+        pool, first = self._pool, self._replicas[0].number
         ready = [lifecycle.number for lifecycle in counted if lifecycle.state == "ready"]
         since_s = self._env.now - pool.spec.readiness_delay_s
         known = [number for number in ready if self._ready_s[number] <= since_s]
         held = pool.demand.held
         return PoolLoad(
-            loads=[pool.replicas[number - first] for number in known],
+            loads=[self._replicas[number - first] for number in known],
             unready=len(counted) - len(ready),
             young=len(ready) - len(known),
             held=held,
-            inside=held + pool.demand.ahead + sum(replica.requests for replica in pool.replicas),
+            inside=held + pool.demand.ahead + sum(replica.requests for replica in self._replicas),
             ttfts_s=self._first_tokens.take(),
         )
 
@@ -151,7 +149,7 @@ class Autoscaler(ReplicaEvents):
 
     def _provision_s(self, lifecycle: Lifecycle) -> float:
         """Return the time until the nodes of a replica are up [s]; 0 if other replicas use them."""
-        pool, first = self._pool, self._pool.replicas[0].number
+        pool, first = self._pool, self._replicas[0].number
         up = {
             node
             for other, nodes in zip(pool.lifecycles, pool.nodes, strict=True)

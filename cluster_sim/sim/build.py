@@ -109,14 +109,12 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
         Lifecycle(env, replica, spec.deployment.load_s or 0.0, recorder)
         for replica, spec in zip(replicas.everyone, fleet.replicas, strict=True)
     ]
-    thermal_governors(env, fleet, groups, replicas.everyone, lifecycles, recorder)
-    build_autoscalers(
-        env, fleet, ScaledParts(replicas.everyone, lifecycles, router, transfers, recorder)
-    )
+    thermal_governors(env, fleet, groups, lifecycles, recorder)
+    build_autoscalers(env, fleet, ScaledParts(lifecycles, router, transfers, recorder))
     injector = None
     if not faults.are_none:
-        parts = LinkParts(replicas.everyone, lifecycles, router, network, transfers)
-        links = LinkFaults(fleet, faults.places, parts)
+        parts = LinkParts(lifecycles, router, network, transfers)
+        links = LinkFaults(fleet, faults.places, parts) if faults.hit_links else None
         injector = FaultInjector(env, faults, lifecycles, recorder, links)
     cancellation = Cancellation(env, router, replicas.everyone, transfers, recorder)
     simulation = Simulation(

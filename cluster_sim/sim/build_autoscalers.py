@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.results.recorder import Recorder
@@ -12,17 +12,14 @@ from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.kv_transfers import KvTransfers
 from cluster_sim.sim.lifecycle import Lifecycle
 from cluster_sim.sim.pool_demand import DecodeDemand, EntryDemand, PoolDemand
-from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.router import Router
 
 
 class ScaledParts(NamedTuple):
     """Parts of a run that autoscaling reads and changes."""
 
-    replicas: Sequence[Replica[Any]]
-    """All replicas, by number."""
     lifecycles: Sequence[Lifecycle]
-    """States of the replicas, by number."""
+    """States of all replicas, by number."""
     router: Router
     """Router, at which requests wait while no replica is open."""
     transfers: KvTransfers | None
@@ -41,7 +38,6 @@ def build_autoscalers(env: CountingEnvironment, fleet: Fleet, parts: ScaledParts
             name=deployment.name,
             spec=spec,
             wake_s=deployment.wake_s,
-            replicas=[parts.replicas[number] for number in numbers],
             nodes=[fleet.replicas[number].nodes for number in numbers],
             lifecycles=[parts.lifecycles[number] for number in numbers],
             demand=_demand(fleet, parts, numbers[0]),
@@ -52,6 +48,8 @@ def build_autoscalers(env: CountingEnvironment, fleet: Fleet, parts: ScaledParts
 def _demand(fleet: Fleet, parts: ScaledParts, first: int) -> PoolDemand:
     """Return the demand for the pool whose first replica has this number."""
     if parts.transfers is None or fleet.replicas[first].role != "decode":
-        return EntryDemand(parts.router, parts.replicas[first])
-    prefilling = [parts.replicas[spec.number] for spec in fleet.replicas if spec.role == "prefill"]
+        return EntryDemand(parts.router, parts.lifecycles[first].replica)
+    prefilling = [
+        parts.lifecycles[spec.number].replica for spec in fleet.replicas if spec.role == "prefill"
+    ]
     return DecodeDemand(parts.router, parts.transfers, prefilling)

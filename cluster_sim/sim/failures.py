@@ -36,7 +36,7 @@ class FaultInjector:
         faults: SiteFaults,
         lifecycles: Sequence[Lifecycle],
         recorder: Recorder,
-        links: LinkFaults,
+        links: LinkFaults | None,
     ) -> None:
         self._env, self._lifecycles, self._recorder = env, lifecycles, recorder
         self._links = links
@@ -100,6 +100,7 @@ class FaultInjector:
         """Let a fault of links happen."""
         value = fault.lasts_s if fault.is_repaired else _NO_REPAIR
         self._record(fault.what, fault.where, fault.factor or value)
+        assert self._links is not None
         self._links.begin(fault)
         if fault.is_repaired:
             self._plan_repair(fault, partial(self._repair_link, fault))
@@ -107,6 +108,7 @@ class FaultInjector:
     def _repair_link(self, fault: Fault) -> None:
         self._repairs -= 1
         self._record("repaired", fault.where, fault.lasts_s)
+        assert self._links is not None
         self._links.end(fault)
 
     def _plan_repair(self, fault: Fault, act: Callable[[], None]) -> None:

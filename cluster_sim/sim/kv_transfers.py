@@ -71,9 +71,8 @@ class KvTransfers(KvSending):
         else:
             if prefilled.transfer is None:
                 source.release(request)
-            request.incarnation = (
-                DROPPED  # its prefill replica may be lost before the transfer ends
-            )
+            # its prefill replica may be lost before the transfer ends
+            request.incarnation = DROPPED
             self._recorder.cancels(request, self._env.now, source.number)
         self._assign()
         return True

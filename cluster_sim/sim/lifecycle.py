@@ -36,7 +36,9 @@ class Lifecycle(ReplicaEvents):
     def __init__(
         self, env: Environment, replica: Replica[Any], load_s: float, recorder: Recorder
     ) -> None:
-        self._env, self._replica, self._load_s, self._recorder = env, replica, load_s, recorder
+        self._env, self._load_s, self._recorder = env, load_s, recorder
+        self.replica = replica
+        """Replica, which accepts requests while it is ready."""
         self.state: State = "ready"
         self.faults = 0
         """Number of faults that have not been repaired."""
@@ -49,7 +51,7 @@ class Lifecycle(ReplicaEvents):
     @property
     def number(self) -> int:
         """Number of the replica among all replicas."""
-        return self._replica.number
+        return self.replica.number
 
     @property
     def is_wanted(self) -> bool:
@@ -72,12 +74,12 @@ class Lifecycle(ReplicaEvents):
         """Begin the run in another state than ready."""
         self._enter(state, "initial")
         self._goes_to_sleep = state == "asleep"
-        self._replica.fail()
+        self.replica.fail()
 
     def expect_loss(self) -> None:
         """Accept no more requests: the replica is about to be lost, together with others."""
         if self.state == "ready":
-            self._replica.close()
+            self.replica.close()
 
     def lose(self, cause: str, *, keeps_weights: bool = False) -> None:
         """Record one more fault; with the first one the replica loses its devices and requests.
@@ -94,8 +96,8 @@ class Lifecycle(ReplicaEvents):
         self.faults += 1
         if self.faults == 1 and self.state != "off":
             self._enter("lost", cause)
-            if not self._replica.down:
-                self._replica.fail()
+            if not self.replica.down:
+                self.replica.fail()
 
     def repair(self) -> None:
         """Record the repair of one fault; after the last one, weights that were lost are loaded."""
@@ -141,14 +143,14 @@ class Lifecycle(ReplicaEvents):
     def switch_off(self, cause: str = "scaled_down") -> None:
         """Switch the devices off now; requests that are still there are lost."""
         self._enter("off", cause)
-        if not self._replica.down:
-            self._replica.fail()
+        if not self.replica.down:
+            self.replica.fail()
 
     def go_to_sleep(self) -> None:
         """Move the weights to the host's memory; requests that are still there are lost."""
         self._goes_to_sleep = True
         self._enter("asleep", "scaled_down")
-        self._replica.fail()
+        self.replica.fail()
 
     def close(
         self, cause: str = "scaled_down", *, then_off: bool = True, then_sleep: bool = False
@@ -160,14 +162,7 @@ class Lifecycle(ReplicaEvents):
         assert self.state == "ready"
         self._goes_off, self._goes_to_sleep = then_off, then_sleep
         self._enter("draining", cause)
-        self._replica.close()
-
-    def reopen(self, cause: str = "scaled_up") -> None:
-        """Accept new requests again, in the state `draining`."""
-        assert self.state == "draining"
-        self._goes_to_sleep = False
-        self._enter("ready", cause)
-        self._replica.reopen()
+        self.replica.close()
 
     def emptied(self, number: int) -> None:
         """Switch a drained replica off, or let it sleep."""
@@ -187,7 +182,7 @@ class Lifecycle(ReplicaEvents):
             self._enter("asleep", cause)
             return
         self._enter("ready", cause)
-        self._replica.come_back()
+        self.replica.come_back()
 
     def _after(self, delay_s: float, change: Callable[[], None]) -> None:
         """Make a change after a delay [s], unless the state changes before."""

@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from cluster_sim.deployment.fault_places import FaultPlaces
 from cluster_sim.deployment.fleet import Fleet, ReplicaSpec
@@ -30,7 +29,6 @@ from cluster_sim.reliability import Fault
 from cluster_sim.sim.kv_network import KvNetwork
 from cluster_sim.sim.kv_transfers import KvTransfers
 from cluster_sim.sim.lifecycle import Lifecycle
-from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.router import Router
 from cluster_sim.topology import FRONT_DOOR, Edge, Route, Topology
 
@@ -41,10 +39,8 @@ _CAUSE = "link_failure"
 class LinkParts:
     """Parts of a simulation that links join."""
 
-    replicas: Sequence[Replica[Any]]
-    """All replicas, in order of number."""
     lifecycles: Sequence[Lifecycle]
-    """States of the replicas."""
+    """States of all replicas, in order of number."""
     router: Router
     """Front door of the cluster."""
     network: KvNetwork | None
@@ -195,7 +191,7 @@ class LinkFaults:
             share = min(map(self._share, places.links_among(spec)), default=1.0)
             broken.discard(spec.number)
             if share:
-                self._parts.replicas[spec.number].keep_links(share)
+                self._parts.lifecycles[spec.number].replica.keep_links(share)
             else:
                 broken.add(spec.number)
         self._change("devices", broken, keeps_weights=False)

@@ -35,19 +35,18 @@ from cluster_sim.sim.thermal_guard import ThermalGuard
 class ThermalGovernor(ReplicaEvents):
     """Process that watches the thermal groups of nodes that share replicas."""
 
-    def __init__(  # noqa: PLR0913 - wires one process to its parts
+    def __init__(
         self,
         env: CountingEnvironment,
         groups: Sequence[tuple[int, ThermalGroup]],
         meter: PowerMeter,
-        replicas: Sequence[Replica[Any]],
         lifecycles: Sequence[Lifecycle],
         recorder: Recorder,
     ) -> None:
         self._env, self._meter, self._recorder = env, meter, recorder
         self._guards = [(number, ThermalGuard(group, group.start())) for number, group in groups]
         numbers = set[int]().union(*(_numbers(group) for _, group in groups))
-        self._replicas = {number: replicas[number] for number in sorted(numbers)}
+        self._replicas = {number: lifecycles[number].replica for number in sorted(numbers)}
         self._lifecycles = lifecycles
         self._now_s = self._next_s = 0.0
         self._alarm, self._asleep = Alarm(env), False
@@ -141,11 +140,10 @@ class ThermalGovernor(ReplicaEvents):
         self._now_s = now_s
 
 
-def thermal_governors(  # noqa: PLR0913 - wires processes to their parts
+def thermal_governors(
     env: CountingEnvironment,
     fleet: Fleet,
     groups: Sequence[ThermalGroup],
-    replicas: Sequence[Replica[Any]],
     lifecycles: Sequence[Lifecycle],
     recorder: Recorder,
 ) -> list[ThermalGovernor]:
@@ -153,6 +151,7 @@ def thermal_governors(  # noqa: PLR0913 - wires processes to their parts
     hot = {
         group.node for group in groups if group.replica is not None and group.could_reach_a_limit()
     }
+    replicas = [lifecycle.replica for lifecycle in lifecycles]
     watched = [(nodes, numbers) for nodes, numbers in _sharing(groups) if nodes & hot]
     meter = PowerMeter(
         fleet.replicas, replicas, {number for _, numbers in watched for number in numbers}, recorder
@@ -163,7 +162,6 @@ def thermal_governors(  # noqa: PLR0913 - wires processes to their parts
             env,
             [(place, group) for place, group in enumerate(groups) if group.node in nodes],
             meter,
-            replicas,
             lifecycles,
             recorder,
         )

@@ -105,8 +105,8 @@ def test_a_drained_replica_finishes_its_requests_and_goes_off() -> None:
 def test_a_replica_that_is_reopened_while_it_drains_serves_again() -> None:
     _, results = after(
         [
-            (20.0, lambda run: run.lifecycles[0].close(then_off=False)),
-            (30.0, lambda run: run.lifecycles[0].reopen()),
+            (20.0, lambda run: run.replicas[0].close()),
+            (30.0, lambda run: run.replicas[0].reopen()),
         ]
     )
     arrival_s = results.requests["arrival_s"].to_numpy()

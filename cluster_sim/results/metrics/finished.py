@@ -127,9 +127,6 @@ def finished(run: RunData, pool: str | None = None, class_: str | None = None) -
     """
     table = run.requests
     selected = counted(run, pool, class_) & (table["status"].to_numpy() == "finished")
-    class_number = np.zeros(len(selected), dtype=np.int64)
-    for number, traffic_class in enumerate(run.scenario.workload.classes):
-        class_number[table["class"].to_numpy() == traffic_class.name] = number
     reasoning = [
         table[name].to_numpy()[selected]
         for name in ("reasoning_tokens", "first_output_token_s")
@@ -139,8 +136,16 @@ def finished(run: RunData, pool: str | None = None, class_: str | None = None) -
         table[name].to_numpy() if name in table.column_names else np.zeros(len(selected))
         for name in _LATER_COLUMNS
     ]
-    columns = [*(table[name].to_numpy() for name in _COLUMNS), class_number, *later]
+    columns = [*(table[name].to_numpy() for name in _COLUMNS), class_numbers(run), *later]
     return Finished(*(column[selected] for column in columns), *reasoning)
+
+
+def class_numbers(run: RunData) -> Array:
+    """Return the number of the class of each request; 0 if the traffic has no classes."""
+    numbers: Array = np.zeros(run.requests.num_rows, dtype=np.int64)
+    for number, traffic_class in enumerate(run.scenario.workload.classes):
+        numbers[run.requests["class"].to_numpy() == traffic_class.name] = number
+    return numbers
 
 
 def counted(run: RunData, pool: str | None = None, class_: str | None = None) -> Array:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cluster_sim.results.metrics.finished import Finished, counted, finished
+from cluster_sim.results.metrics.finished import Finished, class_numbers, counted, finished
 
 if TYPE_CHECKING:
     from cluster_sim.results.run_data import RunData
@@ -43,11 +43,10 @@ def is_judged(run: RunData, pool: str | None = None, class_: str | None = None) 
     )
     waited_s = np.where(np.isnan(first_s), ended_s, first_s) - arrival_s
     has_missed = np.zeros(len(cancelled), dtype=bool)
-    names = [traffic_class.name for traffic_class in run.scenario.workload.classes] or [""]
-    for name, slo in zip(names, run.scenario.slos, strict=True):
+    class_number = class_numbers(run)
+    for number, slo in enumerate(run.scenario.slos):
         if slo.ttft_s is not None:
-            is_mine = not name or table["class"].to_numpy() == name
-            has_missed |= (waited_s > slo.ttft_s) & is_mine
+            has_missed |= (waited_s > slo.ttft_s) & (class_number == number)
     judged: Array = is_counted & ~(cancelled & ~has_missed)
     return judged
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from cluster_sim.request import Request
 from cluster_sim.serving.routing.held_prefixes import BlockHolders, HeldPrefixes
@@ -38,7 +38,29 @@ class PrefixMemory(Protocol):
         ...
 
 
-class SentMemory:
+SomePrefixes = TypeVar("SomePrefixes", SentPrefixes, HeldPrefixes)
+SomeHolders = TypeVar("SomeHolders", Holders, BlockHolders)
+
+
+class _Prefixes(Generic[SomePrefixes, SomeHolders]):
+    """Prefixes of prompts by replica, and the replicas by prefix if `holders` is used."""
+
+    def __init__(self, holders: SomeHolders | None) -> None:
+        self._holders: SomeHolders | None = holders
+        self._of: dict[int, SomePrefixes] = {}
+
+    def longest(self, number: int, request: Request) -> int:
+        """Return the tokens of the longest prefix of a prompt that a replica has."""
+        prefixes = self._of.get(number)
+        return 0 if prefixes is None else prefixes.longest(request)
+
+    def holders(self, request: Request) -> tuple[set[int], int]:
+        """Return the open replicas with the longest prefix of a prompt, and its tokens."""
+        assert self._holders is not None
+        return self._holders.of_longest(request)
+
+
+class SentMemory(_Prefixes[SentPrefixes, Holders]):
     """Memory of the prompts that the router sent to each replica.
 
     What was sent to a replica is forgotten when it closes, as in SGLang's router when it removes a
@@ -53,22 +75,11 @@ class SentMemory:
     """
 
     def __init__(self, max_tokens: int, *, is_large: bool) -> None:
+        super().__init__(Holders() if is_large else None)
         self._max_tokens = max_tokens
-        self._holders = Holders() if is_large else None
-        self._of: dict[int, SentPrefixes] = {}
 
     def update(self) -> None:
         """Take in nothing: the router knows what it sent."""
-
-    def longest(self, number: int, request: Request) -> int:
-        """Return the tokens of the longest prefix of a prompt that was sent to a replica."""
-        prefixes = self._of.get(number)
-        return 0 if prefixes is None else prefixes.longest(request)
-
-    def holders(self, request: Request) -> tuple[set[int], int]:
-        """Return the replicas that received the longest prefix of a prompt, and its tokens."""
-        assert self._holders is not None
-        return self._holders.of_longest(request)
 
     def sent(self, request: Request, number: int) -> None:
         """Remember a prompt that was sent to a replica."""
@@ -88,7 +99,7 @@ class SentMemory:
             prefixes.forget()
 
 
-class HeldMemory:
+class HeldMemory(_Prefixes[HeldPrefixes, BlockHolders]):
     """Memory of the blocks that each replica has in its prefix cache, by its KV events.
 
     Parameters
@@ -100,9 +111,8 @@ class HeldMemory:
     """
 
     def __init__(self, queue: KvEventQueue, *, is_large: bool) -> None:
+        super().__init__(BlockHolders() if is_large else None)
         self._queue = queue
-        self._holders = BlockHolders() if is_large else None
-        self._of: dict[int, HeldPrefixes] = {}
 
     def update(self) -> None:
         """Take in the events that have arrived."""
@@ -113,16 +123,6 @@ class HeldMemory:
                 prefixes.forget()
             else:
                 prefixes.record(event.identity, event.tokens)
-
-    def longest(self, number: int, request: Request) -> int:
-        """Return the tokens of the longest prefix of a prompt that a replica has."""
-        prefixes = self._of.get(number)
-        return 0 if prefixes is None else prefixes.longest(request)
-
-    def holders(self, request: Request) -> tuple[set[int], int]:
-        """Return the open replicas with the longest prefix of a prompt, and its tokens."""
-        assert self._holders is not None
-        return self._holders.of_longest(request)
 
     def sent(self, request: Request, number: int) -> None:
         """Record nothing: only events count."""
