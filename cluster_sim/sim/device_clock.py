@@ -126,6 +126,7 @@ class DeviceClock:
         report = floor((now_s + _AT_S) / self._period_s)
         if report > self._report:
             self._level, self._report = self._level_at(report * self._period_s), report
+        self._foreseen = self._report
         piece = Piece(now_s, work, point, swap_s)
         clock = self._clock(self._level)
         if clock < point.clock:
