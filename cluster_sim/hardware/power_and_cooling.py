@@ -103,6 +103,8 @@ class GovernorSpec(Description):
     """Highest clock [Hz]."""
     floor_hz: Hertz
     """Lowest clock to which heat or a power limit reduces it [Hz]."""
+    lockable_hz: Hertz | None = None
+    """Lowest clock to which an operator can lock the device [Hz]. Default: `floor`."""
     step_hz: Hertz
     """Size of one change of the clock [Hz]."""
     power_period_s: PositiveSeconds
