@@ -63,7 +63,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     try:
         yield making
         making.chmod(0o755)
-        for name in (*making.iterdir(), making):
+        for name in (*making.rglob("*"), making):
             if not name.is_symlink():
                 flush_to_disk(name)
         _put_in_place(making, target)

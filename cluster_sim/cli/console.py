@@ -100,8 +100,12 @@ def complain(text: object) -> None:
 
 def warn_of(scenarios: Iterable[Scenario]) -> None:
     """Print the warnings of scenarios to stderr, each warning once."""
+    from cluster_sim.deployment.ratings import rating_warnings
+
     for warning in dict.fromkeys(
-        warning for scenario in scenarios for warning in scenario.warnings()
+        warning
+        for scenario in scenarios
+        for warning in (*scenario.warnings(), *rating_warnings(scenario))
     ):
         warn(warning)
 

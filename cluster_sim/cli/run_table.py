@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cluster_sim.cli.tables import side_by_side
+from cluster_sim.deployment.ratings import rating_text
 from cluster_sim.deployment.setup_key import profile_name
 from cluster_sim.results.bursts import burst_line, burst_rows
 from cluster_sim.results.metrics.slo_percentiles import percentile_key, percentiles_of
@@ -93,6 +94,7 @@ def run_table(
         *_metric_rows(columns, why),
         *of_bursts,
         *_class_rows(columns),
+        *_rating_rows([scenarios[name] for name in summaries] if scenarios else ()),
         *_setup_rows([scenarios[name] for name in summaries] if scenarios else ()),
     ]
     return side_by_side(summaries, rows, title)
@@ -163,6 +165,13 @@ def _class_cell(summary: Mapping[str, Any], keys: Sequence[str]) -> str:
     assert row is not None
     values = [format(summary[key], row.spec) if key in summary else "-" for key in keys]
     return ", ".join([*values, METRICS["slo_attainment"].cell(summary)])
+
+
+def _rating_rows(scenarios: Sequence[Scenario]) -> Iterator[Labelled]:
+    """Yield the row of the ratings of inlets; no row if temperatures are not simulated."""
+    texts = [rating_text(scenario) for scenario in scenarios]
+    if any(text != "-" for text in texts):
+        yield "inlet rating", texts
 
 
 def _setup_rows(scenarios: Sequence[Scenario]) -> Iterator[Labelled]:

@@ -7,7 +7,7 @@ from functools import cached_property
 from math import cos, floor, inf, pi, prod
 from typing import NamedTuple
 
-from cluster_sim.scenario.site import Inlet
+from cluster_sim.scenario.site import Inlet, Site
 from cluster_sim.scenario.site_events import SiteEvent
 
 _DAY_S = 86400.0
@@ -51,6 +51,13 @@ class Climate:
             end_s for event in self.events for end_s in (event.at_s, event.end_s) if end_s > time_s
         )
         return min(next_inlet_change_s(self.inlet, time_s), min(ends_s, default=inf))
+
+
+def climate_of(site: Site, node: str) -> Climate:
+    """Return the climate of the node called `pool/0` at a site that has an inlet."""
+    assert site.inlet_c is not None
+    events = tuple(event for event in site.events if event.is_of_cooling and event.hits(node))
+    return Climate(site.inlet_c, events)
 
 
 def inlet_c_at(inlet: Inlet, time_s: float) -> float:

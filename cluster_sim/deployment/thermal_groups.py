@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 
-from cluster_sim.deployment.climate import Climate, Conditions
+from cluster_sim.deployment.climate import Climate, Conditions, climate_of
 from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.hardware.power_and_cooling import Cooling, Power
 from cluster_sim.physics.cooling import inlet_c, upstream, with_flow
@@ -158,14 +158,13 @@ def _of_node(
     pool: Pool, number: int, replica_of: Sequence[int | None], site: Site
 ) -> Iterator[ThermalGroup]:
     """Yield the groups of one node. `replica_of` gives the replica on each of its devices."""
-    assert pool.node.cooling is not None and site.inlet_c is not None
+    assert pool.node.cooling is not None
     node = f"{pool.name}/{number}"
     alike: dict[tuple[int | None, bool, int | None], list[int]] = {}
     for place, replica in enumerate(replica_of):
         front = upstream(pool.node.cooling, place)
         in_front = None if front is None else replica_of[front]
         alike.setdefault((replica, front is not None, in_front), []).append(place)
-    events = tuple(event for event in site.events if event.is_of_cooling and event.hits(node))
-    climate = Climate(site.inlet_c, events)
+    climate = climate_of(site, node)
     for (replica, is_behind, in_front), places in alike.items():
         yield ThermalGroup(pool, node, tuple(places), replica, is_behind, in_front, climate)

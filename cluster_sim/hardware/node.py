@@ -9,7 +9,7 @@ from pydantic import Field
 from cluster_sim.economics.prices import Prices
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.network import Link, NetworkSpec
-from cluster_sim.hardware.power_and_cooling import Cooling, Surroundings
+from cluster_sim.hardware.power_and_cooling import Cooling, InletRating, Surroundings
 from cluster_sim.schema import Description, Named
 from cluster_sim.typing import NodeCount
 
@@ -35,6 +35,9 @@ class Node(Description):
     """Power that the node draws in addition to its devices. Default: 0 W."""
     cooling: Cooling | None = None
     """Cooling of each device of the node. Default: temperatures are not simulated."""
+    inlet_rating: InletRating | None = None
+    """Range of inlet temperatures for which the maker rates the node. `check` and the run table say
+    where a scenario leaves it; nothing else depends on it. Default: the range is not known."""
     prices: Annotated[Prices, Named("prices")] | None = None
     """Prices of the node, unless the scenario gives others. Default: runs report no costs."""
     materials: Annotated[Prices, Named("prices")] | None = None

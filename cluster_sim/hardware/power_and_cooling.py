@@ -171,3 +171,20 @@ class Surroundings(Description):
     """Power with idle devices [W]."""
     most_w: Watts
     """Power with every device at its limit [W]."""
+
+
+class InletRating(Description):
+    """Range of temperatures of the supply air or water for which the maker rates a node."""
+
+    least_c: Celsius
+    """Lowest rated temperature of the inlet [degC]."""
+    most_c: Celsius
+    """Highest rated temperature of the inlet [degC]."""
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> InletRating:
+        if self.least_c >= self.most_c:
+            raise ValueError(
+                f"got 'least' of {self.least_c:g} degC and 'most' of {self.most_c:g} degC; expected 'least' below 'most'"
+            )
+        return self

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cluster_sim.deployment.ratings import rating_warnings
 from cluster_sim.deployment.validated_cases import validation_of
 from cluster_sim.figures import style
 from cluster_sim.figures.timeline import peaks
@@ -144,8 +145,13 @@ def warnings(
     swings
         Catalog figures of a sensitivity, with their effect as a share of the metric.
     """
+    scenarios = [view.results.scenario for view in shown]
     sentences = list(
-        dict.fromkeys(warning for view in shown for warning in view.results.scenario.warnings())
+        dict.fromkeys(
+            warning
+            for scenario in scenarios
+            for warning in (*scenario.warnings(), *rating_warnings(scenario))
+        )
     )
     for view in shown:
         if (stopped := view.results.info.stopped) is not None:

@@ -58,6 +58,9 @@ class Recorder:
         """Time in which each link slowed a transfer down [s]; other links are absent."""
         self.throttles: list[ThrottleRow] = []
         """Changes of clocks and memory bandwidths that heat caused."""
+        self.clocks: list[tuple[float, int, float]] = []
+        """Changes of clock locks: time [s], number of the replica, and highest clock from that time
+        on as a share of the highest clock. A replica without rows has no lock."""
         self.die_c: dict[str, float] = {}
         """Temperature of a die at its last evaluation [degC], by name of the device that represents
         a group with equal temperatures. Groups that can reach no limit are absent."""

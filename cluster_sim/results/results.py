@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from cluster_sim.results.attribution import SummedRun, cost_fields
+from cluster_sim.results.mechanisms import ALL, MECHANISMS
 from cluster_sim.results.notebook import results_html
 from cluster_sim.results.run_data import RunData
-from cluster_sim.results.run_folder import write_run
-from cluster_sim.results.stored_run import is_run_folder, read_run
+from cluster_sim.results.run_folder import SavedRun, write_run
+from cluster_sim.results.stored_run import is_run_folder, read_json, read_run
 from cluster_sim.results.summary import summary
+from cluster_sim.results.without import StoredRuns, stored_names
 from cluster_sim.whole_files import TEMPORARY, bring_back
 
 
@@ -30,6 +34,9 @@ class Results(RunData):
 
     folder: Path | None = field(default=None, compare=False)
     """Run folder from which the run was read; None for a run of this process."""
+    without: Mapping[str, Results] | None = field(default=None, compare=False, repr=False)
+    """Runs of the same requests without a mechanism, by the name of each mechanism that is in play,
+    and by `all` if there are several. None if the cost of mechanisms was not asked for."""
 
     def summary(self) -> dict[str, Any]:
         """Return the fields of summary.json.
@@ -59,7 +66,11 @@ class Results(RunData):
 
     @cached_property
     def _summary(self) -> dict[str, Any]:
-        return summary(self)
+        report = summary(self)
+        if self.without is None:
+            return report
+        runs = {name: SummedRun(run, run.summary()) for name, run in self.without.items()}
+        return report | cost_fields(SummedRun(self, report), runs)
 
     def _repr_html_(self) -> str:
         """Return the results as HTML for notebooks."""
@@ -92,7 +103,13 @@ class Results(RunData):
         >>> results.save("runs/mine")  # doctest: +SKIP
         PosixPath('runs/mine')
         """
-        return write_run(self, self.summary, Path(folder))
+        without = self.without
+        runs = None if without is None else {name: _saved(run) for name, run in without.items()}
+        return write_run(_saved(self), Path(folder), runs)
+
+
+def _saved(run: Results) -> SavedRun:
+    return SavedRun(run, run.summary)
 
 
 def load_results(folder: str | Path) -> Results:
@@ -119,8 +136,45 @@ def load_results(folder: str | Path) -> Results:
     >>> results = cluster_sim.load_results("runs/burst-70b")  # doctest: +SKIP
     >>> results.requests.num_rows  # doctest: +SKIP
     """
-    run = read_run(Path(folder))
-    return Results(**vars(run), folder=Path(folder))
+    folder = Path(folder)
+    run = read_run(folder)
+    names = stored_names(folder, read_json(folder / "manifest.json"))
+    without = None if names is None else StoredRuns(folder, names, load_results)
+    return Results(**vars(run), folder=folder, without=without)
+
+
+def run_without(run: Results | str | Path, mechanism: str) -> Results | None:
+    """Return the run of the same requests without a mechanism.
+
+    Parameters
+    ----------
+    run
+        Run, or the path of its run folder.
+    mechanism
+        Name of the mechanism: heat, power_caps, contention or failures; `all` for all of them.
+
+    Returns
+    -------
+    Results or None
+        Run without the mechanism. It is the run itself if the mechanism is not in play there. None
+        if the run folder has no such runs; `cluster-sim run FILE --attribute` makes them.
+
+    Raises
+    ------
+    ValueError
+        There is no such mechanism.
+    ScenarioError
+        A run folder cannot be read.
+    """
+    if mechanism not in (*MECHANISMS, ALL):
+        known = ", ".join((*MECHANISMS, ALL))
+        raise ValueError(f"got the mechanism {mechanism!r}; expected one of {known}")
+    results = run if isinstance(run, Results) else load_results(run)
+    if results.without is None:
+        return None
+    if mechanism == ALL and len(results.without) == 1:
+        return next(iter(results.without.values()))
+    return results.without.get(mechanism, results)
 
 
 def load_runs(folder: str | Path) -> list[Results]:

@@ -6,19 +6,18 @@ import hashlib
 import json
 import os
 import platform
-import shutil
 import tempfile
-import warnings
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
 from cluster_sim.deployment.setup_key import profile_name
 from cluster_sim.errors import ScenarioError, SummaryError, cannot_write, visible
+from cluster_sim.results.earlier_folder import WITHOUT, is_of_a_run, keep_others, manifest_in
 from cluster_sim.results.metrics.verdict import objectives, shared_percentile
 from cluster_sim.results.run_data import TABLES, RunData
 from cluster_sim.whole_files import TEMPORARY, bring_back, whole_folder
@@ -27,11 +26,15 @@ RUN_FORMAT = 1
 """Version of the format of run folders; manifest.json of the first version does not give it."""
 
 
-class RunFolderWarning(UserWarning):
-    """Warning about a run folder that is opened."""
+class SavedRun(NamedTuple):
+    """Run that is saved."""
+
+    run: RunData
+    summarise: Callable[[], Mapping[str, Any]]
+    """Function that returns the fields of summary.json."""
 
 
-def write_run(run: RunData, summarise: Callable[[], Mapping[str, Any]], folder: Path) -> Path:
+def write_run(saved: SavedRun, folder: Path, without: Mapping[str, SavedRun] | None = None) -> Path:
     """Write a run folder, whole or not at all, and return its path.
 
     An existing run folder is replaced. The tables are written before the summary is computed. If
@@ -39,12 +42,13 @@ def write_run(run: RunData, summarise: Callable[[], Mapping[str, Any]], folder: 
 
     Parameters
     ----------
-    run
+    saved
         Run that is saved.
-    summarise
-        Function that returns the fields of summary.json.
     folder
         Path of the run folder.
+    without
+        Runs without a mechanism by name, each of which becomes a run folder below the folder
+        `without`. Default: the run was not attributed.
 
     Raises
     ------
@@ -59,11 +63,10 @@ def write_run(run: RunData, summarise: Callable[[], Mapping[str, Any]], folder: 
     try:
         with whole_folder(folder) as making:
             if folder.is_dir():
-                _keep_others(folder, making)
-            scenario = run.scenario.as_yaml()
-            _write_tables(run, scenario, making)
-            identity = _identity(run, scenario)
-            failure = _write_summary(run, identity, summarise, making)
+                keep_others(folder, making)
+            failure = _write_files(saved, making, without)
+            for name, each in (without or {}).items():
+                failure = _write_files(each, making / WITHOUT / name) or failure
     except OSError as fault:
         raise cannot_write(folder, fault) from fault
     if isinstance(failure, Exception):
@@ -74,6 +77,19 @@ def write_run(run: RunData, summarise: Callable[[], Mapping[str, Any]], folder: 
         failure.add_note(f"saved: {folder}, without its summary")
         raise failure
     return folder
+
+
+def _write_files(
+    saved: SavedRun, folder: Path, without: Mapping[str, SavedRun] | None = None
+) -> BaseException | None:
+    """Write the files of a run into a folder; return the failure of its summary, if any."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scenario = saved.run.scenario.as_yaml()
+    _write_tables(saved.run, scenario, folder)
+    facts = _identity(saved.run, scenario)
+    if without is not None:
+        facts |= {"without": list(without)}
+    return _write_summary(saved, facts, folder)
 
 
 def check_place(folder: Path) -> None:
@@ -87,7 +103,7 @@ def check_place(folder: Path) -> None:
     try:
         bring_back(folder)
         if folder.is_dir():
-            is_in_the_way = any(folder.iterdir()) and not _is_of_a_run(folder)
+            is_in_the_way = any(folder.iterdir()) and not is_of_a_run(folder)
         else:
             is_in_the_way = folder.exists()
         if is_in_the_way:
@@ -118,7 +134,7 @@ def earlier_run(run: RunData, folder: Path) -> str | None:
     folder
         Folder to which it is to be saved.
     """
-    manifest = _manifest_in(folder)
+    manifest = manifest_in(folder)
     if not manifest:
         return None
     identity = _identity(run, run.scenario.as_yaml())
@@ -141,42 +157,6 @@ def _identity(run: RunData, scenario: str) -> dict[str, Any]:
     }
 
 
-def _manifest_in(folder: Path) -> Mapping[str, Any]:
-    """Return the fields of a folder's manifest.json; empty if it cannot be read."""
-    try:
-        manifest = json.loads((folder / "manifest.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return manifest if isinstance(manifest, dict) else {}
-
-
-def _is_of_a_run(folder: Path) -> bool:
-    """Return whether a folder's manifest.json describes a run: web pages have such files too."""
-    return "scenario_sha256" in _manifest_in(folder)
-
-
-def _keep_others(folder: Path, making: Path) -> None:
-    """Copy files that users and other commands added to a run folder into the new run folder."""
-    own = {f"{name}.parquet" for name in TABLES} | {
-        "scenario.yaml",
-        "summary.json",
-        "manifest.json",
-    }
-    others = [path for path in sorted(folder.iterdir()) if path.name not in own]
-    for path in others:
-        if path.is_dir() and not path.is_symlink():
-            shutil.copytree(path, making / path.name, symlinks=True)
-        else:
-            shutil.copy2(path, making / path.name, follow_symlinks=False)
-    if others:
-        names = ", ".join(path.name for path in others[:3])
-        warnings.warn(
-            f"{folder}: {names} of the previous run {'is' if len(others) == 1 else 'are'} kept unchanged",
-            RunFolderWarning,
-            stacklevel=2,
-        )
-
-
 def _write_tables(run: RunData, scenario: str, folder: Path) -> None:
     """Write the text of the scenario and the tables of a run into an empty folder."""
     (folder / "scenario.yaml").write_text(scenario, encoding="utf-8")
@@ -184,27 +164,25 @@ def _write_tables(run: RunData, scenario: str, folder: Path) -> None:
         pq.write_table(getattr(run, name), folder / f"{name}.parquet", compression="zstd")
 
 
-def _write_summary(
-    run: RunData,
-    identity: Mapping[str, Any],
-    summarise: Callable[[], Mapping[str, Any]],
-    folder: Path,
-) -> BaseException | None:
-    """Write the summary and the manifest of a run; return the failure of the summary, if any."""
+def _write_summary(saved: SavedRun, facts: Mapping[str, Any], folder: Path) -> BaseException | None:
+    """Write the summary and the manifest of a run; return the failure of the summary, if any.
+
+    `facts` are the fields of manifest.json that the tables do not give.
+    """
     failure: BaseException | None = None
     summary: Mapping[str, Any] | None = None
     try:
-        summary = summarise()
+        summary = saved.summarise()
     except BaseException as error:
         failure = error
     if summary is not None:
         _write_json(folder / "summary.json", summary)
-    _write_json(folder / "manifest.json", _manifest(run, identity, failure))
+    _write_json(folder / "manifest.json", _manifest(saved.run, facts, failure))
     return failure
 
 
 def _manifest(
-    run: RunData, identity: Mapping[str, Any], failure: BaseException | None
+    run: RunData, facts: Mapping[str, Any], failure: BaseException | None
 ) -> dict[str, Any]:
     """Return the fields of manifest.json; `failure` is the reason for a missing summary."""
     packages = ("simpy", "numpy", "networkx", "pyarrow")
@@ -212,7 +190,7 @@ def _manifest(
     return {
         "name": run.scenario.title,
         "format": RUN_FORMAT,
-        **identity,
+        **facts,
         "engines": {
             pool.name: profile_name(pool.replica.engine) for pool in run.scenario.cluster.pools
         },

@@ -11,8 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from cluster_sim.errors import Fault, ScenarioError, shown
+from cluster_sim.results.earlier_folder import RunFolderWarning
 from cluster_sim.results.run_data import LATER_TABLES, TABLES, RunData
-from cluster_sim.results.run_folder import RUN_FORMAT, RunFolderWarning
+from cluster_sim.results.run_folder import RUN_FORMAT
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.results.table_files import read_table
 from cluster_sim.scenario.renamed_keys import NEW_NAMES

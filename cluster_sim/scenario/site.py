@@ -68,6 +68,9 @@ class Site(Description):
     ) = None
     """Temperature of the supply air or supply water of the nodes [degC]. Default: temperatures are
     not simulated, and heat throttles nothing."""
+    thermal_protection: bool = True
+    """Whether devices protect themselves against heat: they lower their clock, refresh hot memory
+    more often, and shut down. If false, temperatures are simulated and nothing reacts to them."""
     pue: Annotated[float, Field(ge=1.0)] | None = None
     """Power usage effectiveness: power of the site per watt of its nodes. Energy and power in the
     summary are those of the site. Default: 1."""

@@ -109,7 +109,8 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
         Lifecycle(env, replica, spec.deployment.load_s or 0.0, recorder)
         for replica, spec in zip(replicas.everyone, fleet.replicas, strict=True)
     ]
-    thermal_governors(env, fleet, groups, lifecycles, recorder)
+    if scenario.site is not None and scenario.site.thermal_protection:
+        thermal_governors(env, fleet, groups, lifecycles, recorder)
     build_autoscalers(env, fleet, ScaledParts(lifecycles, router, transfers, recorder))
     injector = None
     if not faults.are_none:

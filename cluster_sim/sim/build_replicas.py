@@ -15,8 +15,8 @@ from cluster_sim.serving.scheduler import DecodeScheduler, PrefillScheduler
 from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
+from cluster_sim.sim.device_clock import DeviceClock
 from cluster_sim.sim.kv_network import KvNetwork
-from cluster_sim.sim.power_cap import CappedClock
 from cluster_sim.sim.prefill_replica import PrefillReplica
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.replica_options import ALL_STEPS, ReplicaOptions
@@ -58,7 +58,7 @@ def build_replicas(  # noqa: PLR0913 - wires replicas to their parts
             max_steps=_max_steps(scenario, spec),
             prepares_ahead=spec.deployment.pool.replica.engine.async_scheduling,
             ready_s=spec.deployment.ready_s,
-            power_cap=None if cap_w is None else CappedClock(spec.deployment, cap_w),
+            device_clock=None if cap_w is None else DeviceClock(spec.deployment, cap_w),
             rebuild=new_scheduler,
             host_path=None if network is None else network.host_path(spec),
         )

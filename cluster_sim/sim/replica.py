@@ -176,6 +176,29 @@ class Replica(ReplicaFigures[SomeScheduler]):
         if self._state.set_throttle(clock, refresh):
             self._point_changed()
 
+    def cap_power(self, watts: float | None) -> None:
+        """Cap the power of each device from the next step on [W]; None for no cap."""
+        control = self._options.device_clock
+        assert control is not None
+        if control.set_cap(watts):
+            self._point_changed()
+
+    def lock_clock(self, cause: str, share: float) -> None:
+        """Lock the clock of the devices from the next step on.
+
+        Parameters
+        ----------
+        cause
+            Name of whoever locks the clock. The lowest lock of all causes holds.
+        share
+            Highest clock that the lock allows, as a share of the highest clock; 1 releases it.
+        """
+        control = self._options.device_clock
+        assert control is not None
+        if control.set_lock(cause, share):
+            self._recorder.clocks.append((self._env.now, self.number, control.lock))
+            self._point_changed()
+
     def set_operating_point(self, point: OperatingPoint) -> None:
         """Run at an operating point from the next step on."""
         if self._state.move_to(point):
@@ -293,12 +316,12 @@ class Replica(ReplicaFigures[SomeScheduler]):
             return 0.0
         stretch.swap_s = self._swapped_s(output.swap_s) if output.swap_s else 0.0
         point = self._state.point
-        if (cap := self._options.power_cap) is None:
+        if (control := self._options.device_clock) is None:
             ramp = self._state.times.ramp(scheduler.work)
             if stretch.swap_s:
                 ramp = ramp.delayed(stretch.swap_s)
         else:
-            point, ramp = cap.slowed(scheduler, steps, point, self._ramp_at)
+            point, ramp = control.slowed(scheduler, steps, point, self._ramp_at)
         stretch.own_memory = stretch.own_links = None
         if self._on_turn is not None:
             alone = self._state.with_own_memory(point)

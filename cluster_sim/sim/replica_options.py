@@ -13,8 +13,21 @@ ALL_STEPS = 1 << 62
 """Number of steps that stands for no limit."""
 
 
-class PowerCap(Protocol):
-    """Interface of the power cap of a replica's devices: sim.power_cap.CappedClock."""
+class ClockControl(Protocol):
+    """Interface of caps and locks of a replica's devices: sim.device_clock.DeviceClock."""
+
+    @property
+    def lock(self) -> float:
+        """Highest clock that the locks allow, as a share of the highest clock."""
+        ...
+
+    def set_cap(self, cap_w: float | None) -> bool:
+        """Set the power cap of each device [W], None for no cap; return whether it has changed."""
+        ...
+
+    def set_lock(self, cause: str, share: float) -> bool:
+        """Set the lock of one cause, 1 to release it; return whether the lowest lock has changed."""
+        ...
 
     def slowed(
         self,
@@ -42,8 +55,9 @@ class ReplicaOptions(NamedTuple):
     """Maximum number of steps in one sleep; with 1, each step is a separate event."""
     ready_s: float = 0.0
     """Time at which the weights are loaded [s]; the replica accepts requests before this time."""
-    power_cap: PowerCap | None = None
-    """Power cap below the limit of the devices; None if there is no cap."""
+    device_clock: ClockControl | None = None
+    """Power cap below the limit of the devices, and locks of their clock; None if neither can
+    be."""
     prepares_ahead: bool = False
     """Whether the next step is prepared while a step runs, so that arrivals join one step later."""
     rebuild: Callable[[], Scheduler] | None = None

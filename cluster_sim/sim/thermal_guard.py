@@ -14,7 +14,7 @@ from cluster_sim.hardware.memory import Refresh
 from cluster_sim.hardware.power_and_cooling import GovernorSpec, Limits
 from cluster_sim.physics.cooling import bandwidth_left
 from cluster_sim.physics.thermal import DIE, MEMORY
-from cluster_sim.sim.power_cap import clock_steps
+from cluster_sim.sim.device_clock import clock_steps
 from cluster_sim.sim.thermal_foresight import (
     AT_K,
     ThermalForesight,

@@ -78,6 +78,8 @@ def _name(kind: str, pool: Pool) -> str:
 
 def _of_machine(root: str, rest: str, scenario: Scenario, pools: Sequence[Pool]) -> Part | None:
     """Return the part that a figure of a device or a node can change."""
+    if root == "inlet_rating":  # warnings and one row of the run table read it
+        return None
     if root in _HEAT:
         return "heat" if scenario.site is not None and scenario.site.inlet_c is not None else None
     if root == "power":

@@ -123,6 +123,19 @@ def test_where_no_limit_can_be_reached_heat_costs_no_event_and_changes_nothing(
     assert unknown.thermal.num_rows == 0
 
 
+def test_without_protection_temperatures_are_simulated_and_nothing_reacts(tmp_path: Path) -> None:
+    hot = {"inlet": "45 degC", "thermal_protection": False}
+    ghost, cool = run(tmp_path, site=hot), run(tmp_path, site={"inlet": "5 degC"})
+    assert ghost.requests.equals(cool.requests)
+    assert ghost.info.events == cool.info.events
+    summary = ghost.summary()
+    # both dies follow the inlet, 40 K above those of the cool run, past the limit of 50 degC
+    assert summary["max_die_c"] == approx(cool.summary()["max_die_c"] + 40.0, abs=1e-6)
+    assert summary["max_die_c"] > 60.0
+    assert summary["throttled_fraction"] == 0.0 and summary["lowest_clock_fraction"] == 1.0
+    assert set(ghost.thermal["reason"].to_pylist()) == {None}
+
+
 def test_warm_memory_has_less_bandwidth_to_give(tmp_path: Path) -> None:
     results = run(tmp_path, site={"inlet": "24 degC"})
     shares = results.stretches["memory_share"].to_numpy()

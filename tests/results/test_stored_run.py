@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster_sim.errors import ScenarioError
+from cluster_sim.results.earlier_folder import RunFolderWarning
 from cluster_sim.results.results import Results, load_results, load_runs
 from cluster_sim.results.run_data import LATER_TABLES, TABLES
 from cluster_sim.results.run_folder import RUN_FORMAT
-from cluster_sim.results.stored_run import RunFolderWarning
 from cluster_sim.results.table_files import DESCRIBED
 from cluster_sim.sim.simulate import simulate
 from tests.commands import call

@@ -1,36 +1,66 @@
-"""Power cap below the limit of the board.
+"""DeviceClock: clock of a replica's devices under a power cap and under clock locks.
 
-Each stretch runs at the highest clock at which no step exceeds the cap.
+Each stretch runs at the highest clock at which no step exceeds the cap, and at most at the lock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 from cluster_sim.deployment.deployment import Deployment
-from cluster_sim.deployment.stretch_work import work_of
+from cluster_sim.deployment.stretch_work import StretchWork, work_of
 from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.hardware.power_and_cooling import GovernorSpec
 from cluster_sim.physics.ramp import Ramp
-from cluster_sim.physics.step_power import step_w
+from cluster_sim.physics.step_power import own_clock, step_w
 from cluster_sim.serving.scheduler import Scheduler
 
 _STEP, _FLOOR = 0.01, 0.1  # shares of the clock, for devices whose file has no governor
 
 
-class CappedClock:
-    """Power cap of each device of a replica.
+class DeviceClock:
+    """Power cap and clock locks of each device of a replica.
 
-    The power control loop settles within milliseconds, so the clock is computed as a steady state
+    A lock is a share of the highest clock; the lowest lock of all causes holds. The power control loop settles within milliseconds, so the clock is computed as a steady state
     (quasi-steady), on the grid of clock steps of the board. Power over a stretch is a ratio of two
     linear functions and therefore monotonic; the step at which the clock must change is computed by
     bisection.
     """
 
-    def __init__(self, deployment: Deployment, cap_w: float) -> None:
+    def __init__(self, deployment: Deployment, cap_w: float | None = None) -> None:
         assert deployment.device.power is not None
-        self._deployment, self._cap_w, self._power = deployment, cap_w, deployment.device.power
+        self._deployment, self._power = deployment, deployment.device.power
+        self._cap_w = inf if cap_w is None else cap_w
+        self._locks: dict[str, float] = {}
         self._step, self._floor = clock_steps(deployment.device.governor)
+
+    @property
+    def lock(self) -> float:
+        """Highest clock that the locks allow, as a share of the highest clock."""
+        return min(self._locks.values(), default=1.0)
+
+    def set_cap(self, cap_w: float | None) -> bool:
+        """Set the power cap of each device [W], None for no cap; return whether it has changed."""
+        before, self._cap_w = self._cap_w, inf if cap_w is None else cap_w
+        return self._cap_w != before
+
+    def set_lock(self, cause: str, share: float) -> bool:
+        """Set the lock of one cause, 1 to release it; return whether the lowest lock has changed.
+
+        Parameters
+        ----------
+        cause
+            Name of whoever sets the lock. Locks of several causes hold side by side.
+        share
+            Highest clock that the lock allows, as a share of the highest clock.
+        """
+        before = self.lock
+        if share < 1.0:
+            self._locks[cause] = share
+        else:
+            self._locks.pop(cause, None)
+        return self.lock != before
 
     def slowed(
         self,
@@ -50,6 +80,11 @@ class CappedClock:
             result holds for as many of `steps` as meet the cap at one clock.
         """
         work = work_of(self._deployment, scheduler.work, 1)
+        if self._locks:
+            point = self._locked(point, work, ramp_at)
+        if self._cap_w == inf:
+            ramp = ramp_at(point)
+            return point, ramp._replace(valid_steps=min(steps, ramp.valid_steps))
         levels = max(int((point.clock - self._floor) / self._step + 1e-9), 0)
         ramps: dict[int, Ramp] = {}
 
@@ -81,6 +116,19 @@ class CappedClock:
         if many > 1 and not stays(many - 1):
             many = _first(lambda step: not stays(step), many - 1)
         return slower, ramp._replace(valid_steps=many)
+
+    def _locked(
+        self, point: OperatingPoint, work: StretchWork, ramp_at: Callable[[OperatingPoint], Ramp]
+    ) -> OperatingPoint:
+        """Return the operating point under the locks.
+
+        A lock is a share of the highest clock, and an operating point has a share of the clock that
+        the board's own power limit allows. The first step gives that clock.
+        """
+        first_s = ramp_at(point._replace(clock=1.0)).first_s
+        moving_w = self._power.memory_j_per_byte * work.moved[0] / first_s
+        own = float(own_clock(self._power, moving_w, work.arithmetic_j[0] / first_s))
+        return point._replace(clock=min(point.clock, self.lock / own))
 
 
 def clock_steps(governor: GovernorSpec | None) -> tuple[float, float]:
