@@ -11,11 +11,11 @@ from cluster_sim.facility.weather import Outside, Weather, outside_at, read_weat
 from cluster_sim.facility.weather_files import YearOfAir
 
 __all__ = [
+    "HOURS_PER_YEAR",
     "AnyCarbon",
     "AnyPlant",
     "AnyPrice",
     "CoolingPlantSpec",
-    "HOURS_PER_YEAR",
     "HourlyCourse",
     "Medium",
     "Outside",

@@ -45,7 +45,9 @@ class HourlyCourse(Description):
     def _has_one_course(self) -> HourlyCourse:
         mean, swing = self._mean_and_swing
         if (mean is None) == (self.path is None):
-            raise ValueError("expected a number with its unit, a 'mean' with a 'swing', or a 'path'")
+            raise ValueError(
+                "expected a number with its unit, a 'mean' with a 'swing', or a 'path'"
+            )
         if self.path is not None and (beside := sorted(self.changed_fields - {"path"})):
             key = type(self).model_fields[beside[0]].alias
             raise ValueError(f"'path' replaces '{key}'; expected only one of them")

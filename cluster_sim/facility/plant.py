@@ -128,6 +128,10 @@ class CoolingPlantSpec(Description):
     def draw(self, load: PlantLoad) -> PlantDraw:
         """Return the power of the plant, without CDU and air handlers."""
 
+    def water_l(self, evaporated_j: float) -> float:
+        """Return the water that a plant needs for the heat that leaves by evaporation [L]."""
+        return 0.0
+
     def supply_note(self, lowest_c: float, highest_c: float) -> str | None:
         """Return a warning if the plant's model does not hold for its supply temperatures."""
         return None

@@ -19,6 +19,7 @@ from cluster_sim.physics import chillers
 from cluster_sim.physics.cooling_plant import (
     FREE_COOLING_K,
     LEAST_FLOW,
+    evaporated_l,
     fan_speed,
     fan_w,
     free_cooling_share,
@@ -45,6 +46,10 @@ class _Evaporative(CoolingPlantSpec):
     cycles: Cycles = 5.0
     """Cycles of concentration of the tower's water: 5 need 1.84 L per kWh of heat, and more cycles
     need less. Default: 5."""
+
+    def water_l(self, evaporated_j: float) -> float:
+        """Return the water that a plant needs for the heat that leaves by evaporation [L]."""
+        return float(evaporated_l(evaporated_j, self.cycles))
 
     def _tower_c(self, load: PlantLoad) -> Number:
         """Return the tower's water at full fan speed [degC]."""
@@ -79,8 +84,8 @@ class Chiller(_Evaporative):
         able = chillers.chiller_capacity(supply_c, chillers.CONDENSER_C[1])
         heat_w = (1.0 - free) * load.heat_w
         chiller_w = chillers.chiller_w(heat_w, load.full_w / able, supply_c, condenser_c)
-        wanted_c = np.where(free > 0.0, tower_c, condenser_c)
-        wanted_c = np.where(free >= 1.0, supply_c - FREE_COOLING_K, wanted_c)
+        with_chiller_c: Number = np.where(free > 0.0, tower_c, condenser_c)
+        wanted_c = np.where(free >= 1.0, supply_c - FREE_COOLING_K, with_chiller_c)
         fans_w = self._tower_fans_w(load, wanted_c)
         return PlantDraw(chiller_w, fans_w, self._all_pumps_w(load), load.heat_w + chiller_w)
 
@@ -172,7 +177,5 @@ def _range_note(lowest_c: float, highest_c: float, range_c: tuple[float, float])
     return f"site.cooling: water of {got_c:.1f} degC is outside the chiller's range of {least_c:g} to {most_c:g} degC; its power is that at {end_c:g} degC, {effect} the true one"
 
 
-AnyPlant = Annotated[
-    Chiller | AirCooledChiller | DryCooler | Tower, Field(discriminator="kind")
-]
+AnyPlant = Annotated[Chiller | AirCooledChiller | DryCooler | Tower, Field(discriminator="kind")]
 """A cooling plant of any kind, in a description."""

@@ -73,9 +73,7 @@ def _columns(
     return first, second
 
 
-def _from_dew_points(
-    path: str, columns: tuple[Array, Array], names: tuple[str, str]
-) -> YearOfAir:
+def _from_dew_points(path: str, columns: tuple[Array, Array], names: tuple[str, str]) -> YearOfAir:
     """Return the year of a file whose first row is 01:00."""
     for values, name in zip(columns, names, strict=True):
         _check_range(path, values, name)

@@ -149,7 +149,9 @@ def air_chiller_capacity(leaving_c: Number, outside_c: Number) -> Number:
     return 0.944836 - 0.0570088 * d + 0.00185486 * d**2
 
 
-def air_chiller_w(heat_w: Number, nominal_w: Number, leaving_c: Number, outside_c: Number) -> Number:
+def air_chiller_w(
+    heat_w: Number, nominal_w: Number, leaving_c: Number, outside_c: Number
+) -> Number:
     """Return the power of an air-cooled chiller with its fans [W].
 
         P = Q_nominal r / 3 (2.333 - 1.975 r + 0.6121 r²) (0.03303 + 0.6852 plr + 0.2818 plr²)
