@@ -107,10 +107,16 @@ class GovernorSpec(Description):
     """Highest clock [Hz]."""
     floor_hz: Hertz
     """Lowest clock to which heat or a power limit reduces it [Hz]."""
+    lockable_hz: Hertz | None = None
+    """Lowest clock to which an operator can lock the device [Hz]. Default: `floor`."""
     step_hz: Hertz
     """Size of one change of the clock [Hz]."""
-    power_period_s: PositiveSeconds
-    """Time between steps of the clock that keep the power limit [s]."""
+    power_sample_period_s: PositiveSeconds = 0.1
+    """Time between two readings of the power sensor, and between changes of the clock that keep a
+    power cap [s]. Default: 100 ms, as on A100 and H100 (arXiv 2312.02741)."""
+    power_window_s: PositiveSeconds = 0.025
+    """Time before each reading over which the sensor measures the mean power [s]; at most the
+    period. Default: 25 ms, as on A100 and H100 (arXiv 2312.02741)."""
     thermal_period_s: PositiveSeconds
     """Time between two decisions of the software that keeps the operating limits [s]. It is short
     against the time constant of a die on its heat sink."""
@@ -193,6 +199,23 @@ class Surroundings(Description):
     """Power with idle devices [W]."""
     most_w: Watts
     """Power with every device at its limit [W]."""
+    fans_w: Watts | None = None
+    """Part of `most` that fans draw at full flow [W]. After a failure of fans they draw the cube of
+    the flow that remains. Default: their power is not known, and a failure leaves it."""
+    pumps_w: Watts | None = None
+    """Part of `most` that pumps draw at full flow [W]. After a failure of pumps they draw the cube
+    of the flow that remains. Default: their power is not known, and a failure leaves it."""
+
+    @model_validator(mode="after")
+    def _fans_are_a_part(self) -> Surroundings:
+        if (self.fans_w or 0.0) + (self.pumps_w or 0.0) > self.most_w:
+            raise ValueError("got 'fans' and 'pumps' above 'most'; expected a part of it")
+        return self
+
+    def moved(self, medium: Literal["air", "liquid"]) -> float:
+        """Return the share of the power that fans draw in air, or pumps in liquid, at full flow."""
+        of_medium_w = self.fans_w if medium == "air" else self.pumps_w
+        return (of_medium_w or 0.0) / self.most_w
 
 
 class InletRating(Description):
