@@ -30,6 +30,7 @@ from cluster_sim.sim.closed_loop import (
 )
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.failures import FaultInjector
+from cluster_sim.sim.frequency_governor import frequency_governors
 from cluster_sim.sim.kv_network import KvNetwork, needs_kv_network
 from cluster_sim.sim.lifecycle import Lifecycle
 from cluster_sim.sim.link_faults import LinkFaults, LinkParts
@@ -92,7 +93,8 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
     faults = SiteFaults(scenario, fleet)
     network, transfers = None, None
     if needs_kv_network(fleet):
-        network = KvNetwork(env, fleet, recorder, links_fail=faults.hit_links)
+        is_shared = scenario.cluster.contention == "shared"
+        network = KvNetwork(env, fleet, recorder, links_fail=faults.hit_links, is_shared=is_shared)
     setting = routing_setting(env, scenario, fleet)
     replicas = build_replicas(env, scenario, fleet, recorder, network, setting)
     if network is not None:
@@ -111,6 +113,7 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
     ]
     if scenario.site is not None and scenario.site.thermal_protection:
         thermal_governors(env, fleet, groups, lifecycles, recorder)
+    frequency_governors(env, scenario, fleet, replicas.everyone, recorder)
     build_autoscalers(env, fleet, ScaledParts(lifecycles, router, transfers, recorder))
     injector = None
     if not faults.are_none:
