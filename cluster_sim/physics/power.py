@@ -31,6 +31,8 @@ FLOOR_V = 0.55
 LOWEST_CLOCK = 345.0 / 1980.0
 """Clock at which a device without a CUDA context idles, as a share of the highest clock: that of an
 H100 (arXiv 2605.23918)."""
+_CLOCKED_SHARE = 1.0 - LOWEST_CLOCK * (FLOOR_V + (1.0 - FLOOR_V) * LOWEST_CLOCK) ** 2
+"""Share of the power of idle clocks that ends at the lowest clock."""
 
 
 class WorkRates(NamedTuple):
@@ -68,9 +70,7 @@ def clocked_w(power: Power) -> float:
     >>> round(clocked_w(SimpleNamespace(loaded_idle_w=121.7, idle_w=71.8)), 1)
     53.6
     """
-    lowest = LOWEST_CLOCK * voltage(LOWEST_CLOCK) ** 2
-    held_w: float = (power.loaded_idle_w - power.idle_w) / (1.0 - lowest)
-    return held_w
+    return (power.loaded_idle_w - power.idle_w) / _CLOCKED_SHARE
 
 
 def idle_at_clock_w(power: Power, clock: Number) -> Number:

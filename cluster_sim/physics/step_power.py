@@ -151,7 +151,8 @@ def one_step_w(
     --------
     >>> from types import SimpleNamespace
     >>> watts = {"busy_w": 200.0, "active_w": 100.0, "limit_w": 700.0}
-    >>> power = SimpleNamespace(memory_j_per_byte=50e-12, **watts)
+    >>> idle = {"loaded_idle_w": 90.0, "idle_w": 90.0, "full_traffic_w": None}
+    >>> power = SimpleNamespace(memory_j_per_byte=50e-12, **watts, **idle)
     >>> one_step_w(power, 0.01, 2e10, 1.0, 1.0)
     500.0
     """
@@ -159,20 +160,24 @@ def one_step_w(
     at = 1.0
     if clock != 1.0:
         at = clock * one_own_clock(power, moving_w / clock, computing_w / clock)
-    v = FLOOR_V + (1.0 - FLOOR_V) * at
-    return min(power.busy_w + (power.active_w * at + computing_w) * v**2 + moving_w, power.limit_w)
+    v, held_w = FLOOR_V + (1.0 - FLOOR_V) * at, clocked_w(power)
+    switching_w = held_w + power.active_w * working_share(power, moving_w, computing_w, clock)
+    demand_w = power.busy_w - held_w + (switching_w * at + computing_w) * v**2 + moving_w
+    return min(demand_w, power.limit_w)
 
 
 def one_own_clock(power: Power, moving_w: float, computing_w: float) -> float:
     """Return `own_clock` of single numbers, without arrays."""
-    left_w, clock = power.limit_w - power.busy_w - moving_w, 1.0
+    held_w, clock = clocked_w(power), 1.0
+    left_w = power.limit_w - power.busy_w + held_w - moving_w
+    switching_w = held_w + power.active_w * working_share(power, moving_w, computing_w)
     for _ in range(_NEWTON_STEPS):
         v = FLOOR_V + (1.0 - FLOOR_V) * clock
-        drawn_w = power.active_w * clock + computing_w
+        drawn_w = switching_w * clock + computing_w
         over_w = drawn_w * v**2 - left_w
         if over_w <= 0.0:
             break
-        slope = power.active_w * v**2 + drawn_w * 2.0 * v * (1.0 - FLOOR_V)
+        slope = switching_w * v**2 + drawn_w * 2.0 * v * (1.0 - FLOOR_V)
         clock = max(clock - over_w / slope, _LEAST_CLOCK)
     return clock
 
