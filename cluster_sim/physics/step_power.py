@@ -162,7 +162,7 @@ def one_step_w(
         at = clock * one_own_clock(power, moving_w / clock, computing_w / clock)
     v, held_w = FLOOR_V + (1.0 - FLOOR_V) * at, clocked_w(power)
     switching_w = held_w + power.active_w * working_share(power, moving_w, computing_w, clock)
-    demand_w = power.busy_w - held_w + (switching_w * at + computing_w) * v**2 + moving_w
+    demand_w: float = power.busy_w - held_w + (switching_w * at + computing_w) * v**2 + moving_w
     return min(demand_w, power.limit_w)
 
 
