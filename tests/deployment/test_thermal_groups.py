@@ -236,7 +236,7 @@ def test_heat_that_comes_is_stored_or_removed_over_a_whole_run_with_throttling(
     assert device_rows(results)["p/0/device0"]["energy_j"] == approx(stored_j + removed_j, rel=1e-9)
 
 
-FAILURE = {"at": "1 s", "lasts": "1 h", "what": "fan_failure", "factor": 0.03}
+FAILURE = {"at": "1 s", "lasts": "1 h", "what": "fan_failure", "factor": 0.015}
 
 
 @pytest.mark.parametrize(
