@@ -107,8 +107,12 @@ class GovernorSpec(Description):
     """Lowest clock to which an operator can lock the device [Hz]. Default: `floor`."""
     step_hz: Hertz
     """Size of one change of the clock [Hz]."""
-    power_period_s: PositiveSeconds
-    """Time between steps of the clock that keep the power limit [s]."""
+    power_sample_period_s: PositiveSeconds = 0.1
+    """Time between two readings of the power sensor, and between changes of the clock that keep a
+    power cap [s]. Default: 100 ms, as on A100 and H100 (arXiv 2312.02741)."""
+    power_window_s: PositiveSeconds = 0.025
+    """Time before each reading over which the sensor measures the mean power [s]; at most the
+    period. Default: 25 ms, as on A100 and H100 (arXiv 2312.02741)."""
     fall_period_s: PositiveSeconds
     """Time between downward steps of the clock while the device is above the operating limit
     [s]."""

@@ -1,4 +1,4 @@
-"""What stands in a folder before a run is written to it: an earlier run, files of others."""
+"""Contents of a folder before a run is written to it: an earlier run, files of others."""
 
 from __future__ import annotations
 

@@ -93,7 +93,8 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
     faults = SiteFaults(scenario, fleet)
     network, transfers = None, None
     if needs_kv_network(fleet):
-        network = KvNetwork(env, fleet, recorder, links_fail=faults.hit_links)
+        is_shared = scenario.cluster.contention == "shared"
+        network = KvNetwork(env, fleet, recorder, links_fail=faults.hit_links, is_shared=is_shared)
     setting = routing_setting(env, scenario, fleet)
     replicas = build_replicas(env, scenario, fleet, recorder, network, setting)
     if network is not None:

@@ -116,6 +116,8 @@ def test_by_phase_changes_the_clock_after_its_delay_and_between_steps() -> None:
         fixed("700 MHz"),
         {"policy": "by_phase", "prefill": "1 GHz", "decode": "610 MHz"},
         {"policy": "by_phase", "prefill": "1 GHz", "decode": "610 MHz", "delay": "3 ms"},
+        {"policy": "dynamo_llm", "period": "1 s", "lowest": "610 MHz"},
+        {"policy": "throttll_em", "lowest": "610 MHz"},
     ],
 )
 def test_stretches_equal_steps_with_each_policy(policy: dict[str, Any]) -> None:
@@ -142,6 +144,27 @@ def test_what_does_not_suit_a_policy_is_refused_by_name() -> None:
     )
     wafer = {"node": node(WAFER | {"governor": GOVERNOR}), "frequency": fixed("1 GHz")}
     assert "small wafer has no clock" in faults(wafer)
+
+
+@pytest.mark.parametrize("policy", ["dynamo_llm", "throttll_em"])
+def test_policies_that_predict_refuse_what_they_cannot_predict(policy: str) -> None:
+    pool = {"frequency": {"policy": policy}}
+    assert f"got {policy} without the objectives that it keeps" in faults(pool, slo={})
+    static = pool | {"batching": {"policy": "static", "max_sequences": 4}}
+    assert f"got {policy} with static batching" in faults(static)
+    decode = pool | {"replica": {"engine": engine(), "role": "decode"}}
+    assert f"got {policy} with the role decode" in faults(decode)
+
+
+def test_a_policy_that_predicts_keeps_its_objective_at_a_lower_clock() -> None:
+    slo = {"tpot": "20 ms"}
+    free, slow = (
+        cluster_sim.simulate(scenario(pool, slo=slo))
+        for pool in ({"node": READS}, {"node": READS, "frequency": {"policy": "throttll_em"}})
+    )
+    assert slow.summary()["lowest_clock_fraction"] < 0.6
+    assert slow.summary()["max_tpot_ms"] < 20.0
+    assert slow.summary()["energy_kwh"] < free.summary()["energy_kwh"]
 
 
 def test_an_unknown_policy_is_refused() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import inf
 
 from cluster_sim.deployment.clock_profile import clock_grid
 from cluster_sim.deployment.fleet import Fleet
@@ -14,9 +13,6 @@ from cluster_sim.serving.frequency import Clocked
 
 def frequency_faults(scenario: Scenario, fleet: Fleet) -> Iterator[Finding]:
     """Yield the faults of the frequency policies of all pools."""
-    has_objectives = all(
-        min(each.tpot_s or inf, each.e2el_s or inf) < inf for each in scenario.slos
-    )
     for index, deployment in enumerate(fleet.deployments):
         pool = deployment.pool
         if pool.frequency is None:
@@ -27,7 +23,7 @@ def frequency_faults(scenario: Scenario, fleet: Fleet) -> Iterator[Finding]:
             role=deployment.role,
             batches_continuously=pool.batching.is_continuous,
             drafts=pool.replica.speculation is not None,
-            has_objectives=has_objectives,
+            objectives=[set(each.limits_s) for each in scenario.slos],
         )
         for trail, text in pool.frequency.faults(clocked):
             yield ("cluster", "pools", index, "frequency", *trail), text

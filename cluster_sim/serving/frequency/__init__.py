@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from cluster_sim.serving.frequency.by_phase import ByPhase
+from cluster_sim.serving.frequency.dynamo_llm import DynamoLlm
 from cluster_sim.serving.frequency.fixed import Fixed
 from cluster_sim.serving.frequency.observed import (
     ClockProfile,
@@ -19,8 +20,9 @@ from cluster_sim.serving.frequency.observed import (
     Remaining,
 )
 from cluster_sim.serving.frequency.policy import Clocked, Decider, FrequencyPolicy
+from cluster_sim.serving.frequency.throttll_em import ThrottllEm
 
-Frequency = Annotated[Fixed | ByPhase, Field(discriminator="policy")]
+Frequency = Annotated[Fixed | ByPhase | DynamoLlm | ThrottllEm, Field(discriminator="policy")]
 
 __all__ = [
     "ByPhase",
@@ -28,6 +30,7 @@ __all__ = [
     "Clocked",
     "Decider",
     "Decoding",
+    "DynamoLlm",
     "Fixed",
     "Frequency",
     "FrequencyPolicy",
@@ -35,4 +38,5 @@ __all__ = [
     "Objectives",
     "ObservedReplica",
     "Remaining",
+    "ThrottllEm",
 ]

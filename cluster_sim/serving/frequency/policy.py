@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from math import inf
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -42,8 +42,8 @@ class Clocked(NamedTuple):
     """Whether requests join and leave between steps."""
     drafts: bool
     """Whether tokens are drafted and verified."""
-    has_objectives: bool
-    """Whether every class of requests has an objective that a clock can meet or miss."""
+    objectives: Sequence[Set[str]]
+    """Latencies for which each class of requests has an objective: ttft, tpot, e2el."""
 
 
 class FrequencyPolicy(Description):
@@ -51,8 +51,6 @@ class FrequencyPolicy(Description):
 
     follows_phases: ClassVar[bool] = False
     """Whether the policy decides whenever the kind of steps changes."""
-    reads_objectives: ClassVar[bool] = False
-    """Whether the policy predicts latencies from profiles and holds objectives."""
 
     @property
     def decides_every_s(self) -> float:
@@ -86,32 +84,6 @@ class FrequencyPolicy(Description):
                     (key,),
                     f"got {clock_hz / 1e6:g} MHz; expected a clock of {pool.device}, {pool.grid.lowest_hz / 1e6:g} to {pool.grid.highest_hz / 1e6:g} MHz",
                 )
-        if self.reads_objectives:
-            yield from self._faults_of_profiles(pool)
-
-    def _faults_of_profiles(self, pool: Clocked) -> Iterator[tuple[Trail, str]]:
-        """Yield what keeps the policy from predicting the latencies of a pool."""
-        name = getattr(self, "policy", "")
-        if pool.role != "both":
-            yield (
-                ("policy",),
-                f"got {name} with the role {pool.role}; expected fixed or by_phase, because {name} predicts replicas that prefill and decode",
-            )
-        if not pool.batches_continuously:
-            yield (
-                ("policy",),
-                f"got {name} with static batching; expected fixed or by_phase, because {name} predicts continuous batching",
-            )
-        if pool.drafts:
-            yield (
-                ("policy",),
-                f"got {name} with speculation; expected fixed or by_phase, because {name} predicts one token per step",
-            )
-        if not pool.has_objectives:
-            yield (
-                ("policy",),
-                f"got {name} without objectives; expected 'tpot' or 'e2el' in 'slo' and in the 'slo' of each class",
-            )
 
     def warnings(self, grid: ClockGrid) -> Iterator[str]:
         """Yield what is allowed, and rests on figures that were not measured."""
