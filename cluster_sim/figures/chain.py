@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,88 +12,21 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from cluster_sim.figures import style
-from cluster_sim.figures.chain_courses import (
-    FULL_CLOCK,
-    Chain,
-    Course,
-    Latency,
-    Mark,
-    chain,
-    mark,
-    mark_of_fall,
-    without_heat,
-)
-from cluster_sim.figures.chain_text import device_text, header, sentence, short, watts
+from cluster_sim.figures.chain_column import GHOST, Column
+from cluster_sim.figures.chain_courses import Latency, chain, without_heat
+from cluster_sim.figures.chain_marks import FULL_CLOCK, mark, mark_of_fall
+from cluster_sim.figures.chain_text import bus_text, machines, sentence, watts
 from cluster_sim.figures.over_time import lay_time_axis, unit_up_to
 from cluster_sim.figures.sheet import WIDTH_IN, sheet_in_use
-from cluster_sim.figures.style import Variant
 from cluster_sim.results.results import Results
 
 _HEIGHTS_IN = (1.35, 1.15, 1.15, 1.4, 1.15, 1.65)
 _CLOCK, _LATENCY = 4, 5
-_GHOST, _BURST = "#8f8f8f", "#F6E7C1"
+_BURST = "#F6E7C1"
 _MAIN, _SECOND = style.COLOURS[0], style.COLOURS[1]
-_NO_HEAT = "temperatures are not simulated:\nthe scenario has no site.inlet"
 _NO_GHOST = "no run without heat: cluster-sim run FILE --attribute makes it"
 _LOGARITHMIC_FROM = 400.0
 """Highest latency from which its axis is logarithmic [% of the limit]."""
-
-
-@dataclass(frozen=True)
-class _Column:
-    """Column of panels: one run."""
-
-    variant: Variant
-    chain: Chain
-    ghost: Chain | None
-    """Courses of the run without heat."""
-    panels: Sequence[Axes]
-    second: float
-    """Seconds per unit of the time axis."""
-
-    def line(self, row: int, course: Course | None, ghost: Course | None, **look: Any) -> None:
-        """Draw a course, and below it in grey that of the run without heat."""
-        panel = self.panels[row]
-        if ghost is not None:
-            panel.plot(ghost.at_s / self.second, ghost.percent, color=_GHOST, linewidth=1.0)
-        if course is not None:
-            panel.plot(course.at_s / self.second, course.percent, linewidth=1.6, **look)
-
-    def point(self, row: int, found: Mark | None, colour: str, *, what: str = "") -> None:
-        """Mark a time on a course, with the time since the burst began."""
-        burst = self.chain.burst
-        if found is None or burst is None:
-            return
-        panel, at = self.panels[row], found.at_s / self.second
-        fill = colour if found.is_limit else "white"
-        panel.plot(
-            [at], [found.percent], marker="o", markersize=5.5, color=colour, markerfacecolor=fill
-        )
-        is_high = what == "TTFT "
-        panel.annotate(
-            f"{what}+{short(found.at_s - burst.from_s)}",
-            (at, found.percent),
-            xytext=(6.0, 5.0 if is_high else -4.0),
-            textcoords="offset points",
-            fontsize=8.5,
-            fontweight="bold",
-            va="bottom" if is_high else "top",
-            color=colour,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.3},
-            zorder=6,
-        )
-
-    def caption(self, row: int, title: str, unit: str = "% of limit") -> None:
-        """Write title and unit of a panel, and why it is empty if it is."""
-        panel = self.panels[row]
-        style.title(panel, title)
-        style.label(panel, y=f"[{unit}]")
-        if row in (2, 3, _CLOCK) and self.chain.hottest is None:
-            style.nothing(panel, _NO_HEAT)
-
-    def limit(self, row: int) -> None:
-        """Draw the limit of a row."""
-        self.panels[row].axhline(100.0, color=style.LIMIT, linewidth=1.0)
 
 
 def blank(results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
@@ -115,9 +47,11 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     for place, variant in enumerate(shown):
         courses = chain(variant.results)
         ghost = without_heat(variant.results, courses)
-        column = _Column(variant, courses, ghost, axes[place :: len(shown)], unit.second)
+        column = Column(variant, courses, ghost, axes[place :: len(shown)], unit.second)
         _draw_column(column)
-        style.label(column.panels[-1], x=f"simulated time [{unit.name}]; +60 s: since the burst began")
+        style.label(
+            column.panels[-1], x=f"simulated time [{unit.name}]; +60 s: since the burst began"
+        )
         columns.append(column)
     _share_axes(columns)
     lay_time_axis([columns[0].panels[-1]], last_s, unit.second)
@@ -126,7 +60,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     _draw_legend(columns)
 
 
-def _draw_column(column: _Column) -> None:
+def _draw_column(column: Column) -> None:
     """Draw all rows of one run."""
     burst = column.chain.burst
     if burst is not None:
@@ -141,30 +75,32 @@ def _draw_column(column: _Column) -> None:
     _draw_latency(column)
 
 
-def _draw_arrivals(column: _Column) -> None:
+def _draw_arrivals(column: Column) -> None:
     column.line(0, column.chain.arrivals, None, color="#555555", drawstyle="steps-mid")
-    count = len(column.variant.results.requests)
-    column.caption(0, f"Arrivals: {count:,} requests", "1/s")
-    column.panels[0].annotate(
-        header(column.variant.results, column.variant.label),
+    run, panel = column.variant.results, column.panels[0]
+    column.caption(0, "", "1/s")
+    text = f"{machines(run)}\nArrivals: {len(run.requests):,} requests"
+    panel.set_title(text, fontsize=9, loc="left")
+    panel.annotate(
+        column.variant.label,
         (0.0, 1.0),
         xycoords="axes fraction",
-        xytext=(0.0, 19.0),
+        xytext=(0.0, 29.0),
         textcoords="offset points",
-        fontsize=9.5,
+        fontsize=10,
         fontweight="bold",
     )
 
 
-def _draw_bus(column: _Column) -> None:
+def _draw_bus(column: Column) -> None:
     bus, ghost = column.chain.bus, column.ghost
     column.line(1, bus, None if ghost is None else ghost.bus, color=_MAIN)
     column.point(1, mark(bus, column.chain.burst), _MAIN)
     column.limit(1)
-    column.caption(1, f"Memory bus: at most {style.percent(bus.highest / 100)} of its bandwidth")
+    column.caption(1, f"Memory bus: {bus_text(column.chain)}")
 
 
-def _draw_power(column: _Column) -> None:
+def _draw_power(column: Column) -> None:
     power, ghost, hot = column.chain.power, column.ghost, column.chain.hottest
     column.line(2, power, None if ghost is None else ghost.power, color=_MAIN)
     text = "Power of the hottest device"
@@ -173,11 +109,11 @@ def _draw_power(column: _Column) -> None:
         column.limit(2)
         most_w = float(np.max(hot.power_w))
         of = "" if not power.highest else f" of {watts(100 * most_w / power.highest)}"
-        text = f"Power {device_text(hot)}: at most {watts(most_w)}{of}"
+        text = f"Power of {hot.name}: at most {watts(most_w)}{of}"
     column.caption(2, text)
 
 
-def _draw_temperature(column: _Column) -> None:
+def _draw_temperature(column: Column) -> None:
     courses, ghost, hot = column.chain, column.ghost, column.chain.hottest
     parts = []
     for name, course, colour in (("die", courses.die, _MAIN), ("HBM", courses.memory, _SECOND)):
@@ -194,7 +130,7 @@ def _draw_temperature(column: _Column) -> None:
     column.caption(3, f"Temperature: {', '.join(parts)}" if parts else "Temperature")
 
 
-def _draw_clock(column: _Column) -> None:
+def _draw_clock(column: Column) -> None:
     clock, ghost = column.chain.clock, column.ghost
     column.line(_CLOCK, clock, None if ghost is None else ghost.clock, color=_MAIN)
     text = "Clock"
@@ -205,7 +141,7 @@ def _draw_clock(column: _Column) -> None:
     column.caption(_CLOCK, text, "% of full")
 
 
-def _draw_latency(column: _Column) -> None:
+def _draw_latency(column: Column) -> None:
     """Draw p99 of TTFT and TPOT."""
     burst, texts = column.chain.burst, []
     for name, colour in (("TTFT", _SECOND), ("TPOT", _MAIN)):
@@ -214,7 +150,9 @@ def _draw_latency(column: _Column) -> None:
         if latency is not None:
             other = None if ghost is None else ghost.relative_to(latency.limit_s)
             column.line(_LATENCY, latency.course, other, color=colour, label=name)
-            column.point(_LATENCY, mark(latency.course, burst), colour, what=f"{name} ")
+            found = mark(latency.course, burst)
+            if found is not None and found.is_limit:
+                column.point(_LATENCY, found, colour, what=f"{name} ")
             texts.append(f"{name} {latency.text}")
     column.caption(_LATENCY, f"p99: {', '.join(texts)}" if texts else "p99 of TTFT and TPOT")
     if texts:
@@ -223,7 +161,7 @@ def _draw_latency(column: _Column) -> None:
         style.nothing(column.panels[_LATENCY], "no request finished")
 
 
-def _share_axes(columns: Sequence[_Column]) -> None:
+def _share_axes(columns: Sequence[Column]) -> None:
     """Give the panels of each row one scale, so that the runs can be compared."""
     for row in range(len(_HEIGHTS_IN)):
         panels = [column.panels[row] for column in columns]
@@ -235,11 +173,12 @@ def _share_axes(columns: Sequence[_Column]) -> None:
                 style.logarithmic(panel, "y")
             elif row == _CLOCK:
                 panel.set_ylim(min(10.0 * np.floor(min(bottom, 100.0) / 10 - 0.5), 80.0), 104.0)
-            else:
-                panel.set_ylim(0.0, 1.2 * top if np.isfinite(top) else 120.0)
+            else:  # with space for the legend of two lines
+                space = 1.45 if row in (3, _LATENCY) else 1.2
+                panel.set_ylim(0.0, space * (top if np.isfinite(top) else 100.0))
 
 
-def _draw_legend(columns: Sequence[_Column]) -> None:
+def _draw_legend(columns: Sequence[Column]) -> None:
     """Draw the names of lines in their panels, and one legend for all panels below them."""
     for row in (3, _LATENCY):
         for column in columns:
@@ -250,7 +189,7 @@ def _draw_legend(columns: Sequence[_Column]) -> None:
     handles = {
         "burst": Patch(color=_BURST),
         "limit": Line2D([], [], color=style.LIMIT),
-        "without heat" if has_ghost else _NO_GHOST: Line2D([], [], color=_GHOST),
+        "without heat" if has_ghost else _NO_GHOST: Line2D([], [], color=GHOST),
         "at its limit": Line2D([], [], **point),
         "90 % of its rise, or clock falls": Line2D([], [], **point, markerfacecolor="white"),
     }

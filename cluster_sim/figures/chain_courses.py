@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cluster_sim.figures import style
+from cluster_sim.figures.chain_marks import Burst, Course
 from cluster_sim.figures.over_time import rolling, window_s
 from cluster_sim.figures.thermal import Hottest, hottest
 from cluster_sim.results import bandwidth, metrics
@@ -16,46 +17,9 @@ from cluster_sim.results.results import Results, run_without
 from cluster_sim.typing import Array
 
 _BINS = 240
-_AT_LIMIT = 99.5
-"""Share of its limit from which a course counts as at its limit [%]."""
-_MOST_OF_RISE = 0.9
-"""Part of its rise after which a course without limit counts as risen."""
-FULL_CLOCK = 99.5
-"""Share of the full clock below which a clock counts as lowered [%]."""
-
-
-class Course(NamedTuple):
-    """A number over the time of a run, in per cent of its limit."""
-
-    at_s: Array
-    percent: Array
-
-    @property
-    def highest(self) -> float:
-        """Highest value [%]; 0 if there is none."""
-        return float(np.max(self.percent[~np.isnan(self.percent)], initial=0.0))
-
-    @property
-    def lowest(self) -> float:
-        """Lowest value [%]; 100 if there is none."""
-        return float(np.min(self.percent[~np.isnan(self.percent)], initial=100.0))
-
-
-class Mark(NamedTuple):
-    """First time after the begin of a burst at which a course has changed."""
-
-    at_s: float
-    percent: float
-    """Value at that time [%]."""
-    is_limit: bool
-    """Whether the course is at its limit; otherwise it has made nine tenths of its rise."""
-
-
-class Burst(NamedTuple):
-    """Time of the first burst of a run."""
-
-    from_s: float
-    until_s: float
+_WIDE_BINS, _MANY_TIMES, _FEWEST = 40, 3.0, 10
+"""Bins in which bursts are looked for; the least maximum, as a multiple of the median and as a
+number of requests."""
 
 
 class Latency(NamedTuple):
@@ -154,54 +118,22 @@ def without_heat(run: Results, of: Chain) -> Chain | None:
     return chain(other, None if of.hottest is None else of.hottest.name)
 
 
-def mark(course: Course, burst: Burst | None) -> Mark | None:
-    """Return when a course comes to its limit within a burst.
-
-    If it never does, the result is when it has made nine tenths of its rise; None if it does not
-    rise or there is no burst.
-    """
-    if burst is None:
-        return None
-    after = (course.at_s >= burst.from_s) & ~np.isnan(course.percent)
-    after &= course.at_s <= burst.until_s
-    at_s, percent = course.at_s[after], course.percent[after]
-    before = course.percent[(course.at_s < burst.from_s) & ~np.isnan(course.percent)]
-    start = float(np.mean(before)) if len(before) else 0.0
-    top = float(np.max(percent, initial=0.0))
-    if top <= 1.02 * start or not len(percent):
-        return None
-    is_limit = top >= _AT_LIMIT
-    wanted = _AT_LIMIT if is_limit else start + _MOST_OF_RISE * (top - start)
-    place = int(np.argmax(percent >= wanted))
-    return Mark(float(at_s[place]), float(percent[place]), is_limit)
-
-
-def mark_of_fall(clock: Course, burst: Burst | None) -> Mark | None:
-    """Return when a clock is lowered first after a burst has begun; None if it never is."""
-    from_s = 0.0 if burst is None else burst.from_s
-    lowered = (clock.at_s >= from_s) & (clock.percent < FULL_CLOCK)
-    if not lowered.any():
-        return None
-    place = int(np.argmax(lowered))
-    return Mark(float(clock.at_s[place]), float(clock.percent[place]), is_limit=False)
-
-
 def burst_of(run: Results) -> Burst | None:
-    """Return the first burst of the arrivals of a run.
+    """Return the first burst of the arrivals of a run; None if there is none.
 
-    Arrivals without bursts by the clock have one if their rate exceeds half of its maximum only
-    from some time on.
+    Arrivals whose bursts the scenario does not date have one where their rate exceeds half of its
+    maximum, if that maximum is several times the usual rate.
     """
     end_s = run.info.simulated_s or 1.0
     arrivals = run.scenario.workload.arrivals
     times_s = np.linspace(0.0, end_s, 20_001)
     inside = None if arrivals is None else arrivals.in_bursts(times_s)
     if inside is None:
-        course = _arrivals(run)
-        times_s = course.at_s - 0.5 * end_s / _BINS
-        inside = course.percent > 0.5 * course.highest
-        if np.mean(course.percent) > 0.5 * course.highest:
+        times_s = np.linspace(0.0, end_s, _WIDE_BINS + 1)
+        counts, _ = np.histogram(run.requests["arrival_s"].to_numpy(), times_s)
+        if np.max(counts) < max(_MANY_TIMES * float(np.median(counts)), _FEWEST):
             return None
+        inside = np.append(counts > 0.5 * np.max(counts), False)
     if not inside.any():
         return None
     first = int(np.argmax(inside))

@@ -6,17 +6,17 @@ import numpy as np
 
 from cluster_sim.deployment.climate import climate_of
 from cluster_sim.figures import style
-from cluster_sim.figures.chain_courses import FULL_CLOCK, Chain, Latency, mark, mark_of_fall
-from cluster_sim.figures.thermal import Hottest
+from cluster_sim.figures.chain_courses import Chain, Latency
+from cluster_sim.figures.chain_marks import FULL_CLOCK, mark, mark_of_fall
 from cluster_sim.results.results import Results
 from cluster_sim.scenario.pool import Pool
 
 
-def header(run: Results, label: str) -> str:
-    """Return the label of a run, its machines, and the worst conditions of its first node."""
+def machines(run: Results) -> str:
+    """Return the machines of a run, and the worst conditions of its first node."""
     pools = run.scenario.cluster.pools
-    machines = " and ".join(f"{pool.nodes} {pool.node.name}" for pool in pools)
-    return f"{label}: {machines}{_conditions(run, pools[0])}"
+    nodes = " and ".join(f"{pool.nodes} {pool.node.name}" for pool in pools)
+    return f"{nodes}{_conditions(run, pools[0])}"
 
 
 def _conditions(run: Results, pool: Pool) -> str:
@@ -36,32 +36,42 @@ def sentence(label: str, courses: Chain, ghost: Chain | None) -> str:
     if hot is None or courses.clock is None or courses.die is None or hot.device.limits is None:
         return f"{label}: temperatures are not simulated."
     limit_c, highest_c = hot.device.limits.operating_c, float(np.max(hot.die_c))
+    drawn = watts(float(np.max(hot.power_w)))
     if courses.clock.lowest >= FULL_CLOCK:
         return (
-            f"{label}: the hottest die reaches {highest_c:.0f} °C, {limit_c - highest_c:.0f} K below its limit, "
+            f"{label}: at {drawn} the hottest die reaches {highest_c:.0f} °C, {limit_c - highest_c:.0f} K below its limit, "
             "so its clock stays full and heat costs nothing."
         )
     found = mark(courses.die, courses.burst) or mark_of_fall(courses.clock, courses.burst)
-    since = "" if found is None or courses.burst is None else found.at_s - courses.burst.from_s
-    lag = "" if since == "" else f" {short(float(since))} into the burst"
-    return f"{label}:{lag} a die is at its limit of {limit_c:.0f} °C, so its clock falls to {courses.clock.lowest:.0f} %{_cost(courses, ghost)}."
+    lag = ""
+    if found is not None and courses.burst is not None:
+        lag = f"after {short(found.at_s - courses.burst.from_s)} of burst "
+    cause = f"at {drawn} per device, {lag}a die is at its limit of {limit_c:.0f} °C"
+    return f"{label}: {cause}, so its clock falls to {courses.clock.lowest:.0f} %{_cost(courses, ghost)}."
 
 
 def _cost(courses: Chain, ghost: Chain | None) -> str:
-    """Return what the latencies are instead of what they would be without heat."""
-    parts = []
+    """Return the latency that heat lengthens most, and what it would be without heat."""
+    rises = []
     for name in ("ttft", "tpot"):
         latency: Latency | None = getattr(courses, name)
         other: Latency | None = getattr(ghost, name, None)
         if latency is not None:
-            instead = "" if other is None else f" instead of {style.duration(other.p99_s)}"
-            parts.append(f"p99 of {name.upper()} is {style.duration(latency.p99_s)}{instead}")
-    return f"; {', '.join(parts)}" if parts else ""
+            before_s = latency.limit_s if other is None else other.p99_s
+            instead = "" if other is None else f" instead of {style.duration(before_s)}"
+            text = f" and p99 of {name.upper()} is {style.duration(latency.p99_s)}{instead}"
+            rises.append((latency.p99_s / max(before_s, 1e-9), text))
+    return max(rises)[1] if rises else ""
 
 
-def device_text(hot: Hottest) -> str:
-    """Return the hottest device, such as `of b200/0/device4`."""
-    return f"of {hot.name}"
+def bus_text(courses: Chain) -> str:
+    """Return the mean use of the memory bus in the burst, or its highest use without a burst."""
+    bus, burst = courses.bus, courses.burst
+    if burst is None:
+        return f"at most {style.percent(min(bus.highest / 100, 1.0))} of its bandwidth"
+    inside = (bus.at_s >= burst.from_s) & (bus.at_s <= burst.until_s)
+    mean = float(np.mean(bus.percent[inside])) if inside.any() else 0.0
+    return f"{style.percent(min(mean / 100, 1.0))} of its bandwidth in the burst"
 
 
 def short(value_s: float) -> str:

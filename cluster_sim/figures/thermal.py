@@ -101,7 +101,7 @@ def hottest(results: Results, device: str | None = None) -> Hottest | None:
         return highest_c - limits.operating_c if limits is not None else highest_c - 1000.0
 
     known = dict.fromkeys(names.tolist())
-    name = device if device in known else max(known, key=over_k)
+    name = device if device is not None and device in known else max(known, key=over_k)
     columns = (
         table[column].to_numpy()[names == name]
         for column in ("at_s", "die_c", "memory_c", "power_w", "clock")
