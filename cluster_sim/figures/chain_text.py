@@ -23,7 +23,7 @@ def _conditions(run: Results, pool: Pool) -> str:
     site = run.scenario.site
     if site is None or site.inlet_c is None:
         return ""
-    worst = climate_of(site, f"{pool.name}/0").worst
+    worst = climate_of(run.scenario, pool, 0).worst
     is_air = pool.node.cooling is not None and pool.node.cooling.medium == "air"
     medium, movers = ("air", "fans") if is_air else ("water", "pump")
     flow = "" if worst.flow == 1.0 else f", {movers} at {style.percent(worst.flow)}"
