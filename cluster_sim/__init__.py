@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cluster_sim.scenario.scenario import Scenario
     from cluster_sim.sim.limits import RunLimits
     from cluster_sim.sim.simulate import simulate
+    from cluster_sim.studies.attribution import attribute
     from cluster_sim.studies.capacity import capacity
     from cluster_sim.studies.compare import compare
     from cluster_sim.studies.plan import plan
@@ -31,6 +32,7 @@ _HOMES = {
     "Scenario": "scenario.scenario",
     "ScenarioError": "errors",
     "SimulationError": "errors",
+    "attribute": "studies.attribution",
     "capacity": "studies.capacity",
     "compare": "studies.compare",
     "load_results": "results.results",
@@ -48,6 +50,7 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "SimulationError",
+    "attribute",
     "capacity",
     "compare",
     "load_results",

@@ -54,15 +54,23 @@ def counter(what: str, total: int | None = None) -> Iterator[Callable[[int, int]
 
 
 @contextmanager
-def simulation_bar(scenario: Scenario) -> Iterator[Progress | None]:
-    """Show a progress bar of one simulation; yield the function that takes its progress."""
+def simulation_bar(scenario: Scenario, title: str = "") -> Iterator[Progress | None]:
+    """Show a progress bar of one simulation; yield the function that takes its progress.
+
+    Parameters
+    ----------
+    scenario
+        Scenario that is simulated.
+    title
+        Text beside the bar. Default: the title of the scenario.
+    """
     if not is_watched():
         yield None
         return
     from rich.progress import BarColumn
 
     with _bar(_text("description"), BarColumn(), _text("fields[left]")) as bar:
-        task = bar.add_task(visible(scenario.title), total=1.0, left="")
+        task = bar.add_task(visible(title or scenario.title), total=1.0, left="")
 
         def report(now_s: float, finished: int) -> None:
             bar.update(

@@ -42,3 +42,17 @@ class StepWork:
     """Number of (query, key) pairs of the prompt tokens in a layer with a sliding window."""
     pairs_growth: int = 0
     """Growth of `pairs` from one step to the next of a stretch."""
+
+    def later(self, steps: int) -> StepWork:
+        """Return a new object with the counts of the step that is `steps` steps later.
+
+        >>> StepWork(batch=2, growth=2, context=100).later(3).context
+        106
+        """
+        longest = self.longest + steps if self.longest else 0
+        return StepWork(
+            self.batch, self.counted, self.growth, self.context + steps * self.growth,
+            self.windowed + steps * self.growing, self.growing, longest, self.prompt_tokens,
+            self.sampled, self.pairs + steps * self.pairs_growth, self.window_pairs,
+            self.pairs_growth,
+        )  # fmt: skip

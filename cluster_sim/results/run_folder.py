@@ -125,7 +125,8 @@ def check_place(folder: Path) -> None:
 def earlier_run(run: RunData, folder: Path) -> str | None:
     """Return which other run stands in a folder, in words; None unless saving would replace one.
 
-    A run of the same scenario with the same seed is the same run.
+    A run of the same scenario with the same seed is the same run; its runs without each mechanism
+    are named, since they are replaced too.
 
     Parameters
     ----------
@@ -137,13 +138,32 @@ def earlier_run(run: RunData, folder: Path) -> str | None:
     manifest = manifest_in(folder)
     if not manifest:
         return None
-    identity = _identity(run, run.scenario.as_yaml())
-    if all(manifest.get(key) == value for key, value in identity.items()):
+    names = manifest.get("without") or ()
+    if not names and has_same_run(run, folder):
         return None
     written_s = (folder / "manifest.json").stat().st_mtime
     when = datetime.fromtimestamp(written_s).strftime("%Y-%m-%d %H:%M")
     name, seed = (visible(str(manifest.get(key))) for key in ("name", "seed"))
-    return f"{name}, seed {seed}, {when}"
+    others = f", with its runs without {', '.join(visible(str(each)) for each in names)}"
+    return f"{name}, seed {seed}, {when}{others if names else ''}"
+
+
+def has_same_run(run: RunData, folder: Path, *, is_attributed: bool = False) -> bool:
+    """Return whether a run of the same scenario with the same seed stands in a folder.
+
+    Parameters
+    ----------
+    run
+        Run that is to be saved.
+    folder
+        Folder to which it is to be saved.
+    is_attributed
+        Whether its runs without each mechanism must stand there too.
+    """
+    manifest = manifest_in(folder)
+    identity = _identity(run, run.scenario.as_yaml())
+    is_same = bool(manifest) and all(manifest.get(key) == identity[key] for key in identity)
+    return is_same and ("without" in manifest or not is_attributed)
 
 
 def _identity(run: RunData, scenario: str) -> dict[str, Any]:

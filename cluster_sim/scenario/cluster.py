@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -35,3 +35,7 @@ class Cluster(Description):
     network: Annotated[NetworkSpec, Named("links")] | None = None
     """Network by which the front door reaches the nodes. Default: the network in each node's
     file."""
+    contention: Literal["shared", "none"] = "shared"
+    """Sharing of links and memories by KV transfers, swaps, fetches and engine steps. shared: they
+    share max-min fairly. none: each transfer has its links to itself and takes no memory bandwidth
+    from engine steps, which shows what contention costs."""

@@ -105,6 +105,8 @@ def _pool(pool: Pool, model: Model, devices_per_replica: int) -> str:
     ]
     if plan.role != "both":
         parts.append(f"role {plan.role}")
+    if pool.frequency is not None:
+        parts.append(f"clock by {pool.frequency.policy}")
     if pool.autoscale is not None:
         parts.append(f"scaled to {pool.autoscale.aim}")
     return ", ".join(parts)

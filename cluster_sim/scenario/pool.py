@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from cluster_sim.economics.prices import Prices, below_materials
+from cluster_sim.hardware.clock_grid import ClockGrid
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
@@ -16,6 +18,7 @@ from cluster_sim.schema import Description, Named
 from cluster_sim.serving.autoscaling import Scaling
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.engine import Engine, known
+from cluster_sim.serving.frequency import Frequency
 from cluster_sim.serving.scheduler import Batching, Continuous
 from cluster_sim.serving.speculation import Speculation
 from cluster_sim.typing import ClusterCount, CountOrZero
@@ -114,6 +117,12 @@ class Pool(Description):
     power_limit_w: Watts | None = None
     """Power that each device may draw, below its own limit [W]. The device lowers its clock to stay
     within it. Default: the limit of the device."""
+    placement: Literal["in_order", "rear_last"] = "in_order"
+    """Order in which replicas take the devices. in_order: node by node. rear_last: the devices that
+    the air reaches first in every node, and then those behind them."""
+    frequency: Frequency | None = None
+    """Policy that locks the clock of the devices, such as `{policy: fixed, clock: 1.4 GHz}`.
+    Default: the devices run at their highest clock, as far as heat and their power limit allow."""
 
     @property
     def offer(self) -> Prices | None:
@@ -126,6 +135,12 @@ class Pool(Description):
         if self.offer is None:
             return None
         return below_materials(self.offer, self.node.materials, self.node.devices)
+
+    def warnings_of_clocks(self) -> Iterator[str]:
+        """Yield the clocks of the frequency policy at which step times are extrapolated."""
+        if self.frequency is not None and (governor := self.node.device.governor) is not None:
+            for text in self.frequency.warnings(ClockGrid.of(governor)):
+                yield f"pool '{self.name}': {text}"
 
     @property
     def is_wafer(self) -> bool:

@@ -147,6 +147,7 @@ class Scenario(Description):
                 yield f"prices of pool {pool.name}: {below}"
             if (speculation := pool.replica.speculation) is not None:
                 yield from speculation.warnings(self.model.name)
+            yield from pool.warnings_of_clocks()
             device = pool.node.device
             engine = pool.replica.engine
             yield from default_times(device, engine.profile)

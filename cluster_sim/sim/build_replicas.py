@@ -53,12 +53,13 @@ def build_replicas(  # noqa: PLR0913 - wires replicas to their parts
     replicas, caps_w = Replicas([], [], [], capacity), device_caps_w(scenario)
     for spec in fleet.replicas:
         cap_w = caps_w[spec.number]
+        has_control = cap_w is not None or spec.deployment.pool.frequency is not None
         new_scheduler = scheduler_maker(spec, scenario.seed, setting.kv_events)
         options = ReplicaOptions(
             max_steps=_max_steps(scenario, spec),
             prepares_ahead=spec.deployment.pool.replica.engine.async_scheduling,
             ready_s=spec.deployment.ready_s,
-            device_clock=None if cap_w is None else DeviceClock(spec.deployment, cap_w),
+            device_clock=DeviceClock(spec.deployment, cap_w) if has_control else None,
             rebuild=new_scheduler,
             host_path=None if network is None else network.host_path(spec),
         )

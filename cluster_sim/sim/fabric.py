@@ -13,10 +13,12 @@ from typing import Any
 from simpy import Environment, Event
 
 from cluster_sim.physics.max_min_fairness import Resource, Sharing, fair_share
+from cluster_sim.physics.unshared import Unshared
 from cluster_sim.results.contention import TransferRow
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.agenda import Agenda
 from cluster_sim.sim.alarm import Alarm
+from cluster_sim.sim.channels import OwnChannels, SharedChannels
 from cluster_sim.sim.full_links import FullLinks
 from cluster_sim.sim.memory_bus import MemoryBus
 from cluster_sim.sim.replica_events import ReplicaEvents
@@ -34,6 +36,20 @@ class Fabric(ReplicaEvents):
     only affected rates are computed. The traffic of a replica's engine takes part only while a
     transfer crosses the replica's memory: the running engine then gets a fair share of the memory
     bandwidth, transfers get the rest, and the replica is informed of the shares that they leave.
+
+    Parameters
+    ----------
+    env
+        Environment of the simulation.
+    capacity
+        Function that returns the bandwidth of a link [B/s].
+    buses
+        Memories that transfers cross.
+    recorder
+        Recorder of the run.
+    is_shared
+        Whether traffic shares links and memories. Otherwise each transfer and each engine has them
+        to itself.
     """
 
     def __init__(
@@ -42,17 +58,19 @@ class Fabric(ReplicaEvents):
         capacity: Callable[[Resource], float],
         buses: Mapping[Resource, MemoryBus],
         recorder: Recorder,
+        *,
+        is_shared: bool = True,
     ) -> None:
         self._env, self._recorder, self._buses = env, recorder, buses
         self._link_capacity = capacity
         self._capacities: dict[tuple[Resource, int], float] = {}
         self._kept: dict[Resource, float] = {}
         """Share of the bandwidth that each degraded link keeps; whole links are absent."""
-        self._sharing = Sharing(self._capacity)
+        self._sharing = (Sharing if is_shared else Unshared)(self._capacity)
         self._homes: dict[Resource, Home] = {}
         self._alarm = Alarm(env)
         self._is_awake = True
-        self._channels: dict[tuple[str, ParallelPaths], Channel] = {}
+        self._channels = (SharedChannels if is_shared else OwnChannels)(self._alone)
         self._agenda = Agenda()
         self._stirred: dict[Channel, None] = {}
         self._to_tell: dict[Home, None] = {}
@@ -88,7 +106,7 @@ class Fabric(ReplicaEvents):
 
         `on_sent` is called when the last byte has been sent.
         """
-        return Transfer(self._channel(kind, paths), parties, on_sent, self._env.now)
+        return Transfer(self._channels.of(kind, paths), parties, on_sent, self._env.now)
 
     def share(self, paths: ParallelPaths) -> float:
         """Return the approximate share of its undisturbed rate that a transfer here would get."""
@@ -100,7 +118,7 @@ class Fabric(ReplicaEvents):
                 for _ in range(others)
             ]
             level = min(level, fair_share(rates, self._capacity(resource, 1), used))
-        return min(level * paths.count / self._channel("", paths).alone, 1.0)
+        return min(level * paths.count / self._channels.alone_bytes_per_s(paths), 1.0)
 
     def supply(
         self, transfer: Transfer, total: float, arriving: float = 0.0, *, is_whole: bool = True
@@ -126,31 +144,29 @@ class Fabric(ReplicaEvents):
         self._want(channel)
         self._call()
 
-    def _channel(self, kind: str, paths: ParallelPaths) -> Channel:
-        channel = self._channels.get((kind, paths))
-        if channel is None:
-            alone = paths.count * min(
-                self._capacity(resource, 1) / self._kept.get(resource, 1.0) / used
-                for resource, used in paths.uses.items()
-            )
-            channel = self._channels[kind, paths] = Channel(kind, paths, alone)
-        return channel
+    def _alone(self, paths: ParallelPaths) -> float:
+        """Return the bandwidth of paths without other traffic, with whole links [B/s]."""
+        return paths.count * min(
+            self._capacity(resource, 1) / self._kept.get(resource, 1.0) / used
+            for resource, used in paths.uses.items()
+        )
 
     def devices_lost(self, number: int) -> None:
         """End all transfers from and to a replica; their bytes do not arrive."""
-        for channel in self._channels.values():
+        for channel in self._channels:
             if any(home.tenant.number == number for home in self._ends(channel)):
                 self._cut(channel)
 
     def links_lost(self, is_cut: Callable[[ParallelPaths], bool]) -> None:
         """End all transfers over paths that `is_cut`; their bytes do not arrive."""
-        for channel in self._channels.values():
+        for channel in self._channels:
             if is_cut(channel.paths):
                 self._cut(channel)
 
     def _cut(self, channel: Channel) -> None:
         channel.settle(self._env.now, channel.rate)
         self._recorder.cut(channel.kind, channel.paths, channel.cut())
+        self._channels.ended(channel)
         self._agenda.plan(channel, inf)
         self._want(channel)
         self._call()
@@ -284,4 +300,5 @@ class Fabric(ReplicaEvents):
                 alone_s,
             ),
         )
+        self._channels.ended(channel)
         transfer.on_sent()

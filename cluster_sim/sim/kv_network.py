@@ -43,10 +43,18 @@ class KvNetwork:
     links_fail
         Whether links may fail or lose bandwidth. The links of all devices are then looked at
         instead of those of the first one.
+    is_shared
+        Whether transfers and engine steps share links and memories.
     """
 
     def __init__(
-        self, env: Environment, fleet: Fleet, recorder: Recorder, *, links_fail: bool = False
+        self,
+        env: Environment,
+        fleet: Fleet,
+        recorder: Recorder,
+        *,
+        links_fail: bool = False,
+        is_shared: bool = True,
     ) -> None:
         self._env, self._recorder = env, recorder
         self._specs, self._topology = fleet.replicas, fleet.topology
@@ -66,7 +74,8 @@ class KvNetwork:
             resource: _bus(spec.deployment)
             for spec, resource in zip(fleet.replicas, self._buses, strict=True)
         }
-        self.fabric = Fabric(env, self._topology.capacity, buses, recorder)  # type: ignore[arg-type]  # resources are edges
+        capacity: Callable[[Any], float] = self._topology.capacity  # resources are edges
+        self.fabric = Fabric(env, capacity, buses, recorder, is_shared=is_shared)
 
     def host_path(self, spec: ReplicaSpec) -> SharedHostPath | None:
         """Return the path between a replica's devices and their host; None if it is not used."""

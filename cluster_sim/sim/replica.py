@@ -180,7 +180,7 @@ class Replica(ReplicaFigures[SomeScheduler]):
         """Cap the power of each device from the next step on [W]; None for no cap."""
         control = self._options.device_clock
         assert control is not None
-        if control.set_cap(watts):
+        if control.set_cap(watts, self._env.now):
             self._point_changed()
 
     def lock_clock(self, cause: str, share: float) -> None:
@@ -321,7 +321,7 @@ class Replica(ReplicaFigures[SomeScheduler]):
             if stretch.swap_s:
                 ramp = ramp.delayed(stretch.swap_s)
         else:
-            point, ramp = control.slowed(scheduler, steps, point, self._ramp_at)
+            point, ramp = control.begin(now_s, scheduler.work, steps, point, stretch.swap_s)
         stretch.own_memory = stretch.own_links = None
         if self._on_turn is not None:
             alone = self._state.with_own_memory(point)
@@ -385,6 +385,8 @@ class Replica(ReplicaFigures[SomeScheduler]):
         """Record the part of the stretch that was run, and advance the scheduler."""
         stretch = self._stretch
         steps = stretch.steps
+        if (control := self._options.device_clock) is not None:
+            control.ran(steps)
         if not steps:
             return
         stretch.steps = 0

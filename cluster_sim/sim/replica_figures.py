@@ -8,7 +8,9 @@ from typing import Generic, TypeVar
 from simpy import Environment
 
 from cluster_sim.request import Request
+from cluster_sim.serving.frequency import Decoding, Remaining
 from cluster_sim.serving.scheduler import Scheduler
+from cluster_sim.serving.scheduler.request_batch import RequestBatch
 from cluster_sim.sim.stretch import Stretch
 
 _EARLIER = 1.0 - 1e-15
@@ -90,6 +92,24 @@ class ReplicaFigures(Generic[SomeScheduler]):
     def is_running(self) -> bool:
         """Whether a step is in progress."""
         return self._stretch.steps > 0
+
+    @property
+    def prefills(self) -> bool:
+        """Whether the step in progress prefills prompt tokens."""
+        return self._stretch.steps > 0 and self._scheduler.work.prompt_tokens > 0
+
+    @property
+    def decoding(self) -> Decoding:
+        """Sequences that decode in the step in progress, and their context."""
+        if not self._stretch.steps:
+            return Decoding(0, 0.0)
+        work = self._scheduler.work
+        return Decoding(work.batch, work.context + self._steps_ended() * work.growth)
+
+    def remaining(self) -> list[Remaining]:
+        """Return the rest of the answer of each sequence that has begun to decode."""
+        assert isinstance(self._scheduler, RequestBatch)
+        return self._scheduler.remaining(self._steps_ended()) if self._stretch.steps else []
 
     def _steps_ended(self) -> int:
         """Return the number of ended steps that the scheduler does not know of yet."""

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.physics.ramp import Ramp
+from cluster_sim.physics.step_work import StepWork
 from cluster_sim.serving.scheduler import Scheduler
 
 ALL_STEPS = 1 << 62
@@ -21,7 +22,7 @@ class ClockControl(Protocol):
         """Highest clock that the locks allow, as a share of the highest clock."""
         ...
 
-    def set_cap(self, cap_w: float | None) -> bool:
+    def set_cap(self, cap_w: float | None, now_s: float) -> bool:
         """Set the power cap of each device [W], None for no cap; return whether it has changed."""
         ...
 
@@ -29,14 +30,14 @@ class ClockControl(Protocol):
         """Set the lock of one cause, 1 to release it; return whether the lowest lock has changed."""
         ...
 
-    def slowed(
-        self,
-        scheduler: Scheduler,
-        steps: int,
-        point: OperatingPoint,
-        ramp_at: Callable[[OperatingPoint], Ramp],
+    def begin(
+        self, now_s: float, work: StepWork, steps: int, point: OperatingPoint, swap_s: float
     ) -> tuple[OperatingPoint, Ramp]:
-        """Return the operating point of the scheduled steps, and their durations at this point."""
+        """Begin a stretch; return its operating point, and the durations of its steps there."""
+        ...
+
+    def ran(self, steps: int) -> None:
+        """Record the number of steps of the stretch in progress that were run."""
         ...
 
 

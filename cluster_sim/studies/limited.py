@@ -8,9 +8,12 @@ from math import inf
 from cluster_sim.results.results import Results
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.limits import RunLimits
+from cluster_sim.sim.run import Progress
 
 
-def simulated_within(scenario: Scenario, limits: RunLimits) -> Results:
+def simulated_within(
+    scenario: Scenario, limits: RunLimits, progress: Progress | None = None
+) -> Results:
     """Return the results of a run; `info.stopped` gives the limit that the run exceeded, if any.
 
     If memory is limited, the memory of earlier simulations is freed first: their processes and
@@ -22,9 +25,11 @@ def simulated_within(scenario: Scenario, limits: RunLimits) -> Results:
         Scenario to simulate.
     limits
         Limits of wall time and memory.
+    progress
+        Function that takes the progress. Default: no progress.
     """
     from cluster_sim.sim.simulate import simulate
 
     if limits.memory_bytes < inf:
         gc.collect()
-    return simulate(scenario, limits=limits)
+    return simulate(scenario, progress, limits=limits)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from cluster_sim.cli.attribution import (
+    attribute_and_save,
+    print_costs,
+    print_how_to_attribute,
+)
 from cluster_sim.cli.console import (
     complain,
     print_estimates,
@@ -72,6 +77,10 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
         bool,
         typer.Option("--live", help="Show queue, running requests and tokens/s during the run."),
     ] = False,
+    attribute: Annotated[
+        bool,
+        typer.Option("--attribute", help="Show what heat, caps, contention and failures cost."),
+    ] = False,
     time_limit: TimeLimit = None,
     memory_limit: MemoryLimit = None,
 ) -> None:
@@ -79,7 +88,7 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     from cluster_sim.cli.commands.export import check_clients, write_export
     from cluster_sim.errors import SummaryError
     from cluster_sim.loading.files import load_variants, question_of
-    from cluster_sim.results.run_folder import check_place, earlier_run
+    from cluster_sim.results.run_folder import check_place
     from cluster_sim.schema import folder_name
 
     check_clients(export_ or ())
@@ -96,13 +105,10 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     ended_early: list[str] = []
     noted: set[tuple[str, str]] = set()
     shown = _Shown()
+    wanted = _Wanted(limits, question, is_live=live, is_attributed=attribute)
     for scenario, place in zip(scenarios, places, strict=True):
-        results = _simulated(scenario, limits, is_live=live)
-        results = replace(results, info=replace(results.info, question=question))
-        _warn_of_run(results, noted)
         try:
-            earlier = earlier_run(results, place)
-            say_wrote(results.save(place), earlier)
+            results = _saved(scenario, place, wanted, noted)
         except SummaryError as error:
             failures.append(error)
             continue
@@ -111,16 +117,55 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
         shown.add(name, results)
         for client in export_ or ():
             write_export(results, client, place / client)
-        if results.info.stopped is not None:
+        runs = [results, *(results.without or {}).values()]
+        if any(run.info.stopped is not None for run in runs):
             failures.append(typer.Exit(1))  # the warning says why
+        if results.info.stopped is not None:
             ended_early.append(name)
     if summaries and json_:
         print(json.dumps(_document(scenarios[0], summaries), indent=2))
     elif summaries:
         _print_table(scenarios[0], summaries, shown, ended_early)
+        print_costs(summaries)
+        if not attribute:
+            print_how_to_attribute(file, scenarios)
         print_validation(scenarios)
         print_estimates(file, set_ or (), scenarios)
     _fail(failures)
+
+
+class _Wanted(NamedTuple):
+    """Options for every variant."""
+
+    limits: RunLimits
+    question: str | None
+    """Question of the scenario file."""
+    is_live: bool
+    """Whether a dashboard is shown."""
+    is_attributed: bool
+    """Whether the cost of mechanisms is computed."""
+
+
+def _saved(
+    scenario: Scenario, place: Path, wanted: _Wanted, noted: set[tuple[str, str]]
+) -> Results:
+    """Simulate a scenario and write its run folder; return its results.
+
+    The run is saved before the runs without each mechanism begin, unless the same run stands in the
+    folder together with those.
+    """
+    from cluster_sim.results.run_folder import earlier_run, has_same_run
+
+    results = _simulated(scenario, wanted.limits, is_live=wanted.is_live)
+    results = replace(results, info=replace(results.info, question=wanted.question))
+    _warn_of_run(results, noted)
+    if wanted.is_attributed and has_same_run(results, place, is_attributed=True):
+        return attribute_and_save(results, scenario, place, wanted.limits)
+    earlier = earlier_run(results, place)
+    say_wrote(results.save(place), earlier)
+    if wanted.is_attributed:
+        return attribute_and_save(results, scenario, place, wanted.limits)
+    return results
 
 
 @dataclass

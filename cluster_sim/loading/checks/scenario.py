@@ -9,7 +9,9 @@ from cluster_sim.loading import sampling
 from cluster_sim.loading.checks.counts import count_faults
 from cluster_sim.loading.checks.failures import failure_faults
 from cluster_sim.loading.checks.finding import Finding
+from cluster_sim.loading.checks.frequency import frequency_faults
 from cluster_sim.loading.checks.kv_cache import capacity_faults
+from cluster_sim.loading.checks.placement import placement_faults
 from cluster_sim.loading.checks.replica_plan import plan_faults
 from cluster_sim.loading.checks.roles import role_faults
 from cluster_sim.loading.checks.site import site_faults
@@ -41,6 +43,7 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
     yield from _pool_faults(scenario, fleet)
     yield from client_faults(scenario, sum(spec.role != "decode" for spec in fleet.replicas))
     yield from site_faults(scenario)
+    yield from frequency_faults(scenario, fleet)
     of_network = list(_network_faults(fleet))
     yield from of_network
     if not of_network:
@@ -59,6 +62,7 @@ def _pool_faults(scenario: Scenario, fleet: Fleet) -> Iterator[Finding]:
         of_plan = list(plan_faults(deployment, trail))
         yield from of_plan
         if not of_plan:
+            yield from placement_faults(deployment, trail)
             yield from capacity_faults(scenario, deployment, trail)
 
 

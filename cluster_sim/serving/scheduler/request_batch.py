@@ -9,6 +9,7 @@ from __future__ import annotations
 from cluster_sim.physics.limited_view import causal_pairs
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.request import Request
+from cluster_sim.serving.frequency import Remaining
 from cluster_sim.serving.kv_cache.manager import KVCacheManager
 from cluster_sim.serving.scheduler.admission_rules import NO_RULES, AdmissionRules
 from cluster_sim.serving.scheduler.batch_wait import InDecode
@@ -116,6 +117,24 @@ class RequestBatch:
     def kv_share(self, steps: int) -> float:
         """Return the KV cache usage, promised blocks included, after this number of steps."""
         return 1.0 - self._kv.free_after(steps + 1) / self._kv.capacity
+
+    def remaining(self, steps: int) -> list[Remaining]:
+        """Return the rest of the answer of each request that decodes, after scheduled steps.
+
+        Requests must generate one token per step.
+
+        Parameters
+        ----------
+        steps
+            Number of scheduled steps that have ended and that `advance` does not know of yet.
+        """
+        prefilling = {request for request, _ in self.output.chunks} | {self._partial}
+        clock, ended = self._decoding.now, steps if self.work.batch else 0
+        return [
+            Remaining(request, request.finish_clock - clock - ended, request.offset + clock + ended)
+            for request in self.running
+            if request not in prefilling
+        ]
 
     # Arrival and departure of requests
 
