@@ -12,7 +12,8 @@ from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.hardware.power_and_cooling import Cooling, Power
 from cluster_sim.physics.cooling import inlet_c, upstream, with_flow
 from cluster_sim.physics.power import memory_w
-from cluster_sim.physics.thermal import DIE, MEMORY, Heat, ThermalNetwork, thermal_network
+from cluster_sim.physics.thermal import DIE, MEMORY, Heat, ThermalNetwork
+from cluster_sim.physics.thermal_networks import thermal_network
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.typing import Array
