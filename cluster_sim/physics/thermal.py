@@ -179,8 +179,9 @@ class ThermalNetwork:
         It is the integral of L. In each interval the integral of the distance from the steady state
         is linear in the change of the state, since the network is.
         """
-        lengths_s, powers = np.array([elapsed_s]), (np.array([part]) for part in heat)
-        return float(elapsed_s * self.leaks_w(np.stack([state, later]), lengths_s, *powers)[0])
+        lengths_s, states = np.array([elapsed_s]), np.stack([state, later])
+        powers = (np.array([each]) for each in (heat.die_w, heat.memory_w, heat.inlet_c))
+        return float(elapsed_s * self.leaks_w(states, lengths_s, *powers)[0])
 
     def leaks_w(
         self, states: Array, lengths_s: Array, die_w: Array, memory_w: Array, inlet_c: Array
