@@ -123,7 +123,8 @@ def last_temperatures(
         Power of a device of the group, and of a device in front of it, over the same time.
     """
     since_s, until_s = float(own.edges_s[0]), float(own.edges_s[-1])
-    if group.climate.next_change_s(since_s) < until_s:
+    is_off = not own.watts.all()
+    if is_off or group.climate.next_change_s(since_s) < until_s:
         last: Array = temperatures(group, state, own, front).states[-1]
         return last
     around = group.climate.conditions(since_s)

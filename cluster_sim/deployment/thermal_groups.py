@@ -14,7 +14,7 @@ from cluster_sim.physics.cooling import inlet_c, upstream, with_flow
 from cluster_sim.physics.leakage import NO_LEAK, leak_of
 from cluster_sim.physics.power import memory_w
 from cluster_sim.physics.thermal import DIE, MEMORY, Heat, ThermalNetwork
-from cluster_sim.physics.thermal_networks import thermal_network
+from cluster_sim.physics.thermal_networks import runs_away, thermal_network
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.typing import Array
@@ -115,10 +115,13 @@ class ThermalGroup:
     def could_reach_a_limit(self) -> bool:
         """Return whether the devices can become so warm that their operation changes.
 
-        The test has all devices at their limit for a long time.
+        The test has all devices at their limit for a long time, and all events together.
         """
         limits, refresh = self.pool.node.device.limits, self.pool.node.device.refresh
         around = self.climate.worst
+        leak = leak_of(self.power, self.cooling)
+        if runs_away(with_flow(self.cooling, around.flow), leak):
+            return True
         steady = [self.network(around.flow).steady(heat) for heat in self.greatest(around)]
         if limits is not None:
             if max(float(state[DIE]) for state in steady) >= limits.operating_c:

@@ -39,7 +39,8 @@ def leakage_of_nodes(run: RunData) -> dict[str, NodeLeakage]:
         return {}
     at_s = table["at_s"].to_numpy()
     bins = int(np.argmax(np.append(np.diff(at_s) < 0.0, True))) + 1
-    time_s, by_node = np.append(0.0, at_s[:bins]), dict[str, Array]()
+    time_s = np.append(0.0, at_s[:bins])
+    by_node: dict[str, Array] = {}
     groups = table["device"].take(np.arange(0, len(at_s), bins)).to_pylist()
     for device, watts in zip(groups, leakage_w.reshape(-1, bins), strict=True):
         node = str(device).rpartition("/")[0]
