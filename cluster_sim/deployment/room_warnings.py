@@ -11,6 +11,7 @@ from cluster_sim.deployment.site_plant import medium_of
 from cluster_sim.deployment.weather_year import least_supply
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.site import Site
+from cluster_sim.units import percent
 
 
 def room_warnings(scenario: Scenario) -> Iterator[str]:
@@ -49,4 +50,4 @@ def _warm_supplies(scenario: Scenario, site: Site) -> Iterator[str]:
         if least is not None and least.max_c > set_point_c:
             share = float(np.mean(least.steps_c > set_point_c))
             what = "air" if medium == "air" else "coolant"
-            yield f"site.cooling: in this weather the nodes' {what} is above the set point of {set_point_c:g} degC in {100 * share:.2g} % of the year at full load, and reaches {least.max_c:.1f} degC"
+            yield f"site.cooling: in this weather the nodes' {what} is above the set point of {set_point_c:g} degC in {percent(share)} of the year at full load, and reaches {least.max_c:.1f} degC"
