@@ -26,7 +26,7 @@ _STEPS = round(HOURS_PER_YEAR * 3600.0 / STEP_S)
 
 
 class SiteWeather(NamedTuple):
-    """What determines the air outside over a run."""
+    """Weather of a site over a run: its year, the seed of its noise, and the hour of time zero."""
 
     weather: Weather
     seed: int
