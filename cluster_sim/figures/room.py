@@ -28,7 +28,7 @@ def blank(_results: Sequence[Results]) -> tuple[Figure, list[Axes]]:
 def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     """Draw the plant of each run, in steps of at most five minutes.
 
-    Panels show the temperature outside (dotted) and that of the plant's water, the power of the
+    Panels show the temperature outside (thin) and that of the plant's water, the power of the
     plant, and the PUE.
     """
     shown = style.variants(results)
@@ -43,8 +43,8 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
                 (edges[:-1] + edges[1:]) / 2,
                 course.outside.dry_c,
                 color=variant.colour,
-                linestyle=":",
-                linewidth=1.0,
+                linewidth=0.8,
+                alpha=0.5,
             )
             _steps(variant, temperature, edges, course.water_c)
             _steps(variant, power, edges, course.draw.total_w / 1e3)
@@ -54,11 +54,12 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         style.label(panel, y=label)
         if all(course is None for course in courses):
             style.nothing(panel, _NOTHING)
-    style.title(temperature, "Temperature outside (dotted) and of the plant's water")
+    style.title(temperature, "Temperature outside (thin) and of the plant's water")
     style.title(power, "Power of chillers, fans and pumps")
     style.title(pue, "Power of the site per power of its nodes")
-    power.set_ylim(bottom=0.0)
-    pue.set_ylim(bottom=1.0)
+    if any(course is not None for course in courses):
+        power.set_ylim(bottom=0.0)
+        pue.set_ylim(bottom=1.0)
     style.label(pue, x=f"simulated time [{unit.name}]")
     lay_time_axis(axes, last_s, unit.second)
     style.shared_legend(power)

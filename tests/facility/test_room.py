@@ -11,6 +11,7 @@ import pytest
 from pytest import approx
 
 import cluster_sim
+from cluster_sim import figures
 from cluster_sim.cli.pue_rows import pue_text
 from cluster_sim.deployment.climate import climate_of
 from cluster_sim.deployment.room_warnings import room_warnings
@@ -244,6 +245,16 @@ def test_the_run_table_says_which_pue_holds(tmp_path: Path) -> None:
     ):
         made = scenario(tmp_path, site)
         assert pue_text(cluster_sim.simulate(made).summary(), made) == wanted
+
+
+def test_the_figure_of_the_room_has_the_mean_pue_or_says_that_there_is_no_plant(
+    tmp_path: Path,
+) -> None:
+    for site, wanted in ((room(BARE_DRY), "Mean PUE: room 1.07"), ({}, "no cooling plant")):
+        figure = figures.draw("room", cluster_sim.simulate(scenario(tmp_path, site)))
+        texts = [text.get_text() for axes in figure.axes for text in axes.texts]
+        titles = [axes.get_title(loc) for axes in figure.axes for loc in ("left", "center")]
+        assert wanted in " ".join([*texts, *titles, *(t.get_text() for t in figure.texts)])
 
 
 def test_a_room_that_was_written_out_reads_back_the_same(tmp_path: Path) -> None:
