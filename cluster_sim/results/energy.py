@@ -141,23 +141,15 @@ def _replicas(deployment: Deployment, stretches: _StretchEnergy, states: States)
 def _nodes(
     deployment: Deployment, replicas: Sequence[_Pieces], states: States, site: Site | None
 ) -> Iterator[PowerOverTime]:
-    """Yield the power of each node of a deployment, whose replicas fill its nodes in order.
+    """Yield the power of each node of a deployment.
 
     `replicas` holds the power of one device per replica.
     """
-    node, power, size = (
-        deployment.pool.node,
-        deployment.device.power,
-        deployment.devices_per_replica,
-    )
+    node, power = deployment.pool.node, deployment.device.power
     assert power is not None
+    on_nodes = states.fleet.devices_held(deployment.name)
     for number, is_on in enumerate(states.nodes_on(deployment)):
-        first, last = number * node.devices, (number + 1) * node.devices
-        held = {
-            index: min(last, (index + 1) * size) - max(first, index * size)
-            for index in range(first // size, -(-last // size))
-            if index < len(replicas)
-        }
+        held = on_nodes.get(number, {})
         empty = node.devices - sum(held.values())
         flow = _flow(deployment, number, site, states.end_s)
         devices = _summed(

@@ -117,6 +117,9 @@ class Pool(Description):
     power_limit_w: Watts | None = None
     """Power that each device may draw, below its own limit [W]. The device lowers its clock to stay
     within it. Default: the limit of the device."""
+    placement: Literal["in_order", "rear_last"] = "in_order"
+    """Order in which replicas take the devices. in_order: node by node. rear_last: the devices that
+    the air reaches first in every node, and then those behind them."""
     frequency: Frequency | None = None
     """Policy that locks the clock of the devices, such as `{policy: fixed, clock: 1.4 GHz}`.
     Default: the devices run at their highest clock, as far as heat and their power limit allow."""
