@@ -26,7 +26,7 @@ ROWS = [
     "hardware",
     "llm topology",
     "physics",
-    "workload serving reliability",
+    "workload serving reliability facility",
     "scenario",
     "deployment",
     "loading analysis results",
@@ -43,11 +43,11 @@ ROW = {room: number for number, rooms in enumerate(ROWS) for room in rooms.split
 # none.
 ALLOWED = {
     "pint": "units",
-    "pydantic": "limits typing units schema hardware llm economics workload serving reliability scenario loading calibration claims",
+    "pydantic": "limits typing units schema hardware llm economics workload serving reliability facility scenario loading calibration claims",
     "pydantic_core": "limits units schema economics",
     "ruamel": "schema",
     "numpy": (
-        "typing economics sim topology physics workload serving reliability deployment results analysis calibration figures "
+        "typing economics sim topology physics facility workload serving reliability deployment results analysis calibration figures "
         "export report validation studies starters claims"
     ),
     "networkx": "topology",

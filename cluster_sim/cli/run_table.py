@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cluster_sim.cli.pue_rows import pue_rows
 from cluster_sim.cli.tables import side_by_side
 from cluster_sim.deployment.ratings import rating_text
 from cluster_sim.deployment.setup_key import profile_name
@@ -94,6 +95,7 @@ def run_table(
         *_metric_rows(columns, why),
         *of_bursts,
         *_class_rows(columns),
+        *pue_rows(columns, [scenarios[name] for name in summaries] if scenarios else ()),
         *_rating_rows([scenarios[name] for name in summaries] if scenarios else ()),
         *_setup_rows([scenarios[name] for name in summaries] if scenarios else ()),
     ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.deployment.placement_order import replica_devices
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.topology import FRONT_DOOR, Topology
@@ -81,12 +82,9 @@ class Fleet:
         """All replicas in order of their numbers, pool by pool."""
         rows: list[ReplicaSpec] = []
         for deployment in self.deployments:
-            size = deployment.devices_per_replica
             rows += [
-                ReplicaSpec(
-                    len(rows) + index, deployment, index, range(index * size, (index + 1) * size)
-                )
-                for index in range(deployment.replica_count)
+                ReplicaSpec(len(rows) + index, deployment, index, numbers)
+                for index, numbers in enumerate(replica_devices(deployment))
             ]
         return tuple(rows)
 
@@ -101,6 +99,21 @@ class Fleet:
     def numbers(self, pool: str) -> Sequence[int]:
         """Return the numbers of the replicas of the pool with this name; none for unknown names."""
         return self._numbers.get(pool, [])
+
+    def devices_held(self, pool: str) -> dict[int, dict[int, int]]:
+        """Return the number of devices that replicas of a pool hold, by node and by replica.
+
+        Replicas have their numbers within the pool. A node without replicas is absent.
+        """
+        held: dict[int, dict[int, int]] = {}
+        for number in self.numbers(pool):
+            spec = self.replicas[number]
+            devices, per_node = spec.device_numbers, spec.deployment.pool.node.devices
+            for node in spec.nodes:
+                first, last = node * per_node, (node + 1) * per_node
+                count = min(last, devices[-1] + 1) - max(first, devices[0])
+                held.setdefault(node, {})[spec.index] = count
+        return held
 
     @cached_property
     def _numbers(self) -> dict[str, list[int]]:

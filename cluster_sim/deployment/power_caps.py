@@ -10,7 +10,7 @@ from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.deployment.lent_power import Ask, lent
 from cluster_sim.physics.node_power import devices_under_w, surroundings_w
 from cluster_sim.scenario.pool import Pool
-from cluster_sim.scenario.power_sharing import PowerCap
+from cluster_sim.scenario.power_cap import PowerCap
 from cluster_sim.scenario.scenario import Scenario
 
 

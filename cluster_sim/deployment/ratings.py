@@ -10,7 +10,6 @@ from cluster_sim.deployment.climate import Climate, climate_of
 from cluster_sim.hardware.power_and_cooling import InletRating
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.scenario.site import Site
 from cluster_sim.units import duration_text
 
 _DAY_S = 86400.0
@@ -85,7 +84,7 @@ def excursion(scenario: Scenario, pool: Pool) -> Excursion | None:
     if site is None or site.inlet_c is None or pool.node.inlet_rating is None:
         return None
     horizon_s = _horizon_s(scenario)
-    found = (_outside(pool, climate, horizon_s) for climate in _climates(site, pool))
+    found = (_outside(pool, climate, horizon_s) for climate in _climates(scenario, pool))
     return max(
         (each for each in found if each is not None),
         key=lambda each: (each.distance_kelvin, each.outside_s),
@@ -133,11 +132,11 @@ def _horizon_s(scenario: Scenario) -> float:
     return max([*ends_s, *(at_s for at_s, _ in points or ())], default=0.0) + _DAY_S
 
 
-def _climates(site: Site, pool: Pool) -> Iterator[Climate]:
+def _climates(scenario: Scenario, pool: Pool) -> Iterator[Climate]:
     """Yield the different climates of the nodes of a pool."""
     known = set()
     for number in range(pool.nodes):
-        climate = climate_of(site, f"{pool.name}/{number}")
+        climate = climate_of(scenario, pool, number)
         key = tuple(map(id, climate.events))
         if key not in known:
             known.add(key)

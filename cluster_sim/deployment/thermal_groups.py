@@ -15,8 +15,10 @@ from cluster_sim.physics.power import memory_w
 from cluster_sim.physics.thermal import DIE, MEMORY, Heat, ThermalNetwork, thermal_network
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.scenario.site import Site
 from cluster_sim.typing import Array
+
+COOLANT = -1
+"""Index of the coolant that leaves a device in a state."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +113,12 @@ class ThermalGroup:
         limits, refresh = self.pool.node.device.limits, self.pool.node.device.refresh
         around = self.climate.worst
         steady = [self.network(around.flow).steady(heat) for heat in self.greatest(around)]
-        if limits is not None and max(float(state[DIE]) for state in steady) >= limits.operating_c:
-            return True
+        if limits is not None:
+            if max(float(state[DIE]) for state in steady) >= limits.operating_c:
+                return True
+            hottest_c = max(float(state[COOLANT]) for state in steady)
+            if limits.coolant_c is not None and hottest_c >= limits.coolant_c:
+                return True
         if self.cooling.memory_j_per_k is None:
             return False
         lowest_c = min(
@@ -138,7 +144,7 @@ def thermal_groups(scenario: Scenario) -> list[ThermalGroup]:
             for number in range(pool.nodes):
                 first = number * pool.node.devices
                 on_node = replica_of[pool.name][first : first + pool.node.devices]
-                groups += _of_node(pool, number, on_node, scenario.site)
+                groups += _of_node(pool, number, on_node, scenario)
     return groups
 
 
@@ -155,7 +161,7 @@ def _replicas_by_device(fleet: Fleet) -> dict[str, list[int | None]]:
 
 
 def _of_node(
-    pool: Pool, number: int, replica_of: Sequence[int | None], site: Site
+    pool: Pool, number: int, replica_of: Sequence[int | None], scenario: Scenario
 ) -> Iterator[ThermalGroup]:
     """Yield the groups of one node. `replica_of` gives the replica on each of its devices."""
     assert pool.node.cooling is not None
@@ -165,6 +171,6 @@ def _of_node(
         front = upstream(pool.node.cooling, place)
         in_front = None if front is None else replica_of[front]
         alike.setdefault((replica, front is not None, in_front), []).append(place)
-    climate = climate_of(site, node)
+    climate = climate_of(scenario, pool, number)
     for (replica, is_behind, in_front), places in alike.items():
         yield ThermalGroup(pool, node, tuple(places), replica, is_behind, in_front, climate)

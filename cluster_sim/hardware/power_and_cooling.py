@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import warnings
+from typing import Annotated, Any, Literal
 
 from pydantic import model_validator
 
 from cluster_sim.hardware.precision import Precision, given_or_wider
-from cluster_sim.schema import Description
+from cluster_sim.schema import Description, RenamedKeyWarning
 from cluster_sim.typing import Count, Share
 from cluster_sim.units import (
+    BytesPerSecond,
     Celsius,
     Hertz,
     JoulesPerByte,
@@ -39,12 +41,19 @@ class FlopEnergy(Description):
     """Energy per FLOP in fp4 [J/FLOP]. Default: that of fp8."""
     attention_j_per_flop: JoulesPerFlop | None = None
     """Energy per FLOP of attention, softmax included [J/FLOP]. Default: that of bf16."""
+    expert_j_per_flop: JoulesPerFlop | None = None
+    """Energy per FLOP of the chosen experts of a mixture [J/FLOP]. Their many small products keep
+    processors busy with little arithmetic. Default: that of other products."""
 
     def of(self, precision: Precision) -> float:
         """Return the energy per FLOP of a matrix product of weights in `precision` [J/FLOP]."""
         return given_or_wider(
             precision, self.bf16_j_per_flop, self.fp8_j_per_flop, self.fp4_j_per_flop
         )
+
+    def of_experts(self, precision: Precision) -> float:
+        """Return the energy per FLOP of experts with weights in `precision` [J/FLOP]."""
+        return self.of(precision) if self.expert_j_per_flop is None else self.expert_j_per_flop
 
     @property
     def of_attention(self) -> float:
@@ -63,14 +72,24 @@ class Power(Description):
     limit_w: Watts
     """Power limit of the board [W]. The board lowers its clock to stay within the limit."""
     idle_w: Watts
-    """Power without a CUDA context [W]."""
+    """Power without a CUDA context, at the lowest clock [W]."""
     loaded_idle_w: Watts
-    """Power with a loaded model and no running work [W]."""
+    """Power with a loaded model and no running work, at the highest clock [W]. At a lower clock it
+    is lower, down to `idle`."""
     busy_w: Watts
     """Power during kernels that do almost no work, with clocks up [W]."""
     active_w: Annotated[float, Quantity("W", "170 W", least=0.0)] = 0.0
     """Additional power while the processors hold work at the highest clock, independent of the
     bytes and FLOP of the work [W]."""
+    full_traffic_bytes_per_s: BytesPerSecond | None = None
+    """Memory traffic at which the processors hold work all the time [B/s]. At lower rates they hold
+    work for a share of the time. Default: they hold work during whole steps."""
+    full_arithmetic_w: Watts | None = None
+    """Power of arithmetic at which the processors hold work all the time, at the voltage of the
+    highest clock [W]. Default: they hold work during whole steps."""
+    stages_w: Annotated[float, Quantity("W", "7 kW", least=0.0)] = 0.0
+    """Additional power of a wafer while all of its pipeline stages hold work, at the highest clock
+    [W]. It follows the share of the stages that hold work."""
     memory_j_per_byte: JoulesPerByte
     """Energy per byte that crosses the memory bus, including its way to the registers [J/B]."""
     flop: FlopEnergy
@@ -80,6 +99,22 @@ class Power(Description):
     its own, as on a wafer."""
     memory_part_j_per_byte: JoulesPerByte = 0.0
     """Part of the energy per byte that heats the memory [J/B]."""
+
+    @model_validator(mode="after")
+    def _full_rates_are_whole(self) -> Power:
+        if (self.full_traffic_bytes_per_s is None) != (self.full_arithmetic_w is None):
+            raise ValueError(
+                "expected 'full_traffic' and 'full_arithmetic' together, or without both"
+            )
+        if self.full_traffic_bytes_per_s is not None and not self.memory_j_per_byte:
+            raise ValueError("got 'full_traffic' and no energy per byte; expected 'memory' above 0")
+        return self
+
+    @property
+    def full_traffic_w(self) -> float | None:
+        """Power of the memory traffic at which the processors hold work all the time [W]."""
+        full = self.full_traffic_bytes_per_s
+        return None if full is None else self.memory_j_per_byte * full
 
 
 class Limits(Description):
@@ -92,8 +127,11 @@ class Limits(Description):
     shutdown_c: Celsius
     """Temperature at which the device shuts down and is lost [degC]."""
     memory_c: Celsius | None = None
-    """Maximum temperature of the memory [degC]. Above it, software lowers the clock. Default: no
-    limit."""
+    """Maximum temperature of the memory [degC]. Above it, software lowers the clock of the
+    processors; the clock of the memory has no steps. Default: no limit."""
+    coolant_c: Celsius | None = None
+    """Maximum temperature of the coolant that leaves the device [degC]. Above it, software lowers
+    the clock. Default: no limit."""
 
 
 class GovernorSpec(Description):
@@ -113,17 +151,35 @@ class GovernorSpec(Description):
     power_window_s: PositiveSeconds = 0.025
     """Time before each reading over which the sensor measures the mean power [s]; at most the
     period. Default: 25 ms, as on A100 and H100 (arXiv 2312.02741)."""
-    fall_period_s: PositiveSeconds
-    """Time between downward steps of the clock while the device is above the operating limit
-    [s]."""
-    rise_period_s: PositiveSeconds
-    """Time between upward steps of the clock after the device has cooled [s]."""
+    thermal_period_s: PositiveSeconds
+    """Time between two decisions of the software that keeps the operating limits [s]. It is short
+    against the time constant of a die on its heat sink."""
+    thermal_response_s: PositiveSeconds = 2.0
+    """Time within which software takes the temperature of the die to its limit [s]. Temperatures
+    that follow the clock more slowly, as those of the memory, get more time."""
+    rise_period_s: PositiveSeconds | None = None
+    """Minimum time between two steps of the clock upwards that follow heat [s]. Default: the clock
+    rises as fast as it falls."""
     hysteresis_kelvin: Kelvin
-    """Distance below the operating limit at which the device counts as cooled [K]."""
+    """Distance below a temperature at which its effect ends [K]: that of the more frequent refresh
+    of memory, and of a shutdown."""
     slowdown_factor: Share
     """Share of the clock that remains at the slowdown limit."""
+    slowdown_period_s: PositiveSeconds = 0.01
+    """Time within which hardware notices that the slowdown limit is reached [s]."""
     slowdown_hold_s: Seconds
-    """Minimum duration of a slowdown [s]."""
+    """Minimum duration of a slowdown by hardware [s]. It ends below the operating limit."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, value: Any) -> Any:
+        """Accept the names of earlier versions, with a warning."""
+        if not isinstance(value, dict) or "fall_period" not in value:
+            return value
+        text = "governor.fall_period: this key is deprecated; write governor.thermal_period"
+        warnings.warn(text, RenamedKeyWarning, stacklevel=2)
+        renamed = {key: part for key, part in value.items() if key != "fall_period"}
+        return {**renamed, "thermal_period": value["fall_period"]}
 
 
 class Cooling(Description):
@@ -177,6 +233,23 @@ class Surroundings(Description):
     """Power with idle devices [W]."""
     most_w: Watts
     """Power with every device at its limit [W]."""
+    fans_w: Watts | None = None
+    """Part of `most` that fans draw at full flow [W]. After a failure of fans they draw the cube of
+    the flow that remains. Default: their power is not known, and a failure leaves it."""
+    pumps_w: Watts | None = None
+    """Part of `most` that pumps draw at full flow [W]. After a failure of pumps they draw the cube
+    of the flow that remains. Default: their power is not known, and a failure leaves it."""
+
+    @model_validator(mode="after")
+    def _fans_are_a_part(self) -> Surroundings:
+        if (self.fans_w or 0.0) + (self.pumps_w or 0.0) > self.most_w:
+            raise ValueError("got 'fans' and 'pumps' above 'most'; expected a part of it")
+        return self
+
+    def moved(self, medium: Literal["air", "liquid"]) -> float:
+        """Return the share of the power that fans draw in air, or pumps in liquid, at full flow."""
+        of_medium_w = self.fans_w if medium == "air" else self.pumps_w
+        return (of_medium_w or 0.0) / self.most_w
 
 
 class InletRating(Description):

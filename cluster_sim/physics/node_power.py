@@ -40,6 +40,38 @@ def surroundings_w(around: Surroundings, devices_w: Number, most_w: float) -> Nu
     return around.base_w + (around.most_w - around.base_w) * (devices_w / most_w) ** 2
 
 
+def with_flow_w(around_w: Number, moved: float, flow: Number) -> Number:
+    """Return the power of a node in addition to its devices, at a share of the full flow [W].
+
+        surroundings (1 - moved (1 - flow³))
+
+    The power of ideal fans and pumps is proportional to the cube of their flow. At full flow it is
+    the same share of the surroundings at any load of the devices: an estimate.
+
+    Parameters
+    ----------
+    around_w
+        Power of the surroundings at full flow [W].
+    moved
+        Share of that power that the failing fans or pumps draw at full flow [1].
+    flow
+        Share of the full flow of air or water, of a shape that broadcasts with `around_w` [1].
+
+    Returns
+    -------
+    Number
+        Power [W], of the common shape.
+
+    Source: affinity laws of fans and pumps.
+
+    Examples
+    --------
+    >>> with_flow_w(4000.0, 0.25, 0.5)  # fans draw an eighth of 1 kW
+    3125.0
+    """
+    return around_w * (1.0 - moved * (1.0 - flow**3))
+
+
 def devices_under_w(around: Surroundings | None, node_w: float, most_w: float) -> float:
     """Return the power that the devices of a node may draw if the node draws `node_w` [W].
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cluster_sim.deployment.site_plant import SitePlant
 from cluster_sim.economics import ownership as money
 from cluster_sim.economics.estimates import Estimate
 from cluster_sim.economics.prices import Prices
@@ -63,6 +64,7 @@ def usd_per_hour(
     site: Site | None,
     power_w: float | None = None,
     nodes_on: float | None = None,
+    usd_per_kwh: float | None = None,
 ) -> Parts | None:
     """Return the cost of the nodes of a pool that are on [USD/h], nodes without a replica included.
 
@@ -78,6 +80,9 @@ def usd_per_hour(
         Power of the nodes at the site's meter [W]. Default: their rated power times the site's PUE.
     nodes_on
         Mean number of nodes that are on. Default: all nodes.
+    usd_per_kwh
+        Mean price of electricity [USD/kWh]. Default: the mean of the site's prices over all hours,
+        or that of the offer if the site gives none.
 
     Returns
     -------
@@ -92,11 +97,9 @@ def usd_per_hour(
     parts = {name: nodes * part for name, part in by_node.items()}
     if prices.metered_usd_per_kwh is not None:
         pue = site.pue if site is not None and site.pue is not None else 1.0
-        rate = (
-            figures[prices.metered_usd_per_kwh]
-            if site is None or site.electricity_usd_per_kwh is None
-            else site.electricity_usd_per_kwh
-        )
+        if usd_per_kwh is None and site is not None and site.electricity_usd_per_kwh is not None:
+            usd_per_kwh = site.electricity_usd_per_kwh.mean
+        rate = figures[prices.metered_usd_per_kwh] if usd_per_kwh is None else usd_per_kwh
         parts["electricity"] = money.electricity_usd_per_hour(
             pue * nodes * figures["rated_w"] if power_w is None else power_w, rate
         ) + np.zeros(1 + DRAWS)
@@ -124,11 +127,20 @@ def planned_usd_per_hour(
         Cost [USD/h]; None if a pool has no prices.
     """
     on = nodes_on or {}
+    site = _as_planned(scenario)
     by_pool = [
-        usd_per_hour(chosen, scenario.site, nodes_on=on.get(chosen.name))
+        usd_per_hour(chosen, site, nodes_on=on.get(chosen.name))
         for chosen in scenario.cluster.pools
         if pool in (None, chosen)
     ]
     if None in by_pool:
         return None
     return sum(float(money.total(parts)[0]) for parts in by_pool if parts)
+
+
+def _as_planned(scenario: Scenario) -> Site | None:
+    """Return the site of a scenario, with the mean PUE of a year if it has a cooling plant."""
+    plant = SitePlant.of(scenario)
+    if plant is None or scenario.site is None:
+        return scenario.site
+    return scenario.site.model_copy(update={"pue": plant.planned_pue()})

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cluster_sim.deployment.climate import cooling_events, flow_course
 from cluster_sim.deployment.device_power import PoweredSteps, device_pieces
-from cluster_sim.physics.node_power import surroundings_w
+from cluster_sim.physics.node_power import surroundings_w, with_flow_w
 from cluster_sim.results.states import States, states_of
 from cluster_sim.results.step_function import StepFunction
 
 if TYPE_CHECKING:
     from cluster_sim.deployment.deployment import Deployment
     from cluster_sim.results.run_data import RunData
+    from cluster_sim.scenario.site import Site
     from cluster_sim.typing import Array
 
 
@@ -86,7 +88,9 @@ def nodes(run: RunData, pool: str | None = None) -> list[PowerOverTime] | None:
     return [
         node
         for deployment in chosen
-        for node in _nodes(deployment, _replicas(deployment, stretches, states), states)
+        for node in _nodes(
+            deployment, _replicas(deployment, stretches, states), states, run.scenario.site
+        )
     ]
 
 
@@ -135,28 +139,22 @@ def _replicas(deployment: Deployment, stretches: _StretchEnergy, states: States)
 
 
 def _nodes(
-    deployment: Deployment, replicas: Sequence[_Pieces], states: States
+    deployment: Deployment, replicas: Sequence[_Pieces], states: States, site: Site | None
 ) -> Iterator[PowerOverTime]:
-    """Yield the power of each node of a deployment, whose replicas fill its nodes in order.
+    """Yield the power of each node of a deployment.
 
     `replicas` holds the power of one device per replica.
     """
-    node, power, size = (
-        deployment.pool.node,
-        deployment.device.power,
-        deployment.devices_per_replica,
-    )
+    node, power = deployment.pool.node, deployment.device.power
     assert power is not None
+    on_nodes = states.fleet.devices_held(deployment.name)
     for number, is_on in enumerate(states.nodes_on(deployment)):
-        first, last = number * node.devices, (number + 1) * node.devices
-        held = {
-            index: min(last, (index + 1) * size) - max(first, index * size)
-            for index in range(first // size, -(-last // size))
-            if index < len(replicas)
-        }
+        held = on_nodes.get(number, {})
         empty = node.devices - sum(held.values())
+        flow = _flow(deployment, number, site, states.end_s)
         devices = _summed(
             [
+                *(() if flow is None else (_Pieces(flow.from_s, np.zeros(len(flow.from_s))),)),
                 _Pieces(is_on.from_s, empty * power.idle_w * is_on.values),
                 *(
                     _Pieces(replicas[index].from_s, count * replicas[index].watts)
@@ -166,12 +164,27 @@ def _nodes(
         )
         watts = devices.watts
         if node.power is not None:
-            watts = watts + surroundings_w(node.power, watts, node.devices * power.limit_w)
+            around_w = surroundings_w(node.power, watts, node.devices * power.limit_w)
+            if flow is not None and node.cooling is not None:
+                moved = node.power.moved(node.cooling.medium)
+                around_w = with_flow_w(around_w, moved, flow.at(devices.from_s))
+            watts = watts + around_w
         time_s = np.append(devices.from_s, max(states.end_s, float(devices.from_s[-1])))
         running = _while_on(is_on, devices.from_s)
         yield PowerOverTime(
             f"{deployment.name}/{number}", time_s, running * watts, running * devices.watts
         )
+
+
+def _flow(
+    deployment: Deployment, number: int, site: Site | None, end_s: float
+) -> StepFunction | None:
+    """Return the flow of a node's coolant until the end of the run; None if it is always full."""
+    course = flow_course(cooling_events(site, deployment.pool, number)) if site else None
+    if course is None:
+        return None
+    in_run = course.from_s <= end_s
+    return StepFunction(course.from_s[in_run], course.flow[in_run])
 
 
 def _while_on(is_on: StepFunction, from_s: Array) -> Array | float:

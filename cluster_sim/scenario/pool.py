@@ -14,7 +14,7 @@ from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.wafer_regions import WaferLayout
 from cluster_sim.scenario.kv import Kv
-from cluster_sim.scenario.power_sharing import SomePowerCap
+from cluster_sim.scenario.power_cap import SomePowerCap
 from cluster_sim.schema import Description, Named
 from cluster_sim.serving.autoscaling import Scaling
 from cluster_sim.serving.disaggregation import Role
@@ -118,6 +118,9 @@ class Pool(Description):
     power_limit_w: SomePowerCap | None = None
     """Power that each device may draw, below its own limit [W]: a power, or `points` with its
     schedule. The device lowers its clock to stay within it. Default: the limit of the device."""
+    placement: Literal["in_order", "rear_last"] = "in_order"
+    """Order in which replicas take the devices. in_order: node by node. rear_last: the devices that
+    the air reaches first in every node, and then those behind them."""
     frequency: Frequency | None = None
     """Policy that locks the clock of the devices, such as `{policy: fixed, clock: 1.4 GHz}`.
     Default: the devices run at their highest clock, as far as heat and their power limit allow."""

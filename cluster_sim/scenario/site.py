@@ -7,17 +7,17 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
+from cluster_sim.facility import AnyCarbon, AnyPlant, AnyPrice, Weather, YearTime, read_weather
 from cluster_sim.reliability import Failures
-from cluster_sim.scenario.power_sharing import Proportional, SomePowerCap, SomePowerSharing
+from cluster_sim.scenario.power_cap import SomePowerCap
+from cluster_sim.scenario.power_sharing import Proportional, SomePowerSharing
 from cluster_sim.scenario.site_events import SiteEvent
 from cluster_sim.schema import Description, Named
 from cluster_sim.typing import Count
 from cluster_sim.units import (
     Celsius,
-    GramsPerKwh,
     Kelvin,
     Seconds,
-    UsdPerKwh,
 )
 
 
@@ -75,11 +75,22 @@ class Site(Description):
     pue: Annotated[float, Field(ge=1.0)] | None = None
     """Power usage effectiveness: power of the site per watt of its nodes. Energy and power in the
     summary are those of the site. Default: 1."""
-    electricity_usd_per_kwh: UsdPerKwh | None = None
-    """Price of electricity for nodes that are owned [USD/kWh]. Default: the price in the node's
-    prices."""
-    carbon_intensity_g_per_kwh: GramsPerKwh | None = None
-    """Mass of CO2 emitted per energy drawn [g/kWh]. Default: emissions are not reported."""
+    weather: Annotated[Weather, Named("weather", read_weather)] | None = None
+    """Weather outside over a year: a catalog name, the path of a TMY3, EPW or CSV file, or a
+    mapping. `cooling` needs it. Default: no weather."""
+    begins: YearTime | None = None
+    """Time of the year at time zero, such as '07-18 12:00'. It sets the weather, the prices by the
+    hour, and the hour at which a daily course of `inlet` begins. Default: 01-01 00:00."""
+    cooling: AnyPlant | None = None
+    """Cooling plant of the site, which replaces `pue` and needs `weather`. `inlet` then is the set
+    point: nodes get warmer air or water where the plant does not reach it. Default: the power of
+    cooling is that of `pue`."""
+    electricity_usd_per_kwh: AnyPrice | None = None
+    """Price of electricity for nodes that are owned [USD/kWh]: a number, a course by the hour, or
+    the path of a CSV file of hours. Default: the price in the node's prices."""
+    carbon_intensity_g_per_kwh: AnyCarbon | None = None
+    """Mass of CO2 emitted per energy drawn [g/kWh]: a number, a course by the hour, or the path of
+    a CSV file of hours. Default: emissions are not reported."""
     rack_nodes: Count | None = None
     """Number of nodes per rack, taken in the order of the file. Default: all nodes stand in one
     rack."""
@@ -99,3 +110,24 @@ class Site(Description):
     failures: Annotated[Failures, Named("failures")] | None = None
     """Failures that are drawn at random or recorded: a catalog name, the path of a file, or a
     mapping with its keys. Default: nothing fails but by `events`."""
+
+    @model_validator(mode="after")
+    def _has_one_plant(self) -> Site:
+        if self.cooling is not None and self.pue is not None:
+            raise ValueError(
+                "got 'pue' and 'cooling'; expected one of them: the PUE follows from the cooling plant"
+            )
+        if self.cooling is not None and self.weather is None:
+            raise ValueError("'cooling' needs 'weather', such as 'weather: greensboro'")
+        if self.weather is not None and self.cooling is None:
+            raise ValueError(
+                "'weather' has no effect without 'cooling', such as 'cooling: {kind: dry_cooler}'"
+            )
+        if self.begins is not None and self.inlet_c is not None and self.inlet_c.begins_hour:
+            raise ValueError("got 'begins' and 'inlet.begins_hour'; expected only 'begins'")
+        return self
+
+    @property
+    def hour_of_year(self) -> float:
+        """Hours since 1 January, 00:00, at time zero."""
+        return self.begins or 0.0

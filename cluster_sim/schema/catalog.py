@@ -36,7 +36,7 @@ _NOUNS = {
 }
 """Noun for an entry of a folder, if the noun is not the name of the folder."""
 KINDS = (
-    "devices", "nodes", "prices", "links", "models", "token_prices", "engines", "drafters", "workloads", "traces", "failures",
+    "devices", "nodes", "prices", "links", "models", "token_prices", "engines", "drafters", "workloads", "traces", "failures", "weather",
 )  # fmt: skip
 """Folders of the catalog, in the order of listing."""
 _ALIAS = re.compile(rf"(?:#.*\n)*{LIKE}: (\S+)\s*")

@@ -23,6 +23,7 @@ ENTRY_KINDS = {
     "materials": "prices",
     "token_prices": "token_prices",
     "failures": "failures",
+    "weather": "weather",
 }
 """Folder of the catalog, by the key under which a file names an entry of that folder."""
 _PREFIX = f"{LIKE} "

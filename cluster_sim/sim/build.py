@@ -34,11 +34,13 @@ from cluster_sim.sim.frequency_governor import frequency_governors
 from cluster_sim.sim.kv_network import KvNetwork, needs_kv_network
 from cluster_sim.sim.lifecycle import Lifecycle
 from cluster_sim.sim.link_faults import LinkFaults, LinkParts
+from cluster_sim.sim.power_meter import PowerMeter
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.routing_setting import routing_setting
 from cluster_sim.sim.row_power import manage_power
 from cluster_sim.sim.thermal_governor import thermal_governors
+from cluster_sim.sim.thermometer import Thermometer, watched_replicas
 from cluster_sim.sim.timetable import timetable
 from cluster_sim.topology import FRONT_DOOR, Route
 from cluster_sim.workload.traces import Tally
@@ -106,6 +108,9 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
                 replicas.prefilling, replicas.decoding, replicas.capacity, plan
             )
     groups = thermal_groups(scenario)
+    if (every_s := scenario.cluster.router.reads_temperatures_every_s) is not None:
+        meter = PowerMeter(fleet.replicas, replicas.everyone, watched_replicas(groups), recorder)
+        setting = setting._replace(slacks=Thermometer(env, groups, meter, every_s))
     paths = [fleet.topology.route(FRONT_DOOR, spec.server) for spec in fleet.replicas]
     router = build_router(env, scenario, fleet, replicas.everyone, recorder, setting)
     lifecycles = [

@@ -45,14 +45,13 @@ class NodeReadings:
 
     def read(self, now_s: float) -> list[NodeReading]:
         """Return the readings of all nodes in order; `now_s` is after the last reading [s]."""
-        device_w = {number: self._mean_w(number, now_s) for number in self._watched}
+        drawn = self._meter.read(self._watched, self._since_s, now_s)
+        device_w = {
+            number: float(np.sum(power.watts * np.diff(power.edges_s))) / (now_s - self._since_s)
+            for number, power in drawn.items()
+        }
         self._since_s = now_s
         return [self._reading(node, device_w) for node in self._nodes]
-
-    def _mean_w(self, number: int, now_s: float) -> float:
-        drawn = self._meter.read(number, self._since_s, now_s)
-        energy_j = float(np.sum(drawn.watts * np.diff(drawn.edges_s)))
-        return energy_j / (now_s - self._since_s)
 
     def _reading(self, node: _OnNode, device_w: dict[int, float]) -> NodeReading:
         pool, power = node.deployment.pool, node.deployment.device.power
@@ -70,11 +69,10 @@ class NodeReadings:
 
 
 def _nodes(fleet: Fleet, deployment: Deployment) -> list[_OnNode]:
-    """Return the nodes of a deployment, whose replicas fill them in order."""
-    size, each = deployment.devices_per_replica, deployment.pool.node.devices
+    """Return the nodes of a deployment, with the replicas on each."""
     nodes = [_OnNode(deployment, {}) for _ in range(deployment.pool.nodes)]
-    for place, number in enumerate(fleet.numbers(deployment.name)):
-        first, last = place * size, (place + 1) * size
-        for node in range(first // each, -(-last // each)):
-            nodes[node].devices[number] = min(last, (node + 1) * each) - max(first, node * each)
+    for spec in fleet.replicas:
+        for device in spec.device_numbers if spec.deployment is deployment else ():
+            held = nodes[device // deployment.pool.node.devices].devices
+            held[spec.number] = held.get(spec.number, 0) + 1
     return nodes

@@ -11,6 +11,7 @@ from pytest import approx
 
 from cluster_sim.economics.prices import Committed, Owned, Rented
 from cluster_sim.economics.token_prices import TokenPrices
+from cluster_sim.facility import Weather
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.network import NetworkSpec
 from cluster_sim.hardware.node import Node
@@ -43,6 +44,7 @@ KINDS: dict[str, type[Description]] = {
     "workloads": Preset,
     "traces": PublicTrace,
     "failures": Failures,
+    "weather": Weather,
 }
 FILES = [(kind, name) for kind in KINDS for name in catalog_names(kind)]
 SOURCES = read_yaml(CATALOG / "sources.yaml").data
@@ -84,7 +86,16 @@ UNITS = {
     "memory_idle": "W",
     "memory_part": "pJ/B",
     "base": "W",
+    "fans": "W",
+    "pumps": "W",
+    "year_swing": "K",
+    "day_swing": "K",
+    "summer_spread": "K",
+    "winter_spread": "K",
+    "dew_depression": "K",
     "most": "W",
+    "inlet_rating.least": "degC",
+    "inlet_rating.most": "degC",
     "limits.operating": "degC",
     "limits.slowdown": "degC",
     "limits.shutdown": "degC",
@@ -101,8 +112,9 @@ UNITS = {
     "floor": "GHz",
     "power_sample_period": "ms",
     "power_window": "ms",
-    "fall_period": "ms",
-    "rise_period": "ms",
+    "thermal_period": "ms",
+    "thermal_response": "s",
+    "slowdown_period": "ms",
     "hysteresis": "K",
     "slowdown_hold": "s",
     "die_to_sink": "K/W",

@@ -214,7 +214,7 @@ def test_a_wrong_value_names_its_line():
 def test_like_is_refused_where_no_entry_is_named():
     (cluster,) = faults("like: dgx-b200", rest="  like: y\n")
     assert cluster == (
-        "x.yaml:14: cluster: unknown key 'like'; expected it in a mapping for model, draft_model, node, device, engine, drafter, network, prices, materials, token_prices, failures"
+        "x.yaml:14: cluster: unknown key 'like'; expected it in a mapping for model, draft_model, node, device, engine, drafter, network, prices, materials, token_prices, failures, weather"
     )
     (workload,) = faults("like: dgx-b200", overrides={"workload.like": "azure-code"})
     assert workload.endswith(

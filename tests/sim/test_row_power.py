@@ -14,7 +14,8 @@ from pytest import approx
 import cluster_sim
 from cluster_sim.deployment.power_caps import CappedNodes
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.scenario.power_sharing import Polca, PowerCap
+from cluster_sim.scenario.power_cap import PowerCap
+from cluster_sim.scenario.power_sharing import Polca
 from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.node_readings import NodeReading
 from cluster_sim.sim.polca import ClockPlan, PolcaManager

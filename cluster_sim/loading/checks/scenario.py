@@ -11,6 +11,7 @@ from cluster_sim.loading.checks.failures import failure_faults
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.frequency import frequency_faults
 from cluster_sim.loading.checks.kv_cache import capacity_faults
+from cluster_sim.loading.checks.placement import placement_faults
 from cluster_sim.loading.checks.replica_plan import plan_faults
 from cluster_sim.loading.checks.roles import role_faults
 from cluster_sim.loading.checks.site import site_faults
@@ -61,6 +62,7 @@ def _pool_faults(scenario: Scenario, fleet: Fleet) -> Iterator[Finding]:
         of_plan = list(plan_faults(deployment, trail))
         yield from of_plan
         if not of_plan:
+            yield from placement_faults(deployment, trail)
             yield from capacity_faults(scenario, deployment, trail)
 
 

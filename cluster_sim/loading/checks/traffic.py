@@ -175,3 +175,18 @@ def router_faults(scenario: Scenario) -> Iterator[Finding]:
     """Yield keys of the router that do not suit the scenario."""
     for trail, fault in scenario.cluster.router.faults(scenario.routed):
         yield ("cluster", "router", *trail), fault
+    reads_temperatures = scenario.cluster.router.reads_temperatures_every_s is not None
+    if reads_temperatures and not _has_temperatures(scenario):
+        yield (
+            ("cluster", "router", "policy"),
+            "got a policy that reads temperatures, and none are simulated; expected site.inlet, and nodes with 'cooling'",
+        )
+
+
+def _has_temperatures(scenario: Scenario) -> bool:
+    """Return whether the temperature of any device is simulated."""
+    is_cooled = any(
+        pool.node.cooling is not None and pool.node.device.power is not None
+        for pool in scenario.cluster.pools
+    )
+    return is_cooled and scenario.site is not None and scenario.site.inlet_c is not None

@@ -8,7 +8,7 @@ import numpy as np
 
 from cluster_sim.economics import ownership as money
 from cluster_sim.results.cost import INTERVAL, Parts, usd_per_hour
-from cluster_sim.results.metrics.families.power import mean_power_w
+from cluster_sim.results.metrics.families.power import mean_power_w, usd_per_kwh_of
 from cluster_sim.results.metrics.selection import Selection
 from cluster_sim.typing import Array
 
@@ -59,6 +59,7 @@ def _parts_by_pool(whole: Selection) -> dict[str, Parts] | None:
             site,
             pool.machines.once(mean_power_w),
             states.mean_nodes_on(pool.deployments[0]),
+            pool.machines.once(usd_per_kwh_of),
         )
         for name, pool in whole.by_pool.items()
     }

@@ -18,9 +18,10 @@ from cluster_sim.serving.routing.prefix_affinity import PrefixAffinity
 from cluster_sim.serving.routing.random import Random
 from cluster_sim.serving.routing.round_robin import RoundRobin
 from cluster_sim.serving.routing.rules import Rules
+from cluster_sim.serving.routing.thermal import Thermal
 
 Routing = Annotated[
-    RoundRobin | Random | LeastRequests | LeastWork | PowerOfTwo | PrefixAffinity | Rules,
+    RoundRobin | Random | LeastRequests | LeastWork | PowerOfTwo | PrefixAffinity | Rules | Thermal,
     Field(discriminator="policy"),
 ]
 
@@ -39,4 +40,5 @@ __all__ = [
     "Routing",
     "RoutingSetting",
     "Rules",
+    "Thermal",
 ]

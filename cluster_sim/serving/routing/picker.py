@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy.random
 
@@ -23,6 +23,14 @@ NOTE: looking at 32 replicas takes about as long as keeping the order.
 _AT_A_TIME = 4096
 
 
+class Slacks(Protocol):
+    """Interface of the temperatures that telemetry reports: sim.thermometer.Thermometer."""
+
+    def slack_kelvin(self, number: int) -> float:
+        """Return the least distance of a replica's devices to their limits at the last reading [K]."""
+        ...
+
+
 class RoutingSetting(NamedTuple):
     """Facts of the cluster and its traffic that a policy may use."""
 
@@ -32,6 +40,8 @@ class RoutingSetting(NamedTuple):
     """Names of the classes of requests, in order."""
     kv_events: KvEvents | None = None
     """Reports of the blocks in prefix caches; None if no policy reads them."""
+    slacks: Slacks | None = None
+    """Temperatures of the replicas; None if no policy reads them."""
 
     @property
     def is_large(self) -> bool:

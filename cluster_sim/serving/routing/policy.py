@@ -49,6 +49,11 @@ class RoutingPolicy(Description):
         """Whether replicas report the blocks in their prefix caches."""
         return False
 
+    @property
+    def reads_temperatures_every_s(self) -> float | None:
+        """Time between two readings of temperatures [s]; None if the policy reads none."""
+        return None
+
     def leads_past(self, pool: str, others: Collection[str]) -> bool:
         """Return whether each request for a pool may go to one of some other pools instead."""
         return bool(others)

@@ -1,4 +1,6 @@
-"""Energy and power of nodes, times the site's PUE, over the whole run, warm-up included.
+"""Energy and power of nodes at the site's meter, over the whole run, warm-up included.
+
+The meter shows their power times the site's PUE, or their power and that of the cooling plant.
 
 Metrics are absent if a device has no power model.
 """
@@ -10,9 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from cluster_sim.results import energy
-from cluster_sim.results.energy import PowerOverTime
 from cluster_sim.results.metrics.metric import MACHINES, Heading, Metric, Row
 from cluster_sim.results.metrics.selection import Selection
+from cluster_sim.results.metrics.site_meter import (
+    Metered,
+    depends_on_time,
+    mean_over_run,
+    metered,
+    nodes_of,
+)
 from cluster_sim.typing import Array
 
 
@@ -27,8 +35,10 @@ class Energy:
     """Number of output tokens of finished requests, warm-up included."""
     prompt_tokens: int
     """Number of prompt tokens of finished requests, warm-up included."""
-    pue: float
-    nodes: list[PowerOverTime]
+    peak_w: float
+    """Highest power at the site's meter [W]."""
+    metered: Metered | None
+    """Energy by time; None if neither a cooling plant nor hourly prices depend on it."""
 
     def per(self, tokens: int) -> float | None:
         """Return the energy per token [J], or None if no output token was generated."""
@@ -38,7 +48,7 @@ class Energy:
 def energy_of(selection: Selection) -> Energy | None:
     """Return the energy of the selected nodes, or None if it is not known."""
     run = selection.run
-    nodes, simulated_s = energy.nodes(run, selection.pool), run.info.simulated_s
+    nodes, simulated_s = selection.once(nodes_of), run.info.simulated_s
     if nodes is None or not simulated_s:
         return None
     site = run.scenario.site
@@ -50,8 +60,13 @@ def energy_of(selection: Selection) -> Energy | None:
         int(np.sum(run.requests[name].to_numpy()[answered]))
         for name in ("output_tokens", "prompt_tokens")
     )
-    joules = pue * sum(node.energy_j for node in nodes)
-    return Energy(joules, simulated_s, output_tokens, prompt_tokens, pue, nodes)
+    by_time = selection.once(metered) if depends_on_time(site) else None
+    if by_time is not None and site is not None and site.cooling is not None:
+        joules, peak_w = float(np.sum(by_time.joules)), by_time.peak_w
+    else:
+        joules = pue * sum(node.energy_j for node in nodes)
+        peak_w = pue * energy.together(nodes).peak_w
+    return Energy(joules, simulated_s, output_tokens, prompt_tokens, peak_w, by_time)
 
 
 def mean_power_w(selection: Selection) -> float | None:
@@ -79,7 +94,53 @@ def _co2_kg(selection: Selection) -> float | None:
     spent, site = selection.once(energy_of), selection.run.scenario.site
     if spent is None or site is None or site.carbon_intensity_g_per_kwh is None:
         return None
-    return site.carbon_intensity_g_per_kwh * spent.joules / 3.6e9
+    course = site.carbon_intensity_g_per_kwh
+    g_per_kwh = course.mean
+    if spent.metered is not None and not course.is_constant:
+        g_per_kwh = spent.metered.mean(course, site)
+    return g_per_kwh * spent.joules / 3.6e9
+
+
+def usd_per_kwh_of(selection: Selection) -> float | None:
+    """Return the mean price of electricity of the selected nodes, or None if the site gives none.
+
+    It is weighted with the energy of the nodes, or with time if their power is not known.
+    """
+    site = selection.run.scenario.site
+    if site is None or site.electricity_usd_per_kwh is None:
+        return None
+    course, spent = site.electricity_usd_per_kwh, selection.once(energy_of)
+    if course.is_constant:
+        return course.mean
+    if spent is None or spent.metered is None:
+        return mean_over_run(course, selection.whole)
+    return spent.metered.mean(course, site)
+
+
+def _of_plant(selection: Selection) -> Metered | None:
+    """Return the energy at the meter by time; None if there is no cooling plant."""
+    site, spent = selection.run.scenario.site, selection.once(energy_of)
+    has_plant = site is not None and site.cooling is not None
+    return spent.metered if has_plant and spent is not None else None
+
+
+def _mean_pue(selection: Selection) -> float | None:
+    by_time = _of_plant(selection)
+    if by_time is None or not by_time.it_j:
+        return None
+    return float(np.sum(by_time.joules)) / by_time.it_j
+
+
+def _cooling_kwh(selection: Selection) -> float | None:
+    by_time = _of_plant(selection)
+    return None if by_time is None else by_time.cooling_j / 3.6e6
+
+
+def _water_l(selection: Selection) -> float | None:
+    by_time, site = _of_plant(selection), selection.run.scenario.site
+    if by_time is None or site is None or site.cooling is None:
+        return None
+    return site.cooling.water_l(by_time.evaporated_j)
 
 
 def _co2_g_per_million(selection: Selection) -> float | None:
@@ -91,7 +152,7 @@ def _co2_g_per_million(selection: Selection) -> float | None:
 
 def _peak_power_w(selection: Selection) -> float | None:
     spent = selection.once(energy_of)
-    return None if spent is None else spent.pue * energy.together(spent.nodes).peak_w
+    return None if spent is None else spent.peak_w
 
 
 METRICS = (
@@ -160,5 +221,33 @@ METRICS = (
         scope=MACHINES,
         is_extensive=True,
         heading=Heading("power, peak [kW]", 1e-3, 2),
+    ),
+    Metric(
+        "mean_pue",
+        "",
+        "Energy at the site's meter per energy of nodes; absent without a cooling plant.",
+        _mean_pue,
+        scope=MACHINES,
+        label="PUE, mean of the plant",
+    ),
+    Metric(
+        "cooling_kwh",
+        "kWh",
+        "Energy of chillers, fans and pumps of the cooling plant; absent without a cooling plant.",
+        _cooling_kwh,
+        scope=MACHINES,
+        is_extensive=True,
+        label="energy of the cooling plant [kWh]",
+        row=Row(284, "energy of the cooling plant [kWh]", ",.3g"),
+    ),
+    Metric(
+        "water_l",
+        "L",
+        "Water that the cooling plant evaporates and drains; absent without a cooling plant.",
+        _water_l,
+        scope=MACHINES,
+        is_extensive=True,
+        label="water [L]",
+        row=Row(286, "water of the cooling plant [L]", ",.4g"),
     ),
 )
