@@ -7,16 +7,19 @@ from collections.abc import Iterator, Sequence
 from cluster_sim.report.charts import View
 from cluster_sim.report.tables import Cell, Table
 from cluster_sim.results.attribution import FIGURES
-from cluster_sim.results.cost_rows import compared_text, cost_rows, listed
+from cluster_sim.results.cost_rows import compared_text, cost_rows, is_free, listed
+from cluster_sim.results.mechanisms import MECHANISMS
 from cluster_sim.studies.attribution import mechanisms_in_play
 
 
 def costs(shown: Sequence[View]) -> Table:
     """Return the table of costs: per attributed run one row per mechanism.
 
-    It has no rows if no run was attributed.
+    Runs that were not attributed, and those without any cost, have no rows.
     """
-    attributed = [view for view in shown if "cost_of" in view.summary]
+    attributed = [
+        view for view in shown if "cost_of" in view.summary and not is_free(view.summary["cost_of"])
+    ]
     names = [
         name
         for name in FIGURES
@@ -40,7 +43,10 @@ def costs(shown: Sequence[View]) -> Table:
 def cost_notes(shown: Sequence[View]) -> Iterator[str]:
     """Yield which requests are compared, and how to attribute the runs that are not attributed."""
     for view in shown:
-        if "cost_of" in view.summary:
+        cost_of = view.summary.get("cost_of")
+        if cost_of is not None and is_free(cost_of):
+            yield f"{view.label}: {listed(MECHANISMS)} cost nothing."
+        elif cost_of is not None:
             yield f"{view.label}: {compared_text(view.summary)}"
         elif present := mechanisms_in_play(view.results.scenario):
             yield f"{view.label}: cluster-sim run FILE --attribute shows the cost of {listed(present)}."

@@ -17,7 +17,7 @@ _FORMATS: Mapping[str, str] = MappingProxyType(
         "tpot_p99_ms": "+,.2f",
         "completed": "+,.0f",
         "goodput": "+,.3g",
-        "usd": "+,.3g",
+        "usd": "+,.4f",
     }
 )
 _ROWS: Mapping[str, str] = MappingProxyType(
@@ -53,6 +53,11 @@ def cost_rows(cost_of: Mapping[str, Mapping[str, float]]) -> list[CostRow]:
 
 def _cell(name: str, value: float) -> str:
     return format(value, _FORMATS[name]) if value else "0"
+
+
+def is_free(cost_of: Mapping[str, Mapping[str, float]]) -> bool:
+    """Return whether no mechanism changes any figure."""
+    return not any(value for figures in cost_of.values() for value in figures.values())
 
 
 def compared_text(summary: Mapping[str, Any]) -> str:
