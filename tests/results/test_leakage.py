@@ -115,7 +115,15 @@ def test_stretch_and_step_leak_the_same() -> None:
 
 def test_a_device_that_is_off_does_not_leak() -> None:
     """The second node is added when the first one is full, so it is off at first."""
-    scaling = {"metric": "queue", "target": 1, "min": 1, "max": 2, "initial": 1, "period": "200 ms", "provision": "100 ms"}
+    scaling = {
+        "metric": "queue",
+        "target": 1,
+        "min": 1,
+        "max": 2,
+        "initial": 1,
+        "period": "200 ms",
+        "provision": "100 ms",
+    }
     scaled = {"nodes": 2, "autoscale": scaling}
     results = run(devices=1, pool=scaled)
     thermal, end_s = results.thermal, results.info.simulated_s
