@@ -29,7 +29,7 @@ DEVICE = SMALL_GPU | {"power": POWER, "governor": GOVERNOR, "limits": LIMITS, "r
 
 
 class Looked(NamedTuple):
-    """What a look at the temperatures found, and what the guard did."""
+    """Temperatures at a look, and the clock after it."""
 
     at_s: float
     state: Any
