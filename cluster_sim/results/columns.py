@@ -263,6 +263,13 @@ THERMAL = (
         "Lowest share of the memory bandwidth that memory refresh leaves in the bin.",
     ),
     Column("reason", "", "Worst cause of throttling in the bin; null if there is none.", "texts"),
+    Column(
+        "leakage_w",
+        "W",
+        "Mean leakage in the bin, relative to that of a board in coolant of the reference "
+        "temperature; a part of `power_w`.",
+        without=0.0,
+    ),
 )
 """Columns of the table of temperatures, power and clocks over time, in equal bins."""
 
@@ -276,6 +283,13 @@ STATES = (
 
 A replica without a row is ready during the whole run; before its first row, a replica is ready."""
 
+CLOCKS = (
+    Column("at_s", "s", "Time of the change."),
+    Column("replica", "", "Number of the replica."),
+    Column("clock", "", "Highest clock that the locks allow from this time on, as a share of the highest clock."),
+)  # fmt: skip
+"""Columns of the table of clock locks, one row per change; a replica without a row has no lock."""
+
 EVENT_WHERE = Column(
     "where", "", "Node, device or link of the event; null for other events.", "texts", None
 )
@@ -283,5 +297,6 @@ EVENT_WHERE = Column(
 
 STRETCH_COLUMNS = names(STRETCHES)
 STATE_COLUMNS = names(STATES)
+CLOCK_COLUMNS = names(CLOCKS)
 EVENT_COLUMNS = names(EVENTS)
 TRANSFER_COLUMNS = names(TRANSFERS)
