@@ -48,9 +48,7 @@ def test_nodes_of_each_pool_and_traffic_grow_under_the_same_cap(tmp_path: Path) 
     assert answer.table.column("nodes").to_pylist() == [6, 9]
 
 
-def test_the_command_prints_the_answer(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_prints_the_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(capsys, "capacity", written(tmp_path), "--workers", "0")
     assert code == 0
     assert "9 nodes (+50%) meet the SLO without a power brake" in out
