@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -18,11 +18,14 @@ from cluster_sim.deployment.fleet import ReplicaSpec
 from cluster_sim.deployment.stretch_work import stretch_counts, work_of
 from cluster_sim.physics.step_power import step_w
 from cluster_sim.results.columns import STRETCH_COLUMNS
-from cluster_sim.results.recorder import Recorder, StateRow
-from cluster_sim.results.states import idle_w
+from cluster_sim.results.recorder import Recorder
+from cluster_sim.results.states import READY, Course, idle_course
 from cluster_sim.typing import Array
 
 _NO_STEPS = PoweredSteps(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0))
+
+
+Value = TypeVar("Value")
 
 
 class MeteredReplica(Protocol):
@@ -60,8 +63,9 @@ class PowerMeter:
         self._rows: dict[int, list[bytes]] = {number: [] for number in watched}
         self._step: dict[int, _StepUnderWay] = {}  # step in progress at the last reading
         self._read = 0  # number of bytes read from the recorder
-        self._states: dict[int, list[StateRow]] = {}  # changes since the last reading
-        self._states_read = 0
+        self._states: dict[int, list[tuple[float, str]]] = {}  # changes since the last reading
+        self._locks: dict[int, list[tuple[float, float]]] = {}  # the same for clock locks
+        self._states_read = self._locks_read = 0
 
     def read(self, numbers: Iterable[int], since_s: float, now_s: float) -> dict[int, DrawnPower]:
         """Return the power of each device of replicas since their last reading, at `since_s`.
@@ -112,33 +116,37 @@ class PowerMeter:
         return drawn
 
     def _sort_new_states(self) -> None:
-        """Sort changes of state by replica; a step in progress is void after a change."""
+        """Sort changes of state and of clock locks by replica.
+
+        A step in progress is void after a change of state.
+        """
         for row in self._recorder.states[self._states_read :]:
             if row.replica in self._rows:
-                self._states.setdefault(row.replica, []).append(row)
+                self._states.setdefault(row.replica, []).append((row.at_s, row.state))
                 self._step.pop(row.replica, None)
         self._states_read = len(self._recorder.states)
+        for at_s, number, clock in self._recorder.clocks[self._locks_read :]:
+            if number in self._rows:
+                self._locks.setdefault(number, []).append((at_s, clock))
+        self._locks_read = len(self._recorder.clocks)
 
     def _idle_power(self, number: int, since_s: float) -> IdlePower | None:
         """Return the power of a device between steps from `since_s` on; None if it never changes.
 
         Older changes are forgotten.
         """
-        if (rows := self._states.get(number)) is None:
+        if number not in self._states and number not in self._locks:
             return None
         power = self._specs[number].deployment.device.power
         assert power is not None
-        old = [row for row in rows if row.at_s <= since_s]
-        rows = self._states[number] = [*old[-1:], *(row for row in rows if row.at_s > since_s)]
-        at_s = [row.at_s for row in rows]
-        watts = [idle_w(power, row.state) for row in rows]
-        if old:
-            at_s[0] = 0.0
-        else:
-            at_s, watts = [0.0, *at_s], [power.loaded_idle_w, *watts]
+        states = self._states[number] = _since(self._states.get(number, ()), since_s)
+        locks = self._locks[number] = _since(self._locks.get(number, ()), since_s)
+        before = () if states and states[0][0] == 0.0 else ((0.0, READY),)
+        course = Course(*zip(*before, *states, strict=True))
+        from_s, watts = idle_course(power, course, locks)
         # a replica that drains may be in the middle of a step
         changes = np.append(True, np.diff(watts) != 0.0)
-        return IdlePower(np.array(at_s)[changes], np.array(watts)[changes])
+        return IdlePower(from_s[changes], watts[changes])
 
     def _sort_new_rows(self) -> None:
         """Sort the rows of ended stretches by replica."""
@@ -205,3 +213,9 @@ def _by_replica(steps: PoweredSteps, replicas: Array) -> dict[int, PoweredSteps]
         for low, high in zip(first, last, strict=True)
         if high
     }
+
+
+def _since(changes: Sequence[tuple[float, Value]], since_s: float) -> list[tuple[float, Value]]:
+    """Return the changes after a time, and before them the last earlier one, from time 0 on."""
+    old = [value for at_s, value in changes if at_s <= since_s]
+    return [*((0.0, value) for value in old[-1:]), *(row for row in changes if row[0] > since_s)]
