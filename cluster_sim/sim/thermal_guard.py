@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from cluster_sim.deployment.climate import Conditions
 from cluster_sim.deployment.device_power import DrawnPower
-from cluster_sim.deployment.temperatures import last_temperatures, mean_powers
+from cluster_sim.deployment.temperatures import joined, last_temperatures, mean_powers
 from cluster_sim.deployment.thermal_groups import ThermalGroup
 from cluster_sim.hardware.memory import Refresh
 from cluster_sim.hardware.power_and_cooling import Limits
@@ -21,6 +21,8 @@ from cluster_sim.typing import Array
 _LEAD = 0.25
 """Time before a limit could be reached at which software begins to look, as a share of the horizon
 of its prediction. The greatest heat is assumed until then, so that a limit is hardly ever near."""
+_MOST_POWERS = 64
+"""Number of readings of the power after which the temperatures are computed."""
 _AT_S = 1e-9
 """Difference below which a time counts as due [s]."""
 
@@ -44,7 +46,7 @@ class ThermalGuard:
     def __init__(self, group: ThermalGroup, state: Array) -> None:
         self.group = group
         self.state = state
-        """Present temperatures [degC]."""
+        """Temperatures at the last look [degC]."""
         self.name = group.devices()[0]
         """Name of the first device of the group."""
         self.halved = False
@@ -58,6 +60,7 @@ class ThermalGuard:
         self.software = SoftwareSlowdown(group, self._rules.operating(), self._rules.clock_steps)
         self._foresight = ThermalForesight(group, self._rules.slowdown_period_s)
         self._energies = _Energies()
+        self._powers: list[tuple[DrawnPower, DrawnPower | None]] = []
         self._halved_s = self._decides_s = self.looks_s = 0.0
         self._told = (1.0, 1.0, "")
 
@@ -86,7 +89,22 @@ class ThermalGuard:
         return now
 
     def warm(self, own: DrawnPower, front: DrawnPower | None) -> None:
-        """Advance the temperatures, given the power of the devices and of those upstream."""
+        """Take note of the power of the devices and of those upstream until the next look.
+
+        NOTE: the temperatures are computed at the next look, in one go. Devices that look seldom
+        stand beside others that look in each period.
+        """
+        self._powers.append((own, front))
+        if len(self._powers) >= _MOST_POWERS:
+            self._advance()
+
+    def _advance(self) -> None:
+        """Advance the temperatures to the end of the noted powers."""
+        if not self._powers:
+            return
+        owns, fronts = zip(*self._powers, strict=True)
+        self._powers = []
+        own, front = joined(owns), None if fronts[0] is None else joined(fronts)
         self.state = last_temperatures(self.group, self.state, own, front)
         (of_device_w, of_memory_w), elapsed_s = mean_powers(own), own.edges_s[-1] - own.edges_s[0]
         of_front_w = 0.0 if front is None else mean_powers(front)[0]
@@ -99,7 +117,8 @@ class ThermalGuard:
         )
 
     def act(self, now_s: float) -> None:
-        """Act on the present temperatures."""
+        """Compute the present temperatures, and act on them."""
+        self._advance()
         if self.lost:
             if self._is_cool:
                 self.lost = self.halved = False
