@@ -83,6 +83,8 @@ def tiny_scenario(random: Random, folder: Path) -> Section:
         scenario["workload"]["clients"] = _clients(random)
     if _maybe(random, 0.4):
         let_fail(random, scenario, {pool["name"]: pool["node"]["devices"] for pool in pools}, 0.1)
+    if _maybe(random, 0.2):
+        scenario["cluster"]["contention"] = "none"
     return scenario
 
 

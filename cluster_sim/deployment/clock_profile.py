@@ -17,6 +17,7 @@ from cluster_sim.hardware.clock_grid import ClockGrid
 from cluster_sim.hardware.operating_point import FULL_SPEED
 from cluster_sim.hardware.power_and_cooling import Power
 from cluster_sim.physics.limited_view import LimitedView, causal_pairs
+from cluster_sim.physics.power import idle_at_clock_w
 from cluster_sim.physics.step_power import own_clock, step_w
 from cluster_sim.physics.step_work import StepWork
 
@@ -103,7 +104,7 @@ class DeploymentProfile:
 
     def idle_w(self, clock: float) -> float:
         """Return the power of one device that holds the model and runs no step [W]."""
-        return self._power.loaded_idle_w
+        return float(idle_at_clock_w(self._power, clock))
 
     def _decode(self, sequences: int, context_each: int, clock: float) -> _Step:
         context = sequences * context_each

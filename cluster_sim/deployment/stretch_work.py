@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.hardware.power_and_cooling import Power
-from cluster_sim.physics.step_power import RampWork, clock_of, ramp_energy_j
+from cluster_sim.physics.ramp_energy import RampWork, ramp_energy_j
+from cluster_sim.physics.step_power import clock_of
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import (
     AttentionCounts,
     attention_flop,
+    expert_flop,
     linear_flop,
     step_weight_bytes,
 )
 from cluster_sim.typing import Line, Number
+
+
+class FlopEnergies(NamedTuple):
+    """Energies per FLOP of each kind of arithmetic; zeros if they are unknown."""
+
+    products: float = 0.0
+    """Energy of products with weights of dense layers [J/FLOP]."""
+    experts: float = 0.0
+    """Energy of products with weights of experts [J/FLOP]."""
+    attention: float = 0.0
+    """Energy of attention [J/FLOP]."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +42,9 @@ class StretchWork:
     """
 
     linear_flop: Line
-    """FLOP of matrix products."""
+    """FLOP of matrix products, experts included."""
+    expert_flop: Number
+    """FLOP of products with experts, a part of `linear_flop`; constant over the steps."""
     attention_flop: Line
     """FLOP of attention."""
     bytes: Line
@@ -39,8 +55,10 @@ class StretchWork:
     """Number of devices that share the work evenly."""
     power: Power | None
     """Power model of each device; None if it is unknown."""
-    flop_j: tuple[float, float]
-    """Energy per FLOP of products and of attention [J/FLOP]; zeros if it is unknown."""
+    flop_j: FlopEnergies
+    stages_j: Line = (0.0, 0.0)
+    """Energy of pipeline stages that hold work, of all devices at the highest clock [J]; zeros
+    for other devices than wafers."""
 
     def total(self, line: Line) -> np.ndarray:
         """Return a term summed over each stretch. The middle of the series is its mean."""
@@ -55,15 +73,16 @@ class StretchWork:
 
     @property
     def arithmetic_j(self) -> Line:
-        """Energy of the arithmetic of one device at the highest clock [J]."""
-        (linear, _), (attention, grows), (linear_j, attention_j) = (
-            self.linear_flop,
-            self.attention_flop,
-            self.flop_j,
-        )
-        return (
-            linear_j * linear + attention_j * attention
-        ) / self.devices, attention_j * grows / self.devices
+        """Energy of the arithmetic of one device at the highest clock, stages included [J]."""
+        (linear, _), (attention, grows) = self.linear_flop, self.attention_flop
+        products_j, experts_j, attention_j = self.flop_j
+        first = products_j * linear + attention_j * attention
+        if experts_j != products_j:
+            first = first + (experts_j - products_j) * self.expert_flop
+        slope = attention_j * grows
+        if self.power is not None and self.power.stages_w:
+            first, slope = first + self.stages_j[0], slope + self.stages_j[1]
+        return first / self.devices, slope / self.devices
 
     def energy_j(self, seconds: Line, clock: Number) -> np.ndarray:
         """Return the energy of all devices over each stretch [J].
@@ -90,9 +109,31 @@ class StretchWork:
             clock,
         )
         energy_j: np.ndarray = self.devices * ramp_energy_j(
-            self.power, RampWork(seconds, self.moved, self.arithmetic_j, self.steps), at
+            self.power, RampWork(seconds, self.moved, self.arithmetic_j, self.steps), at, clock
         )
         return energy_j
+
+
+def stages_j(deployment: Deployment, counts: StepWork, tokens_per_sequence: int) -> Line:
+    """Return the energy of a wafer's pipeline stages that hold work, per step [J].
+
+    It is that of all devices of the replica at the highest clock; zeros for other devices.
+
+    Parameters
+    ----------
+    deployment
+        Deployment of the replica.
+    counts
+        Counts of the first step of each stretch.
+    tokens_per_sequence
+        Number of tokens of each decoding sequence per step.
+    """
+    power, times = deployment.device.power, deployment.wafer_steps
+    if times is None or power is None or not power.stages_w:
+        return 0.0, 0.0
+    all_w = power.stages_w * deployment.devices_per_replica
+    first_s, slope_s = times.mean_busy_s(counts, tokens_per_sequence)
+    return all_w * first_s, all_w * slope_s
 
 
 def stretch_counts(rows: Mapping[str, Number]) -> StepWork:
@@ -154,14 +195,14 @@ def work_of(deployment: Deployment, counts: StepWork, steps: Number) -> StretchW
     )
     traffic = deployment.kv_traffic
     kv = traffic.step_bytes(tokens, counts.context, counts.windowed, counts.batch)
-    power = device.power
-    flop_j = (
-        (power.flop.of(device.peak.of(deployment.computed_in)[0]), power.flop.of_attention)
-        if power
-        else (0.0, 0.0)
-    )
+    power, flop_j = device.power, FlopEnergies()
+    if power is not None:
+        computed_in = device.peak.of(deployment.computed_in)[0]
+        flop = power.flop
+        flop_j = FlopEnergies(flop.of(computed_in), flop.of_experts(computed_in), flop.of_attention)
     return StretchWork(
         (linear, 0.0),
+        expert_flop(model, tokens),
         (
             attention,
             attention_flop(model, growing),
@@ -174,4 +215,5 @@ def work_of(deployment: Deployment, counts: StepWork, steps: Number) -> StretchW
         deployment.devices_per_replica,
         power,
         flop_j,
+        stages_j(deployment, counts, each),
     )

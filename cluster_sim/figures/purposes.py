@@ -22,6 +22,7 @@ OF_RUNS: Final = {
     "attempts": "Attempts, goodput and waste of clients that retry, over time",
     "bandwidth": "Memory and link bandwidth in use over time, pool by pool",
     "capacity_over_time": "Replicas wanted, on and ready over time, with load and faults",
+    "chain": "From a burst over bus, power and heat to clock and latency",
     "cost_breakdown": "USD per million output tokens, split by cost item",
     "goodput": "Requests within the SLO over time, and at other SLO limits",
     "itl_histogram": "Inter-token latencies by length: how evenly tokens come",
@@ -68,7 +69,7 @@ PURPOSES: Final = {name: Purpose(text, RUN_FOLDERS) for name, text in OF_RUNS.it
 def listed() -> list[str]:
     """Return a line for each figure: name, purpose and input.
 
-    >>> listed()[12]
+    >>> listed()[13]
     'queue              Arrivals, queue length and queueing time over time  (run folders)'
     """
     return [

@@ -79,8 +79,16 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     )
 
 
-def hottest(results: Results) -> Hottest | None:
-    """Return the hottest device of a run; None if temperatures were not simulated."""
+def hottest(results: Results, device: str | None = None) -> Hottest | None:
+    """Return the hottest device of a run; None if temperatures were not simulated.
+
+    Parameters
+    ----------
+    results
+        Run.
+    device
+        Name of a device of the table of temperatures that is returned instead, if it is there.
+    """
     table = results.thermal
     if not table.num_rows:
         return None
@@ -92,7 +100,8 @@ def hottest(results: Results) -> Hottest | None:
         highest_c = float(np.max(table["die_c"].to_numpy()[names == name]))
         return highest_c - limits.operating_c if limits is not None else highest_c - 1000.0
 
-    name = max(dict.fromkeys(names.tolist()), key=over_k)
+    known = dict.fromkeys(names.tolist())
+    name = device if device is not None and device in known else max(known, key=over_k)
     columns = (
         table[column].to_numpy()[names == name]
         for column in ("at_s", "die_c", "memory_c", "power_w", "clock")

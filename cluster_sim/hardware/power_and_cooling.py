@@ -10,6 +10,7 @@ from cluster_sim.hardware.precision import Precision, given_or_wider
 from cluster_sim.schema import Description
 from cluster_sim.typing import Count, Share
 from cluster_sim.units import (
+    BytesPerSecond,
     Celsius,
     Hertz,
     JoulesPerByte,
@@ -39,12 +40,19 @@ class FlopEnergy(Description):
     """Energy per FLOP in fp4 [J/FLOP]. Default: that of fp8."""
     attention_j_per_flop: JoulesPerFlop | None = None
     """Energy per FLOP of attention, softmax included [J/FLOP]. Default: that of bf16."""
+    expert_j_per_flop: JoulesPerFlop | None = None
+    """Energy per FLOP of the chosen experts of a mixture [J/FLOP]. Their many small products keep
+    processors busy with little arithmetic. Default: that of other products."""
 
     def of(self, precision: Precision) -> float:
         """Return the energy per FLOP of a matrix product of weights in `precision` [J/FLOP]."""
         return given_or_wider(
             precision, self.bf16_j_per_flop, self.fp8_j_per_flop, self.fp4_j_per_flop
         )
+
+    def of_experts(self, precision: Precision) -> float:
+        """Return the energy per FLOP of experts with weights in `precision` [J/FLOP]."""
+        return self.of(precision) if self.expert_j_per_flop is None else self.expert_j_per_flop
 
     @property
     def of_attention(self) -> float:
@@ -63,14 +71,24 @@ class Power(Description):
     limit_w: Watts
     """Power limit of the board [W]. The board lowers its clock to stay within the limit."""
     idle_w: Watts
-    """Power without a CUDA context [W]."""
+    """Power without a CUDA context, at the lowest clock [W]."""
     loaded_idle_w: Watts
-    """Power with a loaded model and no running work [W]."""
+    """Power with a loaded model and no running work, at the highest clock [W]. At a lower clock it
+    is lower, down to `idle`."""
     busy_w: Watts
     """Power during kernels that do almost no work, with clocks up [W]."""
     active_w: Annotated[float, Quantity("W", "170 W", least=0.0)] = 0.0
     """Additional power while the processors hold work at the highest clock, independent of the
     bytes and FLOP of the work [W]."""
+    full_traffic_bytes_per_s: BytesPerSecond | None = None
+    """Memory traffic at which the processors hold work all the time [B/s]. At lower rates they hold
+    work for a share of the time. Default: they hold work during whole steps."""
+    full_arithmetic_w: Watts | None = None
+    """Power of arithmetic at which the processors hold work all the time, at the voltage of the
+    highest clock [W]. Default: they hold work during whole steps."""
+    stages_w: Annotated[float, Quantity("W", "7 kW", least=0.0)] = 0.0
+    """Additional power of a wafer while all of its pipeline stages hold work, at the highest clock
+    [W]. It follows the share of the stages that hold work."""
     memory_j_per_byte: JoulesPerByte
     """Energy per byte that crosses the memory bus, including its way to the registers [J/B]."""
     flop: FlopEnergy
@@ -80,6 +98,22 @@ class Power(Description):
     its own, as on a wafer."""
     memory_part_j_per_byte: JoulesPerByte = 0.0
     """Part of the energy per byte that heats the memory [J/B]."""
+
+    @model_validator(mode="after")
+    def _full_rates_are_whole(self) -> Power:
+        if (self.full_traffic_bytes_per_s is None) != (self.full_arithmetic_w is None):
+            raise ValueError(
+                "expected 'full_traffic' and 'full_arithmetic' together, or without both"
+            )
+        if self.full_traffic_bytes_per_s is not None and not self.memory_j_per_byte:
+            raise ValueError("got 'full_traffic' and no energy per byte; expected 'memory' above 0")
+        return self
+
+    @property
+    def full_traffic_w(self) -> float | None:
+        """Power of the memory traffic at which the processors hold work all the time [W]."""
+        full = self.full_traffic_bytes_per_s
+        return None if full is None else self.memory_j_per_byte * full
 
 
 class Limits(Description):

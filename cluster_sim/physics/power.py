@@ -1,18 +1,23 @@
 """Power of a device as a function of its work, at its limit and under a power cap.
 
-    P = min(limit, busy + active f V² + e_mem BW + e_flop FLOPS V²),  V = 0.55 + 0.45 f
+    P = min(limit, busy - c (1 - f V²) + w active f V² + e_mem BW + e_flop FLOPS V²),
+    V = 0.55 + 0.45 f
 
-P, busy and active are in W, e_mem is in J/B, BW in B/s, e_flop in J/FLOP and FLOPS in FLOP/s.
+P, busy, active and c are in W, e_mem is in J/B, BW in B/s, e_flop in J/FLOP and FLOPS in FLOP/s.
 f is the clock as a share of the highest clock, V the voltage as a share of the voltage at that
-clock. FLOPS and BW are the rates that the device reaches, so they depend on f already. A CMOS
-circuit draws power in proportion to f V² (Chandrakasan et al., IEEE JSSC 27(4), 1992). The line of
-voltage over clock and the energies are fits to measured boards; the catalog gives their sources.
-Numbers may be numpy arrays.
+clock. w is the share of the time in which the processors hold work (`physics.step_power`). c is the
+power of clocks that run without work: what a device with a loaded model draws more at its highest
+clock than at its lowest. FLOPS and BW are the rates that the device reaches, so they depend on f
+already. A CMOS circuit draws power in proportion to f V² (Chandrakasan et al., IEEE JSSC 27(4),
+1992). The line of voltage over clock and the energies are fits to measured boards; the catalog
+gives their sources. Numbers may be numpy arrays.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+import numpy as np
 
 from cluster_sim.hardware.operating_point import CLOCK_ON_BANDWIDTH
 from cluster_sim.hardware.power_and_cooling import Power
@@ -21,6 +26,13 @@ from cluster_sim.typing import Number
 
 FLOOR_V = 0.55
 """Share of the highest voltage in the limit of a clock of 0."""
+
+
+LOWEST_CLOCK = 345.0 / 1980.0
+"""Clock at which a device without a CUDA context idles, as a share of the highest clock: that of an
+H100 (arXiv 2605.23918)."""
+_CLOCKED_SHARE = 1.0 - LOWEST_CLOCK * (FLOOR_V + (1.0 - FLOOR_V) * LOWEST_CLOCK) ** 2
+"""Share of the power of idle clocks that ends at the lowest clock."""
 
 
 class WorkRates(NamedTuple):
@@ -43,6 +55,47 @@ def voltage(clock: Number) -> Number:
     return FLOOR_V + (1.0 - FLOOR_V) * clock
 
 
+def clocked_w(power: Power) -> float:
+    """Return the power that the clocks of an idle device draw at the highest clock [W].
+
+    It is proportional to f V². A device with a loaded model idles at its highest clock, and one
+    without a model at its lowest; memory and model cost nothing by themselves.
+
+    Source: arXiv 2605.23918 (H100 71.8 W at 345 MHz and 121.7 W at 1980 MHz, A100 53.7 and 80.0 W,
+    L40S 35.6 and 102 W; less than 0.02 W per GB of allocated memory).
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> round(clocked_w(SimpleNamespace(loaded_idle_w=121.7, idle_w=71.8)), 1)
+    53.6
+    """
+    return (power.loaded_idle_w - power.idle_w) / _CLOCKED_SHARE
+
+
+def idle_at_clock_w(power: Power, clock: Number) -> Number:
+    """Return the power of a device with a loaded model and no running work, at a clock [W].
+
+    Below the lowest clock it is that at the lowest clock.
+
+    Parameters
+    ----------
+    power
+        Constants of the device.
+    clock
+        Clock as a share of the highest [1].
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> h100 = SimpleNamespace(loaded_idle_w=121.7, idle_w=71.8)
+    >>> [round(float(idle_at_clock_w(h100, mhz / 1980.0)), 1) for mhz in (345.0, 1275.0, 1980.0)]
+    [71.8, 92.4, 121.7]
+    """
+    held = np.maximum(clock, LOWEST_CLOCK)
+    return power.loaded_idle_w - clocked_w(power) * (1.0 - held * voltage(held) ** 2)
+
+
 def demand_w(power: Power, rates: WorkRates, clock: Number = 1.0, active: Number = 1.0) -> Number:
     """Return the power that a device would draw without its power limit [W].
 
@@ -55,7 +108,7 @@ def demand_w(power: Power, rates: WorkRates, clock: Number = 1.0, active: Number
     clock
         Clock as a share of the highest, above 0 and at most 1 [1].
     active
-        Share of the time in which the processors are active [1].
+        Share of the time in which the processors hold work [1].
 
     Returns
     -------
@@ -64,8 +117,10 @@ def demand_w(power: Power, rates: WorkRates, clock: Number = 1.0, active: Number
     """
     squared = voltage(clock) ** 2
     switching = active * clock * squared * power.active_w
+    held_w = clocked_w(power)
     return (
         power.busy_w
+        - held_w * (1.0 - clock * squared)
         + switching
         + power.memory_j_per_byte * rates.bytes_per_s
         + power.flop.of(rates.precision) * squared * rates.flop_per_s

@@ -1,33 +1,60 @@
 """Power and energy of one device over engine steps, with the board's power limit.
 
 The equation is that of `physics.power`. Numbers may be numpy arrays.
+
+The processors do not hold work during the whole step: they wait for the host, for launches of
+kernels, and for other devices. The share of the step in which they hold work is
+
+    w = min(1, memory traffic / full traffic + arithmetic / full arithmetic)
+
+where full traffic and full arithmetic are the rates at which nothing else fits into the step. Only
+this share of the step draws `active` power. In the rest of the step the device draws its `busy`
+power: clocks are up and kernels are short. Readings that it was compared with are in docs/energy.md.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from cluster_sim.hardware.power_and_cooling import Power
-from cluster_sim.physics.power import FLOOR_V, voltage
-from cluster_sim.typing import Line, Number
+from cluster_sim.physics.power import FLOOR_V, clocked_w, voltage
+from cluster_sim.typing import Number
 
 _LEAST_CLOCK = 0.05
 _NEWTON_STEPS = 8
 
 
-class RampWork(NamedTuple):
-    """Work of one device over a run of steps; each quantity is a line over the steps."""
+def working_share(
+    power: Power, moving_w: Number, computing_w: Number, clock: Number = 1.0
+) -> Number:
+    """Return the share of a step in which the processors hold work [1].
 
-    seconds: Line
-    """Lengths of the steps [s]."""
-    moved_bytes: Line
-    """Bytes over the memory bus per step [B]."""
-    arithmetic_j: Line
-    """Energy of the arithmetic per step at the highest clock [J]."""
-    steps: Number
-    """Number of steps."""
+    It is 1 if the device's file does not give the full rates.
+
+    Parameters
+    ----------
+    power
+        Constants of the device.
+    moving_w
+        Power of the memory traffic [W].
+    computing_w
+        Power of the arithmetic at the voltage of the highest clock [W].
+    clock
+        Share of the own clock at which the rates are reached; full arithmetic is slower by it [1].
+
+    Examples
+    --------
+    A quarter of the full traffic, and a half of the arithmetic that fits at half of the clock:
+
+    >>> from types import SimpleNamespace
+    >>> power = SimpleNamespace(full_traffic_w=200.0, full_arithmetic_w=400.0)
+    >>> working_share(power, 50.0, 100.0, 0.5)
+    0.75
+    """
+    if power.full_traffic_w is None or power.full_arithmetic_w is None:
+        return 1.0
+    share = moving_w / power.full_traffic_w + computing_w / (clock * power.full_arithmetic_w)
+    return min(share, 1.0) if isinstance(share, float) else np.minimum(share, 1.0)
 
 
 def own_clock(power: Power, moving_w: Number, computing_w: Number) -> Number:
@@ -50,16 +77,16 @@ def own_clock(power: Power, moving_w: Number, computing_w: Number) -> Number:
     Number
         Clock as a share of the highest [1], of the shape of the arrays.
     """
-    left_w = power.limit_w - power.busy_w - moving_w
+    held_w = clocked_w(power)
+    left_w = power.limit_w - power.busy_w + held_w - moving_w
+    switching_w = held_w + power.active_w * working_share(power, moving_w, computing_w)
     clock = np.ones(np.broadcast_shapes(np.shape(moving_w), np.shape(computing_w)))
     for _ in range(_NEWTON_STEPS):
         v = voltage(clock)
-        over_w = (power.active_w * clock + computing_w) * v**2 - left_w
+        over_w = (switching_w * clock + computing_w) * v**2 - left_w
         if not np.any(over_w > 0.0):
             break
-        slope = power.active_w * v**2 + (power.active_w * clock + computing_w) * 2.0 * v * (
-            1.0 - FLOOR_V
-        )
+        slope = switching_w * v**2 + (switching_w * clock + computing_w) * 2.0 * v * (1.0 - FLOOR_V)
         with np.errstate(divide="ignore", invalid="ignore"):
             clock = np.where(over_w > 0.0, np.maximum(clock - over_w / slope, _LEAST_CLOCK), clock)
     return clock
@@ -98,15 +125,18 @@ def step_w(
 
     >>> from types import SimpleNamespace
     >>> watts = {"busy_w": 200.0, "active_w": 100.0, "limit_w": 700.0}
-    >>> power = SimpleNamespace(memory_j_per_byte=50e-12, **watts)
+    >>> idle = {"loaded_idle_w": 90.0, "idle_w": 90.0, "full_traffic_w": None}
+    >>> power = SimpleNamespace(memory_j_per_byte=50e-12, **watts, **idle)
     >>> float(step_w(power, 0.01, 2e10, 1.0))
     500.0
     """
     moving_w, computing_w = power.memory_j_per_byte * moved_bytes / seconds, arithmetic_j / seconds
     at = clock_of(power, moving_w, computing_w, clock)
-    v = voltage(at)
+    held_w = clocked_w(power)
+    switching_w = held_w + power.active_w * working_share(power, moving_w, computing_w, clock)
     return np.minimum(
-        power.busy_w + (power.active_w * at + computing_w) * v**2 + moving_w, power.limit_w
+        power.busy_w - held_w + (switching_w * at + computing_w) * voltage(at) ** 2 + moving_w,
+        power.limit_w,
     )
 
 
@@ -121,7 +151,8 @@ def one_step_w(
     --------
     >>> from types import SimpleNamespace
     >>> watts = {"busy_w": 200.0, "active_w": 100.0, "limit_w": 700.0}
-    >>> power = SimpleNamespace(memory_j_per_byte=50e-12, **watts)
+    >>> idle = {"loaded_idle_w": 90.0, "idle_w": 90.0, "full_traffic_w": None}
+    >>> power = SimpleNamespace(memory_j_per_byte=50e-12, **watts, **idle)
     >>> one_step_w(power, 0.01, 2e10, 1.0, 1.0)
     500.0
     """
@@ -129,20 +160,24 @@ def one_step_w(
     at = 1.0
     if clock != 1.0:
         at = clock * one_own_clock(power, moving_w / clock, computing_w / clock)
-    v = FLOOR_V + (1.0 - FLOOR_V) * at
-    return min(power.busy_w + (power.active_w * at + computing_w) * v**2 + moving_w, power.limit_w)
+    v, held_w = FLOOR_V + (1.0 - FLOOR_V) * at, clocked_w(power)
+    switching_w = held_w + power.active_w * working_share(power, moving_w, computing_w, clock)
+    demand_w: float = power.busy_w - held_w + (switching_w * at + computing_w) * v**2 + moving_w
+    return min(demand_w, power.limit_w)
 
 
 def one_own_clock(power: Power, moving_w: float, computing_w: float) -> float:
     """Return `own_clock` of single numbers, without arrays."""
-    left_w, clock = power.limit_w - power.busy_w - moving_w, 1.0
+    held_w, clock = clocked_w(power), 1.0
+    left_w = power.limit_w - power.busy_w + held_w - moving_w
+    switching_w = held_w + power.active_w * working_share(power, moving_w, computing_w)
     for _ in range(_NEWTON_STEPS):
         v = FLOOR_V + (1.0 - FLOOR_V) * clock
-        drawn_w = power.active_w * clock + computing_w
+        drawn_w = switching_w * clock + computing_w
         over_w = drawn_w * v**2 - left_w
         if over_w <= 0.0:
             break
-        slope = power.active_w * v**2 + drawn_w * 2.0 * v * (1.0 - FLOOR_V)
+        slope = switching_w * v**2 + drawn_w * 2.0 * v * (1.0 - FLOOR_V)
         clock = max(clock - over_w / slope, _LEAST_CLOCK)
     return clock
 
@@ -175,64 +210,4 @@ def clock_of(power: Power, moving_w: Number, computing_w: Number, clock: Number)
         np.asarray(clock) == 1.0,
         1.0,
         clock * own_clock(power, moving_w / clock, computing_w / clock),
-    )
-
-
-def ramp_energy_j(power: Power, work: RampWork, clock: Number = 1.0) -> Number:
-    """Return the energy of a run of steps on one device [J].
-
-    The sum over the steps of min(demand, limit) is exact. Demand and limit are lines over the
-    steps, and so is their difference. The sum of its positive terms is an arithmetic series.
-
-    Parameters
-    ----------
-    power
-        Constants of the device.
-    work
-        Work of the device over the run.
-    clock
-        Clock as a share of the highest [1].
-
-    Returns
-    -------
-    Number
-        Energy [J].
-
-    Examples
-    --------
-    Ten steps of 10 ms at 500 W, see `step_w`:
-
-    >>> from types import SimpleNamespace
-    >>> watts = {"busy_w": 200.0, "active_w": 100.0, "limit_w": 700.0}
-    >>> power = SimpleNamespace(memory_j_per_byte=50e-12, **watts)
-    >>> float(ramp_energy_j(power, RampWork((0.01, 0.0), (2e10, 0.0), (1.0, 0.0), 10)))
-    50.0
-    """
-    n, squared = np.asarray(work.steps, dtype=float), voltage(clock) ** 2
-    lines = (work.seconds, work.moved_bytes, work.arithmetic_j)
-    first, slope = (
-        (power.busy_w + power.active_w * clock * squared) * seconds
-        + power.memory_j_per_byte * moved_bytes
-        + squared * arithmetic_j
-        for seconds, moved_bytes, arithmetic_j in zip(*lines, strict=True)
-    )
-    first_s, slope_s = work.seconds
-    over = _positive(first - power.limit_w * first_s, slope - power.limit_w * slope_s, n)
-    return _series(first, slope, n) - over
-
-
-def _series(first: Number, slope: Number, n: Number) -> Number:
-    """Return the sum of n terms of an arithmetic series."""
-    return n * first + slope * (n * (n - 1.0) * 0.5)
-
-
-def _positive(first: Number, slope: Number, n: Number) -> Number:
-    """Return the sum of max(first + i·slope, 0) over i from 0 to n - 1."""
-    first, slope = np.asarray(first, dtype=float), np.asarray(slope, dtype=float)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        turn = np.clip(np.ceil(-first / slope), 0.0, n)  # terms before the line crosses zero
-    turn = np.where(slope == 0.0, np.where(first > 0.0, 0.0, n), turn)
-    early = _series(first, slope, turn)
-    return np.where(
-        slope < 0.0, np.where(first > 0.0, early, 0.0), _series(first, slope, n) - early
     )

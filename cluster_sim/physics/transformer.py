@@ -104,6 +104,32 @@ def linear_flop(model: Model, tokens: Number, sampled: Number) -> Number:
     return linear_flop_per_token(model) * tokens + 2.0 * model.vocabulary * model.hidden * sampled
 
 
+def expert_flop(model: Model, tokens: Number) -> Number:
+    """Return the FLOP of a step's products with chosen experts, over all devices.
+
+    They are a part of `linear_flop`. Shared experts, which every token passes, do not count.
+
+    Parameters
+    ----------
+    model
+        Shape of the model.
+    tokens
+        Number of tokens that pass the layers.
+
+    Examples
+    --------
+    Qwen3 30B: 48 layers, 8 experts per token of three matrices of 2,048 x 768.
+
+    >>> from cluster_sim.schema import catalog_entry
+    >>> qwen = Model.model_validate(catalog_entry("models", "qwen3-30b"))
+    >>> expert_flop(qwen, 1) == 2 * 48 * 8 * 3 * 2048 * 768
+    True
+    """
+    if model.experts is None:
+        return 0.0
+    return 2.0 * model.moe_layers * model.experts.top_k * model.expert_parameters * tokens
+
+
 class AttentionCounts(NamedTuple):
     """Counts of a step that determine the arithmetic of attention."""
 

@@ -14,7 +14,7 @@ from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer_flow import Pipeline, Program, between_s
 from cluster_sim.physics.wafer_placement import regions_of
 from cluster_sim.physics.wafer_regions import WaferPlan
-from cluster_sim.typing import Number
+from cluster_sim.typing import Line, Number
 
 
 class WaferSteps:
@@ -99,6 +99,24 @@ class WaferSteps:
             + prompts.station_key_s * work.pairs
             + prompts.station_window_key_s * work.window_pairs
         )
+
+    def mean_busy_s(self, work: StepWork, tokens_per_sequence: int = 1) -> Line:
+        """Return the time in which a stage is busy during steps, averaged over the cores [s].
+
+        It is a line over the steps. Over the length of the step, it is the share of the stages that
+        hold work. The counts of `work` may be arrays.
+        """
+        flow, prompts, each = self.decoding, self.prompts, tokens_per_sequence
+        first_s = (
+            flow.mean_s * (each * work.batch)
+            + flow.mean_key_s * (each * work.context)
+            + flow.mean_window_key_s * (each * work.windowed)
+            + prompts.mean_s * work.prompt_tokens
+            + prompts.mean_key_s * work.pairs
+            + prompts.mean_window_key_s * work.window_pairs
+        )
+        slope_s = each * (flow.mean_key_s * work.growth + flow.mean_window_key_s * work.growing)
+        return first_s, slope_s + prompts.mean_key_s * work.pairs_growth
 
     def parts(self, work: StepWork) -> dict[str, float]:
         """Return the shares of a step's time per activity."""

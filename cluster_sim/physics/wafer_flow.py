@@ -50,6 +50,12 @@ class TokenFlow:
     """Additional time of the slowest stage per key [s]."""
     station_window_key_s: float
     """Additional time of the slowest stage per key in a window [s]."""
+    mean_s: float
+    """Time per token of a stage, averaged over the cores of all stages [s]."""
+    mean_key_s: float
+    """Additional mean time of a stage per key [s]."""
+    mean_window_key_s: float
+    """Additional mean time of a stage per key in a window [s]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,11 @@ class Pipeline:
             ]
             for windows in (False, True)
         )
+        means = [
+            sum(region.cores * time for region, time in zip(regions, times, strict=True))
+            / (sum(region.cores for region in regions) * copies)
+            for times in (layers if prompts else passed, keys, window_keys)
+        ]
         return TokenFlow(
             latency_s=self.beside_s + sum(passed),
             station_s=slowest_s / copies,
@@ -96,6 +107,9 @@ class Pipeline:
             window_key_s=sum(window_keys),
             station_key_s=max(keys) / copies,
             station_window_key_s=max(window_keys) / copies,
+            mean_s=means[0],
+            mean_key_s=means[1],
+            mean_window_key_s=means[2],
         )
 
     def _core_flop_per_s(self, program: Program) -> float:

@@ -26,13 +26,14 @@ FIGURES: Mapping[str, str] = MappingProxyType(
         "ttft_p99_ms": "TTFT p99 [ms]",
         "tpot_mean_ms": "TPOT mean [ms]",
         "tpot_p99_ms": "TPOT p99 [ms]",
+        "completed": "completed",
         "goodput": "goodput [requests/s]",
-        "usd": "cost of the run [USD]",
+        "usd": "cost [USD]",
     }
 )
 """Figures of `cost_of` with their labels.
 
-The goodput counts finished requests that meet the SLO; without an SLO, all finished requests. The
+`completed` counts the finished requests. The goodput counts finished requests that meet the SLO; without an SLO, all finished requests. The
 cost in USD is that of all nodes from time 0 until the end of the run."""
 
 _SAME = ("arrival_s", "prompt_tokens", "output_tokens")
@@ -128,6 +129,7 @@ def _figures(summed: SummedRun, compared: Array | None) -> Figures:
         if len(values_s):
             figures[f"{latency}_mean_ms"] = 1e3 * float(np.mean(values_s))
             figures[f"{latency}_p99_ms"] = 1e3 * float(np.percentile(values_s, 99.0))
+    figures["completed"] = float(summary["completed"])
     goodput = summary.get("request_goodput", summary.get("request_throughput"))
     if goodput is not None:
         figures["goodput"] = float(goodput)

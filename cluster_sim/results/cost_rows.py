@@ -15,12 +15,13 @@ _FORMATS: Mapping[str, str] = MappingProxyType(
         "ttft_p99_ms": "+,.1f",
         "tpot_mean_ms": "+,.2f",
         "tpot_p99_ms": "+,.2f",
+        "completed": "+,.0f",
         "goodput": "+,.3g",
         "usd": "+,.3g",
     }
 )
 _ROWS: Mapping[str, str] = MappingProxyType(
-    {**TITLES, "remainder": "remainder (interaction)", "total": "all together"}
+    {**TITLES, "remainder": "remainder", "total": "all together"}
 )
 """Labels of the rows, by the keys of `cost_of`."""
 

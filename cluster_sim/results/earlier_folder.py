@@ -48,7 +48,7 @@ def keep_others(folder: Path, making: Path) -> None:
     making
         Folder that becomes the new run folder.
     """
-    others = [path for path in _others(folder) if not _is_emptied(path)]
+    others = list(_others(folder))
     for path in others:
         kept = making / path.relative_to(folder)
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -75,8 +75,3 @@ def _others(folder: Path) -> Iterator[Path]:
             continue
         for inside in sorted(path.iterdir()):
             yield from _others(inside) if is_of_a_run(inside) else [inside]
-
-
-def _is_emptied(path: Path) -> bool:
-    """Return whether a path is an empty folder `without`."""
-    return path.name == WITHOUT and path.is_dir() and not any(path.iterdir())

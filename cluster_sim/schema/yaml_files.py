@@ -10,6 +10,7 @@ from typing import Any
 from cluster_sim.errors import ScenarioError, nearest, shown
 from cluster_sim.limits import VALUES
 from cluster_sim.schema.documents import Document, Trail, inside
+from cluster_sim.schema.json_lines import read_json_line
 from cluster_sim.schema.scalars import scalar, whole
 
 _TAGS = ("map", "seq", "str", "null", "bool", "int", "float", "timestamp", "merge", "value")
@@ -84,7 +85,8 @@ def parse_yaml(text: str, file: str) -> Document:
     {'seed': 3, 'name': 'test'}
     """
     document = Document(None, file)
-    _YamlReader(document).read(text)
+    if not read_json_line(text, document):
+        _YamlReader(document).read(text)
     if not isinstance(document.data, dict):
         raise ScenarioError.at(
             f"{file}:1", f"got {shown(document.data)}; expected a mapping (`key: value` lines)"

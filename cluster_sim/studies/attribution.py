@@ -20,6 +20,7 @@ from cluster_sim.results.attribution import have_same_requests
 from cluster_sim.results.mechanisms import ALL, MECHANISMS, Mechanism
 from cluster_sim.results.results import Results
 from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.scenario.workload import Workload
 from cluster_sim.sim.kv_network import needs_kv_network
 from cluster_sim.sim.limits import NO_LIMITS, RunLimits
 from cluster_sim.studies.limited import simulated_within
@@ -89,12 +90,19 @@ def attributed(
     """
     without = {name: simulate(name, each) for name, each in scenarios_without(scenario).items()}
     runs = [results, *without.values()]
-    is_open = results.info.sessions is None and not any(run.info.stopped for run in runs)
-    if is_open and not have_same_requests(runs):
+    is_whole = not any(run.info.stopped for run in runs)
+    if is_whole and not _waits_for_answers(scenario.workload) and not have_same_requests(runs):
         raise SimulationError(
             f"{scenario.title}: runs without a mechanism have other requests than the run; please report this"
         )
     return replace(results, without=without)
+
+
+def _waits_for_answers(workload: Workload) -> bool:
+    """Return whether requests are sent when earlier ones are answered, so that runs differ."""
+    if workload.sessions is not None or (workload.trace and workload.trace.replays_sessions):
+        return True
+    return workload.arrivals is not None and workload.arrivals.waiting_clients() is not None
 
 
 def scenarios_without(scenario: Scenario) -> dict[str, Scenario]:

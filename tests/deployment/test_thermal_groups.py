@@ -292,7 +292,7 @@ def test_a_guard_looks_again_before_any_limit_could_have_been_reached() -> None:
     assert late[DIE] >= 50.0 or late[MEMORY] >= 45.0
 
 
-FAILURE = {"at": "1 s", "lasts": "1 h", "what": "fan_failure", "factor": 0.03}
+FAILURE = {"at": "1 s", "lasts": "1 h", "what": "fan_failure", "factor": 0.015}
 
 
 @pytest.mark.parametrize(

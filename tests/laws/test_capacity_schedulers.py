@@ -52,10 +52,13 @@ def preemptions(results: Results) -> int:
 
 
 def none_preempts(sections: Iterator[dict[str, Any]], folder: Path) -> None:
-    """200 of the scenarios run, and none of them preempts."""
+    """200 of the scenarios run, and none of them preempts. Every fourth is checked against all
+    laws.
+    """
     count = 0
     for results in runs(sections, "guaranteed_no_evict", folder):
-        whole_run.every_law_holds(results)
+        if count % 4 == 0:
+            whole_run.every_law_holds(results)
         assert preemptions(results) == 0, results.scenario.name
         count += 1
         if count == 200:

@@ -22,7 +22,7 @@ from cluster_sim.physics.power import (
     slowdown,
     voltage,
 )
-from cluster_sim.physics.step_power import RampWork, ramp_energy_j
+from cluster_sim.physics.ramp_energy import RampWork, ramp_energy_j
 from cluster_sim.schema import catalog_entry
 
 LOAD = {
@@ -128,10 +128,14 @@ def test_the_sum_over_a_ramp_is_the_sum_of_its_steps_on_either_side_of_the_limit
         seconds = first_s + i * slope_s
         clock = rng.uniform(0.5, 1.0)
         v = 0.55 + 0.45 * clock
+        moving_j, arithmetic_j = power.memory_j_per_byte * (moved + i * more), flop_j + i * more_j
+        at_work_s = np.minimum(moving_j / (43e-12 * 6.6e12) + arithmetic_j / 540.0, seconds)
+        clocks_w = 49.0 / (1.0 - 345 / 1980 * (0.55 + 0.45 * 345 / 1980) ** 2)  # 188 - 139 W
         demand_j = (
-            (power.busy_w + power.active_w * clock * v**2) * seconds
-            + power.memory_j_per_byte * (moved + i * more)
-            + v**2 * (flop_j + i * more_j)
+            (power.busy_w - clocks_w * (1.0 - clock * v**2)) * seconds
+            + power.active_w * clock * v**2 * at_work_s
+            + moving_j
+            + v**2 * arithmetic_j
         )
         wanted_j = float(np.sum(np.minimum(demand_j, power.limit_w * seconds)))
         assert ramp_energy_j(

@@ -10,7 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -266,11 +266,14 @@ def test_a_link_to_a_folder_is_written_through(results: Results, tmp_path: Path)
 
 # A run that is killed at one of its operations on files: the audit hook counts those below the
 # folder of the test, so that no clock of the machine decides.
+# One process imports the package and makes a child for each number that it reads, so that the
+# package is imported once.
 KILLED = """
 import os, signal, sys
 import cluster_sim
 from cluster_sim.cli import app
-file, out, left = sys.argv[1], sys.argv[2], int(sys.argv[3])
+from cluster_sim.sim import simulate
+file, out = sys.argv[1], sys.argv[2]
 parent = os.path.dirname(out)
 def hook(event, arguments):
     global left
@@ -280,27 +283,46 @@ def hook(event, arguments):
             left -= 1
             if left < 0:
                 os.kill(os.getpid(), signal.SIGKILL)
-sys.addaudithook(hook)
-sys.argv = ["cluster-sim", "run", file, "--out", out]
-app.main()
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        left = int(line)
+        sys.addaudithook(hook)
+        sys.argv = ["cluster-sim", "run", file, "--out", out]
+        sys.stdout = sys.stderr
+        app.main()
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
-def killed_at(file: Path, out: Path, operation: int) -> bool:
-    """Whether a run died at this operation on files; else it came to its end."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(file), str(out), str(operation)],
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr.decode()
-    return done.returncode != 0
+@pytest.fixture
+def killed_at(tmp_path: Path) -> Iterator[Callable[[int], bool]]:
+    """Function that says whether a run died at an operation on files; else it came to its end."""
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "a.yaml")]
+    with subprocess.Popen(
+        [*command, str(tmp_path / "made" / "run")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+
+        def dies_at(operation: int) -> bool:
+            print(operation, file=process.stdin, flush=True)
+            code = int(process.stdout.readline())
+            assert code in (0, -signal.SIGKILL)
+            return code != 0
+
+        yield dies_at
+        process.stdin.close()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_there", [False, True], ids=["new", "over an old one"])
 def test_a_killed_run_leaves_the_old_folder_or_none_and_the_next_gives_the_same_bytes(
-    tmp_path: Path, is_there: bool
+    tmp_path: Path, killed_at: Callable[[int], bool], is_there: bool
 ) -> None:
     file, out = tmp_path / "a.yaml", tmp_path / "made" / "run"
     whole = simulate(make_scenario())
@@ -312,7 +334,7 @@ def test_a_killed_run_leaves_the_old_folder_or_none_and_the_next_gives_the_same_
         old = contents(simulate(make_scenario(seed=8)).save(out))
     ends = 0
     for operation in (2, 6, 8, 10, 13, 16, 18, 19, 21, 22, 23, 25):
-        ends += killed_at(file, out, operation)
+        ends += killed_at(operation)
         runs = load_runs(out.parent) if any(out.parent.glob("[!.]*")) or is_there else []
         assert all(run.requests is not None for run in runs)
         cluster_sim.whole_files.bring_back(out)
@@ -321,7 +343,7 @@ def test_a_killed_run_leaves_the_old_folder_or_none_and_the_next_gives_the_same_
         else:
             assert not is_there
     assert ends >= 9 + is_there  # a new folder takes fewer operations
-    assert not killed_at(file, out, 10**6)
+    assert not killed_at(10**6)
     assert contents(out) == expected
     assert {path.name for path in out.parent.iterdir() if not path.name.startswith(".")} == {"run"}
 

@@ -43,10 +43,12 @@ def over(path: str, lanes: int = 1) -> ParallelPaths:
     )
 
 
-def ends_s(sent: list[Sent], capacities: dict[str, float]) -> list[float]:
+def ends_s(sent: list[Sent], capacities: dict[str, float], is_shared: bool = True) -> list[float]:
     """When each of these transfers, which begin at the times given, has been moved."""
     env, recorder = Environment(), Recorder()
-    fabric = Fabric(env, lambda resource: capacities[str(resource)], {}, recorder)
+    fabric = Fabric(
+        env, lambda resource: capacities[str(resource)], {}, recorder, is_shared=is_shared
+    )
     ways: dict[str, ParallelPaths] = {}
 
     def send(number: int, at_s: float, path: str, size: float) -> Generator[Timeout, None, None]:
@@ -117,12 +119,13 @@ def told(
     is_running: bool = True,
     links: str = "",
     brought: float = inf,
+    is_shared: bool = True,
 ) -> list[tuple[float, float]]:
     """What a replica with the memory `m` is told while transfers of 10 B each go over these ways,
     whose links all carry `link`.
     """
     env = Environment()
-    fabric = Fabric(env, lambda _: link, {"m": bus}, Recorder())
+    fabric = Fabric(env, lambda _: link, {"m": bus}, Recorder(), is_shared=is_shared)
     replica = Replica(is_running)
     fabric.join(replica, "m", links, brought)
     for number, path in enumerate(paths):
@@ -267,3 +270,42 @@ def test_a_mark_is_not_passed_by_a_rounding_of_the_clock() -> None:
     assert channel.arrive() == [first]
     assert channel.left == 3e6
     assert channel.arrive() == [second]
+
+
+@pytest.mark.parametrize(("sent", "_"), TIMES)
+def test_transfers_that_share_nothing_end_as_each_would_alone(sent: list[Sent], _: object) -> None:
+    capacities = dict.fromkeys("abcefghij", 10.0) | {"d": 4.0 if len(sent) == 3 else 2.0}
+    alone_s = [at_s + size / min(capacities[name] for name in path) for at_s, path, size in sent]
+    assert ends_s(sent, capacities, is_shared=False) == approx(alone_s)
+    for each in sent:  # with one transfer at a time nothing differs
+        assert ends_s([each], capacities) == ends_s([each], capacities, is_shared=False)
+
+
+def test_steps_beside_transfers_that_share_nothing_have_all_of_memory_and_links() -> None:
+    assert set(told(MemoryBus(16.0), 2.0, ["am", "mb"], is_shared=False)) == {(1.0, 1.0)}
+    assert set(told(MemoryBus(1e6), 8.0, ["anm"], links="no", is_shared=False)) == {(1.0, 1.0)}
+
+
+def test_a_swap_beside_traffic_that_shares_nothing_takes_as_long_as_alone() -> None:
+    env = Environment()
+    fabric = Fabric(env, lambda _: 10.0, {}, recorder := Recorder(), is_shared=False)
+    to_host = SharedHostPath(fabric, over("dph"), "swap", 0, 10.0)
+    fabric.supply(fabric.begin("kv", over("mph"), Parties(1, 0, 0), lambda: None), 100.0)
+    env.run(until=1.0)
+    assert to_host.moved_s(2.0) == 2.0
+    env.run()
+    assert [(row[0], row[6]) for row in recorder.transfers] == [
+        ("swap", approx(3.0)),
+        ("kv", approx(10.0)),
+    ]
+
+
+def test_a_degraded_link_slows_transfers_that_share_nothing() -> None:
+    env = Environment()
+    fabric = Fabric(env, lambda _: 10.0, {}, recorder := Recorder(), is_shared=False)
+    for _ in range(2):
+        fabric.supply(fabric.begin("kv", over("ab"), Parties(0, 1, 0), lambda: None), 20.0)
+    env.run(until=1.0)
+    fabric.keep_share("a", 0.5)
+    env.run()
+    assert [row[6] for row in recorder.transfers] == approx([3.0, 3.0])  # 10 at once, 10 at 5

@@ -22,7 +22,7 @@ from cluster_sim.deployment.step_draw import StepDraw
 from cluster_sim.deployment.stretch_work import work_of
 from cluster_sim.hardware.operating_point import FULL_SPEED
 from cluster_sim.hardware.power_and_cooling import Power
-from cluster_sim.physics.power import voltage
+from cluster_sim.physics.power import clocked_w, voltage
 from cluster_sim.physics.step_power import own_clock, step_w
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.sim.device_clock import DeviceClock
@@ -251,7 +251,9 @@ def test_the_own_clock_is_where_demand_meets_the_limit_and_power_under_a_lower_c
     power = Power.model_validate(POWER)
     moving_w, computing_w = 80.0, 300.0
     clock = float(own_clock(power, moving_w, computing_w))
-    assert 100.0 + moving_w + (100.0 * clock + computing_w) * voltage(clock) ** 2 == approx(400.0)
+    turning = clock * voltage(clock) ** 2
+    kept_w = 100.0 - clocked_w(power) * (1.0 - turning) + 100.0 * turning
+    assert kept_w + moving_w + computing_w * voltage(clock) ** 2 == approx(400.0)
     assert float(own_clock(power, 10.0, 50.0)) == 1.0
     seconds = 2.0
     moved, arithmetic_j = moving_w / 100e-9 * seconds, computing_w * seconds

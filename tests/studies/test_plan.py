@@ -27,7 +27,7 @@ from tests.studies.plans import SMALL_PLAN
 CHAT = """
 name: chat
 seed: 3
-duration: 6 min
+duration: {duration}
 model: llama-3.1-8b
 workload:
   arrivals: {arrivals}
@@ -49,16 +49,19 @@ BATCH = "pools.gpu.batching.max_sequences: [16, 64, 256]"
 RANKS = "pools.gpu.replica.tensor_parallel: [1, 2, 4, 8]"
 SPACES = {
     "bursts": (
+        "6 min",
         "{process: burst, rate: 20 /s, bursts: [{at: 2 min, lasts: 20 s, rate: 120 /s}]}",
         "usd_per_hour",
         f"{{pools.gpu.nodes: [1, 2, 3, 4, 5], {RANKS}, {BATCH}}}",
     ),
     "steady": (
+        "2 min",
         "{process: poisson, rate: 60 /s}",
         "nodes",
         f"{{pools.gpu.nodes: [1, 2, 3, 4], {RANKS}, pools.gpu.replica.weights: [bf16, fp8]}}",
     ),
     "goodput": (
+        "6 min",
         "{process: gamma, rate: 90 /s, cv: 3}",
         "goodput",
         f"{{pools.gpu.nodes: [1, 2], {RANKS}, {BATCH}}}",
@@ -67,9 +70,9 @@ SPACES = {
 
 
 def written(tmp_path: Path, name: str) -> Path:
-    arrivals, wanted, vary = SPACES[name]
+    duration, arrivals, wanted, vary = SPACES[name]
     path = tmp_path / "chat.yaml"
-    path.write_text(CHAT.format(arrivals=arrivals, wanted=wanted, vary=vary))
+    path.write_text(CHAT.format(duration=duration, arrivals=arrivals, wanted=wanted, vary=vary))
     return path
 
 
