@@ -36,7 +36,7 @@ COOLING = {
     "coolant_rise": "0.01 K/W", "preheat": "0.02 K/W", "die": "2 J/K", "memory": "2 J/K", "sink": "20 J/K", "coolant_lag": "0.1 s", "front": 1,
 }  # fmt: skip
 GOVERNOR = {
-    "clock": "1 GHz", "floor": "0.3 GHz", "step": "15 MHz", "power_sample_period": "100 ms", "power_window": "25 ms", "fall_period": "20 ms", "rise_period": "40 ms", "hysteresis": "3 K",
+    "clock": "1 GHz", "floor": "0.3 GHz", "step": "15 MHz", "power_sample_period": "100 ms", "power_window": "25 ms", "thermal_period": "20 ms", "thermal_response": "100 ms", "hysteresis": "3 K",
     "slowdown_factor": 0.5, "slowdown_hold": "0.2 s",
 }  # fmt: skip
 LIMITS = {"operating": "50 degC", "slowdown": "60 degC", "shutdown": "80 degC", "memory": "70 degC"}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from cluster_sim.deployment.device_power import DrawnPower
 from cluster_sim.deployment.thermal_groups import ThermalGroup
-from cluster_sim.physics.thermal import DIE, MEMORY
+from cluster_sim.physics.thermal import DIE, MEMORY, Heat, ThermalNetwork
 from cluster_sim.typing import Array
 
 
@@ -93,7 +94,9 @@ def _all_edges_s(own: DrawnPower, front: DrawnPower | None, marks_s: Array | Non
 def last_temperatures(
     group: ThermalGroup, state: Array, own: DrawnPower, front: DrawnPower | None
 ) -> Array:
-    """Return the temperatures at the last edge, in one step if nothing changes before it [degC].
+    """Return the temperatures at the last edge [degC].
+
+    They are the superposition of the pieces of power, without the temperatures at other edges.
 
     Parameters
     ----------
@@ -105,17 +108,68 @@ def last_temperatures(
         Power of a device of the group, and of a device in front of it, over the same time.
     """
     since_s, until_s = float(own.edges_s[0]), float(own.edges_s[-1])
-    if (
-        len(own.watts) > 1
-        or (front is not None and len(front.watts) > 1)
-        or group.climate.next_change_s(since_s) < until_s
-    ):
+    if group.climate.next_change_s(since_s) < until_s:
         last: Array = temperatures(group, state, own, front).states[-1]
         return last
     around = group.climate.conditions(since_s)
-    front_w = 0.0 if front is None else float(front.watts[0])
-    heat = group.heat(around, float(own.watts[0]), float(own.memory_w[0]), front_w)
-    return group.network(around.flow).after(state, heat, until_s - since_s)
+    network = group.network(around.flow)
+    modal = _modal(network)
+    decays = _decays(network, own.edges_s)
+    of_memory = own.memory_w @ decays
+    amplitudes = (
+        np.exp(network.rates * (until_s - since_s)) * (network.weights @ state - modal.always)
+        + modal.always
+        + modal.per_die_w * (own.watts @ decays - of_memory)
+        + modal.per_memory_w * of_memory
+        + modal.per_inlet_k * (around.supply_c * decays.sum(axis=0))
+    )
+    if front is not None:
+        preheat = modal.per_inlet_k * network.cooling.preheat_k_per_w
+        amplitudes += preheat * (front.watts @ _decays(network, front.edges_s))
+    states: Array = network.modes @ amplitudes
+    return states
+
+
+def mean_powers(power: DrawnPower) -> tuple[float, float]:
+    """Return the mean power over all of its time, and that of the memory [W]."""
+    if len(power.watts) == 1:
+        return float(power.watts[0]), float(power.memory_w[0])
+    lengths_s = np.diff(power.edges_s)
+    elapsed_s = float(power.edges_s[-1] - power.edges_s[0])
+    if elapsed_s <= 0.0:
+        return float(power.watts[-1]), float(power.memory_w[-1])
+    return float(power.watts @ lengths_s) / elapsed_s, float(power.memory_w @ lengths_s) / elapsed_s
+
+
+class _Modal(NamedTuple):
+    """Steady amplitudes of the modes of a network, per unit of each source of heat."""
+
+    always: Array
+    """Amplitudes without any heat and with an inlet at 0 degC."""
+    per_die_w: Array
+    per_memory_w: Array
+    per_inlet_k: Array
+
+
+@cache
+def _modal(network: ThermalNetwork) -> _Modal:
+    """Return the steady amplitudes of the modes; those of a network are computed once."""
+    always = network.steady(Heat(0.0, 0.0, 0.0))
+    units = (Heat(1.0, 0.0, 0.0), Heat(0.0, 1.0, 0.0), Heat(0.0, 0.0, 1.0))
+    return _Modal(
+        network.weights @ always,
+        *(network.weights @ (network.steady(unit) - always) for unit in units),
+    )
+
+
+def _decays(network: ThermalNetwork, edges_s: Array) -> Array:
+    """Return what is left at the last edge of each piece of unit power, one column per mode.
+
+    A source that acts from t0 until t1 with the steady amplitude a adds a (e^(r (t - t1)) -
+    e^(r (t - t0))) to a mode with the rate r at the time t.
+    """
+    decays: Array = np.diff(np.exp(np.multiply.outer(edges_s[-1] - edges_s, network.rates)), axis=0)
+    return decays
 
 
 def _values(power: DrawnPower, edges_s: Array) -> tuple[Array, Array]:

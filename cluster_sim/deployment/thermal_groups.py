@@ -17,6 +17,9 @@ from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.typing import Array
 
+COOLANT = -1
+"""Index of the coolant that leaves a device in a state."""
+
 
 @dataclass(frozen=True, eq=False)
 class ThermalGroup:
@@ -110,8 +113,12 @@ class ThermalGroup:
         limits, refresh = self.pool.node.device.limits, self.pool.node.device.refresh
         around = self.climate.worst
         steady = [self.network(around.flow).steady(heat) for heat in self.greatest(around)]
-        if limits is not None and max(float(state[DIE]) for state in steady) >= limits.operating_c:
-            return True
+        if limits is not None:
+            if max(float(state[DIE]) for state in steady) >= limits.operating_c:
+                return True
+            hottest_c = max(float(state[COOLANT]) for state in steady)
+            if limits.coolant_c is not None and hottest_c >= limits.coolant_c:
+                return True
         if self.cooling.memory_j_per_k is None:
             return False
         lowest_c = min(

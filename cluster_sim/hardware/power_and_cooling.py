@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import warnings
+from typing import Annotated, Any, Literal
 
 from pydantic import model_validator
 
 from cluster_sim.hardware.precision import Precision, given_or_wider
-from cluster_sim.schema import Description
+from cluster_sim.schema import Description, RenamedKeyWarning
 from cluster_sim.typing import Count, Share
 from cluster_sim.units import (
     BytesPerSecond,
@@ -126,8 +127,11 @@ class Limits(Description):
     shutdown_c: Celsius
     """Temperature at which the device shuts down and is lost [degC]."""
     memory_c: Celsius | None = None
-    """Maximum temperature of the memory [degC]. Above it, software lowers the clock. Default: no
-    limit."""
+    """Maximum temperature of the memory [degC]. Above it, software lowers the clock of the
+    processors; the clock of the memory has no steps. Default: no limit."""
+    coolant_c: Celsius | None = None
+    """Maximum temperature of the coolant that leaves the device [degC]. Above it, software lowers
+    the clock. Default: no limit."""
 
 
 class GovernorSpec(Description):
@@ -147,17 +151,35 @@ class GovernorSpec(Description):
     power_window_s: PositiveSeconds = 0.025
     """Time before each reading over which the sensor measures the mean power [s]; at most the
     period. Default: 25 ms, as on A100 and H100 (arXiv 2312.02741)."""
-    fall_period_s: PositiveSeconds
-    """Time between downward steps of the clock while the device is above the operating limit
-    [s]."""
-    rise_period_s: PositiveSeconds
-    """Time between upward steps of the clock after the device has cooled [s]."""
+    thermal_period_s: PositiveSeconds
+    """Time between two decisions of the software that keeps the operating limits [s]. It is short
+    against the time constant of a die on its heat sink."""
+    thermal_response_s: PositiveSeconds = 2.0
+    """Time within which software takes the temperature of the die to its limit [s]. Temperatures
+    that follow the clock more slowly, as those of the memory, get more time."""
+    rise_period_s: PositiveSeconds | None = None
+    """Minimum time between two steps of the clock upwards that follow heat [s]. Default: the clock
+    rises as fast as it falls."""
     hysteresis_kelvin: Kelvin
-    """Distance below the operating limit at which the device counts as cooled [K]."""
+    """Distance below a temperature at which its effect ends [K]: that of the more frequent refresh
+    of memory, and of a shutdown."""
     slowdown_factor: Share
     """Share of the clock that remains at the slowdown limit."""
+    slowdown_period_s: PositiveSeconds = 0.01
+    """Time within which hardware notices that the slowdown limit is reached [s]."""
     slowdown_hold_s: Seconds
-    """Minimum duration of a slowdown [s]."""
+    """Minimum duration of a slowdown by hardware [s]. It ends below the operating limit."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, value: Any) -> Any:
+        """Accept the names of earlier versions, with a warning."""
+        if not isinstance(value, dict) or "fall_period" not in value:
+            return value
+        text = "governor.fall_period: this key is deprecated; write governor.thermal_period"
+        warnings.warn(text, RenamedKeyWarning, stacklevel=2)
+        renamed = {key: part for key, part in value.items() if key != "fall_period"}
+        return {**renamed, "thermal_period": value["fall_period"]}
 
 
 class Cooling(Description):

@@ -94,7 +94,7 @@ class ThermalGovernor(ReplicaEvents):
                 self._recorder.throttles.append((now_s, number, *change))
         for replica in self._replicas.values():
             self._throttle(replica, now_s)
-        self._next_s = now_s + min(guard.safe_s(now_s) for _, guard in self._guards)
+        self._next_s = min(guard.next_s(now_s) for _, guard in self._guards)
         self._start_cool(now_s)
 
     def _throttle(self, replica: Replica[Any], now_s: float) -> None:
@@ -126,9 +126,7 @@ class ThermalGovernor(ReplicaEvents):
     def _warm(self, now_s: float) -> None:
         """Advance the temperatures of all groups to `now_s`."""
         if now_s > self._now_s:
-            by_replica = {
-                number: self._meter.read(number, self._now_s, now_s) for number in self._replicas
-            }
+            by_replica = self._meter.read(self._replicas, self._now_s, now_s)
             for _, guard in self._guards:
                 group = guard.group
                 nobody = power_without_replica(group.power, self._now_s, now_s)

@@ -2,70 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-from math import ceil, inf
+from math import floor, inf
+from typing import NamedTuple
 
+from cluster_sim.deployment.climate import Conditions
 from cluster_sim.deployment.device_power import DrawnPower
-from cluster_sim.deployment.temperatures import last_temperatures
+from cluster_sim.deployment.temperatures import last_temperatures, mean_powers
 from cluster_sim.deployment.thermal_groups import ThermalGroup
-from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.memory import Refresh
-from cluster_sim.hardware.power_and_cooling import GovernorSpec, Limits
+from cluster_sim.hardware.power_and_cooling import Limits
 from cluster_sim.physics.cooling import bandwidth_left
 from cluster_sim.physics.thermal import DIE, MEMORY
-from cluster_sim.sim.device_clock import clock_steps
-from cluster_sim.sim.thermal_foresight import (
-    AT_K,
-    ThermalForesight,
-    Threshold,
-    is_at_any,
-    is_below_all,
-)
+from cluster_sim.sim.software_slowdown import SoftwareSlowdown
+from cluster_sim.sim.thermal_foresight import AT_K, ThermalForesight, Threshold
+from cluster_sim.sim.throttle_rules import ThrottleRules
 from cluster_sim.typing import Array
 
-_PERIOD_S, _RISE_S, _HYSTERESIS_K = 0.05, 0.1, 3.0  # for devices whose file has no governor
 _AT_S = 1e-9
 """Difference below which a time counts as due [s]."""
 
 
-@dataclass(frozen=True)
-class ThrottleRules:
-    """Throttling rules of a device."""
+class _Energies(NamedTuple):
+    """Energies since the last decision of the software, and the time since then."""
 
-    limits: Limits | None
-    governor: GovernorSpec | None
-    refresh: Refresh | None
-    clock_step: float
-    """Step of the clock, as a share of the highest clock."""
-    max_steps_down: int
-    """Maximum number of steps by which software lowers the clock."""
-    fall_s: float
-    """Minimum time between two steps down, and control period [s]."""
-    rise_s: float
-    """Minimum time between two steps up [s]."""
-    band_k: float
-    """Hysteresis: distance below a limit at which the limit is released [K]."""
-
-    @classmethod
-    def of(cls, device: Device) -> ThrottleRules:
-        """Return the rules of a device; its periods are assumed if its file has no governor."""
-        governor = device.governor
-        step, floor = clock_steps(governor)
-        fall_s, rise_s, band_k = _PERIOD_S, _RISE_S, _HYSTERESIS_K
-        if governor is not None:
-            fall_s, rise_s = governor.fall_period_s, governor.rise_period_s
-            band_k = governor.hysteresis_kelvin
-        max_steps_down = int((1.0 - floor) / step + 1e-9)
-        return cls(
-            device.limits, governor, device.refresh, step, max_steps_down, fall_s, rise_s, band_k
-        )
+    of_device_j: float = 0.0
+    of_memory_j: float = 0.0
+    of_front_j: float = 0.0
+    elapsed_s: float = 0.0
 
 
 class ThermalGuard:
     """State machine of the devices of one thermal group, which reacts to their temperatures.
 
-    It has no clock: the caller passes the time.
+    It has no clock: the caller passes the time. Software decides at multiples of its period.
+    Hardware is looked at in between, whenever it could have something to do.
     """
 
     def __init__(self, group: ThermalGroup, state: Array) -> None:
@@ -74,20 +44,18 @@ class ThermalGuard:
         """Present temperatures [degC]."""
         self.name = group.devices()[0]
         """Name of the first device of the group."""
-        self.steps_down = 0
-        """Number of steps by which software has lowered the clock."""
-        self.slowing = False
-        """Whether the clock must not rise: from the operating limit until the end of the
-        hysteresis."""
         self.halved = False
         """Whether hardware has lowered the clock, above the slowdown limit."""
         self.lost = False
         """Whether the devices have shut down and are not cool yet."""
         self.refresh = 1.0
         """Share of the memory bandwidth that refresh leaves."""
-        self._rules = ThrottleRules.of(group.pool.node.device)
-        self._foresight = ThermalForesight(group, self._rules.fall_s)
-        self._changed_s = self._halved_s = -inf  # last steps by software and hardware
+        device = group.pool.node.device
+        self._rules = ThrottleRules.of(device, has_memory=len(state) > 3)
+        self.software = SoftwareSlowdown(group, self._rules.operating(), self._rules.clock_steps)
+        self._foresight = ThermalForesight(group, self._rules.slowdown_period_s)
+        self._energies = _Energies()
+        self._halved_s = self._decides_s = 0.0
         self._told = (1.0, 1.0, "")
 
     @property
@@ -95,7 +63,7 @@ class ThermalGuard:
         """Present clock, as a share of the highest clock."""
         governor = self._rules.governor
         factor = governor.slowdown_factor if self.halved and governor is not None else 1.0
-        return factor * (1.0 - self.steps_down * self._rules.clock_step)
+        return factor * (1.0 - self.software.steps_down * self._rules.clock_steps.step)
 
     @property
     def reason(self) -> str:
@@ -104,7 +72,7 @@ class ThermalGuard:
             return "lost"
         if self.halved:
             return "hw_thermal_slowdown"
-        return "sw_thermal_slowdown" if self.steps_down else ""
+        return "sw_thermal_slowdown" if self.software.steps_down else ""
 
     def change(self) -> tuple[float, float, str] | None:
         """Return (clock, refresh, reason) if they have changed since the last call, else None."""
@@ -114,140 +82,135 @@ class ThermalGuard:
         self._told = now
         return now
 
-    def _over_k(self, below_k: float = 0.0) -> float:
-        """Return the excess of temperatures over their operating limits minus `below_k` [K]."""
-        limits = self._rules.limits
-        assert limits is not None
-        over_k = float(self.state[DIE]) - limits.operating_c
-        if limits.memory_c is not None and len(self.state) > 3:
-            over_k = max(over_k, float(self.state[MEMORY]) - limits.memory_c)
-        return over_k + below_k
-
     def warm(self, own: DrawnPower, front: DrawnPower | None) -> None:
         """Advance the temperatures, given the power of the devices and of those upstream."""
         self.state = last_temperatures(self.group, self.state, own, front)
+        (of_device_w, of_memory_w), elapsed_s = mean_powers(own), own.edges_s[-1] - own.edges_s[0]
+        of_front_w = 0.0 if front is None else mean_powers(front)[0]
+        device_j, memory_j, front_j, before_s = self._energies
+        self._energies = _Energies(
+            device_j + of_device_w * elapsed_s,
+            memory_j + of_memory_w * elapsed_s,
+            front_j + of_front_w * elapsed_s,
+            before_s + float(elapsed_s),
+        )
 
     def act(self, now_s: float) -> None:
         """Act on the present temperatures."""
-        rules = self._rules
         if self.lost:
             if self._is_cool:
-                self.lost, self.slowing, self.halved, self.steps_down = False, False, False, 0
+                self.lost = self.halved = False
+                self.software.reset()
             return
-        if rules.limits is not None:
-            self._act_on_limits(rules.limits, now_s)
-        if rules.refresh is not None and len(self.state) > 3:
+        limits = self._rules.limits
+        if limits is not None:
+            self._act_as_hardware(limits, now_s)
+        if now_s + _AT_S >= self._decides_s:
+            self._act_as_software(now_s)
+
+    @property
+    def _is_cool(self) -> bool:
+        """Whether devices that have shut down can start again.
+
+        They can at the operating limits minus the hysteresis. This is an estimate: NVIDIA publishes
+        no rule for the start after a thermal shutdown.
+        """
+        cool = self._rules.below(self._rules.operating())
+        return all(float(self.state[place]) <= limit_c + AT_K for place, limit_c in cool)
+
+    def _act_as_hardware(self, limits: Limits, now_s: float) -> None:
+        """Shut down, or slow down at once, or end the slowdown."""
+        die_c, governor = float(self.state[DIE]) + AT_K, self._rules.governor
+        if die_c >= limits.shutdown_c:
+            self.lost = True
+        elif governor is None:
+            return
+        elif die_c >= limits.slowdown_c:
+            if not self.halved:
+                self.halved, self._halved_s = True, now_s
+        elif self.halved and now_s + _AT_S >= self._halved_s + governor.slowdown_hold_s:
+            self.halved = die_c >= limits.operating_c
+
+    def _act_as_software(self, now_s: float) -> None:
+        """Move the clock by steps, and set the refresh rate of the memory."""
+        rules, around = self._rules, self.group.climate.conditions(now_s)
+        device_j, memory_j, front_j, elapsed_s = self._energies
+        is_governed = rules.limits is not None and rules.governor is not None
+        if is_governed and not self.halved and elapsed_s > 0.0:
+            heat = self.group.heat(
+                around, device_j / elapsed_s, memory_j / elapsed_s, front_j / elapsed_s
+            )
+            self.software.decide(now_s, self.state.tolist(), heat, around.flow)
+        self._energies = _Energies()
+        if rules.refresh is not None:
             memory_c = float(self.state[MEMORY])
             # higher refresh rate immediately, lower only after the hysteresis
             least = bandwidth_left(rules.refresh, memory_c + rules.band_k - AT_K)
             most = bandwidth_left(rules.refresh, memory_c + AT_K)
             self.refresh = min(max(self.refresh, least), most)
 
-    @property
-    def _is_cool(self) -> bool:
-        """Whether devices that have shut down can start again.
+    def next_s(self, now_s: float) -> float:
+        """Return the time of the next look at the temperatures [s].
 
-        They can at the operating limit minus the hysteresis. This is an estimate: NVIDIA publishes
-        no rule for the start after a thermal shutdown.
+        Nothing can happen before, under any load of the devices and of those upstream of them.
         """
-        return self._over_k(self._rules.band_k) <= AT_K
+        around = self.group.climate.conditions(now_s)
+        self._decides_s = self._next_decision_s(now_s, around)
+        next_s = min(self._decides_s, self.group.climate.next_change_s(now_s))
+        hard_s = now_s + self._hardware_s(now_s, around)
+        return min(next_s, hard_s)
 
-    def _act_on_limits(self, limits: Limits, now_s: float) -> None:
-        rules, die_c = self._rules, float(self.state[DIE]) + AT_K
-        if die_c >= limits.shutdown_c:
-            self.lost = True
-            return
-        if rules.governor is None:
-            return
-        over_k, cooled = self._over_k() + AT_K, self._over_k(rules.band_k) <= AT_K
-        hold_s = rules.governor.slowdown_hold_s
-        if die_c >= limits.slowdown_c:
-            if not self.halved:
-                self.halved, self._halved_s = True, now_s
-        elif self.halved and cooled and now_s + _AT_S >= self._halved_s + hold_s:
-            self.halved = False
-        if over_k >= 0.0:
-            self.slowing = True
-            if now_s + _AT_S >= self._changed_s + rules.fall_s:
-                self._step(max(ceil(over_k - 2.0 * AT_K), 1), now_s)
-        elif cooled:
-            self.slowing = False
-        if not self.slowing and self.steps_down and now_s + _AT_S >= self._changed_s + rules.rise_s:
-            self._step(-1, now_s)
-
-    def _step(self, steps: int, now_s: float) -> None:
-        down = min(max(self.steps_down + steps, 0), self._rules.max_steps_down)
-        if down != self.steps_down:
-            self.steps_down, self._changed_s = down, now_s
-
-    def safe_s(self, now_s: float) -> float:
-        """Return the time for which no action can be needed [s]; at least the control period.
-
-        The time is valid for any load of the devices and of those upstream of them.
-        """
-        group, period_s = self.group, self._rules.fall_s
-        due_s = min(group.climate.next_change_s(now_s) - now_s, self._timers_s(now_s))
-        around = group.climate.conditions(now_s)
-        if due_s > period_s and (above := self._thresholds_above()):
-            happens = partial(is_at_any, thresholds=above)
-            heats = group.greatest(around)
-            due_s = min(due_s, self._foresight.quiet_s(self.state, around, heats, happens))
-        for below in self._thresholds_below():
-            if due_s > period_s:
-                happens = partial(is_below_all, thresholds=below)
-                heats = [group.least(around)]
-                due_s = min(due_s, self._foresight.quiet_s(self.state, around, heats, happens))
-        return max(due_s, period_s)
-
-    def _timers_s(self, now_s: float) -> float:
-        """Return the time until the next change at the present temperatures [s]."""
-        rules, due_s = self._rules, inf
-        if self.lost:
+    def _next_decision_s(self, now_s: float, around: Conditions) -> float:
+        """Return the first multiple of the software's period at which it may have to act [s]."""
+        period_s, quiet_s = self._rules.clock_steps.period_s, self._quiet_s(around)
+        if quiet_s == inf:
             return inf
-        if rules.limits is not None and rules.governor is not None:
-            if self._over_k() + AT_K >= 0.0 and self.steps_down < rules.max_steps_down:
-                due_s = self._changed_s + rules.fall_s - now_s
-            elif not self.slowing and self.steps_down:
-                due_s = self._changed_s + rules.rise_s - now_s
-            if self.halved and self._over_k(rules.band_k) <= AT_K:
-                due_s = min(due_s, self._halved_s + rules.governor.slowdown_hold_s - now_s)
-        return due_s
+        number = floor((now_s + quiet_s) / period_s)
+        while number * period_s <= now_s + max(quiet_s - _AT_S, _AT_S):
+            number += 1
+        return number * period_s
 
-    def _operating(self, limits: Limits) -> list[Threshold]:
-        thresholds = [(DIE, limits.operating_c)]
-        if len(self.state) > 3 and limits.memory_c is not None:
-            thresholds.append((MEMORY, limits.memory_c))
-        return thresholds
-
-    def _thresholds_above(self) -> list[Threshold]:
-        """Return the thresholds at which a rise causes an action."""
-        rules, above = self._rules, list[Threshold]()
+    def _quiet_s(self, around: Conditions) -> float:
+        """Return the time for which software has nothing to do [s], whatever the load."""
+        rules, quiet_s = self._rules, inf
         if self.lost:
-            return above
-        if rules.limits is not None:
-            above.append((DIE, rules.limits.shutdown_c))
-            if rules.governor is not None and self.steps_down < rules.max_steps_down:
-                above += self._operating(rules.limits)
-            if rules.governor is not None and not self.halved:
-                above.append((DIE, rules.limits.slowdown_c))
-        if (refresh := rules.refresh) is not None and len(self.state) > 3:
-            if self.refresh == 1.0:
-                above.append((MEMORY, refresh.double_c))
-            elif self.refresh > refresh.quadruple_share:
-                above.append((MEMORY, refresh.quadruple_c))
-        return above
+            return self._foresight.fall_s(self.state, around, rules.below(rules.operating()))
+        if rules.governor is not None:
+            if self.software.is_active or self.halved:
+                return 0.0
+            predictions = self.software.predictions(around.flow)
+            for limit, prediction in zip(rules.operating(), predictions, strict=True):
+                rise_s = self._foresight.rise_s(self.state, around, limit)
+                quiet_s = min(quiet_s, rise_s - prediction.horizon_s)
+        if rules.refresh is not None and quiet_s > 0.0:
+            quiet_s = min(quiet_s, self._refresh_quiet_s(rules.refresh, around))
+        return max(quiet_s, 0.0)
 
-    def _thresholds_below(self) -> list[list[Threshold]]:
-        """Return groups of thresholds; a fall below all thresholds of a group causes an action."""
-        rules, below = self._rules, list[list[Threshold]]()
-        is_governed = rules.governor is not None and (self.slowing or self.halved)
-        if rules.limits is not None and (self.lost or is_governed):
-            operating = self._operating(rules.limits)
-            below.append([(place, limit_c - rules.band_k) for place, limit_c in operating])
-        if self.lost:
-            return below
-        if (refresh := rules.refresh) is not None and len(self.state) > 3 and self.refresh < 1.0:
-            is_doubled = self.refresh > refresh.quadruple_share
-            from_c = refresh.double_c if is_doubled else refresh.quadruple_c
-            below.append([(MEMORY, from_c - rules.band_k)])
-        return below
+    def _refresh_quiet_s(self, refresh: Refresh, around: Conditions) -> float:
+        """Return the time for which the refresh rate stays [s], whatever the load."""
+        state, quiet_s = self.state, inf
+        rates = ((1.0, refresh.double_c), (refresh.double_share, refresh.quadruple_c))
+        for share, limit_c in rates:
+            if self.refresh == share:
+                limit = Threshold(MEMORY, limit_c)
+                quiet_s = self._foresight.rise_s(state, around, limit)
+        if self.refresh < 1.0:
+            is_double = self.refresh > refresh.quadruple_share
+            limit_c = refresh.double_c if is_double else refresh.quadruple_c
+            ends = self._rules.below([Threshold(MEMORY, limit_c)])
+            quiet_s = min(quiet_s, self._foresight.fall_s(state, around, ends))
+        return quiet_s
+
+    def _hardware_s(self, now_s: float, around: Conditions) -> float:
+        """Return the time until hardware can have something to do [s], at least its period."""
+        rules, due_s = self._rules, inf
+        if self.lost or rules.limits is None:
+            return inf
+        limit_c = rules.limits.shutdown_c
+        if rules.governor is not None and not self.halved:
+            limit_c = min(limit_c, rules.limits.slowdown_c)
+        elif rules.governor is not None:
+            ends_s = self._halved_s + rules.governor.slowdown_hold_s
+            due_s = ends_s - now_s if ends_s > now_s + _AT_S else inf
+        rise_s = self._foresight.rise_s(self.state, around, Threshold(DIE, limit_c))
+        return max(min(due_s, rise_s), rules.slowdown_period_s)

@@ -52,10 +52,7 @@ class Thermometer:
         """Advance all temperatures to the present time."""
         since_s, now_s = self._read_s, self._env.now
         self._read_s = now_s
-        drawn = {
-            number: self._meter.read(number, since_s, now_s)
-            for number in sorted(watched_replicas(self._groups))
-        }
+        drawn = self._meter.read(sorted(watched_replicas(self._groups)), since_s, now_s)
         for place, group in enumerate(self._groups):
             nobody = power_without_replica(group.power, since_s, now_s)
             own, front = (

@@ -34,7 +34,7 @@ POWER = {
     "limit": "400 W", "idle": "50 W", "loaded_idle": "80 W", "busy": "100 W", "active": "100 W", "memory": "100 nJ/B", "flop": {"bf16": "200 nJ/FLOP"},
 }  # fmt: skip
 GOVERNOR = {
-    "clock": "1 GHz", "floor": "0.2 GHz", "step": "15 MHz", "power_sample_period": "100 ms", "power_window": "25 ms", "fall_period": "50 ms", "rise_period": "100 ms", "hysteresis": "3 K",
+    "clock": "1 GHz", "floor": "0.2 GHz", "step": "15 MHz", "power_sample_period": "100 ms", "power_window": "25 ms", "thermal_period": "50 ms", "thermal_response": "500 ms", "hysteresis": "3 K",
     "slowdown_factor": 0.5, "slowdown_hold": "1 s",
 }  # fmt: skip
 
