@@ -72,6 +72,13 @@ def _limits_of_the_fleet(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
                 f"`sample` does not support {what} of a whole fleet",
             )
 
+    cooling = None if scenario.site is None else scenario.site.cooling
+    if cooling is not None and cooling.capacity_w is not None:
+        yield (
+            ("site", "cooling", "capacity"),
+            "`sample` does not support the capacity of a whole fleet; expected none: the plant then is built for the nodes",
+        )
+
 
 def _no_multiple(count: int, one_in: int) -> str:
     return f"got {count} with a sample of 1/{one_in}; expected a multiple of {one_in}"
@@ -96,10 +103,14 @@ def sampled(scenario: Scenario) -> Scenario:
         for pool in scenario.cluster.pools
     )
     workload = scenario.workload.model_copy(update={"arrivals": arrivals.thinned(one_in)})
-    cluster = scenario.cluster.model_copy(update={"pools": pools})
+    cluster, site = scenario.cluster.model_copy(update={"pools": pools}), scenario.site
+    if site is not None and site.row_power_cap_w is not None:
+        share_w = site.row_power_cap_w.scaled(1.0 / one_in)
+        site = site.model_copy(update={"row_power_cap_w": share_w})
     return scenario.model_copy(
         update={
             "sample": None,
+            "site": site,
             "stands_for": scenario.stands_for * one_in,
             "cluster": cluster,
             "workload": workload,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cluster_sim.results.leakage import leakage_of_nodes
 from cluster_sim.results.metrics.metric import MACHINES, Metric, Row, Value
 from cluster_sim.results.metrics.selection import Selection
 from cluster_sim.typing import Array
@@ -59,12 +60,38 @@ def _lowest_clock_fraction(selection: Selection) -> float | None:
     return float(np.min(clocks)) if np.any(clocks < 1.0) else None
 
 
+def _leakage_kwh(selection: Selection) -> float | None:
+    """Return the energy of leakage; None if no temperatures or no leakage were simulated [kWh]."""
+    pools = [each.pool for each in selection.run.fleet.deployments]
+    chosen = {pool.name for pool in pools if selection.pool in (None, pool.name)}
+    leaks = leakage_of_nodes(selection.run)
+    if not leaks:
+        return None
+    nodes = [leak for node, leak in leaks.items() if node.rpartition("/")[0] in chosen]
+    return sum(leak.energy_j for leak in nodes) / 3.6e6
+
+
+def _clock_cap_fraction(selection: Selection) -> float | None:
+    """Return the share of the run under a power cap or clock lock; None if no clock was lowered."""
+    capped_s, simulated_s = selection.run.info.capped_s, selection.run.info.simulated_s
+    if not capped_s or not simulated_s:
+        return None
+    selected = selection.is_of_replicas(np.arange(len(capped_s)))
+    return float(np.mean(np.array(capped_s)[selected])) / simulated_s if selected.any() else None
+
+
 def _count(selection: Selection, event: str) -> Value:
     """Return the number of events of a kind, or None if there was no such event."""
     events = selection.run.events
     happened = events["what"].to_numpy() == event
     selected = happened & selection.is_of_replicas(events["replica"].to_numpy())
     return int(np.sum(selected)) if selected.any() else None
+
+
+def _brakes(selection: Selection) -> Value:
+    """Return the number of power brakes, which are not those of single replicas."""
+    count = int(np.sum(selection.run.events["what"].to_numpy() == "power_brake"))
+    return count or None
 
 
 METRICS = (
@@ -102,6 +129,35 @@ METRICS = (
         _lowest_clock_fraction,
         scope=MACHINES,
         label="lowest clock, share of normal",
+    ),
+    Metric(
+        "leakage_kwh",
+        "kWh",
+        "Energy of leakage that dies draw because they are warmer than the boards whose power was "
+        "measured, a part of the devices' energy; negative if they are colder, absent if it is not "
+        "simulated.",
+        _leakage_kwh,
+        scope=MACHINES,
+        is_extensive=True,
+        label="energy of leakage [kWh]",
+    ),
+    Metric(
+        "clock_cap_fraction",
+        "share",
+        "Share of the run in which a power cap or a clock lock lowers the clock of steps, in the mean over replicas; "
+        "absent if none did.",
+        _clock_cap_fraction,
+        scope=MACHINES,
+        label="share of time under a power cap or clock lock",
+        row=Row(402, "time under a power cap or clock lock", ".1%"),
+    ),
+    Metric(
+        "power_brakes",
+        "",
+        "Number of times that the power brake of a rack or row was commanded; absent if there was none.",
+        _brakes,
+        scope=MACHINES,
+        row=Row(404, "power brakes", ",.0f"),
     ),
     Metric(
         "shutdowns",
