@@ -68,13 +68,20 @@ def attribute_and_save(
 
 def print_costs(summaries: Mapping[str, Mapping[str, Any]]) -> None:
     """Print a table per variant of what mechanisms cost, if the summary has it."""
-    from cluster_sim.results.cost_rows import compared_text, cost_headings, cost_rows
+    from cluster_sim.results.attribution import FIGURES
+    from cluster_sim.results.cost_rows import compared_text, cost_rows, is_free, listed
+    from cluster_sim.results.mechanisms import MECHANISMS
 
     for name, summary in summaries.items():
         if (cost_of := summary.get("cost_of")) is None:
             continue
+        if is_free(cost_of):
+            print_line(f"{name}: {listed(MECHANISMS)} cost nothing")
+            continue
+        headings = [label for figure, label in FIGURES.items() if figure in cost_of["total"]]
+        rows = [(row.label, row.texts().values()) for row in cost_rows(cost_of)]
         title = f"{name}: cost of each mechanism, as the run minus the run without it"
-        stdout().print(side_by_side(cost_headings(cost_of), cost_rows(cost_of), title))
+        stdout().print(side_by_side(headings, rows, title))
         print_line(compared_text(summary))
 
 

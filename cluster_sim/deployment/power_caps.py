@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import inf
 from typing import NamedTuple
 
-from cluster_sim.deployment.fleet import resolve
+from cluster_sim.deployment.fleet import Fleet, resolve
+from cluster_sim.deployment.lent_power import Ask, lent
 from cluster_sim.physics.node_power import devices_under_w, surroundings_w
 from cluster_sim.scenario.pool import Pool
+from cluster_sim.scenario.power_cap import PowerCap
 from cluster_sim.scenario.scenario import Scenario
 
 
@@ -27,7 +29,7 @@ class CappedNodes(NamedTuple):
 
     key: str
     """Key of the site that sets the cap."""
-    cap_w: float
+    cap: PowerCap
     nodes: range
     """Numbers of the nodes among all nodes."""
 
@@ -60,8 +62,31 @@ def capped_nodes(scenario: Scenario) -> Iterator[CappedNodes]:
         yield CappedNodes("row_power_cap", site.row_power_cap_w, range(count))
 
 
-def shared_w(cap_w: float, nodes: list[NodeDraw], policy: str) -> list[float]:
-    """Return the share of each node in a cap [W].
+def caps_are_set(scenario: Scenario) -> bool:
+    """Return whether a cap can slow any device."""
+    if any(cap_w is not None for cap_w in device_caps_w(scenario)):
+        return True
+    return caps_move(scenario)
+
+
+def caps_move(scenario: Scenario) -> bool:
+    """Return whether caps change during the run: by a schedule, or by what nodes draw."""
+    site = scenario.site
+    is_shared = any(True for _ in capped_nodes(scenario))
+    if site is not None and is_shared and not site.power_sharing.is_fixed:
+        return True
+    return bool(changes_s(scenario))
+
+
+def changes_s(scenario: Scenario) -> list[float]:
+    """Return the times at which a schedule changes a cap [s], in order."""
+    caps = [group.cap for group in capped_nodes(scenario)]
+    caps += [pool.power_limit_w for pool in scenario.cluster.pools if pool.power_limit_w]
+    return sorted({at_s for cap in caps for at_s in cap.changes_s})
+
+
+def shared_w(cap_w: float, nodes: Sequence[NodeDraw], policy: str) -> list[float]:
+    """Return the fixed share of each node in a cap [W].
 
     The share is the minimum power of the node and, by `policy`, a part of the rest; see
     site.power_sharing.
@@ -79,30 +104,71 @@ def shared_w(cap_w: float, nodes: list[NodeDraw], policy: str) -> list[float]:
     return given_w
 
 
-def node_caps_w(scenario: Scenario) -> list[float]:
-    """Return the maximum power of each node at its plug [W], all nodes in order; inf without a cap."""
-    draws, caps_w = node_draws(scenario), [inf] * sum(pool.nodes for pool in scenario.cluster.pools)
+def node_caps_w(
+    scenario: Scenario, at_s: float = 0.0, wanted_w: Sequence[float] | None = None
+) -> list[float]:
+    """Return the maximum power of each node at its plug [W], all nodes in order; inf without a cap.
+
+    Parameters
+    ----------
+    scenario
+        Scenario of a run.
+    at_s
+        Time [s], for caps that move by a schedule.
+    wanted_w
+        Power that each node asks for [W], for policies that lend. Default: nodes ask for nothing.
+    """
+    draws = node_draws(scenario)
+    caps_w, site = [inf] * len(draws), scenario.site
+    if site is None or site.power_sharing.locks_clocks:
+        return caps_w
     for group in capped_nodes(scenario):
-        assert scenario.site is not None
-        given_w = shared_w(
-            group.cap_w, [draws[place] for place in group.nodes], scenario.site.power_sharing
-        )
+        nodes, cap_w = [draws[place] for place in group.nodes], group.cap.at_w(at_s)
+        if not site.power_sharing.lends:
+            given_w = shared_w(cap_w, nodes, site.power_sharing.policy)
+        else:
+            # racks come first: a node asks the row for no more than its rack gives
+            most_w = [min(draws[place].most_w, caps_w[place]) for place in group.nodes]
+            asks = [
+                Ask(
+                    node.least_w,
+                    max(node.least_w, min(wanted_w[place] if wanted_w else 0.0, most)),
+                    most,
+                )
+                for place, node, most in zip(group.nodes, nodes, most_w, strict=True)
+            ]
+            ranks = site.power_sharing.ranks([pool.name for pool in scenario.cluster.pools])
+            given_w = lent(cap_w, asks, [ranks[node.pool.name] for node in nodes])
         for place, given in zip(group.nodes, given_w, strict=True):
             caps_w[place] = min(caps_w[place], given)
     return caps_w
 
 
-def device_caps_w(scenario: Scenario) -> list[float | None]:
+def device_caps_w(scenario: Scenario, at_s: float = 0.0) -> list[float | None]:
     """Return the maximum power of each device of every replica [W], by the number of the replica.
 
     It is the smallest value that any node of the replica allows; None if the limit of the devices
-    is reached first.
+    is reached first. `at_s` is the time [s].
     """
-    fleet, node_w = resolve(scenario), node_caps_w(scenario)
+    return replica_caps_w(resolve(scenario), node_caps_w(scenario, at_s), at_s)
+
+
+def replica_caps_w(fleet: Fleet, node_w: Sequence[float], at_s: float) -> list[float | None]:
+    """Return the maximum power of each device of every replica [W], given those of the nodes.
+
+    Parameters
+    ----------
+    fleet
+        Replicas.
+    node_w
+        Maximum power of each node, all nodes in order [W].
+    at_s
+        Time, for limits of pools that move by a schedule [s].
+    """
     first_nodes, count = dict[str, int](), 0
-    for pool in scenario.cluster.pools:
-        first_nodes[pool.name] = count
-        count += pool.nodes
+    for deployment in fleet.deployments:
+        first_nodes[deployment.name] = count
+        count += deployment.pool.nodes
     caps_w: list[float | None] = []
     for replica in fleet.replicas:
         pool, power = replica.deployment.pool, replica.deployment.device.power
@@ -110,12 +176,14 @@ def device_caps_w(scenario: Scenario) -> list[float | None]:
             caps_w.append(None)
             continue
         max_w = pool.node.devices * power.limit_w
-        devices_w = min(
+        first = first_nodes[pool.name]
+        cap_w = min(
             inf
-            if (node_cap_w := node_w[first_nodes[pool.name] + node]) == inf
-            else devices_under_w(pool.node.power, node_cap_w, max_w) / pool.node.devices
+            if node_w[first + node] == inf
+            else devices_under_w(pool.node.power, node_w[first + node], max_w) / pool.node.devices
             for node in replica.nodes
         )
-        cap_w = min(devices_w, pool.power_limit_w or inf)
+        if pool.power_limit_w is not None:
+            cap_w = min(cap_w, pool.power_limit_w.at_w(at_s))
         caps_w.append(cap_w if cap_w < power.limit_w * (1.0 - 1e-9) else None)
     return caps_w

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cluster_sim.deployment.power_caps import node_caps_w
+from cluster_sim.deployment.power_caps import capped_nodes, changes_s, node_caps_w
 from cluster_sim.figures import style
 from cluster_sim.figures.over_time import lay_time_axis, unit_up_to
 from cluster_sim.figures.style import Variant
@@ -46,7 +46,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
             continue
         total = energy.together(nodes)
         _draw_bands(panel, nodes, unit.second)
-        _draw_limits(panel, variant.results)
+        _draw_limits(panel, variant.results, unit.second)
         style.title(panel, _title(variant, total))
         panel.legend(loc="lower right", fontsize=8, ncols=4, framealpha=0.8)
         texts.append(f"{variant.label} {total.energy_j / 3.6e6:.3g} kWh")
@@ -76,12 +76,20 @@ def _draw_bands(panel: Axes, nodes: list[PowerOverTime], second: float) -> None:
         )
 
 
-def _draw_limits(panel: Axes, results: Results) -> None:
+def _draw_limits(panel: Axes, results: Results, second: float) -> None:
     """Draw the maximum power of all nodes, and the power that caps allow."""
-    most_w, capped_w = _most_w(results), _capped_w(results)
+    most_w, capped_w = _most_w(results), _capped_w(results, 0.0)
     panel.axhline(most_w / 1e3, color="#000000", linestyle="--", linewidth=1.0)
     _name_line(panel, most_w, "all nodes at maximum power", "#000000")
-    if capped_w < most_w:
+    if times_s := changes_s(results.scenario):
+        edges_s = [0.0, *(at_s for at_s in times_s if at_s < results.info.simulated_s)]
+        kilowatts = [_capped_w(results, at_s) / 1e3 for at_s in edges_s]
+        end_s = results.info.simulated_s
+        panel.stairs(
+            kilowatts, np.array([*edges_s, end_s]) / second, color=style.LIMIT, linewidth=1.2
+        )
+        _name_line(panel, capped_w, "power caps by schedule", style.LIMIT)
+    elif capped_w < most_w:
         panel.axhline(capped_w / 1e3, color=style.LIMIT, linewidth=1.2)
         _name_line(panel, capped_w, f"power caps: {_kilowatts(capped_w)}", style.LIMIT)
     panel.set_ylim(0.0, 1.12 * most_w / 1e3)
@@ -146,18 +154,22 @@ def _most_w(results: Results) -> float:
     return total_w
 
 
-def _capped_w(results: Results) -> float:
-    """Return the maximum power within the caps of racks and rows and the limits of pools [W]."""
+def _capped_w(results: Results, at_s: float) -> float:
+    """Return the maximum power within all caps and limits of pools at a time [W]."""
     scenario, total_w = results.scenario, 0.0
-    caps_w = iter(node_caps_w(scenario))
+    caps_w = iter(node_caps_w(scenario, at_s))
     for pool in scenario.cluster.pools:
         power, around = pool.node.device.power, pool.node.power
         devices_w = beside_w = 0.0
         if power:
-            devices_w = pool.node.devices * min(power.limit_w, pool.power_limit_w or power.limit_w)
+            limit_w = pool.power_limit_w.at_w(at_s) if pool.power_limit_w else power.limit_w
+            devices_w = pool.node.devices * min(power.limit_w, limit_w)
         if power and around:
             beside_w = float(surroundings_w(around, devices_w, pool.node.devices * power.limit_w))
         total_w += sum(min(next(caps_w), devices_w + beside_w) for _ in range(pool.nodes))
+    for key in ("rack_power_cap", "row_power_cap"):
+        shared_w = [group.cap.at_w(at_s) for group in capped_nodes(scenario) if group.key == key]
+        total_w = min(total_w, sum(shared_w)) if shared_w else total_w
     return total_w
 
 

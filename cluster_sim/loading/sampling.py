@@ -96,10 +96,14 @@ def sampled(scenario: Scenario) -> Scenario:
         for pool in scenario.cluster.pools
     )
     workload = scenario.workload.model_copy(update={"arrivals": arrivals.thinned(one_in)})
-    cluster = scenario.cluster.model_copy(update={"pools": pools})
+    cluster, site = scenario.cluster.model_copy(update={"pools": pools}), scenario.site
+    if site is not None and site.row_power_cap_w is not None:
+        share_w = site.row_power_cap_w.scaled(1.0 / one_in)
+        site = site.model_copy(update={"row_power_cap_w": share_w})
     return scenario.model_copy(
         update={
             "sample": None,
+            "site": site,
             "stands_for": scenario.stands_for * one_in,
             "cluster": cluster,
             "workload": workload,

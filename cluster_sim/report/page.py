@@ -19,6 +19,7 @@ from cluster_sim.errors import ScenarioError, cannot_write, visible
 from cluster_sim.report import charts, run_tables
 from cluster_sim.report import verdict as words
 from cluster_sim.report.charts import ChartGroup, View
+from cluster_sim.report.costs import cost_notes, costs
 from cluster_sim.report.pictures import Picture, picture
 from cluster_sim.report.provenance import CONFIDENCES, confidence_counts, used
 from cluster_sim.report.studies import Study
@@ -62,6 +63,8 @@ class _Runs:
     headlines: Table
     reasons: Table
     bursts: Table
+    costs: Table
+    cost_notes: list[str]
     scenario: Table
     groups: list[ChartGroup]
     pictures: list[Picture]
@@ -237,6 +240,8 @@ def _runs(results: Sequence[Results], swings: Sequence[tuple[str, float]]) -> _R
         headlines=run_tables.headlines(shown),
         reasons=run_tables.reasons(shown),
         bursts=run_tables.bursts(shown),
+        costs=costs(shown),
+        cost_notes=list(cost_notes(shown)),
         scenario=run_tables.scenarios(shown),
         groups=charts.groups(shown),
         pictures=_pictures(results),

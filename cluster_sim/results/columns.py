@@ -205,6 +205,7 @@ EVENT_KINDS = {
     "handed_over": "The KV cache of a request has arrived; value: time since the first token [s].",
     "rejected": "A request is rejected; value: tokens of KV cache that it needs.",
     "shutdown": "The devices of a replica shut down; value: their temperature [degC].",
+    "power_brake": "The power brake of a rack or row is commanded; value: its power over its cap.",
     "retried": "A request of a replica that was lost starts again elsewhere; value: output tokens so far.",
     "scaled_up": "Replicas of a pool are started, the one with this number first; value: desired replicas.",
     "scaled_down": "Replicas of a pool are removed, the one with this number last; value: desired replicas.",

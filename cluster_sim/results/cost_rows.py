@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from cluster_sim.results.attribution import FIGURES
 from cluster_sim.results.mechanisms import MECHANISMS, TITLES
@@ -17,7 +17,7 @@ _FORMATS: Mapping[str, str] = MappingProxyType(
         "tpot_p99_ms": "+,.2f",
         "completed": "+,.0f",
         "goodput": "+,.3g",
-        "usd": "+,.3g",
+        "usd": "+,.4f",
     }
 )
 _ROWS: Mapping[str, str] = MappingProxyType(
@@ -26,29 +26,38 @@ _ROWS: Mapping[str, str] = MappingProxyType(
 """Labels of the rows, by the keys of `cost_of`."""
 
 
-def cost_headings(cost_of: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Return the headings of the figures that a run has."""
-    return [label for name, label in FIGURES.items() if name in cost_of["total"]]
+class CostRow(NamedTuple):
+    """Row of the table: a mechanism, the remainder, or all mechanisms together."""
+
+    label: str
+    figures: Mapping[str, float]
+    """Values by the names of FIGURES."""
+
+    def texts(self) -> dict[str, str]:
+        """Return the cells by the names of FIGURES, with the sign of each cost."""
+        return {name: _cell(name, self.figures[name]) for name in FIGURES if name in self.figures}
 
 
-def cost_rows(cost_of: Mapping[str, Mapping[str, float]]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the label and the cells of each mechanism, of the remainder and of all together.
+def cost_rows(cost_of: Mapping[str, Mapping[str, float]]) -> list[CostRow]:
+    """Return the rows of all mechanisms, of the remainder and of all together.
 
     Examples
     --------
-    >>> heat = {"ttft_p99_ms": 250.0}
-    >>> nothing = {"ttft_p99_ms": 0.0}
+    >>> heat, nothing = {"ttft_p99_ms": 250.0}, {"ttft_p99_ms": 0.0}
     >>> off = {name: nothing for name in ("power_caps", "contention", "failures", "remainder")}
-    >>> list(cost_rows({"heat": heat, "total": heat} | off))[:2]
-    [('heat', ['+250.0']), ('power caps', ['0'])]
+    >>> [row.texts() for row in cost_rows({"heat": heat, "total": heat} | off)][:2]
+    [{'ttft_p99_ms': '+250.0'}, {'ttft_p99_ms': '0'}]
     """
-    for key, label in _ROWS.items():
-        figures = cost_of[key]
-        yield label, [_cell(name, figures[name]) for name in FIGURES if name in figures]
+    return [CostRow(label, cost_of[key]) for key, label in _ROWS.items()]
 
 
 def _cell(name: str, value: float) -> str:
     return format(value, _FORMATS[name]) if value else "0"
+
+
+def is_free(cost_of: Mapping[str, Mapping[str, float]]) -> bool:
+    """Return whether no mechanism changes any figure."""
+    return not any(value for figures in cost_of.values() for value in figures.values())
 
 
 def compared_text(summary: Mapping[str, Any]) -> str:

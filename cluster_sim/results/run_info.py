@@ -18,6 +18,7 @@ _KINDS: Mapping[str, tuple[type | tuple[type, ...], str]] = MappingProxyType(
         "sessions": (int, "a whole number"),
         "question": (str, "text"),
         "stopped": (str, "text"),
+        "capped_s": (list, "a list"),
     }
 )
 """Type of each fact in manifest.json, and its name in messages."""
@@ -46,6 +47,9 @@ class RunInfo:
     """Question of the scenario file; None if the file has none."""
     stopped: str | None = None
     """Reason why the run stopped early, as a sentence; None if the run was complete."""
+    capped_s: tuple[float, ...] = ()
+    """Time in which a power cap or a clock lock lowered the clock of steps, by number of the replica
+    [s]; empty if none did."""
 
     def manifest(self) -> dict[str, Any]:
         """Return the facts as fields of manifest.json, in its order; absent facts are omitted."""
@@ -59,6 +63,8 @@ class RunInfo:
             facts["question"] = self.question
         if self.stopped is not None:
             facts["stopped"] = self.stopped
+        if self.capped_s:
+            facts["capped_s"] = list(self.capped_s)
         return facts
 
     @classmethod
@@ -89,4 +95,8 @@ class RunInfo:
             kind, noun = _KINDS[name]
             if not isinstance(value, kind) or isinstance(value, bool) or value != value:
                 raise ScenarioError.at(place, f"{name}: got {shown(value)}; expected {noun}")
-        return cls(**facts | {"notes": tuple(map(str, facts.get("notes", ())))})
+        lists = {
+            "notes": tuple(map(str, facts.get("notes", ()))),
+            "capped_s": tuple(map(float, facts.get("capped_s", ()))),
+        }
+        return cls(**facts | lists)

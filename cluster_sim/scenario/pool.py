@@ -14,6 +14,7 @@ from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.wafer_regions import WaferLayout
 from cluster_sim.scenario.kv import Kv
+from cluster_sim.scenario.power_cap import SomePowerCap
 from cluster_sim.schema import Description, Named
 from cluster_sim.serving.autoscaling import Scaling
 from cluster_sim.serving.disaggregation import Role
@@ -22,7 +23,7 @@ from cluster_sim.serving.frequency import Frequency
 from cluster_sim.serving.scheduler import Batching, Continuous
 from cluster_sim.serving.speculation import Speculation
 from cluster_sim.typing import ClusterCount, CountOrZero
-from cluster_sim.units import BytesPerSecond, Watts
+from cluster_sim.units import BytesPerSecond
 
 
 class ReplicaPlan(Description):
@@ -114,9 +115,9 @@ class Pool(Description):
     autoscale: Scaling | None = None
     """Autoscaling of the pool between two numbers of replicas, such as `{metric: queue, min: 1, max:
     6}`. Default: all replicas are ready during the whole run."""
-    power_limit_w: Watts | None = None
-    """Power that each device may draw, below its own limit [W]. The device lowers its clock to stay
-    within it. Default: the limit of the device."""
+    power_limit_w: SomePowerCap | None = None
+    """Power that each device may draw, below its own limit [W]: a power, or `points` with its
+    schedule. The device lowers its clock to stay within it. Default: the limit of the device."""
     placement: Literal["in_order", "rear_last"] = "in_order"
     """Order in which replicas take the devices. in_order: node by node. rear_last: the devices that
     the air reaches first in every node, and then those behind them."""

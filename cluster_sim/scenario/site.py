@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from cluster_sim.facility import AnyCarbon, AnyPlant, AnyPrice, Weather, YearTime, read_weather
 from cluster_sim.reliability import Failures
+from cluster_sim.scenario.power_cap import SomePowerCap
+from cluster_sim.scenario.power_sharing import Proportional, SomePowerSharing
 from cluster_sim.scenario.site_events import SiteEvent
 from cluster_sim.schema import Description, Named
 from cluster_sim.typing import Count
@@ -16,7 +18,6 @@ from cluster_sim.units import (
     Celsius,
     Kelvin,
     Seconds,
-    Watts,
 )
 
 
@@ -93,15 +94,17 @@ class Site(Description):
     rack_nodes: Count | None = None
     """Number of nodes per rack, taken in the order of the file. Default: all nodes stand in one
     rack."""
-    rack_power_cap_w: Watts | None = None
-    """Maximum power of the nodes of a rack together, at their plugs [W]. Default: no cap."""
-    row_power_cap_w: Watts | None = None
-    """Maximum power of all nodes together [W]. Default: no cap."""
-    power_sharing: Literal["proportional", "priority"] = "proportional"
-    """Sharing of the power above the minimum that all nodes draw, under a cap. proportional: each
-    node gets a share in proportion to the additional power that it could draw. priority: pools are
-    served in the order of the file. Shares are fixed: power that an idle node leaves is not given
-    to others."""
+    rack_power_cap_w: SomePowerCap | None = None
+    """Maximum power of the nodes of a rack together, at their plugs [W]: a power, or `points` with
+    its schedule. Default: no cap."""
+    row_power_cap_w: SomePowerCap | None = None
+    """Maximum power of all nodes together [W]: a power, or `points` with its schedule. Default: no
+    cap."""
+    power_sharing: SomePowerSharing = Field(default_factory=Proportional)
+    """Policy that keeps the nodes under their caps. proportional and priority give fixed shares of
+    the power above the minimum that all nodes draw; power that an idle node leaves is not given to
+    others. lend and lend_by_priority give it to nodes that ask for it. polca lowers clocks at
+    thresholds. A name, or a mapping such as `{policy: lend, period: 3 s}`."""
     events: tuple[SiteEvent, ...] = ()
     """Events such as failures and temperature rises, with their times. Default: no events."""
     failures: Annotated[Failures, Named("failures")] | None = None

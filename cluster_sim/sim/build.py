@@ -38,6 +38,7 @@ from cluster_sim.sim.power_meter import PowerMeter
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.router import Router
 from cluster_sim.sim.routing_setting import routing_setting
+from cluster_sim.sim.row_power import manage_power
 from cluster_sim.sim.thermal_governor import thermal_governors
 from cluster_sim.sim.thermometer import Thermometer, watched_replicas
 from cluster_sim.sim.timetable import timetable
@@ -119,6 +120,7 @@ def build(scenario: Scenario, fleet: Fleet) -> Simulation:
     if scenario.site is not None and scenario.site.thermal_protection:
         thermal_governors(env, fleet, groups, lifecycles, recorder)
     frequency_governors(env, scenario, fleet, replicas.everyone, recorder)
+    manage_power(env, scenario, fleet, replicas.everyone, recorder)
     build_autoscalers(env, fleet, ScaledParts(lifecycles, router, transfers, recorder))
     injector = None
     if not faults.are_none:

@@ -56,6 +56,9 @@ class DeviceClock:
         self._level = 0  # steps of the clock below the highest one
         self._report = 0  # number of the last report that was evaluated
         self._foreseen = 0  # number of the last report that is known to keep the clock
+        self.lowered_s = 0.0
+        """Length of the steps so far whose clock a cap or lock lowered [s]."""
+        self._lowers = False  # whether a cap or lock lowers the clock of the last piece
         self._runs = False  # whether the last piece of the window is in progress
 
     @property
@@ -63,10 +66,13 @@ class DeviceClock:
         """Highest clock that the locks allow, as a share of the highest clock."""
         return min(self._locks.values(), default=1.0)
 
-    @property
-    def is_capped(self) -> bool:
-        """Whether the power cap lowers the clock, as far as the sensor has reported."""
-        return self._level > 0
+    def is_capped(self, now_s: float) -> bool:
+        """Return whether the power cap lowers the clock, as far as the sensor has reported."""
+        piece = self._window.last()
+        if piece is None or self._level == 0:
+            return False
+        report_s = floor((now_s + _AT_S) / self._period_s) * self._period_s
+        return piece.end_s > report_s - self._window_s
 
     def set_cap(self, cap_w: float | None, now_s: float) -> bool:
         """Set the power cap of each device [W], None for no cap; return whether it has changed.
@@ -121,17 +127,19 @@ class DeviceClock:
         swap_s
             Time for which moved blocks delay the steps [s].
         """
+        own_clock = point.clock
         if self._locks:
             point = self._locked(point, work)
         report = floor((now_s + _AT_S) / self._period_s)
         if report > self._report:
             self._level, self._report = self._level_at(report * self._period_s), report
         self._foreseen = self._report
+        self._lowers = point.clock < own_clock
         piece = Piece(now_s, work, point, swap_s)
         clock = self._clock(self._level)
         if clock < point.clock:
             point = OperatingPoint(clock, point.memory, point.links)
-            piece.clock = clock
+            piece.clock, self._lowers = clock, True
         ramp = self._deployment.times_at(point).ramp(work)
         if swap_s:
             ramp = ramp.delayed(swap_s)
@@ -150,6 +158,8 @@ class DeviceClock:
             assert piece is not None
             if steps != piece.steps:
                 self._window.cut(steps)
+            if self._lowers:
+                self.lowered_s += piece.ramp.total_s(steps)
             ended = floor((piece.end_s + _AT_S) / self._period_s)
             self._report = max(self._report, min(self._foreseen, ended))
             self._runs = False

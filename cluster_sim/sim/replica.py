@@ -183,6 +183,18 @@ class Replica(ReplicaFigures[SomeScheduler]):
         if control.set_cap(watts, self._env.now):
             self._point_changed()
 
+    @property
+    def is_power_capped(self) -> bool:
+        """Whether a power cap lowers the clock, as far as the sensor has reported."""
+        control = self._options.device_clock
+        return control is not None and control.is_capped(self._env.now)
+
+    @property
+    def capped_s(self) -> float:
+        """Length of the steps so far whose clock a power cap or clock lock lowered [s]."""
+        control = self._options.device_clock
+        return 0.0 if control is None else control.lowered_s
+
     def lock_clock(self, cause: str, share: float) -> None:
         """Lock the clock of the devices from the next step on.
 

@@ -22,6 +22,15 @@ class ClockControl(Protocol):
         """Highest clock that the locks allow, as a share of the highest clock."""
         ...
 
+    def is_capped(self, now_s: float) -> bool:
+        """Return whether the power cap lowers the clock, as far as the sensor has reported."""
+        ...
+
+    @property
+    def lowered_s(self) -> float:
+        """Length of the steps so far whose clock a cap or lock lowered [s]."""
+        ...
+
     def set_cap(self, cap_w: float | None, now_s: float) -> bool:
         """Set the power cap of each device [W], None for no cap; return whether it has changed."""
         ...

@@ -84,6 +84,7 @@ def gather(simulation: Simulation, end: RunEnd, wall_s: float) -> Results:
     tables, simulated_s = build_tables(
         simulation.scenario, simulation.recorder, simulation.paths, simulation.groups
     )
+    capped_s = tuple(replica.capped_s for replica in simulation.replicas)
     injector = simulation.injector
     faults = () if injector is None else injector.notes(simulated_s)
     info = RunInfo(
@@ -93,5 +94,6 @@ def gather(simulation: Simulation, end: RunEnd, wall_s: float) -> Results:
         notes=(*simulation.tally.said(), *excluded(simulation, tables, end), *faults),
         sessions=None if closed_loop is None else closed_loop.sessions_ended,
         stopped=end.stopped,
+        capped_s=capped_s if any(capped_s) else (),
     )
     return Results(simulation.scenario, **tables._asdict(), info=info)

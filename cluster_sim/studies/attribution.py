@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from cluster_sim.deployment.fleet import resolve
-from cluster_sim.deployment.power_caps import device_caps_w
+from cluster_sim.deployment.power_caps import caps_are_set
 from cluster_sim.deployment.site_faults import SiteFaults
 from cluster_sim.deployment.thermal_groups import thermal_groups
 from cluster_sim.errors import SimulationError
@@ -142,7 +142,7 @@ def _has_heat(scenario: Scenario) -> bool:
 
 
 def _has_power_caps(scenario: Scenario) -> bool:
-    return any(cap_w is not None for cap_w in device_caps_w(scenario))
+    return caps_are_set(scenario)
 
 
 def _has_contention(scenario: Scenario) -> bool:

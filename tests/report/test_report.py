@@ -25,6 +25,7 @@ from cluster_sim.results import metrics
 from cluster_sim.results.metrics.verdict_text import slo_line
 from cluster_sim.results.results import Results, load_results
 from cluster_sim.sim.simulate import simulate
+from cluster_sim.studies.attribution import attribute
 from cluster_sim.studies.sweep import sweep
 from tests.commands import BURST, call
 from tests.machines import TWO_GPUS
@@ -246,6 +247,19 @@ def test_the_reasons_of_rejections_stand_below_the_headlines(runs: dict[str, Res
         ["queue limit of 3 per replica", "0", f"{rejected:,}"]
     ]
     assert "queue limit of 3 per replica" in page([runs["tight"]])
+
+
+def test_the_costs_of_mechanisms_stand_below_the_headlines(file: Path) -> None:
+    fault = {"at": "8 s", "lasts": "2 s", "what": "device_failure", "where": "gpus/0/device0"}
+    results = attribute(load_scenario(file, "h100", {"site": {"events": [fault]}}))
+    text = page([results])
+    headlines, costs = text.index('id="headlines"'), text.index('<table id="costs"')
+    assert headlines < costs < text.index('id="warnings"')
+    assert '<th scope="row">h100</th>\n<td>failures</td>' in text
+    assert f"Latencies are those of the {results.summary()['attributed_requests']} requests" in text
+    text = page([replace(results, without=None)])
+    assert '<table id="costs"' not in text
+    assert "cluster-sim run FILE --attribute shows the cost of failures." in text
 
 
 def test_charts_have_the_gaps_the_phases_and_the_time_of_the_run(runs: dict[str, Results]) -> None:

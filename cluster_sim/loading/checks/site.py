@@ -8,6 +8,7 @@ from itertools import islice
 from cluster_sim.deployment.power_caps import capped_nodes, node_draws
 from cluster_sim.errors import did_you_mean
 from cluster_sim.loading.checks.finding import Finding
+from cluster_sim.loading.checks.power_sharing import power_sharing_faults
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.site import Site
@@ -21,6 +22,7 @@ def site_faults(scenario: Scenario) -> Iterator[Finding]:
         yield from _power_limit_faults(pool, ("cluster", "pools", index, "power_limit"))
     if scenario.site is not None:
         yield from _cap_faults(scenario)
+        yield from power_sharing_faults(scenario)
         yield from _event_faults(scenario.site, scenario.cluster.pools)
 
 
@@ -33,10 +35,10 @@ def _power_limit_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
             at,
             f"{pool.node.device.name} has no power model; expected 'power' in the device's file",
         )
-    elif pool.power_limit_w <= power.busy_w:
+    elif pool.power_limit_w.lowest_w <= power.busy_w:
         yield (
             at,
-            f"got {pool.power_limit_w:g} W; expected more than the {power.busy_w:g} W that {pool.node.device.name} always draws under load",
+            f"got {pool.power_limit_w.lowest_w:g} W; expected more than the {power.busy_w:g} W that {pool.node.device.name} always draws under load",
         )
 
 
@@ -46,7 +48,7 @@ def _cap_faults(scenario: Scenario) -> Iterator[Finding]:
     for key in ("rack_power_cap", "row_power_cap"):
         missing_w = max(
             (
-                sum(draws[place].least_w for place in group.nodes) - group.cap_w
+                sum(draws[place].least_w for place in group.nodes) - group.cap.lowest_w
                 for group in capped_nodes(scenario)
                 if group.key == key
             ),

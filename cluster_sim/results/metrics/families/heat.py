@@ -59,12 +59,27 @@ def _lowest_clock_fraction(selection: Selection) -> float | None:
     return float(np.min(clocks)) if np.any(clocks < 1.0) else None
 
 
+def _clock_cap_fraction(selection: Selection) -> float | None:
+    """Return the share of the run under a power cap or clock lock; None if no clock was lowered."""
+    capped_s, simulated_s = selection.run.info.capped_s, selection.run.info.simulated_s
+    if not capped_s or not simulated_s:
+        return None
+    selected = selection.is_of_replicas(np.arange(len(capped_s)))
+    return float(np.mean(np.array(capped_s)[selected])) / simulated_s if selected.any() else None
+
+
 def _count(selection: Selection, event: str) -> Value:
     """Return the number of events of a kind, or None if there was no such event."""
     events = selection.run.events
     happened = events["what"].to_numpy() == event
     selected = happened & selection.is_of_replicas(events["replica"].to_numpy())
     return int(np.sum(selected)) if selected.any() else None
+
+
+def _brakes(selection: Selection) -> Value:
+    """Return the number of power brakes, which are not those of single replicas."""
+    count = int(np.sum(selection.run.events["what"].to_numpy() == "power_brake"))
+    return count or None
 
 
 METRICS = (
@@ -102,6 +117,24 @@ METRICS = (
         _lowest_clock_fraction,
         scope=MACHINES,
         label="lowest clock, share of normal",
+    ),
+    Metric(
+        "clock_cap_fraction",
+        "share",
+        "Share of the run in which a power cap or a clock lock lowers the clock of steps, in the mean over replicas; "
+        "absent if none did.",
+        _clock_cap_fraction,
+        scope=MACHINES,
+        label="share of time under a power cap or clock lock",
+        row=Row(402, "time under a power cap or clock lock", ".1%"),
+    ),
+    Metric(
+        "power_brakes",
+        "",
+        "Number of times that the power brake of a rack or row was commanded; absent if there was none.",
+        _brakes,
+        scope=MACHINES,
+        row=Row(404, "power brakes", ",.0f"),
     ),
     Metric(
         "shutdowns",
