@@ -101,11 +101,16 @@ def complain(text: object) -> None:
 def warn_of(scenarios: Iterable[Scenario]) -> None:
     """Print the warnings of scenarios to stderr, each warning once."""
     from cluster_sim.deployment.ratings import rating_warnings
+    from cluster_sim.deployment.room_warnings import room_warnings
 
     for warning in dict.fromkeys(
         warning
         for scenario in scenarios
-        for warning in (*scenario.warnings(), *rating_warnings(scenario))
+        for warning in (
+            *scenario.warnings(),
+            *rating_warnings(scenario),
+            *room_warnings(scenario),
+        )
     ):
         warn(warning)
 

@@ -22,6 +22,9 @@ class Temperatures(NamedTuple):
     edges_s: Array
     states: Array
     watts: Array
+    """Power without leakage [W]."""
+    leakage_w: Array
+    """Mean leakage between edges, see `physics.leakage` [W]."""
 
     @property
     def die_c(self) -> Array:
@@ -44,6 +47,9 @@ def temperatures(
 ) -> Temperatures:
     """Return the temperatures from `state` on. They are exact at every edge.
 
+    A device that is off has no leakage. Air in front of a rear device is warmed by the power of the
+    front device without its leakage.
+
     Parameters
     ----------
     state
@@ -55,10 +61,11 @@ def temperatures(
     """
     until_s = float(own.edges_s[-1])
     edges_s = _all_edges_s(own, front, marks_s)
-    parts: list[tuple[Array, Array, Array]] = []
-    at_s = float(own.edges_s[0])
+    parts: list[tuple[Array, Array, Array, Array]] = []
+    at_s, switched_s = float(own.edges_s[0]), _switched_s(own)
     while True:
-        to_s = min(group.climate.next_change_s(at_s), until_s)
+        later_s = switched_s[np.searchsorted(switched_s, at_s, side="right") :]
+        to_s = min(group.climate.next_change_s(at_s), *later_s[:1].tolist(), until_s)
         around = group.climate.conditions(at_s)
         inside = edges_s[
             np.searchsorted(edges_s, at_s, side="right") : np.searchsorted(
@@ -68,17 +75,25 @@ def temperatures(
         piece_s = np.concatenate([[at_s], inside, [to_s]])
         watts, of_memory = _values(own, piece_s)
         front_w = _values(front, piece_s)[0] if front is not None else np.zeros(len(watts))
-        network = group.network(around.flow)
+        network = group.network(around.flow, is_on=bool(watts[-1] > 0.0))
         inlet = around.supply_c + network.cooling.preheat_k_per_w * front_w
         states = network.trajectory(state, piece_s, watts - of_memory, of_memory, inlet)
-        parts.append((piece_s[:-1], states[:-1], watts))
+        leakage_w = network.leaks_w(states, np.diff(piece_s), watts - of_memory, of_memory, inlet)
+        parts.append((piece_s[:-1], states[:-1], watts, leakage_w))
         state, at_s = states[-1], to_s
         if at_s >= until_s:
             break
-    edges, all_states, all_watts = (np.concatenate(column) for column in zip(*parts, strict=True))
+    edges, all_states, *powers = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Temperatures(
-        np.append(edges, until_s), np.concatenate([all_states, state[None]]), all_watts
+        np.append(edges, until_s), np.concatenate([all_states, state[None]]), *powers
     )
+
+
+def _switched_s(own: DrawnPower) -> Array:
+    """Return the times at which a device is switched on or off [s]."""
+    is_on = own.watts > 0.0
+    switched_s: Array = own.edges_s[1:-1][is_on[1:] != is_on[:-1]]
+    return switched_s
 
 
 def _all_edges_s(own: DrawnPower, front: DrawnPower | None, marks_s: Array | None) -> Array:
@@ -108,7 +123,8 @@ def last_temperatures(
         Power of a device of the group, and of a device in front of it, over the same time.
     """
     since_s, until_s = float(own.edges_s[0]), float(own.edges_s[-1])
-    if group.climate.next_change_s(since_s) < until_s:
+    is_off = not own.watts.all()
+    if is_off or group.climate.next_change_s(since_s) < until_s:
         last: Array = temperatures(group, state, own, front).states[-1]
         return last
     around = group.climate.conditions(since_s)

@@ -11,8 +11,10 @@ from cluster_sim.deployment.climate import Climate, Conditions, climate_of
 from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.hardware.power_and_cooling import Cooling, Power
 from cluster_sim.physics.cooling import inlet_c, upstream, with_flow
+from cluster_sim.physics.leakage import NO_LEAK, leak_of
 from cluster_sim.physics.power import memory_w
-from cluster_sim.physics.thermal import DIE, MEMORY, Heat, ThermalNetwork, thermal_network
+from cluster_sim.physics.thermal import DIE, MEMORY, Heat, ThermalNetwork
+from cluster_sim.physics.thermal_networks import runs_away, thermal_network
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.typing import Array
@@ -58,14 +60,19 @@ class ThermalGroup:
         """Return the names of the devices, as in the table of devices."""
         return [f"{self.node}/device{place}" for place in self.places]
 
-    def network(self, flow: float) -> ThermalNetwork:
-        """Return the thermal network of a device with a share of the node's flow."""
-        if (known := self._networks.get(flow)) is None:
-            known = self._networks[flow] = thermal_network(with_flow(self.cooling, flow))
+    def network(self, flow: float, *, is_on: bool = True) -> ThermalNetwork:
+        """Return the thermal network of a device with a share of the node's flow.
+
+        A device that is off has no leakage.
+        """
+        if (known := self._networks.get((flow, is_on))) is None:
+            leak = leak_of(self.power, self.cooling) if is_on else NO_LEAK
+            known = thermal_network(with_flow(self.cooling, flow), leak)
+            self._networks[flow, is_on] = known
         return known
 
     @cached_property
-    def _networks(self) -> dict[float, ThermalNetwork]:
+    def _networks(self) -> dict[tuple[float, bool], ThermalNetwork]:
         return {}
 
     def heat(self, around: Conditions, watts: float, of_memory_w: float, front_w: float) -> Heat:
@@ -108,10 +115,13 @@ class ThermalGroup:
     def could_reach_a_limit(self) -> bool:
         """Return whether the devices can become so warm that their operation changes.
 
-        The test has all devices at their limit for a long time.
+        The test has all devices at their limit for a long time, and all events together.
         """
         limits, refresh = self.pool.node.device.limits, self.pool.node.device.refresh
         around = self.climate.worst
+        leak = leak_of(self.power, self.cooling)
+        if runs_away(with_flow(self.cooling, around.flow), leak):
+            return True
         steady = [self.network(around.flow).steady(heat) for heat in self.greatest(around)]
         if limits is not None:
             if max(float(state[DIE]) for state in steady) >= limits.operating_c:

@@ -26,7 +26,7 @@ _STEPS = round(HOURS_PER_YEAR * 3600.0 / STEP_S)
 
 
 class SiteWeather(NamedTuple):
-    """What determines the air outside over a run."""
+    """Weather of a site over a run: its year, the seed of its noise, and the hour of time zero."""
 
     weather: Weather
     seed: int
@@ -66,16 +66,15 @@ class LeastSupply:
         set_point_c
             Lowest set point, below which changes do not matter [degC].
         """
-        steps = np.maximum(reached_c, set_point_c)
-        self._steps_c = steps.tolist()
-        self._changes = np.flatnonzero(steps != np.roll(steps, 1))
-        self.max_c = float(np.max(steps))
+        self.steps_c = np.maximum(reached_c, set_point_c)
+        """Coldest supply of each step, at least the lowest set point [degC]."""
+        self._changes = np.flatnonzero(self.steps_c != np.roll(self.steps_c, 1))
+        self.max_c = float(np.max(self.steps_c))
         """Highest of the temperatures [degC]."""
 
     def at_c(self, time_s: float) -> float:
         """Return the coldest supply at a time, at least the lowest set point [degC]."""
-        coldest_c: float = self._steps_c[int(time_s // STEP_S) % _STEPS]
-        return coldest_c
+        return float(self.steps_c[int(time_s // STEP_S) % _STEPS])
 
     def next_change_s(self, time_s: float) -> float:
         """Return the time of the next change after `time_s` [s]; inf if there is none."""

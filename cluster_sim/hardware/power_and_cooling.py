@@ -63,6 +63,19 @@ class FlopEnergy(Description):
         )
 
 
+class Leakage(Description):
+    """Leakage of a device, which grows with the temperature of its die.
+
+    `physics.leakage` has the equation. It counts only where temperatures are simulated.
+    """
+
+    at_60_w: Watts
+    """Leakage at a die of 60 degC [W], a part of the other figures of the power."""
+    reference_c: Celsius
+    """Temperature of the coolant that reached the boards whose power was measured [degC]. In such
+    coolant the leakage is that in the other figures."""
+
+
 class Power(Description):
     """Power of a device's whole board, memory included.
 
@@ -90,6 +103,8 @@ class Power(Description):
     stages_w: Annotated[float, Quantity("W", "7 kW", least=0.0)] = 0.0
     """Additional power of a wafer while all of its pipeline stages hold work, at the highest clock
     [W]. It follows the share of the stages that hold work."""
+    leakage: Leakage | None = None
+    """Leakage by the temperature of the die. Default: power does not depend on temperature."""
     memory_j_per_byte: JoulesPerByte
     """Energy per byte that crosses the memory bus, including its way to the registers [J/B]."""
     flop: FlopEnergy

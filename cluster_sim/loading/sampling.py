@@ -72,6 +72,13 @@ def _limits_of_the_fleet(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
                 f"`sample` does not support {what} of a whole fleet",
             )
 
+    cooling = None if scenario.site is None else scenario.site.cooling
+    if cooling is not None and cooling.capacity_w is not None:
+        yield (
+            ("site", "cooling", "capacity"),
+            "`sample` does not support the capacity of a whole fleet; expected none: the plant then is built for the nodes",
+        )
+
 
 def _no_multiple(count: int, one_in: int) -> str:
     return f"got {count} with a sample of 1/{one_in}; expected a multiple of {one_in}"

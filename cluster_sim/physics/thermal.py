@@ -1,13 +1,16 @@
 """Temperatures of one device: die, memory, heat sink and coolant as a linear network.
 
-    Cd dTd/dt = Pd - (Td - Ts)/Rds - (Td - Tm)/Rdm                  die
+    Cd dTd/dt = Pd + L - (Td - Ts)/Rds - (Td - Tm)/Rdm              die
     Cm dTm/dt = Pm - (Tm - Ts)/Rms - (Tm - Td)/Rdm                  memory
     Cs dTs/dt = (Td - Ts)/Rds + (Tm - Ts)/Rms - (Ts - Tc)/Rsa       heat sink or cold plate
-    lag dTc/dt = Tin + rise (Pd + Pm) - Tc                          coolant
+    lag dTc/dt = Tin + rise (Pd + Pm + Ls) - Tc                     coolant
 
 T is a temperature [°C], P a power [W], C a heat capacity [J/K], R and rise are thermal resistances
 [K/W], and lag is a time [s]. The indices are d for the die, m for the memory, s for the sink, c for
 the coolant at the sink, and in for the coolant that arrives; Rsa connects sink and coolant.
+L is the leakage of a die that is warmer than the one whose power was measured (`physics.leakage`).
+It is linear in Td, so the network stays linear. Ls is L in the steady state: the coolant's rise
+follows it at once, and so all time constants stay real. Other terms follow L itself.
 
 The network is solved by its eigenvalues. Under constant power each temperature is its steady value
 plus a sum of exponentials. Therefore the state after any time, and the next time at which it
@@ -20,13 +23,13 @@ Source: a Cauer network; see e.g. JEDEC JESD51-14 for such ladders.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from math import inf
 
 import numpy as np
 
 from cluster_sim.hardware.power_and_cooling import Cooling
 from cluster_sim.physics.exponential_sums import roots
+from cluster_sim.physics.leakage import Leak
 from cluster_sim.typing import Array
 
 DIE = 0
@@ -66,9 +69,16 @@ class ThermalNetwork:
     """Inverse of `modes`."""
     capacities_j_per_k: Array
     """Heat capacities of die, (memory,) and sink [J/K]; the coolant's lag stores no heat."""
+    leak: Leak
+    """Leakage of the die by its temperature."""
     _steady: Array
     """Steady temperatures for 1 W in the die, 1 W in the memory and 1 K at the inlet: one column
     each."""
+    _always: Array
+    """Steady temperatures without these three, because of leakage; zeros without it."""
+    _settling: Array
+    """Temperature of the die, integrated over time, per distance of each temperature from its
+    steady value: minus the inverse of the network's matrix, its first row [s]."""
 
     @property
     def has_memory(self) -> bool:
@@ -78,7 +88,7 @@ class ThermalNetwork:
     def steady(self, heat: Heat) -> Array:
         """Return the steady state under `heat`, the limit after a long time."""
         state: Array = self._steady @ np.array([heat.die_w, heat.memory_w, heat.inlet_c])
-        return state
+        return state + self._always if self.leak.w_per_k else state
 
     def after(self, state: Array, heat: Heat, elapsed_s: float) -> Array:
         """Return the state after `elapsed_s` seconds of `heat`, in closed form."""
@@ -128,6 +138,8 @@ class ThermalNetwork:
             One row per edge, one column per temperature.
         """
         modal = np.column_stack([die_w, memory_w, inlet_c]) @ (self.weights @ self._steady).T
+        if self.leak.w_per_k:
+            modal = modal + self.weights @ self._always
         amplitudes = np.empty((len(edges_s), len(state)))
         amplitudes[0] = now = self.weights @ state
         first, pieces, block_s = 0, len(edges_s) - 1, _BLOCK / -float(self.rates[0])
@@ -160,6 +172,39 @@ class ThermalNetwork:
             np.expm1(self.rates * elapsed_s) / self.rates * (self.weights @ (state - steady))
         )
         return float(integral[-2] - integral[-1]) / self.cooling.sink_to_coolant_k_per_w
+
+    def leaked_j(self, state: Array, later: Array, heat: Heat, elapsed_s: float) -> float:
+        """Return the leakage of `elapsed_s` seconds of `heat` that lead from `state` to `later` [J].
+
+        It is the integral of L. In each interval the integral of the distance from the steady state
+        is linear in the change of the state, since the network is.
+        """
+        lengths_s, states = np.array([elapsed_s]), np.stack([state, later])
+        powers = (np.array([each]) for each in (heat.die_w, heat.memory_w, heat.inlet_c))
+        return float(elapsed_s * self.leaks_w(states, lengths_s, *powers)[0])
+
+    def leaks_w(
+        self, states: Array, lengths_s: Array, die_w: Array, memory_w: Array, inlet_c: Array
+    ) -> Array:
+        """Return the mean leakage between the edges of a trajectory, see `trajectory` [W].
+
+        Parameters
+        ----------
+        states
+            States at the edges.
+        lengths_s
+            Lengths of the intervals between them [s]; an interval of length 0 has no leakage.
+        die_w, memory_w, inlet_c
+            Heat and coolant in the intervals, as in `trajectory`.
+        """
+        if not self.leak.w_per_k:
+            return np.zeros(len(lengths_s))
+        steady_c = np.column_stack([die_w, memory_w, inlet_c]) @ self._steady[DIE]
+        settled_k = np.diff(states, axis=0) @ self._settling
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean_c = steady_c + self._always[DIE] - settled_k / lengths_s
+        leaks_w: Array = np.where(lengths_s > 0.0, self.leak.watts(mean_c, die_w, memory_w), 0.0)
+        return leaks_w
 
     def stored_j(self, state: Array) -> float:
         """Return the heat that die, memory and sink store, relative to 0 °C [J]."""
@@ -200,62 +245,3 @@ class ThermalNetwork:
         if is_start:  # the root is the starting point
             later = later[1:]
         return later[0] if later else inf
-
-
-@cache
-def thermal_network(cooling: Cooling) -> ThermalNetwork:
-    """Return the network of `cooling`; each network is solved once and kept.
-
-    Parameters
-    ----------
-    cooling
-        Heat capacities and thermal resistances of a device.
-
-    Returns
-    -------
-    ThermalNetwork
-        Network with its eigenvalues.
-
-    Examples
-    --------
-    100 W through 0.1 + 0.2 K/W into coolant at 25 °C, which the heat warms by 1 K:
-
-    >>> from cluster_sim.hardware.power_and_cooling import Cooling
-    >>> resistances = {"die_to_sink": "0.1 K/W", "sink_to_coolant": "0.2 K/W"}
-    >>> coolant = {"medium": "air", "coolant_rise": "0.01 K/W", "coolant_lag": "1 s"}
-    >>> parts = {"die": "45 J/K", "sink": "650 J/K"}
-    >>> network = thermal_network(Cooling.model_validate(resistances | coolant | parts))
-    >>> network.steady(Heat(100.0, 0.0, 25.0)).round(6).tolist()
-    [56.0, 46.0, 26.0]
-    """
-    sink = 1.0 / cooling.sink_to_coolant_k_per_w
-    ds = 1.0 / cooling.die_to_sink_k_per_w
-    if cooling.memory_j_per_k is not None:
-        assert (
-            cooling.memory_to_sink_k_per_w is not None and cooling.die_to_memory_k_per_w is not None
-        )
-        ms, dm = 1.0 / cooling.memory_to_sink_k_per_w, 1.0 / cooling.die_to_memory_k_per_w
-        capacities = np.array([cooling.die_j_per_k, cooling.memory_j_per_k, cooling.sink_j_per_k])
-        flows = np.array([
-            [-ds - dm, dm, ds, 0.0],
-            [dm, -ms - dm, ms, 0.0],
-            [ds, ms, -ds - ms - sink, sink],
-        ])  # fmt: skip
-        sources = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
-    else:
-        capacities = np.array([cooling.die_j_per_k, cooling.sink_j_per_k])
-        flows = np.array([[-ds, ds, 0.0], [ds, -ds - sink, sink]])
-        sources = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
-    rise = cooling.coolant_rise_k_per_w
-    size = len(capacities) + 1
-    matrix, forcing = np.zeros((size, size)), np.zeros((size, 3))
-    matrix[:-1], forcing[:-1] = flows / capacities[:, None], sources / capacities[:, None]
-    matrix[-1, -1] = -1.0 / cooling.coolant_lag_s
-    forcing[-1] = np.array([rise, rise, 1.0]) / cooling.coolant_lag_s
-    rates, modes = np.linalg.eig(matrix)
-    # The eigenvalues are real and negative: the part without coolant is a symmetric matrix scaled
-    # by its capacities, and no heat flows back into the coolant.
-    order = np.argsort(rates.real)
-    rates, modes = rates.real[order], modes.real[:, order]
-    steady = np.asarray(-np.linalg.solve(matrix, forcing), dtype=np.float64)
-    return ThermalNetwork(cooling, rates, modes, np.linalg.inv(modes), capacities, steady)

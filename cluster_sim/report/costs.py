@@ -15,7 +15,7 @@ from cluster_sim.studies.attribution import mechanisms_in_play
 def costs(shown: Sequence[View]) -> Table:
     """Return the table of costs: per attributed run one row per mechanism.
 
-    Runs that were not attributed, and those without any cost, have no rows.
+    Runs that were not attributed and mechanisms that cost nothing have no rows.
     """
     attributed = [
         view for view in shown if "cost_of" in view.summary and not is_free(view.summary["cost_of"])
@@ -28,12 +28,14 @@ def costs(shown: Sequence[View]) -> Table:
     rows, runs = [], list[int | None]()
     for view in attributed:
         for row in cost_rows(view.summary["cost_of"]):
+            if not any(row.figures.values()):
+                continue
             texts = row.texts()
             values = [Cell(texts.get(name, "–"), row.figures.get(name)) for name in names]
             rows.append([Cell(view.label), Cell(row.label), *values])
             runs.append(view.number)
     return Table(
-        "Cost of each mechanism: the run minus the run of the same requests without it",
+        "Cost of each mechanism that has an effect: the run minus the run without it",
         ["run", "mechanism", *(FIGURES[name] for name in names)],
         rows,
         runs,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cluster_sim.deployment.ratings import rating_text
 from cluster_sim.report.charts import View
 from cluster_sim.report.provenance import CONFIDENCES, Used
 from cluster_sim.report.tables import HEADLINES, Cell, Table, cell, heading
 from cluster_sim.results.bursts import burst_rows
+from cluster_sim.results.pue_text import pue_text
 from cluster_sim.results.unanswered import Outcome, reason_rows
 from cluster_sim.scenario.describe import described
 
@@ -77,6 +79,8 @@ def scenarios(shown: Sequence[View]) -> Table:
         )
         for view in shown
     ]
+    for view, of_run in zip(shown, texts, strict=True):
+        of_run |= _site_rows(view)
     names = dict.fromkeys(name for of_run in texts for name in of_run)
     rows = [[Cell(name), *(Cell(of_run.get(name, "–")) for of_run in texts)] for name in names]
     return Table(
@@ -86,6 +90,13 @@ def scenarios(shown: Sequence[View]) -> Table:
         [view.number for view in shown],
         across=True,
     )
+
+
+def _site_rows(view: View) -> dict[str, str]:
+    """Return which PUE holds for a run, and whether its inlets stay within their ratings."""
+    scenario = view.results.scenario
+    rows = {"PUE": pue_text(view.summary, scenario), "inlet rating": rating_text(scenario)}
+    return {name: text for name, text in rows.items() if text != "-"}
 
 
 def fields(shown: Sequence[View]) -> Table:

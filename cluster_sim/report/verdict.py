@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cluster_sim.deployment.ratings import rating_warnings
+from cluster_sim.deployment.room_warnings import room_warnings
 from cluster_sim.deployment.validated_cases import validation_of
 from cluster_sim.figures import style
 from cluster_sim.figures.timeline import peaks
@@ -150,7 +151,11 @@ def warnings(
         dict.fromkeys(
             warning
             for scenario in scenarios
-            for warning in (*scenario.warnings(), *rating_warnings(scenario))
+            for warning in (
+                *scenario.warnings(),
+                *rating_warnings(scenario),
+                *room_warnings(scenario),
+            )
         )
     )
     for view in shown:

@@ -263,6 +263,13 @@ THERMAL = (
         "Lowest share of the memory bandwidth that memory refresh leaves in the bin.",
     ),
     Column("reason", "", "Worst cause of throttling in the bin; null if there is none.", "texts"),
+    Column(
+        "leakage_w",
+        "W",
+        "Mean leakage in the bin, relative to that of a board in coolant of the reference "
+        "temperature; a part of `power_w`.",
+        without=0.0,
+    ),
 )
 """Columns of the table of temperatures, power and clocks over time, in equal bins."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from cluster_sim.deployment.climate import cooling_events, flow_course
 from cluster_sim.deployment.device_power import PoweredSteps, device_pieces
 from cluster_sim.physics.node_power import surroundings_w, with_flow_w
+from cluster_sim.results.leakage import NodeLeakage, leakage_of_nodes
 from cluster_sim.results.states import States, states_of
 from cluster_sim.results.step_function import StepFunction
 
@@ -66,8 +67,8 @@ class _StretchEnergy(NamedTuple):
 def nodes(run: RunData, pool: str | None = None) -> list[PowerOverTime] | None:
     """Return the power of every node of one pool, or of all pools, over the run.
 
-    Power is constant within a stretch at the stretch's mean, which is exact for energy. A device
-    without a model draws its idle power. A node that is off draws nothing.
+    Power is constant within a stretch at the stretch's mean, which is exact for energy; leakage is
+    constant within bins of the table of temperatures. A device without a model draws its idle power. A node that is off draws nothing.
 
     Parameters
     ----------
@@ -84,9 +85,9 @@ def nodes(run: RunData, pool: str | None = None) -> list[PowerOverTime] | None:
     chosen = [deployment for deployment in run.fleet.deployments if pool in (None, deployment.name)]
     if any(deployment.device.power is None for deployment in chosen):
         return None
-    stretches, states = _stretches(run), states_of(run)
+    stretches, states, leaks = _stretches(run), states_of(run), leakage_of_nodes(run)
     return [
-        node
+        _with_leakage(node, leaks[node.name]) if node.name in leaks else node
         for deployment in chosen
         for node in _nodes(
             deployment, _replicas(deployment, stretches, states), states, run.scenario.site
@@ -112,6 +113,15 @@ def together(nodes: Sequence[PowerOverTime]) -> PowerOverTime:
     of_devices = _summed([_Pieces(node.time_s[:-1], node.devices_w) for node in nodes])
     end_s = max((float(node.time_s[-1]) for node in nodes), default=0.0)
     return PowerOverTime("all", np.append(total.from_s, end_s), total.watts, of_devices.watts)
+
+
+def _with_leakage(node: PowerOverTime, leakage: NodeLeakage) -> PowerOverTime:
+    """Return the power of a node with the leakage of its devices.
+
+    What surrounds the devices follows their power without it.
+    """
+    extra = PowerOverTime(node.name, leakage.time_s, leakage.watts, leakage.watts)
+    return replace(together([node, extra]), name=node.name)
 
 
 def _stretches(run: RunData) -> _StretchEnergy:

@@ -51,6 +51,10 @@ def described(
     lines["router"] = _parts(scenario.cluster.router)
     if scenario.cluster.admission.policy != "accept_all":
         lines["admission"] = _parts(scenario.cluster.admission)
+    if scenario.cluster.contention != "shared":
+        lines["contention"] = scenario.cluster.contention
+    if scenario.site is not None and (site := _parts(scenario.site)):
+        lines["site"] = site
     ends = {"duration": scenario.duration_s, "warm-up": scenario.warmup_s or None}
     lines["run"] = ", ".join(
         [

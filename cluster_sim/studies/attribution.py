@@ -133,7 +133,7 @@ def mechanisms_in_play(scenario: Scenario) -> list[Mechanism]:
 
 def _has_heat(scenario: Scenario) -> bool:
     site = scenario.site
-    if site is None or site.inlet_c is None or not site.thermal_protection:
+    if site is None or not site.thermal_protection:
         return False
     return any(
         group.replica is not None and group.could_reach_a_limit()

@@ -15,6 +15,8 @@ Part = Literal["speed", "price", "power", "heat"]
 """Part of the answer: latencies and rates, costs, energy, or temperatures."""
 
 _HEAT = ("limits", "refresh", "governor", "cooling")
+_MOVERS = {"fans": ("fan_failure",), "pumps": ("pump_failure",)}
+"""Events in which the power of fans or pumps matters apart from that of the node."""
 _OF_TRANSFERS = ("links", "network")
 _OF_BATCHING = ("max_sequences", "max_batched_tokens", "chunked_prefill")
 _OF_ROWS = ("max_sequences", "max_batched_tokens", "memory_fraction", "largest_graph")
@@ -55,6 +57,8 @@ def part_of(kind: str, entry: str, path: str, scenario: Scenario) -> Part | None
             return "speed" if any(_transfers(pool) for pool in pools) else None
         case "devices" | "nodes":
             return _of_machine(root, rest, scenario, pools)
+        case "weather":
+            return "power"
         case _:
             return "speed"
 
@@ -82,6 +86,9 @@ def _of_machine(root: str, rest: str, scenario: Scenario, pools: Sequence[Pool])
         return None
     if root in _HEAT:
         return "heat" if scenario.site is not None and scenario.site.inlet_c is not None else None
+    if root == "power" and rest in _MOVERS:
+        events = () if scenario.site is None else scenario.site.events
+        return "power" if any(event.what in _MOVERS[rest] for event in events) else None
     if root == "power":
         _, _, precision = rest.partition("flop.")
         formats = {pool.replica.weights_of(scenario.model) for pool in pools}

@@ -11,7 +11,8 @@ from cluster_sim.hardware.power_and_cooling import Cooling
 from cluster_sim.physics.cooling import bandwidth_left, inlet_c, upstream, with_flow
 from cluster_sim.physics.exponential_sums import roots
 from cluster_sim.physics.power import memory_w
-from cluster_sim.physics.thermal import DIE, MEMORY, Heat, ThermalNetwork, thermal_network
+from cluster_sim.physics.thermal import DIE, MEMORY, Heat, ThermalNetwork
+from cluster_sim.physics.thermal_networks import thermal_network
 from cluster_sim.schema import catalog_entry
 
 NODES = ("dgx-b200", "dgx-h100", "gb200-nvl72", "cs-3")

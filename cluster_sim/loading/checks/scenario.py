@@ -14,6 +14,7 @@ from cluster_sim.loading.checks.kv_cache import capacity_faults
 from cluster_sim.loading.checks.placement import placement_faults
 from cluster_sim.loading.checks.replica_plan import plan_faults
 from cluster_sim.loading.checks.roles import role_faults
+from cluster_sim.loading.checks.room import room_faults
 from cluster_sim.loading.checks.site import site_faults
 from cluster_sim.loading.checks.traffic import (
     admission_faults,
@@ -43,6 +44,7 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
     yield from _pool_faults(scenario, fleet)
     yield from client_faults(scenario, sum(spec.role != "decode" for spec in fleet.replicas))
     yield from site_faults(scenario)
+    yield from room_faults(scenario)
     yield from frequency_faults(scenario, fleet)
     of_network = list(_network_faults(fleet))
     yield from of_network

@@ -32,6 +32,7 @@ _TYPES = {
     "clock": pa.float64(),
     "refresh_share": pa.float64(),
     "reason": pa.string(),
+    "leakage_w": pa.float64(),
 }
 """Types of the columns of columns.THERMAL, except the first."""
 
@@ -39,13 +40,15 @@ _TYPES = {
 class Extremes(NamedTuple):
     """Temperatures and throttling of one device for the table of devices."""
 
-    max_die_c: float | None
-    max_memory_c: float | None
-    throttled_s: float | None
-    lowest_clock: float | None
+    max_die_c: float | None = None
+    max_memory_c: float | None = None
+    throttled_s: float | None = None
+    lowest_clock: float | None = None
+    leakage_j: float = 0.0
+    """Energy of its leakage [J], which the table counts in `energy_j`."""
 
 
-_UNKNOWN = Extremes(None, None, None, None)
+_UNKNOWN = Extremes()
 
 
 class _Clocks(NamedTuple):
@@ -90,10 +93,23 @@ def thermal_table(
 
 
 def with_extremes(devices: pa.Table, extremes: Mapping[str, Extremes]) -> pa.Table:
-    """Return the table of devices with the extremes of their temperatures."""
+    """Return the table of devices with the extremes of their temperatures, and their leakage."""
     of_devices = [extremes.get(name, _UNKNOWN) for name in devices["device"].to_pylist()]
-    for name, values in zip(Extremes._fields, zip(*of_devices, strict=True), strict=True):
+    *columns, leakage_j = zip(*of_devices, strict=True)
+    for name, values in zip(Extremes._fields, columns, strict=False):
         devices = devices.append_column(name, pa.array(values, pa.float64()))
+    return _with_leakage(devices, np.array(leakage_j)) if any(leakage_j) else devices
+
+
+def _with_leakage(devices: pa.Table, leakage_j: Array) -> pa.Table:
+    """Return the table of devices with the energy of leakage in energy and mean power."""
+    energy_j, mean_w = (devices[name].to_numpy() for name in ("energy_j", "mean_power_w"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = 1.0 + np.where(energy_j > 0.0, leakage_j / energy_j, 0.0)
+    for name, values in (("energy_j", energy_j), ("mean_power_w", mean_w)):
+        place = devices.column_names.index(name)
+        more = pa.array(values * factor, pa.float64(), from_pandas=True)
+        devices = devices.set_column(place, name, more)
     return devices
 
 
@@ -105,6 +121,7 @@ def _extremes(course: Temperatures, clocks: _Clocks, simulated_s: float) -> Extr
         None if memory_c is None else float(np.max(memory_c)),
         float(np.sum(lengths_s[clocks.reason > 0])),
         float(np.min(clocks.clock)),
+        float(np.sum(course.leakage_w * np.diff(course.edges_s))),
     )
 
 
@@ -199,7 +216,8 @@ def _binned(course: Temperatures, clocks: _Clocks, edges_s: Array) -> dict[str, 
     """Return the columns of _TYPES over the bins, except `alike`."""
     first = np.searchsorted(course.edges_s, edges_s)
     lengths_s = np.diff(course.edges_s)
-    energy_j = np.append(0.0, np.cumsum(course.watts * lengths_s))
+    leakage_j = np.append(0.0, np.cumsum(course.leakage_w * lengths_s))
+    energy_j = np.append(0.0, np.cumsum((course.watts + course.leakage_w) * lengths_s))
     # the clock that is in force when the bin begins counts too
     held = np.searchsorted(clocks.from_s, edges_s[:-1], side="right") - 1
     last = np.searchsorted(clocks.from_s, edges_s[1:], side="left")
@@ -227,4 +245,5 @@ def _binned(course: Temperatures, clocks: _Clocks, edges_s: Array) -> dict[str, 
         "clock": worst(clocks.clock, np.min),
         "refresh_share": worst(clocks.refresh, np.min),
         "reason": worst(clocks.reason, np.max),
+        "leakage_w": np.diff(leakage_j[first]) / np.diff(edges_s),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from cluster_sim.results.leakage import leakage_of_nodes
 from cluster_sim.results.metrics.metric import MACHINES, Metric, Row, Value
 from cluster_sim.results.metrics.selection import Selection
 from cluster_sim.typing import Array
@@ -57,6 +58,17 @@ def _lowest_clock_fraction(selection: Selection) -> float | None:
         lowest = np.nanmin(_of_devices(selection, "lowest_clock"))
         return float(min(lowest, np.min(clocks, initial=1.0)))
     return float(np.min(clocks)) if np.any(clocks < 1.0) else None
+
+
+def _leakage_kwh(selection: Selection) -> float | None:
+    """Return the energy of leakage; None if no temperatures or no leakage were simulated [kWh]."""
+    pools = [each.pool for each in selection.run.fleet.deployments]
+    chosen = {pool.name for pool in pools if selection.pool in (None, pool.name)}
+    leaks = leakage_of_nodes(selection.run)
+    if not leaks:
+        return None
+    nodes = [leak for node, leak in leaks.items() if node.rpartition("/")[0] in chosen]
+    return sum(leak.energy_j for leak in nodes) / 3.6e6
 
 
 def _clock_cap_fraction(selection: Selection) -> float | None:
@@ -117,6 +129,17 @@ METRICS = (
         _lowest_clock_fraction,
         scope=MACHINES,
         label="lowest clock, share of normal",
+    ),
+    Metric(
+        "leakage_kwh",
+        "kWh",
+        "Energy of leakage that dies draw because they are warmer than the boards whose power was "
+        "measured, a part of the devices' energy; negative if they are colder, absent if it is not "
+        "simulated.",
+        _leakage_kwh,
+        scope=MACHINES,
+        is_extensive=True,
+        label="energy of leakage [kWh]",
     ),
     Metric(
         "clock_cap_fraction",
