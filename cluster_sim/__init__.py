@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cluster_sim.studies.attribution import attribute
     from cluster_sim.studies.capacity import capacity
     from cluster_sim.studies.compare import compare
+    from cluster_sim.studies.nodes_under_cap import nodes_under_cap
     from cluster_sim.studies.plan import plan
     from cluster_sim.studies.sensitivity import sensitivity
     from cluster_sim.studies.sweep import sweep
@@ -38,6 +39,7 @@ _HOMES = {
     "load_results": "results.results",
     "load_scenario": "loading.files",
     "load_variants": "loading.files",
+    "nodes_under_cap": "studies.nodes_under_cap",
     "plan": "studies.plan",
     "sensitivity": "studies.sensitivity",
     "simulate": "sim.simulate",
@@ -56,6 +58,7 @@ __all__ = [
     "load_results",
     "load_scenario",
     "load_variants",
+    "nodes_under_cap",
     "plan",
     "sensitivity",
     "simulate",

@@ -15,7 +15,12 @@ from cluster_sim.results.states import States
 from cluster_sim.results.tables.attempts import attempts_table, client_requests_table
 from cluster_sim.results.tables.devices import devices_table
 from cluster_sim.results.tables.ended import Ended
-from cluster_sim.results.tables.events import events_table, states_table, transfers_table
+from cluster_sim.results.tables.events import (
+    clocks_table,
+    events_table,
+    states_table,
+    transfers_table,
+)
 from cluster_sim.results.tables.links import links_table
 from cluster_sim.results.tables.requests import requests_table
 from cluster_sim.results.tables.stretches import stretches_table
@@ -36,6 +41,7 @@ class Tables(NamedTuple):
     transfers: pa.Table
     thermal: pa.Table
     states: pa.Table
+    clocks: pa.Table
 
 
 class Built(NamedTuple):
@@ -77,7 +83,8 @@ def build_tables(
     simulated_s = _simulated_s(served, stretches, recorder)
     _forget_after(recorder, simulated_s)
     changes = [(row.at_s, row.replica, row.state) for row in recorder.states]
-    run = Ended(fleet, stretches, States(fleet, changes, simulated_s), simulated_s)
+    states = States(fleet, changes, simulated_s, recorder.clocks)
+    run = Ended(fleet, stretches, states, simulated_s)
     thermal, extremes = thermal_table(run, groups, recorder.throttles)
     tables = Tables(
         requests=requests,
@@ -89,6 +96,7 @@ def build_tables(
         transfers=transfers_table(recorder.transfers),
         thermal=thermal,
         states=states_table(recorder.states),
+        clocks=clocks_table(recorder.clocks),
     )
     return Built(tables, simulated_s)
 
@@ -110,12 +118,14 @@ def _simulated_s(served: pa.Table, stretches: pa.Table, recorder: Recorder) -> f
 
 
 def _forget_after(recorder: Recorder, end_s: float) -> None:
-    """Forget changes of state and faults after the end of the run [s].
+    """Forget changes of state, clock locks and faults after the end of the run [s].
 
     Replicas that start or load weights then go on in the simulation, but nobody waits for them.
     """
     while recorder.states and recorder.states[-1].at_s > end_s:
         recorder.states.pop()
+    while recorder.clocks and recorder.clocks[-1][0] > end_s:
+        recorder.clocks.pop()
     while recorder.events and recorder.events[-1][0] > end_s and recorder.events[-1][3] < 0:
         recorder.events.pop()
         recorder.where.pop(len(recorder.events), None)

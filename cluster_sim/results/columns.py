@@ -283,6 +283,13 @@ STATES = (
 
 A replica without a row is ready during the whole run; before its first row, a replica is ready."""
 
+CLOCKS = (
+    Column("at_s", "s", "Time of the change."),
+    Column("replica", "", "Number of the replica."),
+    Column("clock", "", "Highest clock that the locks allow from this time on, as a share of the highest clock."),
+)  # fmt: skip
+"""Columns of the table of clock locks, one row per change; a replica without a row has no lock."""
+
 EVENT_WHERE = Column(
     "where", "", "Node, device or link of the event; null for other events.", "texts", None
 )
@@ -290,5 +297,6 @@ EVENT_WHERE = Column(
 
 STRETCH_COLUMNS = names(STRETCHES)
 STATE_COLUMNS = names(STATES)
+CLOCK_COLUMNS = names(CLOCKS)
 EVENT_COLUMNS = names(EVENTS)
 TRANSFER_COLUMNS = names(TRANSFERS)

@@ -22,10 +22,13 @@ TABLES = (
     "thermal",
     "states",
     "attempts",
+    "clocks",
 )
 """Names of the tables of a run folder; results/columns.py describes their columns."""
-LATER_TABLES = frozenset({"transfers", "thermal", "states", "attempts"})
+LATER_TABLES = frozenset({"transfers", "thermal", "states", "attempts", "clocks"})
 """Tables that run folders of earlier versions do not have."""
+TABLES_WITH_ROWS = frozenset({"clocks"})
+"""Tables that a run folder has only if they have rows."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class RunData:
     the whole run."""
     attempts: pa.Table = field(default_factory=lambda: pa.table({}))
     """Attempts of clients, one row per attempt; empty if every client makes a single attempt."""
+    clocks: pa.Table = field(default_factory=lambda: pa.table({}))
+    """Changes of clock locks, one row per change; empty if no clock is locked."""
 
     @property
     def served(self) -> pa.Table:

@@ -19,7 +19,7 @@ from cluster_sim.deployment.setup_key import profile_name
 from cluster_sim.errors import ScenarioError, SummaryError, cannot_write, visible
 from cluster_sim.results.earlier_folder import WITHOUT, is_of_a_run, keep_others, manifest_in
 from cluster_sim.results.metrics.verdict import objectives, shared_percentile
-from cluster_sim.results.run_data import TABLES, RunData
+from cluster_sim.results.run_data import TABLES, TABLES_WITH_ROWS, RunData
 from cluster_sim.whole_files import TEMPORARY, bring_back, whole_folder
 
 RUN_FORMAT = 1
@@ -180,8 +180,13 @@ def _identity(run: RunData, scenario: str) -> dict[str, Any]:
 def _write_tables(run: RunData, scenario: str, folder: Path) -> None:
     """Write the text of the scenario and the tables of a run into an empty folder."""
     (folder / "scenario.yaml").write_text(scenario, encoding="utf-8")
-    for name in TABLES:
+    for name in _saved(run):
         pq.write_table(getattr(run, name), folder / f"{name}.parquet", compression="zstd")
+
+
+def _saved(run: RunData) -> list[str]:
+    """Return the names of the tables that a run folder has."""
+    return [name for name in TABLES if name not in TABLES_WITH_ROWS or getattr(run, name).num_rows]
 
 
 def _write_summary(saved: SavedRun, facts: Mapping[str, Any], folder: Path) -> BaseException | None:
@@ -221,7 +226,7 @@ def _manifest(
         }
         | {package: package_version(package) for package in packages},
         **run.info.manifest(),
-        "rows": {name: getattr(run, name).num_rows for name in TABLES},
+        "rows": {name: getattr(run, name).num_rows for name in _saved(run)},
         **({} if failure is None else {"summary_failed": _text(failure)}),
     }
 

@@ -6,13 +6,15 @@ states. A node is on while any of its replicas is not off. A node without a repl
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from cluster_sim.deployment.device_power import IdlePower
+from cluster_sim.physics.power import idle_at_clock_w
+from cluster_sim.results.columns import CLOCK_COLUMNS
 from cluster_sim.results.event_rows import of_kinds
 from cluster_sim.results.step_function import StepFunction, constant, total
 
@@ -35,6 +37,9 @@ ON = ("starting", "loading", "asleep", *WORKING, LOST)
 StateChange = tuple[float, int, str]
 """Change of a replica's state: time [s], number of the replica, state from then on."""
 
+ClockChange = tuple[float, int, float]
+"""Change of a clock lock: time [s], number of the replica, highest clock from then on."""
+
 
 class Course(NamedTuple):
     """States of one replica, `states[i]` from `from_s[i]` until `from_s[i + 1]`."""
@@ -55,8 +60,14 @@ _ALWAYS_READY = Course((0.0,), (READY,))
 class States:
     """States of all replicas over a run."""
 
-    def __init__(self, fleet: Fleet, changes: Iterable[StateChange], end_s: float) -> None:
-        """Read the changes of state, in order of time.
+    def __init__(
+        self,
+        fleet: Fleet,
+        changes: Iterable[StateChange],
+        end_s: float,
+        clocks: Iterable[ClockChange] = (),
+    ) -> None:
+        """Read the changes of state and of clock locks, in order of time.
 
         Parameters
         ----------
@@ -66,8 +77,13 @@ class States:
             Changes of state. A replica is ready until its first change.
         end_s
             End of the run [s].
+        clocks
+            Changes of clock locks. A replica has no lock until its first change.
         """
         self.fleet, self.end_s = fleet, end_s
+        self._locks: dict[int, list[tuple[float, float]]] = {}
+        for at_s, number, clock in clocks:
+            self._locks.setdefault(number, []).append((at_s, clock))
         rows: dict[int, list[tuple[float, str]]] = {}
         for at_s, number, state in changes:
             rows.setdefault(number, [(0.0, READY)]).append((at_s, state))
@@ -148,11 +164,39 @@ class States:
             return deployment.pool.nodes
         return sum(node.integral(self.end_s) for node in self.nodes_on(deployment)) / self.end_s
 
+    def has_locks(self, number: int) -> bool:
+        """Return whether the clock of a replica is locked at some time of the run."""
+        return number in self._locks
+
     def idle_power(self, number: int, power: Power) -> IdlePower:
         """Return the power of a device of a replica while it runs no step."""
-        course = self.course(number)
-        watts = [idle_w(power, state) for state in course.states]
-        return IdlePower(np.array(course.from_s), np.array(watts))
+        return idle_course(power, self.course(number), self._locks.get(number, ()))
+
+
+def idle_course(
+    power: Power, course: Course, locks: Sequence[tuple[float, float]] = ()
+) -> IdlePower:
+    """Return the power of a device while its replica runs no step.
+
+    Parameters
+    ----------
+    power
+        Power model of the device.
+    course
+        States of the replica.
+    locks
+        Changes of the lock of its clock: time [s], and highest clock from then on, as a share of
+        the highest. The clock is not locked before the first change.
+    """
+    watts = np.array([idle_w(power, state) for state in course.states])
+    if not locks:
+        return IdlePower(np.array(course.from_s), watts)
+    changed_s, clocks = (np.array(column) for column in zip((0.0, 1.0), *locks, strict=True))
+    at_s = np.unique(np.concatenate([course.from_s, changed_s]))
+    state = np.searchsorted(course.from_s, at_s, side="right") - 1
+    clock = clocks[np.searchsorted(changed_s, at_s, side="right") - 1]
+    is_loaded = np.array([name in WORKING for name in course.states])[state]
+    return IdlePower(at_s, np.where(is_loaded, idle_at_clock_w(power, clock), watts[state]))
 
 
 def idle_w(power: Power, state: str) -> float:
@@ -177,10 +221,17 @@ def states_of(run: RunData) -> States:
         changes = [
             (row["at_s"], row["replica"], _state(row["state"], row["cause"])) for row in rows
         ]
-        return States(run.fleet, changes, run.info.simulated_s)
+        return States(run.fleet, changes, run.info.simulated_s, _clocks(run))
     down = of_kinds(run.events, ("shutdown",)).to_pylist() if run.events.num_rows else []
     changes = [(row["at_s"], row["replica"], LOST) for row in down]
-    return States(run.fleet, changes, run.info.simulated_s)
+    return States(run.fleet, changes, run.info.simulated_s, _clocks(run))
+
+
+def _clocks(run: RunData) -> Iterable[ClockChange]:
+    """Return the changes of clock locks of a run; none for a run of an earlier version."""
+    if not run.clocks.num_rows:
+        return ()
+    return zip(*(run.clocks[name].to_pylist() for name in CLOCK_COLUMNS), strict=True)
 
 
 def _state(state: str, cause: str) -> str:

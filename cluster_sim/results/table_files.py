@@ -26,13 +26,14 @@ DESCRIBED: Mapping[str, tuple[Column, ...]] = MappingProxyType(
         "thermal": columns.THERMAL,
         "states": columns.STATES,
         "attempts": ATTEMPTS,
+        "clocks": columns.CLOCKS,
     }
 )
 """Columns of each table. A table may have further columns; an empty table may have none."""
 
-_MAY_BE_EMPTY = ("thermal", "attempts")
-"""Tables without columns in runs that do not simulate temperatures, or whose clients make a single
-attempt."""
+_MAY_BE_EMPTY = ("thermal", "attempts", "clocks")
+"""Tables without columns in runs that do not simulate temperatures, whose clients make a single
+attempt, or that lock no clock."""
 
 _MAX_SECONDS = 2**63 / 1e9
 """Time from which nanoseconds do not fit into 64 bits [s]: 292 years."""

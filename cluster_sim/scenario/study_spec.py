@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -135,6 +136,17 @@ class Capacity(Description):
 
     bare_key: ClassVar[str] = "rate"
 
+    for_: Annotated[Literal["nodes_under_cap"] | None, Field(alias="for")] = None
+    """Other question. nodes_under_cap: how many more nodes fit under the power caps of the site, if
+    the traffic grows with them. Default: the rate, or the nodes for `rate`."""
+    growth: Annotated[tuple[Annotated[float, Field(ge=0.0, le=10.0)], ...], Field(min_length=1)] = (
+        0.0,
+        0.1,
+        0.2,
+        0.3,
+        0.4,
+    )
+    """Additional nodes that `nodes_under_cap` tries, as shares of the file's, in ascending order."""
     rate_per_s: PerSecond | None = None
     """Mean rate that the cluster must carry; the smallest number of nodes is searched [1/s].
     Default: the highest rate that the given nodes carry is searched."""
@@ -159,6 +171,10 @@ class Capacity(Description):
     @model_validator(mode="after")
     def _fits_together(self) -> Capacity:
         checked_axes(self.axes, self.replications)
+        if self.for_ is not None and self.rate_per_s is not None:
+            raise ValueError(f"{self.for_} takes the rate of the traffic; expected no 'rate'")
+        if any(later <= earlier for earlier, later in pairwise(self.growth)):
+            raise ValueError("expected 'growth' in ascending order")
         return self
 
 

@@ -19,6 +19,7 @@ from cluster_sim.errors import SimulationError
 from cluster_sim.results.attribution import have_same_requests
 from cluster_sim.results.mechanisms import ALL, MECHANISMS, Mechanism
 from cluster_sim.results.results import Results
+from cluster_sim.scenario.power_sharing import Proportional
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.workload import Workload
 from cluster_sim.sim.kv_network import needs_kv_network
@@ -159,16 +160,16 @@ def _without_heat(scenario: Scenario) -> Scenario:
 
 
 def _without_power_caps(scenario: Scenario) -> Scenario:
-    """Return the scenario without caps of racks, of the row and of pools.
+    """Return the scenario without caps of racks, of the row and of pools, and what keeps them.
 
-    Frequency policies stay.
+    Frequency policies of pools stay.
     """
     pools = tuple(
         pool.model_copy(update={"power_limit_w": None}) for pool in scenario.cluster.pools
     )
     cluster = scenario.cluster.model_copy(update={"pools": pools})
     bare = scenario.model_copy(update={"cluster": cluster})
-    return _at_site(bare, rack_power_cap_w=None, row_power_cap_w=None)
+    return _at_site(bare, rack_power_cap_w=None, row_power_cap_w=None, power_sharing=Proportional())
 
 
 def _without_contention(scenario: Scenario) -> Scenario:
@@ -196,7 +197,7 @@ def _at_site(scenario: Scenario, **changes: object) -> Scenario:
 _IS_IN_PLAY: Mapping[Mechanism, Callable[[Scenario], bool]] = MappingProxyType(
     {
         "heat": _has_heat,
-        "power_caps": _has_power_caps,
+        "power_caps": caps_are_set,
         "contention": _has_contention,
         "failures": _has_failures,
     }

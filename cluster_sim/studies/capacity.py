@@ -68,6 +68,11 @@ def capacity(  # noqa: PLR0913 - public API: every parameter is an option of its
     """
     file = open_scenarios(path, sets)
     asked = file.capacity or Capacity()
+    if asked.for_ is not None:
+        raise ScenarioError.at(
+            file.place("capacity", "for"),
+            f"got {asked.for_}, which `cluster_sim.{asked.for_}` answers; expected no 'for'",
+        )
     axes: list[Mapping[str, Sequence[Any]]] = list(asked.axes)
     if names := list(variants) or file.variants:
         axes.insert(0, {"variant": names})

@@ -40,6 +40,20 @@ class _Outcome(NamedTuple):
     """Reason of the failure."""
 
 
+def needs_rate(scenario: Scenario, file: ScenarioFile) -> None:
+    """Raise ScenarioError unless the traffic of a scenario has a rate that can be scaled."""
+    if scenario.workload.trace is not None:
+        raise ScenarioError.at(
+            file.place("workload"),
+            "replays a trace, which has a fixed rate; sweep over its speed instead, such as sweep: {axes: [{workload.trace.speedup: [1, 1.5, 2]}]}",
+        )
+    if not offered_per_s(scenario):
+        raise ScenarioError.at(
+            file.place("workload"),
+            "got arrivals without a rate; expected arrivals such as {process: poisson, rate: 5 /s}",
+        )
+
+
 class Search:
     """Search among trials of one option; each trial is simulated once."""
 
@@ -55,16 +69,7 @@ class Search:
         self.overrides = {key: value for key, value in values.items() if key != "variant"}
         self.base = file.scenario(self.variant, self.overrides, where="axis")
         self.place = _pool_place(self.base, asked.pool, file)
-        if self.base.workload.trace is not None:
-            raise ScenarioError.at(
-                file.place("workload"),
-                "replays a trace, which has a fixed rate; sweep over its speed instead, such as sweep: {axes: [{workload.trace.speedup: [1, 1.5, 2]}]}",
-            )
-        if not offered_per_s(self.base):
-            raise ScenarioError.at(
-                file.place("workload"),
-                "got arrivals without a rate; expected arrivals such as {process: poisson, rate: 5 /s}",
-            )
+        needs_rate(self.base, file)
         self.objectives = objectives(self.base, asked)
         if not self.objectives:
             raise ScenarioError.at(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster_sim.cli.commands import run as run_command
+from cluster_sim.cli import simulated
 from cluster_sim.results.results import load_results
 from cluster_sim.sim.limits import NO_LIMITS
 from tests.commands import call
@@ -83,9 +83,9 @@ def test_a_run_that_a_limit_ends_is_not_attributed_and_its_table_is_kept(
     code, _, err = call(capsys, "run", scenario, *ONE, *long, "--time-limit", "1 ns")
     assert code == 1 and "the run ended early, so the cost of mechanisms is not computed" in err
     assert load_results("out/b200").without is None
-    whole = run_command._simulated  # only the other runs are limited
+    whole = simulated._simulated  # only the other runs are limited
     monkeypatch.setattr(
-        run_command,
+        simulated,
         "_simulated",
         lambda scenario, limits, *, is_live: whole(scenario, NO_LIMITS, is_live=is_live),
     )

@@ -35,10 +35,10 @@ site: SITE
             "{inlet: {swing: 3 K, points: [[1 s, 20 degC]]}}",
             "'points' replace 'swing'; expected only one of them",
         ),
-        # 2 · (8 · 115 W + 2200 W + 870 W · (920/5600)²) = 6287 W
+        # 2 · (8 · 121.7 W + 2200 W + 870 W · (973.6/5600)²) = 6400 W
         (
             "{rack_power_cap: 4 kW}",
-            "site.rack_power_cap: got a cap 2287 W below the idle power of its nodes; expected a higher cap",
+            "site.rack_power_cap: got a cap 2400 W below the idle power of its nodes; expected a higher cap",
         ),
         (
             "{events: [{at: 1 s, lasts: 1 s, what: fan_failure, where: b, factor: 0.5}]}",

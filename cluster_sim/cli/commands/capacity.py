@@ -31,6 +31,7 @@ from cluster_sim.cli.progress import counter
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from cluster_sim.sim.limits import RunLimits
     from cluster_sim.studies.capacity_answer import Answer, Option, Trial
 
 _MOST_FAILURES = 10  # that are printed
@@ -60,11 +61,19 @@ def capacity(  # noqa: PLR0913 - a parameter is an option of the command
     for this mean rate is searched. Without it, the highest mean rate of the file's nodes is. Each
     variant and each combination of capacity.axes has its own answer. The next smaller and the next
     larger trial are printed above and below each answer.
+
+    With capacity.for: nodes_under_cap, more nodes are tried under the power caps of the site, with
+    as much more traffic.
     """
+    from cluster_sim.loading.files import open_scenarios
     from cluster_sim.studies.capacity import capacity as run
 
     limits = run_limits(time_limit, memory_limit)
     check_folder_of(out)
+    asked = open_scenarios(file, set_ or ()).capacity
+    if asked is not None and asked.for_ is not None:
+        _print_nodes_under_cap(file, set_, variant, workers, limits, out)
+        return
     with counter("options") as progress:
         answer = run(file, set_ or (), variant or (), workers, progress, limits)
     for note in answer.notes:
@@ -84,6 +93,28 @@ def capacity(  # noqa: PLR0913 - a parameter is an option of the command
     if out is not None:
         write_table(answer.table, out)
     _end(answer)
+
+
+def _print_nodes_under_cap(  # noqa: PLR0913 - the options of the command
+    file: Path,
+    sets: Sequence[str] | None,
+    variants: Sequence[str] | None,
+    workers: int | None,
+    limits: RunLimits,
+    out: Path | None,
+) -> None:
+    """Print and write how many more nodes fit under the power caps."""
+    from cluster_sim.cli.under_cap import print_under_cap
+    from cluster_sim.studies.nodes_under_cap import nodes_under_cap
+
+    with counter("trials") as progress:
+        answer = nodes_under_cap(file, sets or (), variants or (), workers, progress, limits)
+    print_under_cap(answer)
+    _print_estimates(file, sets or (), variants or ())
+    if out is not None:
+        write_table(answer.table, out)
+    if any(trial.fault for option in answer.options for trial in option.trials):
+        raise typer.Exit(1)
 
 
 def _print_estimates(file: Path, sets: Sequence[str], variants: Sequence[str]) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cluster_sim.cli.attribution import (
-    attribute_and_save,
     print_costs,
     print_how_to_attribute,
 )
@@ -19,10 +18,7 @@ from cluster_sim.cli.console import (
     print_estimates,
     print_line,
     print_validation,
-    say_wrote,
-    stderr,
     stdout,
-    warn,
     warn_of,
 )
 from cluster_sim.cli.options import (
@@ -34,7 +30,7 @@ from cluster_sim.cli.options import (
     Variants,
     run_limits,
 )
-from cluster_sim.cli.progress import simulation_bar
+from cluster_sim.cli.simulated import RunOptions, simulate_and_save
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +39,6 @@ if TYPE_CHECKING:
     from cluster_sim.results.results import Results
     from cluster_sim.results.unanswered import Reason
     from cluster_sim.scenario.scenario import Scenario
-    from cluster_sim.sim.limits import RunLimits
 
 
 def run(  # noqa: PLR0913 - a parameter is an option of the command
@@ -105,10 +100,10 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     ended_early: list[str] = []
     noted: set[tuple[str, str]] = set()
     shown = _Shown()
-    wanted = _Wanted(limits, question, is_live=live, is_attributed=attribute)
+    options = RunOptions(limits, question, is_live=live, is_attributed=attribute)
     for scenario, place in zip(scenarios, places, strict=True):
         try:
-            results = _saved(scenario, place, wanted, noted)
+            results = simulate_and_save(scenario, place, options, noted)
         except SummaryError as error:
             failures.append(error)
             continue
@@ -134,40 +129,6 @@ def run(  # noqa: PLR0913 - a parameter is an option of the command
     _fail(failures)
 
 
-class _Wanted(NamedTuple):
-    """Options for every variant."""
-
-    limits: RunLimits
-    question: str | None
-    """Question of the scenario file."""
-    is_live: bool
-    """Whether a dashboard is shown."""
-    is_attributed: bool
-    """Whether the cost of mechanisms is computed."""
-
-
-def _saved(
-    scenario: Scenario, place: Path, wanted: _Wanted, noted: set[tuple[str, str]]
-) -> Results:
-    """Simulate a scenario and write its run folder; return its results.
-
-    The run is saved before the runs without each mechanism begin, unless the same run stands in the
-    folder together with those.
-    """
-    from cluster_sim.results.run_folder import earlier_run, has_same_run
-
-    results = _simulated(scenario, wanted.limits, is_live=wanted.is_live)
-    results = replace(results, info=replace(results.info, question=wanted.question))
-    _warn_of_run(results, noted)
-    if wanted.is_attributed and has_same_run(results, place, is_attributed=True):
-        return attribute_and_save(results, scenario, place, wanted.limits)
-    earlier = earlier_run(results, place)
-    say_wrote(results.save(place), earlier)
-    if wanted.is_attributed:
-        return attribute_and_save(results, scenario, place, wanted.limits)
-    return results
-
-
 @dataclass
 class _Shown:
     """Facts of each variant that its summary does not have, by the name of the variant."""
@@ -187,27 +148,6 @@ class _Shown:
         self.reasons[name] = unanswered(results)
         self.bursts[name] = in_bursts(results)
         self.scenarios[name] = results.scenario
-
-
-def _warn_of_run(results: Results, noted: set[tuple[str, str]]) -> None:
-    """Print notes about a run's trace, and the reason if the run ended early.
-
-    A note about a trace is printed once for all variants that replay the trace. `noted` holds
-    the notes that have been printed.
-    """
-    scenario, info = results.scenario, results.info
-    trace = scenario.workload.recorded
-    of = scenario.title if trace is None else trace.path
-    if results.requests.num_rows == 0:
-        warn(
-            f"{scenario.title}: no request arrived; expected a higher rate, a longer duration or another seed"
-        )
-    for note in info.notes:
-        if (of, note) not in noted:
-            noted.add((of, note))
-            warn(f"{scenario.title}: {note}")
-    if info.stopped is not None:
-        warn(f"{scenario.title}: ended early: {info.stopped}")
 
 
 def _fail(failures: Sequence[Exception]) -> None:
@@ -235,19 +175,6 @@ def _print_table(
     stdout().print(columns)
     for line in remedies([reason for of_run in shown.reasons.values() for reason in of_run]):
         print_line(line)
-
-
-def _simulated(scenario: Scenario, limits: RunLimits, *, is_live: bool) -> Results:
-    """Simulate a scenario with a dashboard (live) or a progress bar; return its results."""
-    from cluster_sim.sim.simulate import simulate
-
-    if is_live:
-        from cluster_sim.cli.live import watching
-
-        with watching(scenario, stderr()) as watch:
-            return simulate(scenario, watch=watch, limits=limits)
-    with simulation_bar(scenario) as progress:
-        return simulate(scenario, progress, limits=limits)
 
 
 def _document(scenario: Scenario, summaries: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from cluster_sim.deployment.device_power import PoweredSteps, device_pieces
 from cluster_sim.deployment.fleet import ReplicaSpec
 from cluster_sim.hardware.power_and_cooling import Power
 from cluster_sim.results.columns import DEVICES, names
@@ -82,7 +83,11 @@ def _share(run: Ended, replica: ReplicaSpec, total: Mapping[str, float]) -> _Sha
     flop, moved = total["flop"] / each, total["bytes"] / each
     energy_j = None
     if device.power is not None:
-        idle_j = _idle_j(device.power, total["busy_s"], run.states, replica.number)
+        idle_j = (
+            _locked_idle_j(device.power, run, replica.number)
+            if run.states.has_locks(replica.number)
+            else _idle_j(device.power, total["busy_s"], run.states, replica.number)
+        )
         energy_j = total["energy_j"] / each + idle_j
     return _Share(
         busy_s=total["busy_s"],
@@ -103,3 +108,14 @@ def _idle_j(power: Power, busy_s: float, states: States, number: int) -> float:
     off_s = states.seconds([number], NOT_ON)
     empty_s = max(states.end_s - working_s - off_s, 0.0)
     return power.loaded_idle_w * (states.end_s - busy_s - off_s - empty_s) + power.idle_w * empty_s
+
+
+def _locked_idle_j(power: Power, run: Ended, number: int) -> float:
+    """Return the energy of a device between steps, whose clock is locked at times [J]."""
+    is_own = run.stretches["replica"].to_numpy() == number
+    began_s, ended_s = (run.stretches[name].to_numpy()[is_own] for name in ("began_s", "ended_s"))
+    nothing = np.zeros(len(began_s))
+    idle = run.states.idle_power(number, power)
+    knots_s, watts = device_pieces(PoweredSteps(began_s, ended_s, nothing, nothing), idle)
+    edges_s = np.clip(np.concatenate([[0.0], knots_s, [run.simulated_s]]), 0.0, run.simulated_s)
+    return float(np.sum(watts * np.diff(edges_s)))

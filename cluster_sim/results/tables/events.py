@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from cluster_sim.results.columns import (
+    CLOCK_COLUMNS,
     EVENT_COLUMNS,
     EVENT_REASON,
     EVENT_WHERE,
@@ -18,6 +19,7 @@ from cluster_sim.results.recorder import Recorder, StateRow
 
 _EVENT_TYPES = (pa.float64(), pa.string(), pa.int32(), pa.int64(), pa.float64())
 _STATE_TYPES = (pa.float64(), pa.int32(), pa.string(), pa.string())
+_CLOCK_TYPES = (pa.float64(), pa.int32(), pa.float64())
 _TRANSFER_TYPES = (pa.string(), pa.int32(), pa.int32(), pa.int64(), *[pa.float64()] * 4)
 
 
@@ -38,6 +40,11 @@ def events_table(recorder: Recorder) -> pa.Table:
 def states_table(rows: Sequence[StateRow]) -> pa.Table:
     """Return the changes of states of replicas, see columns.STATES."""
     return _table(rows, STATE_COLUMNS, _STATE_TYPES)
+
+
+def clocks_table(rows: Sequence[Sequence[Any]]) -> pa.Table:
+    """Return the changes of clock locks, see columns.CLOCKS; a table without columns for none."""
+    return _table(rows, CLOCK_COLUMNS, _CLOCK_TYPES) if rows else pa.table({})
 
 
 def transfers_table(rows: Sequence[Sequence[Any]]) -> pa.Table:

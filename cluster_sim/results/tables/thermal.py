@@ -126,10 +126,15 @@ def _extremes(course: Temperatures, clocks: _Clocks, simulated_s: float) -> Extr
 
 
 def _table(names: list[str], columns: Mapping[str, list[Array]]) -> pa.Table:
-    """Return the binned columns of all groups of devices as one table."""
+    """Return the binned columns of all groups of devices as one table.
+
+    It has no column of leakage if there is none.
+    """
     table = {"device": pa.array(names, pa.string()).dictionary_encode()}
     for name, kind in _TYPES.items():
         values = np.concatenate(columns[name]) if columns[name] else np.zeros(0)
+        if name == "leakage_w" and not np.any(values):
+            continue
         if name == "reason":
             table[name] = pa.array(
                 [_REASONS[int(place)] or None for place in values], pa.string()
