@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
+from typing import NamedTuple
 
 from cluster_sim.deployment.climate import Climate, Conditions, climate_of
 from cluster_sim.deployment.fleet import Fleet, resolve
@@ -21,6 +22,16 @@ from cluster_sim.typing import Array
 
 COOLANT = -1
 """Index of the coolant that leaves a device in a state."""
+
+
+class Around(NamedTuple):
+    """Conditions of a group for some time."""
+
+    conditions: Conditions
+    from_s: float
+    """Time from which the conditions are known to hold [s]."""
+    until_s: float
+    """Time of their next change [s]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +70,23 @@ class ThermalGroup:
     def devices(self) -> list[str]:
         """Return the names of the devices, as in the table of devices."""
         return [f"{self.node}/device{place}" for place in self.places]
+
+    def around(self, time_s: float) -> Around:
+        """Return the conditions at a time, and how long they hold.
+
+        NOTE: the last answer is kept, since a governor asks several times for each look: a third of
+        a look's time.
+        """
+        last = self._last_around
+        if not last or not last[0].from_s <= time_s < last[0].until_s:
+            climate = self.climate
+            conditions, until_s = climate.conditions(time_s), climate.next_change_s(time_s)
+            last[:] = [Around(conditions, time_s, until_s)]
+        return last[0]
+
+    @cached_property
+    def _last_around(self) -> list[Around]:
+        return []
 
     def network(self, flow: float, *, is_on: bool = True) -> ThermalNetwork:
         """Return the thermal network of a device with a share of the node's flow.

@@ -18,6 +18,9 @@ from cluster_sim.sim.thermal_foresight import AT_K, ThermalForesight, Threshold
 from cluster_sim.sim.throttle_rules import ThrottleRules
 from cluster_sim.typing import Array
 
+_LEAD = 0.25
+"""Time before a limit could be reached at which software begins to look, as a share of the horizon
+of its prediction. The greatest heat is assumed until then, so that a limit is hardly ever near."""
 _AT_S = 1e-9
 """Difference below which a time counts as due [s]."""
 
@@ -55,7 +58,7 @@ class ThermalGuard:
         self.software = SoftwareSlowdown(group, self._rules.operating(), self._rules.clock_steps)
         self._foresight = ThermalForesight(group, self._rules.slowdown_period_s)
         self._energies = _Energies()
-        self._halved_s = self._decides_s = 0.0
+        self._halved_s = self._decides_s = self.looks_s = 0.0
         self._told = (1.0, 1.0, "")
 
     @property
@@ -133,7 +136,7 @@ class ThermalGuard:
 
     def _act_as_software(self, now_s: float) -> None:
         """Move the clock by steps, and set the refresh rate of the memory."""
-        rules, around = self._rules, self.group.climate.conditions(now_s)
+        rules, around = self._rules, self.group.around(now_s).conditions
         device_j, memory_j, front_j, elapsed_s = self._energies
         is_governed = rules.limits is not None and rules.governor is not None
         if is_governed and not self.halved and elapsed_s > 0.0:
@@ -150,15 +153,15 @@ class ThermalGuard:
             self.refresh = min(max(self.refresh, least), most)
 
     def next_s(self, now_s: float) -> float:
-        """Return the time of the next look at the temperatures [s].
+        """Return `looks_s` anew after a look: the time of the next one [s].
 
         Nothing can happen before, under any load of the devices and of those upstream of them.
         """
-        around = self.group.climate.conditions(now_s)
+        around, _, changes_s = self.group.around(now_s)
         self._decides_s = self._next_decision_s(now_s, around)
-        next_s = min(self._decides_s, self.group.climate.next_change_s(now_s))
         hard_s = now_s + self._hardware_s(now_s, around)
-        return min(next_s, hard_s)
+        self.looks_s = min(self._decides_s, hard_s, changes_s)
+        return self.looks_s
 
     def _next_decision_s(self, now_s: float, around: Conditions) -> float:
         """Return the first multiple of the software's period at which it may have to act [s]."""
@@ -181,7 +184,7 @@ class ThermalGuard:
             predictions = self.software.predictions(around.flow)
             for limit, prediction in zip(rules.operating(), predictions, strict=True):
                 rise_s = self._foresight.rise_s(self.state, around, limit)
-                quiet_s = min(quiet_s, rise_s - prediction.horizon_s)
+                quiet_s = min(quiet_s, rise_s - _LEAD * prediction.horizon_s)
         if rules.refresh is not None and quiet_s > 0.0:
             quiet_s = min(quiet_s, self._refresh_quiet_s(rules.refresh, around))
         return max(quiet_s, 0.0)

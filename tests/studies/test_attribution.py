@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from dataclasses import replace
 from functools import cache
@@ -245,6 +246,7 @@ def test_a_run_folder_keeps_the_runs_without_each_mechanism(tmp_path: Path) -> N
     assert [path.name for path in (folder / "without").iterdir()] == ["contention"]
     stored = cluster_sim.load_results(folder)
     assert stored.summary() == results.summary()
+    assert pickle.loads(pickle.dumps(stored)).summary() == results.summary()
     assert json.loads((folder / "summary.json").read_text()) == results.summary()
     alone = run_without(folder, "contention")
     assert alone is not None and results.without is not None
