@@ -18,6 +18,7 @@ from cluster_sim.deployment.room_warnings import room_warnings
 from cluster_sim.deployment.site_plant import SitePlant
 from cluster_sim.errors import ScenarioError
 from cluster_sim.results import energy
+from cluster_sim.results.cost import planned_usd_per_hour
 from tests.machines import (
     COOLING,
     GOVERNOR,
@@ -183,6 +184,16 @@ def test_cost_and_co2_are_those_of_the_hour(tmp_path: Path) -> None:
     after_kwh = 0.3 * (end_s - 60.0) / 3600.0
     assert summary["co2_kg"] == approx(0.5 * after_kwh)
     assert summary["usd_per_hour_parts"]["electricity"] == approx(after_kwh / (end_s / 3600.0))
+
+
+def test_a_planned_cost_has_the_mean_pue_of_a_year_at_full_power(tmp_path: Path) -> None:
+    """In air that never changes: fans at full speed draw 10 % and UPS and transformers lose 5 %."""
+    prices = {
+        "basis": "owned", "name": "x", "year": 2026, "purchase": "0 USD", "life": "1 year", "rated": "1 kW",
+        "electricity": "1 USD/kWh",
+    }  # fmt: skip
+    made = scenario(tmp_path, room(BARE_DRY), of_node={"prices": prices})
+    assert planned_usd_per_hour(made) == approx(1.15, rel=0.001)
 
 
 def test_prices_by_the_hour_alone_leave_the_energy_as_it_is(tmp_path: Path) -> None:
