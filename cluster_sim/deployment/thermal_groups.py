@@ -12,10 +12,10 @@ from cluster_sim.deployment.climate import Climate, Conditions, climate_of
 from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.hardware.power_and_cooling import Cooling, Power
 from cluster_sim.physics.cooling import inlet_c, upstream, with_flow
-from cluster_sim.physics.leakage import NO_LEAK, leak_of
+from cluster_sim.physics.leakage import NO_LEAK, leak_of, stable
 from cluster_sim.physics.power import memory_w
 from cluster_sim.physics.thermal import DIE, MEMORY, Heat, ThermalNetwork
-from cluster_sim.physics.thermal_networks import runs_away, thermal_network
+from cluster_sim.physics.thermal_networks import thermal_network
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.typing import Array
@@ -94,8 +94,9 @@ class ThermalGroup:
         A device that is off has no leakage.
         """
         if (known := self._networks.get((flow, is_on))) is None:
-            leak = leak_of(self.power, self.cooling) if is_on else NO_LEAK
-            known = thermal_network(with_flow(self.cooling, flow), leak)
+            cooling = with_flow(self.cooling, flow)
+            leak = stable(leak_of(self.power, self.cooling), cooling) if is_on else NO_LEAK
+            known = thermal_network(cooling, leak)
             self._networks[flow, is_on] = known
         return known
 
@@ -147,9 +148,6 @@ class ThermalGroup:
         """
         limits, refresh = self.pool.node.device.limits, self.pool.node.device.refresh
         around = self.climate.worst
-        leak = leak_of(self.power, self.cooling)
-        if runs_away(with_flow(self.cooling, around.flow), leak):
-            return True
         steady = [self.network(around.flow).steady(heat) for heat in self.greatest(around)]
         if limits is not None:
             if max(float(state[DIE]) for state in steady) >= limits.operating_c:
