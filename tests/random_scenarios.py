@@ -769,7 +769,31 @@ def _site(random: Random, pools: list[Section]) -> Section:
         site |= _power_caps(random, pools)
     if _maybe(random, 0.5):
         site["events"] = [_event(random, pools) for _ in range(random.randint(1, 2))]
-    return site
+    return site | _room(site, pools)
+
+
+def _room(site: Section, pools: list[Section]) -> Section:
+    """Draw a cooling plant in a weather, and prices by the hour.
+
+    They have a random stream of their own, so that the other parts of a scenario do not depend on
+    them.
+    """
+    random = Random(repr((site, [pool["node"] for pool in pools])))
+    room: Section = {}
+    if _maybe(random, 0.2):
+        room["electricity"] = {"mean": "0.07 USD/kWh", "swing": "0.02 USD/kWh"}
+        room["carbon_intensity"] = {"mean": "380 g/kWh", "swing": "90 g/kWh", "peak_hour": 3}
+    known = all(MACHINES[pool["node"]].watts for pool in pools)
+    if known and "pue" not in site and _maybe(random, 0.3):
+        kinds = ["chiller", "air_cooled_chiller", "dry_cooler", "tower"]
+        cooling = {"kind": random.choice(kinds)}
+        room |= {"cooling": cooling, "weather": random.choice(["greensboro", "sand-point"])}
+        if "inlet" not in site:
+            cooling["supply"] = "9 degC"
+    inlet = site.get("inlet")
+    if not (isinstance(inlet, dict) and "begins_hour" in inlet):
+        room["begins"] = random.choice(["07-18 15:59", "01-01 23:59"])
+    return room
 
 
 def _inlet(random: Random) -> Any:

@@ -38,11 +38,13 @@ CHOICES = {
     "model": " ".join(MODELS),
     "metric": "queue kv_cache running ttft",
     "what": "fan_failure pump_failure inlet_rise node_failure device_failure link_failure link_degraded spot_reclaim",
+    "kind": "chiller air_cooled_chiller dry_cooler tower",
+    "weather": "greensboro sand-point",
     "gaps": "exponential weibull clustered",
 }
 POLICIES = {"lend_by_priority", "polca", "queue_limit", "token_bucket", "predicted_ttft", "continuous", "static"}
 KEYS = {
-    "batch_wait_timeout_iterations", "bursts", "by_device", "detokenisation", "first_chunk_delay",
+    "batch_wait_timeout_iterations", "begins", "bursts", "by_device", "detokenisation", "first_chunk_delay",
     "async_scheduling", "autoscale", "cancel", "clients", "graph_memory", "prefill_first", "static_reserve", "stream_interval", "chunked_prefill", "classes", "compaction",
     "data_parallel", "draft_cost", "draft_model", "expert_parallel", "fabric", "failures", "mtbf", "notice", "offload",
     "length_correlation", "links", "max_output_tokens", "memory_fraction", "mtp_layers", "network", "output_sigma",

@@ -40,6 +40,8 @@ class Climate:
     events: tuple[SiteEvent, ...] = ()
     least_supply: LeastSupply | None = None
     """Coldest supply that the cooling plant reaches; None if it reaches any set point."""
+    until_s: float = inf
+    """Time before which the run ends [s]."""
 
     def conditions(self, time_s: float) -> Conditions:
         """Return the conditions at `time_s`. They hold until the next change."""
@@ -57,12 +59,12 @@ class Climate:
 
     @cached_property
     def worst(self) -> Conditions:
-        """Worst possible conditions: the highest inlet temperature with all events together."""
+        """Worst possible conditions of the run: its warmest inlet, and all events together."""
         rise = sum(event.rise_kelvin or 0.0 for event in self.events)
         flow = prod(event.factor or 1.0 for event in self.events)
         warmest_c = max_inlet_c(self.inlet)
         if self.least_supply is not None:
-            warmest_c = max(warmest_c, self.least_supply.max_c)
+            warmest_c = max(warmest_c, self.least_supply.max_until_c(self.until_s))
         return Conditions(warmest_c + rise, flow)
 
     def next_change_s(self, time_s: float) -> float:
@@ -84,7 +86,14 @@ def climate_of(scenario: Scenario, pool: Pool, number: int) -> Climate:
     if pool.node.cooling is None or scenario.site.cooling is None:
         return Climate(inlet, events)
     least = least_supply(scenario, pool.node.cooling.medium, min_inlet_c(inlet))
-    return Climate(inlet, events, least)
+    return Climate(inlet, events, least, _until_s(scenario))
+
+
+def _until_s(scenario: Scenario) -> float:
+    """Return a time before which the run ends, a day after its last arrival and drain [s]."""
+    if scenario.duration_s is None:
+        return inf
+    return scenario.duration_s + scenario.drain_s + _DAY_S
 
 
 def set_point(site: Site) -> Inlet:

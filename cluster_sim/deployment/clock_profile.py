@@ -12,19 +12,18 @@ from math import ceil
 from typing import NamedTuple
 
 from cluster_sim.deployment.deployment import Deployment
-from cluster_sim.deployment.stretch_work import StretchWork, work_of
+from cluster_sim.deployment.step_draw import StepDraw
 from cluster_sim.hardware.clock_grid import ClockGrid
 from cluster_sim.hardware.operating_point import FULL_SPEED
-from cluster_sim.hardware.power_and_cooling import Power
 from cluster_sim.physics.limited_view import LimitedView, causal_pairs
 from cluster_sim.physics.power import idle_at_clock_w
-from cluster_sim.physics.step_power import own_clock, step_w
 from cluster_sim.physics.step_work import StepWork
 
-_CONTEXT_TOKENS, _PROMPT_TOKENS = 256, 64
+_CONTEXT_TOKENS, _PROMPT_TOKENS = 512, 128
 """Distances between the contexts and the prompts of a profile [tokens]; others take the next one
 above."""
-_KEPT = 4096
+_KEPT = 1 << 14
+"""Number of steps that a profile keeps."""
 
 
 class _Step(NamedTuple):
@@ -46,22 +45,6 @@ def clock_grid(deployment: Deployment) -> ClockGrid | None:
     return ClockGrid.of(device.governor)
 
 
-def own_share(power: Power, work: StretchWork, first_s: float) -> float:
-    """Return the clock that a board's own power limit allows, as a share of the highest clock.
-
-    Parameters
-    ----------
-    power
-        Power model of the board.
-    work
-        Work of the step.
-    first_s
-        Length of the step at that clock [s].
-    """
-    moving_w = power.memory_j_per_byte * work.moved[0] / first_s
-    return float(own_clock(power, moving_w, work.arithmetic_j[0] / first_s))
-
-
 class DeploymentProfile:
     """Times and power of the steps of one replica of a deployment: a ClockProfile."""
 
@@ -69,6 +52,7 @@ class DeploymentProfile:
         grid = clock_grid(deployment)
         assert grid is not None and deployment.device.power is not None
         self._deployment, self._power = deployment, deployment.device.power
+        self._draw = StepDraw(deployment)
         self.grid = grid
         """Clocks to which the devices can be locked."""
         self.max_sequences = deployment.pool.max_sequences
@@ -130,15 +114,16 @@ class DeploymentProfile:
         return self._step(work, clock)
 
     def _step(self, counts: StepWork, clock: float) -> _Step:
-        """Return a step at a clock, given as a share of the highest clock."""
-        deployment, power = self._deployment, self._power
-        work = work_of(deployment, counts, 1)
+        """Return a step at a clock, given as a share of the highest clock.
+
+        An operating point has a share of the clock that the board's own power limit allows.
+        """
+        deployment, draw = self._deployment, self._draw
         seconds = deployment.times_at(FULL_SPEED).ramp(counts).first_s
-        share = min(clock / own_share(power, work, seconds), 1.0)
+        share = min(clock / draw.own_clock(counts, seconds), 1.0)
         if share < 1.0:
             seconds = deployment.times_at(FULL_SPEED._replace(clock=share)).ramp(counts).first_s
-        watts = step_w(power, seconds, work.moved[0], work.arithmetic_j[0], share)
-        return _Step(seconds, float(watts))
+        return _Step(seconds, draw.watts(draw.lines(counts), 0, seconds, share))
 
 
 def _up(tokens: float, each: int) -> int:

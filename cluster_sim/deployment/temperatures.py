@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -123,11 +124,11 @@ def last_temperatures(
         Power of a device of the group, and of a device in front of it, over the same time.
     """
     since_s, until_s = float(own.edges_s[0]), float(own.edges_s[-1])
+    around, _, changes_s = group.around(since_s)
     is_off = not own.watts.all()
-    if is_off or group.climate.next_change_s(since_s) < until_s:
+    if is_off or changes_s < until_s:
         last: Array = temperatures(group, state, own, front).states[-1]
         return last
-    around = group.climate.conditions(since_s)
     network = group.network(around.flow)
     modal = _modal(network)
     decays = _decays(network, own.edges_s)
@@ -150,11 +151,23 @@ def mean_powers(power: DrawnPower) -> tuple[float, float]:
     """Return the mean power over all of its time, and that of the memory [W]."""
     if len(power.watts) == 1:
         return float(power.watts[0]), float(power.memory_w[0])
-    lengths_s = np.diff(power.edges_s)
+    lengths_s = power.edges_s[1:] - power.edges_s[:-1]
     elapsed_s = float(power.edges_s[-1] - power.edges_s[0])
     if elapsed_s <= 0.0:
         return float(power.watts[-1]), float(power.memory_w[-1])
     return float(power.watts @ lengths_s) / elapsed_s, float(power.memory_w @ lengths_s) / elapsed_s
+
+
+def joined(powers: Sequence[DrawnPower]) -> DrawnPower:
+    """Return powers over times that follow each other as one."""
+    if len(powers) == 1:
+        return powers[0]
+    edges_s = [power.edges_s[:-1] for power in powers[:-1]]
+    return DrawnPower(
+        np.concatenate([*edges_s, powers[-1].edges_s]),
+        np.concatenate([power.watts for power in powers]),
+        np.concatenate([power.memory_w for power in powers]),
+    )
 
 
 class _Modal(NamedTuple):
@@ -184,7 +197,8 @@ def _decays(network: ThermalNetwork, edges_s: Array) -> Array:
     A source that acts from t0 until t1 with the steady amplitude a adds a (e^(r (t - t1)) -
     e^(r (t - t0))) to a mode with the rate r at the time t.
     """
-    decays: Array = np.diff(np.exp(np.multiply.outer(edges_s[-1] - edges_s, network.rates)), axis=0)
+    left = np.exp(np.multiply.outer(edges_s[-1] - edges_s, network.rates))
+    decays: Array = left[1:] - left[:-1]
     return decays
 
 

@@ -6,21 +6,32 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
+from typing import NamedTuple
 
 from cluster_sim.deployment.climate import Climate, Conditions, climate_of
 from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.hardware.power_and_cooling import Cooling, Power
 from cluster_sim.physics.cooling import inlet_c, upstream, with_flow
-from cluster_sim.physics.leakage import NO_LEAK, leak_of
+from cluster_sim.physics.leakage import NO_LEAK, leak_of, stable
 from cluster_sim.physics.power import memory_w
 from cluster_sim.physics.thermal import DIE, MEMORY, Heat, ThermalNetwork
-from cluster_sim.physics.thermal_networks import runs_away, thermal_network
+from cluster_sim.physics.thermal_networks import thermal_network
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.typing import Array
 
 COOLANT = -1
 """Index of the coolant that leaves a device in a state."""
+
+
+class Around(NamedTuple):
+    """Conditions of a group for some time."""
+
+    conditions: Conditions
+    from_s: float
+    """Time from which the conditions are known to hold [s]."""
+    until_s: float
+    """Time of their next change [s]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +71,32 @@ class ThermalGroup:
         """Return the names of the devices, as in the table of devices."""
         return [f"{self.node}/device{place}" for place in self.places]
 
+    def around(self, time_s: float) -> Around:
+        """Return the conditions at a time, and how long they hold.
+
+        NOTE: the last answer is kept, since a governor asks several times for each look: a third of
+        a look's time.
+        """
+        last = self._last_around
+        if not last or not last[0].from_s <= time_s < last[0].until_s:
+            climate = self.climate
+            conditions, until_s = climate.conditions(time_s), climate.next_change_s(time_s)
+            last[:] = [Around(conditions, time_s, until_s)]
+        return last[0]
+
+    @cached_property
+    def _last_around(self) -> list[Around]:
+        return []
+
     def network(self, flow: float, *, is_on: bool = True) -> ThermalNetwork:
         """Return the thermal network of a device with a share of the node's flow.
 
         A device that is off has no leakage.
         """
         if (known := self._networks.get((flow, is_on))) is None:
-            leak = leak_of(self.power, self.cooling) if is_on else NO_LEAK
-            known = thermal_network(with_flow(self.cooling, flow), leak)
+            cooling = with_flow(self.cooling, flow)
+            leak = stable(leak_of(self.power, self.cooling), cooling) if is_on else NO_LEAK
+            known = thermal_network(cooling, leak)
             self._networks[flow, is_on] = known
         return known
 
@@ -119,9 +148,6 @@ class ThermalGroup:
         """
         limits, refresh = self.pool.node.device.limits, self.pool.node.device.refresh
         around = self.climate.worst
-        leak = leak_of(self.power, self.cooling)
-        if runs_away(with_flow(self.cooling, around.flow), leak):
-            return True
         steady = [self.network(around.flow).steady(heat) for heat in self.greatest(around)]
         if limits is not None:
             if max(float(state[DIE]) for state in steady) >= limits.operating_c:

@@ -76,6 +76,11 @@ class LeastSupply:
         """Return the coldest supply at a time, at least the lowest set point [degC]."""
         return float(self.steps_c[int(time_s // STEP_S) % _STEPS])
 
+    def max_until_c(self, until_s: float) -> float:
+        """Return the highest of the temperatures from time zero until a time [degC]."""
+        steps = int(min(until_s // STEP_S + 1, _STEPS))
+        return float(np.max(self.steps_c[:steps]))
+
     def next_change_s(self, time_s: float) -> float:
         """Return the time of the next change after `time_s` [s]; inf if there is none."""
         if not len(self._changes):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 
-from cluster_sim.errors import ScenarioError, did_you_mean, shown
+from cluster_sim.errors import ScenarioError, shown
 from cluster_sim.facility.begins import HOURS_PER_YEAR
 from cluster_sim.schema import find, read_text
 
@@ -62,8 +62,7 @@ def hourly_values(path: str, factors: Mapping[str, float]) -> tuple[float, ...]:
     if name is None:
         raise ScenarioError.at(
             f"{path}:1",
-            f"got the columns {', '.join(heading) or 'none'}; expected one of {', '.join(factors)}"
-            + (did_you_mean(heading[-1], [*factors]) if len(factors) > 6 and heading else ""),
+            f"got the columns {', '.join(heading[:8]) or 'none'}; expected one of {', '.join(factors)}",
         )
     check_hours(path, len(rows), (HOURS_PER_DAY, HOURS_PER_YEAR))
     place = heading.index(name)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import Field
 
 from cluster_sim.facility.weather import Outside
-from cluster_sim.physics.cooling_plant import LEAST_FLOW, fan_w, pump_w
+from cluster_sim.physics.fans_and_pumps import LEAST_FLOW, fan_w, pump_w
 from cluster_sim.schema import Description
 from cluster_sim.typing import Number
 from cluster_sim.units import Celsius, Kelvin, Quantity, Watts

@@ -18,14 +18,12 @@ from cluster_sim.facility.weather import Outside
 from cluster_sim.physics import chillers
 from cluster_sim.physics.cooling_plant import (
     FREE_COOLING_K,
-    LEAST_FLOW,
     evaporated_l,
     fan_speed,
-    fan_w,
     free_cooling_share,
     outdoor_water_c,
-    pump_w,
 )
+from cluster_sim.physics.fans_and_pumps import LEAST_FLOW, fan_w, pump_w
 from cluster_sim.typing import Number
 
 Cycles = Annotated[float, Field(gt=1.0)]

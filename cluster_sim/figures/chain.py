@@ -21,7 +21,7 @@ from cluster_sim.figures.sheet import WIDTH_IN, sheet_in_use
 from cluster_sim.results.results import Results
 
 _HEIGHTS_IN = (1.35, 1.15, 1.15, 1.4, 1.15, 1.65)
-_CLOCK, _LATENCY = 4, 5
+_TEMPERATURE, _CLOCK, _LATENCY = 3, 4, 5
 _BURST = "#F6E7C1"
 _MAIN, _SECOND = style.COLOURS[0], style.COLOURS[1]
 _NO_GHOST = "no run without heat: cluster-sim run FILE --attribute makes it"
@@ -121,13 +121,13 @@ def _draw_temperature(column: Column) -> None:
             continue
         values = hot.die_c if name == "die" else hot.memory_c
         other = ghost.die if ghost is not None and name == "die" else None
-        column.line(3, course, other, color=colour, label=name)
-        column.point(3, mark(course, courses.burst) if name == "die" else None, colour)
+        column.line(_TEMPERATURE, course, other, color=colour, label=name)
+        column.point(_TEMPERATURE, mark(course, courses.burst) if name == "die" else None, colour)
         highest_c = float(np.nanmax(values))
         parts.append(f"{name} {highest_c:.0f} of {100 * highest_c / course.highest:.0f} °C")
     if parts:
-        column.limit(3)
-    column.caption(3, f"Temperature: {', '.join(parts)}" if parts else "Temperature")
+        column.limit(_TEMPERATURE)
+    column.caption(_TEMPERATURE, f"Temperature: {', '.join(parts)}" if parts else "Temperature")
 
 
 def _draw_clock(column: Column) -> None:
@@ -173,22 +173,25 @@ def _share_axes(columns: Sequence[Column]) -> None:
                 style.logarithmic(panel, "y")
             elif row == _CLOCK:
                 panel.set_ylim(min(10.0 * np.floor(min(bottom, 100.0) / 10 - 0.5), 80.0), 104.0)
-            else:  # with space for the legend of two lines
-                space = 1.45 if row in (3, _LATENCY) else 1.2
+            elif row == _TEMPERATURE and np.isfinite(bottom):  # with space for the legend
+                low = 10.0 * np.floor(min(bottom, 90.0) / 10)
+                panel.set_ylim(low, low + 1.4 * (top - low))
+            else:
+                space = 1.45 if row == _LATENCY else 1.2
                 panel.set_ylim(0.0, space * (top if np.isfinite(top) else 100.0))
 
 
 def _draw_legend(columns: Sequence[Column]) -> None:
     """Draw the names of lines in their panels, and one legend for all panels below them."""
-    for row in (3, _LATENCY):
+    for row in (_TEMPERATURE, _LATENCY):
         for column in columns:
             if len(column.panels[row].get_legend_handles_labels()[1]) > 1:
-                column.panels[row].legend(loc="upper right", fontsize=8, ncols=2, framealpha=0.8)
+                column.panels[row].legend(loc="upper left", fontsize=8, ncols=2, framealpha=0.8)
     has_ghost = any(column.ghost is not None for column in columns)
     point: dict[str, Any] = {"color": _MAIN, "linestyle": "", "marker": "o", "markersize": 5.5}
     handles = {
         "burst": Patch(color=_BURST),
-        "limit": Line2D([], [], color=style.LIMIT),
+        "limit or objective": Line2D([], [], color=style.LIMIT),
         "without heat" if has_ghost else _NO_GHOST: Line2D([], [], color=GHOST),
         "at its limit": Line2D([], [], **point),
         "90 % of its rise, or clock falls": Line2D([], [], **point, markerfacecolor="white"),

@@ -10,7 +10,7 @@ from cluster_sim.typing import Array
 
 FULL_CLOCK = 99.5
 """Share of the full clock below which a clock counts as lowered [%]."""
-_AT_LIMIT = 99.5
+AT_LIMIT = 99.5
 """Share of its limit from which a course counts as at its limit [%]."""
 _MOST_OF_RISE = 0.9
 """Part of its rise after which a course without limit counts as risen."""
@@ -66,8 +66,8 @@ def mark(course: Course, burst: Burst | None) -> Mark | None:
     top = float(np.max(percent, initial=0.0))
     if top <= 1.02 * start or not len(percent):
         return None
-    is_limit = top >= _AT_LIMIT
-    wanted = _AT_LIMIT if is_limit else start + _MOST_OF_RISE * (top - start)
+    is_limit = top >= AT_LIMIT
+    wanted = AT_LIMIT if is_limit else start + _MOST_OF_RISE * (top - start)
     place = int(np.argmax(percent >= wanted))
     return Mark(float(at_s[place]), float(percent[place]), is_limit)
 

@@ -7,7 +7,7 @@ import numpy as np
 from cluster_sim.deployment.climate import climate_of
 from cluster_sim.figures import style
 from cluster_sim.figures.chain_courses import Chain, Latency
-from cluster_sim.figures.chain_marks import FULL_CLOCK, mark, mark_of_fall
+from cluster_sim.figures.chain_marks import AT_LIMIT, FULL_CLOCK, Mark, mark, mark_of_fall
 from cluster_sim.results.results import Results
 from cluster_sim.scenario.pool import Pool
 
@@ -42,12 +42,28 @@ def sentence(label: str, courses: Chain, ghost: Chain | None) -> str:
             f"{label}: at {drawn} the hottest die reaches {highest_c:.0f} °C, {limit_c - highest_c:.0f} K below its limit, "
             "so its clock stays full and heat costs nothing."
         )
-    found = mark(courses.die, courses.burst) or mark_of_fall(courses.clock, courses.burst)
+    part, found = _first_limit(courses)
     lag = ""
     if found is not None and courses.burst is not None:
         lag = f"after {short(found.at_s - courses.burst.from_s)} of burst "
-    cause = f"at {drawn} per device, {lag}a die is at its limit of {limit_c:.0f} °C"
-    return f"{label}: {cause}, so its clock falls to {courses.clock.lowest:.0f} %{_cost(courses, ghost)}."
+    return f"{label}: at {drawn} per device, {lag}{part}, so its clock falls to {courses.clock.lowest:.0f} %{_cost(courses, ghost)}."
+
+
+def _first_limit(courses: Chain) -> tuple[str, Mark | None]:
+    """Return which part of the hottest device is at its limit, and when it is there first."""
+    assert courses.hottest is not None and courses.clock is not None
+    limits = courses.hottest.device.limits
+    assert limits is not None
+    for name, course, limit_c in (
+        ("a die", courses.die, limits.operating_c),
+        ("a memory", courses.memory, limits.memory_c),
+    ):
+        if course is not None and course.highest >= AT_LIMIT:
+            found = mark(course, courses.burst)
+            return f"{name} is at its limit of {limit_c:.0f} °C", found
+    fall = mark_of_fall(courses.clock, courses.burst)
+    coolant = "" if limits.coolant_c is None else f" of {limits.coolant_c:.0f} °C"
+    return f"the coolant is at its limit{coolant}", fall
 
 
 def _cost(courses: Chain, ghost: Chain | None) -> str:

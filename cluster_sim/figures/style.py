@@ -17,6 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from cluster_sim.errors import ScenarioError
 from cluster_sim.figures.sheet import WIDTH_IN, sheet_in_use
+from cluster_sim.results.earlier_folder import WITHOUT
 from cluster_sim.results.results import Results
 from cluster_sim.typing import Array
 
@@ -107,12 +108,12 @@ def _with_folders(labels: list[str], folders: Sequence[Path | None]) -> list[str
     ['a', 'b', 'x']
     >>> _with_folders(["q", "q"], [Path("runs/1/q"), Path("runs/2/q")])
     ['1/q', '2/q']
+    >>> _with_folders(["q", "q"], [Path("runs/q"), Path("runs/q/without/power_caps")])
+    ['q', 'without power caps']
     """
     counts = Counter(labels)
     alike = {place: folders[place] for place, label in enumerate(labels) if counts[label] > 1}
-    paths = {
-        place: folder.absolute().parts for place, folder in alike.items() if folder is not None
-    }
+    paths = {place: _parts(folder) for place, folder in alike.items() if folder is not None}
     if not alike or len(paths) < len(alike):
         return labels
     for depth in range(1, max(map(len, paths.values()))):
@@ -120,6 +121,14 @@ def _with_folders(labels: list[str], folders: Sequence[Path | None]) -> list[str
         if len(set(names.values())) == len(names):
             return [names.get(place, label) for place, label in enumerate(labels)]
     return labels
+
+
+def _parts(folder: Path) -> tuple[str, ...]:
+    """Return the names in the path of a run folder; the last two of a run without a mechanism are one."""
+    *parents, above, name = folder.absolute().parts
+    if above == WITHOUT:
+        return (*parents, f"without {name.replace('_', ' ')}")
+    return (*parents, above, name)
 
 
 def in_legend(name: str) -> str:

@@ -9,7 +9,8 @@ from pydantic import Field
 from cluster_sim.economics.prices import Prices
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.network import Link, NetworkSpec
-from cluster_sim.hardware.power_and_cooling import Cooling, InletRating, Surroundings
+from cluster_sim.hardware.power_and_cooling import Cooling, InletRating
+from cluster_sim.hardware.surroundings import Surroundings
 from cluster_sim.schema import Description, Named
 from cluster_sim.typing import NodeCount
 

@@ -26,6 +26,8 @@ from cluster_sim.typing import Number
 
 _KELVIN_PER_E = 70.0
 """Rise of the temperature at which leakage grows by the factor e [K]."""
+_MOST_GAIN = 0.9
+"""Maximum of the kelvins by which leakage warms a die per kelvin, see `stable`."""
 
 
 class Leak(NamedTuple):
@@ -85,18 +87,39 @@ def leak_of(power: Power, cooling: Cooling) -> Leak:
     """
     if power.leakage is None:
         return NO_LEAK
-    slope, shared = power.leakage.at_60_w / _KELVIN_PER_E, _after_sink_k_per_w(cooling)
+    slope, inlet_c = power.leakage.at_60_w / _KELVIN_PER_E, power.leakage.reference_c
+    return Leak(slope, inlet_c, *_rises_k_per_w(cooling))
+
+
+def stable(leak: Leak, cooling: Cooling) -> Leak:
+    """Return the leakage with its slope limited to what `cooling` can remove.
+
+    A failure may leave so little flow that leakage alone would heat the die indefinitely. The limit
+    then is nine tenths of that slope: the die becomes so hot that it shuts down, as it would with
+    the full slope.
+
+    Parameters
+    ----------
+    leak
+        Leakage of the die.
+    cooling
+        Path of its heat at the present flow.
+    """
+    die_k_per_w, _ = _rises_k_per_w(cooling)
+    return leak._replace(w_per_k=min(leak.w_per_k, _MOST_GAIN / die_k_per_w))
+
+
+def _rises_k_per_w(cooling: Cooling) -> tuple[float, float]:
+    """Return the rise of the die over the coolant that arrives [K/W].
+
+    The first is that per watt in the die, the second that per watt in the memory.
+    """
+    shared = cooling.sink_to_coolant_k_per_w + cooling.coolant_rise_k_per_w
     die = cooling.die_to_sink_k_per_w
     if cooling.memory_j_per_k is None:
-        return Leak(slope, power.leakage.reference_c, die + shared, die + shared)
+        return die + shared, die + shared
     memory, across = cooling.memory_to_sink_k_per_w, cooling.die_to_memory_k_per_w
     assert memory is not None and across is not None
     # die and memory are joined through the sink and directly: a triangle of resistances
     around = die + memory + across
-    own, from_memory = die * (memory + across) / around, die * memory / around
-    return Leak(slope, power.leakage.reference_c, own + shared, from_memory + shared)
-
-
-def _after_sink_k_per_w(cooling: Cooling) -> float:
-    """Return the resistance from the sink to the coolant that arrives [K/W]."""
-    return cooling.sink_to_coolant_k_per_w + cooling.coolant_rise_k_per_w
+    return die * (memory + across) / around + shared, die * memory / around + shared

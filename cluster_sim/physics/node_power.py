@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import sqrt
 
-from cluster_sim.hardware.power_and_cooling import Surroundings
+from cluster_sim.hardware.surroundings import Surroundings
 from cluster_sim.typing import Number
 
 
@@ -32,7 +32,7 @@ def surroundings_w(around: Surroundings, devices_w: Number, most_w: float) -> Nu
 
     Examples
     --------
-    >>> from cluster_sim.hardware.power_and_cooling import Surroundings
+    >>> from cluster_sim.hardware.surroundings import Surroundings
     >>> dgx = Surroundings.model_validate({"base": "2300 W", "most": "6300 W"})
     >>> surroundings_w(dgx, 4000.0, 8000.0)
     3300.0
@@ -94,7 +94,7 @@ def devices_under_w(around: Surroundings | None, node_w: float, most_w: float) -
 
     Examples
     --------
-    >>> from cluster_sim.hardware.power_and_cooling import Surroundings
+    >>> from cluster_sim.hardware.surroundings import Surroundings
     >>> dgx = Surroundings.model_validate({"base": "2300 W", "most": "6300 W"})
     >>> round(devices_under_w(dgx, 4000.0 + 3300.0, 8000.0), 6)
     4000.0

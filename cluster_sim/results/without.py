@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,13 +27,15 @@ class StoredRuns(Mapping[str, Run]):
     """
 
     def __init__(self, folder: Path, names: tuple[str, ...], read: Callable[[Path], Run]) -> None:
-        self._names = names
-        self._read = cache(lambda name: read(folder / WITHOUT / name))
+        self._folder, self._names, self._read = folder, names, read
+        self._known: dict[str, Run] = {}
 
     def __getitem__(self, name: str) -> Run:
         if name not in self._names:
             raise KeyError(name)
-        return self._read(name)
+        if name not in self._known:
+            self._known[name] = self._read(self._folder / WITHOUT / name)
+        return self._known[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

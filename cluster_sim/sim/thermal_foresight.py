@@ -40,9 +40,9 @@ class ThermalForesight:
         fine = first_s * _RATIO ** np.arange(_FINE)
         self._times_s = np.concatenate([fine, np.ldexp(fine[-1], np.arange(1, _DOUBLINGS + 1))])
         self._fading: dict[float, Array] = {}
-        """Remaining fraction of a state's distance from the steady state after each of these times,
-        by flow."""
-        self._bounds: dict[Conditions, tuple[list[Array], Array]] = {}
+        """Remaining fraction of a state's distance from the steady state, by place and time, by
+        flow."""
+        self._bounds: dict[Conditions, tuple[Array, Array]] = {}
 
     def rise_s(self, state: Array, around: Conditions, threshold: Threshold) -> float:
         """Return a time within which no heat can take a place to its threshold [s].
@@ -51,14 +51,11 @@ class ThermalForesight:
         never be there.
         """
         place, limit_c = threshold
-        first = len(self._times_s)
-        for steady in self._steady_bounds(around)[0]:
-            later_c = steady[place] + self._fades(around, place) @ (state - steady)
-            reached = later_c >= limit_c - AT_K
-            at = int(reached.argmax())
-            if reached[at]:
-                first = min(first, at)
-        return self._before_s(first)
+        steady = self._steady_bounds(around)[0]
+        later_c = self._fades(around, place) @ (state - steady).T + steady[:, place]
+        reached = later_c.max(axis=1) >= limit_c - AT_K
+        first = int(reached.argmax())
+        return self._before_s(first if reached[first] else len(self._times_s))
 
     def fall_s(self, state: Array, around: Conditions, thresholds: Sequence[Threshold]) -> float:
         """Return a time within which some place stays at its threshold under any heat [s].
@@ -83,16 +80,17 @@ class ThermalForesight:
         fading = self._fading.get(around.flow)
         if fading is None:
             network = self._group.network(around.flow)
-            fading = self._fading[around.flow] = network.fading(self._times_s)
-        rows: Array = fading[:, place]
+            fading = network.fading(self._times_s).transpose(1, 0, 2).copy()
+            self._fading[around.flow] = fading
+        rows: Array = fading[place]
         return rows
 
-    def _steady_bounds(self, around: Conditions) -> tuple[list[Array], Array]:
-        """Return the steady states under the greatest heats, and the one under the least heat."""
+    def _steady_bounds(self, around: Conditions) -> tuple[Array, Array]:
+        """Return the steady states under the greatest heats, one row each, and under the least."""
         if (known := self._bounds.get(around)) is None:
             network, group = self._group.network(around.flow), self._group
             known = (
-                [network.steady(heat) for heat in group.greatest(around)],
+                np.array([network.steady(heat) for heat in group.greatest(around)]),
                 network.steady(group.least(around)),
             )
             self._bounds = {around: known}  # conditions do not come back

@@ -47,6 +47,10 @@ class ThermalGovernor(ReplicaEvents):
         self._guards = [(number, ThermalGuard(group, group.start())) for number, group in groups]
         numbers = set[int]().union(*(_numbers(group) for _, group in groups))
         self._replicas = {number: lifecycles[number].replica for number in sorted(numbers)}
+        self._guards_of = {
+            number: [guard for _, guard in self._guards if guard.group.replica == number]
+            for number in self._replicas
+        }
         self._lifecycles = lifecycles
         self._now_s = self._next_s = 0.0
         self._alarm, self._asleep = Alarm(env), False
@@ -87,19 +91,23 @@ class ThermalGovernor(ReplicaEvents):
     def _settle(self, now_s: float) -> None:
         """Compute the temperatures at `now_s`, act on them, and set the time of the next check."""
         self._warm(now_s)
-        for number, guard in self._guards:
+        # nothing can have happened to the others, so that they look later as planned
+        due = [(number, guard) for number, guard in self._guards if guard.looks_s <= now_s]
+        for number, guard in due:
             guard.act(now_s)
             self._recorder.die_c[guard.name] = float(guard.state[DIE])
             if (change := guard.change()) is not None:
                 self._recorder.throttles.append((now_s, number, *change))
         for replica in self._replicas.values():
             self._throttle(replica, now_s)
-        self._next_s = min(guard.next_s(now_s) for _, guard in self._guards)
+        for _, guard in due:
+            guard.plan(now_s)
+        self._next_s = min(guard.looks_s for _, guard in self._guards)
         self._start_cool(now_s)
 
     def _throttle(self, replica: Replica[Any], now_s: float) -> None:
         """Throttle a replica as its hottest devices; fail it if any of its devices is lost."""
-        guards = self._guards_of(replica.number)
+        guards = self._guards_of[replica.number]
         replica.set_throttle(
             min(guard.clock for guard in guards), min(guard.refresh for guard in guards)
         )
@@ -111,14 +119,10 @@ class ThermalGovernor(ReplicaEvents):
             if not self._waits:
                 self._env.process(self._wait_until_cool())
 
-    def _guards_of(self, number: int) -> list[ThermalGuard]:
-        """Return the guards of the devices of a replica."""
-        return [guard for _, guard in self._guards if guard.group.replica == number]
-
     def _start_cool(self, now_s: float) -> None:
         """Start the replicas whose devices have cooled after a shutdown."""
         for number, shut_s in list(self._shut_s.items()):
-            if not any(guard.lost for guard in self._guards_of(number)):
+            if not any(guard.lost for guard in self._guards_of[number]):
                 del self._shut_s[number]
                 self._recorder.events.append((now_s, "repaired", number, -1, now_s - shut_s))
                 self._lifecycles[number].repair()

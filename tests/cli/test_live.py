@@ -136,7 +136,7 @@ def test_without_a_terminal_a_sweep_goes_on_as_without_live(
 def test_the_hottest_device_is_shown_where_one_could_reach_a_limit() -> None:
     asked = cluster_sim.load_scenario(
         ROOT / "scenarios" / "thermal_burst.yaml",
-        variant="h100-35C",
+        variant="h100-30C",
         overrides={"duration": "3 min", "drain": "10 s"},
     )
     reader, seen, console = SnapshotReader(), [], LiteralConsole(file=StringIO(), width=200)

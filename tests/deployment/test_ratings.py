@@ -98,5 +98,5 @@ def test_nodes_of_the_catalog_know_their_ratings(name: str, most_c: float) -> No
 
 
 def test_shipped_scenarios_inside_a_rating_warn_of_nothing() -> None:
-    scenario = load_scenario("example:thermal_burst", "h100-25C")
+    scenario = load_scenario("example:thermal_burst", "h100-30C")
     assert list(rating_warnings(scenario)) == []

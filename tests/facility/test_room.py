@@ -18,6 +18,7 @@ from cluster_sim.deployment.room_warnings import room_warnings
 from cluster_sim.deployment.site_plant import SitePlant
 from cluster_sim.errors import ScenarioError
 from cluster_sim.results import energy
+from cluster_sim.results.cost import planned_usd_per_hour
 from tests.machines import (
     COOLING,
     GOVERNOR,
@@ -118,7 +119,7 @@ def test_nodes_get_the_set_point_or_what_a_dry_cooler_reaches(tmp_path: Path) ->
     climate = climate_of(made, made.cluster.pools[0], 0)
     assert climate.conditions(0.0).supply_c == 40.0
     assert climate.conditions(12 * 3600.0).supply_c == approx(48.0, abs=0.02)
-    assert climate.worst.supply_c == approx(48.0, abs=0.02)
+    assert climate.worst.supply_c == approx(48.0, abs=0.02)  # within the day after the run
     # nothing changes until the air is warmer than 40 - 18 = 22 degC
     began_s = climate.next_change_s(0.0)
     assert 0.0 < began_s % 86400.0 < 12 * 3600.0
@@ -126,6 +127,23 @@ def test_nodes_get_the_set_point_or_what_a_dry_cooler_reaches(tmp_path: Path) ->
     assert climate.conditions(began_s).supply_c > 40.0
     assert climate.next_change_s(began_s) == began_s + 300.0
     assert climate.next_change_s(400 * 86400.0) < 402 * 86400.0  # the year repeats
+
+
+def test_only_the_weather_of_the_run_decides_whether_devices_are_watched(tmp_path: Path) -> None:
+    weather = {"mean": "10 degC", "year_swing": "20 K", "hottest_day": 196.0}
+    for begins, wanted_c in (("07-16 00:00", 48.0), ("01-14 00:00", 20.0)):
+        site = room(BARE_DRY, inlet="20 degC", weather=weather, begins=begins)
+        made = scenario(tmp_path, site, of_node={"cooling": COOLING})
+        worst = climate_of(made, made.cluster.pools[0], 0).worst
+        assert worst.supply_c == approx(wanted_c, abs=0.1)
+
+
+def test_nodes_that_are_off_leave_the_plant_with_its_fixed_parts(tmp_path: Path) -> None:
+    plant = SitePlant.of(scenario(tmp_path, room({"kind": "chiller"})))
+    assert plant is not None
+    off = plant.course(np.array([0.0, 1.0]), {"air": np.zeros(1), "liquid": np.zeros(1)})
+    assert off.overhead_w[0] > 0.0
+    assert off.pue[0] == float("inf")
 
 
 def test_a_chiller_reaches_its_set_point_in_any_weather(tmp_path: Path) -> None:
@@ -166,6 +184,16 @@ def test_cost_and_co2_are_those_of_the_hour(tmp_path: Path) -> None:
     after_kwh = 0.3 * (end_s - 60.0) / 3600.0
     assert summary["co2_kg"] == approx(0.5 * after_kwh)
     assert summary["usd_per_hour_parts"]["electricity"] == approx(after_kwh / (end_s / 3600.0))
+
+
+def test_a_planned_cost_has_the_mean_pue_of_a_year_at_full_power(tmp_path: Path) -> None:
+    """In air that never changes: fans at full speed draw 10 % and UPS and transformers lose 5 %."""
+    prices = {
+        "basis": "owned", "name": "x", "year": 2026, "purchase": "0 USD", "life": "1 year", "rated": "1 kW",
+        "electricity": "1 USD/kWh",
+    }  # fmt: skip
+    made = scenario(tmp_path, room(BARE_DRY), of_node={"prices": prices})
+    assert planned_usd_per_hour(made) == approx(1.15, rel=0.001)
 
 
 def test_prices_by_the_hour_alone_leave_the_energy_as_it_is(tmp_path: Path) -> None:

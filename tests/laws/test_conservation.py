@@ -134,6 +134,13 @@ FEATURES["everything"] = (
 POLICIES = [str(member.model_fields["policy"].default) for member in Batching.__origin__.__args__]  # type: ignore[attr-defined]
 FEATURES |= {policy: ({"batching": {"policy": policy}}, {}) for policy in POLICIES}
 
+# 200 W warm a device by 12 K, so that it has a few kelvin less than its margin.
+COOLED = {
+    "medium": "air", "die_to_sink": "0.02 K/W", "sink_to_coolant": "0.03 K/W", "coolant_rise": "0.01 K/W", "die": "2 J/K", "sink": "20 J/K",
+    "coolant_lag": "0.1 s",
+}  # fmt: skip
+WARM = {"operating": "34 degC", "slowdown": "60 degC", "shutdown": "80 degC"}
+
 
 def run(
     tmp_path: Path,
@@ -166,6 +173,10 @@ def run(
         } | workload,
         "cluster": {"pools": [merged({"name": "p", "node": node(device, 2), "replica": replica}, pool)], "router": {"policy": router} | (RULES if router == "rules" else {})} | (cluster or {}),
     } | changes  # fmt: skip
+    if scenario["cluster"]["router"]["policy"] == "thermal":
+        scenario = merged(scenario, {"site": {"inlet": "20 degC"}})
+        machine_of_pool = scenario["cluster"]["pools"][0]["node"]
+        machine_of_pool |= {"cooling": COOLED, "device": device | {"limits": WARM}}
     path = tmp_path / "law.yaml"
     path.write_text(json.dumps(scenario))
     return cluster_sim.simulate(cluster_sim.load_scenario(path))
@@ -185,6 +196,7 @@ RUNS = [
     for arrivals in ARRIVALS
     for router in ROUTERS
     for machine in ("gpu", "wafer")
+    if (router, machine) != ("thermal", "wafer")  # a small wafer would melt
 ] + [
     (arrivals, "least_work", machine, feature)
     for arrivals in ("burst", "poisson")

@@ -16,13 +16,11 @@ from cluster_sim.physics.cooling_plant import (
     electrical_loss,
     evaporated_l,
     fan_speed,
-    fan_w,
     free_cooling_share,
     outdoor_water_c,
     pue,
-    pump_w,
-    pumping_w,
 )
+from cluster_sim.physics.fans_and_pumps import fan_w, pump_w, pumping_w
 from cluster_sim.physics.humid_air import relative_humidity, wet_bulb_c
 from cluster_sim.physics.node_power import with_flow_w
 

@@ -10,7 +10,7 @@ from pytest import approx
 
 from cluster_sim.hardware.node import Node
 from cluster_sim.physics.cooling import with_flow
-from cluster_sim.physics.leakage import Leak, leak_of
+from cluster_sim.physics.leakage import Leak, leak_of, stable
 from cluster_sim.physics.thermal import DIE, Heat
 from cluster_sim.physics.thermal_networks import runs_away, thermal_network
 from cluster_sim.schema import catalog_entry
@@ -118,3 +118,14 @@ def test_a_die_that_leaks_more_than_its_cooling_removes_runs_away() -> None:
     assert not runs_away(node.cooling, leak)
     assert not runs_away(node.cooling, leak._replace(w_per_k=0.95 / through_k_per_w))
     assert runs_away(node.cooling, leak._replace(w_per_k=1.2 / through_k_per_w))
+
+
+def test_a_thousandth_of_the_air_shuts_a_device_down_and_no_temperature_is_infinite() -> None:
+    node, leak = node_and_leak("dgx-b200")
+    assert node.cooling is not None and node.device.power is not None
+    still = with_flow(node.cooling, 0.001)
+    assert runs_away(still, leak) and not runs_away(still, stable(leak, still))
+    assert stable(leak, node.cooling) == leak
+    idle_w = node.device.power.idle_w
+    steady = thermal_network(still, stable(leak, still)).steady(Heat(idle_w - 45.0, 45.0, 22.0))
+    assert 95.0 < steady[DIE] < 1e5

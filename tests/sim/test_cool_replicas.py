@@ -78,7 +78,7 @@ def served(results: cluster_sim.Results) -> list[int]:
 
 ROUTERS = {
     "plain": {"policy": "least_requests"},
-    "thermal": {"policy": "thermal", "margin": "6 K"},
+    "thermal": {"policy": "thermal", "margin": "6 K", "least": 0.25},
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from dataclasses import replace
 from functools import cache
@@ -18,9 +19,12 @@ from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.results.attribution import compared_requests
 from cluster_sim.results.mechanisms import ALL, MECHANISMS
 from cluster_sim.results.results import Results, run_without
+from cluster_sim.scenario.workload import Workload
 from cluster_sim.studies.attribution import mechanisms_in_play, scenarios_without
 from tests.machines import COOLING, GOVERNOR, LIMITS, POWER, REFRESH, SMALL_GPU, engine, node
 from tests.scenarios import WORKLOAD, make_pool, make_scenario
+
+pytestmark = pytest.mark.xdist_group("attribution")  # tests share runs
 
 HOT = SMALL_GPU | {"power": POWER, "governor": GOVERNOR, "limits": LIMITS, "refresh": REFRESH}
 KV_TOKEN_BYTES = 256  # two layers, key and value, two heads of 16, two bytes
@@ -39,9 +43,9 @@ def hot_pool(name: str, role: str, nodes: int, link: str) -> dict[str, Any]:
 def everything_at_once() -> Results:
     """A hot and capped cluster with slow links, of which a decode node fails for some seconds."""
     pools = [hot_pool("prefill", "prefill", 2, "1 GB/s"), hot_pool("decode", "decode", 2, "5 MB/s")]
-    fault = {"at": "2 s", "lasts": "1 s", "what": "node_failure", "where": "decode/1"}
+    fault = {"at": "1 s", "lasts": "500 ms", "what": "node_failure", "where": "decode/1"}
     scenario = make_scenario(
-        duration="4 s",
+        duration="2 s",
         slo={"ttft": "200 ms", "tpot": "4 ms"},
         workload=WORKLOAD | {"arrivals": {"process": "poisson", "rate": "20 /s"}},
         cluster={"pools": pools, "disaggregation": {"kv_transfer": "whole"}},
@@ -172,6 +176,27 @@ def test_two_transfers_over_one_link_cost_each_other_the_time_of_one() -> None:
     assert not any(cost_of["remainder"].values())
 
 
+def test_a_lone_transfer_costs_nothing_of_contention() -> None:
+    scenario = two_transfers().scenario
+    arrivals = {"process": "at_once", "requests": 1}
+    lengths = {"prompt_tokens": 300, "output_tokens": 50}
+    workload = Workload.model_validate({"arrivals": arrivals} | lengths)
+    results = cluster_sim.attribute(scenario.model_copy(update={"workload": workload}))
+    assert list(results.without or ()) == ["contention"]
+    for value in results.summary()["cost_of"]["contention"].values():
+        assert value == approx(0.0, abs=1e-9)
+
+
+def test_steps_and_stretches_agree_where_nothing_is_shared() -> None:
+    alone = run_without(everything_at_once(), "contention")
+    assert alone is not None
+    stepped = cluster_sim.simulate(alone.scenario.model_copy(update={"stepping": "step"}))
+    for column in ("first_token_s", "finish_s", "kv_transfer_s"):
+        np.testing.assert_allclose(
+            stepped.requests[column].to_numpy(), alone.requests[column].to_numpy(), rtol=1e-9
+        )
+
+
 def at_10_s(tmp_path: Path, **changes: Any) -> cluster_sim.Scenario:
     """One request at 0 s and two at 10 s, at two replicas of which each serves one at a time."""
     trace = tmp_path / "three.csv"
@@ -245,6 +270,7 @@ def test_a_run_folder_keeps_the_runs_without_each_mechanism(tmp_path: Path) -> N
     assert [path.name for path in (folder / "without").iterdir()] == ["contention"]
     stored = cluster_sim.load_results(folder)
     assert stored.summary() == results.summary()
+    assert pickle.loads(pickle.dumps(stored)).summary() == results.summary()
     assert json.loads((folder / "summary.json").read_text()) == results.summary()
     alone = run_without(folder, "contention")
     assert alone is not None and results.without is not None

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from cluster_sim.deployment.climate import cooling_events, flow_course
 from cluster_sim.deployment.power_caps import capped_nodes, node_draws
 from cluster_sim.errors import did_you_mean
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.power_sharing import power_sharing_faults
-from cluster_sim.physics.cooling import with_flow
 from cluster_sim.physics.leakage import leak_of
 from cluster_sim.physics.thermal_networks import runs_away
 from cluster_sim.scenario.pool import Pool
@@ -37,22 +35,14 @@ def _leakage_faults(site: Site, pools: tuple[Pool, ...]) -> Iterator[Finding]:
         cooling, power = pool.node.cooling, pool.node.device.power
         if site.inlet_c is None or cooling is None or power is None or power.leakage is None:
             continue
-        flow, leak = _lowest_flow(site, pool), leak_of(power, cooling)
-        if runs_away(with_flow(cooling, flow), leak):
+        leak = leak_of(power, cooling)
+        if runs_away(cooling, leak):
             yield (
                 ("cluster", "pools", index, "node"),
                 f"the leakage of {pool.node.device.name} grows by {leak.w_per_k:.3g} W per kelvin, faster than "
-                f"{pool.node.name} removes heat at {flow:.3g} of its flow, so its temperature has no steady state; "
-                "expected a lower 'leakage' in the device's 'power', better 'cooling', or more flow in site.events",
+                f"{pool.node.name} removes heat, so its temperature has no steady state; "
+                "expected a lower 'leakage' in the device's 'power', or better 'cooling'",
             )
-
-
-def _lowest_flow(site: Site, pool: Pool) -> float:
-    """Return the lowest flow of coolant of any node of a pool, as a share of the full flow."""
-    if not any(event.factor is not None for event in site.events):
-        return 1.0
-    courses = [flow_course(cooling_events(site, pool, number)) for number in range(pool.nodes)]
-    return min((float(course.flow.min()) for course in courses if course), default=1.0)
 
 
 def _power_limit_faults(pool: Pool, at: Trail) -> Iterator[Finding]:

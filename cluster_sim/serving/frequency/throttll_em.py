@@ -75,7 +75,9 @@ class _LowestClock:
         """Return the lowest clock that keeps the objectives, else the highest."""
         segments = self._projection(seen.remaining())
         waiting_tokens = seen.pending_prompt_tokens
-        low, high = 0, len(self._choices) - 1
+        if self._keeps(segments, waiting_tokens, now_s, self._choices[0]):
+            return self._choices[0]
+        low, high = 1, len(self._choices) - 1
         while low < high:
             middle = (low + high) // 2
             if self._keeps(segments, waiting_tokens, now_s, self._choices[middle]):

@@ -27,9 +27,9 @@ class Thermal(RoutingPolicy):
     """
 
     policy: Literal["thermal"] = "thermal"
-    margin_kelvin: Kelvin = 8.0
+    margin_kelvin: Kelvin = 3.0
     """Distance to the limits below which a replica gets fewer requests [K]. It is an estimate."""
-    least: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
+    least: Annotated[float, Field(gt=0.0, le=1.0)] = 0.6
     """Share of the requests of a cool replica that a replica at its limits still gets. It is an
     estimate."""
     telemetry_s: PositiveSeconds = 1.0
