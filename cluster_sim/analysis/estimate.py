@@ -128,6 +128,7 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
         kv_cache_format=pool.replica.kv_cache,
         role=pool.replica.role,
         load_s=deployment.load_s,
+        clock="" if pool.frequency is None else pool.frequency.policy,
         scaling="" if scaling is None else f"{scaling.sizes}: {scaling.aim}",
         start_s=None if scaling is None else scaling.provision_s + (deployment.load_s or 0.0),
         wafers=_on_wafers(deployment),

@@ -83,6 +83,8 @@ class PoolArithmetic:
     load_s: float | None = None
     """Time to load the weights of a replica, as on a cold start [s]; None if the node's file does
     not give it."""
+    clock: str = ""
+    """Frequency policy, which the estimates leave out; empty if there is none."""
     scaling: str = ""
     """Numbers of replicas between which the pool is scaled, and the target; empty if it is not."""
     start_s: float | None = None

@@ -73,6 +73,8 @@ def _size_rows(pools: Sequence[PoolArithmetic]) -> Rows:
     yield from _capacity_rows(pools)
     yield from _page_rows(pools)
     yield "time to load the weights [s]", [_optional(pool.load_s, ",.3g") for pool in pools]
+    if any(pool.clock for pool in pools):
+        yield "clock", [f"highest, without {pool.clock}" if pool.clock else "-" for pool in pools]
     if any(pool.scaling for pool in pools):
         yield "autoscaling [replicas]", [pool.scaling or "-" for pool in pools]
         yield "time to start a replica [s]", [_optional(pool.start_s, ",.3g") for pool in pools]

@@ -9,6 +9,7 @@ import pytest
 from pytest import approx
 
 import cluster_sim
+from cluster_sim.analysis.estimate import explain
 from cluster_sim.errors import ScenarioError
 from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.scenario.scenario import Scenario
@@ -168,6 +169,17 @@ def test_a_policy_that_predicts_keeps_its_objective_at_a_lower_clock() -> None:
     assert slow.summary()["lowest_clock_fraction"] < 0.6
     assert slow.summary()["max_tpot_ms"] < 20.0
     assert slow.summary()["energy_kwh"] < free.summary()["energy_kwh"]
+
+
+def test_clocks_below_half_of_the_highest_are_warned_of() -> None:
+    low = {"policy": "by_phase", "prefill": "1 GHz", "decode": "400 MHz"}
+    warned = [text for text in scenario({"frequency": low}).warnings() if "extrapolated" in text]
+    assert len(warned) == 1 and "frequency.decode: step times at 400 MHz" in warned[0]
+
+
+def test_explain_says_that_it_leaves_the_clock_out() -> None:
+    pools = explain(scenario({"frequency": fixed("500 MHz")}))
+    assert [pool.clock for pool in pools] == ["fixed"]
 
 
 def test_an_unknown_policy_is_refused() -> None:
