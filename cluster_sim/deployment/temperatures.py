@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -155,6 +156,18 @@ def mean_powers(power: DrawnPower) -> tuple[float, float]:
     if elapsed_s <= 0.0:
         return float(power.watts[-1]), float(power.memory_w[-1])
     return float(power.watts @ lengths_s) / elapsed_s, float(power.memory_w @ lengths_s) / elapsed_s
+
+
+def joined(powers: Sequence[DrawnPower]) -> DrawnPower:
+    """Return powers over times that follow each other as one."""
+    if len(powers) == 1:
+        return powers[0]
+    edges_s = [power.edges_s[:-1] for power in powers[:-1]]
+    return DrawnPower(
+        np.concatenate([*edges_s, powers[-1].edges_s]),
+        np.concatenate([power.watts for power in powers]),
+        np.concatenate([power.memory_w for power in powers]),
+    )
 
 
 class _Modal(NamedTuple):

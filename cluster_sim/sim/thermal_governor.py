@@ -101,7 +101,7 @@ class ThermalGovernor(ReplicaEvents):
         for replica in self._replicas.values():
             self._throttle(replica, now_s)
         for _, guard in due:
-            guard.next_s(now_s)
+            guard.plan(now_s)
         self._next_s = min(guard.looks_s for _, guard in self._guards)
         self._start_cool(now_s)
 

@@ -50,6 +50,11 @@ class ThrottleRules:
         refresh = device.refresh if has_memory else None
         return cls(device.limits, governor, refresh, has_memory, steps, slowdown_period_s, band_k)
 
+    @property
+    def is_governed(self) -> bool:
+        """Whether the device has limits and a governor that keeps them by its clock."""
+        return self.limits is not None and self.governor is not None
+
     def operating(self) -> list[Threshold]:
         """Return the limits that software keeps by lowering the clock."""
         limits = self.limits

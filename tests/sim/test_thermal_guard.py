@@ -62,7 +62,8 @@ def drive(
     """Let a guard look at its device until a time; the device draws `watts_at(clock, time)`."""
     now_s, course = 0.0, []
     while now_s < until_s:
-        next_s = min(guard.next_s(now_s), now_s + 1.0)
+        guard.plan(now_s)
+        next_s = min(guard.looks_s, now_s + 1.0)
         own = constant(watts_at(guard.clock, now_s), memory_w, now_s, next_s)
         front = constant(800.0, 40.0, now_s, next_s) if guard.group.is_behind else None
         guard.warm(own, front)
@@ -165,7 +166,7 @@ def test_hardware_holds_its_slowdown_and_ends_it_below_the_operating_limit() -> 
     for at_s, die_c, is_halved in ((0.1, 40.0, True), (0.2, 50.5, True), (0.21, 49.9, False)):
         guard.state[DIE] = die_c
         guard.act(at_s)
-        assert guard.halved == is_halved
+        assert guard.hardware.is_slow == is_halved
 
 
 def test_memory_is_refreshed_less_only_after_it_has_cooled_by_the_hysteresis() -> None:
@@ -180,7 +181,8 @@ def test_memory_is_refreshed_less_only_after_it_has_cooled_by_the_hysteresis() -
 def test_a_guard_looks_again_before_any_limit_could_have_been_reached() -> None:
     """Software begins to look a quarter of its response of 0.1 s before the limit, at least."""
     guard = ThermalGuard(a_group(), np.array([30.0, 30.0, 30.0, 25.0]))
-    next_s = guard.next_s(0.0)
+    guard.plan(0.0)
+    next_s = guard.looks_s
     greatest = guard.group.greatest(guard.group.climate.conditions(0.0))[0]
     soon, late = (
         guard.group.network(1.0).after(guard.state, greatest, elapsed_s)
@@ -192,7 +194,8 @@ def test_a_guard_looks_again_before_any_limit_could_have_been_reached() -> None:
 
 def test_a_cool_device_is_not_looked_at_at_all() -> None:
     guard = ThermalGuard(group := a_group(inlet="5 degC"), group.start())
-    assert guard.next_s(0.0) == np.inf
+    guard.plan(0.0)
+    assert guard.looks_s == np.inf
 
 
 def test_the_old_name_of_the_period_works_with_a_warning() -> None:
