@@ -191,7 +191,7 @@ def _draw_legend(columns: Sequence[Column]) -> None:
     point: dict[str, Any] = {"color": _MAIN, "linestyle": "", "marker": "o", "markersize": 5.5}
     handles = {
         "burst": Patch(color=_BURST),
-        "limit": Line2D([], [], color=style.LIMIT),
+        "limit or objective": Line2D([], [], color=style.LIMIT),
         "without heat" if has_ghost else _NO_GHOST: Line2D([], [], color=GHOST),
         "at its limit": Line2D([], [], **point),
         "90 % of its rise, or clock falls": Line2D([], [], **point, markerfacecolor="white"),
