@@ -811,7 +811,9 @@ def _inlet(random: Random) -> Any:
 
 def _power_caps(random: Random, pools: list[Section]) -> Section:
     """Draw caps between what all nodes draw idle and the most that they draw."""
-    caps: Section = {"power_sharing": random.choice(["proportional", "priority"])}
+    polca = {"policy": "polca", "low_priority": [pools[0]["name"]], "delay": "1 s"}
+    policies = ["proportional", "priority", "lend", {"policy": "lend_by_priority"}, polca]
+    caps: Section = {"power_sharing": random.choice(policies)}
     machines = [MACHINES[pool["node"]] for pool in pools for _ in range(pool["nodes"])]
     share = random.choice([0.7, 0.4, 0.9])
     least_and_most = [machine.watts[:2] if machine.watts else (0.0, 1e4) for machine in machines]

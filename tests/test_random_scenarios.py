@@ -25,7 +25,7 @@ CHOICES = {
     "weights_from": "memoryx",
     "tier": "host nvme memoryx",
     "preemption": "swap",
-    "power_sharing": "proportional priority",
+    "power_sharing": "proportional priority lend",
     "order": "priority",
     "stepping": "step",
     "start": "cold",
@@ -42,7 +42,15 @@ CHOICES = {
     "weather": "greensboro sand-point",
     "gaps": "exponential weibull clustered",
 }
-POLICIES = {"queue_limit", "token_bucket", "predicted_ttft", "continuous", "static"}
+POLICIES = {
+    "lend_by_priority",
+    "polca",
+    "queue_limit",
+    "token_bucket",
+    "predicted_ttft",
+    "continuous",
+    "static",
+}
 KEYS = {
     "batch_wait_timeout_iterations", "begins", "bursts", "by_device", "detokenisation", "first_chunk_delay",
     "async_scheduling", "autoscale", "cancel", "clients", "graph_memory", "prefill_first", "static_reserve", "stream_interval", "chunked_prefill", "classes", "compaction",

@@ -147,7 +147,7 @@ class DeviceClock:
         self._window.forget((self._report + 1) * self._period_s - self._window_s)
         self._window.add(piece)
         self._runs = True
-        if self._caps[-1][1] < inf:
+        if self._level or self._caps[-1][1] < inf:
             piece.steps = self._steady_steps(piece)
         return point, new_ramp(Ramp, (ramp.first_s, ramp.slope_s, piece.steps))
 

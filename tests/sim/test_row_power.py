@@ -55,7 +55,7 @@ def test_a_busy_node_gets_what_an_idle_node_leaves(tmp_path: Path) -> None:
     "site",
     [
         LENDING,
-        {"row_power_cap": {"points": [["0 s", "1 kW"], ["3 s", "700 W"], ["6 s", "1.2 kW"]]}},
+        {"row_power_cap": {"points": [["0 s", "1 kW"], ["3 s", "700 W"], ["4.01 s", "9 kW"], ["7 s", "700 W"]]}},
         {"row_power_cap": "800 W", "power_sharing": {"policy": "polca", "low_priority": ["p"], "delay": "1 s", "period": "300 ms", "t1": 0.6, "t2": 0.7}},
     ],
     ids=["lend", "points", "polca"],
