@@ -130,6 +130,6 @@ def frequency_governors(
     ]
     for deployment in fleet.deployments:
         if (policy := deployment.pool.frequency) is not None:
-            known = Known(DeploymentProfile(deployment), objectives)
+            known = Known(DeploymentProfile(deployment), objectives, deployment.role)
             members = [replicas[number] for number in fleet.numbers(deployment.name)]
             FrequencyGovernor(env, policy, known, members, recorder)

@@ -10,14 +10,14 @@ import numpy as np
 
 from cluster_sim.deployment.climate import Conditions
 from cluster_sim.deployment.thermal_groups import ThermalGroup
-from cluster_sim.physics.thermal import Heat, ThermalNetwork
+from cluster_sim.physics.thermal import DIE, Heat, ThermalNetwork
 from cluster_sim.typing import Array
 
 AT_K = 1e-6
 """Difference below which a temperature counts as equal to its threshold [K]."""
 
 _RATIO, _FINE, _DOUBLINGS = 1.25, 40, 18
-_RESPONSE, _LONGEST = 0.25, 10
+_RESPONSE, _SHORTEST, _FINER = 0.25, 0.01, 1.1
 
 
 class Threshold(NamedTuple):
@@ -116,19 +116,14 @@ class Prediction(NamedTuple):
     def of(cls, network: ThermalNetwork, place: int, response_s: float) -> Prediction:
         """Return the prediction whose horizon suits the place.
 
-        The horizon is `response_s`, doubled until a quarter of what the die's heat does to the
-        place in the end has happened. The temperature of a place that follows slowly would
-        otherwise have to be held by great changes of the clock.
+        The horizon of the die is `response_s`. Places that follow the heat of the die more slowly
+        have horizons that are longer in proportion. Their temperatures would otherwise have to be
+        held by great changes of the clock.
         """
+        slowness = _follows_s(network, place) / _follows_s(network, DIE)
+        horizon_s = response_s * max(slowness, 1.0)
         cold, none = np.zeros(len(network.rates)), Heat(0.0, 0.0, 0.0)
         unit = Heat(1.0, 0.0, 0.0)
-        in_the_end = float((network.steady(unit) - network.steady(none))[place])
-        horizon_s = response_s
-        for _ in range(_LONGEST):
-            offset = network.after(cold, none, horizon_s)
-            if (network.after(cold, unit, horizon_s) - offset)[place] >= _RESPONSE * in_the_end:
-                break
-            horizon_s *= 2.0
         offset = network.after(cold, none, horizon_s)
 
         def change(state: Array, heat: Heat) -> float:
@@ -155,3 +150,18 @@ class Prediction(NamedTuple):
             + of_memory * heat.memory_w
             + of_inlet * heat.inlet_c
         )
+
+
+def _follows_s(network: ThermalNetwork, place: int) -> float:
+    """Return the time until a place has shown a quarter of what the heat of the die does to it [s].
+
+    It is exact to a tenth.
+    """
+    cold, none, unit = np.zeros(len(network.rates)), Heat(0.0, 0.0, 0.0), Heat(1.0, 0.0, 0.0)
+    in_the_end = float((network.steady(unit) - network.steady(none))[place])
+    elapsed_s = _SHORTEST / -float(network.rates[0])
+    while True:
+        now = network.after(cold, unit, elapsed_s) - network.after(cold, none, elapsed_s)
+        if now[place] >= _RESPONSE * in_the_end:
+            return elapsed_s
+        elapsed_s *= _FINER

@@ -129,7 +129,7 @@ def test_the_sum_over_a_ramp_is_the_sum_of_its_steps_on_either_side_of_the_limit
         clock = rng.uniform(0.5, 1.0)
         v = 0.55 + 0.45 * clock
         moving_j, arithmetic_j = power.memory_j_per_byte * (moved + i * more), flop_j + i * more_j
-        at_work_s = np.minimum(moving_j / (43e-12 * 6.6e12) + arithmetic_j / 540.0, seconds)
+        at_work_s = np.minimum(moving_j / (43e-12 * 5.0e12) + arithmetic_j / 480.0, seconds)
         clocks_w = 49.0 / (1.0 - 345 / 1980 * (0.55 + 0.45 * 345 / 1980) ** 2)  # 188 - 139 W
         demand_j = (
             (power.busy_w - clocks_w * (1.0 - clock * v**2)) * seconds

@@ -61,12 +61,12 @@ def test_a_step_that_waits_for_its_host_draws_little_more_than_busy() -> None:
 
 def test_the_processors_hold_work_all_the_time_at_full_traffic_and_no_longer() -> None:
     power = power_of("b200-sxm")
-    full_w = 43e-12 * 6.6e12
+    full_w = 43e-12 * 5.0e12
     shares = [float(working_share(power, part * full_w, 0.0)) for part in (0.0, 0.5, 1.0, 1.5)]
     assert shares == approx([0.0, 0.5, 1.0, 1.0])
-    assert float(working_share(power, 0.5 * full_w, 0.25 * 540.0)) == approx(0.75)
+    assert float(working_share(power, 0.5 * full_w, 0.25 * 480.0)) == approx(0.75)
     # arithmetic that fills the step at half of the clock is half as fast
-    assert float(working_share(power, 0.0, 0.5 * 540.0, 0.5)) == approx(1.0)
+    assert float(working_share(power, 0.0, 0.5 * 480.0, 0.5)) == approx(1.0)
 
 
 def test_the_own_clock_meets_the_limit_with_the_share_that_works() -> None:

@@ -114,6 +114,22 @@ def test_by_phase_changes_the_clock_after_its_delay_and_between_steps() -> None:
     assert clocks[:4] == approx([0.505, 1.0, 1.0, 0.505])
 
 
+def test_by_phase_keeps_one_clock_where_prefill_and_decode_are_apart() -> None:
+    policy = {"policy": "by_phase", "prefill": "1 GHz", "decode": "505 MHz"}
+    pools = [
+        {
+            "name": role,
+            "node": node(GPU),
+            "replica": {"engine": engine(), "role": role},
+            "frequency": policy,
+        }
+        for role in ("prefill", "decode")
+    ]
+    stretches = cluster_sim.simulate(scenario({}, cluster={"pools": pools})).stretches
+    clocks = zip(stretches["replica"].to_pylist(), stretches["clock"].to_pylist(), strict=True)
+    assert {(replica, round(clock, 6)) for replica, clock in clocks} == {(0, 1.0), (1, 0.505)}
+
+
 @pytest.mark.parametrize(
     "policy",
     [

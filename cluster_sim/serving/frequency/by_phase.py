@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
+from cluster_sim.serving.frequency.fixed import Always
 from cluster_sim.serving.frequency.observed import Known, ObservedReplica
 from cluster_sim.serving.frequency.policy import Decider, MovingClock
 from cluster_sim.units import Hertz
@@ -18,7 +19,7 @@ class ByPhase(MovingClock):
     (arXiv 2508.16449) and phase-decoupled power control on B200 (arXiv 2609.11133). Replicas that
     serve both phases change their clock as often as a prompt arrives. A change takes `delay`, and
     the next one is decided when it has taken effect, so that with short phases the clock of one
-    phase often meets steps of the other.
+    phase often meets steps of the other. Replicas of the role `prefill` or `decode` keep one clock.
     """
 
     follows_phases: ClassVar[bool] = True
@@ -34,7 +35,10 @@ class ByPhase(MovingClock):
     def decider(self, known: Known) -> Decider:
         """Return the policy for one replica."""
         grid = known.profile.grid
-        return _OfPhases(grid.share(self.prefill_hz), grid.share(self.decode_hz))
+        prefill, decode = grid.share(self.prefill_hz), grid.share(self.decode_hz)
+        if known.role != "both":
+            return Always(prefill if known.role == "prefill" else decode)
+        return _OfPhases(prefill, decode)
 
     def clocks_hz(self) -> Iterator[tuple[str, float]]:
         """Yield the clocks of the description [Hz], each with its key."""

@@ -24,14 +24,14 @@ class Fixed(FrequencyPolicy):
 
     def decider(self, known: Known) -> Decider:
         """Return the policy for one replica."""
-        return _Always(known.profile.grid.share(self.clock_hz))
+        return Always(known.profile.grid.share(self.clock_hz))
 
     def clocks_hz(self) -> Iterator[tuple[str, float]]:
         """Yield the clock of the description [Hz], with its key."""
         yield "clock", self.clock_hz
 
 
-class _Always:
+class Always:
     """One clock, whatever is seen."""
 
     def __init__(self, share: float) -> None:

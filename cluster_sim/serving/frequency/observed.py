@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from cluster_sim.hardware.clock_grid import ClockGrid
 from cluster_sim.request import Request
+from cluster_sim.serving.disaggregation import Role
 
 
 class Decoding(NamedTuple):
@@ -132,6 +133,8 @@ class Known(NamedTuple):
     """Profile of the replica."""
     objectives: Sequence[Objectives]
     """Objectives of each class of requests, by number of the class."""
+    role: Role = "both"
+    """Phases of a request that the replica serves."""
 
     @property
     def strictest(self) -> Objectives:
