@@ -78,6 +78,14 @@ def caps_move(scenario: Scenario) -> bool:
     return bool(changes_s(scenario))
 
 
+def device_caps_move(scenario: Scenario) -> bool:
+    """Return whether power caps of devices change during the run, not only clock locks."""
+    site = scenario.site
+    return caps_move(scenario) and not (
+        site is not None and site.power_sharing.locks_clocks and not changes_s(scenario)
+    )
+
+
 def changes_s(scenario: Scenario) -> list[float]:
     """Return the times at which a schedule changes a cap [s], in order."""
     caps = [group.cap for group in capped_nodes(scenario)]

@@ -43,15 +43,14 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     shown = style.variants(results)
     last_s = max(run.info.simulated_s for run in results) or 1.0
     unit = unit_up_to(last_s)
+    note = "; +60 s: since the burst began" if len(shown) < 3 else ""
     columns = []
     for place, variant in enumerate(shown):
         courses = chain(variant.results)
         ghost = without_heat(variant.results, courses)
-        column = Column(variant, courses, ghost, axes[place :: len(shown)], unit.second)
+        column = Column(variant, courses, ghost, axes[place :: len(shown)], unit.second, len(shown))
         _draw_column(column)
-        style.label(
-            column.panels[-1], x=f"simulated time [{unit.name}]; +60 s: since the burst began"
-        )
+        style.label(column.panels[-1], x=f"simulated time [{unit.name}]{note}")
         columns.append(column)
     _share_axes(columns)
     lay_time_axis([columns[0].panels[-1]], last_s, unit.second)
@@ -108,8 +107,8 @@ def _draw_power(column: Column) -> None:
         column.point(2, mark(power, column.chain.burst), _MAIN)
         column.limit(2)
         most_w = float(np.max(hot.power_w))
-        of = "" if not power.highest else f" of {watts(100 * most_w / power.highest)}"
-        text = f"Power of {hot.name}: at most {watts(most_w)}{of}"
+        limit_w = 100 * most_w / power.highest if power.highest else most_w
+        text = f"Power of {hot.name}: up to {watts(most_w, limit_w)}"
     column.caption(2, text)
 
 
@@ -186,7 +185,14 @@ def _draw_legend(columns: Sequence[Column]) -> None:
     for row in (_TEMPERATURE, _LATENCY):
         for column in columns:
             if len(column.panels[row].get_legend_handles_labels()[1]) > 1:
-                column.panels[row].legend(loc="upper left", fontsize=8, ncols=2, framealpha=0.8)
+                column.panels[row].legend(
+                    loc="upper left",
+                    fontsize=8,
+                    ncols=2,
+                    handlelength=1.2,
+                    columnspacing=0.8,
+                    borderpad=0.25,
+                )
     has_ghost = any(column.ghost is not None for column in columns)
     point: dict[str, Any] = {"color": _MAIN, "linestyle": "", "marker": "o", "markersize": 5.5}
     handles = {

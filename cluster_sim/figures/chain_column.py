@@ -16,6 +16,8 @@ from cluster_sim.figures.style import Variant
 
 GHOST = "#8f8f8f"
 """Colour of the run without heat."""
+_LINE = 126
+"""Number of characters above the panels of all columns together."""
 _LOW = 45.0
 """Value of a marked point up to which its text stands above it [%]."""
 _NO_HEAT = "temperatures are not simulated:\nthe scenario has no site.inlet"
@@ -34,6 +36,8 @@ class Column:
     panels: Sequence[Axes]
     second: float
     """Seconds per unit of the time axis."""
+    columns: int
+    """Number of columns of the figure."""
 
     def line(self, row: int, course: Course | None, ghost: Course | None, **look: Any) -> None:
         """Draw a course, and below it in grey that of the run without heat."""
@@ -71,7 +75,7 @@ class Column:
     def caption(self, row: int, title: str, unit: str = "% of limit") -> None:
         """Write title and unit of a panel, and why it is empty if it is."""
         panel = self.panels[row]
-        style.title(panel, title)
+        style.title(panel, title, _LINE // self.columns)
         style.label(panel, y=f"[{unit}]")
         if row in _OF_HEAT and self.chain.hottest is None:
             style.nothing(panel, _NO_HEAT)

@@ -100,10 +100,13 @@ def short(value_s: float) -> str:
     return f"{value_s:.1f} s" if 0.05 <= value_s < 0.95 else f"{value_s:.0f} s"
 
 
-def watts(power_w: float) -> str:
-    """Return a power.
+def watts(power_w: float, limit_w: float | None = None) -> str:
+    """Return a power, and its limit if there is one.
 
-    >>> watts(886.6), watts(18_400.0)
-    ('887 W', '18.4 kW')
+    >>> watts(886.6), watts(886.6, 1000.0), watts(12_300.0, 18_400.0)
+    ('887 W', '887 of 1000 W', '12.3 of 18.4 kW')
     """
-    return f"{power_w:.0f} W" if power_w < 1999.5 else f"{power_w / 1e3:.1f} kW"
+    values_w = [power_w] if limit_w is None else [power_w, limit_w]
+    is_small = max(values_w) < 1999.5
+    texts = [f"{value_w:.0f}" if is_small else f"{value_w / 1e3:.1f}" for value_w in values_w]
+    return f"{' of '.join(texts)} {'W' if is_small else 'kW'}"

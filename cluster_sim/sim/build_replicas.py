@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, cast
 
 from cluster_sim.deployment.fleet import Fleet, ReplicaSpec
-from cluster_sim.deployment.power_caps import caps_move, device_caps_w
+from cluster_sim.deployment.power_caps import caps_move, device_caps_move, device_caps_w
 from cluster_sim.deployment.schedulers import build_scheduler
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.scenario.scenario import Scenario
@@ -51,16 +51,19 @@ def build_replicas(  # noqa: PLR0913 - wires replicas to their parts
         {spec.number: longest[spec.deployment] for spec in fleet.replicas if spec.role == "decode"}
     )
     replicas, caps_w = Replicas([], [], [], capacity), device_caps_w(scenario)
-    moves = caps_move(scenario)
+    moves, locks = device_caps_move(scenario), caps_move(scenario)
     for spec in fleet.replicas:
         cap_w = caps_w[spec.number]
-        has_control = moves or cap_w is not None or spec.deployment.pool.frequency is not None
+        has_loop = moves or cap_w is not None
+        has_control = has_loop or locks or spec.deployment.pool.frequency is not None
         new_scheduler = scheduler_maker(spec, scenario.seed, setting.kv_events)
         options = ReplicaOptions(
             max_steps=_max_steps(scenario, spec),
             prepares_ahead=spec.deployment.pool.replica.engine.async_scheduling,
             ready_s=spec.deployment.ready_s,
-            device_clock=DeviceClock(spec.deployment, cap_w) if has_control else None,
+            device_clock=(
+                DeviceClock(spec.deployment, cap_w, has_loop=has_loop) if has_control else None
+            ),
             rebuild=new_scheduler,
             host_path=None if network is None else network.host_path(spec),
         )

@@ -100,6 +100,10 @@ def facts(deployment: Deployment) -> Plain:
     written = pool.model_dump(mode="json", by_alias=True, exclude_none=True)
     found: Plain = {key: written[key] for key in ("name", "nodes", "power_limit") if key in written}
     found["node"] = entry("nodes", pool.node)
+    if pool.placement != "in_order":
+        found["placement"] = pool.placement
+    if pool.frequency is not None:
+        found["frequency"] = {"policy": pool.frequency.policy, **plain(pool.frequency)}
     if pool.prices is not None:
         found["prices"] = entry("prices", pool.prices)
     if pool.autoscale is None:

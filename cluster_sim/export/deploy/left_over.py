@@ -26,6 +26,8 @@ from cluster_sim.schema.yaml_files import parse_value
 
 ALWAYS = ("name", "node", "nodes", "replicas", "replica.engine")
 """Keys of a pool that are named in any case: they decide where and how often a command is run."""
+_BESIDE = ("prices", "power_limit", "placement", "frequency")
+"""Keys of a pool that no option stands for."""
 _DRAFTS = "replica.speculation."
 _LINE = re.compile(r"#\s+(?P<key>model|cluster\.[\w.\[\]]+): (?P<value>.+)")
 
@@ -43,7 +45,7 @@ def keys_left(deployment: Deployment, read: Keys, carried: Sequence[str] = ()) -
         Keys of `ALWAYS` that the target states elsewhere, such as the replicas of a manifest.
     """
     own = facts(deployment)
-    structure = {key: own[key] for key in (*ALWAYS, "prices", "power_limit") if key in own}
+    structure = {key: own[key] for key in (*ALWAYS, *_BESIDE) if key in own}
     structure |= {key: own[key] for key in own if key.startswith("replica.engine.")}
     read_pool = pool_of({**read.values, **structure})
     other = Deployment(read_pool, deployment.model, deployment.network)

@@ -8,6 +8,7 @@ from typing import IO
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.errors import cannot_write
 from cluster_sim.export.perfetto import TraceEvent, TraceWriter
+from cluster_sim.export.trace.changes import idle_changes, state_changes
 from cluster_sim.export.trace.devices import write_devices
 from cluster_sim.export.trace.links import write_links
 from cluster_sim.export.trace.replicas import (
@@ -15,7 +16,6 @@ from cluster_sim.export.trace.replicas import (
     STRETCH_FIGURES,
     STRETCHES,
     ReplicaTracks,
-    state_changes,
     write_events,
     write_states,
     write_stretches,
@@ -105,8 +105,9 @@ def _write(
     out.end(track, end_ns)
     group = out.track("Replicas", rank=2)
     changes = state_changes(tables)
+    idle = idle_changes(tables, fleet, changes)
     replicas = [
-        ReplicaTracks(out, group, spec, changes.get(spec.number, ())) for spec in fleet.replicas
+        ReplicaTracks(out, group, spec, idle.get(spec.number, ())) for spec in fleet.replicas
     ]
     RequestTracks(out, replicas, latencies_s, end_ns).write(tables)
     write_stretches(tables, replicas, end_ns)

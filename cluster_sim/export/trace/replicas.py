@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from cluster_sim.deployment.fleet import ReplicaSpec
 from cluster_sim.export.perfetto import TraceEvent, TraceWriter
+from cluster_sim.export.trace.changes import IdleChange, StateChange
 from cluster_sim.export.trace.tables import RunTables, ns
-from cluster_sim.results.states import idle_w
 
 STRETCHES = ("decode", "prefill", "decode + prefill")
 """Names of stretches of engine steps."""
@@ -34,16 +34,6 @@ _SAME_NS = 2
 """Maximum time between two stretches that follow each other without a pause [ns]."""
 
 
-class StateChange(NamedTuple):
-    """Change of the state of a replica."""
-
-    at_ns: int
-    """Time of the change [ns]."""
-    state: str
-    """State from then on."""
-    cause: str
-
-
 class ReplicaTracks:
     """Tracks of one replica."""
 
@@ -52,7 +42,7 @@ class ReplicaTracks:
         out: TraceWriter,
         group: int,
         spec: ReplicaSpec,
-        changes: Sequence[StateChange] = (),
+        idle: Sequence[IdleChange] = (),
     ) -> None:
         """Add the tracks of a replica below a group, with the counters of an idle replica.
 
@@ -64,8 +54,8 @@ class ReplicaTracks:
             Number of the track above.
         spec
             Replica.
-        changes
-            Changes of its state, in order of time.
+        idle
+            Changes of the power of a device that runs no step, in order of time.
         """
         deployment = spec.deployment
         device, power = deployment.device, deployment.device.power
@@ -74,7 +64,6 @@ class ReplicaTracks:
         self._until_ns = 0
         self._queued = 0
         self._kv_capacity = deployment.placement.kv_tokens
-        self._power = power
         self._idle_w = (
             None if power is None else power.loaded_idle_w * deployment.devices_per_replica
         )
@@ -93,7 +82,7 @@ class ReplicaTracks:
             name: out.counter(name, unit, self.steps, rank)
             for rank, (name, unit) in enumerate(counters.items(), start=1)
         }
-        self._changes = deque(changes)
+        self._changes = deque(idle)
         self._rest()
 
     def queue(self, at_ns: int, change: int) -> None:
@@ -134,12 +123,11 @@ class ReplicaTracks:
             self._out.value(self._counters["power"], max(end_ns, self._until_ns), self._idle_w)
 
     def _idle_until(self, at_ns: int) -> None:
-        """Write the power of the idle devices at each change of state up to a time [ns]."""
+        """Write the power of the idle devices at each of its changes up to a time [ns]."""
         while self._changes and self._changes[0].at_ns <= at_ns:
             change = self._changes.popleft()
-            if self._power is not None:
-                each_w = idle_w(self._power, change.state)
-                self._idle_w = each_w * self.spec.deployment.devices_per_replica
+            if self._idle_w is not None:
+                self._idle_w = change.watts * self.spec.deployment.devices_per_replica
                 self._out.value(
                     self._counters["power"], max(change.at_ns, self._until_ns), self._idle_w
                 )
@@ -163,15 +151,6 @@ def write_stretches(tables: RunTables, replicas: Sequence[ReplicaTracks], end_ns
         replicas[row["replica"]].stretch(row)
     for replica in replicas:
         replica.close(end_ns)
-
-
-def state_changes(tables: RunTables) -> dict[int, list[StateChange]]:
-    """Return the changes of state of each replica that changes its state, by its number."""
-    changes: dict[int, list[StateChange]] = {}
-    for row in tables.rows("states") if tables.has("states") else ():
-        change = StateChange(ns(row["at_s"]), row["state"], row["cause"])
-        changes.setdefault(row["replica"], []).append(change)
-    return changes
 
 
 def write_states(
