@@ -149,6 +149,10 @@ class Limits(Description):
     the clock. Default: no limit."""
 
 
+_OLD_GOVERNOR_KEYS = {"fall_period": "thermal_period", "power_period": ""}
+"""New name of a key of earlier versions; empty where nothing reads the key any more."""
+
+
 class GovernorSpec(Description):
     """Steps and periods in which a device changes its clock to keep its limits."""
 
@@ -188,13 +192,17 @@ class GovernorSpec(Description):
     @model_validator(mode="before")
     @classmethod
     def _read_old_names(cls, value: Any) -> Any:
-        """Accept the names of earlier versions, with a warning."""
-        if not isinstance(value, dict) or "fall_period" not in value:
+        """Accept the keys of earlier versions, with a warning."""
+        if not isinstance(value, dict) or value.keys().isdisjoint(_OLD_GOVERNOR_KEYS):
             return value
-        text = "governor.fall_period: this key is deprecated; write governor.thermal_period"
-        warnings.warn(text, RenamedKeyWarning, stacklevel=2)
-        renamed = {key: part for key, part in value.items() if key != "fall_period"}
-        return {**renamed, "thermal_period": value["fall_period"]}
+        kept = {key: part for key, part in value.items() if key not in _OLD_GOVERNOR_KEYS}
+        for key, new in _OLD_GOVERNOR_KEYS.items():
+            if key in value:
+                mend = f"write governor.{new}" if new else "nothing reads it, remove it"
+                text = f"governor.{key}: this key is deprecated; {mend}"
+                warnings.warn(text, RenamedKeyWarning, stacklevel=2)
+                kept |= {new: value[key]} if new else {}
+        return kept
 
 
 class Cooling(Description):

@@ -18,7 +18,13 @@ from cluster_sim.results.run_info import RunInfo
 from cluster_sim.results.table_files import read_table
 from cluster_sim.scenario.renamed_keys import NEW_NAMES
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.schema import describe, parse_yaml, read_text, with_new_names
+from cluster_sim.schema import (
+    RenamedKeyWarning,
+    describe,
+    parse_yaml,
+    read_text,
+    with_new_names,
+)
 from cluster_sim.whole_files import bring_back
 
 
@@ -91,7 +97,9 @@ def about_run(folder: Path) -> tuple[Scenario, dict[str, Any]]:
         )
     try:
         document = with_new_names(parse_yaml(text, str(path)), NEW_NAMES, is_quiet=True)
-        return describe(Scenario, document), manifest
+        with warnings.catch_warnings():  # the program has written the old names itself
+            warnings.simplefilter("ignore", RenamedKeyWarning)
+            return describe(Scenario, document), manifest
     except ScenarioError as error:
         if is_edited:
             raise

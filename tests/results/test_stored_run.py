@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import warnings
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from cluster_sim.results.run_folder import RUN_FORMAT
 from cluster_sim.results.table_files import DESCRIBED
 from cluster_sim.sim.simulate import simulate
 from tests.commands import call
+from tests.machines import GOVERNOR, LIMITS, POWER, SMALL_GPU, node
 from tests.scenarios import make_pool, make_scenario
 
 # What run folders of earlier versions lacked, by the first version that had it.
@@ -274,3 +276,25 @@ def test_line_ends_of_another_system_are_no_edit(folder: Path) -> None:
     path = folder / "scenario.yaml"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     opened(folder)
+
+
+def test_a_folder_whose_governors_have_keys_of_earlier_versions_loads_without_a_word(
+    tmp_path: Path,
+) -> None:
+    device = SMALL_GPU | {"power": POWER, "governor": GOVERNOR, "limits": LIMITS}
+    pool = make_pool(node=node(device))
+    folder = simulate(make_scenario(cluster={"pools": [pool]})).save(tmp_path / "run")
+    scenario, manifest = folder / "scenario.yaml", folder / "manifest.json"
+    old = r"\1power_period: 5 ms\n\1fall_period: 50 ms\n\1rise_period: 100 ms\n"
+    text, count = re.subn(
+        r"( *)thermal_period: .*\n +thermal_response: .*\n", old, scenario.read_text()
+    )
+    assert count == 1
+    scenario.write_text(text)
+    facts = json.loads(manifest.read_text())
+    del facts["scenario_sha256"]
+    manifest.write_text(json.dumps(facts))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read = load_results(folder).scenario.cluster.pools[0].node.device.governor
+    assert read is not None and read.thermal_period_s == 0.05 and read.rise_period_s == 0.1
