@@ -33,7 +33,7 @@ cluster:
       power_limit: {limit}
       replica: {{tensor_parallel: 8, weights: fp8, kv_cache: fp8, engine: vllm}}
 """
-LIMITS = ("1 kW", "600 W", "450 W", "350 W")
+LIMITS = ("1 kW", "500 W", "400 W", "350 W", "300 W")
 """Power limits of each device; the first one is the device's own."""
 
 

@@ -88,7 +88,7 @@ def _draw_limits(panel: Axes, results: Results, second: float) -> None:
         panel.stairs(
             kilowatts, np.array([*edges_s, end_s]) / second, color=style.LIMIT, linewidth=1.2
         )
-        _name_line(panel, capped_w, "power caps by schedule", style.LIMIT)
+        _name_line(panel, 1e3 * kilowatts[-1], "power caps by schedule", style.LIMIT)
     elif capped_w < most_w:
         panel.axhline(capped_w / 1e3, color=style.LIMIT, linewidth=1.2)
         _name_line(panel, capped_w, f"power caps: {_kilowatts(capped_w)}", style.LIMIT)

@@ -22,13 +22,12 @@ TABLES = (
     "thermal",
     "states",
     "attempts",
-    "clocks",
 )
-"""Names of the tables of a run folder; results/columns.py describes their columns."""
-LATER_TABLES = frozenset({"transfers", "thermal", "states", "attempts", "clocks"})
+"""Names of the tables of every run folder; results/columns.py describes their columns."""
+TABLES_WITH_ROWS = ("clocks",)
+"""Names of tables that a run folder has only if they have rows."""
+LATER_TABLES = frozenset({"transfers", "thermal", "states", "attempts", *TABLES_WITH_ROWS})
 """Tables that run folders of earlier versions do not have."""
-TABLES_WITH_ROWS = frozenset({"clocks"})
-"""Tables that a run folder has only if they have rows."""
 
 
 @dataclass(frozen=True)

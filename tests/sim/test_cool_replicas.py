@@ -17,6 +17,7 @@ from cluster_sim.schema import Document, describe
 from cluster_sim.serving.load import ReportedLoad
 from cluster_sim.serving.routing import RoutingSetting, Thermal
 from cluster_sim.workload.random_streams import stream
+from tests.laws import whole_run
 from tests.machines import COOLING, GOVERNOR, LIMITS, POWER, SMALL_GPU, TINY_MODEL, engine, node
 
 GPU = SMALL_GPU | {"power": POWER, "governor": GOVERNOR, "limits": LIMITS}
@@ -160,3 +161,24 @@ def test_placement_and_routing_that_cannot_be_are_refused_by_name() -> None:
     assert "but rows of 3 hold 2" in faults(scenario(rear | two | {"replicas": 3}))
     router = {"router": {"policy": "thermal"}}
     assert "expected site.inlet" in faults(scenario({}, cluster=router, site=None))
+
+
+@pytest.mark.slow
+def test_the_laws_hold_for_scaled_rows_with_clocks_by_phase_and_temperatures_that_route() -> None:
+    scaling = {"metric": "running", "target": 2, "min": 1, "max": 6, "period": "500 ms"}
+    times = {"provision": "200 ms", "readiness_delay": "0 s", "stabilisation": "1 s"}
+    pool = {
+        "node": machine(4, 2),
+        "nodes": 2,
+        "placement": "rear_last",
+        "autoscale": scaling | times,
+        "frequency": {"policy": "by_phase", "prefill": "1 GHz", "decode": "505 MHz"},
+    }
+    scene = scenario(pool, cluster={"router": {"policy": "thermal"}}, duration="5 s")
+    assert not faults(scene)
+    results, stepped = (
+        cluster_sim.simulate(scene.model_copy(update={"stepping": stepping}))
+        for stepping in ("stretch", "step")
+    )
+    whole_run.every_law_holds(results)
+    whole_run.a_stretch_is_its_steps(results, stepped)

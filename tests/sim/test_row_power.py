@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from pytest import approx
 
 import cluster_sim
 from cluster_sim.deployment.power_caps import CappedNodes
+from cluster_sim.figures import power, style
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.scenario.power_cap import PowerCap
 from cluster_sim.scenario.power_sharing import Polca
@@ -173,3 +175,16 @@ def test_power_sharing_reads_back_the_same(tmp_path: Path) -> None:
         path = tmp_path / "again.yaml"
         path.write_text(scenario.as_yaml())
         assert cluster_sim.load_scenario(path).site == scenario.site
+
+
+def test_the_figure_of_power_follows_the_schedule_of_the_cap(tmp_path: Path) -> None:
+    """With 100 W beside each device, three nodes draw 1,500 W at most."""
+    site = {"row_power_cap": {"points": [["0 s", "1 kW"], ["1 s", "700 W"]]}}
+    results = run(tmp_path, nodes=3, site=site, workload=CALM, duration="2 s")
+    _, panels = power.blank([results])
+    power.draw([results], panels)
+    (line,) = [
+        each for each in panels[0].patches if each.get_edgecolor()[:3] == to_rgb(style.LIMIT)
+    ]
+    assert line.get_data().values == approx([1.0, 0.7])
+    assert line.get_data().edges[:2] == approx([0.0, 1.0])
