@@ -1,11 +1,12 @@
 """Print what half and twice of each constant without a source does to a throttling run.
 
     python benchmarks/governor_constants.py [--scenario scenarios/the_chain.yaml]
-        [--variant b200-slow-fans]
+        [--variant b200-slow-fans] [--flow 0.4]
 
 Many figures of governors and cooling are estimates: nothing is public. The output is a table in
 Markdown with two rows per constant, for docs/heat.md: the mean clock of the devices while heat
 throttles them, the lowest clock, the share of the run with throttling, and p99 of TTFT and TPOT.
+With `--flow` failed fans move another share of the air than in the file.
 """
 
 from __future__ import annotations
@@ -70,6 +71,13 @@ def with_factor(scenario: Scenario, path: tuple[str, ...], factor: float) -> Sce
     )
 
 
+def with_flow(scenario: Scenario, flow: float) -> Scenario:
+    """Return the scenario with another share of the air while fans have failed."""
+    assert scenario.site is not None
+    events = tuple(event.model_copy(update={"factor": flow}) for event in scenario.site.events)
+    return scenario.model_copy(update={"site": scenario.site.model_copy(update={"events": events})})
+
+
 def headline(results: Results) -> str:
     """Return the cells of a row of the table."""
     summary, thermal = results.summary(), results.thermal
@@ -91,8 +99,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenario", default="scenarios/the_chain.yaml")
     parser.add_argument("--variant", default="b200-slow-fans")
+    parser.add_argument("--flow", type=float)
     options = parser.parse_args()
     scenario = cluster_sim.load_scenario(options.scenario, variant=options.variant)
+    if options.flow is not None:
+        scenario = with_flow(scenario, options.flow)
     print(
         "| constant | times | hottest die | clock while throttled | lowest clock | throttled | TPOT p99 | TTFT p99 |"
     )
