@@ -142,7 +142,9 @@ def last_temperatures(
     )
     if front is not None:
         preheat = modal.per_inlet_k * network.cooling.preheat_k_per_w
-        amplitudes += preheat * (front.watts @ _decays(network, front.edges_s))
+        if front.edges_s is not own.edges_s:
+            decays = _decays(network, front.edges_s)
+        amplitudes += preheat * (front.watts @ decays)
     states: Array = network.modes @ amplitudes
     return states
 

@@ -9,12 +9,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cluster_sim.results.run_data import TABLES
+from cluster_sim.results.run_data import TABLES, TABLES_WITH_ROWS
 
 WITHOUT = "without"
 """Folder in a run folder for the run folders of the same requests without a mechanism."""
 
-_OWN = {f"{name}.parquet" for name in TABLES} | {"scenario.yaml", "summary.json", "manifest.json"}
+_OWN = {f"{name}.parquet" for name in (*TABLES, *TABLES_WITH_ROWS)} | {
+    "scenario.yaml",
+    "summary.json",
+    "manifest.json",
+}
 """Names of the files of a run folder."""
 
 

@@ -186,7 +186,7 @@ def _write_tables(run: RunData, scenario: str, folder: Path) -> None:
 
 def _saved(run: RunData) -> list[str]:
     """Return the names of the tables that a run folder has."""
-    return [name for name in TABLES if name not in TABLES_WITH_ROWS or getattr(run, name).num_rows]
+    return [*TABLES, *(name for name in TABLES_WITH_ROWS if getattr(run, name).num_rows)]
 
 
 def _write_summary(saved: SavedRun, facts: Mapping[str, Any], folder: Path) -> BaseException | None:

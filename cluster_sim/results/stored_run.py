@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from cluster_sim.errors import Fault, ScenarioError, shown
 from cluster_sim.results.earlier_folder import RunFolderWarning
-from cluster_sim.results.run_data import LATER_TABLES, TABLES, RunData
+from cluster_sim.results.run_data import LATER_TABLES, TABLES, TABLES_WITH_ROWS, RunData
 from cluster_sim.results.run_folder import RUN_FORMAT
 from cluster_sim.results.run_info import RunInfo
 from cluster_sim.results.table_files import read_table
@@ -45,7 +45,7 @@ def read_run(folder: Path) -> RunData:
     info = RunInfo.from_manifest(manifest, str(folder / "manifest.json"))
     tables: dict[str, pa.Table] = {}
     faults: list[Fault] = []
-    for name in TABLES:
+    for name in (*TABLES, *TABLES_WITH_ROWS):
         path = folder / f"{name}.parquet"
         if path.exists() or name not in LATER_TABLES:
             try:

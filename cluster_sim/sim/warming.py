@@ -49,7 +49,11 @@ class Warming:
             return
         owns, fronts = zip(*self._powers, strict=True)
         self._powers = []
-        own, front = joined(owns), None if fronts[0] is None else joined(fronts)
+        own, front = joined(owns), None
+        if all(one is other for one, other in zip(owns, fronts, strict=True)):
+            front = own  # one replica has devices in both rows
+        elif fronts[0] is not None:
+            front = joined(fronts)
         self.state = last_temperatures(self._group, self.state, own, front)
         elapsed_s = float(own.edges_s[-1] - own.edges_s[0])
         of_device_w, of_memory_w = mean_powers(own)

@@ -81,7 +81,7 @@ def test_a_folder_of_an_earlier_version_loads_with_what_it_has(
     folder: Path, lacking: dict[str, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = opened(folder).summary()
-    for name in LATER_TABLES - TABLES_WITH_ROWS:
+    for name in LATER_TABLES.difference(TABLES_WITH_ROWS):
         (folder / f"{name}.parquet").unlink()
     for name, columns in lacking.items():
         change_table(folder / f"{name}.parquet", lambda table, gone=columns: table.drop(gone))
@@ -98,7 +98,7 @@ def test_a_folder_of_an_earlier_version_loads_with_what_it_has(
 
 
 def test_filled_columns_are_of_the_type_that_runs_write(saved: Path) -> None:
-    for name in set(TABLES) - TABLES_WITH_ROWS:
+    for name in TABLES:
         table = pq.read_table(saved / f"{name}.parquet")
         for column in DESCRIBED[name]:
             is_written = column.name in table.column_names
@@ -108,7 +108,7 @@ def test_filled_columns_are_of_the_type_that_runs_write(saved: Path) -> None:
 
 
 def test_every_table_has_the_columns_that_are_described(saved: Path) -> None:
-    for name in set(TABLES) - TABLES_WITH_ROWS:
+    for name in TABLES:
         names = pq.read_schema(saved / f"{name}.parquet").names
         described = [column.name for column in DESCRIBED[name] if column.is_in_all_versions]
         assert not names or set(described) <= set(names)
