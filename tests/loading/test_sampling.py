@@ -57,6 +57,18 @@ def test_a_fleet_in_a_sample_of_a_quarter_says_what_all_of_it_says(tmp_path: Pat
     assert sum(part["usd_per_hour_parts"].values()) == approx(part["usd_per_hour"])
 
 
+def test_a_sample_of_a_quarter_has_a_quarter_of_the_row_s_cap(tmp_path: Path) -> None:
+    for cap, watts in (
+        ("80 kW", [20e3]),
+        ({"points": [["0 s", "80 kW"], ["9 s", "60 kW"]]}, [20e3, 15e3]),
+    ):
+        site = sampled(
+            load_scenario(write(tmp_path, sample="1/4", site={"row_power_cap": cap}))
+        ).site
+        assert site is not None and site.row_power_cap_w is not None
+        assert [site.row_power_cap_w.at_w(at_s) for at_s in (0.0, 9.0)][: len(watts)] == watts
+
+
 def test_the_scenario_of_a_sample_gives_the_same_again(tmp_path: Path) -> None:
     results = cluster_sim.simulate(load_scenario(write(tmp_path, sample="1/4", duration="10 s")))
     assert (
