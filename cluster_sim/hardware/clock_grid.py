@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cluster_sim.hardware.power_and_cooling import GovernorSpec
+from cluster_sim.hardware.governor import GovernorSpec
 
 _ROUNDING = 1e-6
 """Part of a step that counts as rounding."""

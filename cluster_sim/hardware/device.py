@@ -12,6 +12,7 @@ from cluster_sim.hardware.collective_fits import CollectiveFits
 from cluster_sim.hardware.compute import Peak, Systolic
 from cluster_sim.hardware.efficiency import Efficiency, Overhead
 from cluster_sim.hardware.engine_releases import listed_as
+from cluster_sim.hardware.governor import GovernorSpec, Limits
 from cluster_sim.hardware.kernel_fits import KernelFits
 from cluster_sim.hardware.memory import Memory, Refresh, WeightMemory
 from cluster_sim.hardware.operating_point import (
@@ -20,7 +21,7 @@ from cluster_sim.hardware.operating_point import (
     OperatingPoint,
     scaled_by,
 )
-from cluster_sim.hardware.power_and_cooling import GovernorSpec, Limits, Power
+from cluster_sim.hardware.power_and_cooling import Power
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.hardware.predecessor import PRECISIONS, Gains
 from cluster_sim.hardware.wafer import Wafer

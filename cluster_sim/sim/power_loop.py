@@ -21,7 +21,7 @@ from collections.abc import Callable
 from math import ceil, floor, inf
 
 from cluster_sim.deployment.step_draw import StepDraw
-from cluster_sim.hardware.power_and_cooling import GovernorSpec
+from cluster_sim.hardware.governor import GovernorSpec
 from cluster_sim.sim.level_search import LevelSearch
 from cluster_sim.sim.power_window import Piece, PowerWindow
 

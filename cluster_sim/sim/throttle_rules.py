@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from cluster_sim.deployment.thermal_groups import COOLANT
 from cluster_sim.hardware.device import Device
+from cluster_sim.hardware.governor import GovernorSpec, Limits
 from cluster_sim.hardware.memory import Refresh
-from cluster_sim.hardware.power_and_cooling import GovernorSpec, Limits
 from cluster_sim.physics.thermal import DIE, MEMORY
 from cluster_sim.sim.power_loop import clock_steps
 from cluster_sim.sim.software_slowdown import ClockSteps

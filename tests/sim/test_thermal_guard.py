@@ -15,8 +15,8 @@ import cluster_sim
 from cluster_sim.deployment.climate import Climate
 from cluster_sim.deployment.device_power import DrawnPower
 from cluster_sim.deployment.thermal_groups import COOLANT, ThermalGroup
+from cluster_sim.hardware.governor import GovernorSpec
 from cluster_sim.hardware.node import Node
-from cluster_sim.hardware.power_and_cooling import GovernorSpec
 from cluster_sim.physics.power import voltage
 from cluster_sim.physics.thermal import DIE, MEMORY, Heat
 from cluster_sim.scenario.site import Inlet
