@@ -31,7 +31,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only runs at 2 requests/s, or above, have limits."""
     from cluster_sim.sim.simulate import simulate
 
-    def limited(scenario: Scenario, limits: RunLimits = NO_LIMITS) -> Any:
+    def limited(scenario: Scenario, _: object = None, limits: RunLimits = NO_LIMITS) -> Any:
         rate_per_s = scenario.workload.arrivals.rate_per_s  # type: ignore[union-attr]
         return simulate(scenario, limits=limits if rate_per_s == 2.0 else NO_LIMITS)
 

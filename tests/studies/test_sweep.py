@@ -182,7 +182,7 @@ def test_a_point_is_another_one_in_another_version(
 def test_points_that_fail_are_recorded_with_their_reasons_and_stop_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(scenario: Any, **_: Any) -> Any:
+    def broken(scenario: Any, *_: Any, **__: Any) -> Any:
         if scenario.workload.arrivals.rate_per_s == 2.0:
             raise ZeroDivisionError("a bug")
         return simulate(scenario)
