@@ -773,7 +773,7 @@ def _site(random: Random, pools: list[Section]) -> Section:
 
 
 def _room(site: Section, pools: list[Section]) -> Section:
-    """Draw a cooling plant in a weather, and prices by the hour.
+    """Draw a cooling plant in a weather, prices by the hour, and devices without protection.
 
     They have a random stream of their own, so that the other parts of a scenario do not depend on
     them.
@@ -793,6 +793,8 @@ def _room(site: Section, pools: list[Section]) -> Section:
     inlet = site.get("inlet")
     if not (isinstance(inlet, dict) and "begins_hour" in inlet):
         room["begins"] = random.choice(["07-18 15:59", "01-01 23:59"])
+    if _maybe(random, 0.15):
+        room["thermal_protection"] = False
     return room
 
 

@@ -58,7 +58,7 @@ KEYS = {
     "length_correlation", "links", "max_output_tokens", "memory_fraction", "mtp_layers", "network", "output_sigma",
     "percentile", "pipeline_parallel", "points", "power_limit", "prefix_caching", "prices", "rack_power_cap",
     "rate_curve", "reasoning_share", "retries", "retry_budget", "retry_lost", "server_aborts", "row_power_cap", "sample", "sessions", "shared_prefix", "slo",
-    "speculation", "staleness", "swing", "tool_steps", "warmup", "watermark",
+    "speculation", "staleness", "swing", "thermal_protection", "tool_steps", "warmup", "watermark",
 }  # fmt: skip
 
 

@@ -38,7 +38,8 @@ class ThermalForesight:
     def __init__(self, group: ThermalGroup, first_s: float) -> None:
         self._group = group
         fine = first_s * _RATIO ** np.arange(_FINE)
-        self._times_s = np.concatenate([fine, np.ldexp(fine[-1], np.arange(1, _DOUBLINGS + 1))])
+        coarse = np.ldexp(fine[-1], np.arange(1, _DOUBLINGS + 1))
+        self._times_s = np.concatenate([fine, coarse, [inf]])
         self._fading: dict[float, Array] = {}
         """Remaining fraction of a state's distance from the steady state, by place and time, by
         flow."""

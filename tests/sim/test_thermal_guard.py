@@ -221,3 +221,11 @@ def test_a_rise_period_limits_the_steps_up() -> None:
     ]
     assert lowest > 4 and len(rises_s) >= lowest - 1
     assert np.diff(rises_s).min() >= 0.2 - 1e-9
+
+
+def test_a_limit_is_foreseen_however_short_the_period_of_the_hardware() -> None:
+    """The steady state of the greatest heat is above the limit, and it is reached within seconds."""
+    short = DEVICE | {"governor": GOVERNOR | {"slowdown_period": "1 ns"}}
+    guard = ThermalGuard(group := a_group(short), group.start())
+    guard.plan(0.0)
+    assert guard.looks_s < 10.0
