@@ -119,11 +119,12 @@ class DeploymentProfile:
         An operating point has a share of the clock that the board's own power limit allows.
         """
         deployment, draw = self._deployment, self._draw
+        lines = draw.lines(counts)
         seconds = deployment.times_at(FULL_SPEED).ramp(counts).first_s
-        share = min(clock / draw.own_clock(counts, seconds), 1.0)
+        share = min(clock / draw.own_clock(lines, 0, seconds), 1.0)
         if share < 1.0:
             seconds = deployment.times_at(FULL_SPEED._replace(clock=share)).ramp(counts).first_s
-        return _Step(seconds, draw.watts(draw.lines(counts), 0, seconds, share))
+        return _Step(seconds, draw.watts(lines, 0, seconds, share))
 
 
 def _up(tokens: float, each: int) -> int:

@@ -89,11 +89,20 @@ class StepDraw:
             clock,
         )
 
-    def own_clock(self, work: StepWork, seconds: float) -> float:
+    def own_clock(self, lines: DrawLines, step: int, seconds: float) -> float:
         """Return the clock at the board's power limit, as a share of the highest clock.
 
-        `seconds` is the length of the step at that clock [s].
+        Parameters
+        ----------
+        lines
+            Bytes and arithmetic, see `lines`.
+        step
+            Number of the step, from 0 on.
+        seconds
+            Length of the step at that clock [s].
         """
-        moved, _, arithmetic_j, _ = self.lines(work)
-        moving_w = self._power.memory_j_per_byte * moved / seconds
-        return one_own_clock(self._power, moving_w, arithmetic_j / seconds)
+        moved, moved_more, arithmetic_j, arithmetic_more_j = lines
+        moving_w = self._power.memory_j_per_byte * (moved + step * moved_more) / seconds
+        return one_own_clock(
+            self._power, moving_w, (arithmetic_j + step * arithmetic_more_j) / seconds
+        )

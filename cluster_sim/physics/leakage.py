@@ -19,6 +19,7 @@ full flow. L is 0 for a board like those, and negative for a colder die.
 
 from __future__ import annotations
 
+from math import inf
 from typing import NamedTuple
 
 from cluster_sim.hardware.power_and_cooling import Cooling, Power
@@ -107,6 +108,31 @@ def stable(leak: Leak, cooling: Cooling) -> Leak:
     """
     die_k_per_w, _ = _rises_k_per_w(cooling)
     return leak._replace(w_per_k=min(leak.w_per_k, _MOST_GAIN / die_k_per_w))
+
+
+def coldest_c(leak: Leak, idle_w: float) -> float:
+    """Return the temperature of the coolant in which a device would draw no power [°C].
+
+    The line of the leakage is too low far below the temperatures at which devices work. A device
+    in colder coolant would draw negative power; no flow of the coolant changes that.
+
+    Parameters
+    ----------
+    leak
+        Leakage of the die.
+    idle_w
+        Lowest power of the device without this leakage [W].
+
+    Examples
+    --------
+    2 W/K through 0.04 K/W, measured in 22 °C: 50 W are gone 25 K below 24 °C.
+
+    >>> round(coldest_c(Leak(2.0, 22.0, 0.04, 0.04), 50.0), 6)
+    -1.0
+    """
+    if not leak.w_per_k:
+        return -inf
+    return leak.inlet_c + leak.die_k_per_w * idle_w - idle_w / leak.w_per_k
 
 
 def _rises_k_per_w(cooling: Cooling) -> tuple[float, float]:

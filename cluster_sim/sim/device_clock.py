@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.step_draw import StepDraw
 from cluster_sim.hardware.operating_point import OperatingPoint
@@ -9,6 +11,9 @@ from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.sim.power_loop import PowerLoop
 from cluster_sim.sim.power_window import Piece
+
+_OWN_CLOCKS = 1000
+"""Number of values to which the clock at the board's power limit is rounded."""
 
 
 class DeviceClock:
@@ -90,11 +95,13 @@ class DeviceClock:
         """
         own_clock, loop = point.clock, self._loop
         if self._locks:
-            point = self._locked(point, work)
+            point, steps = self._locked(point, work, steps)
         allowed = point
         if loop is not None and (clock := loop.clock_at(now_s)) < point.clock:
             point = OperatingPoint(clock, point.memory, point.links)
         ramp = self._deployment.times_at(point).ramp(work)
+        if ramp.valid_steps > steps:
+            ramp = ramp._replace(valid_steps=steps)
         if swap_s:
             ramp = ramp.delayed(swap_s)
         self._lowered = ramp if point.clock < own_clock else None
@@ -112,12 +119,26 @@ class DeviceClock:
         if self._loop is not None:
             self._loop.ran(steps)
 
-    def _locked(self, point: OperatingPoint, work: StepWork) -> OperatingPoint:
-        """Return the operating point under the locks.
+    def _locked(
+        self, point: OperatingPoint, work: StepWork, steps: int
+    ) -> tuple[OperatingPoint, int]:
+        """Return the operating point under the locks, and how many of the steps have it.
 
         A lock is a share of the highest clock, and an operating point has a share of the clock that
-        the board's own power limit allows. The first step gives that clock.
+        the board's own power limit allows. That clock changes from step to step; it is rounded, so
+        that many steps have one operating point.
         """
-        first_s = self._deployment.times_at(point._replace(clock=1.0)).ramp(work).first_s
-        own = self._draw.own_clock(work, first_s)
-        return point._replace(clock=min(point.clock, self.lock / own))
+        lines = self._draw.lines(work)
+        first_s, slope_s, valid_steps = self._deployment.times_at(point._replace(clock=1.0)).ramp(
+            work
+        )
+        steps = min(steps, valid_steps)
+
+        def own(step: int) -> int:
+            share = self._draw.own_clock(lines, step, first_s + step * slope_s)
+            return max(round(share * _OWN_CLOCKS), 1)
+
+        first = own(0)
+        if steps > 1 and own(steps - 1) != first:
+            steps = bisect_left(range(1, steps - 1), True, key=lambda step: own(step) != first) + 1
+        return point._replace(clock=min(point.clock, self.lock * _OWN_CLOCKS / first)), steps

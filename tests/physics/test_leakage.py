@@ -10,7 +10,7 @@ from pytest import approx
 
 from cluster_sim.hardware.node import Node
 from cluster_sim.physics.cooling import with_flow
-from cluster_sim.physics.leakage import Leak, leak_of, stable
+from cluster_sim.physics.leakage import Leak, coldest_c, leak_of, stable
 from cluster_sim.physics.thermal import DIE, Heat
 from cluster_sim.physics.thermal_networks import runs_away, thermal_network
 from cluster_sim.schema import catalog_entry
@@ -129,3 +129,17 @@ def test_a_thousandth_of_the_air_shuts_a_device_down_and_no_temperature_is_infin
     idle_w = node.device.power.idle_w
     steady = thermal_network(still, stable(leak, still)).steady(Heat(idle_w - 45.0, 45.0, 22.0))
     assert 95.0 < steady[DIE] < 1e5
+
+
+@pytest.mark.parametrize("flow", [1.0, 0.5])
+def test_an_idle_device_in_its_coldest_coolant_draws_no_power(flow: float) -> None:
+    """Nothing heats it, so that its die is as cold as the coolant, at any flow."""
+    node, leak = node_and_leak("dgx-b200")
+    assert node.cooling is not None and node.device.power is not None
+    idle_w = node.device.power.idle_w
+    coolant_c = coldest_c(leak, idle_w)
+    steady = thermal_network(with_flow(node.cooling, flow), leak).steady(
+        Heat(idle_w, 0.0, coolant_c)
+    )
+    assert float(steady[DIE]) == approx(coolant_c, abs=1e-6)
+    assert float(leak.watts(steady[DIE], idle_w, 0.0)) == approx(-idle_w, rel=1e-6)

@@ -40,6 +40,11 @@ site: SITE
             "{rack_power_cap: 4 kW}",
             "site.rack_power_cap: got a cap 2400 W below the idle power of its nodes; expected a higher cap",
         ),
+        # 105 W at 60 degC grow by 1.5 W/K: 22 - 71.8/1.5 + 0.064 · 71.8 = -21.3
+        (
+            "{inlet: -30 degC}",
+            "got -30 degC, in which the line of the leakage of NVIDIA H100 SXM takes away all of its idle power of 71.8 W; expected more than -21.3 degC",
+        ),
         (
             "{events: [{at: 1 s, lasts: 1 s, what: fan_failure, where: b, factor: 0.5}]}",
             "site.events[0].where: got 'b'; expected one of a, a/0, a/1",

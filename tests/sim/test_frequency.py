@@ -152,6 +152,23 @@ def test_stretches_equal_steps_with_each_policy(policy: dict[str, Any]) -> None:
     assert energies[0] == approx(energies[1], rel=1e-9)
 
 
+def test_stretches_equal_steps_where_the_board_limits_the_clock_of_each_step_differently() -> None:
+    """Memory traffic of decode exceeds what 400 W leave, and changes with every token."""
+    power = POWER | {"memory": "60 nJ/B"}
+    hot, policy = {"node": node(GPU | {"power": power})}, {"frequency": fixed("505 MHz")}
+    steps = {
+        stepping: cluster_sim.simulate(scenario(hot | policy, stepping=stepping))
+        for stepping in ("stretch", "step")
+    }
+    ends = [run.requests["finish_s"].to_numpy() for run in steps.values()]
+    assert ends[0] == approx(ends[1], rel=1e-9)
+    energies = [run.summary()["energy_kwh"] for run in steps.values()]
+    assert energies[0] == approx(energies[1], rel=1e-8)
+    clocks = steps["step"].stretches["clock"].to_numpy()
+    assert len(set(clocks)) > 3 and clocks.min() >= 0.505  # shares of what the limit allows
+    assert steps["stretch"].stretches.num_rows < steps["step"].stretches.num_rows / 2
+
+
 def faults(pool: dict[str, Any], **changes: Any) -> str:
     return " ".join(text for _, text in faults_of(scenario(pool, **changes)))
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+from cluster_sim.deployment.climate import min_inlet_c
 from cluster_sim.deployment.power_caps import capped_nodes, node_draws
 from cluster_sim.errors import did_you_mean
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.power_sharing import power_sharing_faults
-from cluster_sim.physics.leakage import leak_of
+from cluster_sim.physics.leakage import coldest_c, leak_of
 from cluster_sim.physics.thermal_networks import runs_away
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
@@ -30,7 +31,7 @@ def site_faults(scenario: Scenario) -> Iterator[Finding]:
 
 
 def _leakage_faults(site: Site, pools: tuple[Pool, ...]) -> Iterator[Finding]:
-    """Yield pools whose devices would grow warmer indefinitely, because of their leakage."""
+    """Yield pools whose devices would have no steady temperature or no power, by their leakage."""
     for index, pool in enumerate(pools):
         cooling, power = pool.node.cooling, pool.node.device.power
         if site.inlet_c is None or cooling is None or power is None or power.leakage is None:
@@ -42,6 +43,13 @@ def _leakage_faults(site: Site, pools: tuple[Pool, ...]) -> Iterator[Finding]:
                 f"the leakage of {pool.node.device.name} grows by {leak.w_per_k:.3g} W per kelvin, faster than "
                 f"{pool.node.name} removes heat, so its temperature has no steady state; "
                 "expected a lower 'leakage' in the device's 'power', or better 'cooling'",
+            )
+        inlet_c, least_c = min_inlet_c(site.inlet_c), coldest_c(leak, power.idle_w)
+        if inlet_c <= least_c:
+            yield (
+                ("site", "inlet"),
+                f"got {inlet_c:g} degC, in which the line of the leakage of {pool.node.device.name} takes away all of its "
+                f"idle power of {power.idle_w:g} W; expected more than {least_c:.1f} degC, or a lower 'leakage' in the device's 'power'",
             )
 
 
