@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cluster_sim.analysis.offered_rate import at_offered_rate, offered_per_s
-from cluster_sim.deployment.power_caps import capped_nodes, node_draws
+from cluster_sim.deployment.power_caps import capped_nodes, missing_w, node_draws
 from cluster_sim.errors import ScenarioError, SimulationError
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
 from cluster_sim.results import energy
@@ -226,6 +226,10 @@ def _trial(base: Scenario, asked: Capacity, growth: float, limits: RunLimits) ->
     """Simulate one size of the cluster on each seed."""
     scenario = grown(base, growth)
     nodes, cap_w = sum(pool.nodes for pool in scenario.cluster.pools), _cap_w(scenario)
+    lacking_w = max(missing_w(scenario, group.key) for group in capped_nodes(scenario))
+    if lacking_w >= 0.0:
+        fault = f"a cap is {lacking_w:.0f} W below the idle power of its nodes"
+        return GrowthTrial(growth, nodes, fault=fault)
     seeds = [reseeded(scenario, number) for number in range(asked.replications)]
     try:
         runs = [_whole(seed, limits) for seed in seeds]

@@ -54,6 +54,14 @@ def test_the_command_prints_the_answer(tmp_path: Path, capsys: pytest.CaptureFix
     assert "9 nodes (+50%) meet the SLO without a power brake" in out
 
 
+def test_nodes_whose_idle_power_is_above_the_cap_do_not_fit(tmp_path: Path) -> None:
+    """24 idle nodes draw 80 + 100 W each: 4,320 W, of which 3 kW are there."""
+    capacity = {"for": "nodes_under_cap", "growth": [3.0]}
+    (trial,) = cluster_sim.nodes_under_cap(written(tmp_path, capacity=capacity), workers=0).options[0].trials  # fmt: skip
+    assert (trial.nodes, trial.good) == (24, False)
+    assert trial.fault == "a cap is 1320 W below the idle power of its nodes"
+
+
 def test_the_answer_is_the_last_of_the_first_good_trials() -> None:
     good = {"margins": {"ttft": 0.1}}
     trials = [
