@@ -74,10 +74,6 @@ def _cells(trial: GrowthTrial, first: GrowthTrial, names: list[str]) -> Iterator
         yield from ("-",) * (len(names) + 6)
         yield "failed"
         return
-    if not trial.margins:
-        yield from (f"{trial.nameplate:.0%}", "-", f"{trial.highest:.0%}")
-        yield from ("-",) * (len(names) + 4)
-        return
     yield from (f"{trial.nameplate:.0%}", f"{trial.mean_power:.0%}", f"{trial.highest:.0%}")
     for name in names:
         yield _latency(trial, first, name)
@@ -113,8 +109,6 @@ def _reason(trial: GrowthTrial) -> str:
         return "fail"
     if trial.brakes:
         return "need the power brake"
-    if not trial.margins:
-        return f"draw {trial.highest:.0%} of the cap without work"
     if not trial.keeps_cap:
         return f"draw up to {trial.highest:.0%} of the cap over 10 s"
     return "miss the SLO"

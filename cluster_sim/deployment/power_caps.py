@@ -62,6 +62,23 @@ def capped_nodes(scenario: Scenario) -> Iterator[CappedNodes]:
         yield CappedNodes("row_power_cap", site.row_power_cap_w, range(count))
 
 
+def missing_w(scenario: Scenario, key: str) -> float:
+    """Return how far the caps of a key are below the idle power of their nodes [W].
+
+    It is the largest difference of all racks, or that of the row, over a schedule; negative if the
+    nodes have more power, or without a cap.
+    """
+    draws = node_draws(scenario)
+    return max(
+        (
+            sum(draws[place].least_w for place in group.nodes) - group.cap.lowest_w
+            for group in capped_nodes(scenario)
+            if group.key == key
+        ),
+        default=-inf,
+    )
+
+
 def caps_are_set(scenario: Scenario) -> bool:
     """Return whether a cap can slow any device."""
     if any(cap_w is not None for cap_w in device_caps_w(scenario)):

@@ -7,6 +7,7 @@ from math import inf
 from typing import NamedTuple
 
 from cluster_sim.deployment.climate import Climate, climate_of
+from cluster_sim.deployment.idle_heat import idle_heat_warnings
 from cluster_sim.hardware.power_and_cooling import InletRating
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
@@ -93,7 +94,10 @@ def excursion(scenario: Scenario, pool: Pool) -> Excursion | None:
 
 
 def rating_warnings(scenario: Scenario) -> Iterator[str]:
-    """Yield a warning for each pool whose inlet leaves its rating, or whose rating is unknown."""
+    """Yield a warning for each pool whose inlet leaves its rating, or whose rating is unknown.
+
+    Pools whose idle devices would become too hot have a warning too.
+    """
     if scenario.site is None or scenario.site.inlet_c is None:
         return
     for pool in scenario.cluster.pools:
@@ -102,6 +106,7 @@ def rating_warnings(scenario: Scenario) -> Iterator[str]:
                 yield f"pool {pool.name}: the range of inlet temperatures that {pool.node.name} is rated for is not known"
         elif (outside := excursion(scenario, pool)) is not None:
             yield outside.sentence()
+    yield from idle_heat_warnings(scenario)
 
 
 def rating_text(scenario: Scenario) -> str:

@@ -24,6 +24,7 @@ _HEIGHTS_IN = (1.35, 1.15, 1.15, 1.4, 1.15, 1.65)
 _TEMPERATURE, _CLOCK, _LATENCY = 3, 4, 5
 _BURST = "#F6E7C1"
 _MAIN, _SECOND = style.COLOURS[0], style.COLOURS[1]
+_GHOST = "same requests without throttling"
 _NO_GHOST = "no run without heat: cluster-sim run FILE --attribute makes it"
 _LOGARITHMIC_FROM = 400.0
 """Highest latency from which its axis is logarithmic [% of the limit]."""
@@ -43,7 +44,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
     shown = style.variants(results)
     last_s = max(run.info.simulated_s for run in results) or 1.0
     unit = unit_up_to(last_s)
-    note = "; +60 s: since the burst began" if len(shown) < 3 else ""
+    note = "; times with + count from the start of the burst" if len(shown) < 3 else ""
     columns = []
     for place, variant in enumerate(shown):
         courses = chain(variant.results)
@@ -108,7 +109,7 @@ def _draw_power(column: Column) -> None:
         column.limit(2)
         most_w = float(np.max(hot.power_w))
         limit_w = 100 * most_w / power.highest if power.highest else most_w
-        text = f"Power of {hot.name}: up to {watts(most_w, limit_w)}"
+        text = f"Power of the hottest device: up to {watts(most_w, limit_w)}"
     column.caption(2, text)
 
 
@@ -123,10 +124,10 @@ def _draw_temperature(column: Column) -> None:
         column.line(_TEMPERATURE, course, other, color=colour, label=name)
         column.point(_TEMPERATURE, mark(course, courses.burst) if name == "die" else None, colour)
         highest_c = float(np.nanmax(values))
-        parts.append(f"{name} {highest_c:.0f} of {100 * highest_c / course.highest:.0f} °C")
+        parts.append(f"{name} {highest_c:.0f} °C (limit {100 * highest_c / course.highest:.0f} °C)")
     if parts:
         column.limit(_TEMPERATURE)
-    column.caption(_TEMPERATURE, f"Temperature: {', '.join(parts)}" if parts else "Temperature")
+    column.caption(_TEMPERATURE, f"Hottest: {', '.join(parts)}" if parts else "Temperature")
 
 
 def _draw_clock(column: Column) -> None:
@@ -136,7 +137,7 @@ def _draw_clock(column: Column) -> None:
     if clock is not None:
         column.point(_CLOCK, mark_of_fall(clock, column.chain.burst), _MAIN)
         is_full = clock.lowest >= FULL_CLOCK
-        text = "Clock: full all the time" if is_full else f"Clock: down to {clock.lowest:.0f} %"
+        text = "Clock: full all the time" if is_full else f"Clock: as low as {clock.lowest:.0f} %"
     column.caption(_CLOCK, text, "% of full")
 
 
@@ -198,9 +199,11 @@ def _draw_legend(columns: Sequence[Column]) -> None:
     handles = {
         "burst": Patch(color=_BURST),
         "limit or objective": Line2D([], [], color=style.LIMIT),
-        "without heat" if has_ghost else _NO_GHOST: Line2D([], [], color=GHOST),
-        "at its limit": Line2D([], [], **point),
-        "90 % of its rise, or clock falls": Line2D([], [], **point, markerfacecolor="white"),
+        _GHOST if has_ghost else _NO_GHOST: Line2D([], [], color=GHOST),
+        "limit reached": Line2D([], [], **point),
+        "90 % of its rise, or first fall of the clock": Line2D(
+            [], [], **point, markerfacecolor="white"
+        ),
     }
     if (figure := columns[0].panels[0].get_figure(root=True)) is not None:
         figure.legend(

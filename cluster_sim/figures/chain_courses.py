@@ -36,7 +36,7 @@ class Latency(NamedTuple):
     @property
     def text(self) -> str:
         """The p99 of the run, and its limit if there is one."""
-        limit = f" of {style.duration(self.limit_s)}" if self.has_objective else ""
+        limit = f" (SLO {style.duration(self.limit_s)})" if self.has_objective else ""
         return f"{style.duration(self.p99_s)}{limit}"
 
     def relative_to(self, limit_s: float) -> Course:

@@ -39,14 +39,14 @@ def sentence(label: str, courses: Chain, ghost: Chain | None) -> str:
     drawn = watts(float(np.max(hot.power_w)))
     if courses.clock.lowest >= FULL_CLOCK:
         return (
-            f"{label}: at {drawn} the hottest die reaches {highest_c:.0f} °C, {limit_c - highest_c:.0f} K below its limit, "
+            f"{label}: with up to {drawn} the hottest die reaches {highest_c:.0f} °C, {limit_c - highest_c:.0f} K below its limit, "
             "so its clock stays full and heat costs nothing."
         )
     part, found = _first_limit(courses)
     lag = ""
     if found is not None and courses.burst is not None:
-        lag = f"after {short(found.at_s - courses.burst.from_s)} of burst "
-    return f"{label}: at {drawn} per device, {lag}{part}, so its clock falls to {courses.clock.lowest:.0f} %{_cost(courses, ghost)}."
+        lag = f" {short(found.at_s - courses.burst.from_s)} into the burst"
+    return f"{label}: with up to {drawn} {part}{lag}, so its clock falls as low as {courses.clock.lowest:.0f} %{_cost(courses, ghost)}."
 
 
 def _first_limit(courses: Chain) -> tuple[str, Mark | None]:
@@ -55,15 +55,15 @@ def _first_limit(courses: Chain) -> tuple[str, Mark | None]:
     limits = courses.hottest.device.limits
     assert limits is not None
     for name, course, limit_c in (
-        ("a die", courses.die, limits.operating_c),
-        ("a memory", courses.memory, limits.memory_c),
+        ("the hottest die", courses.die, limits.operating_c),
+        ("the hottest memory", courses.memory, limits.memory_c),
     ):
         if course is not None and course.highest >= AT_LIMIT:
             found = mark(course, courses.burst)
-            return f"{name} is at its limit of {limit_c:.0f} °C", found
+            return f"{name} reaches its limit of {limit_c:.0f} °C", found
     fall = mark_of_fall(courses.clock, courses.burst)
     coolant = "" if limits.coolant_c is None else f" of {limits.coolant_c:.0f} °C"
-    return f"the coolant is at its limit{coolant}", fall
+    return f"the coolant reaches its limit{coolant}", fall
 
 
 def _cost(courses: Chain, ghost: Chain | None) -> str:
@@ -75,7 +75,7 @@ def _cost(courses: Chain, ghost: Chain | None) -> str:
         if latency is not None:
             before_s = latency.limit_s if other is None else other.p99_s
             instead = "" if other is None else f" instead of {style.duration(before_s)}"
-            text = f" and p99 of {name.upper()} is {style.duration(latency.p99_s)}{instead}"
+            text = f" and {name.upper()} p99 is {style.duration(latency.p99_s)}{instead}"
             rises.append((latency.p99_s / max(before_s, 1e-9), text))
     return max(rises)[1] if rises else ""
 

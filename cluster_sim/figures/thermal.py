@@ -33,7 +33,7 @@ _NOTHING = "temperatures are not simulated: the scenario has no site.inlet"
 class Hottest:
     """History of the device of a run that comes nearest to its temperature limit, in bins.
 
-    If no device has limits, it is the hottest device.
+    Devices without a replica do not count. If no device has limits, it is the hottest device.
     """
 
     name: str
@@ -101,7 +101,8 @@ def hottest(results: Results, device: str | None = None) -> Hottest | None:
         return highest_c - limits.operating_c if limits is not None else highest_c - 1000.0
 
     known = dict.fromkeys(names.tolist())
-    name = device if device is not None and device in known else max(known, key=over_k)
+    serving = [name for name in results.devices["device"].to_pylist() if name in known]
+    name = device if device is not None and device in known else max(serving or known, key=over_k)
     columns = (
         table[column].to_numpy()[names == name]
         for column in ("at_s", "die_c", "memory_c", "power_w", "clock")
@@ -212,7 +213,7 @@ def _draw_ttft(panel: Axes, shown: Sequence[Variant], second: float) -> None:
 
 
 def _temperature(device: Hottest) -> str:
-    return f"{device.name.partition('/')[2]} {float(np.max(device.die_c)):.1f} °C"
+    return f"{device.name} {float(np.max(device.die_c)):.1f} °C"
 
 
 def _clock(device: Hottest) -> str:

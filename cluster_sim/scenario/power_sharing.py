@@ -189,6 +189,11 @@ class Polca(_Sharing):
             raise ValueError(f"got t1 {self.t1:g} and t2 {self.t2:g}; expected t1 below t2")
         if self.release >= self.t1:
             raise ValueError(f"got a release of {self.release:g}; expected less than t1")
+        low_hz, lowest_hz = self.low_clock_hz, self.lowest_clock_hz
+        if low_hz is not None and lowest_hz is not None and low_hz < lowest_hz:
+            raise ValueError(
+                f"got a low_clock of {low_hz / 1e6:g} MHz and a lowest_clock of {lowest_hz / 1e6:g} MHz; expected a lowest_clock that is no higher"
+            )
         return self
 
 
@@ -196,6 +201,10 @@ PowerSharing = Proportional | Priority | Lend | LendByPriority | Polca
 
 
 def _policy_where_bare(value: Any) -> Any:
+    if value == "polca":
+        raise ValueError(
+            "polca needs 'low_priority', such as {policy: polca, low_priority: [batch]}"
+        )
     return {"policy": value} if isinstance(value, str) else value
 
 

@@ -140,5 +140,6 @@ class DeviceClock:
 
         first = own(0)
         if steps > 1 and own(steps - 1) != first:
-            steps = bisect_left(range(1, steps - 1), True, key=lambda step: own(step) != first) + 1
+            changed = bisect_left(range(1, steps - 1), 1, key=lambda step: int(own(step) != first))
+            steps = changed + 1
         return point._replace(clock=min(point.clock, self.lock * _OWN_CLOCKS / first)), steps

@@ -20,7 +20,7 @@ from cluster_sim.sim.clock import CountingEnvironment
 from cluster_sim.sim.node_readings import NodeReadings
 from cluster_sim.sim.replica import Replica
 
-_LOCK, _BRAKE = "row_power", "power_brake"
+_BRAKE = "power_brake"
 _A100_MHZ = 1410.0
 """Highest clock of the A100, to which POLCA's clocks are relative [MHz]."""
 _NONE, _LOW, _LOWEST, _ALL = range(4)
@@ -124,19 +124,24 @@ class PolcaManager:
                 self._act(row, row_w / row.group.cap.at_w(self._env.now))
 
     def _act(self, row: _Row, share: float) -> None:
-        """Command what a reading asks for: the power over the cap of a rack or row."""
+        """Command what a reading asks for: the power over the cap of a rack or row.
+
+        Locks of a rack and of the row hold side by side, so that neither releases the other's.
+        """
         polca, now_s, env = self._polca, self._env.now, self._env
         if (step := row.next_step(polca, share, now_s)) != row.step:
             row.step, row.due_s = step, now_s + polca.delay_s
             clocks = [(plan.replica, plan.shares[step]) for plan in row.plans]
-            env.pause(polca.delay_s).callbacks.append(_locking(_LOCK, clocks))
+            env.pause(polca.delay_s).callbacks.append(_locking(row.group.key, clocks))
         brakes = share > 1.0 or (row.brakes and share >= polca.t1 - polca.release)
         if brakes != row.brakes:
             row.brakes = brakes
             clocks = [(plan.replica, plan.brake if brakes else 1.0) for plan in row.plans]
-            env.pause(polca.brake_delay_s).callbacks.append(_locking(_BRAKE, clocks))
+            env.pause(polca.brake_delay_s).callbacks.append(
+                _locking(f"{_BRAKE}:{row.group.key}", clocks)
+            )
             if brakes:
-                self._recorder.events.append((now_s, "power_brake", -1, -1, share))
+                self._recorder.events.append((now_s, _BRAKE, -1, -1, share))
 
 
 def _locking(cause: str, clocks: Sequence[tuple[Replica[Any], float]]) -> Callable[[Event], None]:

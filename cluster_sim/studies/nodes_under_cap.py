@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cluster_sim.analysis.offered_rate import at_offered_rate, offered_per_s
-from cluster_sim.deployment.power_caps import capped_nodes, node_draws
+from cluster_sim.deployment.power_caps import capped_nodes, missing_w, node_draws
 from cluster_sim.errors import ScenarioError, SimulationError
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
 from cluster_sim.results import energy
@@ -57,8 +57,7 @@ class GrowthTrial:
     over_cap: float = 0.0
     """Share of the time in which the nodes draw more than the cap."""
     highest: float = 0.0
-    """Highest mean power over 10 s of the nodes of a rack or row, over its cap. If the nodes exceed
-    the cap without work they are not simulated, and this is their power without work."""
+    """Highest mean power over 10 s of the nodes of a rack or row, over its cap."""
     capped: float = 0.0
     """Share of the time in which caps or locks lower clocks, in the mean over replicas."""
     brakes: float = 0.0
@@ -266,10 +265,10 @@ def _trial(base: Scenario, asked: Capacity, growth: float, limits: RunLimits) ->
     scenario = grown(base, growth)
     nodes, cap_w = sum(pool.nodes for pool in scenario.cluster.pools), _cap_w(scenario)
     growth = nodes / sum(pool.nodes for pool in base.cluster.pools) - 1.0
-    least = sum(draw.least_w for draw in node_draws(scenario)) / cap_w
-    nameplate = sum(draw.most_w for draw in node_draws(scenario)) / cap_w
-    if least >= 1.0:  # refused by `check`, so it is not simulated
-        return GrowthTrial(growth, nodes, nameplate, highest=least)
+    lacking_w = max(missing_w(scenario, group.key) for group in capped_nodes(scenario))
+    if lacking_w >= 0.0:
+        fault = f"a cap is {lacking_w:.0f} W below the idle power of its nodes"
+        return GrowthTrial(growth, nodes, fault=fault)
     seeds = [reseeded(scenario, number) for number in range(asked.replications)]
     try:
         runs = [_whole(seed, limits) for seed in seeds]
@@ -281,7 +280,7 @@ def _trial(base: Scenario, asked: Capacity, growth: float, limits: RunLimits) ->
     return GrowthTrial(
         growth,
         nodes,
-        nameplate=nameplate,
+        nameplate=sum(draw.most_w for draw in node_draws(scenario)) / cap_w,
         latencies_s={each.objective.name: each.value_s for each in outcomes},
         margins={each.objective.name: each.margin for each in outcomes},
         mean_power=_mean([mean for mean, _ in powers]),

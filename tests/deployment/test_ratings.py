@@ -100,3 +100,12 @@ def test_nodes_of_the_catalog_know_their_ratings(name: str, most_c: float) -> No
 def test_shipped_scenarios_inside_a_rating_warn_of_nothing() -> None:
     scenario = load_scenario("example:thermal_burst", "h100-30C")
     assert list(rating_warnings(scenario)) == []
+
+
+@pytest.mark.parametrize(("air", "warns"), [(0.3, False), (0.001, True)])
+def test_air_that_is_too_little_for_idle_devices_is_warned_of(air: float, warns: bool) -> None:
+    """An idle H100 of 72 W passes 95 degC where its coolant alone warms by more than 1 K/W."""
+    event = {"at": "1 s", "lasts": "1 h", "what": "fan_failure", "factor": air}
+    scenario = load_scenario("example:thermal_burst", "h100-30C", {"site.events": [event]})
+    found = [warning for warning in rating_warnings(scenario) if "idle devices" in warning]
+    assert len(found) == warns

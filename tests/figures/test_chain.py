@@ -101,10 +101,10 @@ def test_values_are_in_per_cent_of_the_limits_of_the_hottest_device(warm: Result
 def test_the_figure_says_what_heat_did_beside_the_run_without_heat(warm: Results) -> None:
     figure = figures.draw("chain", warm)
     title = figure.get_suptitle()
-    assert "at its limit of 50 °C" in title.replace("\n", " ")
+    assert "reaches its limit of 50 °C" in title.replace("\n", " ")
     assert "instead of" in title
     assert "air 40 °C" in texts(figure)
-    assert "without heat" in texts(figure)
+    assert "without throttling" in texts(figure)
     assert "--attribute" not in texts(figure)
 
 

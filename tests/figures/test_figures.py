@@ -596,7 +596,26 @@ def test_the_figures_of_heat_show_the_hottest_device_and_where_it_stands(
     site = Site.model_validate({"inlet": "25 degC"})
     warm = simulate(both[0].scenario.model_copy(update={"site": site}))
     figure = figures.draw("thermal", warm)
-    assert "Hottest device, highest die temperature: h100 0/device" in texts(figure)
+    assert "Hottest device, highest die temperature: h100 gpus/0/device" in texts(figure)
     highest_c = max(float(np.max(die_c)) for _, die_c in curves(figure.axes[0]))
     assert highest_c == pytest.approx(warm.summary()["max_die_c"])
     assert "of 2 devices throttled" in texts(figures.draw("throttle_map", warm))
+
+
+def test_an_empty_device_in_the_warm_air_of_others_is_not_the_hottest_one(
+    both: list[Results],
+) -> None:
+    """With little air, the empty devices behind two that work are warmer than these are."""
+    event = {"at": "0 s", "lasts": "1 h", "what": "fan_failure", "factor": 0.1}
+    site = Site.model_validate({"inlet": "25 degC", "thermal_protection": False, "events": [event]})
+    run = simulate(both[0].scenario.model_copy(update={"site": site}))
+    serving = set(run.devices["device"].to_pylist())
+    die_c = {
+        serves: max(
+            row["die_c"] for row in run.thermal.to_pylist() if (row["device"] in serving) == serves
+        )
+        for serves in (True, False)
+    }
+    assert die_c[False] > die_c[True] == pytest.approx(run.summary()["max_die_c"])
+    (curve,) = curves(figures.draw("thermal", run).axes[0])
+    assert float(np.max(curve[1])) == pytest.approx(die_c[True])

@@ -16,6 +16,8 @@ from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.physics.thermal import Heat
 from cluster_sim.results import energy
 from cluster_sim.results.leakage import leakage_of_nodes
+from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.schema import Document, describe
 from tests.machines import COOLING, GOVERNOR, LIMITS, POWER, SMALL_GPU, engine, node
 from tests.scenarios import make_pool, make_scenario, unchecked_scenario
 
@@ -146,3 +148,27 @@ def test_a_device_that_would_run_away_is_refused_by_name() -> None:
     (fault,) = (text for trail, text in faults_of(hot) if trail[-1] == "node")
     assert "leakage of" in fault and "has no steady state" in fault
     assert not list(faults_of(hot.model_copy(update={"site": None})))
+
+
+def test_temperatures_within_a_long_stretch_are_those_of_its_steps() -> None:
+    """One stretch of 6,000 steps, in which power grows with the context."""
+    keys = {
+        "name": "long",
+        "model": "llama-3.1-8b",
+        "workload": {
+            "arrivals": {"process": "at_once", "requests": 8},
+            "prompt_tokens": 100,
+            "output_tokens": 6000,
+        },
+        "cluster": {"pools": [{"name": "p", "node": "dgx-b200", "replicas": 1, "replica": {"tensor_parallel": 1}}]},
+        "site": {"inlet": "30 degC"},
+    }  # fmt: skip
+    long, short = (
+        cluster_sim.simulate(describe(Scenario, Document(keys | {"stepping": stepping}, "test")))
+        for stepping in ("stretch", "step")
+    )
+    assert long.stretches.num_rows < 0.01 * short.stretches.num_rows
+    one, two = long.summary(), short.summary()
+    for name in ("max_die_c", "max_memory_c"):
+        assert one[name] == approx(two[name], abs=1e-3)
+    assert one["leakage_kwh"] == approx(two["leakage_kwh"], rel=1e-6)

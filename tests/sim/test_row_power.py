@@ -98,6 +98,9 @@ class _Replica:
         self.locks.append((self.env.now, cause, share))
 
 
+BRAKE = "power_brake:row_power_cap"
+
+
 def managed(course: Sequence[float], **changes: Any) -> tuple[_Replica, _Replica, Recorder]:
     """Let a row of 100 W draw each power of `course` for 10 s, with one low and one high replica."""
     env, recorder = CountingEnvironment(), Recorder()
@@ -124,8 +127,8 @@ def test_the_first_threshold_slows_low_priority_after_the_delay_and_ends_five_po
 ):
     low, high, _ = managed([70.0, 82.0, 82.0, 76.0, 74.0, 70.0, 70.0, 70.0, 70.0, 70.0])
     # read at 12 s, 40 s later in effect; 76 W are still above the 75 at which it ends, 74 are not
-    assert low.locks == [(52.0, "row_power", 0.9), (82.0, "row_power", 1.0)]
-    assert high.locks == [(52.0, "row_power", 1.0), (82.0, "row_power", 1.0)]
+    assert low.locks == [(52.0, "row_power_cap", 0.9), (82.0, "row_power_cap", 1.0)]
+    assert high.locks == [(52.0, "row_power_cap", 1.0), (82.0, "row_power_cap", 1.0)]
 
 
 def test_the_second_threshold_slows_high_priority_only_if_low_priority_was_not_enough() -> None:
@@ -144,9 +147,31 @@ def test_the_second_threshold_slows_high_priority_only_if_low_priority_was_not_e
 
 def test_the_brake_comes_within_seconds_and_is_counted() -> None:
     low, _, recorder = managed([70.0, 101.0, 60.0, 60.0, 60.0, 60.0, 60.0])
-    brakes = [row for row in low.locks if row[1] == "power_brake"]
-    assert brakes == [(17.0, "power_brake", 0.2), (27.0, "power_brake", 1.0)]
+    brakes = [row for row in low.locks if row[1] == BRAKE]
+    assert brakes == [(17.0, BRAKE, 0.2), (27.0, BRAKE, 1.0)]
     assert [row[:2] for row in recorder.events] == [(12.0, "power_brake")]
+
+
+def test_the_row_does_not_release_the_locks_of_a_rack() -> None:
+    """The rack is above its threshold all the time, the row from 10 to 20 s only."""
+    env, recorder = CountingEnvironment(), Recorder()
+    polca = Polca.model_validate({"policy": "polca", "low_priority": ["low"], "delay": "1 s"})
+    replica = _Replica(env)
+    plan = ClockPlan(replica, 0, (1.0, 0.9, 0.8, 0.8), 0.2)  # type: ignore[arg-type]
+    groups = [
+        CappedNodes("rack_power_cap", PowerCap(limit="100 W"), range(1)),  # type: ignore[call-arg, arg-type]
+        CappedNodes("row_power_cap", PowerCap(limit="200 W"), range(2)),  # type: ignore[call-arg, arg-type]
+    ]
+
+    def read(now_s: float) -> list[NodeReading]:
+        other_w = 85.0 if 10.0 < now_s <= 20.0 else 10.0
+        return [NodeReading(watts, is_slowed=False) for watts in (85.0, other_w)]
+
+    PolcaManager(env, polca, groups, [plan], SimpleNamespace(read=read), recorder)  # type: ignore[arg-type]
+    env.timeout(1e3)
+    env.run(until=40.0)
+    held = {cause: share for _, cause, share in replica.locks}
+    assert held == {"rack_power_cap": 0.9, "row_power_cap": 1.0}
 
 
 def test_a_policy_that_cannot_work_is_refused_by_name(tmp_path: Path) -> None:
@@ -155,7 +180,10 @@ def test_a_policy_that_cannot_work_is_refused_by_name(tmp_path: Path) -> None:
         ({"power_sharing": "lend"}, "lend shares no cap; expected 'rack_power_cap' or 'row_power_cap'"),
         ({"row_power_cap": "900 W", "power_sharing": polca | {"low_priority": ["q"]}}, "site.power_sharing.low_priority: got 'q'; expected p"),
         ({"row_power_cap": "900 W", "power_sharing": {"policy": "lend_by_priority", "order": ["p", "p"]}}, "expected the name of each pool once"),
-        ({"row_power_cap": "900 W", "power_sharing": polca | {"low_clock": "2 GHz"}}, "got 2000 MHz; expected at most the 1000 MHz of small GPU"),
+        ({"row_power_cap": "900 W", "power_sharing": polca | {"low_clock": "2 GHz"}}, "got 2000 MHz; expected a clock of small GPU, 200 to 1000 MHz"),
+        ({"row_power_cap": "900 W", "power_sharing": polca | {"brake_clock": "1 MHz"}}, "got 1 MHz; expected a clock of small GPU, 200 to 1000 MHz"),
+        ({"row_power_cap": "900 W", "power_sharing": polca | {"low_clock": "500 MHz", "lowest_clock": "600 MHz"}}, "expected a lowest_clock that is no higher"),
+        ({"row_power_cap": "900 W", "power_sharing": "polca"}, "site.power_sharing: polca needs 'low_priority', such as"),
         ({"row_power_cap": "900 W", "power_sharing": polca | {"t1": 0.9}}, "got t1 0.9 and t2 0.89; expected t1 below t2"),
         ({"row_power_cap": {"points": [["0 s", "900 W"], ["1 s", "50 W"]]}}, "got a cap 130 W below the idle power of its nodes"),
         ({"row_power_cap": {"points": [["1 s", "900 W"], ["1 s", "950 W"]]}}, "expected the times of 'points' in ascending order"),

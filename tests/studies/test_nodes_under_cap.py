@@ -54,6 +54,14 @@ def test_the_command_prints_the_answer(tmp_path: Path, capsys: pytest.CaptureFix
     assert "9 nodes (+50%) meet the SLO without a power brake" in out
 
 
+def test_nodes_whose_idle_power_is_above_the_cap_do_not_fit(tmp_path: Path) -> None:
+    """24 idle nodes draw 80 + 100 W each: 4,320 W, of which 3 kW are there."""
+    capacity = {"for": "nodes_under_cap", "growth": [3.0]}
+    (trial,) = cluster_sim.nodes_under_cap(written(tmp_path, capacity=capacity), workers=0).options[0].trials  # fmt: skip
+    assert (trial.nodes, trial.good) == (24, False)
+    assert trial.fault == "a cap is 1320 W below the idle power of its nodes"
+
+
 def test_the_answer_is_the_last_of_the_first_good_trials() -> None:
     good = {"margins": {"ttft": 0.1}}
     trials = [
@@ -97,14 +105,6 @@ def test_growth_that_adds_no_whole_node_is_left_out(tmp_path: Path) -> None:
     assert [trial.nodes for trial in option.trials] == [6, 7]
     assert [trial.growth for trial in option.trials] == approx([0.0, 1 / 6])
     assert option.left_out == (0.1,)
-
-
-def test_nodes_that_exceed_the_cap_without_work_do_not_fit(tmp_path: Path) -> None:
-    """A node without work draws 180 W, so 18 nodes draw 3.24 kW and the cap is 3 kW."""
-    option = grown(tmp_path, 0.0, 2.0)
-    assert option.answer is option.trials[0]
-    assert option.trials[1].highest == approx(1.08)
-    assert not option.trials[1].good and not option.trials[1].fault
 
 
 def test_nodes_whose_lowest_clock_exceeds_the_cap_do_not_fit(tmp_path: Path) -> None:

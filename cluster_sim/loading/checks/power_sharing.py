@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cluster_sim.deployment.power_caps import capped_nodes
 from cluster_sim.errors import did_you_mean
+from cluster_sim.hardware.clock_grid import ClockGrid
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.power_sharing import Polca
@@ -61,8 +62,10 @@ def _clock_faults(polca: Polca, pools: tuple[Pool, ...]) -> Iterator[Finding]:
                     (*_AT, key),
                     f"{device.name} of pool '{pool.name}' has no highest clock; expected 'governor' in the device's file, or no '{key}'",
                 )
-            elif clock_hz is not None and clock_hz > governor.clock_hz:
-                yield (
-                    (*_AT, key),
-                    f"got {clock_hz / 1e6:g} MHz; expected at most the {governor.clock_hz / 1e6:g} MHz of {device.name}",
-                )
+            elif clock_hz is not None:
+                grid = ClockGrid.of(governor)
+                if not grid.lowest_hz <= clock_hz <= grid.highest_hz:
+                    yield (
+                        (*_AT, key),
+                        f"got {clock_hz / 1e6:g} MHz; expected a clock of {device.name}, {grid.lowest_hz / 1e6:g} to {grid.highest_hz / 1e6:g} MHz",
+                    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from cluster_sim.deployment.climate import min_inlet_c
-from cluster_sim.deployment.power_caps import capped_nodes, node_draws
+from cluster_sim.deployment.power_caps import missing_w
 from cluster_sim.errors import did_you_mean
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.power_sharing import power_sharing_faults
@@ -71,20 +71,11 @@ def _power_limit_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
 
 def _cap_faults(scenario: Scenario) -> Iterator[Finding]:
     """Yield caps of racks and of the row that are below the idle power of their nodes."""
-    draws = node_draws(scenario)
     for key in ("rack_power_cap", "row_power_cap"):
-        missing_w = max(
-            (
-                sum(draws[place].least_w for place in group.nodes) - group.cap.lowest_w
-                for group in capped_nodes(scenario)
-                if group.key == key
-            ),
-            default=-1.0,
-        )
-        if missing_w >= 0.0:
+        if (lacking_w := missing_w(scenario, key)) >= 0.0:
             yield (
                 ("site", key),
-                f"got a cap {missing_w:.0f} W below the idle power of its nodes; expected a higher cap",
+                f"got a cap {lacking_w:.0f} W below the idle power of its nodes; expected a higher cap",
             )
 
 

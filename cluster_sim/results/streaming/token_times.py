@@ -139,8 +139,12 @@ class TokenTimes:
         return [*spans, _Span(replica, start, stop, gap_s, began_s)]
 
     def _ended_by(self, replica: int, at_s: float) -> int:
-        """Return the number of steps of a replica that have ended at a time [s]."""
-        return int(self._steps[replica].ended_by(np.array([at_s]))[0])
+        """Return the number of steps of a replica that have ended at a time [s].
+
+        A replica that is lost in its first step has ended none.
+        """
+        steps = self._steps.get(replica)
+        return 0 if steps is None else int(steps.ended_by(np.array([at_s]))[0])
 
     @cached_property
     def chunks(self) -> Array:
@@ -193,8 +197,9 @@ class TokenTimes:
         for replica, start, stop, gap_s, at_s in self._spans[row]:
             if gap_s == gap_s:
                 parts.append(np.array([gap_s]))
-            parts.append(self._steps[replica].gaps_s(start, stop, at_s))
-        return np.concatenate(parts)
+            if stop > start:
+                parts.append(self._steps[replica].gaps_s(start, stop, at_s))
+        return np.concatenate([np.zeros(0), *parts])
 
 
 def _with_tokens(spans: list[_Span], tokens: int) -> list[_Span]:

@@ -10,19 +10,21 @@ import pyarrow as pa
 
 from cluster_sim.deployment.device_power import (
     DrawnPower,
-    PoweredSteps,
     power_of_steps,
     power_without_replica,
 )
 from cluster_sim.deployment.temperatures import Temperatures, temperatures
 from cluster_sim.deployment.thermal_groups import ThermalGroup
+from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import ThrottleRow
 from cluster_sim.results.tables.ended import Ended
+from cluster_sim.results.tables.stretch_parts import powered_parts
 from cluster_sim.typing import Array
 
 _BINS, _FEWEST_BINS, _MOST_ROWS = 600, 60, 200_000
 _REASONS = ("", "sw_thermal_slowdown", "hw_thermal_slowdown", "lost")
 """Causes of throttling, in ascending order of severity."""
+_OF_STRETCHES = (*STRETCH_COLUMNS, "ended_s", "energy_j", "bytes")
 _TYPES = {
     "alike": pa.int32(),
     "at_s": pa.float64(),
@@ -77,7 +79,7 @@ def thermal_table(
     bins = int(np.clip(_MOST_ROWS // max(len(groups), 1), _FEWEST_BINS, _BINS))
     edges_s = np.linspace(0.0, run.simulated_s, bins + 1)
     if run.simulated_s > 0.0:
-        by_replica = _by_replica(run) if groups else {}
+        by_replica = _by_replica(run, float(edges_s[1])) if groups else {}
         log: dict[int, list[ThrottleRow]] = {}
         for row in throttles:
             log.setdefault(row[1], []).append(row)
@@ -144,31 +146,20 @@ def _table(names: list[str], columns: Mapping[str, list[Array]]) -> pa.Table:
     return pa.table(table)
 
 
-def _by_replica(run: Ended) -> dict[int, DrawnPower]:
-    """Return the power of each device of a replica over time, constant within a stretch."""
-    stretches = run.stretches
-    replica = stretches["replica"].to_numpy()
-    order = np.argsort(replica, kind="stable")
-    replica, began_s, ended_s, energy_j, moved = (
-        replica[order],
-        *(
-            stretches[name].to_numpy()[order]
-            for name in ("began_s", "ended_s", "energy_j", "bytes")
-        ),
-    )
+def _by_replica(run: Ended, longest_s: float) -> dict[int, DrawnPower]:
+    """Return the power of each device of a replica over time.
+
+    It is constant within a stretch, or within parts of stretches longer than `longest_s` [s].
+    """
+    order = np.argsort(run.stretches["replica"].to_numpy(), kind="stable")
+    columns = {name: run.stretches[name].to_numpy()[order] for name in _OF_STRETCHES}
     by_replica = {}
     for spec in run.fleet.replicas:
-        number, size = spec.number, spec.deployment.devices_per_replica
-        power = spec.deployment.device.power
+        number, power = spec.number, spec.deployment.device.power
         if power is not None:
-            selected = slice(*np.searchsorted(replica, (number, number + 1)))
-            length_s = np.maximum(ended_s[selected] - began_s[selected], 1e-12)
-            steps = PoweredSteps(
-                began_s[selected],
-                ended_s[selected],
-                energy_j[selected] / (size * length_s),
-                moved[selected] / (size * length_s),
-            )
+            selected = slice(*np.searchsorted(columns["replica"], (number, number + 1)))
+            rows = {name: values[selected] for name, values in columns.items()}
+            steps = powered_parts(spec.deployment, rows, longest_s)
             idle = run.states.idle_power(number, power)
             by_replica[number] = power_of_steps(power, steps, 0.0, run.simulated_s, idle)
     return by_replica
