@@ -150,23 +150,34 @@ def _percentile_rows(summaries: Summaries) -> Iterator[tuple[float, str, list[st
 
 
 def _class_rows(summaries: Summaries) -> Iterator[Labelled]:
-    """Yield rows per class of traffic: verdict, TTFT and share of requests within the SLO."""
+    """Yield rows per class of traffic: verdict, TTFT, share of requests within the SLO, and TPOT."""
     by_class = [summary.get("classes", {}) for summary in summaries]
     for name in dict.fromkeys(name for classes in by_class for name in classes):
         of_class = [classes.get(name, {}) for classes in by_class]
         yield from _verdict_rows(of_class, f"{name}: ")
         percentiles = {99.0}.union(*map(percentiles_of, of_class))
-        keys = [percentile_key("ttft", percent) for percent in sorted(percentiles)]
         label = ", ".join(map(percentile_text, sorted(percentiles)))
-        cells = [_class_cell(summary, keys) for summary in of_class]
-        yield f"{name}: TTFT {label} [ms], within SLO", cells
+        ttfts, tpots = (
+            [_latencies(summary, metric, sorted(percentiles)) for summary in of_class]
+            for metric in ("ttft", "tpot")
+        )
+        yield (
+            f"{name}: TTFT {label} [ms], within SLO",
+            [
+                f"{ttft}, {METRICS['slo_attainment'].cell(summary)}"
+                for ttft, summary in zip(ttfts, of_class, strict=True)
+            ],
+        )
+        if any(set(tpot) - set("-, ") for tpot in tpots):
+            yield f"{name}: TPOT {label} [ms]", tpots
 
 
-def _class_cell(summary: Mapping[str, Any], keys: Sequence[str]) -> str:
-    row = METRICS["p99_ttft_ms"].row
+def _latencies(summary: Mapping[str, Any], metric: str, percentiles: Sequence[float]) -> str:
+    """Return the latencies of a class at some percentiles, with a dash for those that it lacks."""
+    row = METRICS[f"p99_{metric}_ms"].row
     assert row is not None
-    values = [format(summary[key], row.spec) if key in summary else "-" for key in keys]
-    return ", ".join([*values, METRICS["slo_attainment"].cell(summary)])
+    keys = [percentile_key(metric, percent) for percent in percentiles]
+    return ", ".join(format(summary[key], row.spec) if key in summary else "-" for key in keys)
 
 
 def _rating_rows(scenarios: Sequence[Scenario]) -> Iterator[Labelled]:

@@ -1,4 +1,4 @@
-"""Warnings about a cooling plant: water outside its curves, weather in which it is too warm."""
+"""Warnings about cooling: water outside a plant's curves, too warm weather, events without effect."""
 
 from __future__ import annotations
 
@@ -15,15 +15,26 @@ from cluster_sim.units import percent
 
 
 def room_warnings(scenario: Scenario) -> Iterator[str]:
-    """Yield where the model of the cooling plant ends, and how warm its supply gets."""
+    """Yield events that heat nothing, where the model of a plant ends, how warm its supply gets."""
     site = scenario.site
-    if site is None or site.cooling is None:
+    if site is None:
+        return
+    yield from _events_without_inlet(site)
+    if site.cooling is None:
         return
     if (water_c := _water_range_c(scenario, site)) is not None:
         note = site.cooling.supply_note(*water_c)
         if note is not None:
             yield note
     yield from _warm_supplies(scenario, site)
+
+
+def _events_without_inlet(site: Site) -> Iterator[str]:
+    """Yield kinds of events that change temperatures which are not simulated."""
+    if site.inlet_c is not None:
+        return
+    for what in dict.fromkeys(event.what for event in site.events if event.is_of_cooling):
+        yield f"site.events: {what} heats nothing, because temperatures are simulated with 'site.inlet' only; expected an inlet such as 'inlet: 25 degC'"
 
 
 def _water_range_c(scenario: Scenario, site: Site) -> tuple[float, float] | None:

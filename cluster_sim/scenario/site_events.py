@@ -88,9 +88,12 @@ class SiteEvent(Description):
         allowed = (*needed, *(("notice",) if self.what == "spot_reclaim" else ()))
         excluded = [key for key in _OF_SOME if values[key] is not None and key not in allowed]
         if missing or excluded:
-            wanted = f"needs '{(missing or [*needed])[-1]}', such as '{_EXAMPLES[(missing or [*needed])[-1]]}'"
+            wanted = missing or [needed[-1]]
+            names = " and ".join(f"'{key}'" for key in wanted)
+            examples = ", ".join(_EXAMPLES[key] for key in wanted)
             raise ValueError(
-                f"{self.what} {wanted}" + (f", and no '{excluded[0]}'" if excluded else "")
+                f"{self.what} needs {names}, such as '{examples}'"
+                + (f", and no '{excluded[0]}'" if excluded else "")
             )
         return self
 

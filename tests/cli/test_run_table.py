@@ -93,12 +93,13 @@ def test_the_percentile_of_the_slo_stands_among_p50_and_p99(
 
 def test_each_class_has_its_verdict_and_its_percentile() -> None:
     chat = MISSED | {"p95_ttft_ms": 12.34, "p99_ttft_ms": 40.0}
-    free = {"p99_ttft_ms": 50.0, "slo_attainment": 1.0}
+    free = {"p99_ttft_ms": 50.0, "p99_tpot_ms": 8.0, "slo_attainment": 1.0}
     table = rows(a={"classes": {"chat": chat, "free": free}}, b={})
     assert table == {
         "chat: SLO at p95": ["missed", "-"],
         "chat: TTFT p95, p99 [ms], within SLO": ["12.3, 40.0, 60.0%", "-, -, -"],
         "free: TTFT p99 [ms], within SLO": ["50.0, 100.0%", "-, -"],
+        "free: TPOT p99 [ms]": ["8.00", "-"],
     }
 
 

@@ -265,6 +265,14 @@ def test_warnings_name_water_outside_of_the_curves_and_warm_air(tmp_path: Path) 
     assert list(room_warnings(scenario(tmp_path, room(BARE_DRY)))) == []
 
 
+def test_a_warning_names_events_of_cooling_that_heat_nothing(tmp_path: Path) -> None:
+    rise = {"at": "1 s", "lasts": "5 s", "what": "inlet_rise", "rise": "5 K"}
+    (text,) = room_warnings(scenario(tmp_path, {"events": [rise, rise]}))
+    assert "inlet_rise heats nothing" in text and "expected an inlet" in text
+    warmed = {"events": [rise], "inlet": "20 degC"}
+    assert list(room_warnings(scenario(tmp_path, warmed))) == []
+
+
 def test_the_run_table_says_which_pue_holds(tmp_path: Path) -> None:
     for site, wanted in (
         ({"pue": 1.25}, "1.25 of the site"),

@@ -113,6 +113,10 @@ def test_what_was_written_out_reads_back_the_same(tmp_path: Path) -> None:
             "fan_failure needs 'lasts', such as 'lasts: 5 min'",
         ),
         (
+            "{events: [{at: 1 s, what: fan_failure}]}",
+            "fan_failure needs 'lasts' and 'factor', such as 'lasts: 5 min, factor: 0.5'",
+        ),
+        (
             "{events: [{at: 1 s, what: link_degraded, where: a/0/nic0}]}",
             "link_degraded needs 'factor', such as 'factor: 0.5'",
         ),

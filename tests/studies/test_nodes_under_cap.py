@@ -91,3 +91,27 @@ def test_what_cannot_grow_is_refused(changes: dict[str, Any], wanted: str, tmp_p
         path.write_text(json.dumps({key: value for key, value in ROW.items() if key != "slo"}))
     with pytest.raises(ScenarioError, match=wanted):
         cluster_sim.nodes_under_cap(path, workers=0)
+
+
+def grown(tmp_path: Path, *growth: float, **changes: Any) -> GrowthOption:
+    capacity = {"for": "nodes_under_cap", "growth": growth}
+    path = written(tmp_path, duration="1 s", capacity=capacity, **changes)
+    return cluster_sim.nodes_under_cap(path, workers=0).options[0]
+
+
+def test_growth_that_adds_no_whole_node_is_left_out(tmp_path: Path) -> None:
+    """A tenth of two and of four nodes is none; a fifth of them is one node of four: a sixth of all."""
+    option = grown(tmp_path, 0.0, 0.1, 0.2)
+    assert [trial.nodes for trial in option.trials] == [6, 7]
+    assert [trial.growth for trial in option.trials] == approx([0.0, 1 / 6])
+    assert option.left_out == (0.1,)
+
+
+def test_nodes_whose_lowest_clock_exceeds_the_cap_do_not_fit(tmp_path: Path) -> None:
+    """A cap of 1.2 kW leaves six devices 20 W above their idle power, and their clocks stay above 90 %."""
+    stiff = MACHINE | {"device": MACHINE["device"] | {"governor": GOVERNOR | {"floor": "0.9 GHz"}}}
+    pools = [POOL | {"name": "a", "nodes": 6, "node": stiff}]
+    option = grown(tmp_path, 0.0, cluster={"pools": pools}, site={"row_power_cap": "1.2 kW"})
+    only = option.trials[0]
+    assert min(only.margins.values()) > 0.0
+    assert only.highest > 1.05 and option.answer is None

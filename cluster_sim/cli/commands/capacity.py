@@ -106,9 +106,12 @@ def _print_nodes_under_cap(  # noqa: PLR0913 - the options of the command
     """Print and write how many more nodes fit under the power caps."""
     from cluster_sim.cli.under_cap import print_under_cap
     from cluster_sim.studies.nodes_under_cap import nodes_under_cap
+    from cluster_sim.studies.objectives import notes
 
     with counter("trials") as progress:
         answer = nodes_under_cap(file, sets or (), variants or (), workers, progress, limits)
+    for note in notes(answer.objectives):
+        warn(note)
     print_under_cap(answer)
     _print_estimates(file, sets or (), variants or ())
     if out is not None:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from cluster_sim.results.metrics.families import (
     attempts,
+    caps,
     client,
     cost,
     goodput,
@@ -40,6 +41,7 @@ FAMILIES: tuple[tuple[Metric, ...], ...] = (
     power.METRICS,
     plant.METRICS,
     heat.METRICS,
+    caps.METRICS,
     states.METRICS,
     run.METRICS,
     cost.METRICS,

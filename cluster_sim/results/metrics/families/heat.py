@@ -129,6 +129,7 @@ METRICS = (
         _lowest_clock_fraction,
         scope=MACHINES,
         label="lowest clock, share of normal",
+        row=Row(401, "lowest clock", ".1%"),
     ),
     Metric(
         "leakage_kwh",
