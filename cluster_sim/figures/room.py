@@ -49,7 +49,7 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
             _steps(variant, temperature, edges, course.water_c)
             _steps(variant, power, edges, course.draw.total_w / 1e3)
             _steps(variant, pue, edges, course.pue)
-    labels = ("outside and\nwater [°C]", "plant\n[kW]", "PUE")
+    labels = ("outside and\nwater [°C]", "plant\n[kW]", "PUE\n[W per W]")
     for panel, label in zip(axes, labels, strict=True):
         style.label(panel, y=label)
         if all(course is None for course in courses):

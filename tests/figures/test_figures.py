@@ -162,6 +162,7 @@ def test_a_run_in_which_nothing_finished_says_so(
         "timeline",
         "topology",
         "power",
+        "room",
         "throttle_map",
         "wafer_map",
     ):

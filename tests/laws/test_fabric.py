@@ -60,7 +60,7 @@ class Watched(Fabric):
                 sum(lanes * flow.rate for flow, lanes in self._sharing.flows_on(resource).items()),
                 abs=1e-9,
             )
-        for channel in self._channels.values():
+        for channel in self._channels:
             if channel.is_sharing and channel.rate < channel.limit * (1 - 1e-9):
                 assert any(
                     self._sharing.load(resource) >= self._sharing.capacity(resource) * (1 - 1e-9)

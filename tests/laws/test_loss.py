@@ -100,7 +100,7 @@ def blocks_are_those_of_the_requests(cluster: Cluster) -> None:
 
 def nothing_is_being_moved_from_or_to_what_is_lost(cluster: Cluster) -> None:
     fabric = cluster.transfers._fabric
-    for channel in fabric._channels.values():
+    for channel in fabric._channels:
         if any(home.tenant.down for home in fabric._ends(channel)):
             assert not (channel.is_sharing or channel.opened or channel.marks or channel.supplied)
 

@@ -99,13 +99,19 @@ def emitted(scenario: Scenario, target: str) -> Emitted:
     Raises
     ------
     ScenarioError
-        The target is unknown, a pool has wafers, or an engine that the target does not start.
+        The target is unknown, a pool has wafers or an engine that the target does not start, or the
+        router reads temperatures.
     """
     check_target(target)
     chosen = TARGETS[target]
     deployments = resolve(scenario).deployments
     for number, deployment in enumerate(deployments):
         _check(deployment, f"cluster.pools[{number}]", target)
+    if scenario.cluster.router.reads_temperatures_every_s is not None:
+        raise ScenarioError.at(
+            "cluster.router",
+            f"the policy '{scenario.cluster.router.policy}' reads temperatures, which no router of {chosen.what} does; expected another policy such as least_requests",
+        )
     pools = [Served(deployment) for deployment in deployments]
     body = chosen.write(pools, scenario)
     left = _left(scenario, pools, chosen.carries)

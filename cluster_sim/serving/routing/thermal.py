@@ -53,7 +53,7 @@ class Thermal(RoutingPolicy):
     def share(self, slack_kelvin: float) -> float:
         """Return the share of requests of a replica with this slack.
 
-        >>> Thermal(margin_kelvin=8.0, least=0.25).share(4.0)
+        >>> Thermal.model_validate({"margin": "8 K", "least": 0.25}).share(4.0)
         0.5
         """
         if self.margin_kelvin <= 0.0:
