@@ -400,3 +400,10 @@ def test_options_that_are_not_read_are_named(tmp_path: Path) -> None:
 def test_faulty_arguments_are_named(text: str, fault: str) -> None:
     with pytest.raises(ScenarioError, match=fault):
         read_deployment(text, "s.sh")
+
+
+def test_a_router_that_asks_for_classes_is_named_as_omitted() -> None:
+    (scenario, *_) = load_variants(SCENARIOS / "power_row.yaml")
+    text = emitted(scenario, "vllm").text
+    assert "# Omitted: cluster.router, which routes by the classes of the workload." in text
+    assert "cluster.router:" not in text

@@ -99,30 +99,36 @@ def emitted(scenario: Scenario, target: str) -> Emitted:
     Raises
     ------
     ScenarioError
-        The target is unknown, a pool has wafers or an engine that the target does not start, or the
-        router reads temperatures.
+        The target is unknown, a pool has wafers, or an engine that the target does not start.
     """
     check_target(target)
     chosen = TARGETS[target]
     deployments = resolve(scenario).deployments
     for number, deployment in enumerate(deployments):
         _check(deployment, f"cluster.pools[{number}]", target)
-    if scenario.cluster.router.reads_temperatures_every_s is not None:
-        raise ScenarioError.at(
-            "cluster.router",
-            f"the policy '{scenario.cluster.router.policy}' reads temperatures, which no router of {chosen.what} does; expected another policy such as least_requests",
-        )
     pools = [Served(deployment) for deployment in deployments]
     body = chosen.write(pools, scenario)
     left = _left(scenario, pools, chosen.carries)
     if target == "dynamo" and dynamo.router_mode(scenario) is not None:
         del left["cluster.router"]
+    omitted = _omitted_router(scenario)
+    if omitted:
+        left.pop("cluster.router", None)
     lines = [
         f"# {scenario.title}: {chosen.what}, written by cluster-sim.",
         "# The keys below have no option there. `cluster-sim init --from` reads them from these lines.",
         *comment_lines(left),
+        *([f"# Omitted: cluster.router, which {omitted}."] if omitted else ()),
     ]
     return Emitted("\n".join([*lines, "", body]), tuple(left))
+
+
+def _omitted_router(scenario: Scenario) -> str:
+    """Return why a deployment cannot state the router of a scenario; empty if it can."""
+    router = scenario.cluster.router
+    if router.reads_temperatures_every_s is not None:
+        return "reads temperatures"
+    return "routes by the classes of the workload" if router.asks_for_classes else ""
 
 
 def check_target(target: str) -> None:

@@ -45,6 +45,11 @@ class RoutingPolicy(Description):
         return False
 
     @property
+    def asks_for_classes(self) -> bool:
+        """Whether the choice depends on the class of a request."""
+        return False
+
+    @property
     def reads_kv_events(self) -> bool:
         """Whether replicas report the blocks in their prefix caches."""
         return False

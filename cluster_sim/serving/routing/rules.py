@@ -54,6 +54,11 @@ class Rules(RoutingPolicy):
         """Whether a rule asks for the length of the prompt."""
         return any(rule.when is not None and rule.when.prompt_tokens for rule in self.rules)
 
+    @property
+    def asks_for_classes(self) -> bool:
+        """Whether a rule asks for the class of a request."""
+        return any(rule.when is not None and rule.when.class_ for rule in self.rules)
+
     def leads_past(self, pool: str, others: Collection[str]) -> bool:
         """Return whether each request for a pool may go to one of some other pools instead.
 
