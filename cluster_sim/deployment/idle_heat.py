@@ -17,8 +17,8 @@ from cluster_sim.scenario.scenario import Scenario
 def idle_heat_warnings(scenario: Scenario) -> Iterator[str]:
     """Yield a warning for each pool whose idle devices would pass their shutdown temperature.
 
-    A device that shut down, or that holds no model, draws its idle power in the simulation, so its
-    temperature and leakage rise without a limit there.
+    A device that holds no model draws its idle power in the simulation and does not shut down, so
+    its temperature and leakage rise without a limit there.
     """
     for pool in scenario.cluster.pools:
         device = pool.node.device
@@ -30,7 +30,7 @@ def idle_heat_warnings(scenario: Scenario) -> Iterator[str]:
         if hottest_c > device.limits.shutdown_c:
             yield (
                 f"pool {pool.name}: its coolant is not enough for idle devices: they would pass {device.limits.shutdown_c:g} degC, at which {device.name} shuts "
-                "down; idle devices do not shut down here, so temperatures, leakage and energy after that are too high"
+                "down; devices without a model do not shut down here, so their temperatures, leakage and energy are too high after that"
             )
 
 

@@ -127,7 +127,11 @@ class ThermalGroup:
         ]
 
     def least(self, around: Conditions) -> Heat:
-        """Return the heat that bounds all others from below: no device holds a model."""
+        """Return the heat that bounds all others from below: all devices are off."""
+        return self.heat(around, 0.0, 0.0, 0.0)
+
+    def idle(self, around: Conditions) -> Heat:
+        """Return the heat of a device without a model, behind devices without one."""
         idle_w = self.power.idle_w
         return self.heat(around, idle_w, float(memory_w(self.power, 0.0)), idle_w)
 

@@ -23,7 +23,7 @@ from cluster_sim.results import metrics
 from cluster_sim.results.faults import FaultRow, faults_of
 from cluster_sim.results.metrics.timeline import Timeline
 from cluster_sim.results.results import Results
-from cluster_sim.results.states import ON, READY, States, states_of
+from cluster_sim.results.states import LOST, ON, READY, SHUT_DOWN, States, states_of
 from cluster_sim.results.step_function import StepFunction
 from cluster_sim.results.wanted import wanted_replicas
 from cluster_sim.typing import Array
@@ -92,13 +92,13 @@ def _draw_capacity(panel: Axes, capacity: _Capacity, second: float) -> float:
     top = 0.0
     below: Array | float = 0.0
     knots_s = np.unique(np.append(capacity.count(ON).from_s, capacity.count((READY,)).from_s))
-    knots_s = np.unique(np.append(knots_s, capacity.count(("lost",)).from_s))
+    knots_s = np.unique(np.append(knots_s, capacity.count((LOST, SHUT_DOWN)).from_s))
     edges = np.append(knots_s, capacity.end_s) / second
-    rest = tuple(state for state in ON if state not in (READY, "lost"))
+    rest = tuple(state for state in ON if state not in (READY, LOST, SHUT_DOWN))
     for states, colour, name in (
         ((READY,), _READY, "ready"),
         (rest, _LOADING, "on, but not ready"),
-        (("lost",), _LOST, "lost"),
+        ((LOST, SHUT_DOWN), _LOST, "lost"),
     ):
         values = capacity.count(states).at(knots_s)
         if name != "ready" and not np.any(values):

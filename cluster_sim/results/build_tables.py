@@ -11,7 +11,7 @@ import pyarrow as pa
 from cluster_sim.deployment.fleet import resolve
 from cluster_sim.deployment.thermal_groups import ThermalGroup
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.results.states import States
+from cluster_sim.results.states import States, state_for
 from cluster_sim.results.tables.attempts import attempts_table, client_requests_table
 from cluster_sim.results.tables.devices import devices_table
 from cluster_sim.results.tables.ended import Ended
@@ -82,7 +82,7 @@ def build_tables(
         requests = client_requests_table(attempts, recorder)
     simulated_s = _simulated_s(served, stretches, recorder)
     _forget_after(recorder, simulated_s)
-    changes = [(row.at_s, row.replica, row.state) for row in recorder.states]
+    changes = [(row.at_s, row.replica, state_for(row.state, row.cause)) for row in recorder.states]
     states = States(fleet, changes, simulated_s, recorder.clocks)
     run = Ended(fleet, stretches, states, simulated_s)
     thermal, extremes = thermal_table(run, groups, recorder.throttles)

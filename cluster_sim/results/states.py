@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 OFF, READY, LOST = "off", "ready", "lost"
 RECLAIMED = "reclaimed"
 """State of a replica that is off because its spot node was reclaimed."""
+SHUT_DOWN = "shut down"
+"""State of a replica that is lost because heat shut its devices down: they draw no power."""
 NOT_ON = (OFF, RECLAIMED)
 """States in which a replica is off."""
 WORKING = (READY, "draining")
 """States in which the devices of a replica can run steps."""
-ON = ("starting", "loading", "asleep", *WORKING, LOST)
+ON = ("starting", "loading", "asleep", *WORKING, LOST, SHUT_DOWN)
 """States in which a replica is on: it occupies its nodes and costs money."""
 
 StateChange = tuple[float, int, str]
@@ -202,11 +204,11 @@ def idle_course(
 def idle_w(power: Power, state: str) -> float:
     """Return the power of a device that runs no step, by the state of its replica [W].
 
-    A device that holds no model draws its idle power, and nothing while it is off.
+    A device that holds no model draws its idle power, and nothing while it is off or shut down.
     """
     if state in WORKING:
         return power.loaded_idle_w
-    return 0.0 if state in NOT_ON else power.idle_w
+    return 0.0 if state in (*NOT_ON, SHUT_DOWN) else power.idle_w
 
 
 def states_of(run: RunData) -> States:
@@ -219,7 +221,7 @@ def states_of(run: RunData) -> States:
     if table.num_rows:
         rows = table.to_pylist()
         changes = [
-            (row["at_s"], row["replica"], _state(row["state"], row["cause"])) for row in rows
+            (row["at_s"], row["replica"], state_for(row["state"], row["cause"])) for row in rows
         ]
         return States(run.fleet, changes, run.info.simulated_s, _clocks(run))
     down = of_kinds(run.events, ("shutdown",)).to_pylist() if run.events.num_rows else []
@@ -234,9 +236,14 @@ def _clocks(run: RunData) -> Iterable[ClockChange]:
     return zip(*(run.clocks[name].to_pylist() for name in CLOCK_COLUMNS), strict=True)
 
 
-def _state(state: str, cause: str) -> str:
-    """Return the state of a row of the table, with spot nodes that were reclaimed apart."""
-    return RECLAIMED if state == OFF and cause == "spot_reclaim" else state
+def state_for(state: str, cause: str) -> str:
+    """Return the state of a row of the table, apart for some causes.
+
+    Spot nodes that were reclaimed are off, and devices that heat shut down are lost.
+    """
+    if state == OFF and cause == "spot_reclaim":
+        return RECLAIMED
+    return SHUT_DOWN if state == LOST and cause == "shutdown" else state
 
 
 def mean_nodes(run: RunData) -> dict[str, float]:

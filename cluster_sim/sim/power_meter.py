@@ -17,7 +17,7 @@ from cluster_sim.deployment.device_power import (
 from cluster_sim.deployment.fleet import ReplicaSpec
 from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.results.states import READY, Course, idle_course
+from cluster_sim.results.states import READY, Course, idle_course, state_for
 from cluster_sim.sim.powered_steps import powered_steps, steps_by_replica, with_pauses
 from cluster_sim.typing import Array
 
@@ -125,7 +125,9 @@ class PowerMeter:
         """
         for row in self._recorder.states[self._states_read :]:
             if row.replica in self._rows:
-                self._states.setdefault(row.replica, []).append((row.at_s, row.state))
+                self._states.setdefault(row.replica, []).append(
+                    (row.at_s, state_for(row.state, row.cause))
+                )
                 self._step.pop(row.replica, None)
         self._states_read = len(self._recorder.states)
         for at_s, number, clock in self._recorder.clocks[self._locks_read :]:

@@ -91,7 +91,7 @@ class ThermalGuard:
         """Compute the present temperatures, and act on them."""
         self.warming.advance()
         if self.lost:
-            if self._is_cool:
+            if self._can_start(now_s):
                 self.hardware.restart()
                 self.software.reset()
             return
@@ -99,15 +99,23 @@ class ThermalGuard:
         if not self.lost and now_s + _AT_S >= self._decides_s:
             self._act_as_software(now_s)
 
-    @property
-    def _is_cool(self) -> bool:
-        """Whether devices that have shut down can start again.
+    def _can_start(self, now_s: float) -> bool:
+        """Return whether devices that have shut down can start again.
 
-        They can at the operating limits minus the hysteresis. This is an estimate: NVIDIA publishes
-        no rule for the start after a thermal shutdown.
+        They can at the operating limits minus the hysteresis, if idle devices would stay below. This
+        is an estimate: NVIDIA publishes no rule for the start after a thermal shutdown.
         """
+        return self._is_cool(self.state) and self._stays_cool(self.group.around(now_s).conditions)
+
+    def _stays_cool(self, around: Conditions) -> bool:
+        """Return whether idle devices stay cool enough to start."""
+        steady = self.group.network(around.flow).steady(self.group.idle(around))
+        return self._is_cool(steady)
+
+    def _is_cool(self, state: Array) -> bool:
+        """Return whether temperatures are low enough to start."""
         cool = self._rules.below(self._rules.operating())
-        return all(float(self.state[place]) <= limit_c + AT_K for place, limit_c in cool)
+        return all(float(state[place]) <= limit_c + AT_K for place, limit_c in cool)
 
     def _act_as_software(self, now_s: float) -> None:
         """Move the clock by steps, and set the refresh rate of the memory."""
@@ -146,6 +154,8 @@ class ThermalGuard:
         """Return the time for which software has nothing to do [s], whatever the load."""
         rules, state, quiet_s = self._rules, self.state, inf
         if self.lost:
+            if not self._stays_cool(around):
+                return inf
             return self._foresight.fall_s(state, around, rules.below(rules.operating()))
         if rules.is_governed:
             if self.software.is_active or self.hardware.is_slow:

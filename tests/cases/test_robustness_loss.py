@@ -55,9 +55,11 @@ def test_a_run_that_loses_replicas_ends_with_every_request_accounted_for(name: s
     assert (status["failed"], status["unfinished"]) == (what["failed"], 0)
     assert all(row["reason"] for row in events if row["what"] in ("failed", "rejected"))
     down_s = {row["replica"]: row["at_s"] for row in events if row["what"] == "shutdown"}
+    back_s = {row["replica"]: row["at_s"] for row in events if row["what"] == "repaired"}
     for transfer in results.transfers.to_pylist():
         for end in ("from_replica", "to_replica"):
-            assert transfer["ended_s"] <= down_s.get(transfer[end], np.inf)
+            is_before = transfer["ended_s"] <= down_s.get(transfer[end], np.inf)
+            assert is_before or transfer["began_s"] >= back_s.get(transfer[end], np.inf)
     devices_j = np.sum(results.devices["energy_j"].to_numpy())
     summary_j = summary["energy_kwh"] * 3.6e6 / (results.scenario.site.pue or 1.0)
     assert max(down_s.values()) <= results.info.simulated_s

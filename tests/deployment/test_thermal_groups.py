@@ -319,6 +319,24 @@ def test_a_device_that_shut_down_starts_again_when_it_is_cool(tmp_path: Path) ->
     )
 
 
+def test_a_device_that_shut_down_draws_nothing_and_cools_to_its_inlet(tmp_path: Path) -> None:
+    """It does not start again without fans: idle it would be too hot."""
+    results = run(
+        tmp_path, devices=1, pool={"nodes": 2}, drain="10 min",
+        site={"inlet": "25 degC", "events": [FAILURE | {"where": "p/0"}]},
+    )  # fmt: skip
+    (down,) = (row for row in results.events.to_pylist() if row["what"] == "shutdown")
+    after = [
+        row
+        for row in results.thermal.to_pylist()
+        if row["device"] == "p/0/device0" and row["at_s"] > down["at_s"] + 1.0
+    ]
+    assert {row["power_w"] for row in after} == {0.0}
+    dies_c = [row["die_c"] for row in after]
+    assert dies_c == sorted(dies_c, reverse=True) and dies_c[-1] > 25.0
+    assert set(results.states["state"].to_pylist()) == {"lost"}
+
+
 def test_a_device_that_stays_hot_does_not_keep_the_run_alive(tmp_path: Path) -> None:
     results = run(
         tmp_path, devices=1, pool={"nodes": 2}, drain="10 min",
