@@ -286,6 +286,19 @@ def test_explain_prints_kv_cache_step_times_and_the_highest_rate(
         assert text in out
 
 
+def test_explain_prints_the_power_of_nodes_and_the_share_of_a_cap(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A DGX B200 draws 2.3 + 8 x 0.188 + 1.855 x 0.188^2 kW without work, 4.155 + 8 x 1 at most."""
+    pool = "{name: gpu, node: dgx-b200, nodes: 2, replica: {tensor_parallel: 1, engine: vllm}}"
+    text = BURST.partition("cluster:")[0] + f"cluster: {{pools: [{pool}]}}\n"
+    file = tmp_path / "power.yaml"
+    file.write_text(text + "site: {row_power_cap: 12.155 kW}\n", encoding="utf-8")
+    _, out, _ = call(capsys, "explain", str(file))
+    assert "power of all nodes: 7.7 kW without work, 24.3 kW with every device at its limit" in out
+    assert "site.row_power_cap: 12.2 kW in all, 50% of the latter" in out
+
+
 def test_explain_prints_what_takes_the_memory_of_a_device(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):

@@ -52,6 +52,7 @@ def explain(
             _print_path(scenario, *path)
         else:
             _print_arithmetic(scenario)
+            _print_power(scenario)
             _print_usual_paths(scenario)
 
 
@@ -62,6 +63,22 @@ def _print_models(scenarios: Sequence[Scenario]) -> None:
     from cluster_sim.analysis.model_facts import model_facts
 
     print_line(json.dumps([model_facts(scenario) for scenario in scenarios], indent=2))
+
+
+def _print_power(scenario: Scenario) -> None:
+    """Print between which powers the nodes of a scenario draw, and which share of it a cap is."""
+    from cluster_sim.deployment.power_caps import capped_nodes, node_draws
+
+    draws = node_draws(scenario)
+    least_w, most_w = sum(draw.least_w for draw in draws), sum(draw.most_w for draw in draws)
+    if not all(draw.most_w for draw in draws):
+        return  # the power of a node is not known
+    print_line(
+        f"power of all nodes: {least_w / 1e3:,.1f} kW without work, {most_w / 1e3:,.1f} kW with every device at its limit"
+    )
+    for key in dict.fromkeys(group.key for group in capped_nodes(scenario)):
+        cap_w = sum(group.cap.lowest_w for group in capped_nodes(scenario) if group.key == key)
+        print_line(f"site.{key}: {cap_w / 1e3:,.1f} kW in all, {cap_w / most_w:.0%} of the latter")
 
 
 def _print_arithmetic(scenario: Scenario) -> None:
