@@ -264,3 +264,8 @@ def test_the_own_clock_is_where_demand_meets_the_limit_and_power_under_a_lower_c
     assert at[0] == 400.0
     assert at[1] == approx(400.0, rel=0.01)
     assert at[3] < at[2] < 390.0
+
+
+def test_a_cap_that_lowers_no_clock_is_said_to_lower_none(tmp_path: Path) -> None:
+    assert run(tmp_path).summary().get("clock_cap_fraction") is None
+    assert run(tmp_path, site={"row_power_cap": "100 kW"}).summary()["clock_cap_fraction"] == 0.0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from cluster_sim.deployment.power_caps import capped_nodes
 from cluster_sim.results.leakage import leakage_of_nodes
 from cluster_sim.results.metrics.metric import MACHINES, Metric, Row, Value
 from cluster_sim.results.metrics.selection import Selection
+from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.typing import Array
 
 
@@ -72,12 +74,19 @@ def _leakage_kwh(selection: Selection) -> float | None:
 
 
 def _clock_cap_fraction(selection: Selection) -> float | None:
-    """Return the share of the run under a power cap or clock lock; None if no clock was lowered."""
+    """Return the share of the run under a power cap or clock lock; None if there are neither."""
     capped_s, simulated_s = selection.run.info.capped_s, selection.run.info.simulated_s
     if not capped_s or not simulated_s:
-        return None
+        return 0.0 if _has_caps_or_locks(selection.run.scenario) else None
     selected = selection.is_of_replicas(np.arange(len(capped_s)))
     return float(np.mean(np.array(capped_s)[selected])) / simulated_s if selected.any() else None
+
+
+def _has_caps_or_locks(scenario: Scenario) -> bool:
+    """Return whether a power cap or a clock lock could lower a clock."""
+    pools = scenario.cluster.pools
+    is_limited = any(pool.frequency is not None or pool.power_limit_w is not None for pool in pools)
+    return is_limited or next(capped_nodes(scenario), None) is not None
 
 
 def _count(selection: Selection, event: str) -> Value:
@@ -146,7 +155,7 @@ METRICS = (
         "clock_cap_fraction",
         "share",
         "Share of the run in which a power cap or a clock lock lowers the clock of steps, in the mean over replicas; "
-        "absent if none did.",
+        "absent if the scenario has neither.",
         _clock_cap_fraction,
         scope=MACHINES,
         label="share of time under a power cap or clock lock",
