@@ -31,6 +31,8 @@ SHUT_DOWN = "shut down"
 """State of a replica that is lost because heat shut its devices down: they draw no power."""
 NOT_ON = (OFF, RECLAIMED)
 """States in which a replica is off."""
+WITHOUT_POWER = (*NOT_ON, SHUT_DOWN)
+"""States in which the devices of a replica draw no power."""
 WORKING = (READY, "draining")
 """States in which the devices of a replica can run steps."""
 ON = ("starting", "loading", "asleep", *WORKING, LOST, SHUT_DOWN)
@@ -208,7 +210,7 @@ def idle_w(power: Power, state: str) -> float:
     """
     if state in WORKING:
         return power.loaded_idle_w
-    return 0.0 if state in (*NOT_ON, SHUT_DOWN) else power.idle_w
+    return 0.0 if state in WITHOUT_POWER else power.idle_w
 
 
 def states_of(run: RunData) -> States:

@@ -12,7 +12,7 @@ from cluster_sim.deployment.device_power import PoweredSteps, device_pieces
 from cluster_sim.deployment.fleet import ReplicaSpec
 from cluster_sim.hardware.power_and_cooling import Power
 from cluster_sim.results.columns import DEVICES, names
-from cluster_sim.results.states import NOT_ON, WORKING, States
+from cluster_sim.results.states import WITHOUT_POWER, WORKING, States
 from cluster_sim.results.tables.ended import Ended
 
 _SOME = ("energy_j", "mean_power_w")
@@ -105,7 +105,7 @@ def _share(run: Ended, replica: ReplicaSpec, total: Mapping[str, float]) -> _Sha
 def _idle_j(power: Power, busy_s: float, states: States, number: int) -> float:
     """Return the energy of a device while its replica runs no step [J]."""
     working_s = states.seconds([number], WORKING)
-    off_s = states.seconds([number], NOT_ON)
+    off_s = states.seconds([number], WITHOUT_POWER)
     empty_s = max(states.end_s - working_s - off_s, 0.0)
     return power.loaded_idle_w * (states.end_s - busy_s - off_s - empty_s) + power.idle_w * empty_s
 
