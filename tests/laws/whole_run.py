@@ -311,19 +311,35 @@ def one_energy(results: Results) -> None:
     if nodes and results.info.simulated_s:
         assert abs(together.energy_j - whole_j) <= _ROUNDING * whole_j
         asked_j = summary["energy_kwh"] * 3.6e6 / scenario.stands_for
+        pue = summary.get("mean_pue", pue)  # that of a plant follows load and weather
+        assert pue >= 1.0
         assert abs(asked_j - pue * whole_j) <= _ROUNDING * pue * whole_j
     devices_j = float(np.sum(column(results.devices, "energy_j").astype(float)))
+    integral_j = sum(float(np.sum(node.devices_w * np.diff(node.time_s))) for node in nodes)
+    empty_j = _of_empty_devices_j(results)
+    assert abs(integral_j - devices_j - empty_j) <= _ROUNDING * max(integral_j, 1e-12)
+
+
+def _of_empty_devices_j(results: Results) -> float:
+    """Energy of the devices without a replica: idle power and leakage."""
     empty_j = 0.0
     for deployment in results.fleet.deployments:
         power = deployment.device.power
         assert power is not None
-        held = deployment.devices_per_replica * len(results.fleet.numbers(deployment.name))
-        per_node = deployment.pool.node.devices
+        held = results.fleet.devices_held(deployment.name)
         for number, is_on in enumerate(states_of(results).nodes_on(deployment)):
-            empty = per_node - min(max(held - number * per_node, 0), per_node)
+            empty = deployment.pool.node.devices - sum(held.get(number, {}).values())
             empty_j += empty * power.idle_w * is_on.integral(results.info.simulated_s)
-    integral_j = sum(float(np.sum(node.devices_w * np.diff(node.time_s))) for node in nodes)
-    assert abs(integral_j - devices_j - empty_j) <= _ROUNDING * max(integral_j, 1e-12)
+    thermal, with_replica = results.thermal, set(results.devices["device"].to_pylist())
+    if thermal.num_rows and "leakage_w" in thermal.column_names:
+        first, edges = thermal["device"][0], thermal["at_s"].to_numpy()
+        bins = sum(name == first for name in thermal["device"])
+        lengths_s = np.diff(edges[:bins], prepend=0.0)
+        leaks_j = np.tile(lengths_s, thermal.num_rows // bins) * thermal["leakage_w"].to_numpy()
+        leaks_j = leaks_j * thermal["alike"].to_numpy()
+        is_empty = [name not in with_replica for name in thermal["device"].to_pylist()]
+        empty_j += float(np.sum(leaks_j[is_empty]))
+    return empty_j
 
 
 def gaps_are_those_between_tokens(results: Results) -> None:
@@ -418,7 +434,7 @@ def no_number_is_out_of_range(results: Results) -> None:
             if any(word in name for word in _SHARES):
                 assert -_ROUNDING <= part <= 1.0 + _ROUNDING, f"{path} is {part}"
             elif not path.startswith(".prices"):
-                may_be_negative = name.endswith("_c") or "margin" in path
+                may_be_negative = name.endswith(("_c", "leakage_kwh")) or "margin" in path
                 assert part >= -1e-6 or may_be_negative, f"{path} is {part}"
 
     look(results.summary(), "")
