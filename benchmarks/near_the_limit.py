@@ -11,14 +11,14 @@ the ratio of both, which shall be below 4.
 from __future__ import annotations
 
 import argparse
-import gc
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
+from cpu_time import measured
+
 if TYPE_CHECKING:
-    from cluster_sim import Results, Scenario
+    from cluster_sim import Scenario
 
 SCENARIO = """# What does heat cost the simulator?
 name: near-the-limit
@@ -79,16 +79,6 @@ def scenario_at(site: str, layout: Layout, minutes: float) -> Scenario:
         path = Path(folder) / "near_the_limit.yaml"
         path.write_text(SCENARIO.format(site=site, minutes=minutes, **layout._asdict()))
         return cluster_sim.load_scenario(path)
-
-
-def measured(scenario: Scenario) -> tuple[float, Results]:
-    """Return the CPU time of one run [s] and its results."""
-    import cluster_sim
-
-    gc.collect()
-    began_s = time.process_time()
-    results = cluster_sim.simulate(scenario)
-    return time.process_time() - began_s, results
 
 
 def main() -> None:

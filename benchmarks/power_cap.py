@@ -9,14 +9,14 @@ turns in one process, and the lowest CPU time of each counts. The output has the
 from __future__ import annotations
 
 import argparse
-import gc
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from cpu_time import measured
+
 if TYPE_CHECKING:
-    from cluster_sim import Results, Scenario
+    from cluster_sim import Scenario
 
 SCENARIO = """# What does a power cap cost?
 name: power-cap
@@ -45,16 +45,6 @@ def scenario_with(limit: str, requests: int, rate: float) -> Scenario:
         path = Path(folder) / "power_cap.yaml"
         path.write_text(SCENARIO.format(limit=limit, requests=requests, rate=rate))
         return cluster_sim.load_scenario(path)
-
-
-def measured(scenario: Scenario) -> tuple[float, Results]:
-    """Return the CPU time of one run [s] and its results."""
-    import cluster_sim
-
-    gc.collect()
-    began_s = time.process_time()
-    results = cluster_sim.simulate(scenario)
-    return time.process_time() - began_s, results
 
 
 def main() -> None:

@@ -89,6 +89,15 @@ def climate_of(scenario: Scenario, pool: Pool, number: int) -> Climate:
     return Climate(inlet, events, least, _until_s(scenario))
 
 
+def climates_of(scenario: Scenario, pool: Pool) -> list[Climate]:
+    """Return the different climates of the nodes of a pool: nodes with the same events have one."""
+    climates = (climate_of(scenario, pool, number) for number in range(pool.nodes))
+    different: dict[tuple[int, ...], Climate] = {}
+    for climate in climates:
+        different.setdefault(tuple(map(id, climate.events)), climate)
+    return list(different.values())
+
+
 def _until_s(scenario: Scenario) -> float:
     """Return a time before which the run ends, a day after its last arrival and drain [s]."""
     if scenario.duration_s is None:

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.placement_order import replica_devices
@@ -114,6 +115,12 @@ class Fleet:
                 count = min(last, devices[-1] + 1) - max(first, devices[0])
                 held.setdefault(node, {})[spec.index] = count
         return held
+
+    @cached_property
+    def first_nodes(self) -> dict[str, int]:
+        """Number of the first node of each pool among all nodes, by name of the pool."""
+        counts = accumulate((each.pool.nodes for each in self.deployments), initial=0)
+        return dict(zip((each.name for each in self.deployments), counts, strict=False))
 
     @cached_property
     def _numbers(self) -> dict[str, list[int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cluster_sim.deployment.climate import Climate, climate_of
+from cluster_sim.deployment.climate import Climate, climates_of
 from cluster_sim.physics.cooling import with_flow
 from cluster_sim.physics.leakage import leak_of, stable
 from cluster_sim.physics.power import memory_w
@@ -24,9 +24,8 @@ def idle_heat_warnings(scenario: Scenario) -> Iterator[str]:
         device = pool.node.device
         if pool.node.cooling is None or device.power is None or device.limits is None:
             continue
-        climates = (climate_of(scenario, pool, number) for number in range(pool.nodes))
-        different = {tuple(map(id, climate.events)): climate for climate in climates}.values()
-        hottest_c = max((_idle_c(pool, climate) for climate in different), default=0.0)
+        climates = climates_of(scenario, pool)
+        hottest_c = max((_idle_c(pool, climate) for climate in climates), default=0.0)
         if hottest_c > device.limits.shutdown_c:
             yield (
                 f"pool {pool.name}: its coolant is not enough for idle devices: they would pass {device.limits.shutdown_c:g} degC, at which {device.name} shuts "

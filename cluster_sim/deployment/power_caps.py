@@ -190,10 +190,6 @@ def replica_caps_w(fleet: Fleet, node_w: Sequence[float], at_s: float) -> list[f
     at_s
         Time, for limits of pools that move by a schedule [s].
     """
-    first_nodes, count = dict[str, int](), 0
-    for deployment in fleet.deployments:
-        first_nodes[deployment.name] = count
-        count += deployment.pool.nodes
     caps_w: list[float | None] = []
     for replica in fleet.replicas:
         pool, power = replica.deployment.pool, replica.deployment.device.power
@@ -201,7 +197,7 @@ def replica_caps_w(fleet: Fleet, node_w: Sequence[float], at_s: float) -> list[f
             caps_w.append(None)
             continue
         max_w = pool.node.devices * power.limit_w
-        first = first_nodes[pool.name]
+        first = fleet.first_nodes[pool.name]
         cap_w = min(
             inf
             if node_w[first + node] == inf

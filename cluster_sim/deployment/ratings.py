@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import inf
 from typing import NamedTuple
 
-from cluster_sim.deployment.climate import Climate, climate_of
+from cluster_sim.deployment.climate import Climate, climates_of
 from cluster_sim.deployment.idle_heat import idle_heat_warnings
 from cluster_sim.hardware.power_and_cooling import InletRating
 from cluster_sim.scenario.pool import Pool
@@ -85,7 +85,7 @@ def excursion(scenario: Scenario, pool: Pool) -> Excursion | None:
     if site is None or site.inlet_c is None or pool.node.inlet_rating is None:
         return None
     horizon_s = _horizon_s(scenario)
-    found = (_outside(pool, climate, horizon_s) for climate in _climates(scenario, pool))
+    found = (_outside(pool, climate, horizon_s) for climate in climates_of(scenario, pool))
     return max(
         (each for each in found if each is not None),
         key=lambda each: (each.distance_kelvin, each.outside_s),
@@ -135,17 +135,6 @@ def _horizon_s(scenario: Scenario) -> float:
     ends_s = [end_s for event in events for end_s in (event.at_s, event.end_s) if end_s < inf]
     points = scenario.site.inlet_c.points if scenario.site and scenario.site.inlet_c else None
     return max([*ends_s, *(at_s for at_s, _ in points or ())], default=0.0) + _DAY_S
-
-
-def _climates(scenario: Scenario, pool: Pool) -> Iterator[Climate]:
-    """Yield the different climates of the nodes of a pool."""
-    known = set()
-    for number in range(pool.nodes):
-        climate = climate_of(scenario, pool, number)
-        key = tuple(map(id, climate.events))
-        if key not in known:
-            known.add(key)
-            yield climate
 
 
 def _outside(pool: Pool, climate: Climate, horizon_s: float) -> Excursion | None:

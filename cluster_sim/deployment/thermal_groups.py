@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 from typing import NamedTuple
 
 from cluster_sim.deployment.climate import Climate, Conditions, climate_of
+from cluster_sim.deployment.device_power import DrawnPower
 from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.hardware.power_and_cooling import Cooling, Power
 from cluster_sim.physics.cooling import inlet_c, upstream, with_flow
@@ -54,6 +55,29 @@ class ThermalGroup:
     upstream: int | None
     """Number of the replica on the devices in front; None if they hold no replica."""
     climate: Climate
+
+    @property
+    def replicas(self) -> set[int]:
+        """Numbers of the replicas on the devices and on those in front of them."""
+        return {number for number in (self.replica, self.upstream) if number is not None}
+
+    def drawn(
+        self, by_replica: Mapping[int, DrawnPower], without_replica: DrawnPower
+    ) -> tuple[DrawnPower, DrawnPower | None]:
+        """Return the power of a device, and that of the device in front, None if there is none.
+
+        Parameters
+        ----------
+        by_replica
+            Power of each device of the replicas, by number.
+        without_replica
+            Power of a device without a replica over the same time.
+        """
+        own, front = (
+            without_replica if number is None else by_replica[number]
+            for number in (self.replica, self.upstream)
+        )
+        return own, front if self.is_behind else None
 
     @property
     def power(self) -> Power:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cluster_sim.hardware.power_and_cooling import Power
 from cluster_sim.physics.power import clocked_w, voltage
-from cluster_sim.typing import Line, Number
+from cluster_sim.typing import Array, Line, Number
 
 
 class RampWork(NamedTuple):
@@ -116,9 +116,7 @@ def _series(first: Number, slope: Number, n: Number) -> Number:
 
 def _positive(first: Number, slope: Number, n: Number) -> Number:
     """Return the sum of max(first + i·slope, 0) over i from 0 to n - 1."""
-    first, slope = np.asarray(first, dtype=float), np.asarray(slope, dtype=float)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        turn = np.clip(np.ceil(-first / slope), 0.0, n)  # terms before the line crosses zero
+    first, slope, turn = _turn(first, slope, n)
     turn = np.where(slope == 0.0, np.where(first > 0.0, 0.0, n), turn)
     early = _series(first, slope, turn)
     return np.where(
@@ -128,7 +126,15 @@ def _positive(first: Number, slope: Number, n: Number) -> Number:
 
 def _crossing(first: Number, slope: Number, n: Number) -> Number:
     """Return the number of terms of a line before it changes its sign; n if it never does."""
+    first, slope, turn = _turn(first, slope, n)
+    return np.where(first * slope < 0.0, turn, n)
+
+
+def _turn(first: Number, slope: Number, n: Number) -> tuple[Array, Array, Array]:
+    """Return first term and slope of a line as arrays, and its terms before it crosses zero.
+
+    The number of terms is from 0 to n, and is not valid if the slope is 0.
+    """
     first, slope = np.asarray(first, dtype=float), np.asarray(slope, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        turn = np.clip(np.ceil(-first / slope), 0.0, n)
-    return np.where(first * slope < 0.0, turn, n)
+        return first, slope, np.clip(np.ceil(-first / slope), 0.0, n)

@@ -42,6 +42,12 @@ class PowerOverTime:
         """Integral of the power [J]."""
         return float(np.sum(self.watts * np.diff(self.time_s)))
 
+    def energy_until_j(self, times_s: Array) -> Array:
+        """Return the integral of the power from the beginning until some times [J]."""
+        so_far_j = np.append(0.0, np.cumsum(self.watts * np.diff(self.time_s)))
+        until_j: Array = np.interp(times_s, self.time_s, so_far_j)
+        return until_j
+
     @property
     def peak_w(self) -> float:
         """Maximum power [W], over intervals of any positive length."""

@@ -70,9 +70,11 @@ class NodeReadings:
 
 def _nodes(fleet: Fleet, deployment: Deployment) -> list[_OnNode]:
     """Return the nodes of a deployment, with the replicas on each."""
-    nodes = [_OnNode(deployment, {}) for _ in range(deployment.pool.nodes)]
-    for spec in fleet.replicas:
-        for device in spec.device_numbers if spec.deployment is deployment else ():
-            held = nodes[device // deployment.pool.node.devices].devices
-            held[spec.number] = held.get(spec.number, 0) + 1
-    return nodes
+    numbers, held = fleet.numbers(deployment.name), fleet.devices_held(deployment.name)
+    return [
+        _OnNode(
+            deployment,
+            {numbers[index]: count for index, count in held.get(node, {}).items()},
+        )
+        for node in range(deployment.pool.nodes)
+    ]

@@ -41,10 +41,6 @@ class ClockPlan(NamedTuple):
 
 def clock_plans(polca: Polca, fleet: Fleet, replicas: Sequence[Replica[Any]]) -> list[ClockPlan]:
     """Return the clocks of every replica."""
-    first_nodes, count = dict[str, int](), 0
-    for deployment in fleet.deployments:
-        first_nodes[deployment.name] = count
-        count += deployment.pool.nodes
     plans = []
     for spec, replica in zip(fleet.replicas, replicas, strict=True):
         share = partial(_share, spec)
@@ -52,7 +48,7 @@ def clock_plans(polca: Polca, fleet: Fleet, replicas: Sequence[Replica[Any]]) ->
         high = share(polca.high_clock_hz, 1305.0)
         is_low = spec.deployment.name in polca.low_priority
         shares = (1.0, low, lowest, lowest) if is_low else (1.0, 1.0, 1.0, high)
-        node = first_nodes[spec.deployment.name] + spec.nodes[0]
+        node = fleet.first_nodes[spec.deployment.name] + spec.nodes[0]
         plans.append(ClockPlan(replica, node, shares, share(polca.brake_clock_hz, 288.0)))
     return plans
 

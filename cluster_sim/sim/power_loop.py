@@ -17,7 +17,7 @@ windows, so that this report is found by bisection.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_left
 from math import ceil, floor, inf
 
 from cluster_sim.deployment.step_draw import StepDraw
@@ -138,7 +138,7 @@ class PowerLoop:
             if last == first or not changes(last):
                 self._foreseen = last
                 return piece.steps
-            report = first + 1 + _first(lambda more: changes(first + 1 + more), last - first - 1)
+            report = first + 1 + bisect_left(range(first + 1, last), 1, key=changes)
         self._foreseen = report - 1
         return piece.ramp.steps_done(report * period_s - _AT_S - piece.began_s) + 1
 
@@ -148,18 +148,3 @@ def clock_steps(governor: GovernorSpec | None) -> tuple[float, float]:
     if governor is None:
         return _STEP, _FLOOR
     return governor.step_hz / governor.clock_hz, governor.floor_hz / governor.clock_hz
-
-
-def _first(holds: Callable[[int], bool], last: int) -> int:
-    """Return the first number from 0 on for which `holds`; `last` if there is none before it.
-
-    `holds` must be true for all numbers after the first.
-    """
-    low, high = 0, last
-    while low < high:
-        middle = (low + high) // 2
-        if holds(middle):
-            high = middle
-        else:
-            low = middle + 1
-    return low

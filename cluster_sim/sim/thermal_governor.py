@@ -45,7 +45,7 @@ class ThermalGovernor(ReplicaEvents):
     ) -> None:
         self._env, self._meter, self._recorder = env, meter, recorder
         self._guards = [(number, ThermalGuard(group, group.start())) for number, group in groups]
-        numbers = set[int]().union(*(_numbers(group) for _, group in groups))
+        numbers = set[int]().union(*(group.replicas for _, group in groups))
         self._replicas = {number: lifecycles[number].replica for number in sorted(numbers)}
         self._guards_of = {
             number: [guard for _, guard in self._guards if guard.group.replica == number]
@@ -132,13 +132,8 @@ class ThermalGovernor(ReplicaEvents):
         if now_s > self._now_s:
             by_replica = self._meter.read(self._replicas, self._now_s, now_s)
             for _, guard in self._guards:
-                group = guard.group
-                nobody = power_without_replica(group.power, self._now_s, now_s)
-                own, front = (
-                    nobody if number is None else by_replica[number]
-                    for number in (group.replica, group.upstream)
-                )
-                guard.warm(own, front if group.is_behind else None)
+                nobody = power_without_replica(guard.group.power, self._now_s, now_s)
+                guard.warm(*guard.group.drawn(by_replica, nobody))
         self._now_s = now_s
 
 
@@ -177,7 +172,7 @@ def _sharing(groups: Sequence[ThermalGroup]) -> list[tuple[set[str], set[int]]]:
     """Return (nodes, numbers of replicas) per set of nodes; no replica spans two sets."""
     sets: list[tuple[set[str], set[int]]] = []
     for group in groups:
-        nodes, numbers = {group.node}, _numbers(group)
+        nodes, numbers = {group.node}, group.replicas
         apart = []
         for joined in sets:
             if joined[0] & nodes or joined[1] & numbers:
@@ -186,8 +181,3 @@ def _sharing(groups: Sequence[ThermalGroup]) -> list[tuple[set[str], set[int]]]:
                 apart.append(joined)
         sets = [*apart, (nodes, numbers)]
     return sets
-
-
-def _numbers(group: ThermalGroup) -> set[int]:
-    """Return the numbers of replicas on the devices of a group and on those upstream of them."""
-    return {number for number in (group.replica, group.upstream) if number is not None}

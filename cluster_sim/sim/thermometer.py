@@ -32,6 +32,7 @@ class Thermometer:
         every_s: float,
     ) -> None:
         self._env, self._groups, self._meter, self._every_s = env, groups, meter, every_s
+        self._watched = sorted(watched_replicas(groups))
         self._states: list[Array] = [group.start() for group in groups]
         self._read_s, self._period = 0.0, 0
         self._slacks: dict[int, float] = {}
@@ -52,16 +53,11 @@ class Thermometer:
         """Advance all temperatures to the present time."""
         since_s, now_s = self._read_s, self._env.now
         self._read_s = now_s
-        drawn = self._meter.read(sorted(watched_replicas(self._groups)), since_s, now_s)
+        drawn = self._meter.read(self._watched, since_s, now_s)
         for place, group in enumerate(self._groups):
             nobody = power_without_replica(group.power, since_s, now_s)
-            own, front = (
-                nobody if number is None else drawn[number]
-                for number in (group.replica, group.upstream)
-            )
-            self._states[place] = last_temperatures(
-                group, self._states[place], own, front if group.is_behind else None
-            )
+            own, front = group.drawn(drawn, nobody)
+            self._states[place] = last_temperatures(group, self._states[place], own, front)
 
     def _update(self) -> None:
         """Compute the slack of each replica from the present temperatures."""
@@ -78,9 +74,4 @@ class Thermometer:
 
 def watched_replicas(groups: Sequence[ThermalGroup]) -> set[int]:
     """Return the numbers of replicas on the devices of groups and on those upstream of them."""
-    return {
-        number
-        for group in groups
-        for number in (group.replica, group.upstream)
-        if number is not None
-    }
+    return set[int]().union(*(group.replicas for group in groups))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cluster_sim.errors import Fault
 from cluster_sim.results.metrics.verdict import Objective
+from cluster_sim.studies.grid import option_title
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,11 +81,7 @@ class Option:
     @property
     def title(self) -> str:
         """Title of the option, made of its values."""
-        texts = [
-            str(value) if key == "variant" else f"{key.rpartition('.')[2]} {value}"
-            for key, value in self.values.items()
-        ]
-        return ", ".join(texts) or "as written"
+        return option_title(self.values)
 
     def unpriced(self) -> Option:
         """Return the option without costs, so that nodes are compared instead."""

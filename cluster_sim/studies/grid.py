@@ -22,6 +22,19 @@ from cluster_sim.studies.runner import reseeded
 _ROOMS_BESIDE = ("figures", "report", "studies", "cli", "validation")
 
 
+def option_title(values: Mapping[str, Any]) -> str:
+    """Return the title of an option, made of its values by key.
+
+    >>> option_title({"variant": "b200", "cluster.pools[0].nodes": 4})
+    'b200, nodes 4'
+    """
+    texts = [
+        str(value) if key == "variant" else f"{key.rpartition('.')[2]} {value}"
+        for key, value in values.items()
+    ]
+    return ", ".join(texts) or "as written"
+
+
 @dataclass(frozen=True)
 class Point:
     """One simulation of a study."""

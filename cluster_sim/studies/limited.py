@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from math import inf
 
+from cluster_sim.errors import SimulationError
 from cluster_sim.results.results import Results
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.limits import RunLimits
@@ -33,3 +34,17 @@ def simulated_within(
     if limits.memory_bytes < inf:
         gc.collect()
     return simulate(scenario, progress, limits=limits)
+
+
+def simulated_whole(scenario: Scenario, limits: RunLimits) -> Results:
+    """Return the results of a run that ends within limits.
+
+    Raises
+    ------
+    SimulationError
+        The run stopped early.
+    """
+    results = simulated_within(scenario, limits)
+    if results.info.stopped is not None:
+        raise SimulationError(results.info.stopped)
+    return results

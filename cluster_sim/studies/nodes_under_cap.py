@@ -15,7 +15,6 @@ from cluster_sim.deployment.power_caps import capped_nodes, missing_w, node_draw
 from cluster_sim.errors import ScenarioError, SimulationError
 from cluster_sim.loading.files import ScenarioFile, open_scenarios
 from cluster_sim.results import energy
-from cluster_sim.results.capped_power import highest_of_cap
 from cluster_sim.results.metrics import verdict
 from cluster_sim.results.metrics.verdict import Objective
 from cluster_sim.results.results import Results
@@ -24,8 +23,8 @@ from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity
 from cluster_sim.sim.limits import NO_LIMITS, RunLimits
 from cluster_sim.studies.capacity_search import needs_rate
-from cluster_sim.studies.grid import combinations
-from cluster_sim.studies.limited import simulated_within
+from cluster_sim.studies.grid import combinations, option_title
+from cluster_sim.studies.limited import simulated_whole
 from cluster_sim.studies.objectives import objectives
 from cluster_sim.studies.runner import Progress, Runner, reseeded
 
@@ -99,11 +98,7 @@ class GrowthOption:
     @property
     def title(self) -> str:
         """Title of the option, made of its values."""
-        texts = [
-            str(value) if key == "variant" else f"{key.rpartition('.')[2]} {value}"
-            for key, value in self.values.items()
-        ]
-        return ", ".join(texts) or "as written"
+        return option_title(self.values)
 
 
 @dataclass(frozen=True)
@@ -271,7 +266,7 @@ def _trial(base: Scenario, asked: Capacity, growth: float, limits: RunLimits) ->
         return GrowthTrial(growth, nodes, fault=fault)
     seeds = [reseeded(scenario, number) for number in range(asked.replications)]
     try:
-        runs = [_whole(seed, limits) for seed in seeds]
+        runs = [simulated_whole(seed, limits) for seed in seeds]
     except SimulationError as error:
         return GrowthTrial(growth, nodes, fault=str(error))
     outcomes = verdict.judged(runs, objectives(base, asked)).outcomes
@@ -285,7 +280,7 @@ def _trial(base: Scenario, asked: Capacity, growth: float, limits: RunLimits) ->
         margins={each.objective.name: each.margin for each in outcomes},
         mean_power=_mean([mean for mean, _ in powers]),
         over_cap=_mean([over for _, over in powers]),
-        highest=max(highest_of_cap(run) or 0.0 for run in runs),
+        highest=max(summary.get("highest_power_of_cap", 0.0) for summary in summaries),
         capped=_mean([summary.get("clock_cap_fraction", 0.0) for summary in summaries]),
         brakes=_mean([summary.get("power_brakes", 0) for summary in summaries]),
     )
@@ -305,13 +300,6 @@ def grown(base: Scenario, growth: float) -> Scenario:
     assert rate_per_s is not None
     more = base.model_copy(update={"cluster": cluster})
     return at_offered_rate(more, rate_per_s * after / before)
-
-
-def _whole(scenario: Scenario, limits: RunLimits) -> Results:
-    run = simulated_within(scenario, limits)
-    if run.info.stopped is not None:
-        raise SimulationError(run.info.stopped)
-    return run
 
 
 def _cap_w(scenario: Scenario) -> float:

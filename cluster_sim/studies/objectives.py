@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from cluster_sim.errors import SimulationError
 from cluster_sim.results.metrics import verdict
 from cluster_sim.results.metrics.verdict import DEFAULT_PERCENTILE, Objective, Verdict
 from cluster_sim.results.states import mean_nodes
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.scenario.study_spec import Capacity
 from cluster_sim.sim.limits import NO_LIMITS, RunLimits
-from cluster_sim.studies.limited import simulated_within
+from cluster_sim.studies.limited import simulated_whole
 
 _DEFAULT = 95.0
 """Percentile of a search if the file gives none."""
@@ -42,11 +41,7 @@ def judged(
     SimulationError
         A run stopped early.
     """
-    runs = []
-    for scenario in scenarios:
-        runs.append(simulated_within(scenario, limits))
-        if runs[-1].info.stopped is not None:
-            raise SimulationError(runs[-1].info.stopped)
+    runs = [simulated_whole(scenario, limits) for scenario in scenarios]
     nodes = [mean_nodes(run) for run in runs]
     nodes_on = {pool: sum(each[pool] for each in nodes) / len(nodes) for pool in nodes[0]}
     return Judged(verdict.judged(runs, wanted), nodes_on)

@@ -135,10 +135,9 @@ def _joules(nodes: Sequence[PowerOverTime], edges_s: Array) -> Array:
     """Return the exact energy of nodes in each piece between the edges [J]."""
     total_j = np.zeros(len(edges_s) - 1)
     for node in nodes:
-        so_far_j = np.append(0.0, np.cumsum(node.watts * np.diff(node.time_s)))
-        up_to_edges_j = np.interp(edges_s, node.time_s, so_far_j)
-        up_to_edges_j[-1] = so_far_j[-1]
-        total_j += np.diff(up_to_edges_j)
+        # the last edge is the end of the run, up to rounding
+        until_s = np.append(edges_s[:-1], node.time_s[-1])
+        total_j += np.diff(node.energy_until_j(until_s))
     return total_j
 
 

@@ -98,7 +98,7 @@ def with_extremes(devices: pa.Table, extremes: Mapping[str, Extremes]) -> pa.Tab
     """Return the table of devices with the extremes of their temperatures, and their leakage."""
     of_devices = [extremes.get(name, _UNKNOWN) for name in devices["device"].to_pylist()]
     *columns, leakage_j = zip(*of_devices, strict=True)
-    for name, values in zip(Extremes._fields, columns, strict=False):
+    for name, values in zip(Extremes._fields[:-1], columns, strict=True):
         devices = devices.append_column(name, pa.array(values, pa.float64()))
     return _with_leakage(devices, np.array(leakage_j)) if any(leakage_j) else devices
 
@@ -182,11 +182,8 @@ def _course(
     edges_s: Array,
 ) -> Temperatures:
     """Return the temperatures of a group of devices over the bins."""
-    own, front = (
-        without_model if number is None else by_replica[number]
-        for number in (group.replica, group.upstream)
-    )
-    return temperatures(group, group.start(), own, front if group.is_behind else None, edges_s)
+    own, front = group.drawn(by_replica, without_model)
+    return temperatures(group, group.start(), own, front, edges_s)
 
 
 def _clocks(log: Sequence[ThrottleRow], until_s: float) -> _Clocks:
