@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from math import log, sqrt
-
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.elementwise import BANDWIDTH_SHARE, EXPERT_PASSES, ffn_passes
+from cluster_sim.physics.expert_load import SpreadExperts
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.products import rounded_max
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.systolic import utilisation
-from cluster_sim.physics.transformer import distinct_experts
 
 EXPERT_TILE = 128
 """Number of tokens per tile of a grouped product, if an expert has as many."""
@@ -30,7 +28,7 @@ def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) 
     * Tokens are processed in tiles. Per expert, half a tile is empty, but at most as many rows as
       the expert has tokens.
     * A token moves one copy of itself per expert that it is routed to.
-    * With groups of whole experts the slowest group counts: `busiest_group` times the mean.
+    * With groups of whole experts the slowest group counts, by the layout's `expert_load`.
 
     Parameters
     ----------
@@ -51,11 +49,9 @@ def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) 
     inner = experts.ffn * groups / (layout.tensor_parallel * layout.data_parallel)
     width = model.expert_hidden
     weights = model.ffn_matrices * width * inner
-    share = busiest_group(groups, experts.top_k * tokens) / groups
-    touched = min(
-        share * distinct_experts(experts.count, experts.top_k, tokens), experts.count / groups
-    )
-    rows = share * experts.top_k * tokens
+    slots = experts.count + layout.redundant_experts
+    spread = SpreadExperts(experts.count, slots, experts.top_k, groups)
+    rows, touched = layout.expert_load.busiest(spread, tokens)
     read_s = (
         touched
         * weights
@@ -79,18 +75,3 @@ def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) 
         + rounded_max(read_s, compute_s, efficiency.knee)
         + moved / (BANDWIDTH_SHARE * bandwidth)
     )
-
-
-def busiest_group(groups: int, rows: float) -> float:
-    """Return the load of the fullest group divided by the mean, with rows distributed at random.
-
-        1 + sqrt(2 ln(groups) groups / rows), at most `groups`
-
-    This is the expected maximum of `groups` normal variates with the variance of a Poisson count.
-    It is at most `groups`, with all rows in one group. Estimate: routers of trained models balance
-    a little better over long times, and worse over one topic.
-
-    >>> busiest_group(1, 5.0), busiest_group(8, 1e12) < 1.0001
-    (1.0, True)
-    """
-    return min(1.0 + sqrt(2.0 * log(groups) * groups / rows), float(groups))

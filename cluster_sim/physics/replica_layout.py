@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from math import inf
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from cluster_sim.hardware.precision import Precision
+from cluster_sim.physics.expert_load import EVEN, ExpertLoad
+
+Overlap = Literal["none", "two_batch"]
+"""Overlap of computing and exchanges of experts in a step.
+
+none: they follow each other. two_batch: the exchange of one half of the batch runs while the other
+half computes.
+"""
 
 
 class Hops(NamedTuple):
@@ -17,6 +25,17 @@ class Hops(NamedTuple):
     """Latency of one hop [s]."""
     bytes_per_s: float = inf
     """Bandwidth of one hop over the links of all devices of a stage [B/s]."""
+
+
+class GroupNetwork(NamedTuple):
+    """Network between the nodes of a group of devices; the default is a group within one node."""
+
+    nodes: int = 1
+    """Number of nodes that the devices of one pipeline stage span."""
+    device_bytes_per_s: float = inf
+    """Bandwidth between the nodes per device of the group, in one direction [B/s]."""
+    latency_s: float = 0.0
+    """Latency from a device to a device of another node [s]."""
 
 
 class GraphPlan(NamedTuple):
@@ -78,3 +97,11 @@ class ReplicaLayout(NamedTuple):
     """Captured CUDA graphs. None: every decode step runs as a graph, and no step with a prompt."""
     attention_backend: str = "default"
     """Attention back end, for its kernels on the device."""
+    redundant_experts: int = 0
+    """Number of further copies of experts in a layer, over all groups."""
+    expert_load: ExpertLoad = EVEN
+    """Distribution of routed tokens over experts."""
+    overlap: Overlap = "none"
+    """Overlap of computing and exchanges of experts."""
+    network: GroupNetwork = GroupNetwork()
+    """Network between the nodes of the devices of one pipeline stage."""
