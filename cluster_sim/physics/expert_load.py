@@ -11,7 +11,7 @@ from cluster_sim.physics.transformer import distinct_experts
 class SpreadExperts(NamedTuple):
     """Experts of one layer, spread over groups of devices."""
 
-    count: int
+    number: int
     """Number of experts of the layer."""
     slots: int
     """Number of places for experts in all groups: the experts and their redundant copies."""
@@ -51,9 +51,9 @@ class EvenLoad:
 
     def busiest(self, experts: SpreadExperts, tokens: int) -> RankLoad:
         """Return the work of the group that sets the step's time; see `ExpertLoad.busiest`."""
-        count, slots, top_k, groups = experts
+        number, slots, top_k, groups = experts
         share = busiest_group(groups, top_k * tokens) / groups
-        active = min(share * distinct_experts(count, top_k, tokens), slots / groups)
+        active = min(share * distinct_experts(number, top_k, tokens), slots / groups)
         return RankLoad(share * top_k * tokens, active)
 
 
