@@ -1,4 +1,4 @@
-"""Tables of measured kernels in files: products, attention and collectives."""
+"""Tables of measured kernels in files: products, attention, experts and collectives."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster_sim.calibration import collectives, operators, sparse_blocks, state_blocks
+from cluster_sim.calibration import (
+    collectives,
+    expert_rows,
+    operators,
+    sparse_blocks,
+    state_blocks,
+)
 from cluster_sim.errors import ScenarioError
 
 _GEMM_COLUMNS = ("gemm_dtype", "m", "n", "k", "latency_ms")
@@ -28,6 +34,7 @@ _KINDS = {
     "gemm_dtype": _GEMM_COLUMNS,
     "phase": state_blocks.COLUMNS,
     "architecture": sparse_blocks.COLUMNS,
+    "moe_dtype": expert_rows.COLUMNS,
     "op": _ATTENTION_COLUMNS,
 }
 """Columns of each kind of table, by a column that only this kind has."""
@@ -36,7 +43,7 @@ _KINDS = {
 def read_kernels(path: Path, system: str | None = None, collector: str = "") -> list[pa.Table]:
     """Return the kernels in a Parquet or CSV file, as one table for each kind.
 
-    The kinds are products, attention and collectives. The file has the columns of aiconfigurator's
+    The kinds are products, attention, experts and collectives. The file has the columns of aiconfigurator's
     tables, or those of a table of measurements (`operators`).
 
     Parameters
