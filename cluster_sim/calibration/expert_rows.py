@@ -64,10 +64,16 @@ class MeasuredExperts:
 
     def take(self, rows: Any) -> MeasuredExperts:
         """Return some of the kernels, by index or by mask."""
-        *numbers, tiles = self.load
+        load = self.load
         return MeasuredExperts(
             ExpertShape(*(values[rows] for values in self.shape)),
-            ExpertRows(*(v[rows] for v in numbers), tuple(tile[rows] for tile in tiles)),
+            ExpertRows(
+                load.tokens[rows],
+                load.copies[rows],
+                load.rows[rows],
+                load.active[rows],
+                tuple(tiles[rows] for tiles in load.tiles),
+            ),
             self.model[rows],
             self.split[:, rows],
             self.seconds[rows],
@@ -82,9 +88,10 @@ def measured_experts(table: pa.Table) -> MeasuredExperts:
     sizes = np.stack([hidden, width, top_k, experts])
     model = np.unique(sizes, axis=1, return_inverse=True)[1].reshape(-1)
     limited = _is_limited(table, np.stack([hidden, width, experts]))
+    numbers = zip(tokens, experts, top_k, groups, limited, strict=True)
     loads = [
-        load_of(Routing(*map(int, numbers), bool(flag)))
-        for *numbers, flag in zip(tokens, experts, top_k, groups, limited, strict=True)
+        load_of(Routing(int(count), int(all_experts), int(chosen), int(parts), bool(is_limited)))
+        for count, all_experts, chosen, parts, is_limited in numbers
     ]
     ungated = [pair in _UNGATED for pair in zip(hidden.tolist(), width.tolist(), strict=True)]
     rows, active, *tiles = np.array(loads).T

@@ -102,7 +102,9 @@ def rules_of(engine: str, kernels: list[tuple[str, str]]) -> dict[tuple[str, str
     rules = {kernel: rule_of(engine, *kernel) for kernel in kernels}
     order = {id(rule): place for place, rule in enumerate(RULES)}
     for name in {FORMATS[dtype].name for _, dtype in kernels}:
-        of_format = {kernel: rule for kernel, rule in rules.items() if FORMATS[kernel[1]].name == name}
+        of_format = {
+            kernel: rule for kernel, rule in rules.items() if FORMATS[kernel[1]].name == name
+        }
         if any(not rule.kernel for rule in of_format.values()):
             continue
         substitutes = [kernel for kernel, rule in of_format.items() if rule.is_substitute]

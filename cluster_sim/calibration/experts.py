@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from cluster_sim.calibration.expert_rows import BALANCED, MeasuredExperts, measu
 from cluster_sim.calibration.expert_sources import FORMATS, KernelRule, NumberFormat, rules_of
 from cluster_sim.calibration.fit_options import FitOptions
 from cluster_sim.hardware.device import Device
-from cluster_sim.hardware.expert_fit import ExpertFit
+from cluster_sim.hardware.expert_fit import ExpertFit, Tiles
 from cluster_sim.hardware.kernel_fits import KernelFits, fit_name
 from cluster_sim.physics.grouped_products import grouped_s
 from cluster_sim.typing import Array
@@ -27,11 +27,11 @@ ROWS = 2000
 TOLERANCE = 0.05
 """Relative error above which a kernel counts linearly instead of by its square."""
 _STEPS, _REFIT_STEPS = 100, 30
-_TILES = ("best", "by_copies")
+_TILES: tuple[Tiles, ...] = get_args(Tiles)
 
 
-class _Kind(NamedTuple):
-    """One measured kernel of an engine."""
+class Kind(NamedTuple):
+    """One measured kernel of an engine on a device."""
 
     device: Device
     processors: int
@@ -61,13 +61,11 @@ def calibrate_experts(table: pa.Table, device: Device, choice: FitOptions) -> It
             has_format = device.peak.of(number_format.computed_in)[0] == number_format.computed_in
             if len(measured) < choice.fewest or not has_format:
                 continue
-            kind = _Kind(device, choice.processors, source, number_format, rule)
+            kind = Kind(device, choice.processors, source, number_format, rule)
             yield _calibrated(kind, measured, engine, kept_as)
 
 
-def _calibrated(
-    kind: _Kind, measured: MeasuredExperts, engine: str, kept_as: str
-) -> Calibrated:
+def _calibrated(kind: Kind, measured: MeasuredExperts, engine: str, kept_as: str) -> Calibrated:
     drawn = measured.take(np.random.default_rng(0).permutation(len(measured))[:ROWS])
     fit = fit_experts(kind, drawn)
     key = ".".join(filter(None, (kind.format.name, kind.rule.kernel)))
@@ -81,7 +79,7 @@ def _calibrated(
     )
 
 
-def fit_experts(kind: Any, measured: MeasuredExperts) -> ExpertFit:
+def fit_experts(kind: Kind, measured: MeasuredExperts) -> ExpertFit:
     """Return the constants that fit measured kernels, with the better rule for the tiles.
 
     Parameters
@@ -96,7 +94,7 @@ def fit_experts(kind: Any, measured: MeasuredExperts) -> ExpertFit:
     return _made(kind, rounded(_bounds(kind.device), constants), tiles)
 
 
-def cross_validate(kind: Any, measured: MeasuredExperts, fit: ExpertFit) -> Errors:
+def cross_validate(kind: Kind, measured: MeasuredExperts, fit: ExpertFit) -> Errors:
     """Return the errors on whole shapes outside of the fit.
 
     A shape is a model with its split over devices and groups. The rule for the tiles is that of
@@ -114,7 +112,7 @@ def cross_validate(kind: Any, measured: MeasuredExperts, fit: ExpertFit) -> Erro
     return cross_validated(shapes, measured.seconds, refit)
 
 
-def naive_s(kind: Any, measured: MeasuredExperts) -> Array:
+def naive_s(kind: Kind, measured: MeasuredExperts) -> Array:
     """Return the time of each kernel at the device's peaks, for comparison [s]."""
     shape, load = measured.shape, measured.load
     weights = shape.matrices * shape.hidden * shape.inner
@@ -125,7 +123,7 @@ def naive_s(kind: Any, measured: MeasuredExperts) -> Array:
 
 
 def _solved(
-    kind: _Kind, measured: MeasuredExperts, tiles: str, start: Constants | None, steps: int
+    kind: Kind, measured: MeasuredExperts, tiles: Tiles, start: Constants | None, steps: int
 ) -> tuple[float, Constants]:
     return LogFit(
         _bounds(kind.device),
@@ -135,7 +133,7 @@ def _solved(
     ).solved(start, steps)
 
 
-def _made(kind: _Kind, constants: Constants, tiles: str) -> ExpertFit:
+def _made(kind: Kind, constants: Constants, tiles: Tiles) -> ExpertFit:
     # a fit tries thousands of guesses, which its bounds keep in range, so none is validated
     return ExpertFit.model_construct(
         kernel=kind.source,
@@ -145,7 +143,7 @@ def _made(kind: _Kind, constants: Constants, tiles: str) -> ExpertFit:
         tiles=tiles,
         processors=kind.processors,
         weight_bytes=kind.format.weight_bytes,
-        **constants,
+        **constants,  # type: ignore[arg-type]
     )
 
 

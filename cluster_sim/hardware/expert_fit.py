@@ -23,6 +23,14 @@ kernel; no run uses it.
 """
 
 
+Tiles = Literal["best", "by_copies"]
+"""Rule for the number of rows per tile.
+
+best: the number that is fastest. by_copies: the number of copies of tokens per slot, rounded up to
+a power of two, even if most copies belong to other groups.
+"""
+
+
 class ExpertFit(KernelFit):
     """Time of the routed experts of one layer on one device, one fit per kernel.
 
@@ -39,10 +47,8 @@ class ExpertFit(KernelFit):
     gated: bool | None = None
     """Whether the kernel is for experts with a gate. Default: it is for experts with and without a
     gate."""
-    tiles: Literal["best", "by_copies"] = "best"
-    """Rule for the number of rows per tile. best: the number that is fastest. by_copies: the number
-    of copies of tokens per slot, rounded up to a power of two, even if most copies belong to other
-    groups."""
+    tiles: Tiles = "best"
+    """Rule for the number of rows per tile."""
     processors: Count
     """Number of streaming multiprocessors."""
     weight_bytes: PositiveBytes
