@@ -18,6 +18,7 @@ from cluster_sim.validation.engine_flags import FLAGS, Setting, read_flags
 from cluster_sim.validation.layouts import stated_layout
 from cluster_sim.validation.machines import machine_of
 from cluster_sim.validation.measured import MeasuredRun
+from cluster_sim.validation.mlperf_rounds import completed
 from cluster_sim.validation.names import PRECISIONS
 from cluster_sim.validation.row_rules import (
     OF_LOAD,
@@ -139,9 +140,9 @@ def _gathered(path: Path, labels: DraftingLabels, left_out: Counter[str]) -> Ite
     rows = list(table_rows(path))
     labels = labels.for_rows(row for _, row in rows)
     for number, unlabelled in rows:
-        row = labels.labelled(unlabelled)
+        row = completed(labels.labelled(unlabelled))
         rule = next((name for name, meets in RULES if meets(row)), None)
-        key = tuple(row[name] for name in _SAME)
+        key = (*(row[name] for name in _SAME), (stated_load(row) or ("none",))[0])
         if rule is not None:
             left_out[rule] += 1
             if rule == OF_LOAD:
@@ -247,4 +248,5 @@ def _lengths(row: Row, load: str, where: str) -> tuple[float, float]:
         return 1.0, 1.0
     if "API" in row["concurrency_or_rate"] and not row["isl"]:
         return _API_LENGTHS
-    return number_in(row, "isl", where), number_in(row, "osl", where)
+    answer = number_in(row, "osl", where) if row["osl"] or load not in ("decode", "prefill") else 0.0
+    return number_in(row, "isl", where), answer

@@ -17,6 +17,7 @@ from cluster_sim.results.metrics.finished import Finished, finished
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.simulate import simulate
 from cluster_sim.validation.fitted import fitted_metrics
+from cluster_sim.validation.group_alone import rate_alone
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.setup import scenario_of, settings_of
 from cluster_sim.validation.stated_settings import stated_kv_cache
@@ -72,6 +73,8 @@ def predict(measured: MeasuredRun) -> Prediction:
         scenario = scenario_of(measured)
         if measured.load == "none":
             return Prediction(measured, _memory(scenario))
+        if measured.load in ("decode", "prefill"):
+            return Prediction(measured, rate_alone(measured, scenario))
         done = finished(simulate(scenario))
     except ScenarioError as error:
         return Prediction(measured, {}, str(error))

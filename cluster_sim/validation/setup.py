@@ -11,7 +11,7 @@ from cluster_sim.errors import Fault, ScenarioError
 from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Document, catalog_names, describe, under
-from cluster_sim.validation import mlperf, sglang_recipes, trtllm_recipes, vllm_recipes
+from cluster_sim.validation import mlperf, mlperf_rounds, sglang_recipes, trtllm_recipes, vllm_recipes
 from cluster_sim.validation.layouts import Group
 from cluster_sim.validation.machines import machine_of
 from cluster_sim.validation.measured import MeasuredRun
@@ -73,8 +73,7 @@ def _pool(measured: MeasuredRun, model: str, group: Group) -> dict[str, Any]:
     """Return the keys of the pool that holds one group's replicas, without its name."""
     settings = settings_of(measured)
     fraction = settings.memory_fraction
-    per_node = node_devices(measured.hardware) // group.devices
-    nodes = measured.wafers or (ceil(group.replicas / per_node) if per_node else 1)
+    nodes = measured.wafers or _nodes(node_devices(measured.hardware), group)
     return {
         "node": NODES.get(measured.hardware, measured.hardware),
         "nodes": nodes,
@@ -84,6 +83,14 @@ def _pool(measured: MeasuredRun, model: str, group: Group) -> dict[str, Any]:
         "kv": {"prefix_caching": measured.load in ("sessions", "agents")}
         | ({} if fraction is None else {"memory_fraction": fraction}),
     }
+
+
+def _nodes(node_devices: int, group: Group) -> int:
+    """Return the number of nodes of a pool; a group wider than a node takes whole nodes."""
+    per_node = node_devices // group.devices
+    if per_node or not node_devices:
+        return ceil(group.replicas / max(per_node, 1))
+    return group.replicas * ceil(group.devices / node_devices)
 
 
 def _replica(measured: MeasuredRun, group: Group, settings: Recipe) -> dict[str, Any]:
@@ -121,6 +128,9 @@ def settings_of(measured: MeasuredRun) -> Recipe:
     measured
         Measured run.
     """
+    if (newer := mlperf_rounds.limits_v6(measured)) is not None:
+        batching, engine, fraction = newer
+        return Recipe(engine, batching, fraction, "fp8")
     known = mlperf.limits(measured, model_name(measured.model))
     if known is not None:
         return Recipe({}, known)
