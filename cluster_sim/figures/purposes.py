@@ -34,6 +34,7 @@ OF_RUNS: Final = {
     "queue": "Arrivals, queue length and queueing time over time",
     "request_gantt": "Requests around the longest wait as bars, phase by phase",
     "room": "Weather, cooling plant and PUE of the site over time",
+    "step_time": "Parts of a mean engine step, pool by pool: what limits it",
     "thermal": "Temperature, clock and power of the hottest device over time",
     "throttle_map": "Temperature and throttling of each device, node by node",
     "timeline": "Arrivals, queue, batch, KV cache and utilisation over time",
