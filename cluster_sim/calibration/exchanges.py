@@ -43,7 +43,7 @@ _FIRST_ROW = {
 }
 _NVLINK = {
     "start_s": Bounds(1e-5, 1e-6, 1e-4),
-    "rank_s": Bounds(2e-7, 1e-10, 1e-5, vanishes=True),
+    "doubling_s": Bounds(1e-6, 1e-9, 1e-4, vanishes=True),
     "start_copy_s": Bounds(5e-7, 1e-9, 1e-5, vanishes=True),
     "token_s": Bounds(5e-9, 1e-11, 1e-6, vanishes=True),
     "copy_s": Bounds(1e-9, 1e-12, 1e-6, vanishes=True),
@@ -72,7 +72,7 @@ class MeasuredWay(NamedTuple):
     kind: str
     """Kind of exchange."""
     parcels: Parcels
-    """What each device sends."""
+    """Copies that each device sends."""
     shapes: Array
     """Numbers that describe the shape of each exchange, see `cross_validated`."""
     seconds: Array

@@ -32,8 +32,8 @@ class OneWayFit(Description):
 
     start_s: PositiveSeconds
     """Time of one token, without the parts below [s]."""
-    rank_s: Seconds = 0.0
-    """Additional time per rank beyond the first [s]."""
+    doubling_s: Seconds = 0.0
+    """Additional start per doubling of the number of ranks [s]."""
     expert_s: Seconds = 0.0
     """Additional time per expert of the layer [s]: counters and flags of each expert."""
     start_copy_s: Seconds = 0.0

@@ -31,7 +31,7 @@ ROW_BYTES: Mapping[str, float] = {
 
 
 class ExchangeKind(NamedTuple):
-    """How one kind of exchange with its own kernels sends tokens."""
+    """Way in which a kind of exchange with its own kernels sends tokens."""
 
     copies: Literal["experts", "devices"]
     """Receivers of copies of a token inside a node: each chosen expert, or each device with chosen

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from cluster_sim.hardware.exchange_fits import OneWayFit
 from cluster_sim.typing import Number
 
@@ -30,7 +32,7 @@ class Parcels(NamedTuple):
 def one_way_s(fit: OneWayFit, parcels: Parcels, beside_s: Number = 0.0) -> Number:
     """Return the time of one way of an exchange [s].
 
-        start = start_s + rank_s (R - 1) + expert_s E + copies start_copy_s
+        start = start_s + doubling_s log2(R) + expert_s E + copies start_copy_s
                 + row (1 / first_row + copies / first_copies)
         send  = tokens / processors (token_s + copies (copy_s + row / processor))
         wire  = fullest tokens copies row (R - 1) / R / link
@@ -62,13 +64,13 @@ def one_way_s(fit: OneWayFit, parcels: Parcels, beside_s: Number = 0.0) -> Numbe
 
     >>> keys = {"start": "10 us", "processor_bandwidth": "1 PB/s", "link_bandwidth": "321 GB/s"}
     >>> fit = OneWayFit.model_validate(keys)
-    >>> round(one_way_s(fit, Parcels(64, 8, 7168, 8, 256)) * 1e6, 2)
+    >>> round(float(one_way_s(fit, Parcels(64, 8, 7168, 8, 256))) * 1e6, 2)
     20.0
     """
     tokens, copies, row_bytes, ranks, experts, processors, fullest = parcels
     start_s = (
         fit.start_s
-        + fit.rank_s * (ranks - 1)
+        + fit.doubling_s * np.log2(ranks)
         + fit.expert_s * experts
         + fit.start_copy_s * copies
         + _moved_s(row_bytes, fit.first_row_bandwidth_bytes_per_s)
