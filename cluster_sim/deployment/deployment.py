@@ -15,6 +15,7 @@ from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.kv_shards import KvShards
 from cluster_sim.physics.kv_sizes import KVTraffic, kv_traffic, sequence_kv_bytes
 from cluster_sim.physics.limited_view import LimitedView, causal_pairs
 from cluster_sim.physics.placement import Placement
@@ -179,6 +180,19 @@ class Deployment:
         return self._ranks * sequence_kv_bytes(
             self.model, self.pool.replica.kv_cache, self._ranks, tokens
         )
+
+    @cached_property
+    def kv_shards(self) -> KvShards:
+        """Spread of the KV cache of one request over the devices of its attention rank."""
+        if self.pool.is_wafer:
+            return KvShards(1, self.devices_per_replica, 0)
+        parts = max(kind.cache_parts for kind in self.model.attention)
+        return KvShards(self.pool.replica.pipeline_parallel, self._ranks, parts)
+
+    @property
+    def attention_ranks(self) -> int:
+        """Number of attention data-parallel ranks of a replica."""
+        return 1 if self.pool.is_wafer else self.pool.replica.data_parallel
 
     # Memory behind the devices
 

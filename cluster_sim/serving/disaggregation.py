@@ -42,6 +42,12 @@ class Disaggregation(Description):
     layer is computed. whole: it is sent after the whole prefill, as vLLM's NIXL connector does.
     off: the transfer takes no time."""
 
+    copied_kv: Literal["first", "by_rank"] = "first"
+    """Sender of KV cache that several tensor-parallel devices of a prefill replica hold: that of
+    latent attention, or of fewer KV heads than devices. first: the first of them, as in vLLM and
+    SGLang. by_rank: each in turn, by the attention data-parallel rank of the decode replica, as in
+    TensorRT-LLM."""
+
     def chooser(self) -> Chooser:
         """Return the policy with its state for one run; ties go to the first replica."""
         if self.policy == "least_kv":

@@ -15,6 +15,7 @@ from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.ending_transfers import EndingTransfers
 from cluster_sim.sim.fabric import Fabric
+from cluster_sim.sim.kv_paths import KvEnd
 from cluster_sim.sim.prefilled_request import PrefilledRequest
 from cluster_sim.sim.replica_events import PromptSource, ReplicaEvents
 from cluster_sim.sim.transfer import Parties, Transfer
@@ -25,13 +26,19 @@ from cluster_sim.topology import ParallelPaths
 class KvPaths:
     """Paths and sizes of KV transfers between replicas."""
 
-    between: Callable[[int, int], ParallelPaths]
-    """Function that returns the paths between two replicas, given their numbers."""
+    between: Callable[[KvEnd, KvEnd], ParallelPaths]
+    """Function that returns the paths between two attention ranks of replicas."""
     kv_bytes: Callable[[int, int], float]
     """Function of a replica's number and a number of tokens that returns the size of their KV cache
     over all devices [B]."""
     layers: Callable[[int], int]
     """Function that returns the number of layers of a replica's model, given its number."""
+    ranks: Callable[[int], int] = lambda _: 1
+    """Function that returns the number of attention ranks of a replica, given its number."""
+
+    def end(self, request: Request, number: int) -> KvEnd:
+        """Return the attention rank of a replica that holds a request's KV cache."""
+        return KvEnd(number, request.number % self.ranks(number))
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ class KvSending(ReplicaEvents):
         self._policy, self._paths, self._recorder, self._fabric = policy, paths, recorder, fabric
         self._waiting: deque[PrefilledRequest] = deque()
         self._prefilled: dict[int, PrefilledRequest] = {}
-        self._known_paths: dict[tuple[int, int], ParallelPaths] = {}
+        self._known_paths: dict[tuple[KvEnd, KvEnd], ParallelPaths] = {}
         self._ending = EndingTransfers()
         self._reaches: Callable[[int, int], bool] | None = None
 
@@ -219,12 +226,13 @@ class KvSending(ReplicaEvents):
         )
 
     def _begin(self, prefilled: PrefilledRequest, target: DecodeReplica) -> Transfer:
-        pair = prefilled.source.number, target.number
-        paths = self._known_paths.get(pair)
+        request, source = prefilled.request, prefilled.source
+        ends = self._paths.end(request, source.number), self._paths.end(request, target.number)
+        paths = self._known_paths.get(ends)
         if paths is None:
-            paths = self._known_paths[pair] = self._paths.between(*pair)
+            paths = self._known_paths[ends] = self._paths.between(*ends)
         latency_s = paths.latency_s
-        parties = Parties(*pair, prefilled.request.number)
+        parties = Parties(source.number, target.number, request.number)
         return self._fabric.begin("kv", paths, parties, lambda: self._sent(prefilled, latency_s))
 
     def _sent(self, prefilled: PrefilledRequest, latency_s: float) -> None:

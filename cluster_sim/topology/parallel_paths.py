@@ -65,7 +65,10 @@ class ParallelPaths:
 
 
 def parallel_paths_between(
-    topology: Topology, starts: Sequence[str], ends: Sequence[str]
+    topology: Topology,
+    starts: Sequence[str],
+    ends: Sequence[str],
+    pairs: Sequence[tuple[int, int]] = (),
 ) -> ParallelPaths:
     """Return the paths between two groups of devices.
 
@@ -74,17 +77,21 @@ def parallel_paths_between(
     topology
         Vertices and links of the cluster.
     starts, ends
-        Names of the sending and of the receiving devices. The i-th device sends to the i-th device;
-        the smaller group is repeated.
+        Names of the sending and of the receiving devices.
+    pairs
+        Numbers of the sending and of the receiving device of each path. All devices at one side
+        must have equal numbers of paths. Default: the i-th device sends to the i-th device; the
+        smaller group is repeated.
 
     Raises
     ------
     LookupError
         No route leads from one of the devices to its partner.
     """
+    pairs = pairs or repeated_pairs(starts, ends)
     routes = [
-        topology.route(starts[number % len(starts)], ends[number % len(ends)], number)
-        for number in range(max(len(starts), len(ends)))
+        topology.route(starts[first], ends[last], number)
+        for number, (first, last) in enumerate(pairs)
     ]
     crossed = [topology.shared_as(edge) for edge in routes[0].edges]
     uses = {resource: 0 for resource, _ in crossed}
@@ -97,3 +104,14 @@ def parallel_paths_between(
             elif not is_own:
                 uses[resource] = 1
     return ParallelPaths(routes, uses, memories)
+
+
+def repeated_pairs(starts: Sequence[str], ends: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the pairs of the i-th device with the i-th; the smaller group is repeated.
+
+    >>> repeated_pairs("ab", "uvw")
+    [(0, 0), (1, 1), (0, 2)]
+    """
+    return [
+        (number % len(starts), number % len(ends)) for number in range(max(len(starts), len(ends)))
+    ]

@@ -117,6 +117,11 @@ class AttentionLayers(Description):
 
     # Cache
 
+    @property
+    def cache_parts(self) -> int:
+        """Number of parts into which tensor-parallel devices can split cache and state."""
+        return 1
+
     def growing_values(self, ranks: int = 1) -> float:
         """Return the number of values per token in the cache of the whole context."""
         return 0.0
