@@ -18,6 +18,7 @@ from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import regions_of
 from cluster_sim.physics.wafer_regions import Region, WaferPlan
 from cluster_sim.scenario.pool import Pool
+from cluster_sim.serving.phase_exchanges import exchange_plan
 from cluster_sim.topology import Topology, group_path, host_bandwidth_bytes_per_s
 
 PlainSteps = GpuSteps | WaferSteps
@@ -99,6 +100,7 @@ class ModelOnDevices:
             kv_cache=plan.kv_cache,
             engine=plan.engine.profile,
             attention_backend=plan.engine.attention_backend,
+            exchange=exchange_plan(plan.engine.expert_exchange),
             graph_batches=plan.engine.graph_batches,
             graphs=captured_graphs(self.pool),
         )

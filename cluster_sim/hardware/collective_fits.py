@@ -13,7 +13,13 @@ from cluster_sim.schema import Description
 from cluster_sim.units import BytesPerSecond, PositiveSeconds, Seconds
 
 CollectiveKind = Literal[
-    "all_reduce", "all_reduce_vllm", "nccl_all_reduce", "all_gather", "reduce_scatter", "all_to_all"
+    "all_reduce",
+    "all_reduce_vllm",
+    "all_reduce_sglang",
+    "nccl_all_reduce",
+    "all_gather",
+    "reduce_scatter",
+    "all_to_all",
 ]
 """A kind of collective. Each kind has its own fit."""
 
@@ -86,6 +92,8 @@ class CollectiveFits(Description):
     Default: not measured."""
     all_reduce_vllm: CollectiveFit | None = None
     """All-reduce by vLLM's own kernel. Default: the fit of `all_reduce`."""
+    all_reduce_sglang: CollectiveFit | None = None
+    """All-reduce by SGLang's own kernel. Default: the fit of `all_reduce`."""
     nccl_all_reduce: CollectiveFit | None = None
     """All-reduce by NCCL. Default: not measured."""
     all_gather: CollectiveFit | None = None
@@ -97,11 +105,8 @@ class CollectiveFits(Description):
 
     def all_reduce_of(self, engine: str) -> CollectiveFit | None:
         """Return the fit of the all-reduce kernel that the engine called `engine` runs."""
-        return (
-            self.all_reduce_vllm
-            if maker(engine) == "vLLM" and self.all_reduce_vllm is not None
-            else self.all_reduce
-        )
+        own = {"vLLM": self.all_reduce_vllm, "SGLang": self.all_reduce_sglang}.get(maker(engine))
+        return self.all_reduce if own is None else own
 
     def at(self, links: float) -> Self:
         """Return all fits with a share (above 0) of the bandwidth of the links. Start times stay."""

@@ -196,12 +196,9 @@ class GpuSteps:
         spent["prefill attention" if caches else "scanning prompts"] = (
             self._prompts(work, prompt_kernels).first_s if work.prompt_tokens else 0.0
         )
-        spent["collectives"] = self._layers.collectives_s(tokens, all_tokens)
-        if work.prompt_tokens:
-            layers = self._layers
-            spent["collectives"] -= (
-                layers.seconds[tokens, all_tokens] - layers.with_prompt[tokens, all_tokens]
-            )
+        spent |= self._layers.communication(
+            tokens, all_tokens, has_prompts=bool(work.prompt_tokens)
+        )
         spent["overhead"] = step_s - sum(spent.values())
         return {name: seconds / step_s for name, seconds in spent.items()}
 

@@ -14,6 +14,9 @@ from cluster_sim.physics.memo import Memo
 from cluster_sim.physics.products import Product
 from cluster_sim.physics.replica_layout import ReplicaLayout
 
+EXCHANGE = "exchange of experts"
+"""Name of the activity that sends tokens to the devices of their experts and back."""
+
 
 class PrefillAttention(NamedTuple):
     """Prefill attention and states of all layers of a model."""
@@ -95,8 +98,8 @@ class LayerTimes:
         self.with_prompt = self.seconds
         """Time of a step with a prompt by the same counts [s]."""
         self._hidden = overhead.prompt_overlap
-        if self._hidden:
-            self.with_prompt = Memo(self._with_hidden_collectives)
+        if self._hidden or kernels.exchanges_differ:
+            self.with_prompt = Memo(self._seconds_with_prompt)
 
     def products_s(self, tokens: int) -> Iterator[tuple[Product, float]]:
         """Yield each kind of product with its time in all layers [s]."""
@@ -107,24 +110,50 @@ class LayerTimes:
         """Return the time of the experts of all layers [s]."""
         return self._moe_layers * self._kernels.experts_s(all_tokens)
 
-    def collectives_s(self, tokens: int, all_tokens: int) -> float:
-        """Return the time of the collectives of all layers [s]."""
+    def exchanges_s(self, all_tokens: int, *, has_prompts: bool = False) -> float:
+        """Return the time of the exchanges between attention and experts of all layers [s].
+
+        Without several ranks of attention they are all-reduces.
+        """
+        if not self._moe_layers:
+            return 0.0
+        return self._moe_layers * self._kernels.exchange_s(all_tokens, has_prompts=has_prompts)
+
+    def collectives_s(self, tokens: int, all_tokens: int, *, has_prompts: bool = False) -> float:
+        """Return the time of the collectives of all layers, exchanges included [s]."""
         seconds = self._dense_blocks * self._kernels.all_reduce_s(tokens)
         if self._moe_layers:
-            seconds += self._moe_layers * self._kernels.exchange_s(all_tokens)
+            seconds += self.exchanges_s(all_tokens, has_prompts=has_prompts)
         return seconds
 
-    def _with_hidden_collectives(self, key: tuple[int, int]) -> float:
-        return self.seconds[key] - self._hidden * self.collectives_s(*key)
+    def communication(self, tokens: int, all_tokens: int, *, has_prompts: bool) -> dict[str, float]:
+        """Return the times of exchanges and collectives that a step shows, by activity [s].
+
+        Products hide a share of them in steps with prompts. A group with one rank of attention has
+        no exchange of its own.
+        """
+        shown = 1.0 - self._hidden if has_prompts else 1.0
+        whole_s = shown * self.collectives_s(tokens, all_tokens, has_prompts=has_prompts)
+        if not self._kernels.exchanges_tokens:
+            return {"collectives": whole_s}
+        exchange_s = shown * self.exchanges_s(all_tokens, has_prompts=has_prompts)
+        return {EXCHANGE: exchange_s, "collectives": whole_s - exchange_s}
+
+    def _seconds_with_prompt(self, key: tuple[int, int]) -> float:
+        collectives_s = self.collectives_s(*key, has_prompts=True)
+        return self._without_collectives(key) + collectives_s - self._hidden * collectives_s
 
     def _seconds(self, key: tuple[int, int]) -> float:
+        return self._without_collectives(key) + self.collectives_s(*key)
+
+    def _without_collectives(self, key: tuple[int, int]) -> float:
         tokens, all_tokens = key
         seconds = self._fixed_s + self._token_s * tokens
         for count, product in self._products:
             seconds += count * product.seconds(tokens)
         if self._moe_layers:
             seconds += self.experts_s(all_tokens)
-        return seconds + self.collectives_s(tokens, all_tokens)
+        return seconds
 
 
 def _products(model: Model, kernels: LayerKernels) -> Iterator[tuple[int, Product]]:

@@ -15,18 +15,14 @@ from cluster_sim.llm.layers import AttentionLayers
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WeightPart
 from cluster_sim.physics.attention_times import AttentionTimes
-from cluster_sim.physics.collectives import (
-    all_gather_s,
-    all_reduce_s,
-    all_to_all_s,
-    reduce_scatter_s,
-)
+from cluster_sim.physics.collectives import all_reduce_s
 from cluster_sim.physics.elementwise import (
     BANDWIDTH_SHARE,
     NORM_PASSES,
     ROTARY_PASSES,
     ffn_passes,
 )
+from cluster_sim.physics.expert_exchange import ExpertExchange, WayTimes
 from cluster_sim.physics.expert_kernels import experts_s
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.products import Product, WeightShape, product_of
@@ -47,6 +43,24 @@ class LayerKernels:
         self._overhead = device.overhead(layout.engine)
         self.attention = tuple(AttentionTimes(kind, device, layout) for kind in model.attention)
         """Times of attention and states, one per kind of layers."""
+        self._exchanges = (
+            tuple(
+                ExpertExchange(model, device, layout, has_prompts=has_prompts)
+                for has_prompts in (False, True)
+            )
+            if model.experts is not None and layout.data_parallel > 1
+            else ()
+        )
+
+    @property
+    def exchanges_tokens(self) -> bool:
+        """Whether several ranks of attention exchange tokens with the experts of all ranks."""
+        return bool(self._exchanges)
+
+    @property
+    def exchanges_differ(self) -> bool:
+        """Whether steps with prompts run another kind of exchange than steps of decode alone."""
+        return len({exchange.kind for exchange in self._exchanges}) > 1
 
     # Products
 
@@ -113,25 +127,24 @@ class LayerKernels:
             fit, ranks, tokens * self._model.hidden * ACTIVATION_BYTES
         )
 
-    def exchange_s(self, tokens: int) -> float:
-        """Return the time of the exchange between attention and experts, there and back [s].
+    def exchange(self, tokens: int, *, has_prompts: bool = False) -> WayTimes:
+        """Return the times of the exchange between attention and experts, there and back.
 
-        `tokens` counts the tokens of all ranks. The devices of a single rank hold the same tokens
-        and reduce the outputs of the experts. Several ranks either gather the tokens of all ranks
-        and scatter the sums, or send tokens to their experts and back. The faster one counts.
+        The devices of a single rank of attention hold the same tokens: nothing is sent, and the
+        outputs of the experts are reduced. Several ranks exchange tokens, see
+        `physics.expert_exchange`.
+
+        Parameters
+        ----------
+        tokens
+            Number of tokens of all ranks.
+        has_prompts
+            Whether the step has prompts.
         """
-        layout = self._layout
-        if layout.data_parallel == 1:
-            return self.all_reduce_s(tokens)
-        experts, collectives = self._model.experts, self._device.collectives
-        assert experts is not None
-        devices = layout.tensor_parallel * layout.data_parallel
-        size = tokens * self._model.hidden * ACTIVATION_BYTES
-        seconds = all_gather_s(collectives.all_gather, devices, size) + reduce_scatter_s(
-            collectives.reduce_scatter, devices, size
-        )
-        if collectives.all_to_all is not None:
-            copies = min(experts.top_k, layout.expert_parallel)
-            sent_s = all_to_all_s(collectives.all_to_all, devices, size * copies / devices)
-            seconds = min(seconds, 2.0 * sent_s)
-        return seconds
+        if self._layout.data_parallel == 1:
+            return WayTimes(0.0, self.all_reduce_s(tokens))
+        return self._exchanges[has_prompts].times(tokens)
+
+    def exchange_s(self, tokens: int, *, has_prompts: bool = False) -> float:
+        """Return the time of the exchange between attention and experts, there and back [s]."""
+        return sum(self.exchange(tokens, has_prompts=has_prompts))

@@ -6,6 +6,7 @@ from math import inf
 from typing import Literal, NamedTuple
 
 from cluster_sim.hardware.precision import Precision
+from cluster_sim.physics.exchange_kinds import ExchangePlan
 from cluster_sim.physics.expert_load import EVEN, ExpertLoad
 
 Overlap = Literal["none", "two_batch"]
@@ -105,3 +106,5 @@ class ReplicaLayout(NamedTuple):
     """Overlap of computing and exchanges of experts."""
     network: GroupNetwork = GroupNetwork()
     """Network between the nodes of the devices of one pipeline stage."""
+    exchange: ExchangePlan = ExchangePlan()
+    """Exchanges between attention and experts by phase."""

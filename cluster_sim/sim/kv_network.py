@@ -16,12 +16,13 @@ from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.host_path import SharedHostPath
 from cluster_sim.sim.kv_paths import KvEnd, RankPaths
-from cluster_sim.sim.kv_sending import KvPaths, TransferPolicy
+from cluster_sim.sim.kv_sending import KvPaths
 from cluster_sim.sim.kv_transfers import KvTransfers
 from cluster_sim.sim.memory_bus import MemoryBus
 from cluster_sim.sim.prefill_replica import PrefillReplica
 from cluster_sim.sim.rank_tenants import RankTenants
 from cluster_sim.sim.replica import Replica
+from cluster_sim.sim.transfer_policy import TransferPolicy
 from cluster_sim.topology import (
     MEMORY,
     Edge,
@@ -121,7 +122,7 @@ class KvNetwork:
             self._env,
             decoding,
             capacity,
-            TransferPolicy(plan.chooser(), plan.kv_transfer),
+            TransferPolicy(plan.chooser(), plan.kv_transfer, asks=plan.asks),
             self._kv_paths(),
             self._recorder,
             self.fabric,

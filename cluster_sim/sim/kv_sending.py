@@ -13,12 +13,14 @@ from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.able_decoders import AbleDecoders
 from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
+from cluster_sim.sim.decoder_turns import DecoderTurns
 from cluster_sim.sim.ending_transfers import EndingTransfers
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.kv_paths import KvEnd
 from cluster_sim.sim.prefilled_request import PrefilledRequest
 from cluster_sim.sim.replica_events import PromptSource, ReplicaEvents
 from cluster_sim.sim.transfer import Parties, Transfer
+from cluster_sim.sim.transfer_policy import TransferPolicy
 from cluster_sim.topology import ParallelPaths
 
 
@@ -36,16 +38,6 @@ class KvPaths:
     end: Callable[[Request, int], KvEnd] = lambda _, number: KvEnd(number)
     """Function that returns the attention rank of a replica that holds a request's KV cache, given
     the replica's number."""
-
-
-@dataclass(frozen=True)
-class TransferPolicy:
-    """Policy for the choice of a decode replica, and for the start of KV transfers."""
-
-    choose: Callable[[Sequence[DecodeReplica]], DecodeReplica]
-    """Function that picks one of the replicas that can take a request."""
-    kv_transfer: str
-    """Start of the transfer: `layers`, `whole` or `off`; see serving.disaggregation."""
 
 
 class KvSending(ReplicaEvents):
@@ -70,7 +62,7 @@ class KvSending(ReplicaEvents):
         fabric: Fabric,
     ) -> None:
         self._env, self._decoders, self._capacity = env, decoders, capacity
-        self._able = AbleDecoders(decoders)
+        self._able, self._turns = AbleDecoders(decoders), DecoderTurns(decoders)
         self._policy, self._paths, self._recorder, self._fabric = policy, paths, recorder, fabric
         self._waiting: deque[PrefilledRequest] = deque()
         self._prefilled: dict[int, PrefilledRequest] = {}
@@ -176,6 +168,8 @@ class KvSending(ReplicaEvents):
         Only a request whose prefill replica is cut off from replicas lets others pass.
         """
         reaches = self._reaches
+        if not self._policy.asks:
+            return self._turns.take_first(self._waiting, reaches)
         for place, prefilled in enumerate(self._waiting):
             able = self._able.able(prefilled)
             if reaches is not None:

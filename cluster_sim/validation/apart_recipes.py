@@ -20,12 +20,10 @@ _LONG = 8192
 """Length of prompts from which a step takes two prompts per rank [tokens]."""
 _STEP_TOKENS = 16_384
 """Tokens of a step that prefills, per rank."""
-_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 768, 1024)
+_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 192, 256, 384, 512, 768, 1024)
 """Values of `max_batch_size` of pools that decode, per rank."""
-_MORE_CLIENTS = 1.06
-"""Clients per batch slot: recipes have up to 5 % more clients than slots, rounded."""
-_DEEPEP_FROM = 8
-"""Devices of a group from which SGLang in fp8 on NVL72 spreads experts by DeepEP."""
+_FP4_BATCH = 32
+"""Smallest value of it for groups without ranks in fp4, and for all groups in fp8 on B200."""
 
 
 def is_apart(measured: MeasuredRun) -> bool:
@@ -59,9 +57,21 @@ def _trtllm_prefill(measured: MeasuredRun) -> Recipe:
 
 
 def _trtllm_decode(measured: MeasuredRun, group: Group) -> Recipe:
-    """Return the settings of TensorRT-LLM's pool that decodes, with graphs up to its batch."""
-    slots = measured.amount / _MORE_CLIENTS / (group.replicas * group.data_parallel)
-    batch = next((size for size in _BATCHES if size >= slots), _BATCHES[-1])
+    """Return the settings of TensorRT-LLM's pool that decodes, with graphs up to its batch.
+
+    Batch slots are those of the next smaller batch, so that 5 to 50 % more clients than slots wait
+    (ctx1_gen4_tep8_batch4_eplb0_mtp0_24, ctx2_gen1_dep16_batch256_eplb256_mtp0 with 4,301 clients).
+    Groups without ranks in fp4 keep one batch for all numbers of clients, and those on B200 in fp8
+    have more slots than clients.
+    """
+    clients = measured.amount / (group.replicas * group.data_parallel)
+    is_ample = measured.precision == "fp8" and measured.hardware == "B200"
+    if is_ample:
+        batch = next((size for size in _BATCHES if size >= clients), _BATCHES[-1])
+    else:
+        batch = max((size for size in _BATCHES if size <= clients), default=1)
+    if is_ample or (measured.precision == "fp4" and group.data_parallel == 1):
+        batch = max(batch, _FP4_BATCH)
     graphs = {"graph_sizes": {"largest": batch}}
     fraction = 0.8 if group.data_parallel > 1 else 0.9
     return Recipe(graphs, {"max_sequences": batch, "max_batched_tokens": batch}, fraction)

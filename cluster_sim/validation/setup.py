@@ -67,7 +67,7 @@ def scenario_of(measured: MeasuredRun) -> Scenario:
         "drain": "1000 h",
         "model": model_keys(model) if is_extra else model,
         "workload": workload_of(measured, model),
-        "cluster": {"pools": pools},
+        "cluster": {"pools": pools} | _routing(measured),
     }
     scenario = describe(Scenario, Document(data, measured.name))
     if faults := [
@@ -75,6 +75,20 @@ def scenario_of(measured: MeasuredRun) -> Scenario:
     ]:
         raise ScenarioError(faults)
     return scenario
+
+
+def _routing(measured: MeasuredRun) -> dict[str, Any]:
+    """Return the policies by which requests reach pools apart; empty for those of a scenario.
+
+    Dynamo's frontend gives each worker requests in turn: `--router-mode` is round-robin by default
+    (components/src/dynamo/frontend of ai-dynamo/dynamo), and no recipe sets another.
+    """
+    if not apart_recipes.is_apart(measured):
+        return {}
+    return {
+        "router": {"policy": "round_robin"},
+        "disaggregation": {"policy": "fixed_turns"},
+    }
 
 
 def _pool(measured: MeasuredRun, group: Group, role: Role) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def test_other_flows_on_the_links_stretch_the_bytes_and_not_the_start() -> None:
 def test_more_bytes_or_less_of_the_links_never_take_less_time(
     name: str, data: st.DataObject
 ) -> None:
-    kind = data.draw(st.sampled_from(KINDS))
+    kind = data.draw(st.sampled_from([kind for kind in KINDS if getattr(FITS[name], kind)]))
     fit, ranks = getattr(FITS[name], kind), data.draw(st.integers(2, 72))
     size, more = data.draw(st.floats(0.0, 1e12)), data.draw(st.floats(0.0, 1e10))
     law_s = all_reduce_s if "all_reduce" in kind else all_to_all_s

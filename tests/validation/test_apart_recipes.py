@@ -46,13 +46,20 @@ def test_slots_of_a_pool_that_decodes_are_the_recipes_batch_and_clients_are_a_fe
         ("1 x DEP2 prefill + 1 x DEP32 decode", 1024, 32),
         ("1 x DEP8 prefill + 2 x DEP16 decode", 8192, 256),
         ("1 x DEP4 prefill + 4 x TP8 EP8 decode", 4, 1),
+        ("1 x DEP4 prefill + 4 x TP8 EP8 decode", 24, 4),
+        ("1 x DEP4 prefill + 4 x TP8 EP8 decode", 84, 16),
         ("7 x DEP4 prefill + 1 x DEP8 decode", 2151, 256),
     ],
 )
 def test_batches_of_other_recipes_follow_the_same_rule(
     tmp_path: Path, layout: str, clients: int, batch: int
 ) -> None:
-    row = {"parallelism": f"PD: {layout}", "concurrency_or_rate": f"concurrency={clients}"}
+    row = {
+        "parallelism": f"PD: {layout}",
+        "concurrency_or_rate": f"concurrency={clients}",
+        "hardware": "GB300",
+        "precision": "fp8",
+    }
     run = one_of(tmp_path, APART | row)
     assert recipe_of(run, "decode").batching["max_sequences"] == batch
 
@@ -89,3 +96,10 @@ def test_clients_of_pools_apart_see_the_first_token_when_the_kv_cache_has_arrive
     assert values["ttft_ms"] == approx(1e3 * (seen_s - done.arrival_s).mean())
     gaps = (done.finish_s - seen_s) / (done.output_tokens - 1)
     assert values["tpot_ms"] == approx(1e3 * gaps.mean())
+
+
+def test_workers_of_dynamo_get_requests_in_turn_even_if_they_are_full(tmp_path: Path) -> None:
+    scenario = scenario_of(one_of(tmp_path, APART))
+    assert scenario.cluster.disaggregation is not None
+    assert scenario.cluster.disaggregation.policy == "fixed_turns"
+    assert scenario.cluster.router.policy == "round_robin"

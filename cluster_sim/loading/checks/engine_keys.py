@@ -30,6 +30,7 @@ _OF_GPUS = (
     "logit_bytes",
     "expert_padding",
     "expert_rows",
+    "expert_exchange",
     "draft_step_s",
     "draft_sequence_s",
 )
