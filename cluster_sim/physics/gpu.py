@@ -7,17 +7,19 @@ from math import ceil
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.batch_spread import BatchSpread
+from cluster_sim.physics.batch_spread import BatchSpread, Spread
 from cluster_sim.physics.gpu_layers import LayerTimes, PrefillAttention
 from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.memo import Memo
-from cluster_sim.physics.ramp import ALWAYS, Ramp, new_ramp
+from cluster_sim.physics.ramp import ALWAYS, Ramp, longest, new_ramp
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.step_graphs import StepGraphs, launch_costs
 from cluster_sim.physics.step_work import StepWork
 
 NO_ATTENTION = Ramp(0.0, 0.0)
-"""Decode attention of a step that decodes no sequence."""
+"""Attention of a step that decodes no sequence, or prefills no prompt."""
+WAITING = "waiting for the slowest rank"
+"""Part of a step in which the other ranks wait at the experts of each layer."""
 
 
 class GpuSteps:
@@ -32,8 +34,8 @@ class GpuSteps:
 
     With pipeline stages the batch is split into micro-batches, one per stage if there are enough
     sequences. A step then ends when every sequence has passed all stages. With attention data
-    parallelism the sequences are distributed evenly over the ranks, and so are the prompts that the
-    step completes. All ranks synchronise at the experts of each layer. Steps run as CUDA
+    parallelism all ranks synchronise at the experts of each layer, and the slowest rank sets the
+    step (`physics.batch_spread`). Steps run as CUDA
     graphs, in pieces or eager by the layout's `graphs` (`physics.step_graphs`). If weights
     have a separate memory, reading the KV cache overlaps with the rest of the step by the share
     `overlap`.
@@ -84,6 +86,8 @@ class GpuSteps:
         From one step to the next `work.context` grows by `work.growth`, `work.windowed` by
         `work.growing`, `work.pairs` by `work.pairs_growth`, and `work.longest` by 1.
         """
+        if work.ranks:
+            return self.verify(work, 1)
         if work.prompt_tokens:
             return self._mixed(work)
         base_s, least_s = self._decode_base[work.batch]
@@ -108,7 +112,7 @@ class GpuSteps:
         """
         each = tokens_per_sequence
         base_s, floor_s = self._base_and_floor(work, each, each * work.batch)
-        base_s += self._sequence_s * ceil(work.sampled / self._layout.data_parallel)
+        base_s += self._sequence_s * self._batches.sampled(work)
         return self._verified(work, each, base_s).at_least(floor_s)
 
     def draft(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
@@ -138,7 +142,7 @@ class GpuSteps:
         run = (
             self._graphs.mixed[tokens]
             if work.prompt_tokens
-            else self._graphs.decode[ceil(batch / self._spread[batch].kernels), each]
+            else self._graphs.decode[self._batches.decoding(work), each]
         )
         if run.tokens > tokens:
             tokens = run.tokens
@@ -147,15 +151,24 @@ class GpuSteps:
         base_s = layers_s[tokens, all_tokens] + run.added_s
         if work.sampled:
             checked = heads + work.sampled - batch
-            base_s += self.head_s(ceil(checked / self._spread[work.sampled].kernels))
+            base_s += self.head_s(self._batches.rows(work, checked))
         return base_s, run.floor_s
 
     def _verified(self, work: StepWork, each: int, base_s: float) -> Ramp:
         """Return the lengths of steps with `each` tokens per decoding sequence [s]."""
+        if work.ranks:
+            return longest([self._of_rank(rank, each, base_s) for rank in work.ranks])
         prompts = Ramp(0.0, 0.0)
         if work.prompt_tokens:
             prompts = self._prompts(work, self._batches.tokens(work, each)[2])
         return self._together(base_s, prompts, self._attention(work, each))
+
+    def _of_rank(self, work: StepWork, each: int, base_s: float) -> Ramp:
+        """Return the lengths of steps that end with the attention of one rank [s]."""
+        spread = self._batches.of_rank[work.batch]
+        decoding = self._attention(work, each, spread) if work.batch else NO_ATTENTION
+        prompts = self._prompts(work, spread.kernels) if work.prompt_tokens else NO_ATTENTION
+        return self._together(base_s, prompts, decoding)
 
     def tokens_s(self, tokens: int, all_tokens: int) -> float:
         """Return the time of the part of a step that depends only on its number of tokens [s].
@@ -173,8 +186,13 @@ class GpuSteps:
         """Return the shares of a step's time per activity, for equal micro-batches.
 
         If reading the KV cache overlaps with the rest, it counts by the time that it adds to the
-        step.
+        step. The time by which uneven ranks take longer than even ones is waiting for the slowest.
         """
+        if work.ranks:
+            even = replace(work, ranks=())
+            kept = min(self.ramp(even).first_s / self.ramp(work).first_s, 1.0)
+            shares = {name: kept * share for name, share in self.parts(even).items()}
+            return shares | {WAITING: 1.0 - kept + shares.get(WAITING, 0.0)}
         step_s = self.ramp(work).first_s
         tokens, all_tokens, prompt_kernels = self._batches.tokens(work, 1)
         spent = {"reading weights": 0.0, "computing": 0.0}
@@ -244,7 +262,7 @@ class GpuSteps:
         head_s = self.head_s(ceil(sampled / self._spread[sampled].kernels))
         return head_s + self._sequence_s * ceil(sampled / self._layout.data_parallel)
 
-    def _attention(self, work: StepWork, each: int = 1) -> Ramp:
+    def _attention(self, work: StepWork, each: int = 1, spread: Spread | None = None) -> Ramp:
         """Return the lengths of the decode attention of all layers [s].
 
         Parameters
@@ -253,8 +271,10 @@ class GpuSteps:
             Counts of the step.
         each
             Number of tokens per decoding sequence.
+        spread
+            Distribution of the batch; by default evenly over all ranks.
         """
-        _, kernels, plain, terms, short_terms, fixed_s, blocks = self._spread[work.batch]
+        _, kernels, plain, terms, short_terms, fixed_s, blocks = spread or self._spread[work.batch]
         if plain is not None and each == 1:
             layers, _, attention = plain
             first_s, slope_s, valid_steps = attention.stretch(
