@@ -131,9 +131,7 @@ class ExpertExchange:
 
     @cached_property
     def _spread(self) -> SpreadExperts:
-        experts, layout = self._experts, self._layout
-        slots = experts.count + layout.redundant_experts
-        return SpreadExperts(experts.count, slots, experts.top_k, layout.expert_parallel)
+        return self._layout.spread(self._experts)
 
     def _fullest(self, tokens: int) -> float:
         """Return the copies of the fullest device beyond what chance alone gives, as a ratio.
