@@ -69,7 +69,7 @@ def test_a_load_that_cannot_be_read_is_refused(value: Any, fault: str) -> None:
 
 def test_keys_of_experts_fit_a_model_with_experts() -> None:
     load = {"sigma": 1.05, "drift": 0.1}
-    assert faults(**EVEN_SPLIT, redundant_experts=2, expert_load=load, overlap="two_batch") == []
+    assert faults(**EVEN_SPLIT, redundant_experts=2, expert_load=load) == []
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_keys_without_effect_are_refused_with_a_remedy(plan: dict[str, Any], fau
     ("rows", "fault"),
     [
         ("0,0,1\n0,6,1\n", "got a trace of 7 experts; expected at most the 6 of tiny"),
-        ("0,0,1\n0,1,1\n1,5,9\n", "got tokens of 1 experts in layer 1 of those with tokens"),
+        ("0,0,1\n0,1,1\n1,5,9\n", "got tokens of 1 expert in layer 1 of those with tokens"),
     ],
 )
 def test_a_trace_fits_the_experts_of_the_model(rows: str, fault: str, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_chance_and_popularity_together_agree_with_draws() -> None:
 
 
 def test_levelled_experts_are_active_more_often() -> None:
-    """The same tokens reach more slots if popularity is even, which memory-bound decode pays."""
+    """Tokens reach more slots if popularity is even, which memory-bound decode pays."""
     load = UnevenLoad(LogNormalPopularity(1.05))
     assert load.distinct(R1, 64) < load.distinct(R1._replace(slots=288), 64) < 288
     assert load.distinct(R1, 64) < EVEN.distinct(R1, 64)

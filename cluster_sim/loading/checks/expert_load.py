@@ -33,6 +33,8 @@ def load_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
         return
     yield from _copy_faults(model, pool, (*at, "redundant_experts"))
     yield from _trace_faults(model, pool, (*at, "expert_load"))
+    if pool.replica.overlap != "none" and pool.replica.data_parallel > 1:
+        yield (*at, "overlap"), "got two_batch, which this version does not simulate; expected none"
     if pool.replica.overlap != "none" and pool.replica.data_parallel == 1:
         yield (
             (*at, "overlap"),
@@ -89,6 +91,6 @@ def _trace_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
         if used < model.experts.top_k:
             yield (
                 (*at, "path"),
-                f"got tokens of {used} experts in layer {number} of those with tokens; expected at least {model.experts.top_k}, as every token picks so many experts of {model.name}",
+                f"got tokens of {used} expert{'s' * (used != 1)} in layer {number} of those with tokens; expected at least {model.experts.top_k}, as every token picks so many experts of {model.name}",
             )
             return
