@@ -55,7 +55,8 @@ class LogNormalPopularity(NamedTuple):
             layers.
         """
         if is_sorted:
-            return np.exp(self.sigma * quantiles(number))[None, :]
+            of_all: Array = np.exp(self.sigma * quantiles(number))[None, :]
+            return of_all
         return self.in_order(number)
 
     def changes(self, number: int) -> Array:
@@ -100,7 +101,8 @@ class TracedPopularity(NamedTuple):
         counts = np.zeros((len(self.counts), number))
         for row, layer in zip(counts, self.counts, strict=True):
             row[: len(layer)] = layer
-        return counts / counts.sum(axis=1, keepdims=True)
+        in_order: Array = counts / counts.sum(axis=1, keepdims=True)
+        return in_order
 
 
 AnyPopularity = LogNormalPopularity | TracedPopularity
