@@ -69,8 +69,8 @@ class KvNetwork:
             bus = _bus(spec.deployment)
             for places in self.paths.first_devices(spec.number):
                 buses[self._memory(places[0])] = bus
-        capacity: Callable[[Any], float] = self._topology.capacity  # resources are edges
-        self.fabric = Fabric(env, capacity, buses, recorder, is_shared=is_shared)
+        self._limits: dict[Hashable, float] = {}
+        self.fabric = Fabric(env, self._capacity, buses, recorder, is_shared=is_shared)
 
     def host_path(self, spec: ReplicaSpec) -> SharedHostPath | None:
         """Return the path between a replica's devices and their host; None if it is not used."""
@@ -87,6 +87,15 @@ class KvNetwork:
         kind = "swap" if deployment.pool.kv.preemption == "swap" else "offload"
         size = len(spec.rank_devices)
         return SharedHostPath(self.fabric, paths, kind, spec.number, size * bandwidth)
+
+    def limit(self, resource: Hashable, bytes_per_s: float) -> None:
+        """Add a resource beside the links, with its bandwidth [B/s]."""
+        self._limits[resource] = bytes_per_s
+
+    def _capacity(self, resource: Any) -> float:
+        """Return the bandwidth of a link or of another resource [B/s]."""
+        limit = self._limits.get(resource)
+        return self._topology.capacity(resource) if limit is None else limit
 
     def join(self, replicas: Sequence[Replica[Any]]) -> None:
         """Add all replicas to the fabric, with their memories and links."""
@@ -143,7 +152,7 @@ class KvNetwork:
             self.paths.between,
             lambda tokens, number: specs[number].deployment.kv_bytes(tokens),
             lambda number: specs[number].deployment.model.layers,
-            self.paths.ranks,
+            self.paths.end,
         )
 
     def _memory(self, place: str) -> Hashable:
@@ -159,7 +168,9 @@ def _device(memory: str) -> str:
 def needs_kv_network(fleet: Fleet) -> bool:
     """Return whether KV cache moves between replicas, or between devices and their hosts."""
     return any(
-        deployment.role == "decode" or deployment.keeps_kv_on_host
+        deployment.role == "decode"
+        or deployment.keeps_kv_on_host
+        or deployment.shared_tier is not None
         for deployment in fleet.deployments
     )
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
 
 from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.physics.kv_shards import device_pairs
+from cluster_sim.request import Request
 from cluster_sim.serving.disaggregation import Disaggregation
-from cluster_sim.topology import MEMORY, ParallelPaths, Topology, parallel_paths_between
+from cluster_sim.topology import (
+    MEMORY,
+    ParallelPaths,
+    Topology,
+    parallel_paths_between,
+    paths_outside,
+)
 
 
 class KvEnd(NamedTuple):
@@ -48,6 +55,10 @@ class RankPaths:
         """Return the number of attention data-parallel ranks of a replica."""
         return self._specs[number].deployment.attention_ranks
 
+    def end(self, request: Request, number: int) -> KvEnd:
+        """Return the attention rank of a replica that holds a request's KV cache."""
+        return KvEnd(number, request.number % self.ranks(number))
+
     def memories(self, end: KvEnd) -> list[str]:
         """Return the memories that hold the KV cache of the requests of one rank."""
         known = self._places.get(end)
@@ -62,7 +73,7 @@ class RankPaths:
         The device that represents the load of the others is the first of its list.
         """
         spec = self._specs[number]
-        if spec.role == "both":  # no KV cache leaves the replica
+        if spec.role == "both" and spec.deployment.shared_tier is None:
             return [self.memories(KvEnd(number))]
         shards = spec.deployment.kv_shards
         alone = shards.tensor if self._sends_by_rank and spec.role == "prefill" else 1
@@ -80,6 +91,15 @@ class RankPaths:
             _pairs(first.kv_shards, last.kv_shards, turn),
         )
         return self._known.setdefault(tuple(route.places for route in paths.routes), paths)
+
+    def outside(
+        self, end: KvEnd, limits: tuple[Hashable, ...], *, is_leaving: bool
+    ) -> ParallelPaths:
+        """Return the paths between a rank and a store on the network.
+
+        limits: the store, and further resources that all bytes use.
+        """
+        return paths_outside(self._present, self.memories(end), limits, is_leaving=is_leaving)
 
     # Links that fail
 

@@ -35,12 +35,9 @@ class KvPaths:
     over all devices [B]."""
     layers: Callable[[int], int]
     """Function that returns the number of layers of a replica's model, given its number."""
-    ranks: Callable[[int], int] = lambda _: 1
-    """Function that returns the number of attention ranks of a replica, given its number."""
-
-    def end(self, request: Request, number: int) -> KvEnd:
-        """Return the attention rank of a replica that holds a request's KV cache."""
-        return KvEnd(number, request.number % self.ranks(number))
+    end: Callable[[Request, int], KvEnd] = lambda _, number: KvEnd(number)
+    """Function that returns the attention rank of a replica that holds a request's KV cache, given
+    the replica's number."""
 
 
 class KvSending(ReplicaEvents):

@@ -8,7 +8,11 @@ from cluster_sim.topology.graph import Topology, host_bandwidth_bytes_per_s
 from cluster_sim.topology.group_paths import GroupPath, group_path
 from cluster_sim.topology.network_graph import FRONT_DOOR
 from cluster_sim.topology.node_graph import MEMORY
-from cluster_sim.topology.parallel_paths import ParallelPaths, parallel_paths_between
+from cluster_sim.topology.parallel_paths import (
+    ParallelPaths,
+    parallel_paths_between,
+    paths_outside,
+)
 from cluster_sim.topology.routes import Edge, Route
 
 __all__ = [
@@ -25,4 +29,5 @@ __all__ = [
     "group_path",
     "host_bandwidth_bytes_per_s",
     "parallel_paths_between",
+    "paths_outside",
 ]

@@ -252,6 +252,10 @@ class Topology:
         """
         return self._routes.route(start, end, flow)
 
+    def route_along(self, places: tuple[str, ...]) -> Route:
+        """Return the route over these vertices, each of which is one link from the next."""
+        return self._routes.along(places)
+
     def choices(self, start: str, end: str) -> int:
         """Return the number of equally good routes from which the hash of a flow picks.
 

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
 
 from cluster_sim.topology.graph import Topology
+from cluster_sim.topology.network_graph import FRONT_DOOR
 from cluster_sim.topology.routes import Edge, Route
 
 
@@ -93,9 +94,54 @@ def parallel_paths_between(
         topology.route(starts[first], ends[last], number)
         for number, (first, last) in enumerate(pairs)
     ]
-    crossed = [topology.shared_as(edge) for edge in routes[0].edges]
-    uses = {resource: 0 for resource, _ in crossed}
-    memories = crossed[0][0], crossed[-1][0]
+    uses = _uses(topology, routes)
+    first = routes[0].edges
+    return ParallelPaths(
+        routes, uses, (topology.shared_as(first[0])[0], topology.shared_as(first[-1])[0])
+    )
+
+
+def paths_outside(
+    topology: Topology, memories: Sequence[str], limits: Sequence[Hashable], *, is_leaving: bool
+) -> ParallelPaths:
+    """Return the paths between devices and a store on the network, one per device.
+
+    The store is next to the switches at which the front door is; at the front door itself, if nodes
+    are linked with nothing else.
+
+    Parameters
+    ----------
+    topology
+        Vertices and links of the cluster.
+    memories
+        Memories of the devices.
+    limits
+        Resource that stands for the store, and further resources that all bytes use.
+    is_leaving
+        Whether bytes go to the store; otherwise they come from there.
+
+    Raises
+    ------
+    LookupError
+        No route leads from one of the devices to the network.
+    """
+    routes = []
+    for number, memory in enumerate(memories):
+        edges = topology.route(memory, FRONT_DOOR, number).edges
+        if topology.node(edges[-1][0]) is None:
+            edges = edges[:-1]
+        if not is_leaving:
+            edges = tuple(edge[::-1] for edge in reversed(edges))
+        routes.append(topology.route_along((edges[0][0], *(end for _, end in edges))))
+    uses = _uses(topology, routes) | dict.fromkeys(limits, len(routes))
+    edge = routes[0].edges[0 if is_leaving else -1]
+    own, _ = topology.shared_as(edge)
+    return ParallelPaths(routes, uses, (own, limits[0]) if is_leaving else (limits[0], own))
+
+
+def _uses(topology: Topology, routes: Sequence[Route]) -> dict[Hashable, int]:
+    """Return the number of routes over each resource; own ones of the first route alone."""
+    uses = {topology.shared_as(edge)[0]: 0 for edge in routes[0].edges}
     for route in routes:
         for edge in route.edges:
             resource, is_own = topology.shared_as(edge)
@@ -103,7 +149,7 @@ def parallel_paths_between(
                 uses[resource] += 1
             elif not is_own:
                 uses[resource] = 1
-    return ParallelPaths(routes, uses, memories)
+    return uses
 
 
 def repeated_pairs(starts: Sequence[str], ends: Sequence[str]) -> list[tuple[int, int]]:

@@ -104,7 +104,7 @@ class Routes:
         number = _hash(equal.seed, flow) % total if (total := sum(equal.counts)) > 1 else 0
         route = equal.routes.get(number)
         if route is None:
-            route = equal.routes[number] = self._along(equal.places(number))
+            route = equal.routes[number] = self.along(equal.places(number))
         return route
 
     def choices(self, start: str, end: str) -> int:
@@ -123,7 +123,8 @@ class Routes:
             and self._node_of(next(iter(near))) is None
         )
 
-    def _along(self, places: tuple[str, ...]) -> Route:
+    def along(self, places: tuple[str, ...]) -> Route:
+        """Return the route over these vertices."""
         edges = tuple(pairwise(places))
         links = [self._link(edge) for edge in edges]
         return Route(

@@ -15,6 +15,7 @@ from cluster_sim.loading.checks.placement import placement_faults
 from cluster_sim.loading.checks.replica_plan import plan_faults
 from cluster_sim.loading.checks.roles import role_faults
 from cluster_sim.loading.checks.room import room_faults
+from cluster_sim.loading.checks.shared_tiers import shared_cluster_faults
 from cluster_sim.loading.checks.site import site_faults
 from cluster_sim.loading.checks.traffic import (
     admission_faults,
@@ -50,6 +51,7 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
     yield from of_network
     if not of_network:
         yield from failure_faults(scenario, fleet)
+        yield from shared_cluster_faults(scenario, fleet)
 
 
 def _pool_faults(scenario: Scenario, fleet: Fleet) -> Iterator[Finding]:
