@@ -49,7 +49,7 @@ class BatchSpread:
         self._is_alone = layout.data_parallel == layout.pipeline_parallel == 1
         self.spreads = Memo(self._spread)
         """Even distribution of a batch, by its number of sequences."""
-        self.of_rank = Memo(lambda batch: self._spread(batch, 1))
+        self.of_rank: Memo[int, Spread] = Memo(lambda batch: self._spread(batch, 1))
         """Distribution of the batch of one rank, by its number of sequences."""
 
     def decoding(self, work: StepWork) -> int:
@@ -72,7 +72,7 @@ class BatchSpread:
         if not work.ranks:
             return ceil(checked / self.spreads[work.sampled].kernels)
         sampled = max(rank.sampled for rank in work.ranks)
-        return ceil(checked / work.sampled * sampled / self.of_rank[sampled].kernels)
+        return -(-checked * sampled // (work.sampled * self.of_rank[sampled].kernels))
 
     def sampled(self, work: StepWork) -> int:
         """Return the number of sequences for which the largest rank samples a token."""
