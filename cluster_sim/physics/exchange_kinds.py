@@ -24,10 +24,11 @@ experts. fastest_collective: the faster one of these two. Other names are those 
 ROW_BYTES: Mapping[str, float] = {
     "bf16": 2.0,
     "fp8": 1.0 + 4.0 / 128.0,
+    "mxfp8": 1.0 + 1.0 / 32.0,
     "nvfp4": 0.5 + 1.0 / 16.0,
 }
-"""Bytes per value of a row by its format, scales included: one of 4 B per 128 values for fp8, one of
-1 B per 16 values for nvfp4."""
+"""Bytes per value of a row by its format, scales included: one of 4 B per 128 values for fp8, of 1 B
+per 32 values for mxfp8, and of 1 B per 16 values for nvfp4."""
 
 
 class ExchangeKind(NamedTuple):
@@ -36,9 +37,6 @@ class ExchangeKind(NamedTuple):
     copies: Literal["experts", "devices"]
     """Receivers of copies of a token inside a node: each chosen expert, or each device with chosen
     experts."""
-    formats: Mapping[str, str]
-    """Format of the rows that are sent, by the precision in which experts compute. Outputs return
-    in bf16."""
     header_bytes: float = 0.0
     """Size of the header of a sent row [B]."""
     sends_per_expert: bool = False
@@ -50,22 +48,47 @@ class ExchangeKind(NamedTuple):
     experts, which passes them on over its own links."""
 
 
-_DEEPEP = {"bf16": "bf16", "fp8": "fp8", "fp4": "bf16"}
-_NVLINK = {"bf16": "bf16", "fp8": "fp8", "fp4": "nvfp4"}
-
 KINDS: Mapping[str, ExchangeKind] = {
-    "deepep_low_latency": ExchangeKind("experts", _DEEPEP, 16.0, sends_per_expert=True),
-    "deepep_normal": ExchangeKind("devices", _DEEPEP, copies_between_nodes="nodes"),
-    "nvlink_one_sided": ExchangeKind("devices", _NVLINK, crosses_nodes=False),
-    "nvlink_two_sided": ExchangeKind("devices", _NVLINK, crosses_nodes=False),
+    "deepep_low_latency": ExchangeKind("experts", 16.0, sends_per_expert=True),
+    "deepep_normal": ExchangeKind("devices", copies_between_nodes="nodes"),
+    "nvlink_one_sided": ExchangeKind("devices", crosses_nodes=False),
+    "nvlink_two_sided": ExchangeKind("devices", crosses_nodes=False),
 }
 """Kinds with kernels of their own.
 
 Sources: DeepEP (deepseek-ai/DeepEP README and csrc/kernels/internode_ll.cu, intranode.cu,
 internode.cu), TensorRT-LLM (_torch/modules/fused_moe/communication/nvlink_one_sided.py,
-nvlink_two_sided.py). DeepEP quantises to fp8 alone; weights of nvfp4 are sent in bf16 unless an
-engine was built with a patched DeepEP (SGLang, SGLANG_MOE_NVFP4_DISPATCH).
+nvlink_two_sided.py).
 """
+
+_BY_EXPERTS = {"bf16": "bf16", "fp8": "bf16", "fp4": "nvfp4", "mxfp4": "mxfp8"}
+_BY_DEEPEP = {"bf16": "bf16", "fp8": "fp8", "fp4": "bf16", "mxfp4": "bf16"}
+
+
+def sent_format(kind: str, engine: str, computed_in: str) -> str:
+    """Return the format of the rows that are sent to experts. Outputs return in bf16.
+
+    * TensorRT-LLM quantises before sending, but for experts in fp8 with a scale per block, which it
+      sends in bf16 (fused_moe_trtllm_gen.py, quantize_input). vLLM sends so through NVLink.
+    * DeepEP itself quantises to fp8 with a scale per 128 values. SGLang and vLLM send other
+      experts' rows in bf16; nvfp4 needs a patched DeepEP (SGLang, SGLANG_MOE_NVFP4_DISPATCH).
+
+    Parameters
+    ----------
+    kind
+        Kind of exchange.
+    engine
+        Name of the engine.
+    computed_in
+        Precision in which experts compute, or `mxfp4`.
+
+    Examples
+    --------
+    >>> sent_format("deepep_normal", "SGLang 0.5", "fp8"), sent_format("nvlink_one_sided", "", "fp4")
+    ('fp8', 'nvfp4')
+    """
+    is_deepep = kind.startswith("deepep") and maker(engine) != "TensorRT-LLM"
+    return (_BY_DEEPEP if is_deepep else _BY_EXPERTS)[computed_in]
 
 
 class ExchangePlan(NamedTuple):

@@ -86,7 +86,7 @@ def one_way_s(fit: OneWayFit, parcels: Parcels, beside_s: Number = 0.0) -> Numbe
     return norm(start_s, work_s, fit.overlap)
 
 
-BESIDE = 4.0
+BESIDE = 5.0
 """Exponent of the norm that combines sending within a node with sending over the network.
 
 It is fitted to DeepEP's table of normal kernels on two to eight nodes of H800

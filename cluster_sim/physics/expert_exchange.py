@@ -17,6 +17,7 @@ from cluster_sim.physics.exchange_kinds import (
     ExchangeKind,
     GroupShape,
     chosen_kind,
+    sent_format,
 )
 from cluster_sim.physics.exchange_times import Parcels, one_way_s
 from cluster_sim.physics.expert_load import EVEN, SpreadExperts
@@ -86,7 +87,10 @@ class ExpertExchange:
         """Return the times of kernels that send each token to the devices of its experts."""
         model, layout = self._model, self._layout
         width = model.expert_hidden
-        sent = kind.formats[model.computed_in(layout.weights, "experts")]
+        computed: str = model.computed_in(layout.weights, "experts")
+        if computed == "fp4" and model.fp4_format == "mxfp4":
+            computed = "mxfp4"
+        sent = sent_format(self.kind, layout.engine, computed)
         fullest = self._fullest(tokens) if kind.copies == "experts" else self._fullest_once(tokens)
         return WayTimes(
             self._way_s(fit.dispatch, tokens, width * ROW_BYTES[sent] + kind.header_bytes, fullest),
@@ -131,9 +135,7 @@ class ExpertExchange:
 
     @cached_property
     def _spread(self) -> SpreadExperts:
-        experts, layout = self._experts, self._layout
-        slots = experts.count + layout.redundant_experts
-        return SpreadExperts(experts.count, slots, experts.top_k, layout.expert_parallel)
+        return self._layout.spread(self._experts)
 
     def _fullest(self, tokens: int) -> float:
         """Return the copies of the fullest device beyond what chance alone gives, as a ratio.

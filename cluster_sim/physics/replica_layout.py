@@ -6,8 +6,9 @@ from math import inf
 from typing import Literal, NamedTuple
 
 from cluster_sim.hardware.precision import Precision
+from cluster_sim.llm.layers.feed_forward import Experts
 from cluster_sim.physics.exchange_kinds import ExchangePlan
-from cluster_sim.physics.expert_load import EVEN, ExpertLoad
+from cluster_sim.physics.expert_load import EVEN, ExpertLoad, SpreadExperts
 
 Overlap = Literal["none", "two_batch"]
 """Overlap of computing and exchanges of experts in a step.
@@ -108,3 +109,14 @@ class ReplicaLayout(NamedTuple):
     """Network between the nodes of the devices of one pipeline stage."""
     exchange: ExchangePlan = ExchangePlan()
     """Exchanges between attention and experts by phase."""
+
+    def spread(self, experts: Experts) -> SpreadExperts:
+        """Return the spread of a layer's experts and their redundant copies over groups."""
+        return SpreadExperts(
+            experts.count,
+            experts.count + self.redundant_experts,
+            experts.top_k,
+            self.expert_parallel,
+            experts.routing_groups,
+            self.network.nodes,
+        )

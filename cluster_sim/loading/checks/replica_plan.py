@@ -15,6 +15,7 @@ from cluster_sim.loading.checks.batching import (
 )
 from cluster_sim.loading.checks.engine_keys import device_faults, engine_faults
 from cluster_sim.loading.checks.expert_exchange import exchange_faults
+from cluster_sim.loading.checks.expert_load import load_faults
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.kv_cache import offload_faults, state_faults
 from cluster_sim.loading.checks.shared_tiers import shared_tier_faults
@@ -40,6 +41,7 @@ def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     pool, at = deployment.pool, (*trail, "replica")
     of_device = [*(_wafer_faults(pool, at) if pool.is_wafer else _gpu_faults(deployment, at))]
     yield from of_device or device_faults(pool, (*at, "engine"))
+    yield from load_faults(deployment, at)
     yield from backend_faults(deployment, at)
     yield from exchange_faults(deployment, at)
     yield from batching_faults(pool, trail)

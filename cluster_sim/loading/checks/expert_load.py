@@ -1,0 +1,96 @@
+"""Checks of how a pool loads its experts: popularity, redundant experts, overlapped exchanges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.llm.model import Model
+from cluster_sim.loading.checks.finding import Finding
+from cluster_sim.scenario.pool import Pool
+from cluster_sim.schema import Trail
+
+
+def load_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
+    """Yield keys about experts that do not fit the model, the device or each other.
+
+    Parameters
+    ----------
+    deployment
+        Pool with its model.
+    at
+        Keys that lead to the plan of the pool's replicas.
+    """
+    pool, model = deployment.pool, deployment.model
+    reason = None
+    if model.experts is None:
+        reason = f"{model.name} has no experts"
+    elif pool.is_wafer:
+        reason = f"{pool.node.device.name} is a wafer, whose cores hold every expert once"
+    if reason is not None:
+        for key, text in _written(pool):
+            yield (*at, key), f"got {text}; {reason}; expected no {key}"
+        return
+    yield from _copy_faults(model, pool, (*at, "redundant_experts"))
+    yield from _trace_faults(model, pool, (*at, "expert_load"))
+    if pool.replica.overlap != "none" and pool.replica.data_parallel > 1:
+        yield (*at, "overlap"), "got two_batch, which this version does not simulate; expected none"
+    if pool.replica.overlap != "none" and pool.replica.data_parallel == 1:
+        yield (
+            (*at, "overlap"),
+            "got two_batch; one rank of attention has no exchange of experts that a second half of the batch could hide; expected none, or data_parallel above 1",
+        )
+
+
+def _written(pool: Pool) -> Iterator[tuple[str, str]]:
+    """Yield the keys of a plan that differ from their defaults, each with a text of its value."""
+    plan = pool.replica
+    if plan.redundant_experts:
+        yield "redundant_experts", str(plan.redundant_experts)
+    if not plan.expert_load.is_even:
+        yield "expert_load", "uneven experts"
+    if plan.overlap != "none":
+        yield "overlap", plan.overlap
+
+
+def _copy_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
+    plan = pool.replica
+    assert model.experts is not None
+    count, copies, groups = model.experts.count, plan.redundant_experts, plan.expert_parallel
+    if not copies:
+        if plan.expert_load.drift is not None:
+            yield (
+                (*at[:-1], "expert_load", "drift"),
+                f"got {plan.expert_load.drift:g}, which is the change since redundant experts were placed; expected redundant_experts beside it, or no drift",
+            )
+    elif groups == 1:
+        yield (
+            at,
+            f"got {copies}; with expert_parallel 1 all devices share every expert; expected expert_parallel above 1, or 0",
+        )
+    elif left := (count + copies) % groups:
+        more = copies + groups - left
+        fewer = f"{copies - left} or " if copies >= left else ""
+        yield (
+            at,
+            f"got {copies}; {count} experts and {copies} copies do not divide into {groups} groups of equal size; expected a number such as {fewer}{more}",
+        )
+
+
+def _trace_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
+    load = pool.replica.expert_load
+    assert model.experts is not None
+    widest = max(map(len, load.counts), default=0)
+    if widest > model.experts.count:
+        yield (
+            (*at, "path"),
+            f"got a trace of {widest} experts; expected at most the {model.experts.count} of {model.name}. Counts of redundant copies must be added to those of their experts",
+        )
+    for number, counts in enumerate(load.counts):
+        used = sum(count > 0 for count in counts)
+        if used < model.experts.top_k:
+            yield (
+                (*at, "path"),
+                f"got tokens of {used} expert{'s' * (used != 1)} in layer {number} of those with tokens; expected at least {model.experts.top_k}, as every token picks so many experts of {model.name}",
+            )
+            return
