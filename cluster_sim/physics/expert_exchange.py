@@ -188,7 +188,7 @@ def reached_nodes(experts: Experts, nodes: int) -> float:
     >>> plain = Experts(count=256, top_k=8, ffn=1)
     >>> limited = plain.model_copy(update={"routing_groups": 8, "routed_groups": 4})
     >>> round(reached_nodes(plain, 8), 2), round(reached_nodes(limited, 8), 2)
-    (5.29, 3.61)
+    (5.29, 3.6)
     """
     groups, chosen = experts.routing_groups, experts.routed_groups
     if chosen is None or chosen >= groups or nodes == 1:
