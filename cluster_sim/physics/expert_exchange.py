@@ -24,18 +24,12 @@ from cluster_sim.physics.expert_load import EVEN, SpreadExperts
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.replica_layout import ReplicaLayout
 
-PORT_SHARE = 0.92
-"""Share of the bandwidth of a network port that rows of tokens reach.
-
-A port of 400 Gb/s carries 46 to 48 GB/s (NCCL's tests of NDR ports); DeepEP's second version
-reaches 45 to 46 GB/s (README@0297fc8, 8 devices on each of 2 and 4 nodes of H100, 90 and 61 GB/s
-with the node's own share).
-"""
-NETWORK_START_S = 20e-6
-"""Additional time of one way over the network [s].
+NETWORK_START_S = 12e-6
+"""Additional time of one way over the network, beside the latency from device to device [s].
 
 It is fitted to DeepEP's table of low-latency kernels on H800 (docs/legacy.md, 16 to 256 devices,
-128 tokens per device), beside the start inside a node of an H100.
+128 tokens per device), with the start inside a node of an H100 and a latency of 8 us. The
+bandwidth is that of the ports as the network gives it, 46 GB/s of 50 GB/s for InfiniBand NDR.
 """
 
 
@@ -118,8 +112,7 @@ class ExpertExchange:
             return float(one_way_s(fit, parcels))
         if kind.copies_between_nodes == "nodes":
             fullest = 1.0
-        port = PORT_SHARE * network.device_bytes_per_s
-        beside_s = fullest * each * remote * row_bytes / port
+        beside_s = fullest * each * remote * row_bytes / network.device_bytes_per_s
         later = fit.model_copy(update={"start_s": fit.start_s + NETWORK_START_S})
         return network.latency_s + float(one_way_s(later, parcels, beside_s))
 
