@@ -22,6 +22,7 @@ from cluster_sim.calibration.latent_kernels import (
     KV_BYTES,
     LatentKernels,
     LatentProducts,
+    expanding_prompts,
     latent_kernels,
     latent_products,
     starts_from_host,
@@ -90,10 +91,8 @@ def predict_generation(fit: LatentGenerationFit, kernels: LatentKernels) -> Arra
     floor_s = latent_floor_s(fit, shape, batch)
     line_s = latent_fixed_s(fit, shape, batch)
     line_s = line_s + latent_key_s(fit, shape, batch) * batch * kernels.tokens
-    predicted_s: Array = np.where(
-        kernels.tokens <= fit.short_keys, floor_s, np.maximum(floor_s, line_s)
-    )
-    return predicted_s
+    is_short = kernels.tokens <= fit.short_keys
+    return np.asarray(np.where(is_short, floor_s, np.maximum(floor_s, line_s)))
 
 
 def predict_context(fit: LatentContextFit, kernels: LatentKernels) -> Array:
@@ -141,16 +140,17 @@ def fit_product(products: LatentProducts, weight_bytes: float) -> LatentProductF
 def calibrate_latent(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[Calibrated]:
     """Yield the errors and the fit of each engine, phase and precision of the KV cache.
 
-    Only the newest version of each engine counts. Tables of whole blocks are skipped, and so are
-    kernels whose shortest times are those of the host that launched them.
+    Only the newest version of each engine counts. Tables of whole blocks are skipped. Kernels whose
+    shortest times are those of the host that launched them are skipped, and so are prefill kernels
+    in the latent space (`expanding_prompts`).
     """
     bare = table.filter(pc.match_substring(table["table"], "_mla_perf"))
     bare = bare.filter(pc.invert(pc.match_substring(bare["table"], "wideep")))
     for engine, kept_as, rows in by_engine(bare, choice):
         for phase in _PHASES:
             alike = newest_version(rows.filter(pc.match_substring(rows["op_name"], phase.op)))
-            if phase.op == "context" and len(alike):
-                alike = alike.filter(pc.greater(alike["isl"], 1))
+            if phase.op == "context":
+                alike = expanding_prompts(alike)
             for dtype, kv_bytes in KV_BYTES.items():
                 kernels = latent_kernels(alike, dtype)
                 if len(kernels) < choice.fewest or starts_from_host(kernels):

@@ -132,6 +132,19 @@ def latent_products(rows: pa.Table) -> LatentProducts:
     )
 
 
+def expanding_prompts(rows: pa.Table) -> pa.Table:
+    """Return the prefill kernels on expanded keys and values; prompts of one token are omitted.
+
+    Those of SGLang on Hopper (`flash_attention`) were measured in the latent space, three times as
+    slow. SGLang expands prompts without a cached prefix, and with one of 8,192 tokens or more
+    (sglang 0.5.14, python/sglang/srt/models/deepseek_common/attention_backend_handler.py).
+    """
+    rows = rows.filter(pc.greater(rows["isl"], 1))
+    if "kernel_source" not in rows.column_names:
+        return rows
+    return rows.filter(pc.not_equal(rows["kernel_source"], "flash_attention"))
+
+
 def starts_from_host(kernels: LatentKernels) -> bool:
     """Return whether the smallest kernels took as long as launches by the host."""
     small = (kernels.batch <= 4.0) & (kernels.tokens <= 256.0)

@@ -8,7 +8,13 @@ from pydantic import Field
 
 from cluster_sim.hardware.kernel_fit import KernelFit
 from cluster_sim.typing import CountOrZero
-from cluster_sim.units import BytesPerSecond, FlopPerSecond, PositiveSeconds, Seconds
+from cluster_sim.units import (
+    BytesPerSecond,
+    FlopPerSecond,
+    PositiveBytes,
+    PositiveSeconds,
+    Seconds,
+)
 
 
 class LatentGenerationFit(KernelFit):
@@ -80,7 +86,7 @@ class LatentProductFit(KernelFit):
 
     start_s: PositiveSeconds
     """Time of the smallest product [s]."""
-    weight_bytes: Annotated[float, Field(gt=0.0)]
+    weight_bytes: PositiveBytes
     """Size of one weight [B]. It is that of the measured kernel, not a fit."""
     bandwidth_bytes_per_s: BytesPerSecond
     """Rate at which weights, inputs and outputs move [B/s]."""
