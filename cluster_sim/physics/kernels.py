@@ -58,6 +58,20 @@ class LayerKernels:
         """Whether several ranks of attention exchange tokens with the experts of all ranks."""
         return bool(self._exchanges)
 
+    def occupied_share(self, *, has_prompts: bool) -> float:
+        """Return the share of the processors that an exchange occupies while it runs.
+
+        Normal kernels of DeepEP have processors of their own. Low-latency kernels leave the
+        processors while data is on its way.
+        """
+        kind = self._exchanges[has_prompts].kind if self._exchanges else ""
+        fit = self._device.exchanges.of(kind)
+        if kind != "deepep_normal" or fit is None or self._device.kernels is None:
+            return 0.0
+        gemms = self._device.kernels.gemm.values()
+        processors = max((gemm.processors for gemm in gemms), default=0)
+        return fit.dispatch.processors / processors if processors else 0.0
+
     @property
     def exchanges_differ(self) -> bool:
         """Whether steps with prompts run another kind of exchange than steps of decode alone."""

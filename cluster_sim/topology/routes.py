@@ -22,6 +22,8 @@ from cluster_sim.topology.shortest_paths import EqualPaths, ShortestPaths
 
 Edge = tuple[str, str]
 """A link in one direction: (from, to)."""
+_KEPT = 32_768
+"""Number of pairs of vertices from which known routes are forgotten, to bound the memory."""
 _Part = tuple[tuple[str, ...], ...]
 """Equally good paths along one part of a route."""
 
@@ -140,6 +142,8 @@ class Routes:
         legs = self._inside(start, end) or self._outward(self._exits(start), self._exits(end))
         if not legs:
             raise LookupError(f"no route leads from {start} to {end}")
+        if len(self._known) >= _KEPT:
+            self._known.clear()
         equal = self._known[start, end] = _EqualRoutes(crc32(f"{start} {end}".encode()), legs)
         return equal
 
