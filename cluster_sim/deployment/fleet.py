@@ -171,7 +171,13 @@ def build_topology(cluster: Cluster) -> Topology:
     nodes = {
         f"{pool.name}/{number}": pool.node for pool in cluster.pools for number in range(pool.nodes)
     }
-    return Topology(nodes, cluster.network)
+    domains = {
+        f"{pool.name}/{number}": pool.domain
+        for pool in cluster.pools
+        if pool.domain is not None
+        for number in range(pool.nodes)
+    }
+    return Topology(nodes, cluster.network, domains)
 
 
 def kv_group_path(topology: Topology, source: ReplicaSpec, target: ReplicaSpec) -> GroupPath:

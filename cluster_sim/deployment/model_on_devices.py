@@ -15,6 +15,7 @@ from cluster_sim.physics.expert_load import EVEN
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers
 from cluster_sim.physics.replica_layout import Hops, ReplicaLayout
+from cluster_sim.physics.step_overlap import SplitFrom
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import regions_of
 from cluster_sim.physics.wafer_regions import Region, WaferPlan
@@ -92,7 +93,7 @@ class ModelOnDevices:
     @cached_property
     def _layout(self) -> ReplicaLayout:
         """Spread of the model over GPUs, without hops between nodes."""
-        plan = self.pool.replica
+        plan, splits = self.pool.replica, self.pool.replica.engine.two_batch_from
         return ReplicaLayout(
             tensor_parallel=plan.tensor_parallel,
             pipeline_parallel=plan.pipeline_parallel,
@@ -108,6 +109,7 @@ class ModelOnDevices:
             redundant_experts=plan.redundant_experts if self.model.experts else 0,
             expert_load=plan.expert_load.load,
             overlap=plan.overlap,
+            split_from=splits.split_from if splits else SplitFrom(),
         )
 
     def more_expert_bytes(self, tokens: Number) -> Number:

@@ -75,7 +75,7 @@ class BatchSpread:
         return -(-checked * sampled // (work.sampled * self.of_rank[sampled].kernels))
 
     def sampled(self, work: StepWork) -> int:
-        """Return the number of sequences for which the largest rank samples a token."""
+        """Return the number of sampled sequences of the largest rank."""
         if not work.ranks:
             return ceil(work.sampled / self._layout.data_parallel)
         return max(rank.sampled for rank in work.ranks)

@@ -20,22 +20,16 @@ from cluster_sim.physics.exchange_kinds import (
     sent_format,
 )
 from cluster_sim.physics.exchange_times import Parcels, one_way_s
-from cluster_sim.physics.expert_load import EVEN, SpreadExperts
+from cluster_sim.physics.expert_load import SpreadExperts, busiest_group
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.replica_layout import ReplicaLayout
 
-PORT_SHARE = 0.92
-"""Share of the bandwidth of a network port that rows of tokens reach.
-
-A port of 400 Gb/s carries 46 to 48 GB/s (NCCL's tests of NDR ports); DeepEP's second version
-reaches 45 to 46 GB/s (README@0297fc8, 8 devices on each of 2 and 4 nodes of H100, 90 and 61 GB/s
-with the node's own share).
-"""
-NETWORK_START_S = 20e-6
-"""Additional time of one way over the network [s].
+NETWORK_START_S = 12e-6
+"""Additional time of one way over the network, beside the latency from device to device [s].
 
 It is fitted to DeepEP's table of low-latency kernels on H800 (docs/legacy.md, 16 to 256 devices,
-128 tokens per device), beside the start inside a node of an H100.
+128 tokens per device), with the start inside a node of an H100 and a latency of 8 us. The
+bandwidth is that of the ports as the network gives it, 46 GB/s of 50 GB/s for InfiniBand NDR.
 """
 
 
@@ -118,8 +112,7 @@ class ExpertExchange:
             return float(one_way_s(fit, parcels))
         if kind.copies_between_nodes == "nodes":
             fullest = 1.0
-        port = PORT_SHARE * network.device_bytes_per_s
-        beside_s = fullest * each * remote * row_bytes / port
+        beside_s = fullest * each * remote * row_bytes / network.device_bytes_per_s
         later = fit.model_copy(update={"start_s": fit.start_s + NETWORK_START_S})
         return network.latency_s + float(one_way_s(later, parcels, beside_s))
 
@@ -140,13 +133,12 @@ class ExpertExchange:
     def _fullest(self, tokens: int) -> float:
         """Return the copies of the fullest device beyond what chance alone gives, as a ratio.
 
-        The measured tables have experts drawn at random, so chance is a part of the fits.
+        The measured tables have experts drawn at random over devices with as many experts each, so
+        chance is a part of the fits.
         """
-        load = self._layout.expert_load
-        if load is EVEN:
-            return 1.0
-        busiest, by_chance = (each.busiest(self._spread, tokens).rows for each in (load, EVEN))
-        return max(busiest / by_chance, 1.0)
+        groups, rows = self._spread.groups, self._experts.top_k * tokens
+        by_chance = busiest_group(groups, rows) / groups * rows
+        return max(self._layout.expert_load.busiest(self._spread, tokens).rows / by_chance, 1.0)
 
     def _fullest_once(self, tokens: int) -> float:
         """Return that ratio if a device gets one copy of a token for all of its experts there."""
@@ -195,7 +187,7 @@ def reached_nodes(experts: Experts, nodes: int) -> float:
     >>> plain = Experts(count=256, top_k=8, ffn=1)
     >>> limited = plain.model_copy(update={"routing_groups": 8, "routed_groups": 4})
     >>> round(reached_nodes(plain, 8), 2), round(reached_nodes(limited, 8), 2)
-    (5.29, 3.61)
+    (5.29, 3.6)
     """
     groups, chosen = experts.routing_groups, experts.routed_groups
     if chosen is None or chosen >= groups or nodes == 1:

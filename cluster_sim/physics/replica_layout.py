@@ -9,6 +9,7 @@ from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.layers.feed_forward import Experts
 from cluster_sim.physics.exchange_kinds import ExchangePlan
 from cluster_sim.physics.expert_load import EVEN, ExpertLoad, SpreadExperts
+from cluster_sim.physics.step_overlap import SplitFrom
 
 Overlap = Literal["none", "two_batch"]
 """Overlap of computing and exchanges of experts in a step.
@@ -105,6 +106,8 @@ class ReplicaLayout(NamedTuple):
     """Distribution of routed tokens over experts."""
     overlap: Overlap = "none"
     """Overlap of computing and exchanges of experts."""
+    split_from: SplitFrom = SplitFrom()
+    """Sizes from which a step runs as two batches, with that overlap."""
     network: GroupNetwork = GroupNetwork()
     """Network between the nodes of the devices of one pipeline stage."""
     exchange: ExchangePlan = ExchangePlan()

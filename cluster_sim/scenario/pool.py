@@ -112,6 +112,10 @@ class Pool(Description):
     `{like: dgx-b200, prices: b200-rented}`."""
     nodes: ClusterCount = 1
     """Number of nodes in the pool."""
+    domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)] | None = None
+    """Name of a scale-up domain, such as the NVLink domain of a rack, that the pool's nodes share
+    with those of other pools. Devices of a domain reach each other over their switch instead of the
+    network. Default: each node is a domain of its own."""
     prices: Annotated[Prices, Named("prices")] | None = None
     """Prices of the nodes: a catalog name, the path of a file of prices, or a mapping with its
     keys. Default: the prices in the node's file."""

@@ -24,6 +24,7 @@ from cluster_sim.serving.phase_exchanges import PhaseExchanges
 from cluster_sim.serving.prefill_first import PrefillFirst
 from cluster_sim.serving.rank_rules import LoadBalanceMethod
 from cluster_sim.serving.reservation import CapacitySchedulerPolicy
+from cluster_sim.serving.two_batch import TwoBatchFrom
 from cluster_sim.typing import Count, CountOrZero, Share
 from cluster_sim.units import Bytes, Seconds
 
@@ -108,6 +109,9 @@ class Engine(OwnTimes):
     phase, such as `{prefill: deepep_normal, decode: deepep_low_latency}`. It stands for vLLM's
     `--all2all-backend`, SGLang's `--moe-a2a-backend` and TensorRT-LLM's TRTLLM_FORCE_COMM_METHOD.
     Default: auto, the engine's choice on the device."""
+    two_batch_from: TwoBatchFrom | None = None
+    """Sizes from which a step runs as two batches, if `overlap` of the plan is two_batch. Default: the
+    engine has no such overlap."""
     graph_batches: tuple[Count, ...] = ()
     """Batch sizes for which CUDA graphs are captured. A step that decodes fewer sequences is padded
     to the next size. Unused with `graph_mode`."""

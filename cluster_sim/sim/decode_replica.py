@@ -55,7 +55,7 @@ class DecodeReplica(Replica[DecodeScheduler | RankedDecodeScheduler]):
 
     def promise(self, request: Request, tokens: int) -> None:
         """Reserve blocks and a batch slot for a request whose KV cache will be sent here."""
-        request.replica = self.number
+        request.replica, request.rank = self.number, 0
         self.requests += 1
         if self.requests == 1:
             self._tell_busy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.physics.kv_shards import device_pairs
@@ -17,6 +18,9 @@ from cluster_sim.topology import (
     parallel_paths_between,
     paths_outside,
 )
+
+_FEW = 16
+"""Maximum number of pairs of ranks of two replicas whose paths are all kept."""
 
 
 class KvEnd(NamedTuple):
@@ -47,7 +51,7 @@ class RankPaths:
         plan = fleet.cluster.disaggregation or Disaggregation()
         self._sends_by_rank = plan.copied_kv == "by_rank"
         self._places: dict[KvEnd, list[str]] = {}
-        self._known: dict[tuple[tuple[str, ...], ...], ParallelPaths] = {}
+        self._known = WeakValueDictionary[tuple[tuple[str, ...], ...], ParallelPaths]()
         self._reached: dict[tuple[int, int], bool] = {}
         self._parts: dict[int, frozenset[int]] = {}  # of each replica, see `_parts_of`
 
@@ -57,7 +61,8 @@ class RankPaths:
 
     def end(self, request: Request, number: int) -> KvEnd:
         """Return the attention rank of a replica that holds a request's KV cache."""
-        return KvEnd(number, request.number % self.ranks(number))
+        is_source = number != request.replica
+        return KvEnd(number, request.prefill_rank if is_source else request.rank)
 
     def memories(self, end: KvEnd) -> list[str]:
         """Return the memories that hold the KV cache of the requests of one rank."""
@@ -89,6 +94,7 @@ class RankPaths:
             self.memories(start),
             self.memories(end),
             _pairs(first.kv_shards, last.kv_shards, turn),
+            is_lasting=first.attention_ranks * last.attention_ranks <= _FEW,
         )
         return self._known.setdefault(tuple(route.places for route in paths.routes), paths)
 

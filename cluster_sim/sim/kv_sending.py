@@ -23,6 +23,9 @@ from cluster_sim.sim.transfer import Parties, Transfer
 from cluster_sim.sim.transfer_policy import TransferPolicy
 from cluster_sim.topology import ParallelPaths
 
+_KEPT = 1024
+"""Number of pairs of ranks from which paths are forgotten that are not worth to keep."""
+
 
 @dataclass(frozen=True)
 class KvPaths:
@@ -221,7 +224,10 @@ class KvSending(ReplicaEvents):
         ends = self._paths.end(request, source.number), self._paths.end(request, target.number)
         paths = self._known_paths.get(ends)
         if paths is None:
-            paths = self._known_paths[ends] = self._paths.between(*ends)
+            paths = self._paths.between(*ends)
+            if len(self._known_paths) >= _KEPT and not paths.is_lasting:
+                del self._known_paths[next(iter(self._known_paths))]
+            self._known_paths[ends] = paths
         latency_s = paths.latency_s
         parties = Parties(source.number, target.number, request.number)
         return self._fabric.begin("kv", paths, parties, lambda: self._sent(prefilled, latency_s))

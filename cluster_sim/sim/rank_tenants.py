@@ -46,8 +46,8 @@ class RankTenants:
         """Set the shares of bandwidths that other traffic leaves to a part."""
         if min(shares) < 1.0:
             self._shares[part] = shares
-        else:
-            self._shares.pop(part, None)
+        elif self._shares.pop(part, None) is None:
+            return
         whole = (1.0,) * len(shares)
         self.replica.set_shares(*map(min, zip(whole, *self._shares.values(), strict=True)))
 

@@ -122,7 +122,7 @@ class PromptWriter(ReplicaEvents):
             store.put(parts)
             return
         paths = link.paths(link.rank(request), is_leaving=True)
-        parties = Parties(link.number, -1, request.number)
+        parties = Parties(link.number, -1, -1)  # no request waits for it
         transfer = link.fabric.begin(_KIND, paths, parties, lambda: store.put(parts))
         link.fabric.supply(transfer, missing * self._block_bytes)
 

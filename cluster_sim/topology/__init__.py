@@ -4,6 +4,7 @@ Only this room imports networkx.
 """
 
 from cluster_sim.topology.disks import SharedBandwidth, devices_per_host, disk_bandwidth
+from cluster_sim.topology.domains import has_device_switch
 from cluster_sim.topology.graph import Topology, host_bandwidth_bytes_per_s
 from cluster_sim.topology.group_paths import GroupPath, group_path
 from cluster_sim.topology.network_graph import FRONT_DOOR
@@ -27,6 +28,7 @@ __all__ = [
     "devices_per_host",
     "disk_bandwidth",
     "group_path",
+    "has_device_switch",
     "host_bandwidth_bytes_per_s",
     "parallel_paths_between",
     "paths_outside",

@@ -23,16 +23,23 @@ class ParallelPaths:
         to one device are listed for the first path only: those of other paths carry the same load.
     ends
         Memories of the first path that are read and written.
+    is_lasting
+        Whether the paths are worth to keep: they are not one of very many pairs of ranks.
     """
 
     def __init__(
-        self, routes: Sequence[Route], uses: Mapping[Hashable, int], ends: tuple[Hashable, Hashable]
+        self,
+        routes: Sequence[Route],
+        uses: Mapping[Hashable, int],
+        ends: tuple[Hashable, Hashable],
+        *,
+        is_lasting: bool = True,
     ) -> None:
         self.routes = routes
         self.uses = uses
         self.count = len(routes)
         self.latency_s = max(route.latency_s for route in routes)
-        self.ends = ends
+        self.ends, self.is_lasting = ends, is_lasting
 
     @cached_property
     def edges(self) -> Mapping[Edge, float]:
@@ -70,6 +77,8 @@ def parallel_paths_between(
     starts: Sequence[str],
     ends: Sequence[str],
     pairs: Sequence[tuple[int, int]] = (),
+    *,
+    is_lasting: bool = True,
 ) -> ParallelPaths:
     """Return the paths between two groups of devices.
 
@@ -83,6 +92,8 @@ def parallel_paths_between(
         Numbers of the sending and of the receiving device of each path. All devices at one side
         must have equal numbers of paths. Default: the i-th device sends to the i-th device; the
         smaller group is repeated.
+    is_lasting
+        Whether the paths are worth to keep, see ParallelPaths.
 
     Raises
     ------
@@ -96,9 +107,8 @@ def parallel_paths_between(
     ]
     uses = _uses(topology, routes)
     first = routes[0].edges
-    return ParallelPaths(
-        routes, uses, (topology.shared_as(first[0])[0], topology.shared_as(first[-1])[0])
-    )
+    ends_of_first = topology.shared_as(first[0])[0], topology.shared_as(first[-1])[0]
+    return ParallelPaths(routes, uses, ends_of_first, is_lasting=is_lasting)
 
 
 def paths_outside(

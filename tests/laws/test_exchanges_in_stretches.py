@@ -1,4 +1,4 @@
-"""A stretch equals its steps with exchanges of experts that differ between phases."""
+"""A stretch equals its steps with exchanges of experts, uneven experts and overlapped batches."""
 
 from __future__ import annotations
 
@@ -11,20 +11,27 @@ from cluster_sim.results.metrics.finished import finished
 from cluster_sim.sim.simulate import simulate
 from tests.scenarios import make_scenario
 
+DEEPEP = {"prefill": "deepep_normal", "decode": "deepep_low_latency"}
+UNEVEN = {"expert_load": {"sigma": 1.05}, "redundant_experts": 32}
+
 
 @pytest.mark.parametrize(
-    ("node", "engine", "exchange"),
+    ("node", "engine", "exchange", "keys_of_experts"),
     [
-        ("dgx-h200", "sglang-0.5", {"prefill": "deepep_normal", "decode": "deepep_low_latency"}),
-        ("gb200-nvl72", "trtllm-1.2", "auto"),
+        ("dgx-h200", "sglang-0.5", DEEPEP, {}),
+        ("dgx-h200", "sglang-0.5", DEEPEP, {"overlap": "two_batch", **UNEVEN}),
+        ("gb200-nvl72", "trtllm-1.2", "auto", UNEVEN),
     ],
 )
-def test_a_stretch_equals_its_steps(node: str, engine: str, exchange: Any) -> None:
+def test_a_stretch_equals_its_steps(
+    node: str, engine: str, exchange: Any, keys_of_experts: dict[str, Any]
+) -> None:
     plan = {
         "data_parallel": 8,
         "expert_parallel": 8,
         "weights": "fp8",
         "engine": {"like": engine, "expert_exchange": exchange},
+        **keys_of_experts,
     }
     keys = {
         "model": "deepseek-r1",

@@ -72,6 +72,44 @@ def test_keys_of_experts_fit_a_model_with_experts() -> None:
     assert faults(**EVEN_SPLIT, redundant_experts=2, expert_load=load) == []
 
 
+def overlapped(node: str = "dgx-h100", **keys: Any) -> list[str]:
+    """The faults of a pool with DeepSeek-R1 on eight devices and two batches."""
+    plan = {"data_parallel": 8, "expert_parallel": 8, "weights": "fp8", "overlap": "two_batch"}
+    pools = [{"name": "a", "node": node, "replica": plan | keys}]
+    scenario = unchecked_scenario(model="deepseek-r1", cluster={"pools": pools})
+    return [text for trail, text in faults_of(scenario) if "overlap" in trail]
+
+
+DEEPEP = {"prefill": "deepep_normal", "decode": "deepep_low_latency"}
+
+
+def test_two_batches_run_with_engines_and_exchanges_that_have_them() -> None:
+    assert overlapped(engine={"like": "sglang", "expert_exchange": DEEPEP}) == []
+    assert overlapped(engine={"like": "vllm", "expert_exchange": DEEPEP}) == []
+
+
+@pytest.mark.parametrize(
+    ("engine_keys", "fault"),
+    [
+        ("sglang", "got two_batch; engines overlap kernels that send tokens to their experts, and prefill runs fastest_collective"),
+        ({"like": "trtllm", "expert_exchange": DEEPEP}, "has no such overlap; expected none, an engine that has it, such as vllm or sglang"),
+    ],
+)  # fmt: skip
+def test_two_batches_that_no_engine_runs_are_refused(engine_keys: Any, fault: str) -> None:
+    (found,) = overlapped(engine=engine_keys)
+    assert fault in found
+
+
+def test_sizes_of_two_batches_need_two_batches() -> None:
+    keys = {"like": "vllm", "two_batch_from": {"decode_tokens": 64, "prompt_tokens": 1024}}
+    pools = [{"name": "a", "node": "dgx-h100", "replica": {"engine": keys, "tensor_parallel": 8}}]
+    scenario = unchecked_scenario(model="llama-3.1-8b", cluster={"pools": pools})
+    assert [text for trail, text in faults_of(scenario) if trail[-1] == "two_batch_from"] == [
+        "got rules without two batches; expected `overlap: two_batch` beside the engine, or none"
+    ]
+    assert describe(Pool, Document(pools[0], "test")).replica.engine.two_batch_from is not None
+
+
 @pytest.mark.parametrize(
     ("plan", "fault"),
     [

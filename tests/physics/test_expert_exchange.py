@@ -123,14 +123,14 @@ def test_one_sided_kernels_are_as_fast_as_nvidia_published(
 LOW_LATENCY = [
     (2, 118, 195), (4, 155, 273), (8, 173, 314), (16, 192, 369), (32, 194, 360),
 ]  # fmt: skip
-PORT = GroupNetwork(1, 50e9, 0.0)
+PORT = GroupNetwork(1, 46e9, 8e-6)  # a port of 400 Gb/s, and a device's way to it and back
 
 
 @pytest.mark.parametrize(("nodes", "dispatch_us", "combine_us"), LOW_LATENCY)
 def test_low_latency_kernels_over_nodes_agree_with_deepep_s_table(
     nodes: int, dispatch_us: float, combine_us: float
 ) -> None:
-    """Two constants are fitted to these ten figures; starts are those of an H100's node."""
+    """One constant is fitted to these ten figures; starts are those of an H100's node."""
     plan = always("deepep_low_latency")
     groups = {"data_parallel": 8 * nodes, "expert_parallel": 8 * nodes}
     network = PORT._replace(nodes=nodes)
@@ -217,6 +217,16 @@ def test_the_fullest_device_sets_the_time(kind: str) -> None:
     assert skewed.combine_s / even.combine_s == approx(grown, rel=0.01)
     nearly = exchange(device, always(kind), expert_load=Skewed(1.0 + 1e-9)).times(tokens)
     assert nearly.combine_s == approx(even.combine_s, rel=1e-6)
+
+
+def test_a_device_with_more_experts_than_others_sets_the_time() -> None:
+    """256 experts on 48 devices: some hold 6, the mean is 5 1/3."""
+    device, groups = plain_device("nvlink_one_sided"), {"data_parallel": 48, "expert_parallel": 48}
+    uneven = exchange(device, always("nvlink_one_sided"), **groups).times(48 * 10**6)
+    spare = exchange(device, always("nvlink_one_sided"), redundant_experts=32, **groups)
+    share, even = 6 / 256, 1 / 48
+    grown = (1 - (1 - share) ** 8) / (1 - (1 - even) ** 8)
+    assert uneven.combine_s / spare.times(48 * 10**6).combine_s == approx(grown, rel=1e-3)
 
 
 def test_engines_choose_their_exchange_by_machine_and_phase() -> None:

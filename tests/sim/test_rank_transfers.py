@@ -8,6 +8,7 @@ import pytest
 
 import cluster_sim
 from cluster_sim.analysis.estimate import explain
+from cluster_sim.sim import kv_paths, kv_sending
 from tests.machines import SMALL_GPU, engine
 from tests.scenarios import make_scenario
 
@@ -181,4 +182,22 @@ def test_stepping_changes_nothing_and_no_link_carries_more_than_it_can() -> None
     assert 0.5 < max(stretch.links["utilisation"].to_pylist()) <= 1 + 1e-9
     assert sum(bytes_over_nics(stretch, "decode").values()) == pytest.approx(
         24 * PROMPT * HEADS_BYTES
+    )
+
+
+def test_paths_of_many_ranks_are_forgotten_and_their_bytes_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With 32 pairs of ranks, of which one pair's paths are kept, all is as if all were kept."""
+    pools = [pool("prefill", 1, 1, 4, "1 MB/s"), pool("decode", 1, 1, 8, "1 MB/s")]
+    monkeypatch.setattr(kv_paths, "_FEW", 32)
+    kept = serve(LATENT, pools, 24)
+    monkeypatch.setattr(kv_paths, "_FEW", 1)
+    monkeypatch.setattr(kv_sending, "_KEPT", 1)
+    forgotten = serve(LATENT, pools, 24)
+    assert transfer_s(forgotten) == transfer_s(kept)
+    for name in ("kv_bytes", "utilisation", "saturated_share"):
+        assert forgotten.links[name].to_pylist() == pytest.approx(kept.links[name].to_pylist())
+    assert sum(bytes_over_nics(kept, "decode").values()) == pytest.approx(
+        24 * PROMPT * LATENT_BYTES
     )

@@ -12,6 +12,7 @@ from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.limited_view import causal_pairs
 from cluster_sim.physics.step_work import StepWork
+from cluster_sim.results.bandwidth import over_time
 from tests.machines import SMALL_GPU, engine, node, small_gpu, tiny_model
 from tests.scenarios import make_scenario, unchecked_scenario
 
@@ -104,6 +105,13 @@ def test_each_prompt_is_written_once_and_all_bytes_cross_the_network() -> None:
     assert sum(row["offload_bytes"] for row in doors) == pytest.approx(
         sum(row["bytes"] for row in moved)
     )
+
+
+def test_the_course_of_the_bandwidth_has_the_traffic_of_a_tier() -> None:
+    results = serve([pool(STORE, nodes=1)])
+    _, (course,) = over_time(results)
+    (link,) = course.links
+    assert (link.what, link.capacity_bytes_per_s, list(link.by_kind)) == ("wire", 1e9, ["KV out"])
 
 
 def test_blocks_are_found_when_the_last_of_them_has_been_written() -> None:

@@ -31,6 +31,7 @@ _OF_GPUS = (
     "expert_padding",
     "expert_rows",
     "expert_exchange",
+    "two_batch_from",
     "draft_step_s",
     "draft_sequence_s",
 )

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.llm.model import Model
 from cluster_sim.loading.checks.finding import Finding
+from cluster_sim.physics.exchange_kinds import KINDS
+from cluster_sim.scenario.exchanges import exchanges_of
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Trail
+from cluster_sim.serving.profiles import is_written
 
 
 def load_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
@@ -22,6 +25,11 @@ def load_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
         Keys that lead to the plan of the pool's replicas.
     """
     pool, model = deployment.pool, deployment.model
+    if pool.replica.overlap == "none" and is_written(pool.replica.engine, "two_batch_from"):
+        yield (
+            (*at, "engine", "two_batch_from"),
+            "got rules without two batches; expected `overlap: two_batch` beside the engine, or none",
+        )
     reason = None
     if model.experts is None:
         reason = f"{model.name} has no experts"
@@ -33,13 +41,7 @@ def load_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
         return
     yield from _copy_faults(model, pool, (*at, "redundant_experts"))
     yield from _trace_faults(model, pool, (*at, "expert_load"))
-    if pool.replica.overlap != "none" and pool.replica.data_parallel > 1:
-        yield (*at, "overlap"), "got two_batch, which this version does not simulate; expected none"
-    if pool.replica.overlap != "none" and pool.replica.data_parallel == 1:
-        yield (
-            (*at, "overlap"),
-            "got two_batch; one rank of attention has no exchange of experts that a second half of the batch could hide; expected none, or data_parallel above 1",
-        )
+    yield from _overlap_faults(pool, at)
 
 
 def _written(pool: Pool) -> Iterator[tuple[str, str]]:
@@ -75,6 +77,30 @@ def _copy_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
             at,
             f"got {copies}; {count} experts and {copies} copies do not divide into {groups} groups of equal size; expected a number such as {fewer}{more}",
         )
+
+
+def _overlap_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
+    overlap = pool.replica.overlap
+    if overlap != "none" and (reason := _reason_against(pool)) is not None:
+        yield (*at, "overlap"), f"got {overlap}; {reason}"
+
+
+def _reason_against(pool: Pool) -> str | None:
+    """Return why a pool cannot run two batches, and how to mend it; None if it can."""
+    plan, device = pool.replica, pool.node.device
+    kinds = exchanges_of(pool)
+    if kinds is None:
+        return "one rank of attention has no exchange of experts that a second half of the batch could hide; expected none, or data_parallel above 1"
+    if plan.engine.two_batch_from is None:
+        return f"{plan.engine.profile} has no such overlap; expected none, an engine that has it, such as vllm or sglang, or its key two_batch_from"
+    if device.weight_memory is not None:
+        return f"{device.name} reads weights and KV cache from two memories at once, and this version does not simulate two batches there; expected none"
+    phases = [phase for phase in ("prefill", "decode") if plan.role in (phase, "both")]
+    for phase in phases:
+        kind = getattr(kinds, phase)
+        if kind not in KINDS:
+            return f"engines overlap kernels that send tokens to their experts, and {phase} runs {kind}; expected none, or `expert_exchange: {{prefill: deepep_normal, decode: deepep_low_latency}}` of the engine"
+    return None
 
 
 def _trace_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.loading import sampling
 from cluster_sim.loading.checks.counts import count_faults
+from cluster_sim.loading.checks.domains import domain_faults
 from cluster_sim.loading.checks.failures import failure_faults
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.frequency import frequency_faults
@@ -50,6 +51,7 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
     of_network = list(_network_faults(fleet))
     yield from of_network
     if not of_network:
+        yield from domain_faults(fleet)
         yield from failure_faults(scenario, fleet)
         yield from shared_cluster_faults(scenario, fleet)
 

@@ -54,7 +54,7 @@ def _own_tier_faults(tier: Tier, where: Trail) -> Iterator[Finding]:
             "got a store of each replica; expected pool or cluster, which name the replicas that share it",
         )
     for name in ("store_bandwidth_bytes_per_s", "latency_s"):
-        if name in tier.model_fields_set:
+        if getattr(tier, name):
             key = key_of(name)
             yield (
                 (*where, key),

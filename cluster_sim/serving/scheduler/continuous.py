@@ -222,7 +222,7 @@ SomeRankedScheduler = (
 
 
 class RankSetting(NamedTuple):
-    """What the scheduler of one attention data-parallel rank is built from."""
+    """Parts of the scheduler of one attention data-parallel rank."""
 
     limits: SchedulerLimits
     """Limits of the rank's steps."""
