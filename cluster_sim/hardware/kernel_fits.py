@@ -168,9 +168,12 @@ class KernelFits(Description):
     """Fits of decode with latent attention, by precision of the KV cache. Default: no fits."""
     latent_context: dict[str, LatentContextFit] = Field(default_factory=dict)
     """Fits of prefill with latent attention, by precision of the KV cache. Default: no fits."""
-    latent_products: dict[str, LatentProductFit] = Field(default_factory=dict)
-    """Fits of the absorbed projections of latent decode, by precision of the weights. Default: no
-    fits."""
+    latent_queries: dict[str, LatentProductFit] = Field(default_factory=dict)
+    """Fits of the absorbed projection of the queries of latent decode, by precision of the weights.
+    Default: no fits."""
+    latent_outputs: dict[str, LatentProductFit] = Field(default_factory=dict)
+    """Fits of the absorbed projection of the outputs of latent decode, by precision of the weights.
+    Default: no fits."""
 
     def backends(self, kv_cache: str) -> list[str]:
         """Return the attention back ends with fits for a precision of the KV cache, sorted."""
