@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from cluster_sim.calibration import (
     collectives,
     exchange_tables,
+    latent_kernels,
     operators,
     sparse_blocks,
     state_blocks,
@@ -33,6 +34,8 @@ _KINDS = {
     "size_bytes": collectives.COLUMNS,
     "exchange": exchange_tables.COLUMNS,
     "gemm_dtype": _GEMM_COLUMNS,
+    "mla_dtype": latent_kernels.ATTENTION_COLUMNS,
+    "bmm_dtype": latent_kernels.PRODUCT_COLUMNS,
     "phase": state_blocks.COLUMNS,
     "architecture": sparse_blocks.COLUMNS,
     "op": _ATTENTION_COLUMNS,

@@ -17,6 +17,7 @@ from cluster_sim.calibration.calibrated import Calibrated, DeviceFits
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.calibration.exchanges import calibrate_exchanges
 from cluster_sim.calibration.fit_options import DTYPES, FitOptions
+from cluster_sim.calibration.latent_attention import calibrate_latent, calibrate_latent_products
 from cluster_sim.calibration.linear_attention import calibrate_linear
 from cluster_sim.calibration.similar_device import alike_attention, alike_gemm
 from cluster_sim.calibration.sparse_attention import calibrate_sparse
@@ -90,6 +91,10 @@ def calibrate(tables: list[pa.Table], device: Device, choice: FitOptions) -> Ite
             yield from calibrate_exchanges(table, device, choice.processors)
         elif "gemm_dtype" in table.column_names:
             yield from _products(table, device, choice)
+        elif "mla_dtype" in table.column_names:
+            yield from calibrate_latent(table, device, choice)
+        elif "bmm_dtype" in table.column_names:
+            yield from calibrate_latent_products(table, device, choice)
         elif "phase" in table.column_names:
             yield from calibrate_linear(table, device, choice)
         elif "architecture" in table.column_names:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from cluster_sim.hardware.engine_releases import maker
+from cluster_sim.hardware.engine_releases import is_since, maker
 from cluster_sim.hardware.operating_point import scaled_by
 from cluster_sim.limits import COUNT
 from cluster_sim.schema import Description
@@ -93,7 +93,8 @@ class CollectiveFits(Description):
     all_reduce_vllm: CollectiveFit | None = None
     """All-reduce by vLLM's own kernel. Default: the fit of `all_reduce`."""
     all_reduce_sglang: CollectiveFit | None = None
-    """All-reduce by SGLang's own kernel. Default: the fit of `all_reduce`."""
+    """All-reduce by SGLang's own kernel since release 0.5.14. Default: the fit of `all_reduce`, which
+    also holds for earlier releases."""
     nccl_all_reduce: CollectiveFit | None = None
     """All-reduce by NCCL. Default: not measured."""
     all_gather: CollectiveFit | None = None
@@ -105,8 +106,11 @@ class CollectiveFits(Description):
 
     def all_reduce_of(self, engine: str) -> CollectiveFit | None:
         """Return the fit of the all-reduce kernel that the engine called `engine` runs."""
-        own = {"vLLM": self.all_reduce_vllm, "SGLang": self.all_reduce_sglang}.get(maker(engine))
-        return self.all_reduce if own is None else own
+        own = {"vLLM": self.all_reduce_vllm}
+        if is_since(engine, "0.5.14"):
+            own["SGLang"] = self.all_reduce_sglang
+        fit = own.get(maker(engine))
+        return self.all_reduce if fit is None else fit
 
     def at(self, links: float) -> Self:
         """Return all fits with a share (above 0) of the bandwidth of the links. Start times stay."""

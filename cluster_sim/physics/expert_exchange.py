@@ -20,7 +20,7 @@ from cluster_sim.physics.exchange_kinds import (
     sent_format,
 )
 from cluster_sim.physics.exchange_times import Parcels, one_way_s
-from cluster_sim.physics.expert_load import EVEN, SpreadExperts
+from cluster_sim.physics.expert_load import SpreadExperts, busiest_group
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.replica_layout import ReplicaLayout
 
@@ -133,13 +133,12 @@ class ExpertExchange:
     def _fullest(self, tokens: int) -> float:
         """Return the copies of the fullest device beyond what chance alone gives, as a ratio.
 
-        The measured tables have experts drawn at random, so chance is a part of the fits.
+        The measured tables have experts drawn at random over devices with as many experts each, so
+        chance is a part of the fits.
         """
-        load = self._layout.expert_load
-        if load is EVEN:
-            return 1.0
-        busiest, by_chance = (each.busiest(self._spread, tokens).rows for each in (load, EVEN))
-        return max(busiest / by_chance, 1.0)
+        groups, rows = self._spread.groups, self._experts.top_k * tokens
+        by_chance = busiest_group(groups, rows) / groups * rows
+        return max(self._layout.expert_load.busiest(self._spread, tokens).rows / by_chance, 1.0)
 
     def _fullest_once(self, tokens: int) -> float:
         """Return that ratio if a device gets one copy of a token for all of its experts there."""

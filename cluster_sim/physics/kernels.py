@@ -11,7 +11,7 @@ longer than a step.
 from __future__ import annotations
 
 from cluster_sim.hardware.device import Device
-from cluster_sim.llm.layers import AttentionLayers
+from cluster_sim.llm.layers import AttentionLayers, LatentHeads
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WeightPart
 from cluster_sim.physics.attention_times import AttentionTimes
@@ -26,6 +26,7 @@ from cluster_sim.physics.expert_exchange import ExpertExchange, WayTimes
 from cluster_sim.physics.expert_kernels import experts_s
 from cluster_sim.physics.fused_experts import fused_experts_s
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
+from cluster_sim.physics.latent_times import absorbed_products
 from cluster_sim.physics.products import Product, WeightShape, product_of
 from cluster_sim.physics.replica_layout import ReplicaLayout
 
@@ -82,7 +83,23 @@ class LayerKernels:
     def attention_products(self, kind: AttentionLayers) -> list[Product]:
         """Return the projections of a layer's attention or state."""
         shapes = kind.products(self._model.hidden, self._layout.tensor_parallel)
+        absorbed = self._absorbed_products(kind)
+        if absorbed is not None:
+            heads, products = absorbed
+            shapes = [shape for shape in shapes if shape not in heads.absorbed]
+            return [*(self._product("attention", *shape) for shape in shapes), *products]
         return [self._product("attention", outputs, inputs) for outputs, inputs in shapes]
+
+    def _absorbed_products(self, kind: AttentionLayers) -> tuple[LatentHeads, list[Product]] | None:
+        """Return latent heads and their absorbed projections, if these were measured."""
+        heads = kind.latent_heads(self._layout.tensor_parallel)
+        if heads is None:
+            return None
+        outputs = heads.heads * (heads.nope + heads.value)
+        expanding = self._product("attention", outputs, heads.rank)
+        stored = self._model.stored_in(self._layout.weights, "attention")
+        products = absorbed_products(heads, self._device, self._layout, stored, expanding)
+        return None if products is None else (heads, products)
 
     def ffn_products(self, width: float, part: WeightPart = "ffn") -> list[Product]:
         """Return the products of a feed-forward part that is `width` wide over the group."""

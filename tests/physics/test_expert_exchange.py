@@ -219,6 +219,16 @@ def test_the_fullest_device_sets_the_time(kind: str) -> None:
     assert nearly.combine_s == approx(even.combine_s, rel=1e-6)
 
 
+def test_a_device_with_more_experts_than_others_sets_the_time() -> None:
+    """256 experts on 48 devices: some hold 6, the mean is 5 1/3."""
+    device, groups = plain_device("nvlink_one_sided"), {"data_parallel": 48, "expert_parallel": 48}
+    uneven = exchange(device, always("nvlink_one_sided"), **groups).times(48 * 10**6)
+    spare = exchange(device, always("nvlink_one_sided"), redundant_experts=32, **groups)
+    share, even = 6 / 256, 1 / 48
+    grown = (1 - (1 - share) ** 8) / (1 - (1 - even) ** 8)
+    assert uneven.combine_s / spare.times(48 * 10**6).combine_s == approx(grown, rel=1e-3)
+
+
 def test_engines_choose_their_exchange_by_machine_and_phase() -> None:
     gb200, h100 = device_named("gb200"), device_named("h100-sxm")
     near, far, split = GroupShape(8, 8, 1), GroupShape(32, 32, 4), GroupShape(8, 4, 1)
