@@ -9,6 +9,7 @@ from pydantic import Field
 
 from cluster_sim.hardware.block_attention_fit import BlockAttentionFit
 from cluster_sim.hardware.engine_releases import maker
+from cluster_sim.hardware.fused_fit import FusedExpertsFit
 from cluster_sim.hardware.kernel_fit import KernelFit
 from cluster_sim.hardware.latent_fit import (
     LatentContextFit,
@@ -174,6 +175,10 @@ class KernelFits(Description):
     latent_outputs: dict[str, LatentProductFit] = Field(default_factory=dict)
     """Fits of the absorbed projection of the outputs of latent decode, by precision of the weights.
     Default: no fits."""
+
+    fused_experts: dict[str, FusedExpertsFit] = Field(default_factory=dict)
+    """Fits of kernels that run experts and their exchange together. Keys are formats of the experts'
+    weights, such as `mxfp4`. Default: no fits."""
 
     def backends(self, kv_cache: str) -> list[str]:
         """Return the attention back ends with fits for a precision of the KV cache, sorted."""

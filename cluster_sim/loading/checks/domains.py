@@ -6,27 +6,23 @@ from collections.abc import Iterator
 
 from cluster_sim.deployment.fleet import Fleet
 from cluster_sim.loading.checks.finding import Finding
-from cluster_sim.scenario.domains import largest_domain, pools_by_domain
+from cluster_sim.scenario.domains import domains_of
 from cluster_sim.topology import has_device_switch
 
 
 def domain_faults(fleet: Fleet) -> Iterator[Finding]:
     """Yield nodes without a switch to join, and domains whose replicas need too many devices."""
     names = [pool.name for pool in fleet.cluster.pools]
-    for domain, pools in pools_by_domain(fleet.cluster).items():
-        for pool in pools:
+    for domain in domains_of(fleet.cluster):
+        for pool in domain.pools:
             if not has_device_switch(pool.node):
                 yield (
                     ("cluster", "pools", names.index(pool.name), "domain"),
-                    f"got '{domain}'; {pool.node.name} has no switch that joins its devices; expected no domain",
+                    f"got '{domain.name}'; {pool.node.name} has no switch that joins its devices; expected no domain",
                 )
-        held = {
-            pool.name: len(fleet.numbers(pool.name))
-            * fleet.deployment(pool.name).devices_per_replica
-            for pool in pools
-        }
-        if (used := sum(held.values())) > (whole := largest_domain(pools)):
+        in_use = domain.in_use
+        if (used := sum(in_use.values())) > domain.devices:
             yield (
-                ("cluster", "pools", names.index(pools[0].name), "domain"),
-                f"got replicas of {used} devices in domain '{domain}' ({', '.join(f'{name}: {count}' for name, count in held.items())}); expected at most the {whole} of its largest node; fewer `replicas`, or another domain",
+                ("cluster", "pools", names.index(domain.pools[0].name), "domain"),
+                f"got replicas of {used} devices in domain '{domain.name}' ({', '.join(f'{name}: {count}' for name, count in in_use.items())}); expected at most the {domain.devices} of its largest node; fewer `replicas`, another domain, or nodes with only the devices of their replicas",
             )
