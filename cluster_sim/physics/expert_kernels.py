@@ -6,7 +6,7 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.expert_fit import ExpertFit, expert_fits, used_fits
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.elementwise import BANDWIDTH_SHARE, EXPERT_PASSES, ffn_passes
-from cluster_sim.physics.expert_load import RankLoad, SpreadExperts
+from cluster_sim.physics.expert_load import RankLoad
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.grouped_products import ExpertRows, ExpertShape, expected_tiles, grouped_s
 from cluster_sim.physics.products import rounded_max
@@ -38,18 +38,16 @@ def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) 
     """
     experts, overhead = model.experts, device.overhead(layout.engine)
     assert experts is not None
-    slots = experts.count + layout.redundant_experts
-    spread = SpreadExperts(experts.count, slots, experts.top_k, layout.expert_parallel)
+    spread = layout.spread(experts)
     load = layout.expert_load.busiest(spread, tokens)
     if overhead.measured_experts is not None and (fits := measured_experts(model, device, layout)):
         shape = ExpertShape(
             model.expert_hidden,
             _inner(model, layout),
             model.ffn_matrices,
-            slots / layout.expert_parallel,
+            spread.slots / spread.groups,
         )
-        copies = tokens * experts.top_k
-        rows = ExpertRows(tokens, copies, *load, expected_tiles(*load))
+        rows = ExpertRows(tokens, tokens * experts.top_k, *load, expected_tiles(*load))
         measured_s = min(float(grouped_s(fit, shape, rows)) for fit in fits)
         return overhead.expert_layer_s + overhead.measured_experts * measured_s
     return _roofline_s(model, device, layout, load)

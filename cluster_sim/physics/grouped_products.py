@@ -10,9 +10,8 @@ Range of the measurements: hidden states of 1,024 to 8,192 values, 8 to 896 expe
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import NamedTuple
-
-import numpy as np
 
 from cluster_sim.hardware.expert_fit import ExpertFit
 from cluster_sim.typing import Number
@@ -57,10 +56,9 @@ def expected_tiles(rows: Number, active: Number) -> tuple[Number, ...]:
     An expert has at least one tile. With more rows, half of its last tile is empty on average.
 
     >>> expected_tiles(1024.0, 2.0)[-1]  # 512 rows per expert are two tiles of 256 and a half
-    np.float64(5.0)
+    5.0
     """
-    each = rows / np.maximum(active, 1e-9)
-    return tuple(active * np.maximum(1.0, each / size + 0.5) for size in TILE_ROWS)
+    return tuple(_larger(active, rows / size + 0.5 * active) for size in TILE_ROWS)
 
 
 def grouped_s(fit: ExpertFit, shape: ExpertShape, load: ExpertRows) -> Number:
@@ -100,8 +98,10 @@ def grouped_s(fit: ExpertFit, shape: ExpertShape, load: ExpertRows) -> Number:
     """
     read_s = _read_s(fit, shape, load)
     busy_s = _busy_s(fit, shape, load)
-    longer_s, shorter_s = np.maximum(read_s, busy_s), np.minimum(read_s, busy_s)
-    both_s = longer_s * (1.0 + (shorter_s / longer_s) ** fit.overlap) ** (1.0 / fit.overlap)
+    longer_s = _larger(read_s, busy_s)
+    both_s = longer_s * (
+        (read_s / longer_s) ** fit.overlap + (busy_s / longer_s) ** fit.overlap
+    ) ** (1.0 / fit.overlap)
     passes_s = (
         load.copies * (fit.copy_s + shape.inner * fit.copy_inner_s)
         + load.tokens * shape.hidden * fit.token_hidden_s
@@ -114,7 +114,7 @@ def grouped_s(fit: ExpertFit, shape: ExpertShape, load: ExpertRows) -> Number:
 def _read_s(fit: ExpertFit, shape: ExpertShape, load: ExpertRows) -> Number:
     weights = shape.matrices * shape.hidden * shape.inner
     read_s = load.active * weights * fit.weight_bytes / fit.bandwidth_bytes_per_s
-    return read_s * np.where(load.tokens > shape.slots, fit.crowded, 1.0)
+    return read_s * (1.0 + (fit.crowded - 1.0) * (load.tokens > shape.slots))
 
 
 def _busy_s(fit: ExpertFit, shape: ExpertShape, load: ExpertRows) -> Number:
@@ -122,17 +122,18 @@ def _busy_s(fit: ExpertFit, shape: ExpertShape, load: ExpertRows) -> Number:
     element_s = 2.0 * fit.processors / fit.compute_flop_per_s
     first_columns = (shape.matrices - 1) * shape.inner / TILE_COLUMNS / fit.processors
     second_columns = shape.hidden / TILE_COLUMNS / fit.processors
-    best_s: Number = np.inf
+    sizes_s = []
     for size, tiles in zip(TILE_ROWS, load.tiles, strict=True):
         input_s = (size * TILE_COLUMNS + fit.tile_overhead) * element_s
-        first = np.maximum(1.0, tiles * first_columns)
-        second = np.maximum(1.0, tiles * second_columns)
-        size_s = first * (shape.hidden * input_s + fit.tile_s)
-        size_s = size_s + second * (shape.inner * input_s + fit.tile_s)
-        if fit.tiles == "by_copies":
-            size_s = np.where(_is_size(size, load.copies / shape.slots), size_s, np.inf)
-        best_s = np.minimum(best_s, size_s)
-    return best_s
+        first_s = _larger(1.0, tiles * first_columns) * (shape.hidden * input_s + fit.tile_s)
+        second_s = _larger(1.0, tiles * second_columns) * (shape.inner * input_s + fit.tile_s)
+        sizes_s.append(first_s + second_s)
+    if fit.tiles == "by_copies":
+        copies = load.copies / shape.slots
+        return sum(
+            _is_size(size, copies) * time_s for size, time_s in zip(TILE_ROWS, sizes_s, strict=True)
+        )
+    return reduce(_smaller, sizes_s)
 
 
 def _is_size(size: int, copies: Number) -> Number:
@@ -140,6 +141,19 @@ def _is_size(size: int, copies: Number) -> Number:
 
     Fewer copies than the smallest size and more than the largest count as that size.
     """
-    is_above = copies > size / 2 if size > TILE_ROWS[0] else True
-    is_below = copies <= size if size < TILE_ROWS[-1] else True
-    return np.logical_and(is_above, is_below)
+    if size == TILE_ROWS[0]:
+        return copies <= size
+    if size == TILE_ROWS[-1]:
+        return copies > size / 2
+    return (copies > size / 2) & (copies <= size)
+
+
+# NOTE: these replace NumPy's functions because they take a tenth of the time for two floats.
+def _larger(one: Number, other: Number) -> Number:
+    """Return the larger of two numbers, element by element for arrays."""
+    return (one + other + abs(one - other)) / 2
+
+
+def _smaller(one: Number, other: Number) -> Number:
+    """Return the smaller of two numbers, element by element for arrays."""
+    return (one + other - abs(one - other)) / 2
