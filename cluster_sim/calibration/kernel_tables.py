@@ -48,8 +48,8 @@ _KINDS = {
 def read_kernels(path: Path, system: str | None = None, collector: str = "") -> list[pa.Table]:
     """Return the kernels in a Parquet or CSV file, as one table for each kind.
 
-    The kinds are products, attention, experts and collectives. The file has the columns of aiconfigurator's
-    tables, or those of a table of measurements (`operators`).
+    The kinds are products, attention, experts, exchanges and collectives. The file has the columns
+    of aiconfigurator's tables, or those of a table of measurements (`operators`).
 
     Parameters
     ----------

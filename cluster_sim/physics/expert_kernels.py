@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.expert_fit import ExpertFit, expert_fits, used_fits
 from cluster_sim.llm.model import Model
@@ -17,13 +19,17 @@ EXPERT_TILE = 128
 """Number of tokens per tile of a grouped product, if an expert has as many."""
 
 
-def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) -> float:
+def experts_s(
+    model: Model,
+    device: Device,
+    layout: ReplicaLayout,
+    tokens: int,
+    fits: Sequence[ExpertFit] = (),
+) -> float:
     """Return the time of the experts of one layer [s].
 
     The time covers routing, the grouped products of the active experts, and gathering their inputs.
-    It is that of the device's measured kernels if the engine has a ratio to them
-    (`Overhead.measured_experts`) and the format of the experts was measured, and else a roofline.
-    With groups of whole experts the slowest group counts, by the layout's `expert_load`.
+    It is that of measured kernels, or a roofline without any. With groups of whole experts the slowest group counts, by the layout's `expert_load`.
 
     Parameters
     ----------
@@ -35,12 +41,15 @@ def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) 
         Distribution of the model over devices.
     tokens
         Number of tokens of all ranks.
+    fits
+        Measured kernels, see `used_expert_fits`; the fastest one counts.
     """
     experts, overhead = model.experts, device.overhead(layout.engine)
     assert experts is not None
     spread = layout.spread(experts)
     load = layout.expert_load.busiest(spread, tokens)
-    if overhead.measured_experts is not None and (fits := measured_experts(model, device, layout)):
+    if fits:
+        assert overhead.measured_experts is not None
         shape = ExpertShape(
             model.expert_hidden,
             _inner(model, layout),
@@ -53,9 +62,14 @@ def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) 
     return _roofline_s(model, device, layout, load)
 
 
-def measured_experts(model: Model, device: Device, layout: ReplicaLayout) -> list[ExpertFit]:
-    """Return the fits of the kernels that the engine can use for a model's experts, if any."""
-    if device.kernels is None:
+def used_expert_fits(model: Model, device: Device, layout: ReplicaLayout) -> list[ExpertFit]:
+    """Return the fits of the measured kernels that an engine can use for a model's experts.
+
+    The list is empty if the experts are a roofline: if the engine has no ratio to measured kernels
+    (`Overhead.measured_experts`), or if no kernel of their format was measured.
+    """
+    ratio = device.overhead(layout.engine).measured_experts
+    if model.experts is None or device.kernels is None or ratio is None:
         return []
     number_format = model.format_of(layout.weights, "experts")
     return used_fits(

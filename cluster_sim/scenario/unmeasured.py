@@ -13,7 +13,7 @@ from cluster_sim.hardware.precision import Precision
 from cluster_sim.hardware.sparse_fit import SparseAttentionFit
 from cluster_sim.llm.layers import AttentionLayers
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.expert_kernels import measured_experts
+from cluster_sim.physics.expert_kernels import used_expert_fits
 from cluster_sim.physics.replica_layout import ReplicaLayout
 
 
@@ -68,10 +68,11 @@ def slow_integers(model: Model, device: Device, weights: Precision) -> Iterator[
 
 def unmeasured_experts(model: Model, device: Device, layout: ReplicaLayout) -> Iterator[str]:
     """Yield a warning if an engine's experts were measured, but not in the format of a model's."""
-    overhead = device.overhead(layout.engine)
-    if model.experts is None or overhead.measured_experts is None:
+    if model.experts is None or device.wafer is not None:
         return
-    if not measured_experts(model, device, layout):
+    if device.overhead(layout.engine).measured_experts is None:
+        return
+    if not used_expert_fits(model, device, layout):
         name = model.format_of(layout.weights, "experts")
         gate = "" if model.ffn_gated is not False else " without a gate"
         yield (
