@@ -28,6 +28,7 @@ from cluster_sim.physics.elementwise import (
     ffn_passes,
 )
 from cluster_sim.physics.expert_kernels import experts_s
+from cluster_sim.physics import node_collectives
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.products import Product, WeightShape, product_of
 from cluster_sim.physics.replica_layout import ReplicaLayout
@@ -108,10 +109,14 @@ class LayerKernels:
         ranks = self._layout.tensor_parallel
         if ranks == 1:
             return 0.0
-        fit = self._device.collectives.all_reduce_of(self._layout.engine)
-        return self._overhead.collective * all_reduce_s(
-            fit, ranks, tokens * self._model.hidden * ACTIVATION_BYTES
-        )
+        size = tokens * self._model.hidden * ACTIVATION_BYTES
+        collectives, over = self._device.collectives, self._layout.nodes_of(ranks)
+        if over is not None:
+            return self._overhead.collective * node_collectives.all_reduce_s(
+                collectives, over, size
+            )
+        fit = collectives.all_reduce_of(self._layout.engine)
+        return self._overhead.collective * all_reduce_s(fit, ranks, size)
 
     def exchange_s(self, tokens: int) -> float:
         """Return the time of the exchange between attention and experts, there and back [s].
@@ -127,6 +132,11 @@ class LayerKernels:
         assert experts is not None
         devices = layout.tensor_parallel * layout.data_parallel
         size = tokens * self._model.hidden * ACTIVATION_BYTES
+        over = layout.nodes_of(devices)
+        if over is not None:
+            return node_collectives.all_gather_s(
+                collectives, over, size
+            ) + node_collectives.reduce_scatter_s(collectives, over, size)
         seconds = all_gather_s(collectives.all_gather, devices, size) + reduce_scatter_s(
             collectives.reduce_scatter, devices, size
         )
