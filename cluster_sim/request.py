@@ -60,6 +60,11 @@ class Request:
     incarnation: int = 0
     """Number of times that the devices of its replica had been lost when the request was sent
     there."""
+    rank: int = 0
+    """Number of the attention data-parallel rank of `replica` that has the request; 0 without
+    attention data parallelism."""
+    prefill_rank: int = 0
+    """Number of the attention data-parallel rank of `prefill_replica` that prefills the request."""
 
     # Attempts of a client
 

@@ -59,7 +59,7 @@ def tiny_scenario(random: Random, folder: Path) -> Section:
         scenario["cluster"]["admission"] = _admission(random, "slo" in scenario)
     if any(pool["replica"].get("role") == "decode" for pool in pools) and _maybe(random, 0.7):
         scenario["cluster"]["disaggregation"] = {
-            "policy": random.choice(["least_kv", "least_requests", "round_robin"]),
+            "policy": random.choice(["least_kv", "least_requests", "round_robin", "fixed_turns"]),
             "kv_transfer": random.choice(["layers", "whole", "off"]),
         }
     if _maybe(random, 0.6):

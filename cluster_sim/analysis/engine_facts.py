@@ -8,7 +8,9 @@ from typing import NamedTuple
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.engine_memory import captured_graphs
 from cluster_sim.deployment.setup_key import profile_name
+from cluster_sim.physics.exchange_kinds import ExchangePlan
 from cluster_sim.physics.replica_layout import GraphPlan
+from cluster_sim.scenario.exchanges import exchanges_of
 
 
 class DraftFacts(NamedTuple):
@@ -41,6 +43,8 @@ class EngineFacts:
     """Whether the engine chooses values by the device."""
     attention_backend: str
     """Kernels of decode attention: `default`, or the name of a back end."""
+    exchanges: ExchangePlan | None
+    """Kinds of exchange between attention and experts; None if ranks exchange no tokens."""
     graph_mode: str | None
     """Mode of CUDA graphs; None if the profile has no mode."""
     graphs: GraphPlan | None
@@ -71,6 +75,7 @@ def engine_facts(deployment: Deployment, context: float) -> EngineFacts:
         reserved_answers=pool.reserved_answers,
         by_device=bool(pool.engine.by_device),
         attention_backend=pool.engine.attention_backend,
+        exchanges=exchanges_of(pool),
         graph_mode=pool.engine.graph_mode,
         graphs=None if pool.is_wafer else captured_graphs(pool),
         graph_bytes=deployment.placement.graph_bytes,

@@ -18,7 +18,7 @@ from cluster_sim.analysis.pool_arithmetic import PoolArithmetic, WaferArithmetic
 from cluster_sim.analysis.request_lengths import LengthMoments, sampled_lengths
 from cluster_sim.analysis.static_batch import static_batch, static_rate
 from cluster_sim.deployment.deployment import Deployment
-from cluster_sim.deployment.fleet import Fleet, resolve
+from cluster_sim.deployment.fleet import Fleet, kv_group_path, resolve
 from cluster_sim.hardware.operating_point import FULL_SPEED
 from cluster_sim.physics.cache_groups import mean_pages
 from cluster_sim.physics.limited_view import LimitedView
@@ -27,7 +27,7 @@ from cluster_sim.physics.wafer_placement import cuts
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.serving.disaggregation import Disaggregation
 from cluster_sim.serving.kv_cache.grouped_prefix_cache import common_block
-from cluster_sim.topology import FRONT_DOOR, group_path
+from cluster_sim.topology import FRONT_DOOR
 
 
 def explain(scenario: Scenario) -> list[PoolArithmetic]:
@@ -60,16 +60,19 @@ def _bounded_by_transfers(
     source, target = fleet.first_replica("prefill"), fleet.first_replica("decode")
     if source is None or target is None:
         return list(pools)
-    path = group_path(fleet.topology, source.rank_devices, target.rank_devices)
-    moved = target.deployment.kv_bytes(prompt_tokens)
-    ends = {"prefill": path.out_bytes_per_s, "decode": path.in_bytes_per_s}
 
     def bounded(pool: PoolArithmetic) -> PoolArithmetic:
-        if pool.role not in ends:
+        own = fleet.replicas[fleet.numbers(pool.name)[0]]
+        if pool.role not in ("prefill", "decode"):
             return pool
+        ends = (own, target) if pool.role == "prefill" else (source, own)
+        path = kv_group_path(fleet.topology, *ends)
+        moved = ends[1].deployment.kv_bytes(prompt_tokens)
+        bytes_per_s = path.in_bytes_per_s
         if pool.role == "prefill":
+            bytes_per_s = path.out_bytes_per_s
             pool = replace(pool, kv_transfer_s=moved / path.bytes_per_s + path.route.latency_s)
-        rate_per_s = pool.replicas * ends[pool.role] / moved
+        rate_per_s = pool.replicas * own.deployment.attention_ranks * bytes_per_s / moved
         if rate_per_s < pool.requests_per_s:
             return replace(pool, requests_per_s=rate_per_s, bound_by="KV transfer")
         return pool

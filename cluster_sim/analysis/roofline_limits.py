@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from cluster_sim.analysis.request_lengths import sampled_lengths
 from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.physics.gpu_layers import EXCHANGE
 from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.transformer import linear_flop_per_token, step_weight_bytes
@@ -58,8 +59,8 @@ def compute_tokens_per_s(scenario: Scenario, deployment: Deployment) -> float:
 def communication_s(scenario: Scenario, deployment: Deployment) -> float:
     """Return the part of one user's token time that moves data between devices or cores [s].
 
-    It is a result of the simulator's model, not a bound. On GPUs it is the time of collectives. On
-    wafers it is the time that a token would save if hops between cores and between wafers took no
+    It is a result of the simulator's model, not a bound. On GPUs it is the time of collectives and of
+    exchanges with experts. On wafers it is the time that a token would save if hops between cores and between wafers took no
     time.
     """
     model, context = deployment.model, round(sampled_lengths(scenario).context)
@@ -68,7 +69,8 @@ def communication_s(scenario: Scenario, deployment: Deployment) -> float:
     work = StepWork(batch=1, growth=1, context=context, windowed=windowed, sampled=1)
     step_s = times.ramp(work).first_s
     if (wafer := deployment.device.wafer) is None:
-        return times.parts(work)["collectives"] * step_s
+        parts = times.parts(work)
+        return (parts["collectives"] + parts.get(EXCHANGE, 0.0)) * step_s
     near = wafer.model_copy(update={"wafer_hop_s": 0.0, "clock_hz": _AT_ONCE_HZ})
     pool = deployment.pool
     node = pool.node.model_copy(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.hardware.collective_fits import CollectiveFits
+from cluster_sim.hardware.exchange_fits import ExchangeFits
 from cluster_sim.hardware.kernel_fits import KernelFits
 
 
@@ -15,6 +16,7 @@ class DeviceFits(NamedTuple):
 
     kernels: KernelFits = KernelFits()
     collectives: CollectiveFits = CollectiveFits()
+    exchanges: ExchangeFits = ExchangeFits()
 
 
 @dataclass(frozen=True)

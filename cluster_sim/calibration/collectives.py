@@ -20,6 +20,8 @@ COLUMNS = ("op", "ranks", "size_bytes", "latency_ms")
 """Columns of a table of collectives."""
 MEASURED_COLUMNS = ("dataset", "model", "hardware", "framework", "n_devices", "value", "notes")
 """Columns of a table of measurements."""
+CUSTOM_COLUMNS = ("kernel_source", "num_gpus", "message_size", "latency", "engine", "version")
+"""Columns of aiconfigurator's tables of custom all-reduces."""
 FEWEST = 24
 """Minimum number of collectives of one kind for a fit of about a dozen constants."""
 TOLERANCE = 0.03
@@ -42,6 +44,14 @@ _OPERATORS: dict[tuple[str, str], CollectiveKind] = {
 }
 """Kinds by the names of NVIDIA's collectors. Each engine has its own all-reduce kernel. Their times
 differ by half, so a common fit would be wrong for both."""
+
+
+_CUSTOM: dict[str, CollectiveKind] = {
+    "trtllm": "all_reduce",
+    "vllm": "all_reduce_vllm",
+    "sglang": "all_reduce_sglang",
+}
+"""Kinds of custom all-reduces by engine."""
 
 
 class MeasuredCollectives(NamedTuple):
@@ -99,6 +109,29 @@ def collectives_table(measurements: pa.Table) -> pa.Table:
             "latency_ms": rows["value"],
             "system": [operators.system(hardware) for hardware in rows["hardware"].to_pylist()],
             "version": rows["framework"],
+        }
+    )
+
+
+def in_own_form(table: pa.Table) -> pa.Table:
+    """Return a table of aiconfigurator's custom all-reduces with the columns COLUMNS.
+
+    Kernels outside of CUDA graphs are omitted if there are others, as engines capture decode steps.
+    Elements have 2 B. Other tables are returned as they are.
+    """
+    if not set(CUSTOM_COLUMNS) <= set(table.column_names):
+        return table
+    rows = table.filter(pc.invert(pc.match_substring(table["kernel_source"], "_eager")))
+    return pa.table(
+        {
+            "op": [_CUSTOM.get(str(engine)) for engine in rows["engine"].to_pylist()],
+            "ranks": rows["num_gpus"],
+            "size_bytes": pc.multiply(rows["message_size"], 2),
+            "latency_ms": rows["latency"],
+            "system": rows["system"],
+            "version": pc.binary_join_element_wise(
+                rows["engine"].cast(pa.string()), rows["version"].cast(pa.string()), " "
+            ),
         }
     )
 
@@ -205,7 +238,7 @@ def _bounds(kind: CollectiveKind) -> list[Bounds]:
     Reduction in switches only affects all-reduces, and NCCL has no one-shot algorithm.
     """
     switched = _SWITCHED if "all_reduce" in kind else {}
-    one_shot = _ONE_SHOT if kind in ("all_reduce", "all_reduce_vllm") else {}
+    one_shot = _ONE_SHOT if kind.startswith("all_reduce") else {}
     return [*_RING.values(), *switched.values(), *one_shot.values()]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -32,6 +33,18 @@ def by_engine(table: pa.Table, choice: FitOptions) -> Iterator[tuple[str, str, p
         if choice.engine.lower() in ("", engine.lower()):
             kept = engine if choice.engine or name != known[0] else ""
             yield engine, kept, table.filter(pc.equal(table["engine"], name))
+
+
+def newest_version(table: pa.Table) -> pa.Table:
+    """Return the rows of the newest version of an engine; all rows without such a column.
+
+    Versions are compared number by number, so 1.3.0rc20 is newer than 1.3.0rc10.
+    """
+    if "version" not in table.column_names or not len(table):
+        return table
+    versions = pc.unique(table["version"]).to_pylist()
+    newest = max(versions, key=lambda text: [int(part) for part in re.findall(r"\d+", text)])
+    return table.filter(pc.equal(table["version"], newest))
 
 
 def shares_of_peaks(device: Device) -> tuple[float, float]:

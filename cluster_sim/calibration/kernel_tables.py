@@ -7,7 +7,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster_sim.calibration import collectives, operators, sparse_blocks, state_blocks
+from cluster_sim.calibration import (
+    collectives,
+    exchange_tables,
+    latent_kernels,
+    operators,
+    sparse_blocks,
+    state_blocks,
+)
 from cluster_sim.errors import ScenarioError
 
 _GEMM_COLUMNS = ("gemm_dtype", "m", "n", "k", "latency_ms")
@@ -25,7 +32,10 @@ _ATTENTION_COLUMNS = (
 )
 _KINDS = {
     "size_bytes": collectives.COLUMNS,
+    "exchange": exchange_tables.COLUMNS,
     "gemm_dtype": _GEMM_COLUMNS,
+    "mla_dtype": latent_kernels.ATTENTION_COLUMNS,
+    "bmm_dtype": latent_kernels.PRODUCT_COLUMNS,
     "phase": state_blocks.COLUMNS,
     "architecture": sparse_blocks.COLUMNS,
     "op": _ATTENTION_COLUMNS,
@@ -73,6 +83,7 @@ def read_kernels(path: Path, system: str | None = None, collector: str = "") -> 
         raise ScenarioError.at(
             str(path), f"is not a table of kernels: {str(fault).splitlines()[0]}"
         ) from fault
+    table = _in_own_form(table)
     if "latency" in table.column_names and "latency_ms" not in table.column_names:
         renamed = {"latency": "latency_ms"}
         table = table.rename_columns([renamed.get(name, name) for name in table.column_names])
@@ -90,6 +101,14 @@ def read_kernels(path: Path, system: str | None = None, collector: str = "") -> 
             str(path), "got no kernels with a time above 0; expected at least one"
         )
     return kernels
+
+
+def _in_own_form(table: pa.Table) -> pa.Table:
+    """Return a table of aiconfigurator with exchanges or all-reduces in this program's columns."""
+    exchanges = exchange_tables.exchange_table(table)
+    if exchanges is not None:
+        return exchanges
+    return collectives.in_own_form(table)
 
 
 def _checked(path: Path, table: pa.Table) -> pa.Table:

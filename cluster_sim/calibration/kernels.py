@@ -15,7 +15,9 @@ import pyarrow.compute as pc
 from cluster_sim.calibration import attention, collectives, gemm
 from cluster_sim.calibration.calibrated import Calibrated, DeviceFits
 from cluster_sim.calibration.errors import Errors
+from cluster_sim.calibration.exchanges import calibrate_exchanges
 from cluster_sim.calibration.fit_options import DTYPES, FitOptions
+from cluster_sim.calibration.latent_attention import calibrate_latent, calibrate_latent_products
 from cluster_sim.calibration.linear_attention import calibrate_linear
 from cluster_sim.calibration.similar_device import alike_attention, alike_gemm
 from cluster_sim.calibration.sparse_attention import calibrate_sparse
@@ -85,8 +87,14 @@ def calibrate(tables: list[pa.Table], device: Device, choice: FitOptions) -> Ite
     for table in tables:
         if "size_bytes" in table.column_names:
             yield from _collectives(table, device)
+        elif "exchange" in table.column_names:
+            yield from calibrate_exchanges(table, device, choice.processors)
         elif "gemm_dtype" in table.column_names:
             yield from _products(table, device, choice)
+        elif "mla_dtype" in table.column_names:
+            yield from calibrate_latent(table, device, choice)
+        elif "bmm_dtype" in table.column_names:
+            yield from calibrate_latent_products(table, device, choice)
         elif "phase" in table.column_names:
             yield from calibrate_linear(table, device, choice)
         elif "architecture" in table.column_names:
@@ -111,12 +119,14 @@ def with_kernels(device: Device, new_fits: Iterable[DeviceFits]) -> dict[str, An
     dict
         Content of a device file.
     """
-    kernels, between = device.kernels, device.collectives
+    kernels, between, exchanges = device.kernels, device.collectives, device.exchanges
     for fits in new_fits:
         between = between.updated(fits.collectives)
+        exchanges = exchanges.updated(fits.exchanges)
         if fits.kernels.model_fields_set:
             kernels = (kernels or KernelFits()).updated(fits.kernels)
-    return device.model_copy(update={"kernels": kernels, "collectives": between}).model_dump(
+    fitted = {"kernels": kernels, "collectives": between, "exchanges": exchanges}
+    return device.model_copy(update=fitted).model_dump(
         mode="json", by_alias=True, exclude_none=True
     )
 

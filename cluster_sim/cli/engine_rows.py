@@ -20,6 +20,9 @@ def engine_rows(engines: Sequence[EngineFacts]) -> Iterator[tuple[str, list[str]
         yield "max_batched_tokens", [f"{engine.max_batched_tokens:,}" for engine in engines]
     if any(engine.attention_backend != "default" for engine in engines):
         yield "attention back end", [engine.attention_backend for engine in engines]
+    if any(engine.exchanges for engine in engines):
+        yield "exchange of experts, prompts", [_exchange(engine, 0) for engine in engines]
+        yield "exchange of experts, decode", [_exchange(engine, 1) for engine in engines]
     yield from _draft_rows(engines)
     if not any(engine.graph_mode for engine in engines):
         return
@@ -31,6 +34,11 @@ def engine_rows(engines: Sequence[EngineFacts]) -> Iterator[tuple[str, list[str]
             "  memory per device [GB]",
             [f"{engine.graph_bytes / 1e9:.2f}" if engine.graph_mode else "-" for engine in engines],
         )
+
+
+def _exchange(engine: EngineFacts, phase: int) -> str:
+    """Return the kind of exchange of a phase, in words."""
+    return "-" if engine.exchanges is None else engine.exchanges[phase].replace("_", " ")
 
 
 def _draft_rows(engines: Sequence[EngineFacts]) -> Iterator[tuple[str, list[str]]]:

@@ -15,6 +15,7 @@ from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.kv_shards import KvShards
 from cluster_sim.physics.kv_sizes import KVTraffic, kv_traffic, sequence_kv_bytes
 from cluster_sim.physics.limited_view import LimitedView, causal_pairs
 from cluster_sim.physics.placement import Placement
@@ -25,7 +26,7 @@ from cluster_sim.physics.wafer_placement import wafers_needed
 from cluster_sim.physics.wafer_regions import Region
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.serving.disaggregation import Role
-from cluster_sim.serving.kv_cache.offload import Level, levels
+from cluster_sim.serving.kv_cache.offload import Level, Tier, levels
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.topology import host_bandwidth_bytes_per_s
 
@@ -180,12 +181,26 @@ class Deployment:
             self.model, self.pool.replica.kv_cache, self._ranks, tokens
         )
 
+    @cached_property
+    def kv_shards(self) -> KvShards:
+        """Spread of the KV cache of one request over the devices of its attention rank."""
+        if self.pool.is_wafer:
+            return KvShards(1, self.devices_per_replica, 0)
+        parts = max(kind.cache_parts for kind in self.model.attention)
+        return KvShards(self.pool.replica.pipeline_parallel, self._ranks, parts)
+
+    @property
+    def attention_ranks(self) -> int:
+        """Number of attention data-parallel ranks of a replica."""
+        return 1 if self.pool.is_wafer else self.pool.replica.data_parallel
+
     # Memory behind the devices
 
     @property
     def keeps_kv_on_host(self) -> bool:
         """Whether blocks of KV cache move between devices and their host."""
-        return self.pool.kv.preemption == "swap" or bool(self.pool.kv.offload)
+        kv = self.pool.kv
+        return kv.preemption == "swap" or any(not tier.is_shared for tier in kv.offload)
 
     @cached_property
     def swap_bandwidth_bytes_per_s(self) -> float | None:
@@ -213,10 +228,28 @@ class Deployment:
         The time to recompute a block is assumed to be its share of a full prefill step with one
         prompt.
         """
-        tiers = self.pool.kv.offload
+        tiers = [tier for tier in self.pool.kv.offload if not tier.is_shared]
         if not tiers:
             return ()
-        return levels(tiers, self.block_bytes, self.pool.block_tokens / self.prefill_tokens_per_s)
+        return levels(tiers, self.block_bytes, self.block_recompute_s)
+
+    @property
+    def shared_tier(self) -> Tier | None:
+        """Tier that replicas of the pool or the cluster share; None if there is none."""
+        return next((tier for tier in self.pool.kv.offload if tier.is_shared), None)
+
+    @property
+    def block_recompute_s(self) -> float:
+        """Estimated time to recompute a block of KV cache [s]."""
+        return self.pool.block_tokens / self.prefill_tokens_per_s
+
+    @property
+    def stored_block_bytes(self) -> float:
+        """Size of a block in a shared tier, which keeps one copy of copied heads and latents [B]."""
+        shards = self.kv_shards
+        return (
+            self.block_bytes * shards.groups / shards.tensor if shards.parts else self.block_bytes
+        )
 
     @cached_property
     def load_s(self) -> float | None:

@@ -10,9 +10,10 @@ from itertools import accumulate
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.deployment.placement_order import replica_devices
+from cluster_sim.physics.kv_shards import device_pairs
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.scenario import Scenario
-from cluster_sim.topology import FRONT_DOOR, Topology
+from cluster_sim.topology import FRONT_DOOR, GroupPath, Topology, group_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +52,24 @@ class ReplicaSpec:
 
     @cached_property
     def rank_devices(self) -> list[str]:
-        """Names of the devices that hold the KV cache of one request.
+        """Names of the devices of the first attention data-parallel rank."""
+        return self.devices_of_rank(0)
 
-        With attention data parallelism these are the devices of the first rank, otherwise all
-        devices.
+    def devices_of_rank(self, rank: int) -> list[str]:
+        """Return the devices that hold the KV cache of the requests of one attention rank.
+
+        They are in the order of pipeline stages. Without attention data parallelism they are all
+        devices of the replica.
         """
-        count = len(self.device_numbers) // self.deployment.pool.replica.data_parallel
-        return [self._place(number) for number in self.device_numbers[:count]]
+        stages = self.deployment.kv_shards.stages
+        stage = len(self.device_numbers) // stages
+        count = stage // self.deployment.attention_ranks
+        first = rank * count
+        return [
+            self._place(number)
+            for start in range(0, len(self.device_numbers), stage)
+            for number in self.device_numbers[start + first : start + first + count]
+        ]
 
     @property
     def server(self) -> str:
@@ -159,7 +171,22 @@ def build_topology(cluster: Cluster) -> Topology:
     nodes = {
         f"{pool.name}/{number}": pool.node for pool in cluster.pools for number in range(pool.nodes)
     }
-    return Topology(nodes, cluster.network)
+    domains = {
+        f"{pool.name}/{number}": pool.domain
+        for pool in cluster.pools
+        if pool.domain is not None
+        for number in range(pool.nodes)
+    }
+    return Topology(nodes, cluster.network, domains)
+
+
+def kv_group_path(topology: Topology, source: ReplicaSpec, target: ReplicaSpec) -> GroupPath:
+    """Return the bandwidth of KV transfers from the first attention rank of a replica to another's.
+
+    Raises LookupError if no route leads from one of the devices to its partner.
+    """
+    pairs = device_pairs(source.deployment.kv_shards, target.deployment.kv_shards)
+    return group_path(topology, source.rank_devices, target.rank_devices, pairs)
 
 
 _FLEETS: dict[int, Fleet] = {}

@@ -6,12 +6,16 @@ from collections.abc import Callable
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.physics.limited_view import LimitedView
+from cluster_sim.serving.kv_cache.shared_store import StoreView
 from cluster_sim.serving.scheduler import Drafting, Scheduler, SchedulerLimits
 from cluster_sim.workload.random_streams import numbered
 
 
 def build_scheduler(
-    deployment: Deployment, seed: int = 0, tell: Callable[[int, int], None] | None = None
+    deployment: Deployment,
+    seed: int = 0,
+    tell: Callable[[int, int], None] | None = None,
+    store: StoreView | None = None,
 ) -> Scheduler:
     """Return the scheduler of one replica, without requests.
 
@@ -23,6 +27,8 @@ def build_scheduler(
         Seed of the random choices of speculation.
     tell
         Function that is told of changes of the prefix cache; None if nobody listens.
+    store
+        Tier that the replica shares with others; None if there is none.
     """
     pool, model = deployment.pool, deployment.model
     limits = SchedulerLimits(
@@ -37,6 +43,8 @@ def build_scheduler(
     )
     speculation = pool.replica.speculation
     drafting = Drafting(speculation, numbered(seed, "speculation")) if speculation else None
-    kv_cache = deployment.kv_cache if tell is None else deployment.kv_cache._replace(tell=tell)
+    kv_cache = deployment.kv_cache
+    if tell is not None or store is not None:
+        kv_cache = kv_cache._replace(tell=tell, store=store)
     policy = pool.batching.with_defaults(pool.engine)
     return policy.scheduler(limits, kv_cache, deployment.role, drafting)

@@ -193,6 +193,8 @@ def work_of(deployment: Deployment, counts: StepWork, steps: Number) -> StretchW
     weights = step_weight_bytes(
         model, deployment.weights, tokens, weight_reuse=not pool.is_wafer, ranks=plan.data_parallel
     )
+    if plan.redundant_experts or not plan.expert_load.is_even:
+        weights = weights + deployment.target.more_expert_bytes(tokens)
     traffic = deployment.kv_traffic
     kv = traffic.step_bytes(tokens, counts.context, counts.windowed, counts.batch)
     power, flop_j = device.power, FlopEnergies()

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from cluster_sim.hardware.engine_releases import maker
+from cluster_sim.hardware.engine_releases import is_since, maker
 from cluster_sim.hardware.node_collective_fits import AcrossNodesFit
 from cluster_sim.hardware.operating_point import scaled_by
 from cluster_sim.limits import COUNT
@@ -14,7 +14,13 @@ from cluster_sim.schema import Description
 from cluster_sim.units import BytesPerSecond, PositiveSeconds, Seconds
 
 CollectiveKind = Literal[
-    "all_reduce", "all_reduce_vllm", "nccl_all_reduce", "all_gather", "reduce_scatter", "all_to_all"
+    "all_reduce",
+    "all_reduce_vllm",
+    "all_reduce_sglang",
+    "nccl_all_reduce",
+    "all_gather",
+    "reduce_scatter",
+    "all_to_all",
 ]
 """A kind of collective. Each kind has its own fit."""
 
@@ -90,6 +96,9 @@ class CollectiveFits(Description):
     Default: not measured."""
     all_reduce_vllm: CollectiveFit | None = None
     """All-reduce by vLLM's own kernel. Default: the fit of `all_reduce`."""
+    all_reduce_sglang: CollectiveFit | None = None
+    """All-reduce by SGLang's own kernel since release 0.5.14. Default: the fit of `all_reduce`, which
+    also holds for earlier releases."""
     nccl_all_reduce: CollectiveFit | None = None
     """All-reduce by NCCL. Default: not measured."""
     all_gather: CollectiveFit | None = None
@@ -108,11 +117,11 @@ class CollectiveFits(Description):
 
     def all_reduce_of(self, engine: str) -> CollectiveFit | None:
         """Return the fit of the all-reduce kernel that the engine called `engine` runs."""
-        return (
-            self.all_reduce_vllm
-            if maker(engine) == "vLLM" and self.all_reduce_vllm is not None
-            else self.all_reduce
-        )
+        own = {"vLLM": self.all_reduce_vllm}
+        if is_since(engine, "0.5.14"):
+            own["SGLang"] = self.all_reduce_sglang
+        fit = own.get(maker(engine))
+        return self.all_reduce if fit is None else fit
 
     def at(self, links: float) -> Self:
         """Return all fits with a share (above 0) of the bandwidth of the links. Start times stay."""

@@ -12,6 +12,7 @@ from cluster_sim.hardware.collective_fits import CollectiveFits
 from cluster_sim.hardware.compute import Peak, Systolic
 from cluster_sim.hardware.efficiency import Efficiency, Overhead
 from cluster_sim.hardware.engine_releases import listed_as
+from cluster_sim.hardware.exchange_fits import ExchangeFits
 from cluster_sim.hardware.governor import GovernorSpec, Limits
 from cluster_sim.hardware.kernel_fits import KernelFits
 from cluster_sim.hardware.memory import Memory, Refresh, WeightMemory
@@ -51,7 +52,7 @@ class Device(Description):
     """Dense peak compute rate by precision."""
     predecessor: str | None = None
     """Catalog name of a device whose constants hold for this one where it has none of its own:
-    `efficiency`, `overheads`, `kernels` and `collectives`. Times stay; rates grow in proportion to
+    `efficiency`, `overheads`, `kernels`, `collectives` and `exchanges`. Times stay; rates grow in proportion to
     memory bandwidth, compute rate and link bandwidth. Default: no predecessor."""
     efficiency: Efficiency | None = None
     """Shares of the peaks that a GPU's kernels reach. Either `efficiency` (a GPU) or `wafer` is
@@ -73,6 +74,8 @@ class Device(Description):
     """Grid of cores of a wafer-scale device. Either `efficiency` (a GPU) or `wafer` is required."""
     collectives: CollectiveFits = CollectiveFits()
     """Fits of collectives between devices of one node."""
+    exchanges: ExchangeFits = ExchangeFits()
+    """Fits of exchanges between attention and experts within one node or NVLink domain."""
     peer_latency_s: Seconds = 0.0
     """Start time of a transfer from device to device inside a node [s]."""
     peer_bandwidth_bytes_per_s: BytesPerSecond | None = None
@@ -114,6 +117,7 @@ class Device(Description):
                 "overheads": earlier.overheads | self.overheads,
                 "kernels": kernels or self.kernels,
                 "collectives": earlier.collectives.at(gains.links).updated(self.collectives),
+                "exchanges": earlier.exchanges.at(gains.links).updated(self.exchanges),
             }
         )
 
@@ -195,6 +199,7 @@ class Device(Description):
             "kernels": self.kernels and self.kernels.at(clock, memory),
             "wafer": self.wafer and scaled_by(self.wafer, {"clock_hz": clock, "core_s": starts}),
             "collectives": self.collectives.at(links),
+            "exchanges": self.exchanges.at(links),
             "peer_bandwidth_bytes_per_s": peer and peer * links,
         }
         return self.model_copy(update=slowed)

@@ -93,6 +93,11 @@ class Overhead(Description):
     latent_attention: Annotated[float, Field(gt=0.0)] | None = None
     """Ratio of the time of the engine's decode with latent attention to the time by `kernels` or
     `efficiency`. Default: that of `attention`."""
+    measured_latent: Annotated[float, Field(gt=0.0)] | None = None
+    """Ratio of the time of the engine's decode with latent attention, its absorbed projections
+    included, to the time of the kernels of `kernels.latent_generation`, `kernels.latent_queries`
+    and `kernels.latent_outputs`. Prefill then takes the time of `kernels.latent_context`. Default:
+    `latent_attention` and `kernels.generation`, or a roofline."""
     collective: Annotated[float, Field(gt=0.0)] = 1.0
     """Ratio of the time of the engine's all-reduces to the time by `collectives`: waiting for the
     slowest rank, copies, fusion."""

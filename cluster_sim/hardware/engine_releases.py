@@ -65,6 +65,16 @@ def listed_as(names: Collection[str], engine: str) -> str | None:
     return maker(engine) if maker(engine) in names else None
 
 
+def is_since(engine: str, release: str) -> bool:
+    """Return whether an engine's release is a number, and at least `release`.
+
+    >>> is_since("SGLang 0.5.14", "0.5.14"), is_since("SGLang 0.5", "0.5.14"), is_since("SGLang", "0")
+    (True, False, False)
+    """
+    own, first = _release(engine), _release(f"engine {release}")
+    return own is not None and first is not None and own[0] == first[0] and own >= first
+
+
 def _release(engine: str) -> tuple[bool, tuple[int, ...]] | None:
     """Return whether the release is a date, and its numbers; None without a release."""
     match = _NAME.fullmatch(engine)

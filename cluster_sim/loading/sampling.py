@@ -37,6 +37,11 @@ def faults(scenario: Scenario) -> Iterator[tuple[Trail, str]]:
                 ("cluster", "pools", index, "autoscale"),
                 "`sample` does not support autoscaling, whose policies count replicas of the whole fleet",
             )
+        if any(tier.is_shared for tier in pool.kv.offload):
+            yield (
+                ("cluster", "pools", index, "kv", "offload"),
+                "`sample` does not support tiers that replicas share, which hold blocks of the whole fleet; expected shared: replica",
+            )
     yield from _limits_of_the_fleet(scenario)
     arrivals = scenario.workload.arrivals
     if arrivals is None or not arrivals.can_be_thinned:

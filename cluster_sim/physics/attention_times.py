@@ -28,6 +28,7 @@ from cluster_sim.physics.decode_attention import (
     generation_line,
 )
 from cluster_sim.physics.kv_sizes import KV_BYTES, cache_bytes
+from cluster_sim.physics.latent_times import LatentTimes
 from cluster_sim.physics.linear_attention import (
     LinearShape,
     linear_decode_s,
@@ -99,6 +100,7 @@ class AttentionTimes:
             f"{layout.kv_cache}_{layout.attention_backend}"
         )
         self._context = self._fit(measured.context, layout.kv_cache)
+        self._latent = LatentTimes.of(kind, device, layout)
         _, name = kind.fit_name(layout.kv_cache) or ("", "")
         self._linear = self._linear_part(measured, name)
         self._sparse = self._sparse_part(measured, name)
@@ -133,6 +135,9 @@ class AttentionTimes:
         if self._sparse is not None:
             return self._sparse_terms(*self._sparse, batch, selecting=selecting)
         is_limited = not self._kind.read_values(self._ranks).context
+        latent = self._latent and self._latent.decode(batch)
+        if latent:
+            return [DecodeTerm(self.layers, is_limited, latent)]
         fit = self._generation
         attention = (
             DecodeAttention(0.0, 0.0, 0.0, self._roofline_key_s())
@@ -177,6 +182,9 @@ class AttentionTimes:
 
         This time limits decode with latent attention, where the heads share the keys that are read.
         """
+        measured_s = self._latent and self._latent.key_compute_s()
+        if measured_s:
+            return measured_s
         flop = self._kind.decode_flop
         return (flop.limited or flop.context) * self._flop_s
 
@@ -234,6 +242,9 @@ class AttentionTimes:
             line = sparse_prefill_line(*self._sparse, selecting=selecting)
             token_s = line.token_s + kind.token_flop * self._flop_s
             return PromptLine(kind.layers, *line._replace(token_s=token_s))
+        latent = self._latent and self._latent.prompt_line()
+        if latent:
+            return PromptLine(kind.layers, *latent)
         heads = kind.prefill_heads(self._ranks)
         if fit is None or heads is None or kind.sequence_values(self._ranks):
             token_s = kind.token_flop * self._flop_s

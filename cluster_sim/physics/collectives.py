@@ -24,6 +24,7 @@ Estimate: there is no public measurement beyond 8 ranks of one NVLink domain.
 _CROSSINGS: dict[CollectiveKind, float] = {
     "all_reduce": 2.0,
     "all_reduce_vllm": 2.0,
+    "all_reduce_sglang": 2.0,
     "nccl_all_reduce": 2.0,
     "all_gather": 1.0,
     "reduce_scatter": 1.0,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.elementwise import BANDWIDTH_SHARE, EXPERT_PASSES, ffn_passes
-from cluster_sim.physics.expert_load import SpreadExperts
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.products import rounded_max
 from cluster_sim.physics.replica_layout import ReplicaLayout
@@ -49,9 +48,7 @@ def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) 
     inner = experts.ffn * groups / (layout.tensor_parallel * layout.data_parallel)
     width = model.expert_hidden
     weights = model.ffn_matrices * width * inner
-    slots = experts.count + layout.redundant_experts
-    spread = SpreadExperts(experts.count, slots, experts.top_k, groups)
-    rows, touched = layout.expert_load.busiest(spread, tokens)
+    rows, touched = layout.expert_load.busiest(layout.spread(experts), tokens)
     read_s = (
         touched
         * weights

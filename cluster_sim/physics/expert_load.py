@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from math import log, sqrt
+from math import ceil, log, sqrt
 from typing import NamedTuple, Protocol
 
 from cluster_sim.physics.transformer import distinct_experts
+from cluster_sim.typing import Number
 
 
 class SpreadExperts(NamedTuple):
@@ -18,7 +19,12 @@ class SpreadExperts(NamedTuple):
     top_k: int
     """Number of experts per token."""
     groups: int
-    """Number of groups that hold different slots."""
+    """Number of groups that hold different slots. If they do not divide the slots, the first ones
+    hold one more."""
+    families: int = 1
+    """Number of families of consecutive experts between which the router chooses first."""
+    nodes: int = 1
+    """Number of nodes over which the groups are spread."""
 
 
 class RankLoad(NamedTuple):
@@ -45,16 +51,45 @@ class ExpertLoad(Protocol):
         """
         ...
 
+    def distinct(self, experts: SpreadExperts, tokens: Number) -> Number:
+        """Return the number of slots of all groups that have at least one row.
+
+        Parameters
+        ----------
+        experts
+            Experts of the layer and their spread over groups.
+        tokens
+            Number of tokens of all ranks, or an array of them.
+        """
+        ...
+
 
 class EvenLoad:
     """Experts that tokens pick with equal probability, so that groups differ by chance alone."""
 
     def busiest(self, experts: SpreadExperts, tokens: int) -> RankLoad:
         """Return the work of the group that sets the step's time; see `ExpertLoad.busiest`."""
-        number, slots, top_k, groups = experts
-        share = busiest_group(groups, top_k * tokens) / groups
-        active = min(share * distinct_experts(number, top_k, tokens), slots / groups)
+        slots, top_k, groups = experts.slots, experts.top_k, experts.groups
+        share, most = busiest_group(groups, top_k * tokens) / groups, slots / groups
+        if slots % groups:
+            most = float(ceil(most))
+            share = min(share * most * groups / slots, 1.0)
+        active = min(share * self.distinct(experts, tokens), most)
         return RankLoad(share * top_k * tokens, active)
+
+    def distinct(self, experts: SpreadExperts, tokens: Number) -> Number:
+        """Return the number of active slots; see `ExpertLoad.distinct`.
+
+        Every expert has the same number of copies, or one more. Copies share the tokens of their
+        expert evenly.
+        """
+        number, slots, top_k = experts.number, experts.slots, experts.top_k
+        if slots == number:
+            return distinct_experts(number, top_k, tokens)
+        copies, more = divmod(slots, number)
+        return (number - more) / number * distinct_experts(
+            copies * number, top_k, tokens
+        ) + more / number * distinct_experts((copies + 1) * number, top_k, tokens)
 
 
 EVEN = EvenLoad()

@@ -8,12 +8,13 @@ from math import ceil
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.batch_spread import BatchSpread
-from cluster_sim.physics.gpu_layers import LayerTimes, PrefillAttention
+from cluster_sim.physics.gpu_layers import EXCHANGE, LayerTimes, PrefillAttention
 from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.memo import Memo
 from cluster_sim.physics.ramp import ALWAYS, Ramp, new_ramp
 from cluster_sim.physics.replica_layout import ReplicaLayout
-from cluster_sim.physics.step_graphs import StepGraphs, launch_costs
+from cluster_sim.physics.step_graphs import GraphedStep, StepGraphs, launch_costs
+from cluster_sim.physics.step_overlap import OverlapShape, half_of, two_batches
 from cluster_sim.physics.step_work import StepWork
 
 NO_ATTENTION = Ramp(0.0, 0.0)
@@ -77,6 +78,16 @@ class GpuSteps:
         self._spread = self._batches.spreads
         self._sampling_s = Memo(self._sampling_seconds)
         self._decode_base = Memo(self._decode_base_and_floor)
+        self._halved: tuple[OverlapShape, ...] = ()
+        if layout.overlap == "two_batch" and self._kernels.exchanges_tokens:
+            self._halved = tuple(
+                OverlapShape(
+                    model.moe_layers,
+                    model.passed_layers,
+                    self._kernels.occupied_share(has_prompts=has_prompts),
+                )
+                for has_prompts in (False, True)
+            )
 
     def ramp(self, work: StepWork) -> Ramp:
         """Return the lengths of steps that begin with `work` [s].
@@ -84,6 +95,8 @@ class GpuSteps:
         From one step to the next `work.context` grows by `work.growth`, `work.windowed` by
         `work.growing`, `work.pairs` by `work.pairs_growth`, and `work.longest` by 1.
         """
+        if self._halved and self._splits(work, 1):
+            return self._two_batches(work, 1, self._sampling_s[work.sampled])
         if work.prompt_tokens:
             return self._mixed(work)
         base_s, least_s = self._decode_base[work.batch]
@@ -107,8 +120,11 @@ class GpuSteps:
         an indexer are not supported: such models are not served with speculation.
         """
         each = tokens_per_sequence
+        hosts_s = self._sequence_s * ceil(work.sampled / self._layout.data_parallel)
+        if self._halved and self._splits(work, each):
+            return self._two_batches(work, each, self._heads_s(work, each * work.batch) + hosts_s)
         base_s, floor_s = self._base_and_floor(work, each, each * work.batch)
-        base_s += self._sequence_s * ceil(work.sampled / self._layout.data_parallel)
+        base_s += hosts_s
         return self._verified(work, each, base_s).at_least(floor_s)
 
     def draft(self, work: StepWork, tokens_per_sequence: int) -> Ramp:
@@ -118,6 +134,9 @@ class GpuSteps:
         output head sees the last token of each. The host's work per sequence is that of the step
         which verifies the drafts.
         """
+        if self._halved and self._splits(work, tokens_per_sequence):
+            heads_s = self._heads_s(work, work.batch)
+            return self._two_batches(work, tokens_per_sequence, heads_s)
         base_s, floor_s = self._base_and_floor(work, tokens_per_sequence, work.batch)
         return self._verified(work, tokens_per_sequence, base_s).at_least(floor_s)
 
@@ -133,22 +152,69 @@ class GpuSteps:
         heads
             Number of rows of the output head for decoding sequences.
         """
-        batch = work.batch
         tokens, all_tokens, _ = self._batches.tokens(work, each)
-        run = (
-            self._graphs.mixed[tokens]
-            if work.prompt_tokens
-            else self._graphs.decode[ceil(batch / self._spread[batch].kernels), each]
-        )
+        run = self._run_of(work, each, tokens)
         if run.tokens > tokens:
             tokens = run.tokens
             all_tokens = max(all_tokens, tokens * self._layout.data_parallel)
         layers_s = self._layers.with_prompt if work.prompt_tokens else self._layers.seconds
         base_s = layers_s[tokens, all_tokens] + run.added_s
-        if work.sampled:
-            checked = heads + work.sampled - batch
-            base_s += self.head_s(ceil(checked / self._spread[work.sampled].kernels))
-        return base_s, run.floor_s
+        return base_s + self._heads_s(work, heads), run.floor_s
+
+    def _run_of(self, work: StepWork, each: int, tokens: int) -> GraphedStep:
+        """Return the padding and the launches of a step with `tokens` per rank."""
+        if work.prompt_tokens:
+            return self._graphs.mixed[tokens]
+        return self._graphs.decode[ceil(work.batch / self._spread[work.batch].kernels), each]
+
+    def _heads_s(self, work: StepWork, heads: int) -> float:
+        """Return the time of the output head with `heads` rows of decoding sequences [s]."""
+        if not work.sampled:
+            return 0.0
+        checked = heads + work.sampled - work.batch
+        return self.head_s(ceil(checked / self._spread[work.sampled].kernels))
+
+    # Two batches in one step
+
+    def _splits(self, work: StepWork, each: int) -> bool:
+        """Return whether a step runs as two batches."""
+        tokens = self._batches.tokens(work, each)[0]
+        return self._layout.split_from.splits(tokens, has_prompts=bool(work.prompt_tokens))
+
+    def _two_batches(
+        self, work: StepWork, each: int, ends_s: float, *, exchanging: bool = True
+    ) -> Ramp:
+        """Return the lengths of steps whose exchanges overlap with the other half's computing [s].
+
+        The launches of both halves follow each other: their minimum time counts twice.
+
+        Parameters
+        ----------
+        work
+            Counts of the step.
+        each
+            Number of tokens per decoding sequence.
+        ends_s
+            Time of output head and host for the sequences of both halves [s].
+        exchanging
+            Whether the halves exchange tokens; without, the time is that of computing alone.
+        """
+        has_prompts = bool(work.prompt_tokens)
+        tokens, all_tokens, kernels = self._batches.tokens(work, each)
+        run = self._run_of(work, each, tokens)
+        if run.tokens > tokens:
+            tokens = run.tokens
+            all_tokens = max(all_tokens, tokens * self._layout.data_parallel)
+        half = half_of(work, self._spread[work.batch].kernels)
+        attention = self._attention(half, each)
+        if has_prompts:
+            attention = attention.plus(self._prompts(half, kernels))
+        times = self._layers.halves[ceil(tokens / 2), ceil(all_tokens / 2), has_prompts]
+        if not exchanging:
+            times = times._replace(dispatch_s=0.0, combine_s=0.0)
+        whole_s = self._layers.step_s + ends_s + 2.0 * run.added_s
+        ramp = two_batches(times, attention, self._halved[has_prompts]).plus(Ramp(whole_s))
+        return ramp.at_least(2.0 * run.floor_s - self._layers.step_s)
 
     def _verified(self, work: StepWork, each: int, base_s: float) -> Ramp:
         """Return the lengths of steps with `each` tokens per decoding sequence [s]."""
@@ -172,36 +238,41 @@ class GpuSteps:
     def parts(self, work: StepWork) -> dict[str, float]:
         """Return the shares of a step's time per activity, for equal micro-batches.
 
-        If reading the KV cache overlaps with the rest, it counts by the time that it adds to the
+        Two batches are counted together; their exchanges count by the time that they add. If reading the KV cache overlaps with the rest, it counts by the time that it adds to the
         step.
         """
         step_s = self.ramp(work).first_s
         tokens, all_tokens, prompt_kernels = self._batches.tokens(work, 1)
+        batches, part = 1, work
+        if self._halved and self._splits(work, 1):
+            batches, part = 2, half_of(work, self._spread[work.batch].kernels)
+            tokens, all_tokens = ceil(tokens / 2), ceil(all_tokens / 2)
         spent = {"reading weights": 0.0, "computing": 0.0}
         head_rows = ceil(work.sampled / self._spread[work.sampled].kernels)
         for product, seconds in self._layers.products_s(tokens):
             bound = "reading weights" if tokens <= product.bound_tokens else "computing"
-            spent[bound] += seconds
+            spent[bound] += batches * seconds
         if head_rows:
             bound = "reading weights" if head_rows <= self._head.bound_tokens else "computing"
             spent[bound] += self.head_s(head_rows)
         if self._model.experts is not None:
-            spent["experts"] = self._layers.experts_s(all_tokens)
+            spent["experts"] = batches * self._layers.experts_s(all_tokens)
         caches = self._model.caches_tokens
         spent["reading KV cache" if caches else "reading states"] = (
             step_s - self.ramp(replace(work, context=0, windowed=0, longest=0)).first_s
             if self._overlap
-            else self._attention(work).first_s
+            else batches * self._attention(part).first_s
         )
         spent["prefill attention" if caches else "scanning prompts"] = (
-            self._prompts(work, prompt_kernels).first_s if work.prompt_tokens else 0.0
+            batches * self._prompts(part, prompt_kernels).first_s if work.prompt_tokens else 0.0
         )
-        spent["collectives"] = self._layers.collectives_s(tokens, all_tokens)
-        if work.prompt_tokens:
-            layers = self._layers
-            spent["collectives"] -= (
-                layers.seconds[tokens, all_tokens] - layers.with_prompt[tokens, all_tokens]
-            )
+        has_prompts = bool(work.prompt_tokens)
+        communication = self._layers.communication(tokens, all_tokens, has_prompts=has_prompts)
+        if batches > 1:
+            alone_s = self._two_batches(work, 1, self._sampling_s[work.sampled], exchanging=False)
+            communication[EXCHANGE] = step_s - alone_s.first_s
+            communication["collectives"] *= batches
+        spent |= communication
         spent["overhead"] = step_s - sum(spent.values())
         return {name: seconds / step_s for name, seconds in spent.items()}
 

@@ -7,12 +7,17 @@ from typing import NamedTuple
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
+from cluster_sim.llm.model_shape import WeightPart
 from cluster_sim.physics.attention_times import PromptLine
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.memo import Memo
 from cluster_sim.physics.products import Product
 from cluster_sim.physics.replica_layout import ReplicaLayout
+from cluster_sim.physics.step_overlap import HalfTimes
+
+EXCHANGE = "exchange of experts"
+"""Name of the activity that sends tokens to the devices of their experts and back."""
 
 
 class PrefillAttention(NamedTuple):
@@ -63,7 +68,10 @@ class LayerTimes:
         self, model: Model, device: Device, layout: ReplicaLayout, kernels: LayerKernels
     ) -> None:
         self._kernels = kernels
-        self._products = list(_products(model, kernels))
+        labelled = list(_products(model, kernels))
+        self._products = [(count, product) for _, count, product in labelled]
+        self._labels = [part for part, _, _ in labelled]
+        self._layers = model.passed_layers
         self._moe_layers = model.moe_layers
         self._dense_blocks = model.passed_blocks - model.moe_layers
         # The hidden states of every token go from each pipeline stage to the next, inside a node or
@@ -83,6 +91,7 @@ class LayerTimes:
             + inside * device.peer_latency_s
             + hops.times * hops.latency_s
         )
+        self._step_s = self._fixed_s - layers * layer_s
         self._token_s = model.layers * kernels.elementwise_token_s()
         self._token_s += (
             inside * model.hidden * ACTIVATION_BYTES / bandwidth / layout.tensor_parallel
@@ -94,9 +103,16 @@ class LayerTimes:
         """Time of a step by (tokens per rank, tokens of all ranks) [s]."""
         self.with_prompt = self.seconds
         """Time of a step with a prompt by the same counts [s]."""
+        self.halves = Memo(self._half)
+        """Times of one of two batches by (tokens per rank, tokens of all ranks, prompts or not)."""
         self._hidden = overhead.prompt_overlap
-        if self._hidden:
-            self.with_prompt = Memo(self._with_hidden_collectives)
+        if self._hidden or kernels.exchanges_differ:
+            self.with_prompt = Memo(self._seconds_with_prompt)
+
+    @property
+    def step_s(self) -> float:
+        """Time per step that does not depend on its tokens or layers [s]."""
+        return self._step_s
 
     def products_s(self, tokens: int) -> Iterator[tuple[Product, float]]:
         """Yield each kind of product with its time in all layers [s]."""
@@ -107,38 +123,83 @@ class LayerTimes:
         """Return the time of the experts of all layers [s]."""
         return self._moe_layers * self._kernels.experts_s(all_tokens)
 
-    def collectives_s(self, tokens: int, all_tokens: int) -> float:
-        """Return the time of the collectives of all layers [s]."""
+    def exchanges_s(self, all_tokens: int, *, has_prompts: bool = False) -> float:
+        """Return the time of the exchanges between attention and experts of all layers [s].
+
+        Without several ranks of attention they are all-reduces.
+        """
+        if not self._moe_layers:
+            return 0.0
+        return self._moe_layers * self._kernels.exchange_s(all_tokens, has_prompts=has_prompts)
+
+    def collectives_s(self, tokens: int, all_tokens: int, *, has_prompts: bool = False) -> float:
+        """Return the time of the collectives of all layers, exchanges included [s]."""
         seconds = self._dense_blocks * self._kernels.all_reduce_s(tokens)
         if self._moe_layers:
-            seconds += self._moe_layers * self._kernels.exchange_s(all_tokens)
+            seconds += self.exchanges_s(all_tokens, has_prompts=has_prompts)
         return seconds
 
-    def _with_hidden_collectives(self, key: tuple[int, int]) -> float:
-        return self.seconds[key] - self._hidden * self.collectives_s(*key)
+    def communication(self, tokens: int, all_tokens: int, *, has_prompts: bool) -> dict[str, float]:
+        """Return the times of exchanges and collectives that a step shows, by activity [s].
+
+        Products hide a share of them in steps with prompts. A group with one rank of attention has
+        no exchange of its own.
+        """
+        shown = 1.0 - self._hidden if has_prompts else 1.0
+        whole_s = shown * self.collectives_s(tokens, all_tokens, has_prompts=has_prompts)
+        if not self._kernels.exchanges_tokens:
+            return {"collectives": whole_s}
+        exchange_s = shown * self.exchanges_s(all_tokens, has_prompts=has_prompts)
+        return {EXCHANGE: exchange_s, "collectives": whole_s - exchange_s}
+
+    def _seconds_with_prompt(self, key: tuple[int, int]) -> float:
+        collectives_s = self.collectives_s(*key, has_prompts=True)
+        return self._without_collectives(key) + collectives_s - self._hidden * collectives_s
 
     def _seconds(self, key: tuple[int, int]) -> float:
+        return self._without_collectives(key) + self.collectives_s(*key)
+
+    def _without_collectives(self, key: tuple[int, int]) -> float:
         tokens, all_tokens = key
         seconds = self._fixed_s + self._token_s * tokens
         for count, product in self._products:
             seconds += count * product.seconds(tokens)
         if self._moe_layers:
             seconds += self.experts_s(all_tokens)
-        return seconds + self.collectives_s(tokens, all_tokens)
+        return seconds
+
+    def _half(self, key: tuple[int, int, bool]) -> HalfTimes:
+        tokens, all_tokens, has_prompts = key
+        spent: dict[WeightPart, float] = {"attention": 0.0, "ffn": 0.0, "shared": 0.0}
+        for part, (count, product) in zip(self._labels, self._products, strict=True):
+            spent[part] += count * product.seconds(tokens)
+        every_s = self._fixed_s - self._step_s + self._token_s * tokens + spent["attention"]
+        shown = 1.0 - self._hidden if has_prompts else 1.0
+        every_s += shown * self._dense_blocks * self._kernels.all_reduce_s(tokens)
+        share = self._moe_layers / self._layers
+        ways = self._kernels.exchange(all_tokens, has_prompts=has_prompts)
+        return HalfTimes(
+            outside_s=(1.0 - share) * every_s + spent["ffn"],
+            around_s=share * every_s,
+            shared_s=spent["shared"],
+            experts_s=self.experts_s(all_tokens),
+            dispatch_s=self._moe_layers * ways.dispatch_s,
+            combine_s=self._moe_layers * ways.combine_s,
+        )
 
 
-def _products(model: Model, kernels: LayerKernels) -> Iterator[tuple[int, Product]]:
-    """Yield (number of layers, product) for each kind of product."""
+def _products(model: Model, kernels: LayerKernels) -> Iterator[tuple[WeightPart, int, Product]]:
+    """Yield (part of the model, number of layers, product) for each kind of product."""
     for kind in model.attention:
         for product in kernels.attention_products(kind):
-            yield kind.layers, product
+            yield "attention", kind.layers, product
     for part in model.dense_parts:
         if not part.is_idle:
             for product in kernels.ffn_products(part.ffn):
-                yield part.layers, product
+                yield "ffn", part.layers, product
     experts = model.experts
     if experts is not None and experts.shared:
         for product in kernels.ffn_products(experts.shared * experts.shared_width, "shared"):
-            yield model.moe_layers, product
+            yield "shared", model.moe_layers, product
     for product in kernels.latent_products():
-        yield model.moe_layers, product
+        yield "attention", model.moe_layers, product

@@ -11,25 +11,23 @@ longer than a step.
 from __future__ import annotations
 
 from cluster_sim.hardware.device import Device
-from cluster_sim.llm.layers import AttentionLayers
+from cluster_sim.llm.layers import AttentionLayers, LatentHeads
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WeightPart
+from cluster_sim.physics import node_collectives
 from cluster_sim.physics.attention_times import AttentionTimes
-from cluster_sim.physics.collectives import (
-    all_gather_s,
-    all_reduce_s,
-    all_to_all_s,
-    reduce_scatter_s,
-)
+from cluster_sim.physics.collectives import all_reduce_s
 from cluster_sim.physics.elementwise import (
     BANDWIDTH_SHARE,
     NORM_PASSES,
     ROTARY_PASSES,
     ffn_passes,
 )
+from cluster_sim.physics.expert_exchange import ExpertExchange, WayTimes
 from cluster_sim.physics.expert_kernels import experts_s
-from cluster_sim.physics import node_collectives
+from cluster_sim.physics.fused_experts import fused_experts_s
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
+from cluster_sim.physics.latent_times import absorbed_products
 from cluster_sim.physics.products import Product, WeightShape, product_of
 from cluster_sim.physics.replica_layout import ReplicaLayout
 
@@ -48,13 +46,61 @@ class LayerKernels:
         self._overhead = device.overhead(layout.engine)
         self.attention = tuple(AttentionTimes(kind, device, layout) for kind in model.attention)
         """Times of attention and states, one per kind of layers."""
+        self._exchanges = (
+            tuple(
+                ExpertExchange(model, device, layout, has_prompts=has_prompts)
+                for has_prompts in (False, True)
+            )
+            if model.experts is not None and layout.data_parallel > 1
+            else ()
+        )
+
+    @property
+    def exchanges_tokens(self) -> bool:
+        """Whether several ranks of attention exchange tokens with the experts of all ranks."""
+        return bool(self._exchanges)
+
+    def occupied_share(self, *, has_prompts: bool) -> float:
+        """Return the share of the processors that an exchange occupies while it runs.
+
+        Normal kernels of DeepEP have processors of their own. Low-latency kernels leave the
+        processors while data is on its way.
+        """
+        kind = self._exchanges[has_prompts].kind if self._exchanges else ""
+        fit = self._device.exchanges.of(kind)
+        if kind != "deepep_normal" or fit is None or self._device.kernels is None:
+            return 0.0
+        gemms = self._device.kernels.gemm.values()
+        processors = max((gemm.processors for gemm in gemms), default=0)
+        return fit.dispatch.processors / processors if processors else 0.0
+
+    @property
+    def exchanges_differ(self) -> bool:
+        """Whether steps with prompts run another kind of exchange than steps of decode alone."""
+        return len({exchange.kind for exchange in self._exchanges}) > 1
 
     # Products
 
     def attention_products(self, kind: AttentionLayers) -> list[Product]:
         """Return the projections of a layer's attention or state."""
         shapes = kind.products(self._model.hidden, self._layout.tensor_parallel)
+        absorbed = self._absorbed_products(kind)
+        if absorbed is not None:
+            heads, products = absorbed
+            shapes = [shape for shape in shapes if shape not in heads.absorbed]
+            return [*(self._product("attention", *shape) for shape in shapes), *products]
         return [self._product("attention", outputs, inputs) for outputs, inputs in shapes]
+
+    def _absorbed_products(self, kind: AttentionLayers) -> tuple[LatentHeads, list[Product]] | None:
+        """Return latent heads and their absorbed projections, if these were measured."""
+        heads = kind.latent_heads(self._layout.tensor_parallel)
+        if heads is None:
+            return None
+        outputs = heads.heads * (heads.nope + heads.value)
+        expanding = self._product("attention", outputs, heads.rank)
+        stored = self._model.stored_in(self._layout.weights, "attention")
+        products = absorbed_products(heads, self._device, self._layout, stored, expanding)
+        return None if products is None else (heads, products)
 
     def ffn_products(self, width: float, part: WeightPart = "ffn") -> list[Product]:
         """Return the products of a feed-forward part that is `width` wide over the group."""
@@ -85,7 +131,12 @@ class LayerKernels:
     # Experts, element-wise operations, collectives
 
     def experts_s(self, tokens: int) -> float:
-        """Return the time of the experts of one layer for `tokens` of all ranks [s]."""
+        """Return the time of the experts of one layer for `tokens` of all ranks [s].
+
+        A kernel that runs their exchange too takes the time of both.
+        """
+        if self._layout.fused_experts:
+            return fused_experts_s(self._model, self._device, self._layout, tokens)
         return experts_s(self._model, self._device, self._layout, tokens)
 
     def elementwise_token_s(self) -> float:
@@ -118,12 +169,19 @@ class LayerKernels:
         fit = collectives.all_reduce_of(self._layout.engine)
         return self._overhead.collective * all_reduce_s(fit, ranks, size)
 
-    def exchange_s(self, tokens: int) -> float:
-        """Return the time of the exchange between attention and experts, there and back [s].
+    def exchange(self, tokens: int, *, has_prompts: bool = False) -> WayTimes:
+        """Return the times of the exchange between attention and experts, there and back.
 
-        `tokens` counts the tokens of all ranks. The devices of a single rank hold the same tokens
-        and reduce the outputs of the experts. Several ranks either gather the tokens of all ranks
-        and scatter the sums, or send tokens to their experts and back. The faster one counts.
+        The devices of a single rank of attention hold the same tokens: nothing is sent, and the
+        outputs of the experts are reduced. Several ranks exchange tokens, see
+        `physics.expert_exchange`.
+
+        Parameters
+        ----------
+        tokens
+            Number of tokens of all ranks.
+        has_prompts
+            Whether the step has prompts.
         """
         layout = self._layout
         if layout.data_parallel == 1:
@@ -145,3 +203,12 @@ class LayerKernels:
             sent_s = all_to_all_s(collectives.all_to_all, devices, size * copies / devices)
             seconds = min(seconds, 2.0 * sent_s)
         return seconds
+        if self._layout.fused_experts:
+            return WayTimes(0.0, 0.0)
+        if self._layout.data_parallel == 1:
+            return WayTimes(0.0, self.all_reduce_s(tokens))
+        return self._exchanges[has_prompts].times(tokens)
+
+    def exchange_s(self, tokens: int, *, has_prompts: bool = False) -> float:
+        """Return the time of the exchange between attention and experts, there and back [s]."""
+        return sum(self.exchange(tokens, has_prompts=has_prompts))

@@ -6,7 +6,10 @@ from math import ceil, inf, log2
 from typing import Literal, NamedTuple
 
 from cluster_sim.hardware.precision import Precision
-from cluster_sim.physics.expert_load import EVEN, ExpertLoad
+from cluster_sim.llm.layers.feed_forward import Experts
+from cluster_sim.physics.exchange_kinds import ExchangePlan
+from cluster_sim.physics.expert_load import EVEN, ExpertLoad, SpreadExperts
+from cluster_sim.physics.step_overlap import SplitFrom
 
 Overlap = Literal["none", "two_batch"]
 """Overlap of computing and exchanges of experts in a step.
@@ -128,8 +131,25 @@ class ReplicaLayout(NamedTuple):
     """Distribution of routed tokens over experts."""
     overlap: Overlap = "none"
     """Overlap of computing and exchanges of experts."""
+    fused_experts: bool = False
+    """Whether experts and their exchange run in one kernel."""
+    split_from: SplitFrom = SplitFrom()
+    """Sizes from which a step runs as two batches, with that overlap."""
     network: GroupNetwork = GroupNetwork()
     """Network between the nodes of the devices of one pipeline stage."""
+    exchange: ExchangePlan = ExchangePlan()
+    """Exchanges between attention and experts by phase."""
+
+    def spread(self, experts: Experts) -> SpreadExperts:
+        """Return the spread of a layer's experts and their redundant copies over groups."""
+        return SpreadExperts(
+            experts.count,
+            experts.count + self.redundant_experts,
+            experts.top_k,
+            self.expert_parallel,
+            experts.routing_groups,
+            self.network.nodes,
+        )
 
     def nodes_of(self, ranks: int) -> NodeGroup | None:
         """Return the nodes of a group of `ranks` neighbours of a stage; None if it is within one.

@@ -14,7 +14,7 @@ from cluster_sim.results.memory_bound import memory_bound_s
 from cluster_sim.results.metrics.machines import ratio
 from cluster_sim.results.run_data import RunData
 from cluster_sim.results.states import WORKING, states_of
-from cluster_sim.topology import MEMORY
+from cluster_sim.topology import FRONT_DOOR, MEMORY
 from cluster_sim.typing import Array
 
 
@@ -184,8 +184,14 @@ def _kv_link(run: RunData, numbers: Sequence[int]) -> tuple[str, float]:
     transfers, topology, replicas = run.transfers, run.fleet.topology, run.fleet.replicas
     start, end = transfers["from_replica"].to_numpy(), transfers["to_replica"].to_numpy()
     row = int(np.nonzero(np.isin(start, numbers) | np.isin(end, numbers))[0][0])
-    route = topology.route(replicas[start[row]].server, replicas[end[row]].server)
-    place = replicas[start[row] if start[row] in numbers else end[row]].server
+    own = replicas[start[row] if start[row] in numbers else end[row]]
+    place, is_between = own.server, min(start[row], end[row]) >= 0
+    if is_between:
+        route = topology.route(replicas[start[row]].server, replicas[end[row]].server)
+    elif own.deployment.shared_tier is not None:
+        route = topology.route(place, FRONT_DOOR)
+    else:
+        route = topology.route(place, topology.host(place) or FRONT_DOOR)
     near = [
         edge
         for edge in route.edges

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from cluster_sim.request import ClientRequest, Request
 from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.contention import TransferRow
-from cluster_sim.topology import ParallelPaths
+from cluster_sim.topology import Edge, ParallelPaths
 
 PACK_STRETCH = Struct(f"{len(STRETCH_COLUMNS)}d").pack
 
@@ -54,6 +54,11 @@ class Recorder:
         """Transfers that have ended."""
         self.bytes_over: dict[tuple[str, ParallelPaths], float] = {}
         """Bytes that transfers have moved, by kind of traffic and paths."""
+        self.bytes_over_edges: dict[str, dict[Edge, float]] = {}
+        """Bytes that transfers have moved over each edge, by kind of traffic, for paths that are
+        not worth to keep."""
+        self.wide_paths: dict[Hashable, ParallelPaths] = {}
+        """One of such paths for each memory at an end of several parallel ones."""
         self.full_s: dict[Hashable, float] = {}
         """Time in which each link slowed a transfer down [s]; other links are absent."""
         self.throttles: list[ThrottleRow] = []
@@ -86,14 +91,25 @@ class Recorder:
     def moved(self, paths: ParallelPaths, transfer: TransferRow) -> None:
         """Record a transfer that has ended."""
         self.transfers.append(transfer)
-        key = (transfer.kind, paths)
-        self.bytes_over[key] = self.bytes_over.get(key, 0.0) + transfer.bytes
+        self._count(transfer.kind, paths, transfer.bytes)
 
     def cut(self, kind: str, paths: ParallelPaths, moved_bytes: float) -> None:
         """Record the bytes that were moved by transfers that will not end."""
         if moved_bytes:
-            key = (kind, paths)
+            self._count(kind, paths, moved_bytes)
+
+    def _count(self, kind: str, paths: ParallelPaths, moved_bytes: float) -> None:
+        """Count bytes by their paths, or by edges for paths that are not worth to keep."""
+        if paths.is_lasting:
+            key = kind, paths
             self.bytes_over[key] = self.bytes_over.get(key, 0.0) + moved_bytes
+            return
+        of_kind = self.bytes_over_edges.setdefault(kind, {})
+        for edge, part in paths.edges.items():
+            of_kind[edge] = of_kind.get(edge, 0.0) + part * moved_bytes
+        if paths.count > 1:
+            for end in paths.ends:
+                self.wide_paths.setdefault(end, paths)
 
     def rejects(self, request: Request, now_s: float, reason: str) -> None:
         """Record that a request is rejected at the front door."""

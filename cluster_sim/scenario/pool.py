@@ -12,6 +12,7 @@ from cluster_sim.hardware.clock_grid import ClockGrid
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.replica_layout import Overlap
 from cluster_sim.physics.wafer_regions import WaferLayout
 from cluster_sim.scenario.kv import Kv
 from cluster_sim.scenario.power_cap import SomePowerCap
@@ -24,6 +25,7 @@ from cluster_sim.serving.scheduler import Batching, Continuous
 from cluster_sim.serving.speculation import Speculation
 from cluster_sim.typing import ClusterCount, CountOrZero
 from cluster_sim.units import BytesPerSecond
+from cluster_sim.workload.expert_load import ExpertLoadSpec, SomeExpertLoad
 
 
 class ReplicaPlan(Description):
@@ -41,6 +43,15 @@ class ReplicaPlan(Description):
     expert_parallel: ClusterCount = 1
     """Number of groups of devices that hold whole experts. With 1, experts are split over all
     devices like all other weights."""
+    redundant_experts: CountOrZero = 0
+    """Number of further copies of experts in each layer, over all groups. They go to the most
+    popular experts (EPLB), and all copies are placed so that the groups have equal loads."""
+    expert_load: SomeExpertLoad = Field(default_factory=ExpertLoadSpec)
+    """Popularity of experts. even: tokens pick all experts with equal probability. `{sigma: 1.05}`: a
+    log-normal law. `{path: FILE}`: a routing trace. Default: even."""
+    overlap: Overlap = "none"
+    """Overlap of computing and exchanges of experts in a step. none: they follow each other.
+    two_batch: the exchange of one half of the batch runs while the other half computes."""
     wafers: ClusterCount | None = None
     """Number of wafers per replica, for wafer-scale devices. Default: as many as the weights need,
     or 1 if the weights are streamed."""
@@ -101,6 +112,10 @@ class Pool(Description):
     `{like: dgx-b200, prices: b200-rented}`."""
     nodes: ClusterCount = 1
     """Number of nodes in the pool."""
+    domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)] | None = None
+    """Name of a scale-up domain, such as the NVLink domain of a rack, that the pool's nodes share
+    with those of other pools. Devices of a domain reach each other over their switch instead of the
+    network. Default: each node is a domain of its own."""
     prices: Annotated[Prices, Named("prices")] | None = None
     """Prices of the nodes: a catalog name, the path of a file of prices, or a mapping with its
     keys. Default: the prices in the node's file."""

@@ -15,6 +15,7 @@ from cluster_sim.limits import COUNT, SEED
 from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.model import Model
 from cluster_sim.scenario.cluster import Cluster
+from cluster_sim.scenario.domains import domain_warnings
 from cluster_sim.scenario.empty_hosts import empty_host_warnings
 from cluster_sim.scenario.failure_rates import rate_warnings
 from cluster_sim.scenario.foreign_names import FOREIGN_NAMES
@@ -165,6 +166,7 @@ class Scenario(Description):
             yield from slow_integers(self.model, device, weights)
         yield from self.cluster.router.warnings(self.routed)
         yield from zero_warnings(self.cluster)
+        yield from domain_warnings(self.cluster)
         yield from empty_host_warnings(self.cluster, self.site)
         for clients in (self.workload.clients, *(each.clients for each in self.workload.classes)):
             if clients is not None:

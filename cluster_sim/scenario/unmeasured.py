@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.engine_releases import GPU_ENGINES, maker
+from cluster_sim.hardware.kernel_fit import KernelFit
 from cluster_sim.hardware.kernel_fits import fit_of_engine
 from cluster_sim.hardware.linear_fit import LinearAttentionFit
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.hardware.sparse_fit import SparseAttentionFit
+from cluster_sim.llm.layers import AttentionLayers
 from cluster_sim.llm.model import Model
 
 
@@ -84,4 +86,22 @@ def unmeasured_kinds(
         kinds = nowhere if fit is None else partly if fit.is_partial else None
         if table and kinds is not None and kind.label not in kinds:
             kinds.append(kind.label)
+        measured = _measured_latent(kind, device, kv_cache, engine)
+        if not all(measured) and kind.label not in nowhere + partly:
+            (partly if any(measured) else nowhere).append(kind.label)
     return nowhere, partly
+
+
+def _measured_latent(
+    kind: AttentionLayers, device: Device, kv_cache: str, engine: str
+) -> tuple[bool, ...]:
+    """Return whether decode and prefill of latent attention were measured.
+
+    It is empty for other attention, and for engines that do not use these kernels.
+    """
+    fits = device.kernels
+    is_used = device.efficiency is not None and kind.latent_heads(1) is not None
+    if fits is None or not is_used or device.overhead(engine).measured_latent is None:
+        return ()
+    tables: tuple[Mapping[str, KernelFit], ...] = (fits.latent_generation, fits.latent_context)
+    return tuple(fit_of_engine(table, kv_cache, engine) is not None for table in tables)

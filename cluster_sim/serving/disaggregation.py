@@ -34,13 +34,26 @@ class Disaggregation(Description):
     again. Answers are not sent back to the prefill replicas.
     """
 
-    policy: Literal["least_kv", "least_requests", "round_robin"] = "least_kv"
+    policy: Literal["least_kv", "least_requests", "round_robin", "fixed_turns"] = "least_kv"
     """Choice among the decode replicas that can take a request. least_kv: the one with the least
-    used KV cache. least_requests: the one with the fewest requests. round_robin: each in turn."""
+    used KV cache. least_requests: the one with the fewest requests. round_robin: each in turn.
+    fixed_turns: each in turn, whether or not it can take the request now; the request waits for
+    it, as with Dynamo's default router (`--router-mode round-robin`)."""
     kv_transfer: Literal["layers", "whole", "off"] = "layers"
     """Time at which the KV cache is sent. layers: the KV cache of each layer is sent while the next
     layer is computed. whole: it is sent after the whole prefill, as vLLM's NIXL connector does.
     off: the transfer takes no time."""
+
+    copied_kv: Literal["first", "by_rank"] = "first"
+    """Sender of KV cache that several tensor-parallel devices of a prefill replica hold: that of
+    latent attention, or of fewer KV heads than devices. first: the first of them, as in vLLM and
+    SGLang. by_rank: each in turn, by the attention data-parallel rank of the decode replica, as in
+    TensorRT-LLM."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether a decode replica is chosen among those that can take a request."""
+        return self.policy != "fixed_turns"
 
     def chooser(self) -> Chooser:
         """Return the policy with its state for one run; ties go to the first replica."""

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.physics.activation_memory import ExpertRows
+from cluster_sim.physics.exchange_kinds import ExchangeName
 from cluster_sim.physics.replica_layout import GraphPlan
 from cluster_sim.schema import entry_name
 from cluster_sim.serving.graphs import GraphMemory, GraphMode, GraphSizes, StepLimits, graph_plan
@@ -19,8 +20,10 @@ from cluster_sim.serving.memory_rules import (
     StaticReserve,
 )
 from cluster_sim.serving.own_times import OwnTimes
+from cluster_sim.serving.phase_exchanges import PhaseExchanges
 from cluster_sim.serving.prefill_first import PrefillFirst
 from cluster_sim.serving.reservation import CapacitySchedulerPolicy
+from cluster_sim.serving.two_batch import TwoBatchFrom
 from cluster_sim.typing import Count, CountOrZero, Share
 from cluster_sim.units import Bytes, Seconds
 
@@ -93,6 +96,17 @@ class Engine(OwnTimes):
     as with `use_trtllm_attention` 0. Prefill keeps the kernels of the default. The device must list
     constants of the back end for the precision of the KV cache. Default: the kernels that the
     engine chooses by itself on the device."""
+    expert_exchange: ExchangeName | PhaseExchanges = "auto"
+    """Exchange of tokens between attention data-parallel ranks and experts: one kind, or one per
+    phase, such as `{prefill: deepep_normal, decode: deepep_low_latency}`. It stands for vLLM's
+    `--all2all-backend`, SGLang's `--moe-a2a-backend` and TensorRT-LLM's TRTLLM_FORCE_COMM_METHOD.
+    Default: auto, the engine's choice on the device."""
+    fused_experts: bool = False
+    """Whether one kernel runs the experts of a layer and their exchange, such as DeepGEMM's Mega MoE.
+    The device must list constants of such a kernel for the format of the experts."""
+    two_batch_from: TwoBatchFrom | None = None
+    """Sizes from which a step runs as two batches, if `overlap` of the plan is two_batch. Default: the
+    engine has no such overlap."""
     graph_batches: tuple[Count, ...] = ()
     """Batch sizes for which CUDA graphs are captured. A step that decodes fewer sequences is padded
     to the next size. Unused with `graph_mode`."""

@@ -21,6 +21,7 @@ from cluster_sim.sim.prefill_replica import PrefillReplica
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.replica_options import ALL_STEPS, ReplicaOptions
 from cluster_sim.sim.routing_setting import scheduler_maker
+from cluster_sim.sim.shared_tiers import SharedTiers
 
 
 class Replicas(NamedTuple):
@@ -42,6 +43,7 @@ def build_replicas(  # noqa: PLR0913 - wires replicas to their parts
     setting: RoutingSetting,
 ) -> Replicas:
     """Return the replicas of a run, by role and by number."""
+    tiers = None if network is None else SharedTiers(fleet, network)
     longest = {
         deployment: build_scheduler(deployment).longest
         for deployment in fleet.deployments
@@ -56,7 +58,8 @@ def build_replicas(  # noqa: PLR0913 - wires replicas to their parts
         cap_w = caps_w[spec.number]
         has_loop = moves or cap_w is not None
         has_control = has_loop or locks or spec.deployment.pool.frequency is not None
-        new_scheduler = scheduler_maker(spec, scenario.seed, setting.kv_events)
+        store = None if tiers is None else tiers.view(spec)
+        new_scheduler = scheduler_maker(spec, scenario.seed, setting.kv_events, store)
         options = ReplicaOptions(
             max_steps=_max_steps(scenario, spec),
             prepares_ahead=spec.deployment.pool.replica.engine.async_scheduling,
@@ -66,6 +69,7 @@ def build_replicas(  # noqa: PLR0913 - wires replicas to their parts
             ),
             rebuild=new_scheduler,
             host_path=None if network is None else network.host_path(spec),
+            store_path=None if tiers is None else tiers.path(spec),
         )
         scheduler = new_scheduler()
         number, times_at = spec.number, spec.deployment.times_at
@@ -92,6 +96,8 @@ def build_replicas(  # noqa: PLR0913 - wires replicas to their parts
                 replicas.everyone.append(
                     Replica(env, number, scheduler, times_at, recorder, options)
                 )
+    if tiers is not None:
+        tiers.subscribe(replicas.everyone)
     return replicas
 
 

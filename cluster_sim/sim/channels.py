@@ -34,10 +34,17 @@ class SharedChannels:
 
     def alone_bytes_per_s(self, paths: ParallelPaths) -> float:
         """Return the bandwidth of paths without other traffic [B/s]."""
+        if not paths.is_lasting:
+            return self._alone(paths)
         return SharedChannels.of(self, "", paths).alone
 
     def ended(self, channel: Channel) -> None:
-        """Record that the transfer at the head of a channel has ended."""
+        """Record that the transfer at the head of a channel has ended.
+
+        A channel without transfers is forgotten if its paths are not worth to keep.
+        """
+        if not (channel.paths.is_lasting or channel.opened or channel.marks or channel.is_behind):
+            self._channels.pop((channel.kind, channel.paths), None)
 
 
 class OwnChannels(SharedChannels):

@@ -108,6 +108,10 @@ class Fabric(ReplicaEvents):
         """
         return Transfer(self._channels.of(kind, paths), parties, on_sent, self._env.now)
 
+    def alone_bytes_per_s(self, paths: ParallelPaths) -> float:
+        """Return the bandwidth of paths without other traffic, with whole links [B/s]."""
+        return self._channels.alone_bytes_per_s(paths)
+
     def share(self, paths: ParallelPaths) -> float:
         """Return the approximate share of its undisturbed rate that a transfer here would get."""
         level = inf

@@ -15,11 +15,14 @@ from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.host_path import SharedHostPath
-from cluster_sim.sim.kv_sending import KvPaths, TransferPolicy
+from cluster_sim.sim.kv_paths import KvEnd, RankPaths
+from cluster_sim.sim.kv_sending import KvPaths
 from cluster_sim.sim.kv_transfers import KvTransfers
 from cluster_sim.sim.memory_bus import MemoryBus
 from cluster_sim.sim.prefill_replica import PrefillReplica
+from cluster_sim.sim.rank_tenants import RankTenants
 from cluster_sim.sim.replica import Replica
+from cluster_sim.sim.transfer_policy import TransferPolicy
 from cluster_sim.topology import (
     MEMORY,
     Edge,
@@ -58,24 +61,16 @@ class KvNetwork:
     ) -> None:
         self._env, self._recorder = env, recorder
         self._specs, self._topology = fleet.replicas, fleet.topology
-        self._present = self._topology.without(()) if links_fail else self._topology
-        """Topology without the links that are dead now."""
-        self._known: dict[tuple[tuple[str, ...], ...], ParallelPaths] = {}
-        self._reached: dict[tuple[int, int], bool] = {}
-        self._parts: dict[int, frozenset[int]] = {}  # of each replica, see `_parts_of`
-        self._memories = [
-            [f"{device}/{MEMORY}" for device in spec.rank_devices] for spec in fleet.replicas
-        ]
-        self._buses: list[Hashable] = [
-            self._topology.resource((spec.server, places[0]))
-            for spec, places in zip(fleet.replicas, self._memories, strict=True)
-        ]
-        buses = {
-            resource: _bus(spec.deployment)
-            for spec, resource in zip(fleet.replicas, self._buses, strict=True)
-        }
-        capacity: Callable[[Any], float] = self._topology.capacity  # resources are edges
-        self.fabric = Fabric(env, capacity, buses, recorder, is_shared=is_shared)
+        present = self._topology.without(()) if links_fail else self._topology
+        self.paths = RankPaths(fleet, present)
+        """Paths between replicas."""
+        buses: dict[Hashable, MemoryBus] = {}
+        for spec in fleet.replicas:
+            bus = _bus(spec.deployment)
+            for places in self.paths.first_devices(spec.number):
+                buses[self._memory(places[0])] = bus
+        self._limits: dict[Hashable, float] = {}
+        self.fabric = Fabric(env, self._capacity, buses, recorder, is_shared=is_shared)
 
     def host_path(self, spec: ReplicaSpec) -> SharedHostPath | None:
         """Return the path between a replica's devices and their host; None if it is not used."""
@@ -85,17 +80,34 @@ class KvNetwork:
         if host is None or not bandwidth:
             return None
         paths = parallel_paths_between(
-            self._topology, self._memories[spec.number], [_host_memory(self._topology, host)]
+            self._topology,
+            self.paths.memories(KvEnd(spec.number)),
+            [_host_memory(self._topology, host)],
         )
         kind = "swap" if deployment.pool.kv.preemption == "swap" else "offload"
         size = len(spec.rank_devices)
         return SharedHostPath(self.fabric, paths, kind, spec.number, size * bandwidth)
 
+    def limit(self, resource: Hashable, bytes_per_s: float) -> None:
+        """Add a resource beside the links, with its bandwidth [B/s]."""
+        self._limits[resource] = bytes_per_s
+
+    def _capacity(self, resource: Any) -> float:
+        """Return the bandwidth of a link or of another resource [B/s]."""
+        limit = self._limits.get(resource)
+        return self._topology.capacity(resource) if limit is None else limit
+
     def join(self, replicas: Sequence[Replica[Any]]) -> None:
         """Add all replicas to the fabric, with their memories and links."""
-        for replica, spec, memory in zip(replicas, self._specs, self._buses, strict=True):
-            links = _collective_links(self._topology, spec.rank_devices)
-            self.fabric.join(replica, memory, links, _brought(self._topology, spec.server))
+        for replica, spec in zip(replicas, self._specs, strict=True):
+            parts = self.paths.first_devices(spec.number)
+            tenants = RankTenants(replica, len(parts)).parts if len(parts) > 1 else [replica]
+            for tenant, places in zip(tenants, parts, strict=True):
+                device = _device(places[0])
+                links = _collective_links(self._topology, [_device(place) for place in places])
+                self.fabric.join(
+                    tenant, self._memory(places[0]), links, _brought(self._topology, device)
+                )
             replica.subscribe(self.fabric)
 
     def connect(
@@ -110,8 +122,8 @@ class KvNetwork:
             self._env,
             decoding,
             capacity,
-            TransferPolicy(plan.chooser(), plan.kv_transfer),
-            self._paths(),
+            TransferPolicy(plan.chooser(), plan.kv_transfer, asks=plan.asks),
+            self._kv_paths(),
             self._recorder,
             self.fabric,
         )
@@ -124,10 +136,6 @@ class KvNetwork:
 
     # Links that fail
 
-    def change_topology(self, present: Topology) -> None:
-        """Take the topology without the links that are dead from now on."""
-        self._present, self._reached, self._parts = present, {}, {}
-
     def keep_share(self, link: Edge, share: float) -> None:
         """Let both directions of a link keep a share of their bandwidth; 1 for a whole link."""
         for edge in (link, link[::-1]):
@@ -138,51 +146,31 @@ class KvNetwork:
         edges = {edge for link in links for edge in (link, link[::-1])}
         return lambda paths: not edges.isdisjoint(paths.edges)
 
-    def reaches(self, start: int, end: int) -> bool:
-        """Return whether paths lead from one replica to another, given their numbers."""
-        if self._parts_of(start) & self._parts_of(end):
-            return True
-        pair = start, end
-        if pair not in self._reached:
-            try:
-                self._between(start, end)
-            except LookupError:
-                self._reached[pair] = False
-            else:
-                self._reached[pair] = True
-        return self._reached[pair]
-
-    def are_joined(self, numbers: Iterable[int]) -> bool:
-        """Return whether paths certainly lead between all replicas with these numbers."""
-        parts = [self._parts_of(number) for number in numbers]
-        return bool(frozenset.intersection(*parts)) if parts else True
-
-    def _parts_of(self, number: int) -> frozenset[int]:
-        """Return the parts of the network that all devices of a replica reach."""
-        parts = self._parts.get(number)
-        if parts is None:
-            reached = [self._present.parts_reached(place) for place in self._memories[number]]
-            parts = self._parts[number] = frozenset.intersection(*reached)
-        return parts
-
-    def _between(self, start: int, end: int) -> ParallelPaths:
-        """Return the present paths between two replicas; the same object for the same routes."""
-        paths = parallel_paths_between(self._present, self._memories[start], self._memories[end])
-        return self._known.setdefault(tuple(route.places for route in paths.routes), paths)
-
-    def _paths(self) -> KvPaths:
+    def _kv_paths(self) -> KvPaths:
         specs = self._specs
         return KvPaths(
-            self._between,
+            self.paths.between,
             lambda tokens, number: specs[number].deployment.kv_bytes(tokens),
             lambda number: specs[number].deployment.model.layers,
+            self.paths.end,
         )
+
+    def _memory(self, place: str) -> Hashable:
+        """Return the resource of a device's memory, given its name."""
+        return self._topology.resource((_device(place), place))
+
+
+def _device(memory: str) -> str:
+    """Return the device of a memory."""
+    return memory.removesuffix(f"/{MEMORY}")
 
 
 def needs_kv_network(fleet: Fleet) -> bool:
     """Return whether KV cache moves between replicas, or between devices and their hosts."""
     return any(
-        deployment.role == "decode" or deployment.keeps_kv_on_host
+        deployment.role == "decode"
+        or deployment.keeps_kv_on_host
+        or deployment.shared_tier is not None
         for deployment in fleet.deployments
     )
 

@@ -13,11 +13,14 @@ from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.able_decoders import AbleDecoders
 from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
+from cluster_sim.sim.decoder_turns import DecoderTurns
 from cluster_sim.sim.ending_transfers import EndingTransfers
 from cluster_sim.sim.fabric import Fabric
+from cluster_sim.sim.kv_paths import KvEnd
 from cluster_sim.sim.prefilled_request import PrefilledRequest
 from cluster_sim.sim.replica_events import PromptSource, ReplicaEvents
 from cluster_sim.sim.transfer import Parties, Transfer
+from cluster_sim.sim.transfer_policy import TransferPolicy
 from cluster_sim.topology import ParallelPaths
 
 
@@ -25,23 +28,17 @@ from cluster_sim.topology import ParallelPaths
 class KvPaths:
     """Paths and sizes of KV transfers between replicas."""
 
-    between: Callable[[int, int], ParallelPaths]
-    """Function that returns the paths between two replicas, given their numbers."""
+    between: Callable[[KvEnd, KvEnd], ParallelPaths]
+    """Function that returns the present paths between two attention ranks of replicas; the same
+    object for the same routes, as long as transfers use them."""
     kv_bytes: Callable[[int, int], float]
     """Function of a replica's number and a number of tokens that returns the size of their KV cache
     over all devices [B]."""
     layers: Callable[[int], int]
     """Function that returns the number of layers of a replica's model, given its number."""
-
-
-@dataclass(frozen=True)
-class TransferPolicy:
-    """Policy for the choice of a decode replica, and for the start of KV transfers."""
-
-    choose: Callable[[Sequence[DecodeReplica]], DecodeReplica]
-    """Function that picks one of the replicas that can take a request."""
-    kv_transfer: str
-    """Start of the transfer: `layers`, `whole` or `off`; see serving.disaggregation."""
+    end: Callable[[Request, int], KvEnd] = lambda _, number: KvEnd(number)
+    """Function that returns the attention rank of a replica that holds a request's KV cache, given
+    the replica's number."""
 
 
 class KvSending(ReplicaEvents):
@@ -66,11 +63,10 @@ class KvSending(ReplicaEvents):
         fabric: Fabric,
     ) -> None:
         self._env, self._decoders, self._capacity = env, decoders, capacity
-        self._able = AbleDecoders(decoders)
+        self._able, self._turns = AbleDecoders(decoders), DecoderTurns(decoders)
         self._policy, self._paths, self._recorder, self._fabric = policy, paths, recorder, fabric
         self._waiting: deque[PrefilledRequest] = deque()
         self._prefilled: dict[int, PrefilledRequest] = {}
-        self._known_paths: dict[tuple[int, int], ParallelPaths] = {}
         self._ending = EndingTransfers()
         self._reaches: Callable[[int, int], bool] | None = None
 
@@ -172,6 +168,8 @@ class KvSending(ReplicaEvents):
         Only a request whose prefill replica is cut off from replicas lets others pass.
         """
         reaches = self._reaches
+        if not self._policy.asks:
+            return self._turns.take_first(self._waiting, reaches)
         for place, prefilled in enumerate(self._waiting):
             able = self._able.able(prefilled)
             if reaches is not None:
@@ -219,12 +217,11 @@ class KvSending(ReplicaEvents):
         )
 
     def _begin(self, prefilled: PrefilledRequest, target: DecodeReplica) -> Transfer:
-        pair = prefilled.source.number, target.number
-        paths = self._known_paths.get(pair)
-        if paths is None:
-            paths = self._known_paths[pair] = self._paths.between(*pair)
+        request, source = prefilled.request, prefilled.source
+        ends = self._paths.end(request, source.number), self._paths.end(request, target.number)
+        paths = self._paths.between(*ends)
         latency_s = paths.latency_s
-        parties = Parties(*pair, prefilled.request.number)
+        parties = Parties(source.number, target.number, request.number)
         return self._fabric.begin("kv", paths, parties, lambda: self._sent(prefilled, latency_s))
 
     def _sent(self, prefilled: PrefilledRequest, latency_s: float) -> None:

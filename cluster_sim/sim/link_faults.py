@@ -105,9 +105,9 @@ class LinkFaults:
         self._topology = topology
         network, transfers = self._parts.network, self._parts.transfers
         if network is not None:
-            network.change_topology(topology)
+            network.paths.change_topology(topology)
         if transfers is not None and network is not None:
-            transfers.change_paths(network.reaches if dead else None)
+            transfers.change_paths(network.paths.reaches if dead else None)
         self._route_requests(died)
         self._change("nodes", self._split_replicas(), keeps_weights=False)
         out_of_reach = {number for number, route in enumerate(self._routes) if route is None}
@@ -125,7 +125,7 @@ class LinkFaults:
         """Whether paths lead between all replicas that the front door reaches."""
         network = self._parts.network
         in_reach = (number for number, route in enumerate(self._routes) if route is not None)
-        return not self._dead or network is None or network.are_joined(in_reach)
+        return not self._dead or network is None or network.paths.are_joined(in_reach)
 
     def _route_requests(self, died: set[Edge]) -> None:
         """Find the routes from the front door again that a change of links may affect."""
@@ -167,7 +167,7 @@ class LinkFaults:
             if spec.role in of_role:
                 of_role[spec.role].append(spec.number)
         sources, targets = of_role["prefill"], of_role["decode"]
-        reaches = network.reaches
+        reaches = network.paths.reaches
         alone = {start for start in sources if not any(reaches(start, end) for end in targets)}
         return alone | {end for end in targets if not any(reaches(start, end) for start in sources)}
 

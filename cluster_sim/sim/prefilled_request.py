@@ -26,6 +26,8 @@ class PrefilledRequest:
     is_whole: bool = False
     """Whether the prefill is over."""
     target: DecodeReplica | None = None
+    turn: DecodeReplica | None = None
+    """Decode replica whose turn it is, if replicas get requests in turn without being asked."""
     transfer: Transfer | None = None
     kv_bytes: float = 0.0
     """Size of the KV cache of all tokens [B]."""

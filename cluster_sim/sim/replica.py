@@ -326,7 +326,8 @@ class Replica(ReplicaFigures[SomeScheduler]):
         if not steps:
             self._idle = True
             return 0.0
-        stretch.swap_s = self._swapped_s(output.swap_s) if output.swap_s else 0.0
+        waits = output.swap_s or output.fetches
+        stretch.swap_s = self._swapped_s(output) if waits else 0.0
         point = self._state.point
         if (control := self._options.device_clock) is None:
             ramp = self._state.times.ramp(scheduler.work)
@@ -356,10 +357,16 @@ class Replica(ReplicaFigures[SomeScheduler]):
             return prepared
         return self._scheduler.schedule(self._env.now, self._options.max_steps)
 
-    def _swapped_s(self, alone_s: float) -> float:
+    def _swapped_s(self, output: SchedulerOutput) -> float:
         """Return the time to move swapped or fetched blocks before the first step [s]."""
-        path = self._options.host_path
-        return alone_s if path is None else path.moved_s(alone_s)
+        path, own_s = self._options.host_path, output.swap_s
+        if own_s and path is not None:
+            own_s = path.moved_s(own_s)
+        if not output.fetches:
+            return own_s
+        fetches, alone_s = output.take_fetches()
+        store = self._options.store_path
+        return own_s + (alone_s if store is None else store.fetched_s(fetches))
 
     def _ramp_at(self, point: OperatingPoint) -> Ramp:
         """Return the durations of the scheduled steps at an operating point."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.physics.ramp import Ramp
 from cluster_sim.physics.step_work import StepWork
+from cluster_sim.request import Request
 from cluster_sim.serving.scheduler import Scheduler
 
 ALL_STEPS = 1 << 62
@@ -58,6 +59,14 @@ class HostPath(Protocol):
         ...
 
 
+class StorePath(Protocol):
+    """Interface of the path to a shared tier: sim.shared_tiers.SharedStorePath."""
+
+    def fetched_s(self, fetches: Sequence[tuple[Request, int]]) -> float:
+        """Return the time to fetch blocks now [s]; `fetches`: requests and numbers of blocks."""
+        ...
+
+
 class ReplicaOptions(NamedTuple):
     """Optional parts of a replica."""
 
@@ -76,6 +85,8 @@ class ReplicaOptions(NamedTuple):
     host_path: HostPath | None = None
     """Path that swapped and fetched blocks share with other traffic; None if they do not share
     it."""
+    store_path: StorePath | None = None
+    """Path to a shared tier; None if there is none."""
 
 
 PLAIN = ReplicaOptions()

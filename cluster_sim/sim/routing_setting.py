@@ -10,6 +10,7 @@ from simpy import Environment
 from cluster_sim.deployment.fleet import Fleet, ReplicaSpec
 from cluster_sim.deployment.schedulers import build_scheduler
 from cluster_sim.scenario.scenario import Scenario
+from cluster_sim.serving.kv_cache.shared_store import StoreView
 from cluster_sim.serving.routing import KvEvents, RoutingSetting
 from cluster_sim.serving.scheduler import Scheduler
 
@@ -24,7 +25,7 @@ def routing_setting(env: Environment, scenario: Scenario, fleet: Fleet) -> Routi
 
 
 def scheduler_maker(
-    spec: ReplicaSpec, seed: int, events: KvEvents | None
+    spec: ReplicaSpec, seed: int, events: KvEvents | None, store: StoreView | None = None
 ) -> Callable[[], Scheduler]:
     """Return a function that makes the scheduler of a replica, with an empty KV cache.
 
@@ -36,7 +37,9 @@ def scheduler_maker(
         Seed of the scenario.
     events
         Reports of the blocks in prefix caches; None if nobody reads them.
+    store
+        Tier that the replica shares with others; None if there is none.
     """
     if events is None or spec.role == "decode":
-        return partial(build_scheduler, spec.deployment, seed)
-    return lambda: build_scheduler(spec.deployment, seed, events.of_new_cache(spec.number))
+        return partial(build_scheduler, spec.deployment, seed, store=store)
+    return lambda: build_scheduler(spec.deployment, seed, events.of_new_cache(spec.number), store)

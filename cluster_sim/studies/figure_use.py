@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from cluster_sim.hardware.kernel_fits import key_of_engine
+from cluster_sim.scenario.exchanges import exchanges_of
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import catalog_entry, entry_name
@@ -17,6 +18,12 @@ Part = Literal["speed", "price", "power", "heat"]
 _HEAT = ("limits", "refresh", "governor", "cooling")
 _MOVERS = {"fans": ("fan_failure",), "pumps": ("pump_failure",)}
 """Events in which the power of fans or pumps matters apart from that of the node."""
+_OF_COLLECTIVES = {
+    "all_gather": ("fastest_collective", "all_gather_reduce_scatter"),
+    "reduce_scatter": ("fastest_collective", "all_gather_reduce_scatter"),
+    "all_to_all": ("fastest_collective", "nccl_all_to_all"),
+}
+"""Kinds of exchange that run a collective."""
 _OF_TRANSFERS = ("links", "network")
 _OF_BATCHING = ("max_sequences", "max_batched_tokens", "chunked_prefill")
 _OF_ROWS = ("max_sequences", "max_batched_tokens", "memory_fraction", "largest_graph")
@@ -115,6 +122,8 @@ def _is_of_step(root: str, rest: str, scenario: Scenario, pool: Pool) -> bool:
         return inner.partition(".")[0] in used
     if root == "collectives":
         return pool.replica_devices != 1 and _is_of_collective(first, pool)
+    if root == "exchanges":
+        return first in (exchanges_of(pool) or ())
     if root == "efficiency":
         return _is_of_layers(rest, scenario, pool, weights)
     if root == "wafer":
@@ -160,7 +169,8 @@ def _is_of_collective(kind: str, pool: Pool) -> bool:
     if kind.startswith("all_reduce"):
         own = fits.all_reduce_of(pool.replica.engine.profile)
         return own is not None and own is getattr(fits, kind)
-    return kind != "nccl_all_reduce" and pool.replica.data_parallel > 1
+    kinds = exchanges_of(pool) or ()
+    return any(kind_of_exchange in _OF_COLLECTIVES.get(kind, ()) for kind_of_exchange in kinds)
 
 
 def _is_of_engine(root: str, scenario: Scenario, pool: Pool) -> bool:

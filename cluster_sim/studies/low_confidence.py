@@ -20,10 +20,17 @@ _NAMED = 5
 _FIRST = (
     *("predecessor", "wafer", "efficiency", "kernels", "purchase", "rental", "price"),
     *("arrivals", "prompt_tokens", "output_tokens", "sessions", "memory", "overheads"),
-    *("collectives", "power", "cooling", "governor", "limits"),
+    *("collectives", "exchanges", "power", "cooling", "governor", "limits"),
 )
 """First parts of paths, the most important first; other paths follow."""
-_DEPTHS = {"kernels": 3, "collectives": 2, "overheads": 2, "purchase": 0, "rental": 0}
+_DEPTHS = {
+    "kernels": 3,
+    "collectives": 2,
+    "exchanges": 2,
+    "overheads": 2,
+    "purchase": 0,
+    "rental": 0,
+}
 """Number of parts of a path that name the group of a figure; 0 for a figure without a group."""
 _ABOUT_TRACES = ("name", "lasts", "matches", "misses")
 

@@ -11,6 +11,7 @@ import networkx as nx
 
 from cluster_sim.hardware.network import Link, NetworkSpec
 from cluster_sim.hardware.node import Node
+from cluster_sim.topology.domains import NO_DOMAINS, is_domain_link, join_domains
 from cluster_sim.topology.network_graph import FRONT_DOOR, network_graph
 from cluster_sim.topology.node_graph import NodeGraph
 from cluster_sim.topology.routes import Edge, Route, Routes
@@ -31,6 +32,9 @@ class Topology:
         Nodes by name. A name has one slash.
     network
         Network that connects all nodes. Default: that of each node.
+    domains
+        Name of the scale-up domain of each node that is a part of one. The device switches of its
+        nodes are one switch. Default: none; each node is a domain of its own.
 
     Raises
     ------
@@ -38,7 +42,12 @@ class Topology:
         A generated fabric has too few ports for its nodes.
     """
 
-    def __init__(self, nodes: Mapping[str, Node], network: NetworkSpec | None = None) -> None:
+    def __init__(
+        self,
+        nodes: Mapping[str, Node],
+        network: NetworkSpec | None = None,
+        domains: Mapping[str, str] = NO_DOMAINS,
+    ) -> None:
         of_kind: dict[int, NodeGraph] = {}  # all nodes of a pool are one object
         self._nodes: dict[str, NodeGraph] = {}
         members: dict[NetworkSpec, list[str]] = {}
@@ -51,6 +60,7 @@ class Topology:
             name: [name + port for port in inside.ports] for name, inside in self._nodes.items()
         }
         self._outside = network_graph(ports, members)
+        join_domains(self._outside, self._nodes, domains)
         self._links: dict[Edge, Link] = {}
         self._shared_as: dict[Edge, tuple[Hashable, bool]] = {}
         self._is_even = True  # whether the edges of all devices are equal
@@ -173,7 +183,7 @@ class Topology:
         The end at a node is the first.
         """
         for start, end in self._outside.edges:
-            if FRONT_DOOR not in (start, end):
+            if FRONT_DOOR not in (start, end) and not is_domain_link(start, end):
                 is_turned = self.node(start) is None and self.node(end) is not None
                 yield (end, start) if is_turned else (start, end)
 
@@ -251,6 +261,10 @@ class Topology:
             No route leads from `start` to `end`, or there is no such vertex.
         """
         return self._routes.route(start, end, flow)
+
+    def route_along(self, places: tuple[str, ...]) -> Route:
+        """Return the route over these vertices, each of which is one link from the next."""
+        return self._routes.along(places)
 
     def choices(self, start: str, end: str) -> int:
         """Return the number of equally good routes from which the hash of a flow picks.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import inf
 
 from cluster_sim.topology.graph import Topology
+from cluster_sim.topology.parallel_paths import repeated_pairs
 from cluster_sim.topology.routes import Edge, Route
 
 
@@ -22,9 +23,16 @@ class GroupPath:
     """Bandwidth into the receiving group [B/s]."""
     bytes_per_s: float
     """Bandwidth from group to group [B/s]."""
+    count: int
+    """Number of paths, over which equal parts of the bytes move."""
 
 
-def group_path(topology: Topology, starts: Sequence[str], ends: Sequence[str]) -> GroupPath:
+def group_path(
+    topology: Topology,
+    starts: Sequence[str],
+    ends: Sequence[str],
+    pairs: Sequence[tuple[int, int]] = (),
+) -> GroupPath:
     """Return the bandwidth from one group of devices to another.
 
     A device has its own edges for itself, and an equal part of edges that it shares with other
@@ -35,25 +43,29 @@ def group_path(topology: Topology, starts: Sequence[str], ends: Sequence[str]) -
     topology
         Vertices and links of the cluster.
     starts, ends
-        Names of the sending and of the receiving devices. The i-th device sends to the i-th device;
-        the smaller group is repeated.
+        Names of the sending and of the receiving devices.
+    pairs
+        Numbers of the sending and of the receiving device of each path. Default: the i-th device
+        sends to the i-th device; the smaller group is repeated.
 
     Raises
     ------
     LookupError
         No route leads from one of the devices to its partner.
     """
-    pairs = [
-        (number % len(starts), number % len(ends)) for number in range(max(len(starts), len(ends)))
-    ]
+    pairs = pairs or repeated_pairs(starts, ends)
     routes = [
         topology.route(starts[first], ends[last], number)
         for number, (first, last) in enumerate(pairs)
     ]
     parts = [_parts(topology, route) for route in routes]
-    # The paths of all devices alternate: the first ones are one path per device.
-    leaving = _width(topology, [out for out, _, _ in parts[: len(starts)]])
-    entering = _width(topology, [into[::-1] for _, _, into in parts[: len(ends)]])
+    leaving_paths: dict[int, list[Edge]] = {}
+    entering_paths: dict[int, list[Edge]] = {}
+    for (first, last), (out, _, into) in zip(pairs, parts, strict=True):
+        leaving_paths.setdefault(first, out)
+        entering_paths.setdefault(last, into[::-1])
+    leaving = _width(topology, list(leaving_paths.values()))
+    entering = _width(topology, list(entering_paths.values()))
     leaving = (
         entering if leaving == inf else leaving
     )  # a link from device to device belongs to both ends
@@ -64,7 +76,7 @@ def group_path(topology: Topology, starts: Sequence[str], ends: Sequence[str]) -
         ),
         default=inf,
     )
-    return GroupPath(routes[0], leaving, entering, min(leaving, entering, between))
+    return GroupPath(routes[0], leaving, entering, min(leaving, entering, between), len(routes))
 
 
 def _parts(topology: Topology, route: Route) -> tuple[list[Edge], list[Edge], list[Edge]]:

@@ -77,6 +77,15 @@ class NodeGraph:
             and {self._joins_devices(start), self._joins_devices(end)} == {True}
         ]
 
+    @property
+    def device_switches(self) -> dict[str, list[Link]]:
+        """Links of the devices to each switch that joins them."""
+        switches: dict[str, list[Link]] = {}
+        for edge in self.device_links:
+            for place in set(edge) - self._device_places:
+                switches.setdefault(place, []).append(self.graph.edges[edge]["link"])
+        return switches
+
     def _joins_devices(self, place: str) -> bool:
         """Return whether a vertex is a device, or a switch of devices."""
         return place in self._device_places or self.graph.nodes[place]["role"] == "switch"

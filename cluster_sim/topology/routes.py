@@ -16,11 +16,14 @@ from zlib import crc32
 import networkx as nx
 
 from cluster_sim.hardware.network import Link
+from cluster_sim.topology.domains import is_domain_link
 from cluster_sim.topology.node_graph import NodeGraph
 from cluster_sim.topology.shortest_paths import EqualPaths, ShortestPaths
 
 Edge = tuple[str, str]
 """A link in one direction: (from, to)."""
+_KEPT = 32_768
+"""Number of pairs of vertices from which known routes are forgotten, to bound the memory."""
 _Part = tuple[tuple[str, ...], ...]
 """Equally good paths along one part of a route."""
 
@@ -96,6 +99,7 @@ class Routes:
             outside.subgraph([place for place in outside if not self._is_leaf(place)])
         )
         self._known: dict[Edge, _EqualRoutes] = {}
+        self._has_domains = any(is_domain_link(*edge) for edge in outside.edges)
         self._known_exits: dict[str, list[EqualPaths]] = {}
 
     def route(self, start: str, end: str, flow: int) -> Route:
@@ -104,7 +108,7 @@ class Routes:
         number = _hash(equal.seed, flow) % total if (total := sum(equal.counts)) > 1 else 0
         route = equal.routes.get(number)
         if route is None:
-            route = equal.routes[number] = self._along(equal.places(number))
+            route = equal.routes[number] = self.along(equal.places(number))
         return route
 
     def choices(self, start: str, end: str) -> int:
@@ -123,7 +127,8 @@ class Routes:
             and self._node_of(next(iter(near))) is None
         )
 
-    def _along(self, places: tuple[str, ...]) -> Route:
+    def along(self, places: tuple[str, ...]) -> Route:
+        """Return the route over these vertices."""
         edges = tuple(pairwise(places))
         links = [self._link(edge) for edge in edges]
         return Route(
@@ -137,6 +142,8 @@ class Routes:
         legs = self._inside(start, end) or self._outward(self._exits(start), self._exits(end))
         if not legs:
             raise LookupError(f"no route leads from {start} to {end}")
+        if len(self._known) >= _KEPT:
+            self._known.clear()
         equal = self._known[start, end] = _EqualRoutes(crc32(f"{start} {end}".encode()), legs)
         return equal
 
@@ -183,12 +190,19 @@ class Routes:
             )
         return known
 
+    def _domain_ports(self, name: str) -> list[str]:
+        """Return the switches by which a node is a part of a scale-up domain."""
+        if not self._has_domains:
+            return []
+        switches = self._nodes[name].device_switches
+        return [switch for switch in switches if name + switch in self._outside]
+
     def _find_exits(self, place: str) -> list[EqualPaths]:
         name = self._node_of(place)
         if name is None:
             return [EqualPaths(0, inf, 0, ((place,),))] if place in self._outside else []
         inside, exits = self._nodes[name], []
-        for port in inside.ports:
+        for port in (*inside.ports, *self._domain_ports(name)):
             paths = inside.paths.between(place[len(name) :], port)
             if paths is None or name + port not in self._outside:
                 continue

@@ -25,7 +25,7 @@ _COLUMNS = (
 _METRICS = {
     "tpot_error": ("tpot_ms", "tpot_p50_ms", "user_per_s", "decode_ms"),
     "ttft_error": ("ttft_ms", "ttft_p50_ms"),
-    "throughput_error": ("output_per_s",),
+    "throughput_error": ("output_per_s", "decode_per_device", "prefill_per_device"),
 }
 """Metrics of which a run's error is taken, the first that was measured."""
 

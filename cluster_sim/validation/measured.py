@@ -27,6 +27,8 @@ METRICS = {
     "kv_gb": "KV GB per device",
     "user_per_s": "tokens/s per user",
     "prefix_hits": "prefix hits, points",
+    "decode_per_device": "decode tokens/s per device",
+    "prefill_per_device": "prompt tokens/s per device",
 }
 """Metrics that are compared, with their names in tables and figures."""
 
@@ -39,8 +41,8 @@ TTFT_RULE = (
 )
 """Rule that determines the runs whose TTFT is compared, as a text for users."""
 
-Load = Literal["clients", "sessions", "agents", "queued", "poisson", "none"]
-"""Kind of load of a run."""
+Load = Literal["clients", "sessions", "agents", "queued", "poisson", "decode", "prefill", "none"]
+"""Kind of load of a run. Decode and prefill: one group of devices that does this alone."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,15 @@ class MeasuredRun:
     isl: float
     """Nominal or mean length of prompts [tokens]."""
     osl: float
-    """Nominal or mean length of answers [tokens]."""
+    """Nominal or mean length of answers [tokens]; 0 if a group decodes or prefills alone and none
+    is stated."""
     load: Load
     """Kind of load."""
     amount: float
     """Amount of load. Clients and agents: number of clients. Sessions: number of concurrent
-    conversations. Queued: number of requests at the start (0: not stated). Poisson: rate [1/s]."""
+    conversations. Queued: number of requests at the start (0: not stated). Poisson: rate [1/s].
+    Decode: number of sequences per device (0: as many as the memory holds). Prefill: number of
+    prompts per device and step (0: as many as a step holds)."""
     split_key: str
     """Key of the table that identifies the configuration."""
     notes: str

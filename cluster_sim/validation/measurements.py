@@ -18,6 +18,7 @@ from cluster_sim.validation.engine_flags import FLAGS, Setting, read_flags
 from cluster_sim.validation.layouts import stated_layout
 from cluster_sim.validation.machines import machine_of
 from cluster_sim.validation.measured import MeasuredRun
+from cluster_sim.validation.mlperf_rounds import completed
 from cluster_sim.validation.names import PRECISIONS
 from cluster_sim.validation.row_rules import (
     OF_LOAD,
@@ -25,6 +26,7 @@ from cluster_sim.validation.row_rules import (
     WITHOUT_LOAD,
     Compared,
     compared,
+    stated_lengths,
     stated_load,
 )
 from cluster_sim.validation.table_rows import Row, number_in, table_rows
@@ -43,9 +45,6 @@ REPEATED = "repeated: throughput per device of a run whose total throughput is g
 """Rule that omits values of a run that the table gives twice."""
 
 _HITS = re.compile(r"GPU prefix hit ([\d.]+)%")
-_API_LENGTHS = (1000.0, 1000.0)
-"""Assumed lengths of prompts and answers of public APIs [tokens]. Their rows do not state lengths;
-these are typical of a chat. The time per token on wafers hardly depends on lengths."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +137,10 @@ def _gathered(path: Path, labels: DraftingLabels, left_out: Counter[str]) -> Ite
     loads: defaultdict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
     rows = list(table_rows(path))
     labels = labels.for_rows(row for _, row in rows)
-    for number, unlabelled in rows:
-        row = labels.labelled(unlabelled)
+    for number, given in rows:
+        row = completed(labels.labelled(given))
         rule = next((name for name, meets in RULES if meets(row)), None)
-        key = tuple(row[name] for name in _SAME)
+        key = (*(row[name] for name in _SAME), (stated_load(row) or ("none",))[0])
         if rule is not None:
             left_out[rule] += 1
             if rule == OF_LOAD:
@@ -208,7 +207,7 @@ def _run(gathered: _Gathered, stated: Iterable[Setting]) -> MeasuredRun:
     assert layout is not None and load is not None
     if load[0] == "sessions" and (hits := _HITS.search(row["notes"])):
         values = values | {"prefix_hits": float(hits[1]) / 100.0}
-    lengths = _lengths(row, load[0], where)
+    lengths = stated_lengths(row, load[0], where)
     return MeasuredRun(
         # gap-analysis runs of this data set have another source; their lengths and precision are
         # partly assumed
@@ -239,12 +238,3 @@ def _run(gathered: _Gathered, stated: Iterable[Setting]) -> MeasuredRun:
         if load[0] == "agents"
         else None,
     )
-
-
-def _lengths(row: Row, load: str, where: str) -> tuple[float, float]:
-    """Return the lengths of prompts and answers [tokens]."""
-    if load == "none":
-        return 1.0, 1.0
-    if "API" in row["concurrency_or_rate"] and not row["isl"]:
-        return _API_LENGTHS
-    return number_in(row, "isl", where), number_in(row, "osl", where)

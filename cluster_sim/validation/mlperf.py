@@ -15,15 +15,18 @@ _PROMPTS = {
     "llama-2-70b": (48, 73, 109, 152, 266, 519, 614, 791, 1021),
     "llama-3.1-405b": (476, 2783, 5996, 10112, 12281, 14156, 15831, 18956, 19988),
     "llama-3.1-8b": (79, 327, 544, 784, 1109, 1479, 1750, 2118, 2540),
+    "deepseek-r1": (52, 100, 479, 902, 1088, 1281, 1312, 1432, 3140),
 }
 """Quantiles of the lengths of prompts of the data sets [tokens]. Source: mlperf-data/summaries of
 openshift-psap/performance-dashboard@71007029fb5b (Apache-2.0)."""
 _ANSWERS = {
     "llama-2-70b": (3, 15, 84, 190, 303, 449, 563, 779, 1016),
     "llama-3.1-405b": (3, 210, 436, 753, 855, 974, 1048, 1174, 1830),
+    "deepseek-r1": (209, 502, 996, 2194, 4913, 9477, 13854, 20000, 20000),
 }
 """Quantiles of the lengths of answers of the reference implementation [tokens], from the source of
-`_PROMPTS`. All answers of the 8B model have one length."""
+`_PROMPTS`. All answers of the 8B model have one length. Those of DeepSeek-R1 end at 20,000 tokens,
+the limit of all submissions."""
 _LIMITS = {
     "llama-2-70b": {"Offline": (2048, 3584), "Server": (2048, 3584), "Interactive": (768, 768)},
     "llama-3.1-405b": {"Offline": (128, 1536), "Server": (256, 2048), "Interactive": (256, 1536)},

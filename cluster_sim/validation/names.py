@@ -31,6 +31,9 @@ MODELS = {
     "llama3.1-405b": "llama-3.1-405b",
     "DeepSeek-R1": "deepseek-r1",
     "DeepSeek-R1-0528": "deepseek-r1",
+    "DeepSeek-V3": "deepseek-r1",  # the same shape
+    "DeepSeek-V3-0324": "deepseek-r1",
+    "DeepSeek-V3.1": "deepseek-r1",
     "Qwen3-32B": "qwen3-32b",
     "Qwen3.5-397B-A17B": "qwen3.5-397b",
     "Kimi-K2.5": "kimi-k2.5",
@@ -43,6 +46,7 @@ PRECISIONS: dict[str, Precision] = {
     "16-bit": "bf16",
     "fp8": "fp8",
     "fp4": "fp4",
+    "nvfp4": "fp4",
 }
 
 

@@ -17,6 +17,7 @@ from cluster_sim.results.metrics.finished import Finished, finished
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.sim.simulate import simulate
 from cluster_sim.validation.fitted import fitted_metrics
+from cluster_sim.validation.group_alone import rate_alone
 from cluster_sim.validation.measured import MeasuredRun
 from cluster_sim.validation.setup import scenario_of, settings_of
 from cluster_sim.validation.stated_settings import stated_kv_cache
@@ -72,7 +73,9 @@ def predict(measured: MeasuredRun) -> Prediction:
         scenario = scenario_of(measured)
         if measured.load == "none":
             return Prediction(measured, _memory(scenario))
-        done = finished(simulate(scenario))
+        if measured.load in ("decode", "prefill"):
+            return Prediction(measured, rate_alone(measured, scenario))
+        done = _as_clients_saw(measured, finished(simulate(scenario)))
     except ScenarioError as error:
         return Prediction(measured, {}, str(error))
     values = values_of(done) | _memory(scenario)
@@ -82,6 +85,19 @@ def predict(measured: MeasuredRun) -> Prediction:
             measured.amount * answer / (values["ttft_ms"] + values["tpot_ms"] * (answer - 1)) * 1e3
         )
     return Prediction(measured, values)
+
+
+def _as_clients_saw(measured: MeasuredRun, done: Finished) -> Finished:
+    """Return the requests with the first token at the time that clients of pools apart saw it.
+
+    The server that decodes sends the whole answer as soon as it has the KV cache: SGLang
+    (`disaggregation/decode.py`, 0.5) and Dynamo's workers. The wait for it is in TTFT, and not in the
+    first gap between tokens.
+    """
+    if measured.prefill is None:
+        return done
+    wait_s = np.nan_to_num(done.hand_over_wait_s) + np.nan_to_num(done.kv_transfer_s)
+    return replace(done, first_token_s=done.first_token_s + wait_s)
 
 
 def values_of(done: Finished) -> dict[str, float]:

@@ -11,9 +11,10 @@ from cluster_sim.validation.agents import is_of_agents, lacks_load, states_load
 from cluster_sim.validation.drafting_recipes import stated_drafts
 from cluster_sim.validation.layouts import stated_layout
 from cluster_sim.validation.measured import Load
+from cluster_sim.validation.mlperf_rounds import is_known
 from cluster_sim.validation.names import PRECISIONS, model_name, node_devices, node_name
 from cluster_sim.validation.releases import release_of
-from cluster_sim.validation.table_rows import Row
+from cluster_sim.validation.table_rows import Row, number_in
 
 
 class Compared(NamedTuple):
@@ -30,20 +31,28 @@ class Compared(NamedTuple):
 
 
 _STATISTICS = {"": "", "_mean": "", "_p50": "_p50", "_p90": "_p90", "_p99": "_p99"}
-_COMPARED = {
-    (f"{metric}{text}", "ms"): Compared(f"{metric}{statistic}_ms")
-    for metric in ("ttft", "tpot")
-    for text, statistic in _STATISTICS.items()
-} | {
-    ("decode_time_mean", "ms"): Compared("decode_ms"),
-    ("output_throughput_total", "tok/s"): Compared("output_per_s"),
-    ("output_throughput_total_derived", "tok/s"): Compared("output_per_s"),
-    ("output_throughput_per_gpu", "tok/s/GPU"): Compared("output_per_s", is_per_device=True),
-    ("kv_cache_tokens", "tokens"): Compared("kv_tokens"),
-    ("kv_cache_memory_per_gpu", "GiB"): Compared("kv_gb", 2.0**30 / 1e9),
-    ("kv_cache_memory_per_gpu", "GB"): Compared("kv_gb"),
-    ("per_user_output_speed", "tok/s/user"): Compared("user_per_s"),
-}
+_COMPARED = (
+    {
+        (f"{metric}{text}", "ms"): Compared(f"{metric}{statistic}_ms")
+        for metric in ("ttft", "tpot")
+        for text, statistic in _STATISTICS.items()
+    }
+    | {
+        ("decode_time_mean", "ms"): Compared("decode_ms"),
+        ("output_throughput_total", "tok/s"): Compared("output_per_s"),
+        ("output_throughput_total_derived", "tok/s"): Compared("output_per_s"),
+        ("output_throughput_per_gpu", "tok/s/GPU"): Compared("output_per_s", is_per_device=True),
+        ("kv_cache_tokens", "tokens"): Compared("kv_tokens"),
+        ("kv_cache_memory_per_gpu", "GiB"): Compared("kv_gb", 2.0**30 / 1e9),
+        ("kv_cache_memory_per_gpu", "GB"): Compared("kv_gb"),
+        ("per_user_output_speed", "tok/s/user"): Compared("user_per_s"),
+    }
+    | {
+        (f"{phase}_throughput_per_gpu", unit): Compared(f"{phase}_per_device")
+        for phase in ("decode", "prefill")
+        for unit in ("tok/s/GPU", "tok/s", "tokens/s/GPU")
+    }
+)
 """Metrics that are compared, by the table's name and unit."""
 _BATCH_TIME = Compared("output_per_s", is_batch_time=True)
 _MEMORY = ("kv_cache_tokens", "kv_cache_memory_per_gpu")
@@ -74,6 +83,16 @@ _LOADS: tuple[tuple[re.Pattern[str], Load], ...] = (
     (re.compile(r"([\d.]+) qps Poisson target"), "poisson"),
     (re.compile(r""), "none"),
 )
+_ALONE: dict[str, Load] = {
+    "decode_throughput_per_gpu": "decode",
+    "prefill_throughput_per_gpu": "prefill",
+}
+"""Loads of one group of devices that decodes or prefills alone, by the metric of its rows."""
+_PER_DEVICE = re.compile(r"(?:([\d,]+) (?:sequences|prompts|requests) (?:a|per) GPU)?")
+"""Load of one group alone; an empty one states no number."""
+_API_LENGTHS = (1000.0, 1000.0)
+"""Assumed lengths of prompts and answers of public APIs [tokens]. Their rows do not state lengths;
+these are typical of a chat. The time per token on wafers hardly depends on lengths."""
 _RELEASE_KEYS = ("framework", "date", "dataset", "hardware")
 _NONE = re.compile(r"no( \(|$)")
 _UNKNOWN = re.compile(r"$|unknown|not stated|yes-likely|mixed")
@@ -82,6 +101,9 @@ _MULTITURN = "ifx_llama70b_fp4_b200_multiturn"
 
 def stated_load(row: Row) -> tuple[Load, float] | None:
     """Return the kind and amount of load of a row; None if it states no load that is simulated."""
+    if (alone := _ALONE.get(row["metric"])) is not None:
+        match = _PER_DEVICE.fullmatch(row["concurrency_or_rate"])
+        return (alone, float((match[1] or "0").replace(",", ""))) if match else None
     for pattern, load in _LOADS:
         if match := pattern.fullmatch(row["concurrency_or_rate"]):
             if load == "none" and row["metric"] not in _MEMORY:
@@ -89,6 +111,18 @@ def stated_load(row: Row) -> tuple[Load, float] | None:
             amount = float(match.group(1)) if match.groups() else 0.0
             return "agents" if is_of_agents(row) else load, amount
     return None
+
+
+def stated_lengths(row: Row, load: Load, where: str) -> tuple[float, float]:
+    """Return the lengths of prompts and answers [tokens]."""
+    if load == "none":
+        return 1.0, 1.0
+    if "API" in row["concurrency_or_rate"] and not row["isl"]:
+        return _API_LENGTHS
+    answer = (
+        number_in(row, "osl", where) if row["osl"] or load not in ("decode", "prefill") else 0.0
+    )
+    return number_in(row, "isl", where), answer
 
 
 def _is_wide(row: Row) -> bool:
@@ -174,7 +208,11 @@ RULES: tuple[tuple[str, Callable[[Row], bool]], ...] = (
     ("prompts probably cached, without a statement", _is_probably_cached),
     (
         "MLPerf rounds as secondary copies",
-        lambda row: row["dataset"].startswith("mlperf") and row["confidence"] != "high",
+        lambda row: (
+            row["dataset"].startswith("mlperf")
+            and row["confidence"] != "high"
+            and not is_known(row)
+        ),
     ),
     (
         "static batches of 2023 engines",

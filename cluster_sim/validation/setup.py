@@ -11,7 +11,15 @@ from cluster_sim.errors import Fault, ScenarioError
 from cluster_sim.loading.checks.scenario import faults_of
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.schema import Document, catalog_names, describe, under
-from cluster_sim.validation import mlperf, sglang_recipes, trtllm_recipes, vllm_recipes
+from cluster_sim.serving.disaggregation import Role
+from cluster_sim.validation import (
+    apart_recipes,
+    mlperf,
+    mlperf_rounds,
+    sglang_recipes,
+    trtllm_recipes,
+    vllm_recipes,
+)
 from cluster_sim.validation.layouts import Group
 from cluster_sim.validation.machines import machine_of
 from cluster_sim.validation.measured import MeasuredRun
@@ -46,20 +54,20 @@ def scenario_of(measured: MeasuredRun) -> Scenario:
     """
     model = model_name(measured.model)
     is_extra = model in catalog_names("measured_models")
-    decode = _pool(measured, model, measured.group)
-    pools = [decode | {"name": "pool"}]
-    if measured.prefill is not None:
-        decode["replica"]["role"] = "decode"
-        prefill = _pool(measured, model, measured.prefill)
-        prefill["replica"]["role"] = "prefill"
-        pools = [prefill | {"name": "prefill"}, decode | {"name": "decode"}]
+    if measured.prefill is None:
+        pools = [_pool(measured, measured.group, "both") | {"name": "pool"}]
+    else:
+        pools = [
+            _pool(measured, measured.prefill, "prefill") | {"name": "prefill"},
+            _pool(measured, measured.group, "decode") | {"name": "decode"},
+        ]
     data = {
         "name": re.sub(r"[^A-Za-z0-9_.-]+", "-", measured.name),
         "seed": 1,
         "drain": "1000 h",
         "model": model_keys(model) if is_extra else model,
         "workload": workload_of(measured, model),
-        "cluster": {"pools": pools},
+        "cluster": {"pools": pools} | _routing(measured),
     }
     scenario = describe(Scenario, Document(data, measured.name))
     if faults := [
@@ -69,21 +77,44 @@ def scenario_of(measured: MeasuredRun) -> Scenario:
     return scenario
 
 
-def _pool(measured: MeasuredRun, model: str, group: Group) -> dict[str, Any]:
+def _routing(measured: MeasuredRun) -> dict[str, Any]:
+    """Return the policies by which requests reach pools apart; empty for those of a scenario.
+
+    Dynamo's frontend gives each worker requests in turn: `--router-mode` is round-robin by default
+    (components/src/dynamo/frontend of ai-dynamo/dynamo), and no recipe sets another.
+    """
+    if not apart_recipes.is_apart(measured):
+        return {}
+    return {
+        "router": {"policy": "round_robin"},
+        "disaggregation": {"policy": "fixed_turns"},
+    }
+
+
+def _pool(measured: MeasuredRun, group: Group, role: Role) -> dict[str, Any]:
     """Return the keys of the pool that holds one group's replicas, without its name."""
-    settings = settings_of(measured)
+    settings = settings_of(measured, role)
     fraction = settings.memory_fraction
-    per_node = node_devices(measured.hardware) // group.devices
-    nodes = measured.wafers or (ceil(group.replicas / per_node) if per_node else 1)
+    nodes = measured.wafers or _nodes(node_devices(measured.hardware), group)
     return {
         "node": NODES.get(measured.hardware, measured.hardware),
         "nodes": nodes,
         "replicas": group.replicas,
-        "replica": _replica(measured, group, settings) | {"engine": _engine(measured, settings)},
+        "replica": _replica(measured, group, settings)
+        | {"engine": _engine(measured, settings)}
+        | ({} if role == "both" else {"role": role}),
         "batching": settings.batching,
         "kv": {"prefix_caching": measured.load in ("sessions", "agents")}
         | ({} if fraction is None else {"memory_fraction": fraction}),
     }
+
+
+def _nodes(node_devices: int, group: Group) -> int:
+    """Return the number of nodes of a pool; a group wider than a node takes whole nodes."""
+    per_node = node_devices // group.devices
+    if per_node or not node_devices:
+        return ceil(group.replicas / max(per_node, 1))
+    return group.replicas * ceil(group.devices / node_devices)
 
 
 def _replica(measured: MeasuredRun, group: Group, settings: Recipe) -> dict[str, Any]:
@@ -113,14 +144,21 @@ def _engine(measured: MeasuredRun, settings: Recipe) -> str | dict[str, Any]:
     return {"like": profile, **settings.engine} if settings.engine else profile
 
 
-def settings_of(measured: MeasuredRun) -> Recipe:
-    """Return changes of the engine, batching limits and the share of memory of a run.
+def settings_of(measured: MeasuredRun, role: Role = "both") -> Recipe:
+    """Return changes of the engine, batching limits and the share of memory of a pool of a run.
 
     Parameters
     ----------
     measured
         Measured run.
+    role
+        Phase of the pool, if the run has pools apart for prefill and decode.
     """
+    if role != "both" and apart_recipes.is_apart(measured):
+        return apart_recipes.recipe_of(measured, role)
+    if (newer := mlperf_rounds.limits_v6(measured)) is not None:
+        batching, engine, fraction = newer
+        return Recipe(engine, batching, fraction, "fp8")
     known = mlperf.limits(measured, model_name(measured.model))
     if known is not None:
         return Recipe({}, known)

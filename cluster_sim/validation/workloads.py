@@ -23,7 +23,7 @@ def workload_of(measured: MeasuredRun, model: str) -> dict[str, Any]:
 
     Clients: a closed loop of 10 requests per client. Sessions: each client has conversations one
     after another. Agents: see `agents`. Queued: all requests at time zero, at most 100,000.
-    Poisson: arrivals of 40 min, at most 100,000.
+    Poisson: arrivals of 40 min, at most 100,000. Groups alone, and memory: one request.
 
     Parameters
     ----------
@@ -87,7 +87,8 @@ def _arrivals(measured: MeasuredRun) -> dict[str, Any]:
             "requests": min(round(2400.0 * measured.amount), _MOST_REQUESTS),
         }
     queued = min(round(measured.amount) or _MOST_REQUESTS, _MOST_REQUESTS)
-    return {"process": "at_once", "requests": 1 if measured.load == "none" else queued}
+    is_queue = measured.load == "queued"
+    return {"process": "at_once", "requests": queued if is_queue else 1}
 
 
 def _lengths(measured: MeasuredRun, model: str) -> tuple[Any, Any]:
@@ -105,4 +106,4 @@ def _lengths(measured: MeasuredRun, model: str) -> tuple[Any, Any]:
             for nominal in (measured.isl, measured.osl)
         )
         return prompts, answers
-    return round(measured.isl), round(measured.osl)
+    return round(measured.isl), max(round(measured.osl), 1)

@@ -119,7 +119,7 @@ def test_other_flows_on_the_links_stretch_the_bytes_and_not_the_start() -> None:
 def test_more_bytes_or_less_of_the_links_never_take_less_time(
     name: str, data: st.DataObject
 ) -> None:
-    kind = data.draw(st.sampled_from(KINDS))
+    kind = data.draw(st.sampled_from([kind for kind in KINDS if getattr(FITS[name], kind)]))
     fit, ranks = getattr(FITS[name], kind), data.draw(st.integers(2, 72))
     size, more = data.draw(st.floats(0.0, 1e12)), data.draw(st.floats(0.0, 1e10))
     law_s = all_reduce_s if "all_reduce" in kind else all_to_all_s
@@ -151,3 +151,12 @@ def test_many_at_once_take_what_each_takes(kind: CollectiveKind, ranks: int, siz
     fit = getattr(FITS["h100-sxm"], kind)
     law_s = all_reduce_s if "all_reduce" in kind else reduce_scatter_s
     assert collectives_s(fit, kind, [ranks], [size])[0] == approx(law_s(fit, ranks, size))
+
+
+def test_sglang_s_own_all_reduce_holds_since_its_release() -> None:
+    fits = FITS["b200-sxm"]
+    assert fits.all_reduce_of("SGLang 0.5.14") is fits.all_reduce_of("SGLang 0.6")
+    assert fits.all_reduce_of("SGLang 0.5.14") is fits.all_reduce_sglang
+    for engine in ("SGLang 0.5", "SGLang 0.5.12", "SGLang 2025-09", "SGLang", "TensorRT-LLM 1.2"):
+        assert fits.all_reduce_of(engine) is fits.all_reduce
+    assert fits.all_reduce_of("vLLM 0.22") is fits.all_reduce_vllm

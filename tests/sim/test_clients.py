@@ -185,7 +185,7 @@ def test_an_attempt_has_everything_that_the_traffic_said_of_its_request() -> Non
     own = {"number", "arrival_s", "original", "attempt", "avoid"}
     progress = {
         "replica", "prefill_replica", "incarnation", "admitted_s", "first_token_s", "finish_s", "read_s", "sending_s", "landed_s",
-        "prefix_hit_tokens", "fetched_tokens", "preemptions", "generated", "prefilled", "swapped",
+        "prefix_hit_tokens", "fetched_tokens", "preemptions", "generated", "prefilled", "swapped", "rank", "prefill_rank",
     }  # fmt: skip
     names = {field.name for field in fields(Request) if field.init}
     assert names == of_traffic.keys() | own | progress

@@ -241,6 +241,7 @@ def test_without_room_for_decoding_prompts_wait_in_the_room_where_they_were_read
     ("policy", "targets"),
     [
         ("round_robin", [0, 1, 2, 0, 1, 2]),
+        ("fixed_turns", [0, 1, 2, 0, 1, 2]),
         ("least_requests", [0, 1, 2, 0, 1, 2]),
         ("least_kv", [0, 1, 2, 1, 2, 1]),
     ],
@@ -267,6 +268,31 @@ def test_each_policy_chooses_as_its_name_says(
         disaggregation={"policy": policy},
     )
     assert results.requests["replica"].to_pylist() == targets
+
+
+def test_with_fixed_turns_a_request_waits_for_its_replica_though_another_is_free(
+    tmp_path: Path,
+) -> None:
+    """Each replica decodes one request at a time; answers have 60, 3, 3 and 3 tokens."""
+    (tmp_path / "trace.csv").write_text(
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+        + "".join(f"2024-01-01 00:00:00,100,{tokens}\n" for tokens in (60, 3, 3, 3))
+    )
+    one = {"batching": {"max_sequences": 1, "max_batched_tokens": 16}}
+    rows = {
+        policy: served(
+            tmp_path,
+            [pool("prefill"), pool("decode", bandwidth="30 MB/s", nodes=2, **one)],
+            workload={"trace": {"format": "azure", "path": str(tmp_path / "trace.csv")}},
+            disaggregation={"policy": policy},
+        ).requests.to_pylist()
+        for policy in ("fixed_turns", "round_robin")
+    }
+    first, second, third, fourth = rows["fixed_turns"]
+    assert [row["replica"] for row in rows["fixed_turns"]] == [1, 2, 1, 2]
+    assert third["finish_s"] > first["finish_s"] > fourth["finish_s"] > second["finish_s"]
+    # asked first, the free replica takes both of the others
+    assert [row["replica"] for row in rows["round_robin"]] == [1, 2, 2, 2]
 
 
 WAYS: list[tuple[list[tuple[str, int, str]], float, float, float]] = [

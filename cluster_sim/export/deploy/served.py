@@ -136,7 +136,8 @@ class Served:
     def host_bytes(self) -> float | None:
         """Capacity of the host tier of one replica [B]; None without one as the only tier."""
         tiers = self.deployment.pool.kv.offload
-        return tiers[0].capacity_bytes if [tier.tier for tier in tiers] == ["host"] else None
+        is_own_host = [(tier.tier, tier.shared) for tier in tiers] == [("host", "replica")]
+        return tiers[0].capacity_bytes if is_own_host else None
 
     @property
     def drafts(self) -> Drafts | None:

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cluster_sim.deployment.fleet import kv_group_path
 from cluster_sim.export.perfetto import TraceEvent, TraceWriter
 from cluster_sim.export.trace.replicas import ReplicaTracks
 from cluster_sim.export.trace.tables import RunTables, ns
 from cluster_sim.export.trace.track_pool import TrackPool
-from cluster_sim.topology import Topology, group_path
+from cluster_sim.topology import Topology
 
 _COLUMNS = (
     "request",
@@ -51,7 +52,8 @@ def write_links(
 ) -> None:
     """Write KV transfers, and the load of the links between the first devices of each pair.
 
-    Parallel paths between other devices of the pair have equal loads.
+    Parallel paths between other devices of the pair have equal loads. Replicas with several
+    attention ranks have no counters, since each of their ranks has links of its own.
     """
     sent = _transfers(tables, replicas, latencies_s)
     if not sent:
@@ -60,18 +62,18 @@ def write_links(
     loads: Loads = {}
     for (start, end), transfers in sorted(sent.items()):
         source, target = replicas[start].spec, replicas[end].spec
-        path = group_path(topology, source.rank_devices, target.rank_devices)
+        path = kv_group_path(topology, source, target)
+        has_ranks = any(spec.deployment.attention_ranks > 1 for spec in (source, target))
         tracks = TrackPool(
             out, out.track(f"{source.label} to {target.label}", group), "KV transfers"
         )
-        width = max(len(source.rank_devices), len(target.rank_devices))
         for began_ns, ended_ns, request, moved in sorted(transfers):
             track = tracks.take(began_ns, ended_ns)
             args = {"request": request, "bytes": moved}
             out.begin(track, began_ns, TraceEvent("KV", "transfer", args))
             out.end(track, ended_ns)
-            if ended_ns > began_ns:
-                rate = moved / width / (ended_ns - began_ns)  # bytes per nanosecond are GB/s
+            if ended_ns > began_ns and not has_ranks:
+                rate = moved / path.count / (ended_ns - began_ns)  # bytes per nanosecond are GB/s
                 for first, second in pairwise(path.route.places):
                     link = min(first, second), max(first, second)
                     loads.setdefault(link, []).extend([(began_ns, rate), (ended_ns, -rate)])

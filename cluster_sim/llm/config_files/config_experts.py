@@ -80,8 +80,18 @@ def feed_forward_of(reader: ConfigKeys, hidden: int) -> dict[str, Any]:
         **shared,
         "ffn": max(expert, 1),
         "dense_layers": dense,
+        **_routing_groups(reader, count),
     }
     return {"experts": experts, "ffn": width if dense else 0} | gate
+
+
+def _routing_groups(reader: ConfigKeys, count: int) -> dict[str, int]:
+    """Return the groups from which the router first chooses (DeepSeek-V3); empty without them."""
+    (_, groups), (_, routed) = reader.value("n_group"), reader.value("topk_group")
+    if not (isinstance(groups, int) and isinstance(routed, int)):
+        return {}
+    limits = 1 <= routed < groups and count % groups == 0
+    return {"routing_groups": groups, "routed_groups": routed} if limits else {}
 
 
 def _require_widths(reader: ConfigKeys, among: dict[str, Any] | None) -> None:

@@ -15,7 +15,14 @@ from cluster_sim.llm.layers.delta import DeltaLayers, GatedDeltaNetLayers, KimiD
 from cluster_sim.llm.layers.feed_forward import DenseLayers, Experts
 from cluster_sim.llm.layers.heads import ChunkedLayers, FullLayers, HeadLayers, WindowLayers
 from cluster_sim.llm.layers.indexer import Indexer
-from cluster_sim.llm.layers.kind import AttentionLayers, HeadShape, MatrixShape, PerKey, StateShape
+from cluster_sim.llm.layers.kind import (
+    AttentionLayers,
+    HeadShape,
+    LatentHeads,
+    MatrixShape,
+    PerKey,
+    StateShape,
+)
 from cluster_sim.llm.layers.latent import LatentAttention, LatentLayers
 from cluster_sim.llm.layers.lightning import LightningLayers
 from cluster_sim.llm.layers.mamba import Mamba2Layers, MambaLayers
@@ -56,6 +63,7 @@ __all__ = [
     "Indexer",
     "KimiDeltaLayers",
     "LatentAttention",
+    "LatentHeads",
     "LatentLayers",
     "LightningLayers",
     "Mamba2Layers",

@@ -34,6 +34,12 @@ class Experts(Description):
     """Number of layers with experts. Default: all but `dense_layers`."""
     shared_ffn: Count | None = None
     """Width of one shared expert. Default: `ffn`."""
+    routing_groups: Count = 1
+    """Number of groups of experts from which the router first chooses some (DeepSeek-V3, n_group).
+    Default: 1, no groups."""
+    routed_groups: Count | None = None
+    """Number of groups that a token's experts come from (DeepSeek-V3, topk_group). Default: all
+    groups."""
     latent: CountOrZero | None = None
     """Width of the vectors that routed experts process. Every token is projected to this width and
     back (LatentMoE, NVIDIA Nemotron 3, 2025). Default: the width of the hidden states."""

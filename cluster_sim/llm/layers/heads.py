@@ -80,6 +80,11 @@ class HeadLayers(AttentionLayers):
         """Arithmetic of one query with one key: score and weighted sum [FLOP]."""
         return 2.0 * self.heads * self.kv_width
 
+    @property
+    def cache_parts(self) -> int:
+        """Number of KV heads."""
+        return self.kv_heads
+
     def cached_values(self, ranks: int) -> float:
         """Return the number of values of a token's keys and values on one device."""
         return split(self.kv_heads, ranks) * self.kv_width

@@ -29,6 +29,32 @@ class HeadShape(NamedTuple):
     """Mean width of a head's key and value."""
 
 
+class LatentHeads(NamedTuple):
+    """Latent attention on one device: its heads, and numbers of values of a token."""
+
+    heads: float
+    """Number of query heads."""
+    latent: int
+    """Width of the cached vector."""
+    rank: int
+    """Width of its part without the rotary embedding."""
+    nope: int
+    """Width of a head's key without the rotary embedding."""
+    value: int
+    """Width of a head's value."""
+
+    @property
+    def expanded(self) -> int:
+        """Width of a head's whole key and value."""
+        return self.nope + self.latent - self.rank + self.value
+
+    @property
+    def absorbed(self) -> list[MatrixShape]:
+        """Projections up to keys and values, which decode applies to queries and outputs."""
+        keys = MatrixShape(self.heads * self.rank, self.nope)
+        return [keys, MatrixShape(self.heads * self.value, self.rank)]
+
+
 class StateShape(NamedTuple):
     """State of one layer on one device."""
 
@@ -117,6 +143,11 @@ class AttentionLayers(Description):
 
     # Cache
 
+    @property
+    def cache_parts(self) -> int:
+        """Number of parts into which tensor-parallel devices can split cache and state."""
+        return 1
+
     def growing_values(self, ranks: int = 1) -> float:
         """Return the number of values per token in the cache of the whole context."""
         return 0.0
@@ -165,6 +196,10 @@ class AttentionLayers(Description):
     def is_latent(self) -> bool:
         """Whether all heads share the latent vector of a token."""
         return False
+
+    def latent_heads(self, ranks: int) -> LatentHeads | None:
+        """Return the heads of plain latent attention on one device; None for other attention."""
+        return None
 
     def decode_heads(self, ranks: int) -> HeadShape | None:
         """Return the heads of decode attention on one device; None for a state."""

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from cluster_sim.llm.layers.indexed import IndexedLayers
-from cluster_sim.llm.layers.kind import HeadShape, MatrixShape, PerKey, heads_fault
+from cluster_sim.llm.layers.kind import (
+    HeadShape,
+    LatentHeads,
+    MatrixShape,
+    PerKey,
+    heads_fault,
+)
 from cluster_sim.schema import Description
 from cluster_sim.typing import Count, CountOrZero
 
@@ -88,14 +94,12 @@ class LatentLayers(LatentAttention, IndexedLayers):
             if self.q_rank
             else [MatrixShape(up + down, hidden)]
         )
-        keys = MatrixShape(heads * self.kv_rank, self.nope_dim)
-        values = MatrixShape(heads * self.v_dim, self.kv_rank)
         out = MatrixShape(hidden, heads * self.v_dim)
         gate = [MatrixShape(heads * self.v_dim, hidden)] if self.gated else []
         index = (
             self.indexer.shapes(hidden, self.q_rank or hidden) if self.indexer is not None else []
         )
-        return [*queries, keys, values, out, *gate, *index]
+        return [*queries, *self._heads(ranks).absorbed, out, *gate, *index]
 
     def rotary_width(self, ranks: int) -> float:
         """Return the number of values of queries, keys and values, expanded per head."""
@@ -105,6 +109,14 @@ class LatentLayers(LatentAttention, IndexedLayers):
     def is_latent(self) -> bool:
         """Whether all heads share the latent vector of a token: always true."""
         return True
+
+    def latent_heads(self, ranks: int) -> LatentHeads | None:
+        """Return the heads of one device, unless an indexer chooses the keys."""
+        return self._heads(ranks) if self.indexer is None else None
+
+    def _heads(self, ranks: int) -> LatentHeads:
+        widths = self.kv_rank, self.nope_dim, self.v_dim
+        return LatentHeads(self.heads / ranks, self.down_width, *widths)
 
     def decode_heads(self, ranks: int) -> HeadShape | None:
         """Return the heads of one device, which share one latent vector as key and value."""

@@ -54,6 +54,11 @@ class StateLayers(AttentionLayers):
         """Return why the heads of the state cannot be shared evenly, see `AttentionLayers`."""
         return heads_fault(ranks, self.state_heads, "state heads")
 
+    @property
+    def cache_parts(self) -> int:
+        """Number of heads or channels of the state."""
+        return self.state_heads
+
     def state_bytes(self, ranks: int = 1) -> float:
         """Return the size of the recurrent and the convolution's state per sequence [B]."""
         size = self.state_values * STATE_BYTES[self.state_precision]

@@ -30,6 +30,9 @@ _OF_GPUS = (
     "logit_bytes",
     "expert_padding",
     "expert_rows",
+    "expert_exchange",
+    "two_batch_from",
+    "fused_experts",
     "draft_step_s",
     "draft_sequence_s",
 )

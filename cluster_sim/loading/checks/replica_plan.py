@@ -14,8 +14,11 @@ from cluster_sim.loading.checks.batching import (
     speculation_faults,
 )
 from cluster_sim.loading.checks.engine_keys import device_faults, engine_faults
+from cluster_sim.loading.checks.expert_exchange import exchange_faults
+from cluster_sim.loading.checks.expert_load import load_faults
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.kv_cache import offload_faults, state_faults
+from cluster_sim.loading.checks.shared_tiers import shared_tier_faults
 from cluster_sim.loading.checks.weight_loading import loading_faults
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Trail
@@ -38,7 +41,9 @@ def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     pool, at = deployment.pool, (*trail, "replica")
     of_device = [*(_wafer_faults(pool, at) if pool.is_wafer else _gpu_faults(deployment, at))]
     yield from of_device or device_faults(pool, (*at, "engine"))
+    yield from load_faults(deployment, at)
     yield from backend_faults(deployment, at)
+    yield from exchange_faults(deployment, at)
     yield from batching_faults(pool, trail)
     yield from ignored_faults(pool, trail)
     yield from engine_faults(pool, trail)
@@ -46,6 +51,7 @@ def plan_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:
     yield from of_counts
     if not of_counts:  # the following checks need the placement of the model on the devices
         yield from offload_faults(deployment, (*trail, "kv"))
+        yield from shared_tier_faults(deployment, (*trail, "kv", "offload"))
         yield from _host_link_faults(deployment, trail)
         yield from loading_faults(deployment, trail)
         yield from autoscale_faults(deployment, trail)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from cluster_sim.deployment.fleet import Fleet, resolve
 from cluster_sim.loading import sampling
 from cluster_sim.loading.checks.counts import count_faults
+from cluster_sim.loading.checks.domains import domain_faults
 from cluster_sim.loading.checks.failures import failure_faults
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.loading.checks.frequency import frequency_faults
@@ -15,6 +16,7 @@ from cluster_sim.loading.checks.placement import placement_faults
 from cluster_sim.loading.checks.replica_plan import plan_faults
 from cluster_sim.loading.checks.roles import role_faults
 from cluster_sim.loading.checks.room import room_faults
+from cluster_sim.loading.checks.shared_tiers import shared_cluster_faults
 from cluster_sim.loading.checks.site import site_faults
 from cluster_sim.loading.checks.traffic import (
     admission_faults,
@@ -49,7 +51,9 @@ def faults_of(scenario: Scenario) -> Iterator[Finding]:
     of_network = list(_network_faults(fleet))
     yield from of_network
     if not of_network:
+        yield from domain_faults(fleet)
         yield from failure_faults(scenario, fleet)
+        yield from shared_cluster_faults(scenario, fleet)
 
 
 def _pool_faults(scenario: Scenario, fleet: Fleet) -> Iterator[Finding]:

@@ -98,6 +98,10 @@ def _over_links(recorder: Recorder) -> _BytesOver:
         of_kind = over.setdefault(kind, {})
         for edge, part in paths.edges.items():
             of_kind[edge] = of_kind.get(edge, 0.0) + part * moved
+    for kind, edges in recorder.bytes_over_edges.items():
+        of_kind = over.setdefault(kind, {})
+        for edge, moved in edges.items():
+            of_kind[edge] = of_kind.get(edge, 0.0) + moved
     return over
 
 
@@ -108,7 +112,7 @@ def _stands_for(recorder: Recorder, topology: Topology) -> dict[Edge, Hashable]:
     """
     resources: dict[Edge, Hashable] = {}
     seen: set[Hashable] = set()
-    for _, paths in recorder.bytes_over:
+    for paths in (*(paths for _, paths in recorder.bytes_over), *recorder.wide_paths.values()):
         if recorder.full_s and not seen.issuperset(paths.ends):
             seen.update(paths.ends)
             resources |= paths.stands_for(topology)

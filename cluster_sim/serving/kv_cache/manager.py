@@ -29,7 +29,9 @@ class PrefixHit(NamedTuple):
     fetched: int = 0
     """Number of further blocks that are fetched from an offload tier."""
     fetch_s: float = 0.0
-    """Time to fetch blocks from tiers [s]."""
+    """Time to fetch blocks from the replica's own tiers [s]."""
+    shared: int = 0
+    """Number of the fetched blocks that come from a shared tier."""
 
     @property
     def known(self) -> int:
@@ -61,6 +63,7 @@ class KVCacheManager:
         "hits_may_shrink",
         "partial_blocks",
         "reports_blocks",
+        "store_view",
         "swap",
         "token_share",
         "watermark_blocks",
@@ -91,9 +94,12 @@ class KVCacheManager:
         """Whether changes of the prefix cache are reported."""
         self.caches_prefixes = spec.prefix_caching
         """Whether blocks stay findable by their content (prefix caching)."""
-        self.hits_may_shrink = False
-        """Whether hits end only at positions with kept content. Such content may be evicted while
-        other requests decode, and the first chunk after a shorter hit may need fewer blocks."""
+        self.store_view = spec.store
+        """Shared tier behind the cache; None if there is none."""
+        self.hits_may_shrink = spec.store is not None
+        """Whether hits end only at positions with kept content, or in a shared tier. Such content
+        may be evicted while other requests decode, and the first chunk after a shorter hit may need
+        fewer blocks."""
         self._is_counted = False  # whether `free` is exact
         self._taken = 0  # blocks taken for prompts in the step being scheduled
 
@@ -386,5 +392,6 @@ class KVCacheManager:
 def _prefix_cache(spec: KVCacheSpec, blocks: int) -> PrefixCache | None:
     if not spec.prefix_caching:
         return None
-    store = TierStore(spec.offload) if spec.offload else None
+    has_tiers = spec.offload or spec.store is not None
+    store = TierStore(spec.offload, spec.store) if has_tiers else None
     return PrefixCache(blocks, spec.block_tokens, store, tell=spec.tell)

@@ -21,18 +21,37 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from cluster_sim.schema import Description
-from cluster_sim.units import Bytes, BytesPerSecond
+from cluster_sim.serving.kv_cache.shared_store import StoreView
+from cluster_sim.units import Bytes, BytesPerSecond, Seconds
 
 
 class Tier(Description):
-    """Memory for the KV cache of each replica, behind the memory of its devices."""
+    """Memory for the KV cache of replicas, behind the memory of their devices."""
 
-    tier: Literal["host", "nvme", "memoryx"]
-    """Kind of memory of this tier."""
+    tier: Literal["host", "nvme", "memoryx", "store"]
+    """Kind of memory of this tier. store: servers on the network that keep KV cache, such as
+    Mooncake Store or an LMCache server."""
     capacity_bytes: Bytes
-    """Capacity for the KV cache of one replica [B]."""
+    """Capacity for the KV cache of one replica; of a shared tier, for that of all its replicas
+    [B]."""
     bandwidth_bytes_per_s: BytesPerSecond
-    """Bandwidth from this tier to all devices of one replica together [B/s]."""
+    """Bandwidth from this tier to all devices of one attention rank together [B/s]. A shared tier
+    is no faster than the network between them."""
+    shared: Literal["replica", "pool", "cluster"] = "replica"
+    """Replicas that share the tier. replica: each has its own. pool: those of the pool. cluster:
+    those of all pools with such a tier. A shared tier is reached over the network, gets the blocks
+    of prompts when their prefill is over, and is the last of the list."""
+    store_bandwidth_bytes_per_s: BytesPerSecond | None = None
+    """Bandwidth of a shared tier in each direction, for all its replicas together [B/s]. Default:
+    only the network and `bandwidth` limit it."""
+    latency_s: Seconds = 0.0
+    """Time from the request of blocks of a shared tier to the first of them, beside the latency of
+    the network [s]. Default: 0."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several replicas share the tier."""
+        return self.shared != "replica"
 
 
 class Level(NamedTuple):
@@ -71,17 +90,30 @@ def levels(tiers: Iterable[Tier], block_bytes: float, recompute_s: float) -> tup
     )
 
 
+class Stored(NamedTuple):
+    """Blocks behind the devices' cache that a request can use."""
+
+    blocks: int = 0
+    """Number of blocks, in all tiers."""
+    own_s: float = 0.0
+    """Time to fetch those of the replica's own tiers [s]."""
+    shared: int = 0
+    """Number of the blocks that are fetched from a shared tier."""
+
+
 class TierStore:
-    """Blocks in the tiers of one replica.
+    """Blocks in the tiers of one replica, and in a tier that it shares.
 
     There are no gaps: all blocks of a piece up to the `end` in a tier are on the devices, in an
     earlier tier, or in this tier.
     """
 
-    __slots__ = ("_kept", "_levels", "_taken")
+    __slots__ = ("_kept", "_levels", "_taken", "view")
 
-    def __init__(self, tiers: tuple[Level, ...]) -> None:
+    def __init__(self, tiers: tuple[Level, ...], view: StoreView | None = None) -> None:
         self._levels = tiers
+        self.view = view
+        """Tier that is shared with other replicas; None if there is none."""
         # (begin, end) by piece; the first piece is the next to lose blocks
         self._kept: list[OrderedDict[int, tuple[int, int]]] = [OrderedDict() for _ in tiers]
         self._taken = [0] * len(tiers)
@@ -110,8 +142,11 @@ class TierStore:
             self._taken[place] -= end - left
             self.put(oldest, left, end, place + 1)
 
-    def find(self, piece: object, begin: int, end: int) -> tuple[int, float]:
-        """Return (blocks of a piece from `begin` to `end` to fetch, time to fetch them [s])."""
+    def find(self, piece: object, begin: int, end: int, *, shared: bool = True) -> Stored:
+        """Return the blocks of a piece to fetch, from `begin` to `end` at most.
+
+        shared: whether to look into the shared tier too.
+        """
         found, seconds = begin, 0.0
         for level, kept in zip(self._levels, self._kept, strict=True):
             last = min(kept.get(piece, (0, 0))[1], end)  # type: ignore[call-overload]
@@ -120,10 +155,15 @@ class TierStore:
                     break
                 seconds += (last - found) * level.block_s
                 found = last
-        return found - begin, seconds
+        own = found
+        if shared and self.view is not None:
+            found = max(found, min(self.view.store.stored(piece), end))
+        return Stored(found - begin, seconds, found - own)
 
     def touch(self, piece: object) -> None:
         """Record that blocks of a piece were fetched; the piece becomes the last to lose blocks."""
         for kept in self._kept:
             if piece in kept:
                 kept.move_to_end(piece)  # type: ignore[arg-type]
+        if self.view is not None:
+            self.view.store.touch(piece)

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable
 
 from cluster_sim.request import Request
-from cluster_sim.serving.kv_cache.offload import TierStore
+from cluster_sim.serving.kv_cache.offload import Stored, TierStore
 
 Identity = int | Request | tuple[object, int]
 """Identity of a piece of a prompt. Content that only one request can reuse, after a preemption, is
@@ -202,27 +202,38 @@ class PrefixCache:
                 break
         return found, used
 
-    def find_stored(self, request: Request, found: int) -> tuple[int, float]:
-        """Return (number of blocks after the first `found` to fetch from the store, time [s]).
+    def find_stored(self, request: Request, found: int) -> Stored:
+        """Return the blocks after the first `found` to fetch from tiers.
 
-        At least one token remains to be prefilled here too.
+        At least one token remains to be prefilled here too. Blocks of a shared tier are left there
+        if recomputing them is faster.
         """
-        if self._store is None:
-            return 0, 0.0
+        store = self._store
+        if store is None:
+            return Stored()
+        stored = self._find_stored(request, found, shared=True)
+        if stored.shared and not (store.view is None or store.view.is_faster(stored.shared)):
+            stored = self._find_stored(request, found, shared=False)
+        return stored
+
+    def _find_stored(self, request: Request, found: int, *, shared: bool) -> Stored:
+        """Return the same as `find_stored`, with the blocks of the shared tier or without."""
+        assert self._store is not None
         block = self._block_tokens
         limit = (request.prompt_tokens + request.generated - 1) // block
-        reached, end, seconds = found, 0, 0.0
+        reached, end, seconds, remote = found, 0, 0.0, 0
         for identity, tokens in self._pieces_of(request):
             first = end // block
             end += tokens
             last = min(end // block, limit)
             if last <= reached:
                 continue
-            more, more_s = self._store.find(identity, reached - first, last - first)
-            reached, seconds = reached + more, seconds + more_s
+            more = self._store.find(identity, reached - first, last - first, shared=shared)
+            reached, seconds = reached + more.blocks, seconds + more.own_s
+            remote += more.shared
             if reached < last:
                 break
-        return reached - found, seconds
+        return Stored(reached - found, seconds, remote)
 
     def fetch(self, request: Request, blocks: int) -> None:
         """Let a request use the first `blocks` blocks of its text.

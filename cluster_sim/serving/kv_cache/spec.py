@@ -14,6 +14,7 @@ from cluster_sim.physics.cache_groups import (
     pages_held,
 )
 from cluster_sim.serving.kv_cache.offload import Level
+from cluster_sim.serving.kv_cache.shared_store import StoreView
 
 
 class KVCacheSpec(NamedTuple):
@@ -40,6 +41,8 @@ class KVCacheSpec(NamedTuple):
     tell: Callable[[int, int], None] | None = None
     """Function that is told of changes of the prefix cache, see PrefixCache; None if nobody
     listens."""
+    store: StoreView | None = None
+    """Tier that is shared with other replicas; None if there is none."""
 
     @property
     def blocks(self) -> int:

@@ -52,7 +52,7 @@ class ContinuousScheduler(InterruptibleBatch):
             output.steps = 0
             return output
         # No request is admitted in a step with a preemption; the next step tries again.
-        if (output.preempted and self.waiting) or output.swap_s:
+        if (output.preempted and self.waiting) or output.swap_s or output.fetches:
             steps = 1
         alike = decoding.write(work)
         work.sampled = work.batch + self._completing
@@ -222,7 +222,11 @@ class ContinuousScheduler(InterruptibleBatch):
         self.pending_tokens -= request.prefilled
         self.pending_prompt_tokens -= request.prefilled
         self._kv.use(request, hit)
-        self.output.swap_s += hit.fetch_s
+        output, view = self.output, self._kv.store_view
+        output.swap_s += hit.fetch_s
+        if hit.shared and view is not None:
+            output.store_s += view.fetch_s(hit.shared)
+            output.fetches.append((request, hit.shared))
 
     def _admit_swapped(self, request: Request) -> int:
         """Resume the first waiting request, whose blocks are in host memory, if possible.

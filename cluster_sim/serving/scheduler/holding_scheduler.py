@@ -82,7 +82,7 @@ class HoldingScheduler(ContinuousScheduler):
         self._is_holding = True
         if self._held_since_s is None and self._decoding.blocks.sequences:
             self._held_since_s = now_s
-        return 1 if self.output.swap_s else steps
+        return 1 if self.output.swap_s or self.output.fetches else steps
 
     def _advance_prefill(self, steps: int, now_s: float) -> list[Request]:
         """Advance by steps in which decoding requests hold still."""

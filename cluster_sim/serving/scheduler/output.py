@@ -24,4 +24,15 @@ class SchedulerOutput:
     held: list[tuple[Request, float]] = field(default_factory=list)
     """Preempted requests that had held still before, with the time since their last token [s]."""
     swap_s: float = 0.0
-    """Time for which a single step waits for blocks that are swapped or fetched [s]."""
+    """Time for which a single step waits for blocks that are swapped, or fetched from the replica's
+    own tiers [s]."""
+    store_s: float = 0.0
+    """Time for which a single step waits for blocks of a shared tier, without other traffic [s]."""
+    fetches: list[tuple[Request, int]] = field(default_factory=list)
+    """Requests whose blocks are fetched from a shared tier, with the number of blocks."""
+
+    def take_fetches(self) -> tuple[list[tuple[Request, int]], float]:
+        """Return the fetches from a shared tier and their time [s], and forget them."""
+        taken = self.fetches, self.store_s
+        self.fetches, self.store_s = [], 0.0
+        return taken

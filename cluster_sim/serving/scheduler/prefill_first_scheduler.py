@@ -110,7 +110,8 @@ class PrefillFirstScheduler(HoldingScheduler):
                 return output
             if kv.is_tight(1):
                 self._retract_until_all_fit(now_s)
-        output.steps = self._decode(1 if output.preempted or output.swap_s else steps)
+        is_single = output.preempted or output.swap_s or output.fetches
+        output.steps = self._decode(1 if is_single else steps)
         return output
 
     def _clear_output(self) -> None:
