@@ -183,26 +183,6 @@ class LayerKernels:
         has_prompts
             Whether the step has prompts.
         """
-        layout = self._layout
-        if layout.data_parallel == 1:
-            return self.all_reduce_s(tokens)
-        experts, collectives = self._model.experts, self._device.collectives
-        assert experts is not None
-        devices = layout.tensor_parallel * layout.data_parallel
-        size = tokens * self._model.hidden * ACTIVATION_BYTES
-        over = layout.nodes_of(devices)
-        if over is not None:
-            return node_collectives.all_gather_s(
-                collectives, over, size
-            ) + node_collectives.reduce_scatter_s(collectives, over, size)
-        seconds = all_gather_s(collectives.all_gather, devices, size) + reduce_scatter_s(
-            collectives.reduce_scatter, devices, size
-        )
-        if collectives.all_to_all is not None:
-            copies = min(experts.top_k, layout.expert_parallel)
-            sent_s = all_to_all_s(collectives.all_to_all, devices, size * copies / devices)
-            seconds = min(seconds, 2.0 * sent_s)
-        return seconds
         if self._layout.fused_experts:
             return WayTimes(0.0, 0.0)
         if self._layout.data_parallel == 1:
