@@ -53,6 +53,9 @@ MOST_ROWS = 2000
 """Maximum number of kernels per fit; they are drawn at random."""
 SHORT_KEYS = (128, 256, 512)
 """Values of `short_keys` that are tried."""
+CACHE_BYTES = (30e6, 60e6, 90e6)
+"""Values of `cache_bytes` that are tried: second-level caches have 40 MB (A100), 50 MB (H100) and
+126 MB (B200), according to NVIDIA's data sheets."""
 
 _GENERATION = {
     "start_s": Bounds(1e-5, 1e-6, 1e-3),
@@ -79,10 +82,13 @@ _CONTEXT = {
 _PRODUCT = {
     "start_s": Bounds(5e-6, 1e-6, 1e-4),
     "bandwidth_bytes_per_s": Bounds(4e12, 1e11, 1e14),
+    "cache_bandwidth_bytes_per_s": Bounds(8e12, 1e11, 1e14),
     "compute_flop_per_s": Bounds(5e14, 1e13, 1e17),
     "token_s": Bounds(1e-11, 1e-14, 1e-8, vanishes=True),
     "rise": Bounds(2.0, 1.001, 20.0),
 }
+_PRODUCTS = {"mla_gen_pre": "latent_queries", "mla_gen_post": "latent_outputs"}
+"""Fields of `KernelFits` by the names of the absorbed projections."""
 
 
 def predict_generation(fit: LatentGenerationFit, kernels: LatentKernels) -> Array:
@@ -133,8 +139,17 @@ def fit_context(kernels: LatentKernels, peak_flop_per_s: float) -> LatentContext
 
 def fit_product(products: LatentProducts, weight_bytes: float) -> LatentProductFit:
     """Return the constants that fit the absorbed projections, rounded to four digits."""
-    given = {"weight_bytes": weight_bytes}
-    return _fitted(LatentProductFit, _PRODUCT, predict_product, products, given)[1]
+    fits = (
+        _fitted(
+            LatentProductFit,
+            _PRODUCT,
+            predict_product,
+            products,
+            {"weight_bytes": weight_bytes, "cache_bytes": size},
+        )
+        for size in CACHE_BYTES
+    )
+    return min(fits, key=lambda end: end[0])[1]
 
 
 def calibrate_latent(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[Calibrated]:
@@ -180,22 +195,23 @@ def calibrate_latent_products(
     for engine, kept_as, rows in by_engine(table, choice):
         for dtype, (precision, weight_bytes) in DTYPES.items():
             alike = newest_version(rows.filter(pc.equal(rows["bmm_dtype"], dtype)))
-            products = latent_products(alike)
-            if len(products) < choice.fewest:
-                continue
 
             def refit(products: LatentProducts, size: float = weight_bytes) -> LatentProductFit:
                 return fit_product(products, size)
 
-            fit = refit(products)
-            yield Calibrated(
-                f"latent products {precision} {engine}",
-                len(products),
-                _errors(products, refit, predict_product),
-                Errors.of(products.naive_s(device, weight_bytes), products.seconds),
-                DeviceFits(KernelFits(latent_products={fit_name(precision, kept_as): fit})),
-                Errors.of(predict_product(fit, products), products.seconds),
-            )
+            for op, kept in _PRODUCTS.items():
+                products = latent_products(alike.filter(pc.equal(alike["op_name"], op)))
+                if len(products) < choice.fewest:
+                    continue
+                fit = refit(products)
+                yield Calibrated(
+                    f"{kept.replace('_', ' ')} {precision} {engine}",
+                    len(products),
+                    _errors(products, refit, predict_product),
+                    Errors.of(products.naive_s(device, weight_bytes), products.seconds),
+                    DeviceFits(KernelFits(**{kept: {fit_name(precision, kept_as): fit}})),
+                    Errors.of(predict_product(fit, products), products.seconds),
+                )
 
 
 def _below(peak_flop_per_s: float) -> Bounds:

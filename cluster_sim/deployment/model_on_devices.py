@@ -109,6 +109,7 @@ class ModelOnDevices:
             redundant_experts=plan.redundant_experts if self.model.experts else 0,
             expert_load=plan.expert_load.load,
             overlap=plan.overlap,
+            fused_experts=plan.engine.fused_experts,
             split_from=splits.split_from if splits else SplitFrom(),
         )
 

@@ -95,8 +95,8 @@ class Overhead(Description):
     `efficiency`. Default: that of `attention`."""
     measured_latent: Annotated[float, Field(gt=0.0)] | None = None
     """Ratio of the time of the engine's decode with latent attention, its absorbed projections
-    included, to the time of the kernels of `kernels.latent_generation` and
-    `kernels.latent_products`. Prefill then takes the time of `kernels.latent_context`. Default:
+    included, to the time of the kernels of `kernels.latent_generation`, `kernels.latent_queries`
+    and `kernels.latent_outputs`. Prefill then takes the time of `kernels.latent_context`. Default:
     `latent_attention` and `kernels.generation`, or a roofline."""
     collective: Annotated[float, Field(gt=0.0)] = 1.0
     """Ratio of the time of the engine's all-reduces to the time by `collectives`: waiting for the

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from cluster_sim.hardware.block_attention_fit import BlockAttentionFit
 from cluster_sim.hardware.engine_releases import maker
+from cluster_sim.hardware.fused_fit import FusedExpertsFit
 from cluster_sim.hardware.kernel_fit import KernelFit
 from cluster_sim.hardware.latent_fit import (
     LatentContextFit,
@@ -168,9 +169,16 @@ class KernelFits(Description):
     """Fits of decode with latent attention, by precision of the KV cache. Default: no fits."""
     latent_context: dict[str, LatentContextFit] = Field(default_factory=dict)
     """Fits of prefill with latent attention, by precision of the KV cache. Default: no fits."""
-    latent_products: dict[str, LatentProductFit] = Field(default_factory=dict)
-    """Fits of the absorbed projections of latent decode, by precision of the weights. Default: no
-    fits."""
+    latent_queries: dict[str, LatentProductFit] = Field(default_factory=dict)
+    """Fits of the absorbed projection of the queries of latent decode, by precision of the weights.
+    Default: no fits."""
+    latent_outputs: dict[str, LatentProductFit] = Field(default_factory=dict)
+    """Fits of the absorbed projection of the outputs of latent decode, by precision of the weights.
+    Default: no fits."""
+
+    fused_experts: dict[str, FusedExpertsFit] = Field(default_factory=dict)
+    """Fits of kernels that run experts and their exchange together. Keys are formats of the experts'
+    weights, such as `mxfp4`. Default: no fits."""
 
     def backends(self, kv_cache: str) -> list[str]:
         """Return the attention back ends with fits for a precision of the KV cache, sorted."""

@@ -89,7 +89,11 @@ class LatentProductFit(KernelFit):
     weight_bytes: PositiveBytes
     """Size of one weight [B]. It is that of the measured kernel, not a fit."""
     bandwidth_bytes_per_s: BytesPerSecond
-    """Rate at which weights, inputs and outputs move [B/s]."""
+    """Rate at which weights move, and inputs and outputs that do not fit into the cache [B/s]."""
+    cache_bytes: PositiveBytes
+    """Size of inputs and outputs up to which they stay in the device's cache [B]."""
+    cache_bandwidth_bytes_per_s: BytesPerSecond
+    """Rate at which inputs and outputs move in the cache [B/s]."""
     compute_flop_per_s: FlopPerSecond
     """Compute rate [FLOP/s]."""
     token_s: Seconds

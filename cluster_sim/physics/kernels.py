@@ -24,6 +24,7 @@ from cluster_sim.physics.elementwise import (
 )
 from cluster_sim.physics.expert_exchange import ExpertExchange, WayTimes
 from cluster_sim.physics.expert_kernels import experts_s
+from cluster_sim.physics.fused_experts import fused_experts_s
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.latent_times import absorbed_products
 from cluster_sim.physics.products import Product, WeightShape, product_of
@@ -129,7 +130,12 @@ class LayerKernels:
     # Experts, element-wise operations, collectives
 
     def experts_s(self, tokens: int) -> float:
-        """Return the time of the experts of one layer for `tokens` of all ranks [s]."""
+        """Return the time of the experts of one layer for `tokens` of all ranks [s].
+
+        A kernel that runs their exchange too takes the time of both.
+        """
+        if self._layout.fused_experts:
+            return fused_experts_s(self._model, self._device, self._layout, tokens)
         return experts_s(self._model, self._device, self._layout, tokens)
 
     def elementwise_token_s(self) -> float:
@@ -172,6 +178,8 @@ class LayerKernels:
         has_prompts
             Whether the step has prompts.
         """
+        if self._layout.fused_experts:
+            return WayTimes(0.0, 0.0)
         if self._layout.data_parallel == 1:
             return WayTimes(0.0, self.all_reduce_s(tokens))
         return self._exchanges[has_prompts].times(tokens)

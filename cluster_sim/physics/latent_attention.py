@@ -159,7 +159,8 @@ def latent_product_s(
     """Return the time of one absorbed projection [s].
 
     It is the norm, with the exponent `rise`, of `start` and of the larger one of moving the bytes
-    and computing, plus `token` per token and head.
+    and computing, plus `token` per token and head. Inputs and outputs move at `cache_bandwidth` if
+    together they have at most `cache` bytes.
 
     Parameters
     ----------
@@ -173,8 +174,11 @@ def latent_product_s(
         Number of tokens.
     """
     rows, columns = matrix
-    moved = rows * columns * fit.weight_bytes + tokens * (rows + columns) * ACTIVATION_BYTES
-    moving_s = heads * moved / fit.bandwidth_bytes_per_s
+    read = heads * rows * columns * fit.weight_bytes
+    moved = heads * tokens * (rows + columns) * ACTIVATION_BYTES
+    beyond = (moved > fit.cache_bytes) * 1.0
+    moving_s = (read + beyond * moved) / fit.bandwidth_bytes_per_s
+    moving_s = moving_s + (1.0 - beyond) * moved / fit.cache_bandwidth_bytes_per_s
     compute_s = heads * tokens * 2.0 * rows * columns / fit.compute_flop_per_s
     longer_s = moving_s + above(compute_s, moving_s)
     return rounded_maximum(fit.start_s, longer_s + heads * tokens * fit.token_s, fit.rise)

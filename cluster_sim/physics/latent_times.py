@@ -129,25 +129,44 @@ def absorbed_products(
     ratio = overhead.measured_latent
     if heads is None or ratio is None or device.kernels is None:
         return None
-    fit = _product_fit(device.kernels.latent_products, stored, layout.engine)
-    if fit is None:
+    queries = _product_fit(device.kernels.latent_queries, stored, layout.engine)
+    outputs = _product_fit(device.kernels.latent_outputs, stored, layout.engine)
+    if queries is None or outputs is None:
         return None
-    hidden_s = overhead.launch_overlap * fit.start_s
-    count, absorbed = heads.heads, fit
+    query, output = (
+        _Absorbed(fit, heads.heads, matrix, overhead.launch_overlap * fit.start_s, ratio)
+        for fit, matrix in (
+            (queries, (heads.nope, heads.rank)),
+            (outputs, (heads.rank, heads.value)),
+        )
+    )
 
-    def seconds(matrix: tuple[float, float], tokens: int) -> float:
-        alone_s = float(latent_product_s(absorbed, count, matrix, tokens))
-        return ratio * (alone_s - hidden_s)
+    def queries_s(tokens: int) -> float:
+        is_expanded = tokens > ABSORBED_TOKENS
+        return expanding.seconds(tokens) if is_expanded else query.seconds(tokens)
 
-    def keys_s(tokens: int) -> float:
-        if tokens > ABSORBED_TOKENS:
-            return expanding.seconds(tokens)
-        return seconds((heads.nope, heads.rank), tokens)
+    def outputs_s(tokens: int) -> float:
+        return 0.0 if tokens > ABSORBED_TOKENS else output.seconds(tokens)
 
-    def values_s(tokens: int) -> float:
-        return 0.0 if tokens > ABSORBED_TOKENS else seconds((heads.rank, heads.value), tokens)
+    return [
+        Product(queries_s, expanding.bound_tokens),
+        Product(outputs_s, expanding.bound_tokens),
+    ]
 
-    return [Product(keys_s, expanding.bound_tokens), Product(values_s, expanding.bound_tokens)]
+
+class _Absorbed(NamedTuple):
+    """One absorbed projection of an engine."""
+
+    fit: LatentProductFit
+    heads: float
+    matrix: tuple[float, float]
+    hidden_s: float
+    """Part of the launch that is hidden [s]."""
+    ratio: float
+
+    def seconds(self, tokens: int) -> float:
+        alone_s = float(latent_product_s(self.fit, self.heads, self.matrix, tokens))
+        return self.ratio * (alone_s - self.hidden_s)
 
 
 def _product_fit(

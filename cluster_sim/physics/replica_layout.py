@@ -106,6 +106,8 @@ class ReplicaLayout(NamedTuple):
     """Distribution of routed tokens over experts."""
     overlap: Overlap = "none"
     """Overlap of computing and exchanges of experts."""
+    fused_experts: bool = False
+    """Whether experts and their exchange run in one kernel."""
     split_from: SplitFrom = SplitFrom()
     """Sizes from which a step runs as two batches, with that overlap."""
     network: GroupNetwork = GroupNetwork()

@@ -32,6 +32,7 @@ _OF_GPUS = (
     "expert_rows",
     "expert_exchange",
     "two_batch_from",
+    "fused_experts",
     "draft_step_s",
     "draft_sequence_s",
 )

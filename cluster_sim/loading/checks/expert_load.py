@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.llm.model import Model
-from cluster_sim.loading.checks.finding import Finding
+from cluster_sim.loading.checks.finding import Finding, got
 from cluster_sim.physics.exchange_kinds import KINDS
+from cluster_sim.physics.fused_experts import fused_fit
+from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.scenario.exchanges import exchanges_of
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Trail
@@ -31,6 +33,12 @@ def load_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
             "got rules without two batches; expected `overlap: two_batch` beside the engine, or none",
         )
     reason = None
+    fused = pool.replica.engine.fused_experts and is_written(pool.replica.engine, "fused_experts")
+    if fused and model.experts is None:
+        yield (
+            (*at, "engine", "fused_experts"),
+            f"got true; {model.name} has no experts; expected false",
+        )
     if model.experts is None:
         reason = f"{model.name} has no experts"
     elif pool.is_wafer:
@@ -39,9 +47,43 @@ def load_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
         for key, text in _written(pool):
             yield (*at, key), f"got {text}; {reason}; expected no {key}"
         return
+    yield from _fused_faults(model, pool, (*at, "engine", "fused_experts"))
     yield from _copy_faults(model, pool, (*at, "redundant_experts"))
     yield from _trace_faults(model, pool, (*at, "expert_load"))
     yield from _overlap_faults(pool, at)
+
+
+def _fused_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
+    """Yield kernels of experts with their exchange that the devices of a pool cannot run."""
+    plan, device = pool.replica, pool.node.device
+    if not plan.engine.fused_experts:
+        return
+    layout = ReplicaLayout(weights=plan.weights_of(model), engine=plan.engine.profile)
+    fit = fused_fit(model, device, layout)
+    devices = plan.stage_devices
+    if fit is None:
+        known = ", ".join(device.kernels.fused_experts) if device.kernels else ""
+        has = f"has such kernels for weights in {known} alone" if known else "has no such kernels"
+        yield (
+            at,
+            f"got true; {device.name} {has}; expected false, or kernels.fused_experts in the device's file",
+        )
+    elif not 1 < devices == plan.data_parallel == plan.expert_parallel:
+        yield (
+            at,
+            "got true; such kernels send tokens of every device to whole experts; expected data_parallel and expert_parallel of all devices of a stage, and tensor_parallel 1",
+        )
+    elif devices > min(fit.devices, pool.node.devices):
+        most = min(fit.devices, pool.node.devices)
+        yield (
+            at,
+            f"got true for {devices} devices; such kernels were measured within one node; expected at most {most} devices",
+        )
+    if is_written(plan.engine, "expert_exchange"):
+        yield (
+            (*at[:-1], "expert_exchange"),
+            f"{got(plan.engine.expert_exchange)}; fused_experts has its own exchange; expected none of both",
+        )
 
 
 def _written(pool: Pool) -> Iterator[tuple[str, str]]:
@@ -91,6 +133,8 @@ def _reason_against(pool: Pool) -> str | None:
     kinds = exchanges_of(pool)
     if kinds is None:
         return "one rank of attention has no exchange of experts that a second half of the batch could hide; expected none, or data_parallel above 1"
+    if plan.engine.fused_experts:
+        return "fused_experts overlaps the exchange by itself; expected none"
     if plan.engine.two_batch_from is None:
         return f"{plan.engine.profile} has no such overlap; expected none, an engine that has it, such as vllm or sglang, or its key two_batch_from"
     if device.weight_memory is not None:
