@@ -100,4 +100,5 @@ def _sglang(measured: MeasuredRun, role: Role, group: Group) -> Recipe:
     if not (is_fp8 and measured.hardware in _RACKS and group.data_parallel > 1):
         return Recipe({}, batching, fraction)
     kind = "deepep_normal" if role == "prefill" else "deepep_low_latency"
-    return Recipe({"expert_exchange": kind}, batching, fraction)
+    plan = {"redundant_experts": 32}
+    return Recipe({"expert_exchange": kind}, batching, fraction, plan=plan)

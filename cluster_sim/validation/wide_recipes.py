@@ -26,6 +26,9 @@ _WIDE_DEVICES = 16
 """Number of devices from which a group has redundant experts and exchanges of its own."""
 _STEP_TOKENS = 16_384
 """Tokens of a step that prefills, per rank: --chunked-prefill-size 524288 for 32 ranks."""
+_STATIC = {True: 0.846, False: 0.82}
+"""Share of memory for weights and KV cache that SGLang gets (--mem-fraction-static), on Hopper and on
+other devices."""
 _HOPPER = ("H100", "H200", "H800")
 
 
@@ -56,7 +59,8 @@ def recipe_of(measured: MeasuredRun, model: Model) -> Recipe:
         batching["max_sequences"] = per_rank
     is_16_bit = is_hopper and not measured.release.profile.startswith("trtllm")
     kv_cache: Precision = "bf16" if is_16_bit else "fp8"
-    return Recipe({}, batching, None, kv_cache, plan)
+    is_sglang = measured.release.profile.startswith("sglang")
+    return Recipe({}, batching, _STATIC[is_hopper] if is_sglang else None, kv_cache, plan)
 
 
 def redundant(experts: int, groups: int) -> int:
