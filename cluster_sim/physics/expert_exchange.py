@@ -65,7 +65,9 @@ class ExpertExchange:
         self._model, self._experts, self._device = model, model.experts, device
         self._layout = layout
         self._devices = layout.tensor_parallel * layout.data_parallel
-        shape = GroupShape(self._devices, layout.expert_parallel, layout.network.nodes)
+        shape = GroupShape(
+            self._devices, layout.expert_parallel, layout.network.nodes, self._experts.top_k
+        )
         plan = layout.exchange
         name = plan.prefill if has_prompts else plan.decode
         self.kind = chosen_kind(name, device, layout.engine, shape, has_prompts=has_prompts)
