@@ -20,7 +20,10 @@ class OperatingPoint(NamedTuple):
     memory: float = 1.0
     """Share of the memory bandwidth that other traffic and refreshing leave."""
     links: float = 1.0
-    """Share of the bandwidth of the links that the collectives of the device's group cross."""
+    """Share of the bandwidth of the links that the collectives of the device's group cross inside
+    nodes."""
+    rails: float = 1.0
+    """Share of the bandwidth between the nodes of the device's group."""
 
 
 FULL_SPEED = OperatingPoint()

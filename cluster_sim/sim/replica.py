@@ -76,6 +76,7 @@ class Replica(ReplicaFigures[SomeScheduler]):
     def expect(self, request: Request) -> None:
         """Expect a request that the router has sent here; the network delivers it later."""
         request.replica, request.incarnation = self.number, self.incarnation
+        request.rank = request.prefill_rank = 0
         self._scheduler.expect(request)
         self.requests += 1
         if self.requests == 1:
