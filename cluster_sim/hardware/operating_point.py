@@ -25,7 +25,6 @@ class OperatingPoint(NamedTuple):
     rails: float = 1.0
     """Share of the bandwidth between the nodes of the device's group."""
 
-
     @property
     def shares(self) -> tuple[float, float, float]:
         """Shares of the clock, of the memory bandwidth, and of the bandwidth of collectives."""
