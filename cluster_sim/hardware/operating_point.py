@@ -25,6 +25,12 @@ class OperatingPoint(NamedTuple):
     rails: float = 1.0
     """Share of the bandwidth between the nodes of the device's group."""
 
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Shares of the clock, of the memory bandwidth, and of the bandwidth of collectives."""
+        clock, memory, links, rails = self
+        return clock, memory, links if links < rails else rails
+
 
 FULL_SPEED = OperatingPoint()
 
