@@ -10,6 +10,7 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.exchange_fits import ExchangeFit, OneWayFit
 from cluster_sim.llm.layers.feed_forward import Experts
 from cluster_sim.llm.model import Model
+from cluster_sim.physics import node_collectives
 from cluster_sim.physics.collectives import all_gather_s, all_to_all_s, reduce_scatter_s
 from cluster_sim.physics.exchange_kinds import (
     KINDS,
@@ -64,7 +65,9 @@ class ExpertExchange:
         self._model, self._experts, self._device = model, model.experts, device
         self._layout = layout
         self._devices = layout.tensor_parallel * layout.data_parallel
-        shape = GroupShape(self._devices, layout.expert_parallel, layout.network.nodes)
+        shape = GroupShape(
+            self._devices, layout.expert_parallel, layout.network.nodes, self._experts.top_k
+        )
         plan = layout.exchange
         name = plan.prefill if has_prompts else plan.decode
         self.kind = chosen_kind(name, device, layout.engine, shape, has_prompts=has_prompts)
@@ -151,6 +154,12 @@ class ExpertExchange:
         """Return the times of NCCL's collectives among all devices."""
         fits, devices = self._device.collectives, self._devices
         size = tokens * self._model.hidden * ACTIVATION_BYTES
+        over = self._layout.nodes_of(devices)
+        if over is not None:
+            return WayTimes(
+                node_collectives.all_gather_s(fits, over, size),
+                node_collectives.reduce_scatter_s(fits, over, size),
+            )
         gathered = WayTimes(
             all_gather_s(fits.all_gather, devices, size),
             reduce_scatter_s(fits.reduce_scatter, devices, size),

@@ -14,6 +14,7 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.llm.layers import AttentionLayers, LatentHeads
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WeightPart
+from cluster_sim.physics import node_collectives
 from cluster_sim.physics.attention_times import AttentionTimes
 from cluster_sim.physics.collectives import all_reduce_s
 from cluster_sim.physics.elementwise import (
@@ -179,10 +180,14 @@ class LayerKernels:
         ranks = self._layout.tensor_parallel
         if ranks == 1:
             return 0.0
-        fit = self._device.collectives.all_reduce_of(self._layout.engine)
-        return self._overhead.collective * all_reduce_s(
-            fit, ranks, tokens * self._model.hidden * ACTIVATION_BYTES
-        )
+        size = tokens * self._model.hidden * ACTIVATION_BYTES
+        collectives, over = self._device.collectives, self._layout.nodes_of(ranks)
+        if over is not None:
+            return self._overhead.collective * node_collectives.all_reduce_s(
+                collectives, over, size
+            )
+        fit = collectives.all_reduce_of(self._layout.engine)
+        return self._overhead.collective * all_reduce_s(fit, ranks, size)
 
     def exchange(self, tokens: int, *, has_prompts: bool = False) -> WayTimes:
         """Return the times of the exchange between attention and experts, there and back.

@@ -76,6 +76,7 @@ class Replica(ReplicaFigures[SomeScheduler]):
     def expect(self, request: Request) -> None:
         """Expect a request that the router has sent here; the network delivers it later."""
         request.replica, request.incarnation = self.number, self.incarnation
+        request.rank = request.prefill_rank = 0
         self._scheduler.expect(request)
         self.requests += 1
         if self.requests == 1:
@@ -388,7 +389,7 @@ class Replica(ReplicaFigures[SomeScheduler]):
         return PACK_STRETCH(
             self.number, stretch.began_s, first_s, slope_s, steps, work.batch, work.counted, work.prompt_tokens,
             work.sampled, work.context, work.growth, work.windowed, work.growing, work.pairs, work.window_pairs,
-            scheduler.kv_tokens, len(scheduler.running), scheduler.queued, *stretch.point, *lost_s,
+            scheduler.kv_tokens, len(scheduler.running), scheduler.queued, *stretch.point.shares, *lost_s,
         )  # fmt: skip
 
     def _tell_finished(self, finished: list[Request]) -> None:

@@ -64,15 +64,15 @@ def test_what_a_pool_cannot_run_is_refused(changes: dict[str, Any], fault: str) 
 
 def test_each_phase_may_have_its_own_exchange() -> None:
     phases = {"prefill": "deepep_normal", "decode": "deepep_low_latency"}
-    pool = make_scenario(**keys(phases)).cluster.pools[0]
+    scenario = make_scenario(**keys(phases))
+    pool = scenario.cluster.pools[0]
     assert pool.replica.engine.expert_exchange == PhaseExchanges(
         prefill="deepep_normal", decode="deepep_low_latency"
     )
-    assert exchanges_of(pool) == ("deepep_normal", "deepep_low_latency")
-    assert exchanges_of(make_scenario(**keys("auto")).cluster.pools[0]) == (
-        "fastest_collective",
-        "fastest_collective",
-    )
+    assert exchanges_of(pool, scenario.model) == ("deepep_normal", "deepep_low_latency")
+    scenario = make_scenario(**keys("auto"))
+    kinds = exchanges_of(scenario.cluster.pools[0], scenario.model)
+    assert kinds == ("fastest_collective", "fastest_collective")
 
 
 def test_an_unknown_exchange_is_refused_with_the_known_ones() -> None:

@@ -31,6 +31,14 @@ class SchedulerOutput:
     fetches: list[tuple[Request, int]] = field(default_factory=list)
     """Requests whose blocks are fetched from a shared tier, with the number of blocks."""
 
+    def clear(self) -> None:
+        """Forget the decision."""
+        if self.chunks:
+            self.chunks = []
+        if self.preempted:
+            self.preempted, self.held = [], []
+        self.swap_s = 0.0
+
     def take_fetches(self) -> tuple[list[tuple[Request, int]], float]:
         """Return the fetches from a shared tier and their time [s], and forget them."""
         taken = self.fetches, self.store_s
