@@ -186,7 +186,7 @@ class Device(Description):
         """Return this device at `point`. Kernels, peaks and links slow down; the host does not."""
         if point == FULL_SPEED:
             return self
-        clock, memory, links = point
+        clock, memory, links, _ = point  # rails are not of the device
         reading, starts = memory * clock**CLOCK_ON_BANDWIDTH, 1.0 / clock
         peer = self.peer_bandwidth_bytes_per_s
         slowed = {

@@ -10,6 +10,7 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.exchange_fits import ExchangeFit, OneWayFit
 from cluster_sim.llm.layers.feed_forward import Experts
 from cluster_sim.llm.model import Model
+from cluster_sim.physics import node_collectives
 from cluster_sim.physics.collectives import all_gather_s, all_to_all_s, reduce_scatter_s
 from cluster_sim.physics.exchange_kinds import (
     KINDS,
@@ -153,6 +154,12 @@ class ExpertExchange:
         """Return the times of NCCL's collectives among all devices."""
         fits, devices = self._device.collectives, self._devices
         size = tokens * self._model.hidden * ACTIVATION_BYTES
+        over = self._layout.nodes_of(devices)
+        if over is not None:
+            return WayTimes(
+                node_collectives.all_gather_s(fits, over, size),
+                node_collectives.reduce_scatter_s(fits, over, size),
+            )
         gathered = WayTimes(
             all_gather_s(fits.all_gather, devices, size),
             reduce_scatter_s(fits.reduce_scatter, devices, size),

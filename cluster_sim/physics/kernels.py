@@ -14,6 +14,7 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.llm.layers import AttentionLayers, LatentHeads
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WeightPart
+from cluster_sim.physics import node_collectives
 from cluster_sim.physics.attention_times import AttentionTimes
 from cluster_sim.physics.collectives import all_reduce_s
 from cluster_sim.physics.elementwise import (
@@ -29,6 +30,9 @@ from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.latent_times import absorbed_products
 from cluster_sim.physics.products import Product, WeightShape, product_of
 from cluster_sim.physics.replica_layout import ReplicaLayout
+
+_MANY_TOKENS = 8192
+"""Number of tokens from which the time of a product grows in proportion to its tokens."""
 
 
 class LayerKernels:
@@ -96,11 +100,28 @@ class LayerKernels:
         heads = kind.latent_heads(self._layout.tensor_parallel)
         if heads is None:
             return None
-        outputs = heads.heads * (heads.nope + heads.value)
-        expanding = self._product("attention", outputs, heads.rank)
         stored = self._model.stored_in(self._layout.weights, "attention")
+        expanding = self._expanding(heads)
         products = absorbed_products(heads, self._device, self._layout, stored, expanding)
         return None if products is None else (heads, products)
+
+    def expansion_s(self, kind: AttentionLayers) -> float:
+        """Return the time of expanding the key and value of one cached token in a layer [s].
+
+        Prefill with latent attention expands the cached tokens again for every chunk (vLLM,
+        model_executor/layers/attention/mla_attention.py; SGLang, MHA_CHUNKED_KV). The time is that
+        of the product for many tokens. It is 0 for an engine without `measured_latent`.
+        """
+        heads = kind.latent_heads(self._layout.tensor_parallel)
+        if heads is None or self._overhead.measured_latent is None:
+            return 0.0
+        product = self._expanding(heads)
+        many_s, more_s = product.seconds(_MANY_TOKENS), product.seconds(2 * _MANY_TOKENS)
+        return (more_s - many_s) / _MANY_TOKENS
+
+    def _expanding(self, heads: LatentHeads) -> Product:
+        """Return the product that expands latent vectors to keys and values."""
+        return self._product("attention", heads.heads * (heads.nope + heads.value), heads.rank)
 
     def ffn_products(self, width: float, part: WeightPart = "ffn") -> list[Product]:
         """Return the products of a feed-forward part that is `width` wide over the group."""
@@ -160,10 +181,14 @@ class LayerKernels:
         ranks = self._layout.tensor_parallel
         if ranks == 1:
             return 0.0
-        fit = self._device.collectives.all_reduce_of(self._layout.engine)
-        return self._overhead.collective * all_reduce_s(
-            fit, ranks, tokens * self._model.hidden * ACTIVATION_BYTES
-        )
+        size = tokens * self._model.hidden * ACTIVATION_BYTES
+        collectives, over = self._device.collectives, self._layout.nodes_of(ranks)
+        if over is not None:
+            return self._overhead.collective * node_collectives.all_reduce_s(
+                collectives, over, size
+            )
+        fit = collectives.all_reduce_of(self._layout.engine)
+        return self._overhead.collective * all_reduce_s(fit, ranks, size)
 
     def exchange(self, tokens: int, *, has_prompts: bool = False) -> WayTimes:
         """Return the times of the exchange between attention and experts, there and back.

@@ -120,7 +120,7 @@ STRETCHES = (
     Column("waiting", "", "Number of waiting requests when the stretch begins."),
     Column("clock", "", "Clock of the devices, as a share of their normal clock.", without=1.0),
     Column("memory_share", "", "Share of the memory bandwidth that other traffic leaves.", without=1.0),
-    Column("link_share", "", "Share of the bandwidth of collectives that other traffic leaves.", without=1.0),
+    Column("link_share", "", "Share of the bandwidth of collectives that other traffic leaves; of groups over nodes, the smaller one of links inside nodes and between them.", without=1.0),
     Column("bus_s", "s", "Time added by other traffic on the replica's memories.", without=0.0),
     Column("link_s", "s", "Time added by other traffic on the links of the replica's collectives.", without=0.0),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from cluster_sim.export.deploy.arguments import Reading
+from cluster_sim.export.deploy.exchanges import read_sglang, sglang_options
 from cluster_sim.export.deploy.keys import Keys
 from cluster_sim.export.deploy.option_table import release_of
 from cluster_sim.export.deploy.served import Method, Served
@@ -64,6 +65,7 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
     if served.tokens is not None:
         written["--chunked-prefill-size"] = served.tokens * data if pool.chunked_prefill else -1
     written |= _rules(served) | _graphs(served, profile) | _drafts(served)
+    written |= sglang_options(served)
     if plan.role != "both":
         written["--disaggregation-mode"] = plan.role
         written["--disaggregation-transfer-backend"] = "nixl"
@@ -135,6 +137,7 @@ def keys_of(reading: Reading) -> Keys:
     keys.put(
         "replica.expert_parallel", reading.whole("--ep-size", "--expert-parallel-size", "--ep")
     )
+    read_sglang(keys, reading.text("--moe-a2a-backend"), reading.text("--deepep-mode"))
     keys.precision("replica.weights", reading.text("--quantization"))
     keys.precision("replica.kv_cache", reading.text("--kv-cache-dtype"))
     keys.context = reading.length("--context-length")

@@ -118,10 +118,11 @@ def _head_faults(model: Model, ranks: int, at: Trail) -> Iterator[Finding]:
 def _group_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
     """Yield a stage that spans nodes, and collectives for which the device has no figures."""
     plan, device, per_node = pool.replica, pool.node.device, pool.node.devices
-    if (group := plan.stage_devices) > per_node:
+    if (group := plan.stage_devices) > per_node and group % per_node:
+        fewer = group // per_node * per_node
         yield (
             (*at, "tensor_parallel" if plan.data_parallel == 1 else "data_parallel"),
-            f"got groups of {group} devices; expected at most the {per_node} devices of {pool.node.name}, since this version does not simulate groups across nodes; pipeline_parallel spans several nodes",
+            f"got groups of {group} devices; a group over several nodes fills them, and {pool.node.name} has {per_node} devices; expected {fewer} or {fewer + per_node} devices, tensor_parallel x data_parallel",
         )
     elif plan.tensor_parallel > 1 and device.collectives.all_reduce is None:
         yield (
