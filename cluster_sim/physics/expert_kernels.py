@@ -29,7 +29,9 @@ def experts_s(
     """Return the time of the experts of one layer [s].
 
     The time covers routing, the grouped products of the active experts, and gathering their inputs.
-    It is that of measured kernels, or a roofline without any. With groups of whole experts the slowest group counts, by the layout's `expert_load`.
+    It is that of measured kernels, whose launch is partly hidden behind the kernel before, or a
+    roofline without any. With groups of whole experts the slowest group counts, by the layout's
+    `expert_load`.
 
     Parameters
     ----------
@@ -57,7 +59,8 @@ def experts_s(
             spread.slots / spread.groups,
         )
         rows = ExpertRows(tokens, tokens * experts.top_k, *load, expected_tiles(*load))
-        measured_s = min(float(grouped_s(fit, shape, rows)) for fit in fits)
+        hidden = overhead.launch_overlap  # kernels were measured alone
+        measured_s = min(float(grouped_s(fit, shape, rows)) - hidden * fit.launch_s for fit in fits)
         return overhead.expert_layer_s + overhead.measured_experts * measured_s
     return _roofline_s(model, device, layout, load)
 
