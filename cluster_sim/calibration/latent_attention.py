@@ -66,6 +66,7 @@ _GENERATION = {
     "long_sequence_s": Bounds(1e-8, 1e-11, 1e-6, vanishes=True),
     "long_head_s": Bounds(5e-10, 1e-13, 1e-7, vanishes=True),
     "bandwidth_bytes_per_s": Bounds(4e12, 1e11, 1e14),
+    "reread": Bounds(0.1, 1e-3, 3.0, vanishes=True),
     "half_sequences": Bounds(0.5, 0.01, 100.0, vanishes=True),
     "compute_flop_per_s": Bounds(1e15, 1e12, 1e17),
     "overlap": Bounds(4.0, 1.001, 20.0),

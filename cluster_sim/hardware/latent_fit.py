@@ -44,6 +44,9 @@ class LatentGenerationFit(KernelFit):
     """Time per query head of each longer sequence without its keys [s]."""
     bandwidth_bytes_per_s: BytesPerSecond
     """Rate at which latent vectors are read if there are enough sequences [B/s]."""
+    reread: Annotated[float, Field(ge=0.0)]
+    """Time of reading the keys again for each further tile of query heads, relative to the first
+    reading."""
     half_sequences: Annotated[float, Field(ge=0.0)]
     """Number of sequences at which half of `bandwidth` is reached, because a single sequence can be
     split only so far."""
