@@ -120,7 +120,7 @@ def measured_experts(table: pa.Table) -> MeasuredExperts:
     ungated = [pair in _UNGATED for pair in zip(hidden.tolist(), width.tolist(), strict=True)]
     rows, active, *tiles = np.array(loads).T
     return MeasuredExperts(
-        ExpertShape(hidden, width / devices, np.where(ungated, 2.0, 3.0), experts / groups),
+        ExpertShape(hidden, width / devices, np.where(ungated, 2.0, 3.0), experts / groups, groups),
         ExpertRows(tokens, tokens * top_k, rows, active, tuple(tiles)),
         model,
         np.stack([devices, groups]),

@@ -155,6 +155,7 @@ def _bounds(device: Device) -> dict[str, Bounds]:
     bandwidth = device.memory.bandwidth_bytes_per_s
     return {
         "launch_s": Bounds(3e-5, 1e-6, 1e-3),
+        "groups_s": Bounds(1e-6, 1e-8, 1e-3, vanishes=True),
         "slot_s": Bounds(1e-7, 1e-10, 1e-5, vanishes=True),
         "expert_s": Bounds(1e-7, 1e-10, 1e-5, vanishes=True),
         "copy_s": Bounds(1e-10, 1e-13, 1e-7, vanishes=True),

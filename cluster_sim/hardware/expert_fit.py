@@ -64,6 +64,8 @@ class ExpertFit(KernelFit):
     """Size of one weight including its share of the scales [B]."""
     launch_s: PositiveSeconds
     """Time of the kernels without rows [s]."""
+    groups_s: Seconds = 0.0
+    """Additional time of the kernels if several groups hold different experts [s]."""
     slot_s: Seconds
     """Time per slot of the device, with or without rows [s]."""
     expert_s: Seconds

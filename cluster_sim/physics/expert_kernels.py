@@ -106,7 +106,7 @@ def experts_s(
         return _roofline_s(model, device, layout, load)
     assert overhead.measured_experts is not None
     slots, inner = spread.slots / spread.groups, _inner(model, layout)
-    shape = ExpertShape(model.expert_hidden, inner, model.ffn_matrices, slots)
+    shape = ExpertShape(model.expert_hidden, inner, model.ffn_matrices, slots, spread.groups)
     routed = float(tokens)
     if kernels.gets_own_tokens:
         routed = min(routed, load.rows * reached_devices(experts, spread.groups) / experts.top_k)

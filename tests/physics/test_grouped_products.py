@@ -86,6 +86,12 @@ def test_each_cost_counts_by_its_own_number() -> None:
         assert more_s - base_s == approx(added_s), cost
 
 
+def test_several_groups_cost_a_further_start() -> None:
+    kernel = fit(groups="3 us")
+    alone_s, split_s = (grouped_s(kernel, SHAPE._replace(groups=n), load(50, 50)) for n in (1, 8))
+    assert split_s - alone_s == approx(3e-6)
+
+
 def test_reading_is_slower_by_a_factor_if_tokens_outnumber_the_slots() -> None:
     crowded = fit(crowded=1.5)
     few_s, many_s = (grouped_s(crowded, SHAPE, load(50, 50, tokens=n)) for n in (100, 101))
