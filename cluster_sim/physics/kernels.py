@@ -24,7 +24,7 @@ from cluster_sim.physics.elementwise import (
     ffn_passes,
 )
 from cluster_sim.physics.expert_exchange import ExpertExchange, WayTimes
-from cluster_sim.physics.expert_kernels import experts_s
+from cluster_sim.physics.expert_kernels import experts_s, used_expert_fits
 from cluster_sim.physics.fused_experts import fused_experts_s
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.latent_times import absorbed_products
@@ -47,6 +47,7 @@ class LayerKernels:
     def __init__(self, model: Model, device: Device, layout: ReplicaLayout) -> None:
         self._model, self._device, self._layout = model, device, layout
         self._overhead = device.overhead(layout.engine)
+        self._expert_fits = used_expert_fits(model, device, layout)
         self.attention = tuple(AttentionTimes(kind, device, layout) for kind in model.attention)
         """Times of attention and states, one per kind of layers."""
         self._exchanges = (
@@ -157,7 +158,7 @@ class LayerKernels:
         """
         if self._layout.fused_experts:
             return fused_experts_s(self._model, self._device, self._layout, tokens)
-        return experts_s(self._model, self._device, self._layout, tokens)
+        return experts_s(self._model, self._device, self._layout, tokens, self._expert_fits)
 
     def elementwise_token_s(self) -> float:
         """Return the time of norms, rotary embedding and activation per token and layer [s].

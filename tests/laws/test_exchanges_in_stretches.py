@@ -41,7 +41,9 @@ def test_a_stretch_equals_its_steps(
             "prompt_tokens": 1000,
             "output_tokens": 60,
         },
-        "cluster": {"pools": [{"name": "a", "node": node, "replica": plan, "replicas": 1}]},
+        "cluster": {
+            "pools": [{"name": "a", "node": node, "nodes": 2, "replica": plan, "replicas": 1}]
+        },
     }
     stretch, step = (
         finished(simulate(make_scenario(**keys, stepping=stepping)))
