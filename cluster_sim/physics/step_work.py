@@ -64,6 +64,17 @@ class StepWork:
             self.pairs_growth, self.rank_tokens, tuple(rank.later(steps) for rank in self.ranks),
         )  # fmt: skip
 
+    def spread(self, ranks: int) -> StepWork:
+        """Return a new object with the same work in equal parts on so many ranks.
+
+        Prompts are shared by all ranks, as if each of them completed at least one.
+
+        >>> StepWork(batch=8, prompt_tokens=400, sampled=9).spread(4).sampled
+        12
+        """
+        sampled = max(self.sampled, self.batch + ranks) if self.prompt_tokens else self.sampled
+        return replace(self, sampled=sampled, rank_tokens=0, ranks=())
+
     def without_prompts(self) -> StepWork:
         """Return a new object with the decode part of the step.
 

@@ -106,13 +106,15 @@ def _shares_at(run: RunData, deployment: Deployment, row: int, into: float) -> d
     first = _work_of(run, row)
     values = {name: run.stretches[name][row].as_py() for name in ("first_s", "slope_s", "steps")}
     number = min(int(into * values["steps"]), values["steps"] - 1)
+    ranks = deployment.attention_ranks
     work = first.later(number)
+    work = work if ranks == 1 else work.spread(ranks)
     lasted_s = values["first_s"] + number * values["slope_s"]
     alone_s = deployment.times_at(FULL_SPEED).ramp(work).first_s
     known = min(alone_s / lasted_s, 1.0)
     parts = {name: known * share for name, share in deployment.step_times.parts(work).items()}
     more = 1.0 - known
-    if deployment.attention_ranks > 1:  # the counts are those of all ranks, spread evenly
+    if ranks > 1:
         point_s = deployment.times_at(_point_of(run, row)).ramp(work).first_s
         waiting = max(1.0 - point_s / lasted_s, 0.0)
         parts[WAITING] = parts.get(WAITING, 0.0) + waiting
