@@ -53,6 +53,9 @@ MOST_ROWS = 2000
 """Maximum number of kernels per fit; they are drawn at random."""
 SHORT_KEYS = (128, 256, 512)
 """Values of `short_keys` that are tried."""
+TILE_ROWS = (64, 128)
+"""Values of `tile_rows` that are tried: the rows of a matrix instruction of Hopper's and of
+Blackwell's full rate."""
 CACHE_BYTES = (30e6, 60e6, 90e6)
 """Values of `cache_bytes` that are tried: second-level caches have 40 MB (A100), 50 MB (H100) and
 126 MB (B200), according to NVIDIA's data sheets."""
@@ -66,6 +69,7 @@ _GENERATION = {
     "long_sequence_s": Bounds(1e-8, 1e-11, 1e-6, vanishes=True),
     "long_head_s": Bounds(5e-10, 1e-13, 1e-7, vanishes=True),
     "bandwidth_bytes_per_s": Bounds(4e12, 1e11, 1e14),
+    "reread": Bounds(0.1, 1e-3, 3.0, vanishes=True),
     "half_sequences": Bounds(0.5, 0.01, 100.0, vanishes=True),
     "compute_flop_per_s": Bounds(1e15, 1e12, 1e17),
     "overlap": Bounds(4.0, 1.001, 20.0),
@@ -124,9 +128,9 @@ def fit_generation(kernels: LatentKernels, peak_flop_per_s: float) -> LatentGene
     The compute rate is at most `peak_flop_per_s`: kernels that reading limits do not determine it.
     """
     bounds = _GENERATION | {"compute_flop_per_s": _below(peak_flop_per_s)}
+    given = ({"short_keys": keys, "tile_rows": rows} for keys in SHORT_KEYS for rows in TILE_ROWS)
     fits = (
-        _fitted(LatentGenerationFit, bounds, predict_generation, kernels, {"short_keys": keys})
-        for keys in SHORT_KEYS
+        _fitted(LatentGenerationFit, bounds, predict_generation, kernels, each) for each in given
     )
     return min(fits, key=lambda end: end[0])[1]
 

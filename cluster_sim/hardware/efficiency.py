@@ -87,6 +87,10 @@ class Overhead(Description):
     experts: Annotated[float, Field(gt=0.0)] = 1.0
     """Ratio of the time of the engine's grouped products of experts to the time by `efficiency`, if
     compute limits them."""
+    measured_experts: Annotated[float, Field(gt=0.0)] | None = None
+    """Ratio of the time of the engine's experts to the time of the measured kernels in
+    `kernels.experts`, for experts in a format with such kernels. Default: experts are a roofline of
+    `efficiency`."""
     attention: Annotated[float, Field(gt=0.0)] = 1.0
     """Ratio of the time of the engine's decode attention to the time by `kernels` or
     `efficiency`."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from math import ceil
 from typing import NamedTuple
 
-from cluster_sim.physics.attention_times import BlockTerm, DecodeTerm
+from cluster_sim.physics.attention_terms import BlockTerm, DecodeTerm
 from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.memo import Memo
 from cluster_sim.physics.replica_layout import ReplicaLayout

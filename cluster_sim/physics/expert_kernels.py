@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cluster_sim.hardware.device import Device
+from cluster_sim.hardware.expert_fit import ExpertFit, expert_fits, used_fits
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.elementwise import BANDWIDTH_SHARE, EXPERT_PASSES, ffn_passes
+from cluster_sim.physics.expert_load import RankLoad
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
+from cluster_sim.physics.grouped_products import ExpertRows, ExpertShape, expected_tiles, grouped_s
 from cluster_sim.physics.products import rounded_max
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.systolic import utilisation
@@ -14,20 +19,17 @@ EXPERT_TILE = 128
 """Number of tokens per tile of a grouped product, if an expert has as many."""
 
 
-def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) -> float:
+def experts_s(
+    model: Model,
+    device: Device,
+    layout: ReplicaLayout,
+    tokens: int,
+    fits: Sequence[ExpertFit] = (),
+) -> float:
     """Return the time of the experts of one layer [s].
 
     The time covers routing, the grouped products of the active experts, and gathering their inputs.
-
-    * The weights of every active expert are read once. Computing overlaps with reading; the
-      roofline has a rounded corner.
-    * The compute rate is a share of the peak of the next wider format: 8 bit for nvfp4, 16 bit for
-      all others. mxfp4 is multiplied in one of these, and at the sizes of experts grouped products
-      gain only a part of what narrow formats promise.
-    * Tokens are processed in tiles. Per expert, half a tile is empty, but at most as many rows as
-      the expert has tokens.
-    * A token moves one copy of itself per expert that it is routed to.
-    * With groups of whole experts the slowest group counts, by the layout's `expert_load`.
+    It is that of measured kernels, or a roofline without any. With groups of whole experts the slowest group counts, by the layout's `expert_load`.
 
     Parameters
     ----------
@@ -39,16 +41,71 @@ def experts_s(model: Model, device: Device, layout: ReplicaLayout, tokens: int) 
         Distribution of the model over devices.
     tokens
         Number of tokens of all ranks.
+    fits
+        Measured kernels, see `used_expert_fits`; the fastest one counts.
     """
-    experts, efficiency = model.experts, device.efficiency
+    experts, overhead = model.experts, device.overhead(layout.engine)
     assert experts is not None
+    spread = layout.spread(experts)
+    load = layout.expert_load.busiest(spread, tokens)
+    if fits:
+        assert overhead.measured_experts is not None
+        shape = ExpertShape(
+            model.expert_hidden,
+            _inner(model, layout),
+            model.ffn_matrices,
+            spread.slots / spread.groups,
+        )
+        rows = ExpertRows(tokens, tokens * experts.top_k, *load, expected_tiles(*load))
+        measured_s = min(float(grouped_s(fit, shape, rows)) for fit in fits)
+        return overhead.expert_layer_s + overhead.measured_experts * measured_s
+    return _roofline_s(model, device, layout, load)
+
+
+def used_expert_fits(model: Model, device: Device, layout: ReplicaLayout) -> list[ExpertFit]:
+    """Return the fits of the measured kernels that an engine can use for a model's experts.
+
+    The list is empty if the experts are a roofline: if the engine has no ratio to measured kernels
+    (`Overhead.measured_experts`), or if no kernel of their format was measured.
+    """
+    ratio = device.overhead(layout.engine).measured_experts
+    if model.experts is None or device.kernels is None or ratio is None:
+        return []
+    number_format = model.format_of(layout.weights, "experts")
+    return used_fits(
+        expert_fits(device.kernels.experts, number_format, layout.engine),
+        groups=layout.expert_parallel,
+        gated=model.ffn_gated is not False,
+        beside_fp8=model.stored_in(layout.weights, "shared") == "fp8",
+    )
+
+
+def _inner(model: Model, layout: ReplicaLayout) -> float:
+    """Return the number of values of an expert's width on one device."""
+    assert model.experts is not None
+    devices = layout.tensor_parallel * layout.data_parallel
+    return model.experts.ffn * layout.expert_parallel / devices
+
+
+def _roofline_s(model: Model, device: Device, layout: ReplicaLayout, load: RankLoad) -> float:
+    """Return the time of the experts with products at shares of the data sheet's peaks [s].
+
+    * The weights of every active expert are read once. Computing overlaps with reading; the
+      roofline has a rounded corner.
+    * The compute rate is a share of the peak of the next wider format: 8 bit for nvfp4, 16 bit for
+      all others. mxfp4 is multiplied in one of these, and at the sizes of experts grouped products
+      gain only a part of what narrow formats promise.
+    * Tokens are processed in tiles. Per expert, half a tile is empty, but at most as many rows as
+      the expert has tokens.
+    * A token moves one copy of itself per expert that it is routed to.
+    """
+    efficiency = device.efficiency
     assert efficiency is not None
-    overhead, groups = device.overhead(layout.engine), layout.expert_parallel
+    overhead = device.overhead(layout.engine)
     bandwidth = device.fast_memory.bandwidth_bytes_per_s
-    inner = experts.ffn * groups / (layout.tensor_parallel * layout.data_parallel)
-    width = model.expert_hidden
+    inner, width = _inner(model, layout), model.expert_hidden
     weights = model.ffn_matrices * width * inner
-    rows, touched = layout.expert_load.busiest(layout.spread(experts), tokens)
+    rows, touched = load
     read_s = (
         touched
         * weights

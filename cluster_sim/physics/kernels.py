@@ -24,12 +24,15 @@ from cluster_sim.physics.elementwise import (
     ffn_passes,
 )
 from cluster_sim.physics.expert_exchange import ExpertExchange, WayTimes
-from cluster_sim.physics.expert_kernels import experts_s
+from cluster_sim.physics.expert_kernels import experts_s, used_expert_fits
 from cluster_sim.physics.fused_experts import fused_experts_s
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.latent_times import absorbed_products
 from cluster_sim.physics.products import Product, WeightShape, product_of
 from cluster_sim.physics.replica_layout import ReplicaLayout
+
+_MANY_TOKENS = 8192
+"""Number of tokens from which the time of a product grows in proportion to its tokens."""
 
 
 class LayerKernels:
@@ -44,6 +47,7 @@ class LayerKernels:
     def __init__(self, model: Model, device: Device, layout: ReplicaLayout) -> None:
         self._model, self._device, self._layout = model, device, layout
         self._overhead = device.overhead(layout.engine)
+        self._expert_fits = used_expert_fits(model, device, layout)
         self.attention = tuple(AttentionTimes(kind, device, layout) for kind in model.attention)
         """Times of attention and states, one per kind of layers."""
         self._exchanges = (
@@ -96,11 +100,28 @@ class LayerKernels:
         heads = kind.latent_heads(self._layout.tensor_parallel)
         if heads is None:
             return None
-        outputs = heads.heads * (heads.nope + heads.value)
-        expanding = self._product("attention", outputs, heads.rank)
         stored = self._model.stored_in(self._layout.weights, "attention")
+        expanding = self._expanding(heads)
         products = absorbed_products(heads, self._device, self._layout, stored, expanding)
         return None if products is None else (heads, products)
+
+    def expansion_s(self, kind: AttentionLayers) -> float:
+        """Return the time of expanding the key and value of one cached token in a layer [s].
+
+        Prefill with latent attention expands the cached tokens again for every chunk (vLLM,
+        model_executor/layers/attention/mla_attention.py; SGLang, MHA_CHUNKED_KV). The time is that
+        of the product for many tokens. It is 0 for an engine without `measured_latent`.
+        """
+        heads = kind.latent_heads(self._layout.tensor_parallel)
+        if heads is None or self._overhead.measured_latent is None:
+            return 0.0
+        product = self._expanding(heads)
+        many_s, more_s = product.seconds(_MANY_TOKENS), product.seconds(2 * _MANY_TOKENS)
+        return (more_s - many_s) / _MANY_TOKENS
+
+    def _expanding(self, heads: LatentHeads) -> Product:
+        """Return the product that expands latent vectors to keys and values."""
+        return self._product("attention", heads.heads * (heads.nope + heads.value), heads.rank)
 
     def ffn_products(self, width: float, part: WeightPart = "ffn") -> list[Product]:
         """Return the products of a feed-forward part that is `width` wide over the group."""
@@ -137,7 +158,7 @@ class LayerKernels:
         """
         if self._layout.fused_experts:
             return fused_experts_s(self._model, self._device, self._layout, tokens)
-        return experts_s(self._model, self._device, self._layout, tokens)
+        return experts_s(self._model, self._device, self._layout, tokens, self._expert_fits)
 
     def elementwise_token_s(self) -> float:
         """Return the time of norms, rotary embedding and activation per token and layer [s].

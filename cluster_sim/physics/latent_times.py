@@ -18,6 +18,7 @@ from cluster_sim.hardware.latent_fit import (
 )
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.layers import AttentionLayers, LatentHeads
+from cluster_sim.physics.attention_terms import PromptLine
 from cluster_sim.physics.decode_attention import DecodeAttention
 from cluster_sim.physics.kv_sizes import KV_BYTES
 from cluster_sim.physics.latent_attention import (
@@ -35,16 +36,6 @@ ABSORBED_TOKENS = 1024
 """Maximum number of tokens of a pass for which the projections are absorbed. Passes with more hold
 mostly prompts, whose keys and values engines expand by one product. It is the largest measured
 batch of decode; the true limit is that of the engine's batch."""
-
-
-class LatentLine(NamedTuple):
-    """Line of latent prefill, see `attention_times.PromptLine`."""
-
-    fixed_s: float
-    token_s: float
-    pair_s: float
-    limited_pair_s: float
-    key_s: float
 
 
 class LatentTimes(NamedTuple):
@@ -94,13 +85,17 @@ class LatentTimes(NamedTuple):
             return None
         return self.ratio * float(latent_key_compute_s(self.generation, self.shape))
 
-    def prompt_line(self) -> LatentLine | None:
-        """Return the prefill attention of a layer; None if no such kernel was measured."""
+    def prompt_line(self, layers: int) -> PromptLine | None:
+        """Return the prefill attention of some layers; None if no such kernel was measured."""
         if self.context is None:
             return None
         line = latent_context_line(self.context, self.shape)
-        return LatentLine(
-            line.fixed_s + line.sequence_s, line.token_s, line.pair_s, 0.0, line.key_s
+        return PromptLine(
+            layers,
+            fixed_s=line.fixed_s + line.sequence_s,
+            token_s=line.token_s,
+            pair_s=line.pair_s,
+            key_s=line.key_s,
         )
 
 

@@ -13,6 +13,8 @@ from cluster_sim.hardware.precision import Precision
 from cluster_sim.hardware.sparse_fit import SparseAttentionFit
 from cluster_sim.llm.layers import AttentionLayers
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.expert_kernels import used_expert_fits
+from cluster_sim.physics.replica_layout import ReplicaLayout
 
 
 def default_times(device: Device, engine: str) -> Iterator[str]:
@@ -61,6 +63,20 @@ def slow_integers(model: Model, device: Device, weights: Precision) -> Iterator[
         yield (
             f"{device.name}: {model.name} has weights in int8, which are computed as fp8. The device computes 8-bit integers "
             f"at {integers / 1e12:.0f} TOP/s, {fp8 / integers:.0f} times slower than fp8; weights: bf16 or fp4 are simulated as they are"
+        )
+
+
+def unmeasured_experts(model: Model, device: Device, layout: ReplicaLayout) -> Iterator[str]:
+    """Yield a warning if an engine's experts were measured, but not in the format of a model's."""
+    if model.experts is None or device.wafer is not None:
+        return
+    if device.overhead(layout.engine).measured_experts is None:
+        return
+    if not used_expert_fits(model, device, layout):
+        name = model.format_of(layout.weights, "experts")
+        gate = "" if model.ffn_gated is not False else " without a gate"
+        yield (
+            f"{device.name}: no kernels of experts{gate} in {name} were measured with {maker(layout.engine)}; the step times of {model.name} are a roofline for them"
         )
 
 

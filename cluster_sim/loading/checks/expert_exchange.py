@@ -42,6 +42,8 @@ def _fault(kind: str, deployment: Deployment) -> str | None:
     if kind == "nccl_all_to_all":
         if device.collectives.all_to_all is None:
             return f"expected auto: {device.name} has no figures for all_to_all; collectives.all_to_all in its file gives them"
+        if shape.nodes > 1:
+            return f"this version simulates it in one node only; expected a group of at most {pool.node.devices} devices, deepep_low_latency, or all_gather_reduce_scatter"
         return None
     if kind not in KINDS:
         return None
