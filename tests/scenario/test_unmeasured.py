@@ -12,6 +12,7 @@ from cluster_sim.scenario.unmeasured import (
     narrow_weights,
     slow_integers,
     unmeasured_experts,
+    unmeasured_groups,
     unmeasured_kinds,
 )
 from tests.layer_oracle import KINDS
