@@ -266,7 +266,7 @@ class GpuSteps:
         The time by which uneven ranks take longer than even ones is waiting for the slowest.
         """
         if work.ranks:
-            even = replace(work, ranks=())
+            even = work.spread(self._layout.data_parallel)
             kept = min(self.ramp(even).first_s / self.ramp(work).first_s, 1.0)
             shares = {name: kept * share for name, share in self.parts(even).items()}
             return shares | {WAITING: 1.0 - kept + shares.get(WAITING, 0.0)}

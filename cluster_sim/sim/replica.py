@@ -394,6 +394,7 @@ class Replica(ReplicaFigures[SomeScheduler]):
             self.number, stretch.began_s, first_s, slope_s, steps, work.batch, work.counted, work.prompt_tokens,
             work.sampled, work.context, work.growth, work.windowed, work.growing, work.pairs, work.window_pairs,
             scheduler.kv_tokens, len(scheduler.running), scheduler.queued, *stretch.point.shares, *lost_s,
+            work.rank_tokens,
         )  # fmt: skip
 
     def _tell_finished(self, finished: list[Request]) -> None:
