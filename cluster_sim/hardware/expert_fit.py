@@ -118,7 +118,7 @@ def expert_fits(
 
 
 class ExpertUse(NamedTuple):
-    """What decides which kernels an engine uses for experts."""
+    """Facts that decide which kernels an engine uses for experts."""
 
     groups: int = 1
     """Number of groups of devices that hold different experts."""
