@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from cluster_sim.hardware.kernel_fit import KernelFit
-from cluster_sim.typing import CountOrZero
+from cluster_sim.typing import Count, CountOrZero
 from cluster_sim.units import (
     BytesPerSecond,
     FlopPerSecond,
@@ -52,6 +52,9 @@ class LatentGenerationFit(KernelFit):
     split only so far."""
     compute_flop_per_s: FlopPerSecond
     """Compute rate of the query heads with the keys [FLOP/s]."""
+    tile_rows: Count
+    """Number of query heads that a kernel of 64 or more heads computes at least: the rows of its
+    tile."""
     overlap: Annotated[float, Field(ge=1.0)]
     """Exponent of the norm that combines reading and computing. With 1 they do not overlap."""
 

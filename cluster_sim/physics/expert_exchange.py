@@ -73,6 +73,8 @@ class ExpertExchange:
         self.kind = chosen_kind(name, device, layout.engine, shape, has_prompts=has_prompts)
         """Kind of exchange."""
         self._fit = device.exchanges.of(self.kind)
+        if self._fit is not None and layout.network.nodes > 1:
+            self._fit = _over_nodes(self._fit)
 
     def times(self, tokens: int) -> WayTimes:
         """Return the times of both ways for `tokens` of all ranks."""
@@ -116,8 +118,7 @@ class ExpertExchange:
         if kind.copies_between_nodes == "nodes":
             fullest = 1.0
         beside_s = fullest * each * remote * row_bytes / network.device_bytes_per_s
-        later = fit.model_copy(update={"start_s": fit.start_s + NETWORK_START_S})
-        return network.latency_s + float(one_way_s(later, parcels, beside_s))
+        return network.latency_s + float(one_way_s(fit, parcels, beside_s))
 
     @cached_property
     def _copies(self) -> tuple[float, float]:
@@ -170,6 +171,17 @@ class ExpertExchange:
         sent_s = all_to_all_s(fits.all_to_all, devices, size * copies / devices)
         sent = WayTimes(sent_s, sent_s)
         return sent if self.kind == "nccl_all_to_all" else min(gathered, sent, key=sum)
+
+
+def _over_nodes(fit: ExchangeFit) -> ExchangeFit:
+    """Return the fit of a kind with the start of its kernels over the network."""
+    ways = {"dispatch": fit.dispatch, "combine": fit.combine}
+    return fit.model_copy(
+        update={
+            name: way.model_copy(update={"start_s": way.start_s + NETWORK_START_S})
+            for name, way in ways.items()
+        }
+    )
 
 
 def reached_devices(experts: Experts, devices: int) -> float:

@@ -266,7 +266,7 @@ class GpuSteps:
         The time by which uneven ranks take longer than even ones is waiting for the slowest.
         """
         if work.ranks:
-            even = replace(work, ranks=())
+            even = work.spread(self._layout.data_parallel)
             kept = min(self.ramp(even).first_s / self.ramp(work).first_s, 1.0)
             shares = {name: kept * share for name, share in self.parts(even).items()}
             return shares | {WAITING: 1.0 - kept + shares.get(WAITING, 0.0)}
@@ -285,7 +285,9 @@ class GpuSteps:
             bound = "reading weights" if head_rows <= self._head.bound_tokens else "computing"
             spent[bound] += self.head_s(head_rows)
         if self._model.experts is not None:
-            spent["experts"] = batches * self._layers.experts_s(all_tokens)
+            has_prompts = bool(work.prompt_tokens)
+            experts_s = self._layers.experts_s(all_tokens, has_prompts=has_prompts)
+            spent["experts"] = batches * experts_s
         caches = self._model.caches_tokens
         spent["reading KV cache" if caches else "reading states"] = (
             step_s - self.ramp(replace(work, context=0, windowed=0, longest=0)).first_s

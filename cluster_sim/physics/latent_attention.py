@@ -71,7 +71,8 @@ def latent_key_s(fit: LatentGenerationFit, shape: LatentShape, batch: Number) ->
     Reading and computing both grow with the keys, so the time per key is the rounded maximum of
 
     * kv_bytes * latent / bandwidth * (1 + half_sequences / batch) * (1 + reread * further tiles),
-    * heads * 2 * (latent + rank) / compute.
+    * heads * 2 * (latent + rank) / compute, with `tile_rows` heads for a kernel of 64 or more that
+      fill only a part of its tile.
 
     A query is multiplied by the whole latent vector; the output sums up its first `rank` values.
 
@@ -81,7 +82,7 @@ def latent_key_s(fit: LatentGenerationFit, shape: LatentShape, batch: Number) ->
 
     >>> from types import SimpleNamespace
     >>> fit = SimpleNamespace(bandwidth_bytes_per_s=5.76e12, half_sequences=0.0, reread=0.0,
-    ...                       compute_flop_per_s=1e15, overlap=100.0)
+    ...                       compute_flop_per_s=1e15, tile_rows=64, overlap=100.0)
     >>> round(latent_key_s(fit, LatentShape(16, 576, 512, 320, 1.0), 8) * 1e12, 6)
     100.0
     """
@@ -103,7 +104,8 @@ def further_tiles(heads: Number) -> Number:
 
 def latent_key_compute_s(fit: LatentGenerationFit, shape: LatentShape) -> Number:
     """Return the time of computing one key for one query of each head [s]."""
-    return shape.heads * 2.0 * (shape.latent + shape.rank) / fit.compute_flop_per_s
+    empty = (shape.heads >= WIDE_HEADS) * above(fit.tile_rows, shape.heads)
+    return (shape.heads + empty) * 2.0 * (shape.latent + shape.rank) / fit.compute_flop_per_s
 
 
 def latent_floor_s(fit: LatentGenerationFit, shape: LatentShape, batch: Number) -> Number:

@@ -25,7 +25,7 @@ def all_reduce_s(fits: CollectiveFits, group: NodeGroup, size_bytes: float) -> f
     With N nodes of m devices, a tensor of S bytes, the time `inside` of the all-reduce of one node,
     a rate b between nodes per device, and start = `start` + `level` ceil(log2 N):
 
-        small = start + inside(0) + S / small_bandwidth
+        small = start + inside(0) + max(S / small_bandwidth, sent)
         parts = start + rank N m + (inside(S)^p + sent^p)^(1/p),    sent = 2 (N - 1) / N  S / m / b
         tree  = start + tree_start + max(2 S / tree_bandwidth, sent)
 
@@ -70,7 +70,7 @@ def all_reduce_s(fits: CollectiveFits, group: NodeGroup, size_bytes: float) -> f
     inside_s = collectives.all_reduce_s(inside, group.devices, size_bytes)
     smallest_s = collectives.all_reduce_s(inside, group.devices, 0.0)
     seconds = min(
-        smallest_s + size_bytes / fit.small_bandwidth_bytes_per_s,
+        smallest_s + max(size_bytes / fit.small_bandwidth_bytes_per_s, sent_s),
         fit.rank_s * group.ranks + _together_s(fit, inside_s, in_switch_s),
     )
     if fit.uses_trees:
@@ -129,7 +129,7 @@ def _half_s(
         fit.start_s
         + fit.level_s * group.levels
         + min(
-            smallest_s + 0.5 * size_bytes / fit.small_bandwidth_bytes_per_s,
+            smallest_s + max(0.5 * size_bytes / fit.small_bandwidth_bytes_per_s, sent_s),
             0.5 * fit.rank_s * group.ranks + _together_s(fit, inside_s, sent_s),
         )
     )

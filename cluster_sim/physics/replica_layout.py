@@ -151,6 +151,19 @@ class ReplicaLayout(NamedTuple):
             self.network.nodes,
         )
 
+    def expert_copies(self, experts: Experts) -> float:
+        """Return the places for experts, if all groups were as full as the fullest, per expert.
+
+        >>> experts = Experts(count=256, top_k=8, ffn=2048)
+        >>> wide = ReplicaLayout(expert_parallel=72, redundant_experts=32)
+        >>> wide.expert_copies(experts)  # 72 x 4 / 256
+        1.125
+        >>> ReplicaLayout(expert_parallel=48).expert_copies(experts)  # 48 x 6 / 256
+        1.125
+        """
+        spread = self.spread(experts)
+        return ceil(spread.slots / spread.groups) * spread.groups / spread.number
+
     def nodes_of(self, ranks: int) -> NodeGroup | None:
         """Return the nodes of a group of `ranks` neighbours of a stage; None if it is within one.
 

@@ -123,6 +123,7 @@ STRETCHES = (
     Column("link_share", "", "Share of the bandwidth of collectives that other traffic leaves; of groups over nodes, the smaller one of links inside nodes and between them.", without=1.0),
     Column("bus_s", "s", "Time added by other traffic on the replica's memories.", without=0.0),
     Column("link_s", "s", "Time added by other traffic on the links of the replica's collectives.", without=0.0),
+    Column("rank_tokens", "tokens", "Number of decoding sequences and prompt tokens per step of the attention rank with the most of them; not written if no replica has several ranks.", without=0.0),
 )  # fmt: skip
 """Recorded columns of the table of stretches, which are runs of consecutive engine steps with the
 same batch. The i-th step lasts first_s + i·slope_s; counts are those of the first step, see

@@ -13,7 +13,7 @@ from cluster_sim.hardware.precision import Precision
 from cluster_sim.hardware.sparse_fit import SparseAttentionFit
 from cluster_sim.llm.layers import AttentionLayers
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.expert_kernels import used_expert_fits
+from cluster_sim.physics.expert_kernels import ExpertKernels
 from cluster_sim.physics.replica_layout import ReplicaLayout
 
 
@@ -30,10 +30,12 @@ def default_times(device: Device, engine: str) -> Iterator[str]:
 
 
 def unmeasured_device(device: Device) -> Iterator[str]:
-    """Yield a warning if no kernel of a device was measured."""
+    """Yield a warning if no kernel of a device was measured, or only some beside those of another."""
     if device.measured:
         return
     start = f"{device.name}: no kernels were measured. Its step times are"
+    if device.predecessor is not None and device.has_own_kernels:
+        start = f"{device.name}: only some kernels were measured. Its other step times are"
     if device.predecessor is None or device.kernels is None:
         yield (
             f"{start} a roofline of the data sheet. The shares of the peaks that kernels "
@@ -72,12 +74,23 @@ def unmeasured_experts(model: Model, device: Device, layout: ReplicaLayout) -> I
         return
     if device.overhead(layout.engine).measured_experts is None:
         return
-    if not used_expert_fits(model, device, layout):
+    if not ExpertKernels.of(model, device, layout).fits:
         name = model.format_of(layout.weights, "experts")
         gate = "" if model.ffn_gated is not False else " without a gate"
         yield (
             f"{device.name}: no kernels of experts{gate} in {name} were measured with {maker(layout.engine)}; the step times of {model.name} are a roofline for them"
         )
+
+
+def unmeasured_groups(device: Device, nodes: int) -> Iterator[str]:
+    """Yield a warning if groups span more nodes than those whose collectives were measured."""
+    measured = device.collectives.over_nodes.largest_nodes
+    if nodes <= max(measured, 1) or device.wafer is not None:
+        return
+    if not measured:
+        yield f"{device.name}: collectives over nodes were not measured; those of groups over {nodes} nodes have the constants of the H100, an estimate"
+    else:
+        yield f"{device.name}: collectives over nodes were measured on up to {measured} nodes; those of groups over {nodes} nodes are extrapolated"
 
 
 def unmeasured_kinds(

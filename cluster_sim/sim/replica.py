@@ -156,17 +156,21 @@ class Replica(ReplicaFigures[SomeScheduler]):
         """Operating point from the next step on."""
         return self._state.point
 
-    def set_shares(self, memory: float, links: float) -> None:
-        """Set the shares of the memory and link bandwidth that other traffic leaves.
+    def set_shares(self, memory: float, links: float, rails: float) -> None:
+        """Set the shares of bandwidth that other traffic leaves from the next step on.
 
-        The shares hold from the next step on.
+        They are those of the memory, of links inside nodes, and of links between the nodes of a
+        group.
         """
-        if self._state.set_shares(memory, links):
+        if self._state.set_shares(memory, links, rails):
             self._point_changed()
 
-    def keep_links(self, share: float) -> None:
-        """Let the links among the devices keep a share of their bandwidth from the next step on."""
-        if self._state.keep_links(share):
+    def keep_links(self, inside: float, rails: float = 1.0) -> None:
+        """Let links among the devices keep shares of their bandwidth from the next step on.
+
+        They are those of links inside nodes and between them.
+        """
+        if self._state.keep_links(inside, rails):
             self._point_changed()
 
     def set_throttle(self, clock: float, refresh: float) -> None:
@@ -390,6 +394,7 @@ class Replica(ReplicaFigures[SomeScheduler]):
             self.number, stretch.began_s, first_s, slope_s, steps, work.batch, work.counted, work.prompt_tokens,
             work.sampled, work.context, work.growth, work.windowed, work.growing, work.pairs, work.window_pairs,
             scheduler.kv_tokens, len(scheduler.running), scheduler.queued, *stretch.point.shares, *lost_s,
+            work.rank_tokens,
         )  # fmt: skip
 
     def _tell_finished(self, finished: list[Request]) -> None:

@@ -36,7 +36,7 @@ def decode_fit(**changes: Any) -> LatentGenerationFit:
     sequences = {"start": "10 us", "sequence": "0 s", "head": "1 ns", "rise": 1, "short_keys": 128}
     longer = {"long_start": "12 us", "long_sequence": "0 s", "long_head": "1 ns"}
     reading = {"bandwidth": "5.76 TB/s", "reread": 0, "half_sequences": 0}
-    computing = {"compute": "1088 TFLOP/s", "overlap": 50}
+    computing = {"compute": "1088 TFLOP/s", "tile_rows": 64, "overlap": 50}
     return LatentGenerationFit.model_validate(sequences | longer | reading | computing | changes)
 
 
@@ -62,6 +62,12 @@ def test_two_tiles_of_heads_read_the_keys_again() -> None:
     fit = decode_fit(reread=0.5)
     times = [latent_key_s(fit, FP8._replace(heads=heads), 64) for heads in (8.0, 16.0, 32.0, 64.0)]
     assert times == [approx(seconds) for seconds in (100e-12, 100e-12, 150e-12, 128e-12)]
+
+
+def test_a_tile_that_is_half_empty_takes_as_long_as_a_full_one() -> None:
+    fit = decode_fit(tile_rows=128)
+    times = [latent_key_s(fit, FP8._replace(heads=heads), 64) for heads in (16.0, 64.0, 128.0)]
+    assert times == [approx(seconds) for seconds in (100e-12, 256e-12, 256e-12)]
 
 
 def test_a_batch_of_fixed_size_is_a_floor_and_a_line_in_keys() -> None:

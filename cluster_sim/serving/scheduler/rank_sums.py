@@ -9,7 +9,7 @@ from cluster_sim.serving.scheduler.output import SchedulerOutput
 def add_work(work: StepWork, ranks: list[StepWork]) -> None:
     """Write the sums of the work of ranks, at least one, and the ranks themselves.
 
-    NOTE: one loop with eleven sums takes 0.5 us per rank, a comprehension per sum twice as long.
+    NOTE: one loop with twelve sums takes 0.5 us per rank, a comprehension per sum twice as long.
 
     >>> work = StepWork()
     >>> add_work(work, [StepWork(batch=2, longest=9), StepWork(batch=3, longest=7)])
@@ -17,6 +17,7 @@ def add_work(work: StepWork, ranks: list[StepWork]) -> None:
     (5, 9)
     """
     batch = counted = longest = prompt_tokens = sampled = pairs = window_pairs = pairs_growth = 0
+    largest = 0
     growth: float = 0
     context: float = 0
     windowed: float = 0
@@ -31,6 +32,9 @@ def add_work(work: StepWork, ranks: list[StepWork]) -> None:
         sampled += rank.sampled
         if rank.longest > longest:
             longest = rank.longest
+        tokens = rank.batch + rank.prompt_tokens
+        if tokens > largest:
+            largest = tokens
         if rank.prompt_tokens:
             prompt_tokens += rank.prompt_tokens
             pairs += rank.pairs
@@ -39,7 +43,7 @@ def add_work(work: StepWork, ranks: list[StepWork]) -> None:
     work.batch, work.counted, work.growth, work.context = batch, counted, growth, context
     work.windowed, work.growing, work.longest, work.sampled = windowed, growing, longest, sampled
     work.prompt_tokens, work.pairs, work.window_pairs = prompt_tokens, pairs, window_pairs
-    work.pairs_growth, work.ranks = pairs_growth, ranks
+    work.pairs_growth, work.ranks, work.rank_tokens = pairs_growth, ranks, largest
 
 
 def take_decision(output: SchedulerOutput, decided: SchedulerOutput) -> None:
