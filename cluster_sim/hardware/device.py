@@ -174,6 +174,15 @@ class Device(Description):
         has_kernels = self.kernels is not None and self.predecessor is None
         return self.wafer is not None or has_kernels
 
+    @property
+    def has_own_kernels(self) -> bool:
+        """Whether its file has kernels beside those of its predecessor."""
+        if self.predecessor is None or self.kernels is None:
+            return self.kernels is not None
+        earlier = _in_catalog(self.predecessor)
+        kernels = earlier.kernels and self._gains_over(earlier).kernels(earlier.kernels)
+        return kernels != self.kernels
+
     def overhead(self, engine: str) -> Overhead:
         """Return the times that the engine called `engine` adds on this device."""
         return self.overheads[self.overhead_name(engine)]

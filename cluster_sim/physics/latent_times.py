@@ -124,8 +124,8 @@ def absorbed_products(
     ratio = overhead.measured_latent
     if heads is None or ratio is None or device.kernels is None:
         return None
-    queries = _product_fit(device.kernels.latent_queries, stored, layout.engine)
-    outputs = _product_fit(device.kernels.latent_outputs, stored, layout.engine)
+    queries = product_fit(device.kernels.latent_queries, stored, layout.engine)
+    outputs = product_fit(device.kernels.latent_outputs, stored, layout.engine)
     if queries is None or outputs is None:
         return None
     query, output = (
@@ -164,7 +164,7 @@ class _Absorbed(NamedTuple):
         return self.ratio * (alone_s - self.hidden_s)
 
 
-def _product_fit(
+def product_fit(
     fits: dict[str, LatentProductFit], stored: Precision, engine: str
 ) -> LatentProductFit | None:
     """Return the fit of an engine's absorbed projections.

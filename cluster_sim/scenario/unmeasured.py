@@ -30,10 +30,12 @@ def default_times(device: Device, engine: str) -> Iterator[str]:
 
 
 def unmeasured_device(device: Device) -> Iterator[str]:
-    """Yield a warning if no kernel of a device was measured."""
+    """Yield a warning if no kernel of a device was measured, or only some beside those of another."""
     if device.measured:
         return
     start = f"{device.name}: no kernels were measured. Its step times are"
+    if device.predecessor is not None and device.has_own_kernels:
+        start = f"{device.name}: only some kernels were measured. Its other step times are"
     if device.predecessor is None or device.kernels is None:
         yield (
             f"{start} a roofline of the data sheet. The shares of the peaks that kernels "
