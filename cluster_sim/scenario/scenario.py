@@ -29,6 +29,7 @@ from cluster_sim.scenario.unmeasured import (
     slow_integers,
     unmeasured_device,
     unmeasured_experts,
+    unmeasured_groups,
     unmeasured_kinds,
 )
 from cluster_sim.scenario.workload import Workload
@@ -170,6 +171,7 @@ class Scenario(Description):
                 expert_parallel=pool.replica.expert_parallel,
             )
             yield from unmeasured_experts(self.model, device, layout)
+            yield from unmeasured_groups(device, pool.replica.stage_devices // pool.node.devices)
             yield from narrow_weights(device, weights)
             yield from slow_integers(self.model, device, weights)
         yield from self.cluster.router.warnings(self.routed)

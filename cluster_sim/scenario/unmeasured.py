@@ -82,6 +82,17 @@ def unmeasured_experts(model: Model, device: Device, layout: ReplicaLayout) -> I
         )
 
 
+def unmeasured_groups(device: Device, nodes: int) -> Iterator[str]:
+    """Yield a warning if groups span more nodes than those whose collectives were measured."""
+    measured = device.collectives.over_nodes.largest_nodes
+    if nodes <= max(measured, 1) or device.wafer is not None:
+        return
+    if not measured:
+        yield f"{device.name}: collectives over nodes were not measured; those of groups over {nodes} nodes have the constants of the H100, an estimate"
+    else:
+        yield f"{device.name}: collectives over nodes were measured on up to {measured} nodes; those of groups over {nodes} nodes are extrapolated"
+
+
 def unmeasured_kinds(
     model: Model, device: Device, kv_cache: str, engine: str
 ) -> tuple[list[str], list[str]]:

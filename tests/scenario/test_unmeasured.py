@@ -12,6 +12,7 @@ from cluster_sim.scenario.unmeasured import (
     narrow_weights,
     slow_integers,
     unmeasured_experts,
+    unmeasured_groups,
     unmeasured_kinds,
 )
 from tests.layer_oracle import KINDS
@@ -110,3 +111,14 @@ def test_experts_are_a_roofline_if_only_other_formats_were_measured() -> None:
     (warning,) = unmeasured_experts(sparse, unmeasured, layout)
     assert "no kernels of experts in fp8_block were measured with vLLM" in warning
     assert list(unmeasured_experts(sparse, B200, layout)) == [], "experts are a roofline throughout"
+
+
+def test_groups_over_more_nodes_than_were_measured_say_so() -> None:
+    h100, b300 = device_named("h100-sxm"), device_named("b300-sxm")
+    assert not list(unmeasured_groups(h100, 1)) and not list(unmeasured_groups(h100, 16))
+    (text,) = unmeasured_groups(h100, 300)
+    assert text.endswith(
+        "measured on up to 248 nodes; those of groups over 300 nodes are extrapolated"
+    )
+    (text,) = unmeasured_groups(b300, 2)
+    assert text.endswith("over 2 nodes have the constants of the H100, an estimate")
