@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cluster_sim.physics.grouped_products import TILE_ROWS, ExpertRows, ExpertShape
 from cluster_sim.typing import Array
@@ -26,8 +27,12 @@ COLUMNS = (
     "latency_ms",
 )
 """Columns of a table of measured experts, as aiconfigurator names them."""
-BALANCED = "balanced"
-"""Distribution in which all experts have the same number of rows."""
+_EVEN = ("balanced", "uniform")
+"""Names of distributions in which all experts have the same number of rows."""
+_EAGER = "moe_context"
+"""Name of measurements outside of CUDA graphs, where the host limits short times."""
+_LAUNCHED = 1.5
+"""Time relative to the shortest one above which the host does not limit such a measurement."""
 _CHOICE_GROUPS, _CHOSEN_GROUPS = 8, 4
 """Numbers of groups of experts from which DeepSeek-V3's router chooses, and that it chooses."""
 _DEEPSEEK = (7168, 2048, 256)
@@ -80,6 +85,25 @@ class MeasuredExperts:
         )
 
 
+def even_rows(table: pa.Table) -> pa.Table:
+    """Return the rows of a table with an even load that measure kernels and not the host.
+
+    DeepEP's experts have names of their own per phase.
+    """
+    table = table.filter(pc.is_in(table["distribution"], pa.array(_EVEN)))
+    if "op_name" not in table.column_names:
+        return table
+    rows = table.to_pylist()
+    eager = [row for row in rows if row["op_name"] == _EAGER]
+    shortest_ms = min((row["latency_ms"] for row in eager), default=0.0)
+    kept = [row["op_name"] != _EAGER or row["latency_ms"] > _LAUNCHED * shortest_ms for row in rows]
+    names = [row["kernel_source"] + row["op_name"].removeprefix("moe") for row in rows]
+    place = table.column_names.index("kernel_source")
+    return table.set_column(place, "kernel_source", pa.array(names, pa.string())).filter(
+        pa.array(kept, pa.bool_())
+    )
+
+
 def measured_experts(table: pa.Table) -> MeasuredExperts:
     """Return the kernels of a table of balanced rows of one kernel."""
     names = ("num_tokens", "hidden_size", "inter_size", "topk", "num_experts")
@@ -96,7 +120,7 @@ def measured_experts(table: pa.Table) -> MeasuredExperts:
     ungated = [pair in _UNGATED for pair in zip(hidden.tolist(), width.tolist(), strict=True)]
     rows, active, *tiles = np.array(loads).T
     return MeasuredExperts(
-        ExpertShape(hidden, width / devices, np.where(ungated, 2.0, 3.0), experts / groups),
+        ExpertShape(hidden, width / devices, np.where(ungated, 2.0, 3.0), experts / groups, groups),
         ExpertRows(tokens, tokens * top_k, rows, active, tuple(tiles)),
         model,
         np.stack([devices, groups]),

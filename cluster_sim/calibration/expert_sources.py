@@ -55,6 +55,9 @@ RULES = (
     KernelRule("trtllm", "moe_torch_flow", ("w4a16_mxfp4",), "wide", "by_option", is_substitute=True),
     KernelRule("trtllm", "cutlass", ("bfloat16", "fp8", "nvfp4"), "", gated=True),
     KernelRule("trtllm", "", (), ""),
+    # SGLang with DeepEP runs DeepGEMM
+    KernelRule("sglang", "deepepmoe_context", (), "deepep-normal", "deepep_normal"),
+    KernelRule("sglang", "deepepmoe_generation", (), "deepep-low-latency", "deepep_low_latency"),
     # SGLang 0.5.14: FlashInfer's kernels on Blackwell if the model has them, else Triton
     KernelRule("sglang", "flashinfer_cutlass", (), "ungated", gated=False),
     KernelRule("sglang", "sglang_mxfp4_flashinfer", (), "beside-fp8", "beside_fp8"),

@@ -13,7 +13,7 @@ from cluster_sim.calibration.calibrated import Calibrated, DeviceFits
 from cluster_sim.calibration.constants import Bounds, Constants, LogFit, cross_validated, rounded
 from cluster_sim.calibration.engines import by_engine
 from cluster_sim.calibration.errors import Errors
-from cluster_sim.calibration.expert_rows import BALANCED, MeasuredExperts, measured_experts
+from cluster_sim.calibration.expert_rows import MeasuredExperts, even_rows, measured_experts
 from cluster_sim.calibration.expert_sources import FORMATS, KernelRule, NumberFormat, rules_of
 from cluster_sim.calibration.fit_options import FitOptions
 from cluster_sim.hardware.device import Device
@@ -24,6 +24,8 @@ from cluster_sim.typing import Array
 
 ROWS = 2000
 """Maximum number of kernels per fit; they are drawn at random."""
+FEWEST = 20
+"""Minimum number of kernels for a fit."""
 TOLERANCE = 0.05
 """Relative error above which a kernel counts linearly instead of by its square."""
 _STEPS, _REFIT_STEPS = 100, 30
@@ -43,11 +45,12 @@ class Kind(NamedTuple):
 def calibrate_experts(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[Calibrated]:
     """Yield the errors and the fit of each kernel, per engine and format.
 
-    Only balanced rows are fitted. Kernels with too few rows, and formats that the device does not
+    Only rows with an even load are fitted. Kernels with too few rows, and formats that the device does not
     have, are skipped.
     """
-    table = table.filter(pc.equal(table["distribution"], BALANCED))
-    for engine, kept_as, rows in by_engine(table, choice):
+    for engine, kept_as, every in by_engine(table, choice):
+        if not len(rows := even_rows(every)):
+            continue
         pairs = rows.select(["kernel_source", "moe_dtype"])
         kernels = sorted({(row["kernel_source"], row["moe_dtype"]) for row in pairs.to_pylist()})
         kernels = [kernel for kernel in kernels if kernel[1] in FORMATS]
@@ -59,7 +62,7 @@ def calibrate_experts(table: pa.Table, device: Device, choice: FitOptions) -> It
             measured = measured_experts(rows.filter(same))
             number_format = FORMATS[dtype]
             has_format = device.peak.of(number_format.computed_in)[0] == number_format.computed_in
-            if len(measured) < choice.fewest or not has_format:
+            if len(measured) < FEWEST or not has_format:
                 continue
             kind = Kind(device, choice.processors, source, number_format, rule)
             yield _calibrated(kind, measured, engine, kept_as)
@@ -152,6 +155,7 @@ def _bounds(device: Device) -> dict[str, Bounds]:
     bandwidth = device.memory.bandwidth_bytes_per_s
     return {
         "launch_s": Bounds(3e-5, 1e-6, 1e-3),
+        "groups_s": Bounds(1e-6, 1e-8, 1e-3, vanishes=True),
         "slot_s": Bounds(1e-7, 1e-10, 1e-5, vanishes=True),
         "expert_s": Bounds(1e-7, 1e-10, 1e-5, vanishes=True),
         "copy_s": Bounds(1e-10, 1e-13, 1e-7, vanishes=True),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -13,12 +13,21 @@ from cluster_sim.hardware.precision import Precision
 from cluster_sim.typing import Count
 from cluster_sim.units import BytesPerSecond, FlopPerSecond, PositiveBytes, PositiveSeconds, Seconds
 
-Used = Literal["always", "one_group", "several_groups", "beside_fp8", "by_option"]
+Used = Literal[
+    "always",
+    "one_group",
+    "several_groups",
+    "beside_fp8",
+    "deepep_normal",
+    "deepep_low_latency",
+    "by_option",
+]
 """Condition for using a kernel.
 
 always: for every layout. one_group, several_groups: if each device holds parts of all experts, or
 if groups of devices hold different experts. beside_fp8: for models whose other weights have 8 bit,
-instead of the kernels that are always used. by_option: only if an option of the engine names the
+instead of the kernels that are always used. deepep_normal, deepep_low_latency: with this exchange of
+tokens, instead of the kernels that are always used. by_option: only if an option of the engine names the
 kernel; no run uses it.
 """
 
@@ -55,6 +64,8 @@ class ExpertFit(KernelFit):
     """Size of one weight including its share of the scales [B]."""
     launch_s: PositiveSeconds
     """Time of the kernels without rows [s]."""
+    groups_s: Seconds = 0.0
+    """Additional time of the kernels if several groups hold different experts [s]."""
     slot_s: Seconds
     """Time per slot of the device, with or without rows [s]."""
     expert_s: Seconds
@@ -106,27 +117,35 @@ def expert_fits(
     return {}
 
 
-def used_fits(
-    fits: Mapping[str, ExpertFit], *, groups: int, gated: bool, beside_fp8: bool
-) -> list[ExpertFit]:
-    """Return the fits of the kernels that an engine can use for a layout of a model.
+class ExpertUse(NamedTuple):
+    """Facts that decide which kernels an engine uses for experts."""
+
+    groups: int = 1
+    """Number of groups of devices that hold different experts."""
+    gated: bool = True
+    """Whether the experts have a gate."""
+    beside_fp8: bool = False
+    """Whether other weights of the model have 8 bit."""
+    exchange: str = ""
+    """Kind of exchange of tokens between the groups; empty without one."""
+
+
+def used_fits(fits: Mapping[str, ExpertFit], use: ExpertUse) -> tuple[ExpertFit, ...]:
+    """Return the fits of the kernels that an engine can use.
 
     Parameters
     ----------
     fits
         Fits of the engine's kernels for the format of the experts, see `expert_fits`.
-    groups
-        Number of groups of devices that hold different experts.
-    gated
-        Whether the experts have a gate.
-    beside_fp8
-        Whether other weights of the model have 8 bit.
+    use
+        Layout and model for which the kernels are used.
     """
-    possible = [fit for fit in fits.values() if fit.gated in (None, gated)]
-    if beside_fp8 and (special := [fit for fit in possible if fit.used == "beside_fp8"]):
-        return special
-    by_groups = "one_group" if groups == 1 else "several_groups"
-    return [fit for fit in possible if fit.used in ("always", by_groups)]
+    possible = [fit for fit in fits.values() if fit.gated in (None, use.gated)]
+    for name in (use.exchange, "beside_fp8" if use.beside_fp8 else ""):
+        if special := tuple(fit for fit in possible if fit.used == name):
+            return special
+    by_groups = "one_group" if use.groups == 1 else "several_groups"
+    return tuple(fit for fit in possible if fit.used in ("always", by_groups))
 
 
 def _is_of(key: str, number_format: str, suffix: str) -> bool:

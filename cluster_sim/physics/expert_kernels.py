@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 from cluster_sim.hardware.device import Device
-from cluster_sim.hardware.expert_fit import ExpertFit, expert_fits, used_fits
+from cluster_sim.hardware.expert_fit import ExpertFit, ExpertUse, expert_fits, used_fits
 from cluster_sim.llm.model import Model
 from cluster_sim.physics.elementwise import BANDWIDTH_SHARE, EXPERT_PASSES, ffn_passes
+from cluster_sim.physics.exchange_kinds import KINDS
+from cluster_sim.physics.expert_exchange import reached_devices
 from cluster_sim.physics.expert_load import RankLoad
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.grouped_products import ExpertRows, ExpertShape, expected_tiles, grouped_s
@@ -15,8 +17,58 @@ from cluster_sim.physics.products import rounded_max
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.systolic import utilisation
 
+_SENDS_TO_EXPERTS = frozenset(("nccl_all_to_all", *KINDS))
+"""Kinds of exchanges that send each token to the devices of its experts alone."""
 EXPERT_TILE = 128
 """Number of tokens per tile of a grouped product, if an expert has as many."""
+
+
+class ExpertKernels(NamedTuple):
+    """Measured kernels of a model's experts; the default has none, so that a roofline is used."""
+
+    fits: tuple[ExpertFit, ...] = ()
+    """Fits of the kernels that the engine can use. The fastest one counts."""
+    gets_own_tokens: bool = False
+    """Whether a device gets only the tokens that have an expert on it, instead of all tokens."""
+
+    @classmethod
+    def of(
+        cls, model: Model, device: Device, layout: ReplicaLayout, exchange: str = ""
+    ) -> ExpertKernels:
+        """Return the kernels that an engine can use for a model's experts.
+
+        There are none if the engine has no ratio to measured kernels (`Overhead.measured_experts`),
+        or if no kernel for the format of the experts was measured.
+
+        Parameters
+        ----------
+        model
+            Shape of a model.
+        device
+            Device that holds the experts.
+        layout
+            Distribution of the model over devices.
+        exchange
+            Kind of exchange of tokens between ranks; empty without one.
+        """
+        if model.experts is None or device.kernels is None:
+            return cls()
+        if device.overhead(layout.engine).measured_experts is None:
+            return cls()
+        number_format = model.format_of(layout.weights, "experts")
+        use = ExpertUse(
+            layout.expert_parallel,
+            model.ffn_gated is not False,
+            model.stored_in(layout.weights, "shared") == "fp8",
+            exchange,
+        )
+        fits = expert_fits(device.kernels.experts, number_format, layout.engine)
+        return cls(used_fits(fits, use), exchange in _SENDS_TO_EXPERTS)
+
+    def seconds(self, shape: ExpertShape, tokens: float, top_k: int, load: RankLoad) -> float:
+        """Return the time of the fastest kernel [s]."""
+        rows = ExpertRows(tokens, tokens * top_k, *load, expected_tiles(*load))
+        return min(float(grouped_s(fit, shape, rows)) for fit in self.fits)
 
 
 def experts_s(
@@ -24,12 +76,13 @@ def experts_s(
     device: Device,
     layout: ReplicaLayout,
     tokens: int,
-    fits: Sequence[ExpertFit] = (),
+    kernels: ExpertKernels | None = None,
 ) -> float:
     """Return the time of the experts of one layer [s].
 
     The time covers routing, the grouped products of the active experts, and gathering their inputs.
-    It is that of measured kernels, or a roofline without any. With groups of whole experts the slowest group counts, by the layout's `expert_load`.
+    It is that of measured kernels, or a roofline without any. With groups of whole experts the
+    slowest group counts, by the layout's `expert_load`.
 
     Parameters
     ----------
@@ -41,43 +94,24 @@ def experts_s(
         Distribution of the model over devices.
     tokens
         Number of tokens of all ranks.
-    fits
-        Measured kernels, see `used_expert_fits`; the fastest one counts.
+    kernels
+        Measured kernels. Default: those without an exchange of tokens.
     """
     experts, overhead = model.experts, device.overhead(layout.engine)
     assert experts is not None
     spread = layout.spread(experts)
     load = layout.expert_load.busiest(spread, tokens)
-    if fits:
-        assert overhead.measured_experts is not None
-        shape = ExpertShape(
-            model.expert_hidden,
-            _inner(model, layout),
-            model.ffn_matrices,
-            spread.slots / spread.groups,
-        )
-        rows = ExpertRows(tokens, tokens * experts.top_k, *load, expected_tiles(*load))
-        measured_s = min(float(grouped_s(fit, shape, rows)) for fit in fits)
-        return overhead.expert_layer_s + overhead.measured_experts * measured_s
-    return _roofline_s(model, device, layout, load)
-
-
-def used_expert_fits(model: Model, device: Device, layout: ReplicaLayout) -> list[ExpertFit]:
-    """Return the fits of the measured kernels that an engine can use for a model's experts.
-
-    The list is empty if the experts are a roofline: if the engine has no ratio to measured kernels
-    (`Overhead.measured_experts`), or if no kernel of their format was measured.
-    """
-    ratio = device.overhead(layout.engine).measured_experts
-    if model.experts is None or device.kernels is None or ratio is None:
-        return []
-    number_format = model.format_of(layout.weights, "experts")
-    return used_fits(
-        expert_fits(device.kernels.experts, number_format, layout.engine),
-        groups=layout.expert_parallel,
-        gated=model.ffn_gated is not False,
-        beside_fp8=model.stored_in(layout.weights, "shared") == "fp8",
-    )
+    kernels = ExpertKernels.of(model, device, layout) if kernels is None else kernels
+    if not kernels.fits:
+        return _roofline_s(model, device, layout, load)
+    assert overhead.measured_experts is not None
+    slots, inner = spread.slots / spread.groups, _inner(model, layout)
+    shape = ExpertShape(model.expert_hidden, inner, model.ffn_matrices, slots, spread.groups)
+    routed = float(tokens)
+    if kernels.gets_own_tokens:
+        routed = min(routed, load.rows * reached_devices(experts, spread.groups) / experts.top_k)
+    measured_s = kernels.seconds(shape, routed, experts.top_k, load)
+    return overhead.expert_layer_s + overhead.measured_experts * measured_s
 
 
 def _inner(model: Model, layout: ReplicaLayout) -> float:

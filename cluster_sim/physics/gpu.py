@@ -285,7 +285,9 @@ class GpuSteps:
             bound = "reading weights" if head_rows <= self._head.bound_tokens else "computing"
             spent[bound] += self.head_s(head_rows)
         if self._model.experts is not None:
-            spent["experts"] = batches * self._layers.experts_s(all_tokens)
+            has_prompts = bool(work.prompt_tokens)
+            experts_s = self._layers.experts_s(all_tokens, has_prompts=has_prompts)
+            spent["experts"] = batches * experts_s
         caches = self._model.caches_tokens
         spent["reading KV cache" if caches else "reading states"] = (
             step_s - self.ramp(replace(work, context=0, windowed=0, longest=0)).first_s

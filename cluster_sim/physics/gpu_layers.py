@@ -132,9 +132,9 @@ class LayerTimes:
         for count, product in self._products:
             yield product, count * product.seconds(tokens)
 
-    def experts_s(self, all_tokens: int) -> float:
+    def experts_s(self, all_tokens: int, *, has_prompts: bool = False) -> float:
         """Return the time of the experts of all layers [s]."""
-        return self._moe_layers * self._kernels.experts_s(all_tokens)
+        return self._moe_layers * self._kernels.experts_s(all_tokens, has_prompts=has_prompts)
 
     def exchanges_s(self, all_tokens: int, *, has_prompts: bool = False) -> float:
         """Return the time of the exchanges between attention and experts of all layers [s].
@@ -167,18 +167,19 @@ class LayerTimes:
 
     def _seconds_with_prompt(self, key: tuple[int, int]) -> float:
         collectives_s = self.collectives_s(*key, has_prompts=True)
-        return self._without_collectives(key) + collectives_s - self._hidden * collectives_s
+        others_s = self._without_collectives(key, has_prompts=True)
+        return others_s + collectives_s - self._hidden * collectives_s
 
     def _seconds(self, key: tuple[int, int]) -> float:
         return self._without_collectives(key) + self.collectives_s(*key)
 
-    def _without_collectives(self, key: tuple[int, int]) -> float:
+    def _without_collectives(self, key: tuple[int, int], *, has_prompts: bool = False) -> float:
         tokens, all_tokens = key
         seconds = self._fixed_s + self._token_s * tokens
         for count, product in self._products:
             seconds += count * product.seconds(tokens)
         if self._moe_layers:
-            seconds += self.experts_s(all_tokens)
+            seconds += self.experts_s(all_tokens, has_prompts=has_prompts)
         return seconds
 
     def _half(self, key: tuple[int, int, bool]) -> HalfTimes:
@@ -195,7 +196,7 @@ class LayerTimes:
             outside_s=(1.0 - share) * every_s + spent["ffn"],
             around_s=share * every_s,
             shared_s=spent["shared"],
-            experts_s=self.experts_s(all_tokens),
+            experts_s=self.experts_s(all_tokens, has_prompts=has_prompts),
             dispatch_s=self._moe_layers * ways.dispatch_s,
             combine_s=self._moe_layers * ways.combine_s,
         )

@@ -33,6 +33,8 @@ class ExpertShape(NamedTuple):
     """Number of matrices of an expert: 3 with a gate, 2 without."""
     slots: Number
     """Number of experts on the device."""
+    groups: Number = 1
+    """Number of groups of devices that hold different experts."""
 
 
 class ExpertRows(NamedTuple):
@@ -64,7 +66,7 @@ def expected_tiles(rows: Number, active: Number) -> tuple[Number, ...]:
 def grouped_s(fit: ExpertFit, shape: ExpertShape, load: ExpertRows) -> Number:
     """Return the time of the experts of one layer on one device [s].
 
-        t = launch + slots slot + active expert + (read^o + busy^o)^(1/o)
+        t = launch + [groups > 1] groups_time + slots slot + active expert + (read^o + busy^o)^(1/o)
             + copies (copy + inner copy_inner) + tokens hidden token_hidden
             + rows (hidden row_hidden + inner row_inner)
         read = active matrices hidden inner weight_bytes / bandwidth, times `crowded` if there are
@@ -108,7 +110,8 @@ def grouped_s(fit: ExpertFit, shape: ExpertShape, load: ExpertRows) -> Number:
         + load.rows * (shape.hidden * fit.row_hidden_s + shape.inner * fit.row_inner_s)
     )
     experts_s = shape.slots * fit.slot_s + load.active * fit.expert_s
-    return fit.launch_s + experts_s + both_s + passes_s
+    start_s = fit.launch_s + (shape.groups > 1) * fit.groups_s
+    return start_s + experts_s + both_s + passes_s
 
 
 def _read_s(fit: ExpertFit, shape: ExpertShape, load: ExpertRows) -> Number:

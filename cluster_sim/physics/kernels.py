@@ -24,7 +24,7 @@ from cluster_sim.physics.elementwise import (
     ffn_passes,
 )
 from cluster_sim.physics.expert_exchange import ExpertExchange, WayTimes
-from cluster_sim.physics.expert_kernels import experts_s, used_expert_fits
+from cluster_sim.physics.expert_kernels import ExpertKernels, experts_s
 from cluster_sim.physics.fused_experts import fused_experts_s
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.latent_times import absorbed_products
@@ -47,7 +47,6 @@ class LayerKernels:
     def __init__(self, model: Model, device: Device, layout: ReplicaLayout) -> None:
         self._model, self._device, self._layout = model, device, layout
         self._overhead = device.overhead(layout.engine)
-        self._expert_fits = used_expert_fits(model, device, layout)
         self.attention = tuple(AttentionTimes(kind, device, layout) for kind in model.attention)
         """Times of attention and states, one per kind of layers."""
         self._exchanges = (
@@ -58,6 +57,8 @@ class LayerKernels:
             if model.experts is not None and layout.data_parallel > 1
             else ()
         )
+        kinds: list[str] = [exchange.kind for exchange in self._exchanges] or ["", ""]
+        self._experts = [ExpertKernels.of(model, device, layout, kind) for kind in kinds]
 
     @property
     def exchanges_tokens(self) -> bool:
@@ -151,14 +152,16 @@ class LayerKernels:
 
     # Experts, element-wise operations, collectives
 
-    def experts_s(self, tokens: int) -> float:
+    def experts_s(self, tokens: int, *, has_prompts: bool = False) -> float:
         """Return the time of the experts of one layer for `tokens` of all ranks [s].
 
-        A kernel that runs their exchange too takes the time of both.
+        A kernel that runs their exchange too takes the time of both. Other kernels may depend on
+        whether a step has prompts, because their exchange does.
         """
         if self._layout.fused_experts:
             return fused_experts_s(self._model, self._device, self._layout, tokens)
-        return experts_s(self._model, self._device, self._layout, tokens, self._expert_fits)
+        kernels = self._experts[has_prompts]
+        return experts_s(self._model, self._device, self._layout, tokens, kernels)
 
     def elementwise_token_s(self) -> float:
         """Return the time of norms, rotary embedding and activation per token and layer [s].

@@ -13,7 +13,7 @@ from cluster_sim.hardware.precision import Precision
 from cluster_sim.hardware.sparse_fit import SparseAttentionFit
 from cluster_sim.llm.layers import AttentionLayers
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.expert_kernels import used_expert_fits
+from cluster_sim.physics.expert_kernels import ExpertKernels
 from cluster_sim.physics.replica_layout import ReplicaLayout
 
 
@@ -74,7 +74,7 @@ def unmeasured_experts(model: Model, device: Device, layout: ReplicaLayout) -> I
         return
     if device.overhead(layout.engine).measured_experts is None:
         return
-    if not used_expert_fits(model, device, layout):
+    if not ExpertKernels.of(model, device, layout).fits:
         name = model.format_of(layout.weights, "experts")
         gate = "" if model.ffn_gated is not False else " without a gate"
         yield (

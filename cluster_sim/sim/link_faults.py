@@ -86,7 +86,7 @@ class LinkFaults:
     def _rails_share(self, rails: Sequence[Edge]) -> float:
         """Return the share of its bandwidth to other nodes that a node keeps; 0 without a link.
 
-        Devices behind a failed link use the others. The slowest of these sets the pace.
+        Devices behind a failed link use the others. The slowest of these counts.
         """
         shares = list(map(self._share, rails))
         alive = [share for share in shares if share]

@@ -17,6 +17,7 @@ from cluster_sim.calibration.fit_options import FitOptions
 from cluster_sim.calibration.kernel_tables import read_kernels
 from cluster_sim.calibration.kernels import calibrate
 from cluster_sim.calibration.latent_attention import (
+    REACHED,
     fit_context,
     fit_generation,
     fit_product,
@@ -95,11 +96,11 @@ def test_constants_of_absorbed_projections_are_found_again() -> None:
     np.testing.assert_allclose(predict_product(fit, products), products.seconds, rtol=0.02)
 
 
-def test_a_compute_rate_that_no_kernel_shows_is_at_most_the_peak() -> None:
+def test_a_compute_rate_that_no_kernel_shows_is_below_the_peak() -> None:
     kernels = drawn(300, 17)
     reading_s = 1e-5 + kernels.batch * kernels.tokens * 576.0 / 6e12
     fit = fit_generation(replace(kernels, seconds=reading_s), 1e15)
-    assert fit.compute_flop_per_s <= 1e15
+    assert fit.compute_flop_per_s <= REACHED * 1e15
 
 
 def test_the_newest_version_is_that_of_the_largest_number() -> None:

@@ -246,6 +246,9 @@ def test_engines_choose_their_exchange_by_machine_and_phase() -> None:
     assert chosen(h100, "vLLM 0.22", near, has_prompts=True) == "fastest_collective"
     assert chosen(h100, "SGLang 0.5", far, has_prompts=True) == "deepep_normal"
     assert chosen(h100, "SGLang 0.5", far, has_prompts=False) == "deepep_low_latency"
+    rack = GroupShape(32, 32, 1, 8)
+    assert chosen(gb200, "SGLang 0.5", rack, has_prompts=False) == "deepep_low_latency"
+    assert chosen(gb200, "SGLang 0.5", near, has_prompts=False) == "fastest_collective"
     a100 = device_named("a100-sxm")
     assert chosen(a100, "SGLang 0.5", far, has_prompts=False) == "fastest_collective"
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from pytest import approx
 
 from cluster_sim.hardware.device import Device
-from cluster_sim.hardware.expert_fit import ExpertFit, expert_fits, used_fits
+from cluster_sim.hardware.expert_fit import ExpertFit, ExpertUse, Used, expert_fits, used_fits
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.expert_kernels import experts_s, used_expert_fits
+from cluster_sim.physics.expert_kernels import ExpertKernels, experts_s
 from cluster_sim.physics.grouped_products import (
     TILE_ROWS,
     ExpertRows,
@@ -86,6 +86,12 @@ def test_each_cost_counts_by_its_own_number() -> None:
         assert more_s - base_s == approx(added_s), cost
 
 
+def test_several_groups_cost_a_further_start() -> None:
+    kernel = fit(groups="3 us")
+    alone_s, split_s = (grouped_s(kernel, SHAPE._replace(groups=n), load(50, 50)) for n in (1, 8))
+    assert split_s - alone_s == approx(3e-6)
+
+
 def test_reading_is_slower_by_a_factor_if_tokens_outnumber_the_slots() -> None:
     crowded = fit(crowded=1.5)
     few_s, many_s = (grouped_s(crowded, SHAPE, load(50, 50, tokens=n)) for n in (100, 101))
@@ -148,19 +154,33 @@ def test_an_engine_uses_its_own_kernels_or_those_for_all_engines() -> None:
 
 
 def test_kernels_are_used_for_the_layouts_and_models_that_they_are_for() -> None:
-    fits = {
-        use: fit(used=use, kernel=use)
-        for use in ("always", "one_group", "several_groups", "beside_fp8", "by_option")
-    } | {"no gate": fit(gated=False, kernel="no gate")}
+    uses = get_args(Used)
+    fits = {use: fit(used=use, kernel=use) for use in uses}
+    fits |= {"no gate": fit(gated=False, kernel="no gate")}
 
-    def names(groups: int = 1, *, gated: bool = True, beside_fp8: bool = False) -> list[str]:
-        used = used_fits(fits, groups=groups, gated=gated, beside_fp8=beside_fp8)
-        return [one.kernel for one in used]
+    def names(**use: Any) -> list[str]:
+        return [one.kernel for one in used_fits(fits, ExpertUse(**use))]
 
     assert names() == ["always", "one_group"]
-    assert names(8) == ["always", "several_groups"]
+    assert names(groups=8, exchange="nccl_all_to_all") == ["always", "several_groups"]
     assert names(gated=False) == ["always", "one_group", "no gate"]
     assert names(beside_fp8=True) == ["beside_fp8"]
+    assert names(groups=8, exchange="deepep_normal", beside_fp8=True) == ["deepep_normal"]
+    assert "by_option" in uses, "no run uses it"
+
+
+def test_with_tokens_of_its_own_a_device_visits_fewer_of_them() -> None:
+    """One of eight experts in each of eight groups: a device gets a quarter of the tokens."""
+    model = Model.model_validate(TINY_MODEL | {"experts": {"count": 8, "top_k": 2, "ffn": 64}})
+    layout = ReplicaLayout(weights="fp8", data_parallel=8, expert_parallel=8)
+    device = a_device(1.0, fp8={"copy": "1 us", "bandwidth": "1 PB/s"})
+    tokens = 10**6
+    all_s, own_s = (
+        experts_s(model, device, layout, tokens, ExpertKernels.of(model, device, layout, kind))
+        for kind in ("all_gather_reduce_scatter", "deepep_normal")
+    )
+    assert all_s == approx(2 * tokens * 1e-6, rel=0.01)
+    assert own_s == approx(all_s / 4, rel=0.02)
 
 
 def a_device(ratio: float | None, **fits: dict[str, Any]) -> Device:
@@ -176,10 +196,10 @@ def test_experts_are_the_fastest_measured_kernel_times_the_ratio_of_the_engine()
     fast, slow = {"launch": "10 us"}, {"launch": "1 ms"}
     for ratio in (1.0, 1.2):
         device = a_device(ratio, fp8=slow, **{"fp8.fast": fast})
-        seconds = experts_s(model, device, layout, 4, used_expert_fits(model, device, layout))
+        seconds = experts_s(model, device, layout, 4, ExpertKernels.of(model, device, layout))
         assert seconds == approx(7e-6 + ratio * 10e-6, rel=0.05)
     roofline = a_device(None, fp8=slow)
-    assert used_expert_fits(model, roofline, layout) == []
+    assert ExpertKernels.of(model, roofline, layout).fits == ()
     elsewhere = a_device(1.0, bf16=slow)
-    assert used_expert_fits(model, elsewhere, layout) == []
+    assert ExpertKernels.of(model, elsewhere, layout).fits == ()
     assert experts_s(model, roofline, layout, 4) == experts_s(model, elsewhere, layout, 4)

@@ -114,11 +114,11 @@ def test_experts_are_a_roofline_if_only_other_formats_were_measured() -> None:
 
 
 def test_groups_over_more_nodes_than_were_measured_say_so() -> None:
-    h100, b300 = device_named("h100-sxm"), device_named("b300-sxm")
+    h100, mi300x = device_named("h100-sxm"), device_named("mi300x")
     assert not list(unmeasured_groups(h100, 1)) and not list(unmeasured_groups(h100, 16))
     (text,) = unmeasured_groups(h100, 300)
     assert text.endswith(
         "measured on up to 248 nodes; those of groups over 300 nodes are extrapolated"
     )
-    (text,) = unmeasured_groups(b300, 2)
+    (text,) = unmeasured_groups(mi300x, 2)
     assert text.endswith("over 2 nodes have the constants of the H100, an estimate")
