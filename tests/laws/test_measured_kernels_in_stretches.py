@@ -1,4 +1,4 @@
-"""A stretch equals its steps where an engine runs latent attention by measured kernels."""
+"""A stretch equals its steps with measured kernels of latent attention and of experts."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ from tests.scenarios import make_scenario
 def b200s() -> dict[str, Any]:
     """A node of B200 whose engines all have a ratio to the measured kernels."""
     device = catalog_entry("devices", "b200-sxm")
-    overheads = {
-        name: times | {"measured_latent": 1.1} for name, times in device["overheads"].items()
-    }
+    ratios = {"measured_latent": 1.1, "measured_experts": 0.9}
+    overheads = {name: times | ratios for name, times in device["overheads"].items()}
     return catalog_entry("nodes", "dgx-b200") | {"device": device | {"overheads": overheads}}
 
 
-@pytest.mark.parametrize("ranks", [{"tensor_parallel": 8}, {"data_parallel": 8}])
-def test_a_stretch_equals_its_steps(ranks: dict[str, int]) -> None:
-    plan = {"weights": "fp8", "kv_cache": "fp8", "engine": "sglang-0.5", "expert_parallel": 8}
+DEEPEP = {"prefill": "deepep_normal", "decode": "deepep_low_latency"}
+
+
+@pytest.mark.parametrize(
+    ("ranks", "exchange"), [({"tensor_parallel": 8}, "auto"), ({"data_parallel": 8}, DEEPEP)]
+)
+def test_a_stretch_equals_its_steps(ranks: dict[str, int], exchange: Any) -> None:
+    engine = {"like": "sglang-0.5", "expert_exchange": exchange}
+    plan = {"weights": "fp8", "kv_cache": "fp8", "engine": engine, "expert_parallel": 8}
     pool = {"name": "a", "node": b200s(), "replica": plan | ranks, "replicas": 1}
     keys = {
         "model": "deepseek-r1",
