@@ -184,6 +184,8 @@ class RankedScheduler(Generic[OneRank]):
             if decided.steps:
                 active.append(rank)
                 steps = min(steps, decided.steps)
+                if rank.prefills_apart:
+                    self._note_hold(rank, number)
             elif not rank.running and not rank.queued:
                 awake[number] = False
         self._loads.running = [len(rank.running) for rank in self._ranks]
@@ -191,10 +193,19 @@ class RankedScheduler(Generic[OneRank]):
             output.steps = 0
             return output
         add_work(self.work, [rank.work for rank in active])
+        if output.on_rank and self.work.batch:  # sequences that hold still get no token
+            self.work.counted -= sum(counted for _, counted in output.rank_holds)
         # the table of stretches knows the growth of the pairs of one chunk alone
         prompting = sum(rank.work.prompt_tokens > 0 for rank in active)
         output.steps = steps if prompting < 2 else 1
         return output
+
+    def _note_hold(self, rank: OneRank, number: int) -> None:
+        """Note what a rank prefills, and how many of its sequences hold still."""
+        output, chunks = self.output, rank.output.chunks
+        output.on_rank += [(request, number) for request, _ in chunks]
+        if rank.work.counted:
+            output.rank_holds.append((chunks[0][0], rank.work.counted))
 
     def advance(self, steps: int, now_s: float) -> list[Request]:
         """Advance by scheduled steps; return the requests that finished."""
