@@ -202,6 +202,8 @@ EVENTS = (
 EVENT_KINDS = {
     "preempted": "A running request leaves the batch; value: output tokens so far.",
     "held": "A preempted request had held still while steps prefilled; value: time since its last token [s].",
+    "on_rank": "An attention rank prefills a request while its decoding sequences hold still; value: number of the rank.",
+    "rank_held": "These sequences of the rank that prefills the request hold still; value: number of them outside the warm-up.",
     "resumed": "A preempted request decodes again; value: gap between two output tokens [s].",
     "handed_over": "The KV cache of a request has arrived; value: time since the first token [s].",
     "rejected": "A request is rejected; value: tokens of KV cache that it needs.",

@@ -319,13 +319,8 @@ class Replica(ReplicaFigures[SomeScheduler]):
         if self._arrived:
             output = self._admit_arrived(output)
         steps = output.steps
-        if output.preempted:
-            for request in output.preempted:
-                self._recorder.events.append(
-                    (now_s, "preempted", self.number, request.number, float(request.generated))
-                )
-            for request, since_s in output.held:
-                self._recorder.events.append((now_s, "held", self.number, request.number, since_s))
+        if output.preempted or output.on_rank:
+            self._record_decision(output)
         if self._on_turn is not None:
             self._on_turn(steps > 0)
         if not steps:
@@ -349,6 +344,18 @@ class Replica(ReplicaFigures[SomeScheduler]):
         if self._on_load:
             self._tell_load_changed()
         return duration_s
+
+    def _record_decision(self, output: SchedulerOutput) -> None:
+        """Record which requests were preempted, and on which ranks sequences hold still."""
+        now_s, events, number = self._env.now, self._recorder.events, self.number
+        for request in output.preempted:
+            generated = float(request.generated)
+            events.append((now_s, "preempted", number, request.number, generated))
+        for request, since_s in output.held:
+            events.append((now_s, "held", number, request.number, since_s))
+        for what, noted in (("on_rank", output.on_rank), ("rank_held", output.rank_holds)):
+            for request, value in noted:
+                events.append((now_s, what, number, request.number, float(value)))
 
     def _admit_arrived(self, prepared: SchedulerOutput) -> SchedulerOutput:
         """Let requests wait that arrived during the last step; return the content of the next one.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import cluster_sim
+from tests.laws import whole_run
 from tests.scenarios import make_scenario
 from tests.sim.test_rank_transfers import HEADS, model, pool
 
@@ -76,3 +77,15 @@ def test_times_are_those_of_single_steps(roles: str, method: str) -> None:
     assert roles == "apart" or sum(stretches.requests["preemptions"].to_pylist()) > 0
     assert np.all(most <= batch + prompts)
     assert np.any(most * 2 > batch + prompts)
+
+
+def test_sequences_of_a_rank_that_prefills_hold_still_while_other_ranks_decode() -> None:
+    """Every answer has a gap before each token but the first, from its first to its last token."""
+    pools = [rule(pool("both", 1, 1, 3), "round_robin", max_batched_tokens=256, prefill_first={})]
+    stretches, steps = (serve(pools, HEADS, stepping) for stepping in ("stretch", "step"))
+    whole_run.every_law_holds(stretches)
+    whole_run.a_stretch_is_its_steps(stretches, steps)
+    table, events = stretches.stretches, stretches.events
+    began_s, batch = table["began_s"].to_numpy(), table["batch"].to_numpy()
+    held_s = events["at_s"].to_numpy()[events["what"].to_numpy() == "rank_held"]
+    assert np.any(batch[np.isin(began_s, held_s)] > 0)  # others decode meanwhile

@@ -125,6 +125,8 @@ class Continuous(BatchingPolicy):
     def ignored_keys(self, engine: Engine, role: Role, ranks: int) -> Iterator[IgnoredKey]:
         """Yield the keys that the scheduler of this policy ignores, whether they are set or not."""
         yield from ignored_keys.by_role(role)
+        if ranks == 1:
+            yield from self._also_of_engine([ignored_keys.RANK_RULE])
         chosen = self.with_defaults(engine)
         if role == "both" and chosen.prefill_first is not None:
             found = ignored_keys.with_prefill_first(self.prefill_first)

@@ -57,6 +57,8 @@ class RankedScheduler(Generic[OneRank]):
         """Number of tokens of the longest request that can be served."""
         self._ranks, self._loads, self._rule = ranks, loads, rule
         self._unsent, self._balance = queue, balance
+        # SGLang runs no decode with drafts beside prefill (srt/managers/scheduler.py, 0.5)
+        self._hold_together = ranks[0].has_drafts
         self._rank_of: dict[Request, int] = {}
         self._awake = [False] * len(ranks)  # whether a rank may have something to do
         self._active: list[OneRank] = []  # ranks with work in the scheduled steps
@@ -175,7 +177,7 @@ class RankedScheduler(Generic[OneRank]):
             self._balance.decide()
         output.clear()
         self._active = active = []
-        steps = max_steps
+        steps, does_hold = max_steps, False
         for number, rank in enumerate(self._ranks):
             if not awake[number]:
                 continue
@@ -184,17 +186,42 @@ class RankedScheduler(Generic[OneRank]):
             if decided.steps:
                 active.append(rank)
                 steps = min(steps, decided.steps)
+                if rank.prefills_apart:
+                    does_hold = self._hold_together
+                    self._note_hold(rank, number)
             elif not rank.running and not rank.queued:
                 awake[number] = False
         self._loads.running = [len(rank.running) for rank in self._ranks]
         if not active:
             output.steps = 0
             return output
-        add_work(self.work, [rank.work for rank in active])
-        # the table of stretches knows the growth of the pairs of one chunk alone
-        prompting = sum(rank.work.prompt_tokens > 0 for rank in active)
-        output.steps = steps if prompting < 2 else 1
+        if does_hold:
+            for rank in active:
+                rank.hold_still(now_s)
+        output.steps = self._add_up(active, steps)
         return output
+
+    def _add_up(self, active: list[OneRank], steps: int) -> int:
+        """Write the work of all ranks; return how many of `steps` steps may follow each other."""
+        work, output = self.work, self.output
+        add_work(work, [rank.work for rank in active])
+        if output.on_rank and work.batch:  # sequences that hold still get no token
+            work.counted -= sum(counted for _, counted in output.rank_holds)
+        # the table of stretches knows the growth of the pairs of one chunk alone
+        prompting = sum([rank.work.prompt_tokens > 0 for rank in active])
+        return steps if prompting <= 1 else 1
+
+    def _note_hold(self, rank: OneRank, number: int) -> None:
+        """Note what a rank prefills, and how many of its sequences hold still.
+
+        Nothing is noted if the sequences of all ranks hold still together.
+        """
+        if self._hold_together:
+            return
+        output, chunks = self.output, rank.output.chunks
+        output.on_rank += [(request, number) for request, _ in chunks]
+        if rank.work.counted:
+            output.rank_holds.append((chunks[0][0], rank.work.counted))
 
     def advance(self, steps: int, now_s: float) -> list[Request]:
         """Advance by scheduled steps; return the requests that finished."""

@@ -111,6 +111,11 @@ class RequestBatch:
         return self._decoding.blocks.sequences
 
     @property
+    def has_drafts(self) -> bool:
+        """Whether a step verifies drafts of decoding requests."""
+        return self._decoding.blocks.step_tokens > 1
+
+    @property
     def has_prompt(self) -> bool:
         """Whether a prompt could be prefilled in the next step: a batch slot is free for it."""
         has_slot = len(self.running) < self._limits.max_sequences
