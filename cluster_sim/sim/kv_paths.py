@@ -21,6 +21,8 @@ from cluster_sim.topology import (
 
 _FEW = 16
 """Maximum number of pairs of ranks of two replicas whose paths are all kept."""
+_KEPT = 1024
+"""Number of known pairs of ranks from which the oldest of others is forgotten."""
 
 
 class KvEnd(NamedTuple):
@@ -51,6 +53,7 @@ class RankPaths:
         plan = fleet.cluster.disaggregation or Disaggregation()
         self._sends_by_rank = plan.copied_kv == "by_rank"
         self._places: dict[KvEnd, list[str]] = {}
+        self._recent: dict[tuple[KvEnd, KvEnd], ParallelPaths] = {}
         self._known = WeakValueDictionary[tuple[tuple[str, ...], ...], ParallelPaths]()
         self._reached: dict[tuple[int, int], bool] = {}
         self._parts: dict[int, frozenset[int]] = {}  # of each replica, see `_parts_of`
@@ -86,6 +89,9 @@ class RankPaths:
 
     def between(self, start: KvEnd, end: KvEnd) -> ParallelPaths:
         """Return the present paths between two ranks; the same object for the same routes."""
+        known = self._recent.get((start, end))
+        if known is not None:
+            return known
         first, last = (self._specs[each.replica].deployment for each in (start, end))
         turn = end.rank if self._sends_by_rank else 0
         paths = parallel_paths_between(
@@ -95,7 +101,11 @@ class RankPaths:
             _pairs(first.kv_shards, last.kv_shards, turn),
             is_lasting=first.attention_ranks * last.attention_ranks <= _FEW,
         )
-        return self._known.setdefault(tuple(route.places for route in paths.routes), paths)
+        paths = self._known.setdefault(tuple(route.places for route in paths.routes), paths)
+        if len(self._recent) >= _KEPT and not paths.is_lasting:
+            del self._recent[next(iter(self._recent))]
+        self._recent[start, end] = paths
+        return paths
 
     def outside(
         self, end: KvEnd, limits: tuple[Hashable, ...], *, is_leaving: bool
@@ -110,7 +120,7 @@ class RankPaths:
 
     def change_topology(self, present: Topology) -> None:
         """Take the topology without the links that are dead from now on."""
-        self._present, self._reached, self._parts = present, {}, {}
+        self._present, self._reached, self._parts, self._recent = present, {}, {}, {}
 
     def reaches(self, start: int, end: int) -> bool:
         """Return whether paths lead from every rank of a replica to every rank of another."""

@@ -23,16 +23,14 @@ from cluster_sim.sim.transfer import Parties, Transfer
 from cluster_sim.sim.transfer_policy import TransferPolicy
 from cluster_sim.topology import ParallelPaths
 
-_KEPT = 1024
-"""Number of pairs of ranks from which paths are forgotten that are not worth to keep."""
-
 
 @dataclass(frozen=True)
 class KvPaths:
     """Paths and sizes of KV transfers between replicas."""
 
     between: Callable[[KvEnd, KvEnd], ParallelPaths]
-    """Function that returns the paths between two attention ranks of replicas."""
+    """Function that returns the present paths between two attention ranks of replicas; the same
+    object for the same routes, as long as transfers use them."""
     kv_bytes: Callable[[int, int], float]
     """Function of a replica's number and a number of tokens that returns the size of their KV cache
     over all devices [B]."""
@@ -69,7 +67,6 @@ class KvSending(ReplicaEvents):
         self._policy, self._paths, self._recorder, self._fabric = policy, paths, recorder, fabric
         self._waiting: deque[PrefilledRequest] = deque()
         self._prefilled: dict[int, PrefilledRequest] = {}
-        self._known_paths: dict[tuple[KvEnd, KvEnd], ParallelPaths] = {}
         self._ending = EndingTransfers()
         self._reaches: Callable[[int, int], bool] | None = None
 
@@ -222,12 +219,7 @@ class KvSending(ReplicaEvents):
     def _begin(self, prefilled: PrefilledRequest, target: DecodeReplica) -> Transfer:
         request, source = prefilled.request, prefilled.source
         ends = self._paths.end(request, source.number), self._paths.end(request, target.number)
-        paths = self._known_paths.get(ends)
-        if paths is None:
-            paths = self._paths.between(*ends)
-            if len(self._known_paths) >= _KEPT and not paths.is_lasting:
-                del self._known_paths[next(iter(self._known_paths))]
-            self._known_paths[ends] = paths
+        paths = self._paths.between(*ends)
         latency_s = paths.latency_s
         parties = Parties(source.number, target.number, request.number)
         return self._fabric.begin("kv", paths, parties, lambda: self._sent(prefilled, latency_s))

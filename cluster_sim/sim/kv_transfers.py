@@ -103,7 +103,7 @@ class KvTransfers(KvSending):
         self._queue_again(again)
 
     def change_paths(self, reaches: Callable[[int, int], bool] | None) -> None:
-        """Look up the paths of later transfers anew.
+        """Take the replicas that later transfers reach.
 
         Parameters
         ----------
@@ -111,7 +111,6 @@ class KvTransfers(KvSending):
             Function that returns whether a path leads from a prefill replica to a decode replica,
             given their numbers; None if there are paths between all of them.
         """
-        self._known_paths.clear()
         self._reaches = reaches
 
     def links_lost(self, is_cut: Callable[[ParallelPaths], bool]) -> None:

@@ -339,7 +339,7 @@ def make_cluster(
         capacity,
         TransferPolicy(Disaggregation(policy=link["policy"]).chooser(), link["transfer"]),
         KvPaths(
-            lambda start, end: lanes(start.replica, end.replica, link["latency_s"]),
+            cache(lambda start, end: lanes(start.replica, end.replica, link["latency_s"])),
             lambda tokens, _: 256.0 * tokens,
             lambda _: 2,
         ),

@@ -8,7 +8,7 @@ import pytest
 
 import cluster_sim
 from cluster_sim.analysis.estimate import explain
-from cluster_sim.sim import kv_paths, kv_sending
+from cluster_sim.sim import kv_paths
 from tests.machines import SMALL_GPU, engine
 from tests.scenarios import make_scenario
 
@@ -193,7 +193,7 @@ def test_paths_of_many_ranks_are_forgotten_and_their_bytes_are_not(
     monkeypatch.setattr(kv_paths, "_FEW", 32)
     kept = serve(LATENT, pools, 24)
     monkeypatch.setattr(kv_paths, "_FEW", 1)
-    monkeypatch.setattr(kv_sending, "_KEPT", 1)
+    monkeypatch.setattr(kv_paths, "_KEPT", 1)
     forgotten = serve(LATENT, pools, 24)
     assert transfer_s(forgotten) == transfer_s(kept)
     for name in ("kv_bytes", "utilisation", "saturated_share"):
