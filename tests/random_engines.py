@@ -116,6 +116,8 @@ def without_contradictions(pool: Section) -> None:
     if role == "prefill":
         for key in _OF_ANSWERS:
             own.pop(key, None)
+    if pool["replica"].get("data_parallel", 1) == 1:
+        batching.pop("load_balance_method", None)
     if pool["replica"].get("data_parallel", 1) == 1 or is_first:
         for key in _OF_RANKS:
             batching.pop(key, None)

@@ -622,6 +622,11 @@ def _add_options(random: Random, pool: Section, model: str) -> None:
         pool["power_limit"] = f"{random.choice([0.9, 0.7]) * machine.watts[2]:g} W"
 
 
+RANK_RULES = (
+    "round_robin", "total_requests", "total_tokens", "waiting_and_running", "active_tokens",
+)  # fmt: skip
+
+
 def _batching(random: Random) -> Section:
     """Draw how requests share steps; limits that go together are drawn together."""
     kind = random.choice(["default", "small", "small", "static"])
@@ -642,6 +647,7 @@ def _batching(random: Random) -> Section:
         batching["batch_wait_max_tokens_ratio"] = random.choice([0.05, 0.5])
         batching["attention_dp_timeout_iterations"] = 12  # with several ranks alone
         batching["attention_dp_batching_wait_iterations"] = 2
+    batching["load_balance_method"] = RANK_RULES[sequences % len(RANK_RULES)]
     return batching
 
 

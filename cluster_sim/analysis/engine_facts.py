@@ -75,7 +75,7 @@ def engine_facts(deployment: Deployment, context: float) -> EngineFacts:
         reserved_answers=pool.reserved_answers,
         by_device=bool(pool.engine.by_device),
         attention_backend=pool.engine.attention_backend,
-        exchanges=exchanges_of(pool),
+        exchanges=exchanges_of(pool, deployment.model),
         graph_mode=pool.engine.graph_mode,
         graphs=None if pool.is_wafer else captured_graphs(pool),
         graph_bytes=deployment.placement.graph_bytes,

@@ -18,6 +18,8 @@ COLUMNS = (
 """Columns of a table of exchanges; each row is one way of one exchange."""
 _DEEPEP = ("node_num", "dispatch_avg_t_us", "combine_avg_t_us")
 _NVLINK = ("kernel_source", "moe_ep_size", "topk", "op_name")
+_WIDTH = "inter_size"
+"""Column that tables of the experts' products have, and tables of exchanges have not."""
 _RANKS = {"gb200": 4, "gb300": 4}
 """Number of devices per node in the tables of DeepEP, by system; 8 in all others. A tray of GB200
 has four (aiconfigurator, systems/gb200.yaml)."""
@@ -35,7 +37,8 @@ def exchange_table(table: pa.Table) -> pa.Table | None:
     names = set(table.column_names)
     if set(_DEEPEP) <= names:
         return _of_deepep(table)
-    return _of_nvlink(table) if set(_NVLINK) <= names else None
+    is_nvlink = set(_NVLINK) <= names and _WIDTH not in names
+    return _of_nvlink(table) if is_nvlink else None
 
 
 def _of_deepep(table: pa.Table) -> pa.Table:

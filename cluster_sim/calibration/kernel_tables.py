@@ -1,4 +1,4 @@
-"""Tables of measured kernels in files: products, attention and collectives."""
+"""Tables of measured kernels in files: products, attention, experts and collectives."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from cluster_sim.calibration import (
     collectives,
     exchange_tables,
+    expert_rows,
     latent_kernels,
     operators,
     sparse_blocks,
@@ -38,6 +39,7 @@ _KINDS = {
     "bmm_dtype": latent_kernels.PRODUCT_COLUMNS,
     "phase": state_blocks.COLUMNS,
     "architecture": sparse_blocks.COLUMNS,
+    "moe_dtype": expert_rows.COLUMNS,
     "op": _ATTENTION_COLUMNS,
 }
 """Columns of each kind of table, by a column that only this kind has."""
@@ -46,8 +48,8 @@ _KINDS = {
 def read_kernels(path: Path, system: str | None = None, collector: str = "") -> list[pa.Table]:
     """Return the kernels in a Parquet or CSV file, as one table for each kind.
 
-    The kinds are products, attention and collectives. The file has the columns of aiconfigurator's
-    tables, or those of a table of measurements (`operators`).
+    The kinds are products, attention, experts, exchanges and collectives. The file has the columns
+    of aiconfigurator's tables, or those of a table of measurements (`operators`).
 
     Parameters
     ----------

@@ -16,6 +16,7 @@ from cluster_sim.calibration import attention, collectives, gemm
 from cluster_sim.calibration.calibrated import Calibrated, DeviceFits
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.calibration.exchanges import calibrate_exchanges
+from cluster_sim.calibration.experts import calibrate_experts
 from cluster_sim.calibration.fit_options import DTYPES, FitOptions
 from cluster_sim.calibration.latent_attention import calibrate_latent, calibrate_latent_products
 from cluster_sim.calibration.linear_attention import calibrate_linear
@@ -50,11 +51,11 @@ def processors_of(device: Device, tables: Sequence[pa.Table]) -> int:
     Raises
     ------
     ScenarioError
-        A table has matrix products, and the file of the device does not give the number.
+        A table has matrix products or experts, and the file of the device does not give the number.
     """
     if device.kernels is not None and device.kernels.gemm:
         return next(iter(device.kernels.gemm.values())).processors
-    if any("gemm_dtype" in rows.column_names for rows in tables):
+    if any({"gemm_dtype", "moe_dtype"} & set(rows.column_names) for rows in tables):
         raise ScenarioError.at(
             "--processors",
             f"is missing; expected the number of streaming multiprocessors, which the file of {device.name} does not give",
@@ -97,6 +98,8 @@ def calibrate(tables: list[pa.Table], device: Device, choice: FitOptions) -> Ite
             yield from calibrate_latent_products(table, device, choice)
         elif "phase" in table.column_names:
             yield from calibrate_linear(table, device, choice)
+        elif "moe_dtype" in table.column_names:
+            yield from calibrate_experts(table, device, choice)
         elif "architecture" in table.column_names:
             yield from calibrate_sparse(table, device, choice)
         else:

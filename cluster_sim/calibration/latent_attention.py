@@ -53,6 +53,15 @@ MOST_ROWS = 2000
 """Maximum number of kernels per fit; they are drawn at random."""
 SHORT_KEYS = (128, 256, 512)
 """Values of `short_keys` that are tried."""
+REACHED = 0.7
+"""Maximum share of the peak compute rate. An estimate: FlashMLA's decode reaches 660 of the 989
+TFLOP/s of an H800 (its README), and the fits of prefill 0.38 to 0.68."""
+TILE_ROWS = (64, 128)
+"""Values of `tile_rows` that are tried: the rows of a matrix instruction of Hopper's and of
+Blackwell's full rate."""
+CACHE_BYTES = (30e6, 60e6, 90e6)
+"""Values of `cache_bytes` that are tried: second-level caches have 40 MB (A100), 50 MB (H100) and
+126 MB (B200), according to NVIDIA's data sheets."""
 
 _GENERATION = {
     "start_s": Bounds(1e-5, 1e-6, 1e-3),
@@ -63,6 +72,7 @@ _GENERATION = {
     "long_sequence_s": Bounds(1e-8, 1e-11, 1e-6, vanishes=True),
     "long_head_s": Bounds(5e-10, 1e-13, 1e-7, vanishes=True),
     "bandwidth_bytes_per_s": Bounds(4e12, 1e11, 1e14),
+    "reread": Bounds(0.1, 1e-3, 3.0, vanishes=True),
     "half_sequences": Bounds(0.5, 0.01, 100.0, vanishes=True),
     "compute_flop_per_s": Bounds(1e15, 1e12, 1e17),
     "overlap": Bounds(4.0, 1.001, 20.0),
@@ -79,10 +89,13 @@ _CONTEXT = {
 _PRODUCT = {
     "start_s": Bounds(5e-6, 1e-6, 1e-4),
     "bandwidth_bytes_per_s": Bounds(4e12, 1e11, 1e14),
+    "cache_bandwidth_bytes_per_s": Bounds(8e12, 1e11, 1e14),
     "compute_flop_per_s": Bounds(5e14, 1e13, 1e17),
     "token_s": Bounds(1e-11, 1e-14, 1e-8, vanishes=True),
     "rise": Bounds(2.0, 1.001, 20.0),
 }
+_PRODUCTS = {"mla_gen_pre": "latent_queries", "mla_gen_post": "latent_outputs"}
+"""Fields of `KernelFits` by the names of the absorbed projections."""
 
 
 def predict_generation(fit: LatentGenerationFit, kernels: LatentKernels) -> Array:
@@ -115,12 +128,13 @@ def predict_product(fit: LatentProductFit, products: LatentProducts) -> Array:
 def fit_generation(kernels: LatentKernels, peak_flop_per_s: float) -> LatentGenerationFit:
     """Return the constants that fit decode, rounded to four digits.
 
-    The compute rate is at most `peak_flop_per_s`: kernels that reading limits do not determine it.
+    The compute rate is at most `REACHED` of the peak: kernels that reading limits do not determine
+    it.
     """
     bounds = _GENERATION | {"compute_flop_per_s": _below(peak_flop_per_s)}
+    given = ({"short_keys": keys, "tile_rows": rows} for keys in SHORT_KEYS for rows in TILE_ROWS)
     fits = (
-        _fitted(LatentGenerationFit, bounds, predict_generation, kernels, {"short_keys": keys})
-        for keys in SHORT_KEYS
+        _fitted(LatentGenerationFit, bounds, predict_generation, kernels, each) for each in given
     )
     return min(fits, key=lambda end: end[0])[1]
 
@@ -133,8 +147,17 @@ def fit_context(kernels: LatentKernels, peak_flop_per_s: float) -> LatentContext
 
 def fit_product(products: LatentProducts, weight_bytes: float) -> LatentProductFit:
     """Return the constants that fit the absorbed projections, rounded to four digits."""
-    given = {"weight_bytes": weight_bytes}
-    return _fitted(LatentProductFit, _PRODUCT, predict_product, products, given)[1]
+    fits = (
+        _fitted(
+            LatentProductFit,
+            _PRODUCT,
+            predict_product,
+            products,
+            {"weight_bytes": weight_bytes, "cache_bytes": size},
+        )
+        for size in CACHE_BYTES
+    )
+    return min(fits, key=lambda end: end[0])[1]
 
 
 def calibrate_latent(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[Calibrated]:
@@ -180,26 +203,27 @@ def calibrate_latent_products(
     for engine, kept_as, rows in by_engine(table, choice):
         for dtype, (precision, weight_bytes) in DTYPES.items():
             alike = newest_version(rows.filter(pc.equal(rows["bmm_dtype"], dtype)))
-            products = latent_products(alike)
-            if len(products) < choice.fewest:
-                continue
 
             def refit(products: LatentProducts, size: float = weight_bytes) -> LatentProductFit:
                 return fit_product(products, size)
 
-            fit = refit(products)
-            yield Calibrated(
-                f"latent products {precision} {engine}",
-                len(products),
-                _errors(products, refit, predict_product),
-                Errors.of(products.naive_s(device, weight_bytes), products.seconds),
-                DeviceFits(KernelFits(latent_products={fit_name(precision, kept_as): fit})),
-                Errors.of(predict_product(fit, products), products.seconds),
-            )
+            for op, kept in _PRODUCTS.items():
+                products = latent_products(alike.filter(pc.equal(alike["op_name"], op)))
+                if len(products) < choice.fewest:
+                    continue
+                fit = refit(products)
+                yield Calibrated(
+                    f"{kept.replace('_', ' ')} {precision} {engine}",
+                    len(products),
+                    _errors(products, refit, predict_product),
+                    Errors.of(products.naive_s(device, weight_bytes), products.seconds),
+                    DeviceFits(KernelFits(**{kept: {fit_name(precision, kept_as): fit}})),
+                    Errors.of(predict_product(fit, products), products.seconds),
+                )
 
 
 def _below(peak_flop_per_s: float) -> Bounds:
-    return Bounds(0.5 * peak_flop_per_s, 1e-3 * peak_flop_per_s, peak_flop_per_s)
+    return Bounds(0.5 * peak_flop_per_s, 1e-3 * peak_flop_per_s, REACHED * peak_flop_per_s)
 
 
 def _errors(

@@ -120,6 +120,16 @@ class FaultPlaces:
             and all(end in devices or not self._is_device(end) for end in link)
         ]
 
+    def rails_of(self, replica: ReplicaSpec) -> list[list[tuple[str, str]]]:
+        """Return the links of the network at each node of a replica whose stages span nodes."""
+        pool = replica.deployment.pool
+        if pool.is_wafer or pool.replica.stage_devices <= pool.node.devices:
+            return []
+        topology = self._fleet.topology
+        nodes = [f"{pool.name}/{number}" for number in replica.nodes]
+        ports = [set(topology.ports(node)) for node in nodes]
+        return [[link for link in self.links if each.intersection(link)] for each in ports]
+
     def replicas_hit(self, fault: Fault) -> list[int]:
         """Return the numbers of the replicas that lose a device by the fault of a node or device.
 

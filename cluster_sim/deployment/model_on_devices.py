@@ -7,6 +7,7 @@ from functools import cached_property
 from math import inf
 
 from cluster_sim.deployment.engine_memory import captured_graphs, memory_use
+from cluster_sim.deployment.group_network import group_network
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.hardware.precision import Precision
@@ -14,7 +15,7 @@ from cluster_sim.llm.model import Model
 from cluster_sim.physics.expert_load import EVEN
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers
-from cluster_sim.physics.replica_layout import Hops, ReplicaLayout
+from cluster_sim.physics.replica_layout import GroupNetwork, Hops, ReplicaLayout
 from cluster_sim.physics.step_overlap import SplitFrom
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import regions_of
@@ -139,7 +140,17 @@ class ModelOnDevices:
                 self.model, device, self.wafer_plan, plan.engine.profile, io_bytes_per_s
             )
         layout = self._layout._replace(between_nodes=self.hops_between_nodes)
+        if (network := self.group_network).nodes > 1:
+            left = network.device_bytes_per_s * point.rails
+            layout = layout._replace(network=network._replace(device_bytes_per_s=left))
         return GpuSteps(self.model, device, layout)
+
+    @cached_property
+    def group_network(self) -> GroupNetwork:
+        """Network between the nodes of the devices of one pipeline stage."""
+        if self.pool.is_wafer:
+            return GroupNetwork()
+        return group_network(self.node, self.pool.replica.stage_devices)
 
     @cached_property
     def hops_between_nodes(self) -> Hops:
@@ -154,9 +165,11 @@ class ModelOnDevices:
         )
         if self.pool.is_wafer or not count:
             return Hops()
+        ranks = min(plan.tensor_parallel, devices)  # those of one node; others have their own nodes
         sending, receiving = (
-            [f"pool/{node}/device{first + rank}" for rank in range(plan.tensor_parallel)]
-            for node, first in ((0, devices - stage), (1, 0))
+            [f"pool/{node}/device{first + rank}" for rank in range(ranks)]
+            for node, first in ((0, devices - min(stage, devices)), (1, 0))
         )
         path = group_path(Topology({"pool/0": self.node, "pool/1": self.node}), sending, receiving)
-        return Hops(count, path.route.latency_s, path.bytes_per_s)
+        nodes = plan.tensor_parallel // ranks
+        return Hops(count, path.route.latency_s, nodes * path.bytes_per_s)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from cluster_sim.hardware.engine_releases import is_since, maker
+from cluster_sim.hardware.node_collective_fits import AcrossNodesFit
 from cluster_sim.hardware.operating_point import scaled_by
 from cluster_sim.limits import COUNT
 from cluster_sim.schema import Description
@@ -81,6 +82,9 @@ class CollectiveFit(Description):
         return slower.model_copy(update={"one_shot": one_shot})
 
 
+_ACROSS_NODES = AcrossNodesFit()
+
+
 class CollectiveFits(Description):
     """Fits of collectives between devices that are linked as inside a node, in CUDA graphs.
 
@@ -103,6 +107,13 @@ class CollectiveFits(Description):
     """Reduce-scatter by NCCL. Default: not measured."""
     all_to_all: CollectiveFit | None = None
     """All-to-all by NCCL. Default: not measured."""
+    across_nodes: AcrossNodesFit | None = None
+    """Collectives of groups that span nodes. Default: the constants of the H100, as an estimate."""
+
+    @property
+    def over_nodes(self) -> AcrossNodesFit:
+        """Constants of collectives of groups that span nodes: own ones, or the defaults."""
+        return self.across_nodes or _ACROSS_NODES
 
     def all_reduce_of(self, engine: str) -> CollectiveFit | None:
         """Return the fit of the all-reduce kernel that the engine called `engine` runs."""

@@ -174,6 +174,15 @@ class Device(Description):
         has_kernels = self.kernels is not None and self.predecessor is None
         return self.wafer is not None or has_kernels
 
+    @property
+    def has_own_kernels(self) -> bool:
+        """Whether its file has kernels beside those of its predecessor."""
+        if self.predecessor is None or self.kernels is None:
+            return self.kernels is not None
+        earlier = _in_catalog(self.predecessor)
+        kernels = earlier.kernels and self._gains_over(earlier).kernels(earlier.kernels)
+        return kernels != self.kernels
+
     def overhead(self, engine: str) -> Overhead:
         """Return the times that the engine called `engine` adds on this device."""
         return self.overheads[self.overhead_name(engine)]
@@ -186,7 +195,7 @@ class Device(Description):
         """Return this device at `point`. Kernels, peaks and links slow down; the host does not."""
         if point == FULL_SPEED:
             return self
-        clock, memory, links = point
+        clock, memory, links, _ = point  # rails are not of the device
         reading, starts = memory * clock**CLOCK_ON_BANDWIDTH, 1.0 / clock
         peer = self.peer_bandwidth_bytes_per_s
         slowed = {

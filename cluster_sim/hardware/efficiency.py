@@ -87,6 +87,10 @@ class Overhead(Description):
     experts: Annotated[float, Field(gt=0.0)] = 1.0
     """Ratio of the time of the engine's grouped products of experts to the time by `efficiency`, if
     compute limits them."""
+    measured_experts: Annotated[float, Field(gt=0.0)] | None = None
+    """Ratio of the time of the engine's experts to the time of the measured kernels in
+    `kernels.experts`, for experts in a format with such kernels. Default: experts are a roofline of
+    `efficiency`."""
     attention: Annotated[float, Field(gt=0.0)] = 1.0
     """Ratio of the time of the engine's decode attention to the time by `kernels` or
     `efficiency`."""
@@ -95,8 +99,8 @@ class Overhead(Description):
     `efficiency`. Default: that of `attention`."""
     measured_latent: Annotated[float, Field(gt=0.0)] | None = None
     """Ratio of the time of the engine's decode with latent attention, its absorbed projections
-    included, to the time of the kernels of `kernels.latent_generation` and
-    `kernels.latent_products`. Prefill then takes the time of `kernels.latent_context`. Default:
+    included, to the time of the kernels of `kernels.latent_generation`, `kernels.latent_queries`
+    and `kernels.latent_outputs`. Prefill then takes the time of `kernels.latent_context`. Default:
     `latent_attention` and `kernels.generation`, or a roofline."""
     collective: Annotated[float, Field(gt=0.0)] = 1.0
     """Ratio of the time of the engine's all-reduces to the time by `collectives`: waiting for the

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from cluster_sim.hardware.block_attention_fit import BlockAttentionFit
 from cluster_sim.hardware.engine_releases import maker
+from cluster_sim.hardware.expert_fit import ExpertFit
 from cluster_sim.hardware.fused_fit import FusedExpertsFit
 from cluster_sim.hardware.kernel_fit import KernelFit
 from cluster_sim.hardware.latent_fit import (
@@ -169,13 +170,21 @@ class KernelFits(Description):
     """Fits of decode with latent attention, by precision of the KV cache. Default: no fits."""
     latent_context: dict[str, LatentContextFit] = Field(default_factory=dict)
     """Fits of prefill with latent attention, by precision of the KV cache. Default: no fits."""
-    latent_products: dict[str, LatentProductFit] = Field(default_factory=dict)
-    """Fits of the absorbed projections of latent decode, by precision of the weights. Default: no
-    fits."""
+    latent_queries: dict[str, LatentProductFit] = Field(default_factory=dict)
+    """Fits of the absorbed projection of the queries of latent decode, by precision of the weights.
+    Default: no fits."""
+    latent_outputs: dict[str, LatentProductFit] = Field(default_factory=dict)
+    """Fits of the absorbed projection of the outputs of latent decode, by precision of the weights.
+    Default: no fits."""
 
     fused_experts: dict[str, FusedExpertsFit] = Field(default_factory=dict)
     """Fits of kernels that run experts and their exchange together. Keys are formats of the experts'
     weights, such as `mxfp4`. Default: no fits."""
+
+    experts: dict[str, ExpertFit] = Field(default_factory=dict)
+    """Fits of routed experts. Keys are formats of their weights (`bf16`, `fp8`, `fp8_block`,
+    `nvfp4`, `mxfp4`, `int4`), with the name of a further kernel, such as `nvfp4.min-latency`, and
+    with that of an engine, such as `nvfp4_vllm`, if it has its own kernels. Default: no fits."""
 
     def backends(self, kv_cache: str) -> list[str]:
         """Return the attention back ends with fits for a precision of the KV cache, sorted."""

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from cluster_sim.hardware.kernel_fit import KernelFit
-from cluster_sim.typing import CountOrZero
+from cluster_sim.typing import Count, CountOrZero
 from cluster_sim.units import (
     BytesPerSecond,
     FlopPerSecond,
@@ -44,11 +44,17 @@ class LatentGenerationFit(KernelFit):
     """Time per query head of each longer sequence without its keys [s]."""
     bandwidth_bytes_per_s: BytesPerSecond
     """Rate at which latent vectors are read if there are enough sequences [B/s]."""
+    reread: Annotated[float, Field(ge=0.0)]
+    """Time of reading the keys again for each further tile of query heads, relative to the first
+    reading."""
     half_sequences: Annotated[float, Field(ge=0.0)]
     """Number of sequences at which half of `bandwidth` is reached, because a single sequence can be
     split only so far."""
     compute_flop_per_s: FlopPerSecond
     """Compute rate of the query heads with the keys [FLOP/s]."""
+    tile_rows: Count
+    """Number of query heads that a kernel of 64 or more heads computes at least: the rows of its
+    tile."""
     overlap: Annotated[float, Field(ge=1.0)]
     """Exponent of the norm that combines reading and computing. With 1 they do not overlap."""
 
@@ -89,7 +95,11 @@ class LatentProductFit(KernelFit):
     weight_bytes: PositiveBytes
     """Size of one weight [B]. It is that of the measured kernel, not a fit."""
     bandwidth_bytes_per_s: BytesPerSecond
-    """Rate at which weights, inputs and outputs move [B/s]."""
+    """Rate at which weights move, and inputs and outputs that do not fit into the cache [B/s]."""
+    cache_bytes: PositiveBytes
+    """Size of inputs and outputs up to which they stay in the device's cache [B]."""
+    cache_bandwidth_bytes_per_s: BytesPerSecond
+    """Rate at which inputs and outputs move in the cache [B/s]."""
     compute_flop_per_s: FlopPerSecond
     """Compute rate [FLOP/s]."""
     token_s: Seconds

@@ -71,6 +71,9 @@ class NetworkSpec(Description):
     spine0 and so on."""
     fabric: FabricSpec | None = None
     """Fabric of leaf and spine switches. Default: no fabric, only `links`."""
+    sums_in_switch: bool = False
+    """Whether the switches compute sums of all-reduces, as InfiniBand's SHARP does, for groups of
+    devices that span nodes."""
 
     @model_validator(mode="after")
     def _has_links(self) -> NetworkSpec:

@@ -20,7 +20,16 @@ class OperatingPoint(NamedTuple):
     memory: float = 1.0
     """Share of the memory bandwidth that other traffic and refreshing leave."""
     links: float = 1.0
-    """Share of the bandwidth of the links that the collectives of the device's group cross."""
+    """Share of the bandwidth of the links that the collectives of the device's group cross inside
+    nodes."""
+    rails: float = 1.0
+    """Share of the bandwidth between the nodes of the device's group."""
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Shares of the clock, of the memory bandwidth, and of the bandwidth of collectives."""
+        clock, memory, links, rails = self
+        return clock, memory, links if links < rails else rails
 
 
 FULL_SPEED = OperatingPoint()

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, TypeVar
 
+from cluster_sim.hardware.expert_fit import ExpertFit
 from cluster_sim.hardware.kernel_fit import KernelFit
 from cluster_sim.hardware.kernel_fits import KernelFits
 from cluster_sim.hardware.operating_point import scaled_by
@@ -36,7 +37,7 @@ class Gains(NamedTuple):
         return fits.model_copy(
             update={
                 kind: {
-                    name: self._scaled(fit, precision_of(name))
+                    name: self._scaled(fit, _computed_in(fit) or precision_of(name))
                     for name, fit in getattr(fits, kind).items()
                 }
                 for kind in KernelFits.model_fields
@@ -52,6 +53,11 @@ class Gains(NamedTuple):
                 for name in rates
             },
         )
+
+
+def _computed_in(fit: KernelFit) -> Precision | None:
+    """Return the precision that a fit says it is computed in; None if it does not say so."""
+    return fit.computed_in if isinstance(fit, ExpertFit) else None
 
 
 def precision_of(kernel: str) -> Precision:

@@ -144,6 +144,12 @@ class Model(ModelShape):
         """Return the precision of products with weights of a stored precision."""
         return "bf16" if stored == "fp4" and self.fp4_format == "int4" else stored
 
+    def format_of(self, precision: Precision, part: WeightPart) -> str:
+        """Return the format of `part` in a checkpoint of `precision`, such as fp8_block."""
+        stored = self.stored_in(precision, part)
+        formats = {"bf16": "bf16", "fp8": self.fp8_format, "fp4": self.fp4_format}
+        return formats[stored]
+
     def bytes_per_parameter(self, precision: Precision, part: WeightPart) -> float:
         """Return the stored size of one weight of `part` in a checkpoint of `precision` [B]."""
         stored = self.stored_in(precision, part)

@@ -79,8 +79,9 @@ class ModelShape(Description):
     """Precision in which the weights are published."""
     fp4_format: Literal["nvfp4", "mxfp4", "int4"] = "nvfp4"
     """Format of fp4 weights. int4 means integers, which are multiplied in 16 bit."""
-    fp8_format: Literal["fp8", "int8"] = "fp8"
-    """Format of fp8 weights. int8 means integers, which are multiplied at the rate of fp8."""
+    fp8_format: Literal["fp8", "fp8_block", "int8"] = "fp8"
+    """Format of fp8 weights. fp8 has one scale per matrix or row, fp8_block one per block of 128 by
+    128 weights, as DeepSeek's. int8 means integers, which are multiplied at the rate of fp8."""
     weight_bits: Annotated[float, Field(gt=0.0)] | None = None
     """Number of bits per weight in the published precision, scales included. Default: 16 for bf16,
     8 for fp8, 4.5 for nvfp4, 4.25 for mxfp4, 4.125 for int4."""

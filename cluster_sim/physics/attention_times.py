@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.kernel_fits import (
@@ -21,7 +21,8 @@ from cluster_sim.hardware.linear_fit import LinearAttentionFit
 from cluster_sim.hardware.sparse_fit import SparseAttentionFit
 from cluster_sim.llm.layers import AttentionLayers, HeadShape
 from cluster_sim.physics.attention import AttentionShape
-from cluster_sim.physics.block_attention import BlockAttention, block_attention
+from cluster_sim.physics.attention_terms import BlockTerm, DecodeTerm, PromptLine
+from cluster_sim.physics.block_attention import block_attention
 from cluster_sim.physics.decode_attention import (
     DecodeAttention,
     generation_floor_s,
@@ -48,41 +49,6 @@ from cluster_sim.physics.sparse_attention import (
 Fit = TypeVar("Fit")
 
 
-class DecodeTerm(NamedTuple):
-    """Decode attention of a fixed batch in some layers, over one view of the context."""
-
-    layers: int
-    """Number of layers."""
-    is_limited: bool
-    """Whether the layers read the keys of the limited view."""
-    attention: DecodeAttention
-    """Decode attention of one of the layers."""
-
-
-class BlockTerm(NamedTuple):
-    """Decode attention of a fixed batch in some layers, by keys and the longest sequence."""
-
-    layers: int
-    """Number of layers."""
-    attention: BlockAttention
-    """Decode attention of one of the layers."""
-
-
-class PromptLine(NamedTuple):
-    """Time of attention and states for the prompt chunks of a step in some layers.
-
-    The time of one layer is fixed + token x tokens + pair x pairs + limited_pair x pairs of the
-    limited view + key x (new and cached tokens of one prompt).
-    """
-
-    layers: int
-    fixed_s: float = 0.0
-    token_s: float = 0.0
-    pair_s: float = 0.0
-    limited_pair_s: float = 0.0
-    key_s: float = 0.0
-
-
 class AttentionTimes:
     """Times of the attention or state of one kind of layers on one device, under one engine."""
 
@@ -104,6 +70,11 @@ class AttentionTimes:
         _, name = kind.fit_name(layout.kv_cache) or ("", "")
         self._linear = self._linear_part(measured, name)
         self._sparse = self._sparse_part(measured, name)
+
+    @property
+    def kind(self) -> AttentionLayers:
+        """Kind of the layers."""
+        return self._kind
 
     @property
     def layers(self) -> int:
@@ -242,9 +213,9 @@ class AttentionTimes:
             line = sparse_prefill_line(*self._sparse, selecting=selecting)
             token_s = line.token_s + kind.token_flop * self._flop_s
             return PromptLine(kind.layers, *line._replace(token_s=token_s))
-        latent = self._latent and self._latent.prompt_line()
+        latent = self._latent and self._latent.prompt_line(kind.layers)
         if latent:
-            return PromptLine(kind.layers, *latent)
+            return latent
         heads = kind.prefill_heads(self._ranks)
         if fit is None or heads is None or kind.sequence_values(self._ranks):
             token_s = kind.token_flop * self._flop_s

@@ -1,11 +1,19 @@
-"""BatchSpread: distribution of batches over the ranks and pipeline stages of a replica of GPUs."""
+"""BatchSpread: distribution of batches over the ranks and pipeline stages of a replica of GPUs.
+
+A scheduler says what each attention data-parallel rank does in a step (`StepWork.ranks`). All ranks
+meet at the experts of each layer, so the rank with the most tokens sets the time of products, and
+the rank with the longest attention that of attention: engines pad decode batches to the largest
+rank (vLLM, `v1/worker/dp_utils.py`; SGLang, `layers/dp_attention.py`, max_len). Where prompts are
+not padded and these are two different ranks, the sum is an upper bound. Work without ranks is
+spread evenly.
+"""
 
 from __future__ import annotations
 
 from math import ceil
 from typing import NamedTuple
 
-from cluster_sim.physics.attention_times import BlockTerm, DecodeTerm
+from cluster_sim.physics.attention_terms import BlockTerm, DecodeTerm
 from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.memo import Memo
 from cluster_sim.physics.replica_layout import ReplicaLayout
@@ -34,19 +42,52 @@ class Spread(NamedTuple):
 
 
 class BatchSpread:
-    """Even distribution of batches over micro-batches, one per pipeline stage, and over ranks."""
+    """Distribution of batches over micro-batches, one per pipeline stage, and over ranks."""
 
     def __init__(self, kernels: LayerKernels, layout: ReplicaLayout) -> None:
         self._kernels, self._layout = kernels, layout
         self._is_alone = layout.data_parallel == layout.pipeline_parallel == 1
         self.spreads = Memo(self._spread)
-        """Distribution of a batch, by its number of sequences."""
+        """Even distribution of a batch, by its number of sequences."""
+        self.of_rank: Memo[int, Spread] = Memo(lambda batch: self._spread(batch, 1))
+        """Distribution of the batch of one rank, by its number of sequences."""
+
+    def decoding(self, work: StepWork) -> int:
+        """Return the number of decoding sequences of one attention kernel, on the largest rank."""
+        if not work.ranks:
+            return ceil(work.batch / self.spreads[work.batch].kernels)
+        largest = max(rank.batch for rank in work.ranks)
+        return ceil(largest / self.of_rank[largest].kernels)
+
+    def rows(self, work: StepWork, checked: int) -> int:
+        """Return the number of rows of the output head on the largest rank.
+
+        Parameters
+        ----------
+        work
+            Counts of the step, with sampled tokens.
+        checked
+            Number of rows on all ranks.
+        """
+        if not work.ranks:
+            return ceil(checked / self.spreads[work.sampled].kernels)
+        sampled = max(rank.sampled for rank in work.ranks)
+        return -(-checked * sampled // (work.sampled * self.of_rank[sampled].kernels))
+
+    def sampled(self, work: StepWork) -> int:
+        """Return the number of sampled sequences of the largest rank."""
+        if not work.ranks:
+            return ceil(work.sampled / self._layout.data_parallel)
+        return max(rank.sampled for rank in work.ranks)
 
     def tokens(self, work: StepWork, tokens_per_sequence: int) -> tuple[int, int, int]:
         """Return (tokens per rank and micro-batch, tokens per micro-batch, prefill kernels).
 
-        A step completes `sampled - batch` prompts. They are shared among the prefill kernels.
+        A step completes `sampled - batch` prompts. Work that is spread evenly shares them among the
+        prefill kernels; for the work of ranks, the kernels are those of one rank.
         """
+        if work.ranks:
+            return self._tokens_of_ranks(work, tokens_per_sequence)
         decoding = tokens_per_sequence * work.batch
         if self._is_alone:
             tokens = decoding + work.prompt_tokens
@@ -60,8 +101,15 @@ class BatchSpread:
             kernels,
         )
 
-    def _spread(self, batch: int) -> Spread:
-        ranks = self._layout.data_parallel
+    def _tokens_of_ranks(self, work: StepWork, each: int) -> tuple[int, int, int]:
+        micro_batches = self.of_rank[max(rank.batch for rank in work.ranks)].micro_batches
+        largest = max(each * rank.batch + rank.prompt_tokens for rank in work.ranks)
+        every = each * work.batch + work.prompt_tokens
+        return ceil(largest / micro_batches), ceil(every / micro_batches), micro_batches
+
+    def _spread(self, batch: int, ranks: int | None = None) -> Spread:
+        """Return the distribution of a batch over ranks; by default over all of the replica."""
+        ranks = ranks or self._layout.data_parallel
         micro_batches = min(self._layout.pipeline_parallel, max(ceil(batch / ranks), 1))
         kernels = micro_batches * min(ranks, max(batch, 1))
         part = ceil(batch / kernels)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from cluster_sim.hardware.device import Device
-from cluster_sim.hardware.engine_releases import maker
+from cluster_sim.hardware.engine_releases import is_since, maker
 from cluster_sim.hardware.exchange_fits import MeasuredExchange
 
 ExchangeName = (
@@ -61,6 +61,10 @@ internode.cu), TensorRT-LLM (_torch/modules/fused_moe/communication/nvlink_one_s
 nvlink_two_sided.py).
 """
 
+LARGEST_HOST = 8
+"""Maximum number of devices of a host; DeepEP counts larger groups as groups over nodes."""
+_OVER_HOSTS = ("vLLM", "SGLang")
+"""Engines whose guides give DeepEP for groups over several hosts."""
 _BY_EXPERTS = {"bf16": "bf16", "fp8": "bf16", "fp4": "nvfp4", "mxfp4": "mxfp8"}
 _BY_DEEPEP = {"bf16": "bf16", "fp8": "fp8", "fp4": "bf16", "mxfp4": "bf16"}
 
@@ -109,6 +113,8 @@ class GroupShape(NamedTuple):
     """Number of groups that hold different experts."""
     nodes: int
     """Number of nodes."""
+    top_k: int
+    """Number of experts per token."""
 
 
 def chosen_kind(
@@ -116,10 +122,12 @@ def chosen_kind(
 ) -> ExchangeName:
     """Return the kind of exchange of a step: `name` itself, or the engine's choice for `auto`.
 
-    * TensorRT-LLM runs the one-sided kernels where all devices are in one NVLink domain
-      (communication_factory.py: NVLinkOneSided first; it needs whole experts). This holds for
+    * TensorRT-LLM runs kernels over NVLink where all devices are in one NVLink domain and hold whole
+      experts: since 1.2 the one-sided ones (communication_factory.py), before the two-sided ones if
+      there are more groups than experts per token (1.0, fused_moe_wide_ep.py). This holds for
       devices for which the kernels were measured.
-    * Groups over several nodes run DeepEP: normal kernels for steps with prompts, low-latency
+    * Groups over several nodes run DeepEP, and so do those of vLLM and SGLang over several hosts of
+      one NVLink domain, which are those of more than LARGEST_HOST devices: normal kernels for steps with prompts, low-latency
       kernels for decode (SGLang, `--moe-a2a-backend deepep --deepep-mode auto`,
       layers/moe/utils.py; vLLM, docs/serving/expert_parallel_deployment.md).
     * All others take the faster one of NCCL's collectives. vLLM's default is all-gather with
@@ -144,9 +152,13 @@ def chosen_kind(
     fits = device.exchanges
     if shape.expert_parallel == shape.devices:
         if shape.nodes == 1 and maker(engine) == "TensorRT-LLM" and fits.nvlink_one_sided:
-            return "nvlink_one_sided"
-        if shape.nodes > 1 and has_prompts and fits.deepep_normal:
+            if engine == maker(engine) or is_since(engine, "1.2"):
+                return "nvlink_one_sided"
+            if shape.expert_parallel > shape.top_k:
+                return "nvlink_two_sided"
+        is_wide = shape.nodes > 1 or (maker(engine) in _OVER_HOSTS and shape.devices > LARGEST_HOST)
+        if is_wide and has_prompts and fits.deepep_normal:
             return "deepep_normal"
-        if shape.nodes > 1 and not has_prompts and fits.deepep_low_latency:
+        if is_wide and not has_prompts and fits.deepep_low_latency:
             return "deepep_low_latency"
     return "fastest_collective"

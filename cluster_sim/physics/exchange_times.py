@@ -70,7 +70,7 @@ def one_way_s(fit: OneWayFit, parcels: Parcels, beside_s: Number = 0.0) -> Numbe
     tokens, copies, row_bytes, ranks, experts, processors, fullest = parcels
     start_s = (
         fit.start_s
-        + fit.doubling_s * np.log2(ranks)
+        + (fit.doubling_s * np.log2(ranks) if fit.doubling_s else 0.0)
         + fit.expert_s * experts
         + fit.start_copy_s * copies
         + _moved_s(row_bytes, fit.first_row_bandwidth_bytes_per_s)

@@ -10,6 +10,7 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.exchange_fits import ExchangeFit, OneWayFit
 from cluster_sim.llm.layers.feed_forward import Experts
 from cluster_sim.llm.model import Model
+from cluster_sim.physics import node_collectives
 from cluster_sim.physics.collectives import all_gather_s, all_to_all_s, reduce_scatter_s
 from cluster_sim.physics.exchange_kinds import (
     KINDS,
@@ -64,12 +65,16 @@ class ExpertExchange:
         self._model, self._experts, self._device = model, model.experts, device
         self._layout = layout
         self._devices = layout.tensor_parallel * layout.data_parallel
-        shape = GroupShape(self._devices, layout.expert_parallel, layout.network.nodes)
+        shape = GroupShape(
+            self._devices, layout.expert_parallel, layout.network.nodes, self._experts.top_k
+        )
         plan = layout.exchange
         name = plan.prefill if has_prompts else plan.decode
         self.kind = chosen_kind(name, device, layout.engine, shape, has_prompts=has_prompts)
         """Kind of exchange."""
         self._fit = device.exchanges.of(self.kind)
+        if self._fit is not None and layout.network.nodes > 1:
+            self._fit = _over_nodes(self._fit)
 
     def times(self, tokens: int) -> WayTimes:
         """Return the times of both ways for `tokens` of all ranks."""
@@ -113,8 +118,7 @@ class ExpertExchange:
         if kind.copies_between_nodes == "nodes":
             fullest = 1.0
         beside_s = fullest * each * remote * row_bytes / network.device_bytes_per_s
-        later = fit.model_copy(update={"start_s": fit.start_s + NETWORK_START_S})
-        return network.latency_s + float(one_way_s(later, parcels, beside_s))
+        return network.latency_s + float(one_way_s(fit, parcels, beside_s))
 
     @cached_property
     def _copies(self) -> tuple[float, float]:
@@ -151,6 +155,12 @@ class ExpertExchange:
         """Return the times of NCCL's collectives among all devices."""
         fits, devices = self._device.collectives, self._devices
         size = tokens * self._model.hidden * ACTIVATION_BYTES
+        over = self._layout.nodes_of(devices)
+        if over is not None:
+            return WayTimes(
+                node_collectives.all_gather_s(fits, over, size),
+                node_collectives.reduce_scatter_s(fits, over, size),
+            )
         gathered = WayTimes(
             all_gather_s(fits.all_gather, devices, size),
             reduce_scatter_s(fits.reduce_scatter, devices, size),
@@ -161,6 +171,17 @@ class ExpertExchange:
         sent_s = all_to_all_s(fits.all_to_all, devices, size * copies / devices)
         sent = WayTimes(sent_s, sent_s)
         return sent if self.kind == "nccl_all_to_all" else min(gathered, sent, key=sum)
+
+
+def _over_nodes(fit: ExchangeFit) -> ExchangeFit:
+    """Return the fit of a kind with the start of its kernels over the network."""
+    ways = {"dispatch": fit.dispatch, "combine": fit.combine}
+    return fit.model_copy(
+        update={
+            name: way.model_copy(update={"start_s": way.start_s + NETWORK_START_S})
+            for name, way in ways.items()
+        }
+    )
 
 
 def reached_devices(experts: Experts, devices: int) -> float:

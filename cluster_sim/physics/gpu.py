@@ -7,18 +7,20 @@ from math import ceil
 
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.batch_spread import BatchSpread
+from cluster_sim.physics.batch_spread import BatchSpread, Spread
 from cluster_sim.physics.gpu_layers import EXCHANGE, LayerTimes, PrefillAttention
 from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.memo import Memo
-from cluster_sim.physics.ramp import ALWAYS, Ramp, new_ramp
+from cluster_sim.physics.ramp import ALWAYS, Ramp, longest, new_ramp
 from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.physics.step_graphs import GraphedStep, StepGraphs, launch_costs
 from cluster_sim.physics.step_overlap import OverlapShape, half_of, two_batches
 from cluster_sim.physics.step_work import StepWork
 
 NO_ATTENTION = Ramp(0.0, 0.0)
-"""Decode attention of a step that decodes no sequence."""
+"""Attention of a step that decodes no sequence, or prefills no prompt."""
+WAITING = "waiting for the slowest rank"
+"""Part of a step in which the other ranks wait at the experts of each layer."""
 
 
 class GpuSteps:
@@ -33,8 +35,8 @@ class GpuSteps:
 
     With pipeline stages the batch is split into micro-batches, one per stage if there are enough
     sequences. A step then ends when every sequence has passed all stages. With attention data
-    parallelism the sequences are distributed evenly over the ranks, and so are the prompts that the
-    step completes. All ranks synchronise at the experts of each layer. Steps run as CUDA
+    parallelism all ranks synchronise at the experts of each layer, and the slowest rank sets the
+    step (`physics.batch_spread`). Steps run as CUDA
     graphs, in pieces or eager by the layout's `graphs` (`physics.step_graphs`). If weights
     have a separate memory, reading the KV cache overlaps with the rest of the step by the share
     `overlap`.
@@ -95,6 +97,8 @@ class GpuSteps:
         From one step to the next `work.context` grows by `work.growth`, `work.windowed` by
         `work.growing`, `work.pairs` by `work.pairs_growth`, and `work.longest` by 1.
         """
+        if work.ranks:
+            return self.verify(work, 1)
         if self._halved and self._splits(work, 1):
             return self._two_batches(work, 1, self._sampling_s[work.sampled])
         if work.prompt_tokens:
@@ -120,7 +124,7 @@ class GpuSteps:
         an indexer are not supported: such models are not served with speculation.
         """
         each = tokens_per_sequence
-        hosts_s = self._sequence_s * ceil(work.sampled / self._layout.data_parallel)
+        hosts_s = self._sequence_s * self._batches.sampled(work)
         if self._halved and self._splits(work, each):
             return self._two_batches(work, each, self._heads_s(work, each * work.batch) + hosts_s)
         base_s, floor_s = self._base_and_floor(work, each, each * work.batch)
@@ -165,14 +169,14 @@ class GpuSteps:
         """Return the padding and the launches of a step with `tokens` per rank."""
         if work.prompt_tokens:
             return self._graphs.mixed[tokens]
-        return self._graphs.decode[ceil(work.batch / self._spread[work.batch].kernels), each]
+        return self._graphs.decode[self._batches.decoding(work), each]
 
     def _heads_s(self, work: StepWork, heads: int) -> float:
         """Return the time of the output head with `heads` rows of decoding sequences [s]."""
         if not work.sampled:
             return 0.0
         checked = heads + work.sampled - work.batch
-        return self.head_s(ceil(checked / self._spread[work.sampled].kernels))
+        return self.head_s(self._batches.rows(work, checked))
 
     # Two batches in one step
 
@@ -200,15 +204,12 @@ class GpuSteps:
             Whether the halves exchange tokens; without, the time is that of computing alone.
         """
         has_prompts = bool(work.prompt_tokens)
-        tokens, all_tokens, kernels = self._batches.tokens(work, each)
+        tokens, all_tokens, _ = self._batches.tokens(work, each)
         run = self._run_of(work, each, tokens)
         if run.tokens > tokens:
             tokens = run.tokens
             all_tokens = max(all_tokens, tokens * self._layout.data_parallel)
-        half = half_of(work, self._spread[work.batch].kernels)
-        attention = self._attention(half, each)
-        if has_prompts:
-            attention = attention.plus(self._prompts(half, kernels))
+        attention = self._half_attention(work, each)
         times = self._layers.halves[ceil(tokens / 2), ceil(all_tokens / 2), has_prompts]
         if not exchanging:
             times = times._replace(dispatch_s=0.0, combine_s=0.0)
@@ -216,12 +217,34 @@ class GpuSteps:
         ramp = two_batches(times, attention, self._halved[has_prompts]).plus(Ramp(whole_s))
         return ramp.at_least(2.0 * run.floor_s - self._layers.step_s)
 
+    def _half_attention(self, work: StepWork, each: int) -> Ramp:
+        """Return the lengths of the attention of one of two batches [s]."""
+        if work.ranks:
+            kernels = self._batches.of_rank
+            halves = [half_of(rank, kernels[rank.batch].kernels) for rank in work.ranks]
+            return longest([self._of_rank(half, each, 0.0) for half in halves])
+        half = half_of(work, self._spread[work.batch].kernels)
+        attention = self._attention(half, each)
+        if work.prompt_tokens:
+            kernels_of_prompts = self._batches.tokens(work, each)[2]
+            attention = attention.plus(self._prompts(half, kernels_of_prompts))
+        return attention
+
     def _verified(self, work: StepWork, each: int, base_s: float) -> Ramp:
         """Return the lengths of steps with `each` tokens per decoding sequence [s]."""
+        if work.ranks:
+            return longest([self._of_rank(rank, each, base_s) for rank in work.ranks])
         prompts = Ramp(0.0, 0.0)
         if work.prompt_tokens:
             prompts = self._prompts(work, self._batches.tokens(work, each)[2])
         return self._together(base_s, prompts, self._attention(work, each))
+
+    def _of_rank(self, work: StepWork, each: int, base_s: float) -> Ramp:
+        """Return the lengths of steps that end with the attention of one rank [s]."""
+        spread = self._batches.of_rank[work.batch]
+        decoding = self._attention(work, each, spread) if work.batch else NO_ATTENTION
+        prompts = self._prompts(work, spread.kernels) if work.prompt_tokens else NO_ATTENTION
+        return self._together(base_s, prompts, decoding)
 
     def tokens_s(self, tokens: int, all_tokens: int) -> float:
         """Return the time of the part of a step that depends only on its number of tokens [s].
@@ -238,9 +261,15 @@ class GpuSteps:
     def parts(self, work: StepWork) -> dict[str, float]:
         """Return the shares of a step's time per activity, for equal micro-batches.
 
-        Two batches are counted together; their exchanges count by the time that they add. If reading the KV cache overlaps with the rest, it counts by the time that it adds to the
-        step.
+        Two batches are counted together; their exchanges count by the time that they add. If
+        reading the KV cache overlaps with the rest, it counts by the time that it adds to the step.
+        The time by which uneven ranks take longer than even ones is waiting for the slowest.
         """
+        if work.ranks:
+            even = work.spread(self._layout.data_parallel)
+            kept = min(self.ramp(even).first_s / self.ramp(work).first_s, 1.0)
+            shares = {name: kept * share for name, share in self.parts(even).items()}
+            return shares | {WAITING: 1.0 - kept + shares.get(WAITING, 0.0)}
         step_s = self.ramp(work).first_s
         tokens, all_tokens, prompt_kernels = self._batches.tokens(work, 1)
         batches, part = 1, work
@@ -256,7 +285,9 @@ class GpuSteps:
             bound = "reading weights" if head_rows <= self._head.bound_tokens else "computing"
             spent[bound] += self.head_s(head_rows)
         if self._model.experts is not None:
-            spent["experts"] = batches * self._layers.experts_s(all_tokens)
+            has_prompts = bool(work.prompt_tokens)
+            experts_s = self._layers.experts_s(all_tokens, has_prompts=has_prompts)
+            spent["experts"] = batches * experts_s
         caches = self._model.caches_tokens
         spent["reading KV cache" if caches else "reading states"] = (
             step_s - self.ramp(replace(work, context=0, windowed=0, longest=0)).first_s
@@ -318,7 +349,7 @@ class GpuSteps:
         head_s = self.head_s(ceil(sampled / self._spread[sampled].kernels))
         return head_s + self._sequence_s * ceil(sampled / self._layout.data_parallel)
 
-    def _attention(self, work: StepWork, each: int = 1) -> Ramp:
+    def _attention(self, work: StepWork, each: int = 1, spread: Spread | None = None) -> Ramp:
         """Return the lengths of the decode attention of all layers [s].
 
         Parameters
@@ -327,8 +358,10 @@ class GpuSteps:
             Counts of the step.
         each
             Number of tokens per decoding sequence.
+        spread
+            Distribution of the batch; by default evenly over all ranks.
         """
-        _, kernels, plain, terms, short_terms, fixed_s, blocks = self._spread[work.batch]
+        _, kernels, plain, terms, short_terms, fixed_s, blocks = spread or self._spread[work.batch]
         if plain is not None and each == 1:
             layers, _, attention = plain
             first_s, slope_s, valid_steps = attention.stretch(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cluster_sim.hardware.device import Device
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WeightPart
-from cluster_sim.physics.attention_times import PromptLine
+from cluster_sim.physics.attention_terms import PromptLine
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.kernels import LayerKernels
 from cluster_sim.physics.memo import Memo
@@ -31,22 +31,32 @@ class PrefillAttention(NamedTuple):
     @classmethod
     def of(cls, kernels: LayerKernels) -> PrefillAttention:
         """Return the prefill attention of a model's layers."""
-        lines = short_lines = tuple(kind.prompt_line() for kind in kernels.attention)
+        lines = short_lines = tuple(
+            kind.prompt_line()._replace(past_s=kernels.expansion_s(kind.kind))
+            for kind in kernels.attention
+        )
         if any(kind.is_chosen for kind in kernels.attention):
             short_lines = tuple(kind.prompt_line(selecting=False) for kind in kernels.attention)
         return cls(lines, short_lines)
 
     def seconds(self, tokens: float, pairs: float, window_pairs: float) -> float:
-        """Return the time of `tokens` prompt tokens with so many (query, key) pairs [s]."""
+        """Return the time of `tokens` prompt tokens with so many (query, key) pairs [s].
+
+        Cached tokens are counted as if the tokens were those of one prompt; the cached tokens of
+        several prompts in one step count for less.
+        """
         lines = self.lines if pairs > window_pairs else self.short_lines
         if len(lines) == 1 and not window_pairs:  # NOTE: most models; 0.3 us of 20 us per request
-            layers, fixed_s, token_s, pair_s, _, _ = lines[0]
-            return layers * (fixed_s + token_s * tokens + pair_s * pairs)
+            layers, fixed_s, token_s, pair_s, _, key_s, _ = lines[0]
+            if not key_s:
+                return layers * (fixed_s + token_s * tokens + pair_s * pairs)
         total_s = 0.0
-        for layers, fixed_s, token_s, pair_s, limited_s, key_s in lines:
+        for layers, fixed_s, token_s, pair_s, limited_s, key_s, past_s in lines:
             one_s = fixed_s + token_s * tokens + pair_s * pairs + limited_s * window_pairs
             if key_s:  # the tokens of one prompt, from its pairs: past + half of the chunk
                 one_s += key_s * (pairs / tokens + tokens / 2)
+            if past_s:
+                one_s += past_s * max(pairs / tokens - (tokens + 1) / 2, 0.0)
             total_s += layers * one_s
         return total_s
 
@@ -55,7 +65,10 @@ class PrefillAttention(NamedTuple):
 
         The pairs are those of layers that see the whole context.
         """
-        return sum(line.layers * (line.pair_s + line.key_s / tokens) * pairs for line in self.lines)
+        return sum(
+            line.layers * (line.pair_s + (line.key_s + line.past_s) / tokens) * pairs
+            for line in self.lines
+        )
 
 
 class LayerTimes:
@@ -119,9 +132,9 @@ class LayerTimes:
         for count, product in self._products:
             yield product, count * product.seconds(tokens)
 
-    def experts_s(self, all_tokens: int) -> float:
+    def experts_s(self, all_tokens: int, *, has_prompts: bool = False) -> float:
         """Return the time of the experts of all layers [s]."""
-        return self._moe_layers * self._kernels.experts_s(all_tokens)
+        return self._moe_layers * self._kernels.experts_s(all_tokens, has_prompts=has_prompts)
 
     def exchanges_s(self, all_tokens: int, *, has_prompts: bool = False) -> float:
         """Return the time of the exchanges between attention and experts of all layers [s].
@@ -154,18 +167,19 @@ class LayerTimes:
 
     def _seconds_with_prompt(self, key: tuple[int, int]) -> float:
         collectives_s = self.collectives_s(*key, has_prompts=True)
-        return self._without_collectives(key) + collectives_s - self._hidden * collectives_s
+        others_s = self._without_collectives(key, has_prompts=True)
+        return others_s + collectives_s - self._hidden * collectives_s
 
     def _seconds(self, key: tuple[int, int]) -> float:
         return self._without_collectives(key) + self.collectives_s(*key)
 
-    def _without_collectives(self, key: tuple[int, int]) -> float:
+    def _without_collectives(self, key: tuple[int, int], *, has_prompts: bool = False) -> float:
         tokens, all_tokens = key
         seconds = self._fixed_s + self._token_s * tokens
         for count, product in self._products:
             seconds += count * product.seconds(tokens)
         if self._moe_layers:
-            seconds += self.experts_s(all_tokens)
+            seconds += self.experts_s(all_tokens, has_prompts=has_prompts)
         return seconds
 
     def _half(self, key: tuple[int, int, bool]) -> HalfTimes:
@@ -182,7 +196,7 @@ class LayerTimes:
             outside_s=(1.0 - share) * every_s + spent["ffn"],
             around_s=share * every_s,
             shared_s=spent["shared"],
-            experts_s=self.experts_s(all_tokens),
+            experts_s=self.experts_s(all_tokens, has_prompts=has_prompts),
             dispatch_s=self._moe_layers * ways.dispatch_s,
             combine_s=self._moe_layers * ways.combine_s,
         )

@@ -14,6 +14,7 @@ from cluster_sim.hardware.device import Device
 from cluster_sim.llm.layers import AttentionLayers, LatentHeads
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_shape import WeightPart
+from cluster_sim.physics import node_collectives
 from cluster_sim.physics.attention_times import AttentionTimes
 from cluster_sim.physics.collectives import all_reduce_s
 from cluster_sim.physics.elementwise import (
@@ -23,12 +24,15 @@ from cluster_sim.physics.elementwise import (
     ffn_passes,
 )
 from cluster_sim.physics.expert_exchange import ExpertExchange, WayTimes
-from cluster_sim.physics.expert_kernels import experts_s
+from cluster_sim.physics.expert_kernels import ExpertKernels, experts_s
 from cluster_sim.physics.fused_experts import fused_experts_s
 from cluster_sim.physics.gemm import ACTIVATION_BYTES
 from cluster_sim.physics.latent_times import absorbed_products
 from cluster_sim.physics.products import Product, WeightShape, product_of
 from cluster_sim.physics.replica_layout import ReplicaLayout
+
+_MANY_TOKENS = 8192
+"""Number of tokens from which the time of a product grows in proportion to its tokens."""
 
 
 class LayerKernels:
@@ -53,6 +57,8 @@ class LayerKernels:
             if model.experts is not None and layout.data_parallel > 1
             else ()
         )
+        kinds: list[str] = [exchange.kind for exchange in self._exchanges] or ["", ""]
+        self._experts = [ExpertKernels.of(model, device, layout, kind) for kind in kinds]
 
     @property
     def exchanges_tokens(self) -> bool:
@@ -95,11 +101,28 @@ class LayerKernels:
         heads = kind.latent_heads(self._layout.tensor_parallel)
         if heads is None:
             return None
-        outputs = heads.heads * (heads.nope + heads.value)
-        expanding = self._product("attention", outputs, heads.rank)
         stored = self._model.stored_in(self._layout.weights, "attention")
+        expanding = self._expanding(heads)
         products = absorbed_products(heads, self._device, self._layout, stored, expanding)
         return None if products is None else (heads, products)
+
+    def expansion_s(self, kind: AttentionLayers) -> float:
+        """Return the time of expanding the key and value of one cached token in a layer [s].
+
+        Prefill with latent attention expands the cached tokens again for every chunk (vLLM,
+        model_executor/layers/attention/mla_attention.py; SGLang, MHA_CHUNKED_KV). The time is that
+        of the product for many tokens. It is 0 for an engine without `measured_latent`.
+        """
+        heads = kind.latent_heads(self._layout.tensor_parallel)
+        if heads is None or self._overhead.measured_latent is None:
+            return 0.0
+        product = self._expanding(heads)
+        many_s, more_s = product.seconds(_MANY_TOKENS), product.seconds(2 * _MANY_TOKENS)
+        return (more_s - many_s) / _MANY_TOKENS
+
+    def _expanding(self, heads: LatentHeads) -> Product:
+        """Return the product that expands latent vectors to keys and values."""
+        return self._product("attention", heads.heads * (heads.nope + heads.value), heads.rank)
 
     def ffn_products(self, width: float, part: WeightPart = "ffn") -> list[Product]:
         """Return the products of a feed-forward part that is `width` wide over the group."""
@@ -129,14 +152,16 @@ class LayerKernels:
 
     # Experts, element-wise operations, collectives
 
-    def experts_s(self, tokens: int) -> float:
+    def experts_s(self, tokens: int, *, has_prompts: bool = False) -> float:
         """Return the time of the experts of one layer for `tokens` of all ranks [s].
 
-        A kernel that runs their exchange too takes the time of both.
+        A kernel that runs their exchange too takes the time of both. Other kernels may depend on
+        whether a step has prompts, because their exchange does.
         """
         if self._layout.fused_experts:
             return fused_experts_s(self._model, self._device, self._layout, tokens)
-        return experts_s(self._model, self._device, self._layout, tokens)
+        kernels = self._experts[has_prompts]
+        return experts_s(self._model, self._device, self._layout, tokens, kernels)
 
     def elementwise_token_s(self) -> float:
         """Return the time of norms, rotary embedding and activation per token and layer [s].
@@ -159,10 +184,14 @@ class LayerKernels:
         ranks = self._layout.tensor_parallel
         if ranks == 1:
             return 0.0
-        fit = self._device.collectives.all_reduce_of(self._layout.engine)
-        return self._overhead.collective * all_reduce_s(
-            fit, ranks, tokens * self._model.hidden * ACTIVATION_BYTES
-        )
+        size = tokens * self._model.hidden * ACTIVATION_BYTES
+        collectives, over = self._device.collectives, self._layout.nodes_of(ranks)
+        if over is not None:
+            return self._overhead.collective * node_collectives.all_reduce_s(
+                collectives, over, size
+            )
+        fit = collectives.all_reduce_of(self._layout.engine)
+        return self._overhead.collective * all_reduce_s(fit, ranks, size)
 
     def exchange(self, tokens: int, *, has_prompts: bool = False) -> WayTimes:
         """Return the times of the exchange between attention and experts, there and back.

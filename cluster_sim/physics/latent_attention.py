@@ -19,6 +19,10 @@ from cluster_sim.typing import Number
 
 ACTIVATION_BYTES = 2.0
 """Size of one value of inputs and outputs of the absorbed projections [B]."""
+TILE_HEADS, WIDE_HEADS = 16, 64
+"""Number of query heads of one tile, and number of heads from which one tile holds all of them.
+Both are read off the measured kernels: on Blackwell, 32 heads take 1.4 times as long per key as 16
+or 64 heads."""
 
 
 class LatentShape(NamedTuple):
@@ -66,8 +70,9 @@ def latent_key_s(fit: LatentGenerationFit, shape: LatentShape, batch: Number) ->
 
     Reading and computing both grow with the keys, so the time per key is the rounded maximum of
 
-    * kv_bytes * latent / bandwidth * (1 + half_sequences / batch),
-    * heads * 2 * (latent + rank) / compute.
+    * kv_bytes * latent / bandwidth * (1 + half_sequences / batch) * (1 + reread * further tiles),
+    * heads * 2 * (latent + rank) / compute, with `tile_rows` heads for a kernel of 64 or more that
+      fill only a part of its tile.
 
     A query is multiplied by the whole latent vector; the output sums up its first `rank` values.
 
@@ -76,19 +81,31 @@ def latent_key_s(fit: LatentGenerationFit, shape: LatentShape, batch: Number) ->
     An fp8 key of 576 B at 5.76 TB/s with 100 ps, and 16 heads at 1 PFLOP/s with 35 ps:
 
     >>> from types import SimpleNamespace
-    >>> fit = SimpleNamespace(bandwidth_bytes_per_s=5.76e12, half_sequences=0.0,
-    ...                       compute_flop_per_s=1e15, overlap=100.0)
+    >>> fit = SimpleNamespace(bandwidth_bytes_per_s=5.76e12, half_sequences=0.0, reread=0.0,
+    ...                       compute_flop_per_s=1e15, tile_rows=64, overlap=100.0)
     >>> round(latent_key_s(fit, LatentShape(16, 576, 512, 320, 1.0), 8) * 1e12, 6)
     100.0
     """
     read_s = shape.kv_bytes * shape.latent / fit.bandwidth_bytes_per_s
     read_s = read_s * (1.0 + fit.half_sequences / batch)
+    read_s = read_s * (1.0 + fit.reread * further_tiles(shape.heads))
     return rounded_maximum(read_s, latent_key_compute_s(fit, shape), fit.overlap)
+
+
+def further_tiles(heads: Number) -> Number:
+    """Return the number of tiles of query heads beyond the first one.
+
+    >>> further_tiles(16), further_tiles(32), further_tiles(128)
+    (0.0, 1.0, 0.0)
+    """
+    tiles = -(-heads // TILE_HEADS)
+    return (heads < WIDE_HEADS) * above(tiles, 1.0)
 
 
 def latent_key_compute_s(fit: LatentGenerationFit, shape: LatentShape) -> Number:
     """Return the time of computing one key for one query of each head [s]."""
-    return shape.heads * 2.0 * (shape.latent + shape.rank) / fit.compute_flop_per_s
+    empty = (shape.heads >= WIDE_HEADS) * above(fit.tile_rows, shape.heads)
+    return (shape.heads + empty) * 2.0 * (shape.latent + shape.rank) / fit.compute_flop_per_s
 
 
 def latent_floor_s(fit: LatentGenerationFit, shape: LatentShape, batch: Number) -> Number:
@@ -159,7 +176,8 @@ def latent_product_s(
     """Return the time of one absorbed projection [s].
 
     It is the norm, with the exponent `rise`, of `start` and of the larger one of moving the bytes
-    and computing, plus `token` per token and head.
+    and computing, plus `token` per token and head. Inputs and outputs move at `cache_bandwidth` if
+    together they have at most `cache` bytes.
 
     Parameters
     ----------
@@ -173,8 +191,11 @@ def latent_product_s(
         Number of tokens.
     """
     rows, columns = matrix
-    moved = rows * columns * fit.weight_bytes + tokens * (rows + columns) * ACTIVATION_BYTES
-    moving_s = heads * moved / fit.bandwidth_bytes_per_s
+    read = heads * rows * columns * fit.weight_bytes
+    moved = heads * tokens * (rows + columns) * ACTIVATION_BYTES
+    beyond = (moved > fit.cache_bytes) * 1.0
+    moving_s = (read + beyond * moved) / fit.bandwidth_bytes_per_s
+    moving_s = moving_s + (1.0 - beyond) * moved / fit.cache_bandwidth_bytes_per_s
     compute_s = heads * tokens * 2.0 * rows * columns / fit.compute_flop_per_s
     longer_s = moving_s + above(compute_s, moving_s)
     return rounded_maximum(fit.start_s, longer_s + heads * tokens * fit.token_s, fit.rise)

@@ -18,6 +18,7 @@ from cluster_sim.hardware.latent_fit import (
 )
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.layers import AttentionLayers, LatentHeads
+from cluster_sim.physics.attention_terms import PromptLine
 from cluster_sim.physics.decode_attention import DecodeAttention
 from cluster_sim.physics.kv_sizes import KV_BYTES
 from cluster_sim.physics.latent_attention import (
@@ -35,16 +36,6 @@ ABSORBED_TOKENS = 1024
 """Maximum number of tokens of a pass for which the projections are absorbed. Passes with more hold
 mostly prompts, whose keys and values engines expand by one product. It is the largest measured
 batch of decode; the true limit is that of the engine's batch."""
-
-
-class LatentLine(NamedTuple):
-    """Line of latent prefill, see `attention_times.PromptLine`."""
-
-    fixed_s: float
-    token_s: float
-    pair_s: float
-    limited_pair_s: float
-    key_s: float
 
 
 class LatentTimes(NamedTuple):
@@ -94,13 +85,17 @@ class LatentTimes(NamedTuple):
             return None
         return self.ratio * float(latent_key_compute_s(self.generation, self.shape))
 
-    def prompt_line(self) -> LatentLine | None:
-        """Return the prefill attention of a layer; None if no such kernel was measured."""
+    def prompt_line(self, layers: int) -> PromptLine | None:
+        """Return the prefill attention of some layers; None if no such kernel was measured."""
         if self.context is None:
             return None
         line = latent_context_line(self.context, self.shape)
-        return LatentLine(
-            line.fixed_s + line.sequence_s, line.token_s, line.pair_s, 0.0, line.key_s
+        return PromptLine(
+            layers,
+            fixed_s=line.fixed_s + line.sequence_s,
+            token_s=line.token_s,
+            pair_s=line.pair_s,
+            key_s=line.key_s,
         )
 
 
@@ -129,28 +124,47 @@ def absorbed_products(
     ratio = overhead.measured_latent
     if heads is None or ratio is None or device.kernels is None:
         return None
-    fit = _product_fit(device.kernels.latent_products, stored, layout.engine)
-    if fit is None:
+    queries = product_fit(device.kernels.latent_queries, stored, layout.engine)
+    outputs = product_fit(device.kernels.latent_outputs, stored, layout.engine)
+    if queries is None or outputs is None:
         return None
-    hidden_s = overhead.launch_overlap * fit.start_s
-    count, absorbed = heads.heads, fit
+    query, output = (
+        _Absorbed(fit, heads.heads, matrix, overhead.launch_overlap * fit.start_s, ratio)
+        for fit, matrix in (
+            (queries, (heads.nope, heads.rank)),
+            (outputs, (heads.rank, heads.value)),
+        )
+    )
 
-    def seconds(matrix: tuple[float, float], tokens: int) -> float:
-        alone_s = float(latent_product_s(absorbed, count, matrix, tokens))
-        return ratio * (alone_s - hidden_s)
+    def queries_s(tokens: int) -> float:
+        is_expanded = tokens > ABSORBED_TOKENS
+        return expanding.seconds(tokens) if is_expanded else query.seconds(tokens)
 
-    def keys_s(tokens: int) -> float:
-        if tokens > ABSORBED_TOKENS:
-            return expanding.seconds(tokens)
-        return seconds((heads.nope, heads.rank), tokens)
+    def outputs_s(tokens: int) -> float:
+        return 0.0 if tokens > ABSORBED_TOKENS else output.seconds(tokens)
 
-    def values_s(tokens: int) -> float:
-        return 0.0 if tokens > ABSORBED_TOKENS else seconds((heads.rank, heads.value), tokens)
-
-    return [Product(keys_s, expanding.bound_tokens), Product(values_s, expanding.bound_tokens)]
+    return [
+        Product(queries_s, expanding.bound_tokens),
+        Product(outputs_s, expanding.bound_tokens),
+    ]
 
 
-def _product_fit(
+class _Absorbed(NamedTuple):
+    """One absorbed projection of an engine."""
+
+    fit: LatentProductFit
+    heads: float
+    matrix: tuple[float, float]
+    hidden_s: float
+    """Part of the launch that is hidden [s]."""
+    ratio: float
+
+    def seconds(self, tokens: int) -> float:
+        alone_s = float(latent_product_s(self.fit, self.heads, self.matrix, tokens))
+        return self.ratio * (alone_s - self.hidden_s)
+
+
+def product_fit(
     fits: dict[str, LatentProductFit], stored: Precision, engine: str
 ) -> LatentProductFit | None:
     """Return the fit of an engine's absorbed projections.

@@ -101,7 +101,8 @@ def place_on_gpus(
     * Tensor- and pipeline-parallel devices share the weights evenly, except for replicated weights.
     * A device holds the KV cache of its heads, for the layers of its stage.
     * With attention data parallelism each rank holds all weights except for the experts, and the KV
-      cache of its own sequences. All ranks share the experts evenly.
+      cache of its own sequences. All ranks share the experts and their redundant copies; the device
+      with the most of them counts.
     * Windows reserve no memory: groups of layers share one pool of pages.
     * If the weights have a separate memory, the whole other memory is for the KV cache. The
       used share of both memories is equal.
@@ -151,6 +152,8 @@ def place_on_gpus(
     )
     rank_bytes = model.weight_bytes(layout.weights) - model.expert_bytes(layout.weights) + copies
     expert_bytes = model.expert_bytes(layout.weights)
+    if model.experts is not None:
+        expert_bytes *= layout.expert_copies(model.experts)
     if memory.expert_padding != ExpertPadding():
         expert_bytes *= memory.expert_padding.factor(model, layout)
     weight_bytes = (expert_bytes + data * rank_bytes) / devices

@@ -6,6 +6,7 @@ is constant, so step i lasts `first_s + i * slope_s`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import floor, sqrt
 from typing import NamedTuple
 
@@ -131,3 +132,21 @@ class Ramp(NamedTuple):
     def delayed(self, wait_s: float) -> Ramp:
         """Return the lengths of the steps if `wait_s` seconds pass before the first one."""
         return Ramp(self.first_s + wait_s, self.slope_s, self.valid_steps)
+
+
+def longest(ramps: Iterable[Ramp]) -> Ramp:
+    """Return the lengths of steps of parallel parts, for as long as the longest is one line.
+
+    >>> longest([Ramp(5.0), Ramp(2.0, 1.0), Ramp(4.0)])  # 5 until i = 3
+    Ramp(first_s=5.0, slope_s=0.0, valid_steps=4)
+    """
+    ramps = list(ramps)
+    first_s, slope_s, valid_steps = max(ramps)
+    for other_s, other_slope_s, other_steps in ramps:
+        if other_slope_s > slope_s:
+            until = floor((first_s - other_s) / (other_slope_s - slope_s)) + 1
+            if until < valid_steps:
+                valid_steps = until
+        if other_steps < valid_steps:
+            valid_steps = other_steps
+    return new_ramp(Ramp, (first_s, slope_s, valid_steps))

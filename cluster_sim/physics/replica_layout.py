@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import ceil, inf, log2
 from typing import Literal, NamedTuple
 
 from cluster_sim.hardware.precision import Precision
@@ -39,6 +39,31 @@ class GroupNetwork(NamedTuple):
     """Bandwidth between the nodes per device of the group, in one direction [B/s]."""
     latency_s: float = 0.0
     """Latency from a device to a device of another node [s]."""
+    sums_in_switch: bool = False
+    """Whether the switches between the nodes compute sums."""
+
+
+class NodeGroup(NamedTuple):
+    """A group of devices on several nodes, with the same number of devices on each."""
+
+    nodes: int
+    """Number of nodes, at least two."""
+    devices: int
+    """Number of devices of the group on each node."""
+    device_bytes_per_s: float = inf
+    """Bandwidth between the nodes per device, in one direction [B/s]."""
+    sums_in_switch: bool = False
+    """Whether the switches between the nodes compute sums."""
+
+    @property
+    def ranks(self) -> int:
+        """Number of devices of the group."""
+        return self.nodes * self.devices
+
+    @property
+    def levels(self) -> int:
+        """Number of levels of a binary tree of the nodes."""
+        return ceil(log2(self.nodes))
 
 
 class GraphPlan(NamedTuple):
@@ -125,3 +150,34 @@ class ReplicaLayout(NamedTuple):
             experts.routing_groups,
             self.network.nodes,
         )
+
+    def expert_copies(self, experts: Experts) -> float:
+        """Return the places for experts, if all groups were as full as the fullest, per expert.
+
+        >>> experts = Experts(count=256, top_k=8, ffn=2048)
+        >>> wide = ReplicaLayout(expert_parallel=72, redundant_experts=32)
+        >>> wide.expert_copies(experts)  # 72 x 4 / 256
+        1.125
+        >>> ReplicaLayout(expert_parallel=48).expert_copies(experts)  # 48 x 6 / 256
+        1.125
+        """
+        spread = self.spread(experts)
+        return ceil(spread.slots / spread.groups) * spread.groups / spread.number
+
+    def nodes_of(self, ranks: int) -> NodeGroup | None:
+        """Return the nodes of a group of `ranks` neighbours of a stage; None if it is within one.
+
+        A stage of 32 devices on four nodes: groups of 16 span two nodes, groups of 8 span one.
+
+        >>> wide = ReplicaLayout(16, data_parallel=2, network=GroupNetwork(4, 46e9))
+        >>> wide.nodes_of(16)
+        NodeGroup(nodes=2, devices=8, device_bytes_per_s=46000000000.0, sums_in_switch=False)
+        >>> wide.nodes_of(8) is None
+        True
+        """
+        network = self.network
+        devices = self.tensor_parallel * self.data_parallel // network.nodes
+        if ranks <= devices:
+            return None
+        bytes_per_s, sums = network.device_bytes_per_s, network.sums_in_switch
+        return NodeGroup(ranks // devices, devices, bytes_per_s, sums)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from cluster_sim.physics.ramp import Ramp
@@ -58,16 +57,9 @@ class SpeculativeSteps:
         if drafter is not None:
             ramp = ramp.plus(drafter.draft(work, 1 + drafted))
             if work.batch and passes > 1:
-                following = drafter.draft(without_prompts(work), 1)
+                following = drafter.draft(work.without_prompts(), 1)
                 ramp = ramp.plus(following.scaled(passes - 1))
         elif work.batch and share:
-            draft = self._target.verify(without_prompts(work), 1)
+            draft = self._target.verify(work.without_prompts(), 1)
             ramp = ramp.plus(draft.scaled(share * drafted))
         return ramp
-
-
-def without_prompts(work: StepWork) -> StepWork:
-    """Return the decode part of a step."""
-    return replace(
-        work, prompt_tokens=0, sampled=work.batch, pairs=0, window_pairs=0, pairs_growth=0
-    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 
 @dataclass(slots=True)
@@ -42,6 +43,12 @@ class StepWork:
     """Number of (query, key) pairs of the prompt tokens in a layer with a sliding window."""
     pairs_growth: int = 0
     """Growth of `pairs` from one step to the next of a stretch."""
+    rank_tokens: int = 0
+    """Number of decoding sequences and prompt tokens of the rank with the most of them; 0 without
+    `ranks`."""
+    ranks: Sequence[StepWork] = ()
+    """Work of each attention data-parallel rank that has work; the counts above are their sums, and
+    `longest` is their maximum. Empty: the work is spread evenly over the ranks."""
 
     def later(self, steps: int) -> StepWork:
         """Return a new object with the counts of the step that is `steps` steps later.
@@ -54,5 +61,27 @@ class StepWork:
             self.batch, self.counted, self.growth, self.context + steps * self.growth,
             self.windowed + steps * self.growing, self.growing, longest, self.prompt_tokens,
             self.sampled, self.pairs + steps * self.pairs_growth, self.window_pairs,
-            self.pairs_growth,
+            self.pairs_growth, self.rank_tokens, tuple(rank.later(steps) for rank in self.ranks),
+        )  # fmt: skip
+
+    def spread(self, ranks: int) -> StepWork:
+        """Return a new object with the same work in equal parts on so many ranks.
+
+        Prompts are shared by all ranks, as if each of them completed at least one.
+
+        >>> StepWork(batch=8, prompt_tokens=400, sampled=9).spread(4).sampled
+        12
+        """
+        sampled = max(self.sampled, self.batch + ranks) if self.prompt_tokens else self.sampled
+        return replace(self, sampled=sampled, rank_tokens=0, ranks=())
+
+    def without_prompts(self) -> StepWork:
+        """Return a new object with the decode part of the step.
+
+        >>> StepWork(batch=2, context=100, prompt_tokens=50, sampled=3).without_prompts().sampled
+        2
+        """
+        return replace(
+            self, prompt_tokens=0, sampled=self.batch, pairs=0, window_pairs=0, pairs_growth=0,
+            rank_tokens=max((rank.batch for rank in self.ranks), default=0), ranks=tuple(rank.without_prompts() for rank in self.ranks if rank.batch),
         )  # fmt: skip

@@ -120,9 +120,10 @@ STRETCHES = (
     Column("waiting", "", "Number of waiting requests when the stretch begins."),
     Column("clock", "", "Clock of the devices, as a share of their normal clock.", without=1.0),
     Column("memory_share", "", "Share of the memory bandwidth that other traffic leaves.", without=1.0),
-    Column("link_share", "", "Share of the bandwidth of collectives that other traffic leaves.", without=1.0),
+    Column("link_share", "", "Share of the bandwidth of collectives that other traffic leaves; of groups over nodes, the smaller one of links inside nodes and between them.", without=1.0),
     Column("bus_s", "s", "Time added by other traffic on the replica's memories.", without=0.0),
     Column("link_s", "s", "Time added by other traffic on the links of the replica's collectives.", without=0.0),
+    Column("rank_tokens", "tokens", "Number of decoding sequences and prompt tokens per step of the attention rank with the most of them; not written if no replica has several ranks.", without=0.0),
 )  # fmt: skip
 """Recorded columns of the table of stretches, which are runs of consecutive engine steps with the
 same batch. The i-th step lasts first_s + i·slope_s; counts are those of the first step, see
@@ -201,6 +202,8 @@ EVENTS = (
 EVENT_KINDS = {
     "preempted": "A running request leaves the batch; value: output tokens so far.",
     "held": "A preempted request had held still while steps prefilled; value: time since its last token [s].",
+    "on_rank": "An attention rank prefills a request while its decoding sequences hold still; value: number of the rank.",
+    "rank_held": "These sequences of the rank that prefills the request hold still; value: number of them outside the warm-up.",
     "resumed": "A preempted request decodes again; value: gap between two output tokens [s].",
     "handed_over": "The KV cache of a request has arrived; value: time since the first token [s].",
     "rejected": "A request is rejected; value: tokens of KV cache that it needs.",

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from cluster_sim.deployment.deployment import Deployment
-from cluster_sim.hardware.operating_point import FULL_SPEED
+from cluster_sim.hardware.operating_point import FULL_SPEED, OperatingPoint
+from cluster_sim.physics.gpu import WAITING
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.results.columns import STRETCHES
 from cluster_sim.results.run_data import RunData
@@ -18,6 +19,8 @@ SAMPLES = 200
 """Number of moments of a pool's busy time at which the running step is computed again."""
 SLOWED = "clock and other traffic"
 """Time that steps take longer than alone at the full clock."""
+_NO_SHARE = 1e-9
+"""Share of a step below which it counts as no time."""
 
 
 class MeanStep(NamedTuple):
@@ -103,12 +106,31 @@ def _shares_at(run: RunData, deployment: Deployment, row: int, into: float) -> d
     first = _work_of(run, row)
     values = {name: run.stretches[name][row].as_py() for name in ("first_s", "slope_s", "steps")}
     number = min(int(into * values["steps"]), values["steps"] - 1)
+    ranks = deployment.attention_ranks
     work = first.later(number)
+    work = work if ranks == 1 else work.spread(ranks)
     lasted_s = values["first_s"] + number * values["slope_s"]
     alone_s = deployment.times_at(FULL_SPEED).ramp(work).first_s
     known = min(alone_s / lasted_s, 1.0)
     parts = {name: known * share for name, share in deployment.step_times.parts(work).items()}
-    return parts | ({SLOWED: 1.0 - known} if known < 1.0 - 1e-9 else {})
+    more = 1.0 - known
+    if ranks > 1:
+        point_s = deployment.times_at(_point_of(run, row)).ramp(work).first_s
+        waiting = max(1.0 - point_s / lasted_s, 0.0)
+        parts[WAITING] = parts.get(WAITING, 0.0) + waiting
+        more -= waiting
+    return parts | ({SLOWED: more} if more > _NO_SHARE else {})
+
+
+def _point_of(run: RunData, row: int) -> OperatingPoint:
+    """Return the operating point of a stretch."""
+    table = run.stretches
+    shares = {
+        field: table[column][row].as_py()
+        for field, column in _POINT_COLUMNS.items()
+        if column in table.column_names
+    }
+    return FULL_SPEED._replace(**shares)
 
 
 def _work_of(run: RunData, row: int) -> StepWork:
@@ -125,6 +147,9 @@ def _work_of(run: RunData, row: int) -> StepWork:
     grows = prompt_tokens * prompt_tokens if steps > 1 else 0
     return StepWork(**counts, pairs_growth=grows)
 
+
+_POINT_COLUMNS = {"clock": "clock", "memory": "memory_share", "links": "link_share"}
+"""Column of each share of an operating point in the table of stretches."""
 
 _COLUMN_OF = {
     field: {"window_pairs": "windowed_pairs"}.get(field, field)

@@ -13,6 +13,8 @@ from cluster_sim.hardware.precision import Precision
 from cluster_sim.hardware.sparse_fit import SparseAttentionFit
 from cluster_sim.llm.layers import AttentionLayers
 from cluster_sim.llm.model import Model
+from cluster_sim.physics.expert_kernels import ExpertKernels
+from cluster_sim.physics.replica_layout import ReplicaLayout
 
 
 def default_times(device: Device, engine: str) -> Iterator[str]:
@@ -28,10 +30,12 @@ def default_times(device: Device, engine: str) -> Iterator[str]:
 
 
 def unmeasured_device(device: Device) -> Iterator[str]:
-    """Yield a warning if no kernel of a device was measured."""
+    """Yield a warning if no kernel of a device was measured, or only some beside those of another."""
     if device.measured:
         return
     start = f"{device.name}: no kernels were measured. Its step times are"
+    if device.predecessor is not None and device.has_own_kernels:
+        start = f"{device.name}: only some kernels were measured. Its other step times are"
     if device.predecessor is None or device.kernels is None:
         yield (
             f"{start} a roofline of the data sheet. The shares of the peaks that kernels "
@@ -62,6 +66,31 @@ def slow_integers(model: Model, device: Device, weights: Precision) -> Iterator[
             f"{device.name}: {model.name} has weights in int8, which are computed as fp8. The device computes 8-bit integers "
             f"at {integers / 1e12:.0f} TOP/s, {fp8 / integers:.0f} times slower than fp8; weights: bf16 or fp4 are simulated as they are"
         )
+
+
+def unmeasured_experts(model: Model, device: Device, layout: ReplicaLayout) -> Iterator[str]:
+    """Yield a warning if an engine's experts were measured, but not in the format of a model's."""
+    if model.experts is None or device.wafer is not None:
+        return
+    if device.overhead(layout.engine).measured_experts is None:
+        return
+    if not ExpertKernels.of(model, device, layout).fits:
+        name = model.format_of(layout.weights, "experts")
+        gate = "" if model.ffn_gated is not False else " without a gate"
+        yield (
+            f"{device.name}: no kernels of experts{gate} in {name} were measured with {maker(layout.engine)}; the step times of {model.name} are a roofline for them"
+        )
+
+
+def unmeasured_groups(device: Device, nodes: int) -> Iterator[str]:
+    """Yield a warning if groups span more nodes than those whose collectives were measured."""
+    measured = device.collectives.over_nodes.largest_nodes
+    if nodes <= max(measured, 1) or device.wafer is not None:
+        return
+    if not measured:
+        yield f"{device.name}: collectives over nodes were not measured; those of groups over {nodes} nodes have the constants of the H100, an estimate"
+    else:
+        yield f"{device.name}: collectives over nodes were measured on up to {measured} nodes; those of groups over {nodes} nodes are extrapolated"
 
 
 def unmeasured_kinds(

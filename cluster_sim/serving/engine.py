@@ -22,6 +22,7 @@ from cluster_sim.serving.memory_rules import (
 from cluster_sim.serving.own_times import OwnTimes
 from cluster_sim.serving.phase_exchanges import PhaseExchanges
 from cluster_sim.serving.prefill_first import PrefillFirst
+from cluster_sim.serving.rank_rules import LoadBalanceMethod
 from cluster_sim.serving.reservation import CapacitySchedulerPolicy
 from cluster_sim.serving.two_batch import TwoBatchFrom
 from cluster_sim.typing import Count, CountOrZero, Share
@@ -62,6 +63,13 @@ class Engine(OwnTimes):
     attention_dp_batching_wait_iterations: CountOrZero = 0
     """Number of further steps for which new requests are held back while every rank has one and
     decodes, so that more of them can join."""
+    load_balance_method: LoadBalanceMethod = "round_robin"
+    """Rule by which requests are sent to attention data-parallel ranks. round_robin: in turns.
+    total_requests: to the rank with the fewest requests. total_tokens: to that with the fewest
+    prompt tokens. waiting_and_running: to that with the lowest sum of running requests and 4 x
+    waiting requests, as vLLM does. active_tokens: to that with the fewest prompt tokens among those
+    with a free batch slot and no more than their share of the requests, as TensorRT-LLM does.
+    Default: round_robin, as in SGLang."""
     async_scheduling: bool = False
     """Whether the next step is prepared while a step runs (vLLM since 0.14; overlap scheduler of
     SGLang and TensorRT-LLM). Requests that arrive during a step then join one step later. Default:

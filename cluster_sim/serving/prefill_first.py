@@ -38,20 +38,14 @@ class PrefillFirst(Description):
     is a poll after each step with prefill, and at once if the engine is idle."""
 
     def over(self, ranks: int) -> Self:
-        """Return the rules of a replica whose attention data-parallel ranks are one scheduler.
+        """Return the rules of one of so many attention data-parallel ranks.
 
         Each rank of SGLang has a scheduler with limits of its own (0.5, srt/server_args.py
         _handle_data_parallelism).
 
-        >>> rules = PrefillFirst().over(8)
-        >>> rules.max_prefill_tokens, rules.conservativeness
-        (131072, 0.3)
+        >>> PrefillFirst().over(8).conservativeness
+        0.3
         """
         if ranks == 1:
             return self
-        return self.model_copy(
-            update={
-                "max_prefill_tokens": self.max_prefill_tokens * ranks,
-                "conservativeness": self.conservativeness * _WITH_RANKS,
-            }
-        )
+        return self.model_copy(update={"conservativeness": self.conservativeness * _WITH_RANKS})

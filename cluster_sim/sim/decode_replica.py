@@ -10,12 +10,12 @@ from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.serving.scheduler import DecodeScheduler
+from cluster_sim.serving.scheduler import DecodeScheduler, RankedDecodeScheduler
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.replica_options import PLAIN, ReplicaOptions
 
 
-class DecodeReplica(Replica[DecodeScheduler]):
+class DecodeReplica(Replica[DecodeScheduler | RankedDecodeScheduler]):
     """Replica of the role `decode`."""
 
     is_entry = False
@@ -24,7 +24,7 @@ class DecodeReplica(Replica[DecodeScheduler]):
         self,
         env: Environment,
         number: int,
-        scheduler: DecodeScheduler,
+        scheduler: DecodeScheduler | RankedDecodeScheduler,
         times_at: Callable[[OperatingPoint], StepTimes],
         recorder: Recorder,
         options: ReplicaOptions = PLAIN,
@@ -55,7 +55,7 @@ class DecodeReplica(Replica[DecodeScheduler]):
 
     def promise(self, request: Request, tokens: int) -> None:
         """Reserve blocks and a batch slot for a request whose KV cache will be sent here."""
-        request.replica = self.number
+        request.replica, request.rank = self.number, 0
         self.requests += 1
         if self.requests == 1:
             self._tell_busy()
@@ -72,8 +72,8 @@ class DecodeReplica(Replica[DecodeScheduler]):
         if self.down:
             return
         self.requests -= 1
-        self._scheduler.withdraw(request, tokens)
-        if self._idle and self._scheduler.waiting:
+        may_admit = self._scheduler.withdraw(request, tokens)
+        if may_admit or (self._idle and self._scheduler.waiting):
             self._schedule_soon()
         self._tell_load_changed()
         self._tell_if_empty()

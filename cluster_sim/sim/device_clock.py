@@ -98,7 +98,7 @@ class DeviceClock:
             point, steps = self._locked(point, work, steps)
         allowed = point
         if loop is not None and (clock := loop.clock_at(now_s)) < point.clock:
-            point = OperatingPoint(clock, point.memory, point.links)
+            point = point._replace(clock=clock)
         ramp = self._deployment.times_at(point).ramp(work)
         if ramp.valid_steps > steps:
             ramp = ramp._replace(valid_steps=steps)

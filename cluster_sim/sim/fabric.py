@@ -22,7 +22,7 @@ from cluster_sim.sim.channels import OwnChannels, SharedChannels
 from cluster_sim.sim.full_links import FullLinks
 from cluster_sim.sim.memory_bus import MemoryBus
 from cluster_sim.sim.replica_events import ReplicaEvents
-from cluster_sim.sim.tenants import Home, Tenant
+from cluster_sim.sim.tenants import NO_LINKS, Home, Links, Tenant
 from cluster_sim.sim.transfer import Channel, Parties, Transfer
 from cluster_sim.topology import ParallelPaths
 
@@ -78,7 +78,7 @@ class Fabric(ReplicaEvents):
         env.process(self._run())
 
     def join(
-        self, tenant: Tenant, memory: Resource, links: Iterable[Resource] = (), brought: float = inf
+        self, tenant: Tenant, memory: Resource, links: Links = NO_LINKS, brought: float = inf
     ) -> None:
         """Add a replica to the fabric.
 
@@ -95,9 +95,11 @@ class Fabric(ReplicaEvents):
         """
         bus = self._buses[memory]
         is_narrow = brought > 0.5 * bus.capacity(_MANY)
-        home = Home(tenant, memory, bus, tuple(links), is_narrow=is_narrow)
-        for resource in (memory, *home.links):
+        home = Home(tenant, memory, bus, links, is_narrow=is_narrow)
+        for resource in (memory, *links.inside):
             self._homes[resource] = home
+        for resource, _ in links.rails:  # one of the devices that share it stands for all
+            self._homes.setdefault(resource, home)
 
     def begin(
         self, kind: str, paths: ParallelPaths, parties: Parties, on_sent: Callable[[], None]

@@ -14,6 +14,7 @@ from cluster_sim.serving.disaggregation import Disaggregation
 from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.decode_replica import DecodeReplica
 from cluster_sim.sim.fabric import Fabric
+from cluster_sim.sim.group_links import group_links
 from cluster_sim.sim.host_path import SharedHostPath
 from cluster_sim.sim.kv_paths import KvEnd, RankPaths
 from cluster_sim.sim.kv_sending import KvPaths
@@ -104,7 +105,7 @@ class KvNetwork:
             tenants = RankTenants(replica, len(parts)).parts if len(parts) > 1 else [replica]
             for tenant, places in zip(tenants, parts, strict=True):
                 device = _device(places[0])
-                links = _collective_links(self._topology, [_device(place) for place in places])
+                links = group_links(self._topology, spec, device)
                 self.fabric.join(
                     tenant, self._memory(places[0]), links, _brought(self._topology, device)
                 )
@@ -197,16 +198,3 @@ def _brought(topology: Topology, device: str) -> float:
         for other in topology.neighbours(device)
         if topology.kind((device, other)) != MEMORY
     )
-
-
-def _collective_links(topology: Topology, places: list[str]) -> list[Hashable]:
-    """Return the links of a replica's first device that its collectives cross, one per direction.
-
-    The result is empty if the replica has a single device.
-    """
-    if len(places) == 1:
-        return []
-    there, back = (
-        topology.route(*ends) for ends in ((places[0], places[1]), (places[1], places[0]))
-    )
-    return [topology.resource(there.edges[0]), topology.resource(back.edges[-1])]

@@ -64,7 +64,8 @@ class RankPaths:
 
     def end(self, request: Request, number: int) -> KvEnd:
         """Return the attention rank of a replica that holds a request's KV cache."""
-        return KvEnd(number, request.number % self.ranks(number))
+        is_source = number != request.replica
+        return KvEnd(number, request.prefill_rank if is_source else request.rank)
 
     def memories(self, end: KvEnd) -> list[str]:
         """Return the memories that hold the KV cache of the requests of one rank."""

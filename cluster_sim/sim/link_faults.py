@@ -83,6 +83,15 @@ class LinkFaults:
         """Return the share of its bandwidth that a link keeps; 0 for a failed one."""
         return min((fault.factor for fault in self._lasting.get(link, ())), default=1.0)
 
+    def _rails_share(self, rails: Sequence[Edge]) -> float:
+        """Return the share of its bandwidth to other nodes that a node keeps; 0 without a link.
+
+        Devices behind a failed link use the others. The slowest of these counts.
+        """
+        shares = list(map(self._share, rails))
+        alive = [share for share in shares if share]
+        return min([*alive, sum(shares) / len(shares)]) if alive else 0.0
+
     def _apply(self, links: Sequence[Edge]) -> None:
         """Let the present state of some links have its effects."""
         shares = {link: self._share(link) for link in links}
@@ -174,12 +183,13 @@ class LinkFaults:
     # Replicas
 
     def _change_devices(self, links: Sequence[Edge]) -> None:
-        """Change the collectives that cross links among the devices of nodes."""
+        """Change the collectives that cross links among the devices of nodes, or between nodes."""
         places = self._places
         nodes = {
             node
             for start, end in links
-            if (node := places.node_of(start)) is not None and node == places.node_of(end)
+            for node in (places.node_of(start), places.node_of(end))
+            if node
         }
         if not nodes:
             return
@@ -191,7 +201,8 @@ class LinkFaults:
             share = min(map(self._share, places.links_among(spec)), default=1.0)
             broken.discard(spec.number)
             if share:
-                self._parts.lifecycles[spec.number].replica.keep_links(share)
+                rails = min(map(self._rails_share, places.rails_of(spec)), default=1.0)
+                self._parts.lifecycles[spec.number].replica.keep_links(share, rails or 1.0)
             else:
                 broken.add(spec.number)
         self._change("devices", broken, keeps_weights=False)

@@ -11,7 +11,16 @@ from cluster_sim.physics.step_times import StepTimes
 class OperatingState:
     """Operating point of a replica's devices, with the step times at this point."""
 
-    __slots__ = ("_kept", "_refresh", "_shares", "_throttle", "_times_at", "point", "times")
+    __slots__ = (
+        "_kept",
+        "_kept_rails",
+        "_refresh",
+        "_shares",
+        "_throttle",
+        "_times_at",
+        "point",
+        "times",
+    )
 
     def __init__(self, times_at: Callable[[OperatingPoint], StepTimes]) -> None:
         self._times_at = times_at
@@ -19,15 +28,16 @@ class OperatingState:
         """Operating point from the next step on."""
         self.times = times_at(FULL_SPEED)
         """Step times at the operating point."""
-        self._shares, self._throttle, self._refresh = (1.0, 1.0), 1.0, 1.0
-        self._kept = 1.0  # share of the link bandwidth that degraded links keep
+        self._shares, self._throttle, self._refresh = (1.0, 1.0, 1.0), 1.0, 1.0
+        # shares that degraded links keep, inside nodes and between them
+        self._kept, self._kept_rails = 1.0, 1.0
 
-    def set_shares(self, memory: float, links: float) -> bool:
-        """Set the shares of the memory and link bandwidth that other traffic leaves.
+    def set_shares(self, memory: float, links: float, rails: float) -> bool:
+        """Set the shares of bandwidth that other traffic leaves; see `Tenant.set_shares`.
 
         Returns whether the operating point has changed.
         """
-        self._shares = memory, links
+        self._shares = memory, links, rails
         return self._follow()
 
     def set_throttle(self, clock: float, refresh: float) -> bool:
@@ -38,18 +48,23 @@ class OperatingState:
         self._throttle, self._refresh = clock, refresh
         return self._follow()
 
-    def keep_links(self, share: float) -> bool:
-        """Set the share of the link bandwidth that degraded links keep.
+    def keep_links(self, inside: float, rails: float) -> bool:
+        """Set the shares of bandwidth that degraded links keep, inside nodes and between them.
 
         Returns whether the operating point has changed.
         """
-        self._kept = share
+        self._kept, self._kept_rails = inside, rails
         return self._follow()
 
     def _follow(self) -> bool:
-        memory, links = self._shares
+        memory, links, rails = self._shares
         return self.move_to(
-            OperatingPoint(self._throttle, memory * self._refresh, links * self._kept)
+            OperatingPoint(
+                self._throttle,
+                memory * self._refresh,
+                links * self._kept,
+                rails * self._kept_rails,
+            )
         )
 
     def move_to(self, point: OperatingPoint) -> bool:
@@ -65,8 +80,8 @@ class OperatingState:
 
     def with_own_memory(self, point: OperatingPoint) -> OperatingPoint:
         """Return `point` without the effect of other traffic on the memories."""
-        return OperatingPoint(point.clock, self._refresh, point.links)
+        return point._replace(memory=self._refresh)
 
     def with_own_links(self, point: OperatingPoint) -> OperatingPoint:
         """Return `point` without the effect of other traffic on the links."""
-        return point._replace(links=self._kept)
+        return point._replace(links=self._kept, rails=self._kept_rails)

@@ -76,8 +76,7 @@ class Piece:
             return self.ramp.first_s + step * self.ramp.slope_s
         first, ramp = self._ramps.get(clock, (0, None))
         if ramp is None or not 0 <= step - first < ramp.valid_steps:
-            _, memory, links = self.point
-            times = draw.deployment.times_at(OperatingPoint(clock, memory, links))
+            times = draw.deployment.times_at(self.point._replace(clock=clock))
             first, ramp = step, times.ramp(self.work.later(step))
             self._ramps[clock] = first, ramp
         return ramp.first_s + (step - first) * ramp.slope_s + self.swap_s

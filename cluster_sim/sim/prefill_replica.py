@@ -10,20 +10,20 @@ from cluster_sim.hardware.operating_point import OperatingPoint
 from cluster_sim.physics.step_times import StepTimes
 from cluster_sim.request import Request
 from cluster_sim.results.recorder import Recorder
-from cluster_sim.serving.scheduler import PrefillScheduler
+from cluster_sim.serving.scheduler import PrefillScheduler, RankedPrefillScheduler
 from cluster_sim.sim.decode_capacity import DecodeCapacity
 from cluster_sim.sim.replica import Replica
 from cluster_sim.sim.replica_options import PLAIN, ReplicaOptions
 
 
-class PrefillReplica(Replica[PrefillScheduler]):
+class PrefillReplica(Replica[PrefillScheduler | RankedPrefillScheduler]):
     """Replica of the role `prefill`: it generates first tokens and passes requests on."""
 
     def __init__(  # noqa: PLR0913 - wires one process to its parts
         self,
         env: Environment,
         number: int,
-        scheduler: PrefillScheduler,
+        scheduler: PrefillScheduler | RankedPrefillScheduler,
         times_at: Callable[[OperatingPoint], StepTimes],
         recorder: Recorder,
         options: ReplicaOptions = PLAIN,
@@ -56,9 +56,9 @@ class PrefillReplica(Replica[PrefillScheduler]):
     def release(self, request: Request) -> None:
         """Free the KV cache of a request after its transfer."""
         self.requests -= 1
-        self._scheduler.release(request)
+        may_admit = self._scheduler.release(request)
         self._tell_load_changed()
-        if self._idle and self._scheduler.waiting:
+        if may_admit or (self._idle and self._scheduler.waiting):
             self._schedule_soon()
         self._tell_if_empty()
 

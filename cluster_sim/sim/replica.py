@@ -76,6 +76,7 @@ class Replica(ReplicaFigures[SomeScheduler]):
     def expect(self, request: Request) -> None:
         """Expect a request that the router has sent here; the network delivers it later."""
         request.replica, request.incarnation = self.number, self.incarnation
+        request.rank = request.prefill_rank = 0
         self._scheduler.expect(request)
         self.requests += 1
         if self.requests == 1:
@@ -155,17 +156,21 @@ class Replica(ReplicaFigures[SomeScheduler]):
         """Operating point from the next step on."""
         return self._state.point
 
-    def set_shares(self, memory: float, links: float) -> None:
-        """Set the shares of the memory and link bandwidth that other traffic leaves.
+    def set_shares(self, memory: float, links: float, rails: float) -> None:
+        """Set the shares of bandwidth that other traffic leaves from the next step on.
 
-        The shares hold from the next step on.
+        They are those of the memory, of links inside nodes, and of links between the nodes of a
+        group.
         """
-        if self._state.set_shares(memory, links):
+        if self._state.set_shares(memory, links, rails):
             self._point_changed()
 
-    def keep_links(self, share: float) -> None:
-        """Let the links among the devices keep a share of their bandwidth from the next step on."""
-        if self._state.keep_links(share):
+    def keep_links(self, inside: float, rails: float = 1.0) -> None:
+        """Let links among the devices keep shares of their bandwidth from the next step on.
+
+        They are those of links inside nodes and between them.
+        """
+        if self._state.keep_links(inside, rails):
             self._point_changed()
 
     def set_throttle(self, clock: float, refresh: float) -> None:
@@ -314,13 +319,8 @@ class Replica(ReplicaFigures[SomeScheduler]):
         if self._arrived:
             output = self._admit_arrived(output)
         steps = output.steps
-        if output.preempted:
-            for request in output.preempted:
-                self._recorder.events.append(
-                    (now_s, "preempted", self.number, request.number, float(request.generated))
-                )
-            for request, since_s in output.held:
-                self._recorder.events.append((now_s, "held", self.number, request.number, since_s))
+        if output.preempted or output.on_rank:
+            self._record_decision(output)
         if self._on_turn is not None:
             self._on_turn(steps > 0)
         if not steps:
@@ -344,6 +344,18 @@ class Replica(ReplicaFigures[SomeScheduler]):
         if self._on_load:
             self._tell_load_changed()
         return duration_s
+
+    def _record_decision(self, output: SchedulerOutput) -> None:
+        """Record which requests were preempted, and on which ranks sequences hold still."""
+        now_s, events, number = self._env.now, self._recorder.events, self.number
+        for request in output.preempted:
+            generated = float(request.generated)
+            events.append((now_s, "preempted", number, request.number, generated))
+        for request, since_s in output.held:
+            events.append((now_s, "held", number, request.number, since_s))
+        for what, noted in (("on_rank", output.on_rank), ("rank_held", output.rank_holds)):
+            for request, value in noted:
+                events.append((now_s, what, number, request.number, float(value)))
 
     def _admit_arrived(self, prepared: SchedulerOutput) -> SchedulerOutput:
         """Let requests wait that arrived during the last step; return the content of the next one.
@@ -388,7 +400,8 @@ class Replica(ReplicaFigures[SomeScheduler]):
         return PACK_STRETCH(
             self.number, stretch.began_s, first_s, slope_s, steps, work.batch, work.counted, work.prompt_tokens,
             work.sampled, work.context, work.growth, work.windowed, work.growing, work.pairs, work.window_pairs,
-            scheduler.kv_tokens, len(scheduler.running), scheduler.queued, *stretch.point, *lost_s,
+            scheduler.kv_tokens, len(scheduler.running), scheduler.queued, *stretch.point.shares, *lost_s,
+            work.rank_tokens,
         )  # fmt: skip
 
     def _tell_finished(self, finished: list[Request]) -> None:

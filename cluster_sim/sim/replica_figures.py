@@ -10,6 +10,7 @@ from simpy import Environment
 from cluster_sim.request import Request
 from cluster_sim.serving.frequency import Decoding, Remaining
 from cluster_sim.serving.scheduler import Scheduler
+from cluster_sim.serving.scheduler.ranked_scheduler import RankedScheduler
 from cluster_sim.serving.scheduler.request_batch import RequestBatch
 from cluster_sim.sim.stretch import Stretch
 
@@ -108,7 +109,7 @@ class ReplicaFigures(Generic[SomeScheduler]):
 
     def remaining(self) -> list[Remaining]:
         """Return the rest of the answer of each sequence that has begun to decode."""
-        assert isinstance(self._scheduler, RequestBatch)
+        assert isinstance(self._scheduler, RequestBatch | RankedScheduler)
         return self._scheduler.remaining(self._steps_ended()) if self._stretch.steps else []
 
     def _steps_ended(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from cluster_sim.physics.max_min_fairness import Flow, Resource, Sharing, fair_share
 from cluster_sim.physics.memory_sharing import bandwidth_kept
@@ -29,9 +29,27 @@ class Tenant(Protocol):
         """Call `on_turn` before each stretch with whether there are steps to run; None to stop."""
         ...
 
-    def set_shares(self, memory: float, links: float) -> None:
-        """Set the shares of the memory and link bandwidth that other traffic leaves."""
+    def set_shares(self, memory: float, links: float, rails: float) -> None:
+        """Set the shares of bandwidth that other traffic leaves.
+
+        They are those of the memory, of links inside nodes, and of links between the nodes of a
+        group.
+        """
         ...
+
+
+class Links(NamedTuple):
+    """Links of a replica's first device that its collectives cross, one per direction."""
+
+    inside: tuple[Resource, ...] = ()
+    """Links to other devices of the node."""
+    rails: tuple[tuple[Resource, int], ...] = ()
+    """Links towards other nodes of the group, each with the number of devices of the node that
+    share it."""
+
+
+NO_LINKS = Links()
+"""Links of a replica with a single device."""
 
 
 class Home:
@@ -53,7 +71,7 @@ class Home:
         tenant: Tenant,
         memory: Resource,
         bus: MemoryBus,
-        links: tuple[Resource, ...],
+        links: Links,
         *,
         is_narrow: bool,
     ) -> None:
@@ -104,10 +122,13 @@ class Home:
 
     def shares(
         self, sharing: Sharing, capacity: Callable[[Resource, int], float]
-    ) -> tuple[float, float]:
-        """Return the shares of memory and link bandwidth that transfers leave to the replica."""
+    ) -> tuple[float, float, float]:
+        """Return the shares of bandwidth that transfers leave to the replica.
+
+        They are those of its memory, of links inside nodes, and of links between nodes.
+        """
         if not self.crossing:
-            return 1.0, 1.0
+            return 1.0, 1.0, 1.0
         rates, writing = _transfers_on(self.memory, sharing)
         engine = (
             self.engine.rate
@@ -116,13 +137,23 @@ class Home:
         )
         written = writing / max(sum(rates) + engine, 1.0)
         memory = engine / self.bus.bytes_per_s * bandwidth_kept(0.0, self.bus.mix_loss, 1, written)
-        links = 1.0
-        for link in self.links:
-            rates, _ = _transfers_on(link, sharing)
-            if rates:
-                of_link = capacity(link, 1)
-                links = min(links, fair_share(rates, of_link) / of_link)
-        return _rounded(memory), _rounded(links)
+        inside = [(link, 1) for link in self.links.inside]
+        links, rails = (
+            min((_left(link, devices, sharing, capacity) for link, devices in group), default=1.0)
+            for group in (inside, self.links.rails)
+        )
+        return _rounded(memory), _rounded(links), _rounded(rails)
+
+
+def _left(
+    link: Resource, devices: int, sharing: Sharing, capacity: Callable[[Resource, int], float]
+) -> float:
+    """Return the share of a link that transfers leave to the collectives of some devices."""
+    rates, _ = _transfers_on(link, sharing)
+    if not rates:
+        return 1.0
+    of_link = capacity(link, 1)
+    return devices * fair_share(rates, of_link, devices) / of_link
 
 
 def _transfers_on(resource: Resource, sharing: Sharing) -> tuple[list[float], float]:

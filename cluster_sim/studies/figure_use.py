@@ -121,9 +121,9 @@ def _is_of_step(root: str, rest: str, scenario: Scenario, pool: Pool) -> bool:
         used = {key_of_engine(fits, name, engine) for name in names}
         return inner.partition(".")[0] in used
     if root == "collectives":
-        return pool.replica_devices != 1 and _is_of_collective(first, pool)
+        return pool.replica_devices != 1 and _is_of_collective(first, scenario, pool)
     if root == "exchanges":
-        return first in (exchanges_of(pool) or ())
+        return first in (exchanges_of(pool, model) or ())
     if root == "efficiency":
         return _is_of_layers(rest, scenario, pool, weights)
     if root == "wafer":
@@ -163,13 +163,13 @@ def _is_of_layers(leaf: str, scenario: Scenario, pool: Pool, weights: str) -> bo
     return not precision or precision == weights
 
 
-def _is_of_collective(kind: str, pool: Pool) -> bool:
+def _is_of_collective(kind: str, scenario: Scenario, pool: Pool) -> bool:
     """Return whether the replicas of a pool run a kind of collective."""
     fits = pool.node.device.collectives
     if kind.startswith("all_reduce"):
         own = fits.all_reduce_of(pool.replica.engine.profile)
         return own is not None and own is getattr(fits, kind)
-    kinds = exchanges_of(pool) or ()
+    kinds = exchanges_of(pool, scenario.model) or ()
     return any(kind_of_exchange in _OF_COLLECTIVES.get(kind, ()) for kind_of_exchange in kinds)
 
 

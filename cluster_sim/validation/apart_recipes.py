@@ -22,6 +22,7 @@ _STEP_TOKENS = 16_384
 """Tokens of a step that prefills, per rank."""
 _BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 192, 256, 384, 512, 768, 1024)
 """Values of `max_batch_size` of pools that decode, per rank."""
+_RACKS = ("GB200", "GB300")
 _FP4_BATCH = 32
 """Smallest value of it for groups without ranks in fp4, and for all groups in fp8 on B200."""
 
@@ -62,7 +63,8 @@ def _trtllm_decode(measured: MeasuredRun, group: Group) -> Recipe:
     Batch slots are those of the next smaller batch, so that 5 to 50 % more clients than slots wait
     (ctx1_gen4_tep8_batch4_eplb0_mtp0_24, ctx2_gen1_dep16_batch256_eplb256_mtp0 with 4,301 clients).
     Groups without ranks in fp4 keep one batch for all numbers of clients, and those on B200 in fp8
-    have more slots than clients.
+    have more slots than clients. In fp8 on GB300 the recipes force two-sided exchanges
+    (TRTLLM_FORCE_COMM_METHOD).
     """
     clients = measured.amount / (group.replicas * group.data_parallel)
     is_ample = measured.precision == "fp8" and measured.hardware == "B200"
@@ -72,8 +74,10 @@ def _trtllm_decode(measured: MeasuredRun, group: Group) -> Recipe:
         batch = max((size for size in _BATCHES if size <= clients), default=1)
     if is_ample or (measured.precision == "fp4" and group.data_parallel == 1):
         batch = max(batch, _FP4_BATCH)
-    graphs = {"graph_sizes": {"largest": batch}}
+    graphs: dict[str, Any] = {"graph_sizes": {"largest": batch}}
     fraction = 0.8 if group.data_parallel > 1 else 0.9
+    if measured.precision == "fp8" and measured.hardware == "GB300" and group.data_parallel > 1:
+        graphs["expert_exchange"] = "nvlink_two_sided"
     return Recipe(graphs, {"max_sequences": batch, "max_batched_tokens": batch}, fraction)
 
 
@@ -81,7 +85,8 @@ def _sglang(measured: MeasuredRun, role: Role, group: Group) -> Recipe:
     """Return the settings of SGLang's pools.
 
     Chunks are given for the whole group, and each rank takes its share. On B200 in fp8 the recipes
-    for short prompts kept the chunk of a group without ranks.
+    for short prompts kept the chunk of a group without ranks. In fp8 on racks, experts are reached
+    by DeepEP, and 32 of them are redundant.
     """
     chunk = _STEP_TOKENS
     is_fp8 = measured.precision == "fp8"
@@ -91,4 +96,9 @@ def _sglang(measured: MeasuredRun, role: Role, group: Group) -> Recipe:
     elif group.data_parallel == 1:
         chunk = 32_768
     batching = {"max_sequences": 1024, "max_batched_tokens": chunk}
-    return Recipe({}, batching, 0.8 if role == "prefill" else 0.82)
+    fraction = 0.8 if role == "prefill" else 0.82
+    if not (is_fp8 and measured.hardware in _RACKS and group.data_parallel > 1):
+        return Recipe({}, batching, fraction)
+    kind = "deepep_normal" if role == "prefill" else "deepep_low_latency"
+    plan = {"redundant_experts": 32}
+    return Recipe({"expert_exchange": kind}, batching, fraction, plan=plan)

@@ -18,3 +18,5 @@ class Recipe(NamedTuple):
     """Share of the memory that the engine uses; None if it is the profile's."""
     kv_cache: Precision | None = None
     """Precision of the KV cache; None if it is not known to differ from the rule of set-ups."""
+    plan: dict[str, Any] = {}  # noqa: RUF012 - as above
+    """Further keys of `replica`."""

@@ -19,6 +19,7 @@ from cluster_sim.validation import (
     sglang_recipes,
     trtllm_recipes,
     vllm_recipes,
+    wide_recipes,
 )
 from cluster_sim.validation.layouts import Group
 from cluster_sim.validation.machines import machine_of
@@ -135,7 +136,7 @@ def _replica(measured: MeasuredRun, group: Group, settings: Recipe) -> dict[str,
         }
     if measured.drafts is not None:
         plan["speculation"] = measured.drafts.keys(measured.hardware)
-    return plan
+    return plan | settings.plan
 
 
 def _engine(measured: MeasuredRun, settings: Recipe) -> str | dict[str, Any]:
@@ -159,6 +160,9 @@ def settings_of(measured: MeasuredRun, role: Role = "both") -> Recipe:
     if (newer := mlperf_rounds.limits_v6(measured)) is not None:
         batching, engine, fraction = newer
         return Recipe(engine, batching, fraction, "fp8")
+    if measured.load in wide_recipes.ALONE:
+        model, _ = machine_of(measured.model, measured.hardware)
+        return _with_stated(measured, wide_recipes.recipe_of(measured, model))
     known = mlperf.limits(measured, model_name(measured.model))
     if known is not None:
         return Recipe({}, known)
@@ -172,6 +176,11 @@ def settings_of(measured: MeasuredRun, role: Role = "both") -> Recipe:
     if measured.load == "queued" and not profile.startswith("trtllm-1"):
         limits = {"max_sequences": 8192, "max_batched_tokens": 16384}
         settings = settings._replace(batching=limits | settings.batching)
+    return _with_stated(measured, settings)
+
+
+def _with_stated(measured: MeasuredRun, settings: Recipe) -> Recipe:
+    """Return settings with those that the run states in their place."""
     return settings._replace(
         engine=settings.engine | stated_engine(measured),
         batching=settings.batching | stated_batching(measured),

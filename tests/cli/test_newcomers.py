@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("rate: 2 /s", "rate: 2", "mine.yaml:5: workload.arrivals.rate: 2 has no unit; expected a rate such as '5 /s'"),
         ("tensor_parallel: 8", "tensor_parallel: 2", "llama-3.1-405b"),
         ("tensor_parallel: 8", "tensor_parallel: 3", "mine.yaml:11: cluster.pools[0].replica.tensor_parallel: 3 does not divide the 32 heads of Llama 3.1 8B; expected one of 1, 2, 4, 8, 16, 32"),
-        ("tensor_parallel: 8", "tensor_parallel: 16", "got groups of 16 devices; expected at most the 8 devices of DGX H200, since this version does not simulate groups across nodes; pipeline_parallel spans several nodes"),
+        ("tensor_parallel: 8", "tensor_parallel: 16", "1 node holds 8 devices; expected at least 16 for a replica"),
         ("tensor_parallel: 8", "tp: 8", "mine.yaml:11: cluster.pools[0].replica: unknown key 'tp'; did you mean 'tensor_parallel'?"),
         ("ttft: 500 ms", "ttft: 0.5", "mine.yaml:8: slo.ttft: 0.5 has no unit; expected a time such as '500 ms'"),
         ("slo: {ttft: 500 ms, tpot: 25 ms}", "slo: 500 ms", "mine.yaml:8: slo: got '500 ms'; expected a mapping, such as `slo: {ttft: 500 ms}`"),

@@ -183,7 +183,7 @@ def special(engine: str) -> list[Scenario]:
     graphs = {"graph_mode": "full_decode_only", "graph_sizes": {"sizes": [1, 8], "ranges": []}}
     if engine == "sglang":
         chosen.append({"engine": {"like": "sglang-0.4", **graphs}})
-    scenarios = []
+    scenarios = [wide(engine)]
     for keys in chosen:
         plan = {"tensor_parallel": 8, "weights": "fp8", "engine": name} | keys
         pool: dict[str, Any] = {"name": "p", "node": "dgx-h200", "replica": plan}
@@ -279,8 +279,8 @@ OPTIONS_OF_EXPERTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("target", WIDE)
-def test_keys_of_experts_come_back_from_their_options(target: str, tmp_path: Path) -> None:
+def wide(target: str) -> Scenario:
+    """A deployment with redundant experts, two batches in a step and an exchange of experts."""
     replica: dict[str, Any] = {
         "data_parallel": 8,
         "expert_parallel": 8,
@@ -295,6 +295,12 @@ def test_keys_of_experts_come_back_from_their_options(target: str, tmp_path: Pat
         draw(Random(1), target) | {"model": "deepseek-r1", "cluster": {"pools": pools}}
     )
     assert scenario is not None
+    return scenario
+
+
+@pytest.mark.parametrize("target", WIDE)
+def test_keys_of_experts_come_back_from_their_options(target: str, tmp_path: Path) -> None:
+    scenario = wide(target)
     made = emitted(scenario, target)
     for option in OPTIONS_OF_EXPERTS[target]:
         assert option in made.text
@@ -339,7 +345,7 @@ def test_keys_of_experts_come_back_from_their_options(target: str, tmp_path: Pat
         ),
         (
             "python -m sglang.launch_server --model deepseek-ai/DeepSeek-R1 --tp 32 --dp-size 32 --enable-dp-attention --ep 32 --moe-a2a-backend deepep --deepep-mode normal --enable-two-batch-overlap --enable-eplb --ep-num-redundant-experts 32",
-            {"replica.redundant_experts": 32, "replica.overlap": "two_batch", "replica.engine.expert_exchange": "deepep_normal"},
+            {"replica.redundant_experts": 32, "replica.overlap": "two_batch", "replica.engine.expert_exchange": {"prefill": "deepep_normal", "decode": "deepep_normal"}},
         ),
         (
             "cat > c.yaml <<EOF\nenable_attention_dp: true\nmoe_config: {backend: WIDEEP, load_balancer: {num_slots: 288, layer_updates_per_iter: 1}}\nEOF\ntrtllm-serve serve deepseek-ai/DeepSeek-R1 --tp_size 36 --ep_size 36 --extra_llm_api_options=c.yaml",

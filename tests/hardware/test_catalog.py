@@ -76,7 +76,7 @@ UNITS = {
     "draft_sequence": "us",
     "clock": "GHz|MHz",
     "core": "us",
-    "token": "us",
+    "token": "us|ns|ps|s",
     "wafer_hop": "us",
     "limit": "W|kW",
     "idle": "W|kW",

@@ -20,6 +20,7 @@ UNEVEN = {"expert_load": {"sigma": 1.05}, "redundant_experts": 32}
     [
         ("dgx-h200", "sglang-0.5", DEEPEP, {}),
         ("dgx-h200", "sglang-0.5", DEEPEP, {"overlap": "two_batch", **UNEVEN}),
+        ("dgx-h200", "sglang-0.5", "auto", {"data_parallel": 16, "expert_parallel": 16}),
         ("gb200-nvl72", "trtllm-1.2", "auto", UNEVEN),
     ],
 )
@@ -41,7 +42,9 @@ def test_a_stretch_equals_its_steps(
             "prompt_tokens": 1000,
             "output_tokens": 60,
         },
-        "cluster": {"pools": [{"name": "a", "node": node, "replica": plan, "replicas": 1}]},
+        "cluster": {
+            "pools": [{"name": "a", "node": node, "nodes": 2, "replica": plan, "replicas": 1}]
+        },
     }
     stretch, step = (
         finished(simulate(make_scenario(**keys, stepping=stepping)))

@@ -15,6 +15,7 @@ from simpy import Environment, Timeout
 from cluster_sim.results.recorder import Recorder
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.memory_bus import MemoryBus
+from cluster_sim.sim.tenants import Links
 from cluster_sim.sim.transfer import Channel, Parties
 from cluster_sim.topology import ParallelPaths, Route
 
@@ -44,7 +45,7 @@ class Replica:
     def share_memory(self, on_turn: Callable[[bool], None] | None) -> None:
         self.on_turn = on_turn
 
-    def set_shares(self, memory: float, links: float) -> None:
+    def set_shares(self, memory: float, links: float, rails: float) -> None:
         assert 0.0 < memory <= 1.0 and 0.0 < links <= 1.0
 
 
@@ -81,7 +82,7 @@ def test_no_link_is_overfull_nothing_is_lost_and_nobody_waits_for_nothing(
 ) -> None:
     env, recorder, replica = Environment(), Recorder(), Replica()
     fabric = Watched(env, lambda resource: CAPACITIES[str(resource)], BUSES, recorder)
-    fabric.join(replica, "m", "a")
+    fabric.join(replica, "m", Links(("a",)))
     known: dict[tuple[str, int], ParallelPaths] = {}
     sizes = {}
 

@@ -194,8 +194,8 @@ def test_what_others_leave_of_a_memory_and_what_refreshing_leaves_multiply() -> 
         lambda point: GpuSteps(tiny_model(), small_gpu().at(point)),
         Recorder(),
     )
-    replica.set_shares(0.75, 0.5)
+    replica.set_shares(0.75, 0.5, 1.0)
     replica.set_throttle(0.9, 0.8)
     assert replica.operating_point == pytest.approx(OperatingPoint(0.9, 0.6, 0.5))
-    replica.set_shares(1.0, 1.0)
+    replica.set_shares(1.0, 1.0, 1.0)
     assert replica.operating_point == pytest.approx(OperatingPoint(0.9, 0.8, 1.0))

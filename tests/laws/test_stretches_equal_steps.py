@@ -20,6 +20,7 @@ from cluster_sim.physics.wafer_regions import WaferPlan
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.offload import Level
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
+from cluster_sim.serving.rank_rules import LoadBalanceMethod
 from cluster_sim.serving.reservation import CapacitySchedulerPolicy, GuaranteedNoEvict
 from cluster_sim.serving.routing import Routing, Rules, Thermal
 from cluster_sim.serving.scheduler import (
@@ -229,7 +230,7 @@ def test_the_queue_is_in_the_order_of_a_token_by_token_engine(
 
 PLAIN: dict[str, Any] = {
     "static": False, "drafts": 0, "acceptance": 0.0, "prefix_caching": False, "order": "fcfs", "batch_wait_timeout_iterations": 0,
-    "batch_wait_max_tokens_ratio": 0.0, "ranks": 1, "attention_dp_timeout_iterations": 0, "attention_dp_batching_wait_iterations": 0, "watermark": 0.0, "swap_blocks": 0, "offload": (), "prefill_first": None,
+    "batch_wait_max_tokens_ratio": 0.0, "ranks": 1, "load_balance_method": "round_robin", "attention_dp_timeout_iterations": 0, "attention_dp_batching_wait_iterations": 0, "watermark": 0.0, "swap_blocks": 0, "offload": (), "prefill_first": None,
 }  # fmt: skip
 
 features = st.fixed_dictionaries({
@@ -241,6 +242,7 @@ features = st.fixed_dictionaries({
     "batch_wait_timeout_iterations": st.sampled_from([0, 0, 3, 20]),
     "batch_wait_max_tokens_ratio": st.sampled_from([0.1, 0.8]),
     "ranks": st.sampled_from([1, 1, 2, 3]),
+    "load_balance_method": st.sampled_from(get_args(LoadBalanceMethod)),
     "attention_dp_timeout_iterations": st.sampled_from([0, 3, 20]),
     "attention_dp_batching_wait_iterations": st.sampled_from([0, 2]),
     "watermark": st.sampled_from([0.0, 0.2]),
@@ -268,6 +270,7 @@ def make_scheduler_with(limit: dict[str, Any], feature: dict[str, Any]) -> Sched
     names = (
         "attention_dp_timeout_iterations",
         "attention_dp_batching_wait_iterations",
+        "load_balance_method",
         "order",
         "batch_wait_timeout_iterations",
         "batch_wait_max_tokens_ratio",

@@ -80,9 +80,13 @@ def test_a_weight_takes_its_bits_and_a_share_of_its_scales(
         (groups(num_bits=8, type="int", strategy="channel"), "int8"),
         ({"quant_method": "gptq", "bits": 8, "group_size": 128}, "int8"),
         (groups(num_bits=8, type="float", strategy="channel"), "fp8"),
+        (groups(num_bits=8, type="float", strategy="block"), "fp8_block"),
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "fp8_block"),
+        ({"quant_method": "fp8"}, "fp8"),
+        ({"quant_algo": "FP8_PB_WO"}, "fp8_block"),
     ],
 )
-def test_integers_of_8_bit_are_told_from_fp8(quantisation: Any, format: str):
+def test_formats_of_8_bit_are_told_apart(quantisation: Any, format: str):
     assert model(LLAMA | {"quantization_config": quantisation}).fp8_format == format
 
 

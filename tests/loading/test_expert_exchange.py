@@ -16,12 +16,14 @@ from tests.scenarios import make_scenario
 
 
 def keys(exchange: Any, node: str = "dgx-h200", **replica: Any) -> dict[str, Any]:
-    plan = {
+    plan: dict[str, Any] = {
         "data_parallel": 8,
         "expert_parallel": 8,
         "weights": "fp8",
         "engine": {"like": "sglang-0.5", "expert_exchange": exchange},
     }
+    plan |= replica
+    nodes = 2 if plan["data_parallel"] > 8 else 1
     return {
         "name": "exchange",
         "model": "deepseek-r1",
@@ -30,7 +32,7 @@ def keys(exchange: Any, node: str = "dgx-h200", **replica: Any) -> dict[str, Any
             "prompt_tokens": 1000,
             "output_tokens": 100,
         },
-        "cluster": {"pools": [{"name": "a", "node": node, "replica": plan | replica}]},
+        "cluster": {"pools": [{"name": "a", "node": node, "nodes": nodes, "replica": plan}]},
     }
 
 
@@ -53,6 +55,14 @@ def keys(exchange: Any, node: str = "dgx-h200", **replica: Any) -> dict[str, Any
             {"exchange": "nccl_all_to_all", "node": "mi355x-8"},
             "got nccl_all_to_all; expected auto: AMD MI355X has no figures for all_to_all",
         ),
+        (
+            {"exchange": "nccl_all_to_all", "data_parallel": 16, "expert_parallel": 16},
+            "got nccl_all_to_all; this version simulates it in one node only; expected a group of at most 8",
+        ),
+        (
+            {"exchange": "nvlink_one_sided", "node": "gb200-nvl72", "data_parallel": 144},
+            "it sends tokens to whole experts; expected expert_parallel of 144",
+        ),
     ],
 )
 def test_what_a_pool_cannot_run_is_refused(changes: dict[str, Any], fault: str) -> None:
@@ -64,15 +74,15 @@ def test_what_a_pool_cannot_run_is_refused(changes: dict[str, Any], fault: str) 
 
 def test_each_phase_may_have_its_own_exchange() -> None:
     phases = {"prefill": "deepep_normal", "decode": "deepep_low_latency"}
-    pool = make_scenario(**keys(phases)).cluster.pools[0]
+    scenario = make_scenario(**keys(phases))
+    pool = scenario.cluster.pools[0]
     assert pool.replica.engine.expert_exchange == PhaseExchanges(
         prefill="deepep_normal", decode="deepep_low_latency"
     )
-    assert exchanges_of(pool) == ("deepep_normal", "deepep_low_latency")
-    assert exchanges_of(make_scenario(**keys("auto")).cluster.pools[0]) == (
-        "fastest_collective",
-        "fastest_collective",
-    )
+    assert exchanges_of(pool, scenario.model) == ("deepep_normal", "deepep_low_latency")
+    scenario = make_scenario(**keys("auto"))
+    kinds = exchanges_of(scenario.cluster.pools[0], scenario.model)
+    assert kinds == ("fastest_collective", "fastest_collective")
 
 
 def test_an_unknown_exchange_is_refused_with_the_known_ones() -> None:

@@ -231,17 +231,24 @@ def test_a_device_with_more_experts_than_others_sets_the_time() -> None:
 
 def test_engines_choose_their_exchange_by_machine_and_phase() -> None:
     gb200, h100 = device_named("gb200"), device_named("h100-sxm")
-    near, far, split = GroupShape(8, 8, 1), GroupShape(32, 32, 4), GroupShape(8, 4, 1)
+    near, far, split = GroupShape(8, 8, 1, 8), GroupShape(32, 32, 4, 8), GroupShape(8, 4, 1, 8)
 
     def chosen(device: Device, engine: str, shape: GroupShape, *, has_prompts: bool) -> str:
         return chosen_kind("auto", device, engine, shape, has_prompts=has_prompts)
 
     assert chosen(gb200, "TensorRT-LLM 1.2", near, has_prompts=False) == "nvlink_one_sided"
+    assert chosen(gb200, "TensorRT-LLM", near, has_prompts=False) == "nvlink_one_sided"
+    assert chosen(gb200, "TensorRT-LLM 1.0", near, has_prompts=False) == "fastest_collective"
+    wide = GroupShape(16, 16, 1, 8)
+    assert chosen(gb200, "TensorRT-LLM 1.0", wide, has_prompts=False) == "nvlink_two_sided"
     assert chosen(gb200, "TensorRT-LLM 1.2", split, has_prompts=False) == "fastest_collective"
     assert chosen(h100, "TensorRT-LLM 1.2", near, has_prompts=True) == "fastest_collective"
     assert chosen(h100, "vLLM 0.22", near, has_prompts=True) == "fastest_collective"
     assert chosen(h100, "SGLang 0.5", far, has_prompts=True) == "deepep_normal"
     assert chosen(h100, "SGLang 0.5", far, has_prompts=False) == "deepep_low_latency"
+    rack = GroupShape(32, 32, 1, 8)
+    assert chosen(gb200, "SGLang 0.5", rack, has_prompts=False) == "deepep_low_latency"
+    assert chosen(gb200, "SGLang 0.5", near, has_prompts=False) == "fastest_collective"
     a100 = device_named("a100-sxm")
     assert chosen(a100, "SGLang 0.5", far, has_prompts=False) == "fastest_collective"
 

@@ -27,6 +27,7 @@ from cluster_sim.scenario.pool import Pool
 from cluster_sim.sim.fabric import Fabric
 from cluster_sim.sim.host_path import SharedHostPath
 from cluster_sim.sim.memory_bus import MemoryBus
+from cluster_sim.sim.tenants import Links
 from cluster_sim.sim.transfer import Channel, Parties, Transfer
 from cluster_sim.topology import ParallelPaths, Route, parallel_paths_between
 
@@ -101,15 +102,15 @@ def test_one_to_six_transfers_end_at_the_times_worked_out_by_hand(
 class Replica:
     """What the fabric sees of one; it keeps what it is told."""
 
-    def __init__(self, is_running: bool) -> None:
-        self.is_running = is_running
-        self.told: list[tuple[float, float]] = []
+    def __init__(self, is_running: bool, has_rails: bool = False) -> None:
+        self.is_running, self.has_rails = is_running, has_rails
+        self.told: list[tuple[float, ...]] = []
 
     def share_memory(self, on_turn: Callable[[bool], None] | None) -> None:
         """It never turns."""
 
-    def set_shares(self, memory: float, links: float) -> None:
-        self.told.append((memory, links))
+    def set_shares(self, memory: float, links: float, rails: float) -> None:
+        self.told.append((memory, links, rails) if self.has_rails else (memory, links))
 
 
 def told(
@@ -120,14 +121,15 @@ def told(
     links: str = "",
     brought: float = inf,
     is_shared: bool = True,
-) -> list[tuple[float, float]]:
+    rails: tuple[tuple[str, int], ...] = (),
+) -> list[tuple[float, ...]]:
     """What a replica with the memory `m` is told while transfers of 10 B each go over these ways,
     whose links all carry `link`.
     """
     env = Environment()
     fabric = Fabric(env, lambda _: link, {"m": bus}, Recorder(), is_shared=is_shared)
-    replica = Replica(is_running)
-    fabric.join(replica, "m", links, brought)
+    replica = Replica(is_running, bool(rails))
+    fabric.join(replica, "m", Links(tuple(links), rails), brought)
     for number, path in enumerate(paths):
         fabric.supply(fabric.begin("kv", over(path), Parties(0, 1, number), lambda: None), 10.0)
     env.run()
@@ -309,3 +311,16 @@ def test_a_degraded_link_slows_transfers_that_share_nothing() -> None:
     fabric.keep_share("a", 0.5)
     env.run()
     assert [row[6] for row in recorder.transfers] == approx([3.0, 3.0])  # 10 at once, 10 at 5
+
+
+@pytest.mark.parametrize(
+    ("devices", "share"),
+    [(1, 0.5), (8, 8 / 9)],  # one transfer beside one device of the group, or beside eight
+)
+def test_the_exchange_of_a_group_gets_the_fair_share_of_a_rail_that_a_transfer_leaves(
+    devices: int, share: float
+) -> None:
+    bus = MemoryBus(1e6, 0.0, 0.0)
+    shares = told(bus, 100.0, ["mr"], rails=(("r", devices),))
+    assert shares[0][1:] == pytest.approx((1.0, share), abs=1 / 64)
+    assert shares[-1] == (1.0, 1.0, 1.0)

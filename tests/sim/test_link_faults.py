@@ -214,6 +214,34 @@ def test_a_degraded_link_among_devices_slows_their_collectives() -> None:
     assert times_at(OperatingPoint(links=0.5)).ramp(prompt).first_s > step_s
 
 
+@pytest.mark.parametrize("fault", [degrades("both/0/nic1", 0.5), fails("both/1/nic0")])
+def test_a_rail_that_is_slower_or_dead_slows_the_group_over_its_nodes(
+    fault: dict[str, Any],
+) -> None:
+    """Devices behind a dead NIC use the other one, so that each has half of its bandwidth."""
+    pools = [rails(nodes=4, tensor_parallel=4)]
+    results = served(fault, cluster={"pools": pools})
+    times_at = resolve(results.scenario).deployments[0].times_at
+    prompt = StepWork(prompt_tokens=100, sampled=1, pairs=100 * 101 // 2)
+    rows = [
+        row for row in results.stretches.to_pylist() if row["pairs"] == prompt.pairs and row["sampled"] == 1
+        and row["batch"] == 0
+    ]  # fmt: skip
+    for replica, share in ((0, 0.5), (1, 1.0)):
+        step_s = times_at(OperatingPoint(rails=share)).ramp(prompt).first_s
+        durations_s = [row["first_s"] for row in rows if row["replica"] == replica]
+        assert durations_s == approx([step_s] * len(durations_s), rel=1e-9) and durations_s
+    assert times_at(OperatingPoint(rails=0.5)).ramp(prompt).first_s > step_s
+
+
+def test_a_node_without_rails_stops_the_group_until_they_are_back() -> None:
+    pools = [rails(nodes=2, tensor_parallel=4)]
+    results = served(fails("both/1", 4.0, lasts="1 s"), cluster={"pools": pools})
+    states = [(row["at_s"], row["state"]) for row in results.states.to_pylist()]
+    assert states[0] == (4.0, "lost")
+    assert states[1][0] == 5.0
+
+
 def test_a_failed_link_among_devices_stops_the_replica_until_its_weights_are_loaded() -> None:
     results = served(fails("both/0/device1 - both/0/switch", 4.0, lasts="1 s"))
     load_s = resolve(results.scenario).deployments[0].load_s or 0.0

@@ -31,7 +31,7 @@ def two_pools(**changes: Any) -> dict[str, Any]:
     ("domain", "kinds", "bytes_per_s"),
     [
         # a port of 400 Gb/s of each GPU, at 92 %
-        ({}, {"nvlink-c2c", "pcie", "infiniband-ndr"}, 46e9),
+        ({}, {"pcie", "infiniband-ndr"}, 46e9),
         ({"domain": "rack0"}, {"nvlink5"}, 900e9),
     ],
 )

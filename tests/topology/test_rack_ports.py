@@ -6,7 +6,10 @@ import pytest
 from pytest import approx
 
 from cluster_sim.deployment.fleet import build_topology
+from cluster_sim.deployment.group_network import group_network
+from cluster_sim.hardware.node import Node
 from cluster_sim.scenario.cluster import Cluster
+from cluster_sim.schema import catalog_entry
 from cluster_sim.topology import Topology
 
 GB = 1e9
@@ -57,3 +60,23 @@ def test_four_chips_of_tpu_v7_share_a_host() -> None:
 def test_a_tpu_chip_brings_100_gigabits_per_second_of_network(node: str) -> None:
     """Eight chips are 800 Gb/s, which is 100 GB/s, over all ports of a slice."""
     assert out_of_a_node(two_nodes(node)) == approx(100 * GB)
+
+
+@pytest.mark.parametrize(
+    ("node", "gigabytes_per_s"),
+    [
+        ("dgx-h200", 46.0),  # 400 Gb/s per device, of which RDMA reaches 0.92
+        ("dgx-b200", 46.0),
+        ("hgx-b300", 92.0),  # 800 Gb/s
+        ("gb200-nvl72", 46.0),
+        ("gb300-nvl72", 92.0),
+        ("rubin-nvl72", 184.0),  # two of 800 Gb/s
+        ("mi325x-8", 45.0),  # 0.9 of 400 Gb/s over Ethernet
+    ],
+)
+def test_all_devices_of_a_group_over_nodes_have_a_whole_port_each(
+    node: str, gigabytes_per_s: float
+) -> None:
+    described = Node.model_validate(catalog_entry("nodes", node))
+    network = group_network(described, 2 * described.devices)
+    assert network.device_bytes_per_s == approx(gigabytes_per_s * GB)

@@ -1,8 +1,8 @@
-"""Options of engines about experts: redundant copies, exchanges, two batches in a step.
+"""Options of engines about experts: redundant copies, and two batches in a step.
 
 Sources
 -------
-vLLM 0.10.2 to 0.33.0, `vllm/config/parallel.py` (EPLBConfig, All2AllBackend, enable_dbo); SGLang 0.4.6 to
+vLLM 0.10.2 to 0.33.0, `vllm/config/parallel.py` (EPLBConfig, enable_dbo); SGLang 0.4.6 to
 0.5.23, `server_args.py`; TensorRT-LLM, documentation 1.2, `moe_config.load_balancer`.
 """
 
@@ -19,41 +19,14 @@ from cluster_sim.export.deploy.served import Served
 from cluster_sim.llm.model import Model
 from cluster_sim.llm.model_names import known_model
 from cluster_sim.serving.engine import Engine
-from cluster_sim.serving.phase_exchanges import exchange_plan
 
-_EXCHANGE = "replica.engine.expert_exchange"
 _SPLIT = "replica.engine.two_batch_from"
-_VLLM = {
-    "deepep_normal": "deepep_high_throughput",
-    "deepep_low_latency": "deepep_low_latency",
-    "nvlink_one_sided": "flashinfer_nvlink_one_sided",
-    "nvlink_two_sided": "flashinfer_nvlink_two_sided",
-    "all_gather_reduce_scatter": "allgather_reducescatter",
-}
-"""Values of `--all2all-backend`, which holds for both phases."""
-_SGLANG = {
-    ("deepep_normal", "deepep_low_latency"): "auto",
-    ("deepep_normal", "deepep_normal"): "normal",
-    ("deepep_low_latency", "deepep_low_latency"): "low_latency",
-}
-"""Values of `--deepep-mode` by the kinds of exchange of prefill and decode."""
-
-
-def _kinds(served: Served) -> tuple[str, str]:
-    """Return the kinds of exchange of both phases; a replica of one phase has that twice."""
-    plan = exchange_plan(served.engine.expert_exchange)
-    if served.plan.role == "prefill":
-        return plan.prefill, plan.prefill
-    return (plan.decode if served.plan.role == "decode" else plan.prefill), plan.decode
 
 
 def of_vllm(served: Served, profile: Engine) -> dict[str, Any]:
     """Return the options of `vllm serve` about experts."""
     plan = served.plan
     written: dict[str, Any] = {}
-    prefill, decode = _kinds(served)
-    if prefill == decode and decode in _VLLM:
-        written["--all2all-backend"] = _VLLM[decode]
     if copies := plan.redundant_experts:
         written["--enable-eplb"] = True
         written["--eplb-config"] = {"num_redundant_experts": copies}
@@ -68,15 +41,9 @@ def of_vllm(served: Served, profile: Engine) -> dict[str, Any]:
 
 def read_vllm(keys: Keys, reading: Reading) -> None:
     """Set the keys that options of `vllm serve` about experts stand for."""
-    kinds = {own: kind for kind, own in _VLLM.items()}
-    kinds["flashinfer_all2allv"] = "nvlink_two_sided"
-    backend = reading.text("--all2all-backend")
-    if backend in kinds:
-        keys.put(_EXCHANGE, kinds[backend])
-    elif backend is not None:
-        keys.notes.append(f"the exchange {backend} is not simulated; the default is taken")
     config = reading.mapping("--eplb-config")
-    copies = config.get("num_redundant_experts", reading.whole("--num-redundant-experts"))
+    own = reading.whole("--eplb-config.num-redundant-experts", "--num-redundant-experts")
+    copies = config.get("num_redundant_experts", own)
     _put_copies(keys, copies if reading.has("--enable-eplb") else None, reading)
     if reading.has("--enable-dbo"):
         keys.put("replica.overlap", "two_batch")
@@ -87,15 +54,9 @@ def read_vllm(keys: Keys, reading: Reading) -> None:
 
 
 def of_sglang(served: Served) -> dict[str, Any]:
-    """Return the options of SGLang about experts.
-
-    DeepEP has one name up to 0.4 and another since; the table of options keeps one.
-    """
+    """Return the options of SGLang about experts."""
     plan = served.plan
     written: dict[str, Any] = {}
-    if (mode := _SGLANG.get(_kinds(served))) is not None:
-        written = {"--enable-deepep-moe": True, "--moe-a2a-backend": "deepep"}
-        written["--deepep-mode"] = mode
     if plan.redundant_experts:
         written["--enable-eplb"] = True
         written["--ep-num-redundant-experts"] = plan.redundant_experts
@@ -106,14 +67,6 @@ def of_sglang(served: Served) -> dict[str, Any]:
 
 def read_sglang(keys: Keys, reading: Reading) -> None:
     """Set the keys that options of SGLang about experts stand for."""
-    backend, mode = reading.text("--moe-a2a-backend"), reading.text("--deepep-mode") or "auto"
-    modes = {own: kinds for kinds, own in _SGLANG.items()}
-    if reading.has("--enable-deepep-moe") or backend == "deepep":
-        prefill, decode = modes.get(mode, modes["auto"])
-        kinds = {"prefill": prefill, "decode": decode}
-        keys.put(_EXCHANGE, decode if prefill == decode else kinds)
-    elif backend not in (None, "none"):
-        keys.notes.append(f"the exchange {backend} is not simulated; the default is taken")
     copies = reading.whole("--ep-num-redundant-experts")
     _put_copies(keys, copies, reading)
     if reading.has("--enable-two-batch-overlap"):

@@ -31,6 +31,7 @@ _IN_BATCHING = frozenset(
         "batch_wait_timeout_iterations",
         "batch_wait_max_tokens_ratio",
         "capacity_scheduler_policy",
+        "load_balance_method",
         "prefill_first",
     }
 )

@@ -13,6 +13,7 @@ from typing import Any
 
 from cluster_sim.export.deploy import expert_options
 from cluster_sim.export.deploy.arguments import Reading
+from cluster_sim.export.deploy.exchanges import read_sglang, sglang_options
 from cluster_sim.export.deploy.keys import Keys
 from cluster_sim.export.deploy.option_table import release_of
 from cluster_sim.export.deploy.served import Method, Served
@@ -64,12 +65,10 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
     }
     if served.tokens is not None:
         written["--chunked-prefill-size"] = served.tokens * data if pool.chunked_prefill else -1
-    written |= (
-        expert_options.of_sglang(served)
-        | _rules(served)
-        | _graphs(served, profile)
-        | _drafts(served)
-    )
+    written |= _rules(served) | _graphs(served, profile) | _drafts(served)
+    written |= sglang_options(served) | expert_options.of_sglang(served)
+    if data > 1 and (method := served.rules.get("load_balance_method")) in _BALANCED:
+        written["--load-balance-method"] = method
     if plan.role != "both":
         written["--disaggregation-mode"] = plan.role
         written["--disaggregation-transfer-backend"] = "nixl"
@@ -128,6 +127,10 @@ def _drafts(served: Served) -> dict[str, Any]:
     return written | {"--speculative-num-draft-tokens": drafts.tokens + 1}
 
 
+_BALANCED = ("round_robin", "total_requests", "total_tokens")
+"""Rules of SGLang by which requests are sent to attention ranks."""
+
+
 def keys_of(reading: Reading) -> Keys:
     """Return the keys of a pool, with the model, that arguments of SGLang stand for."""
     keys = Keys(reading.text("--model-path", "--model"))
@@ -141,9 +144,12 @@ def keys_of(reading: Reading) -> Keys:
     keys.put(
         "replica.expert_parallel", reading.whole("--ep-size", "--expert-parallel-size", "--ep")
     )
+    read_sglang(keys, reading.text("--moe-a2a-backend"), reading.text("--deepep-mode"))
     keys.precision("replica.weights", reading.text("--quantization"))
     keys.precision("replica.kv_cache", reading.text("--kv-cache-dtype"))
     keys.context = reading.length("--context-length")
+    method = reading.text("--load-balance-method")
+    keys.put("batching.load_balance_method", method if method in _BALANCED else None)
     if (running := reading.whole("--max-running-requests")) is not None:
         keys.put("batching.max_sequences", running // data)
     if (chunk := reading.whole("--chunked-prefill-size")) is not None:

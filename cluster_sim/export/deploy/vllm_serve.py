@@ -13,6 +13,7 @@ from typing import Any
 
 from cluster_sim.export.deploy import expert_options
 from cluster_sim.export.deploy.arguments import Reading
+from cluster_sim.export.deploy.exchanges import read_vllm, vllm_options
 from cluster_sim.export.deploy.keys import Keys
 from cluster_sim.export.deploy.option_table import release_of
 from cluster_sim.export.deploy.served import Method, Served
@@ -62,7 +63,8 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
         "--scheduling-policy": "priority" if rules.get("order") == "priority" else "fcfs",
         "--stream-interval": served.engine.stream_interval,
     }
-    written |= _switches(served) | expert_options.of_vllm(served, profile)
+    written |= _switches(served) | vllm_options(served)
+    written |= expert_options.of_vllm(served, profile)
     written["--compilation-config"] = _graphs(served, profile)
     written["--speculative-config"] = _drafts(served)
     if (role := _ROLES.get(plan.role)) is not None:
@@ -127,6 +129,7 @@ def keys_of(model: str | None, reading: Reading) -> Keys:
     keys.put("replica.data_parallel", data)
     if reading.switch("--enable-expert-parallel"):
         keys.put("replica.expert_parallel", tensor * data)
+    read_vllm(keys, reading.text("--all2all-backend"))
     keys.precision("replica.weights", reading.text("--quantization"))
     keys.precision("replica.kv_cache", reading.text("--kv-cache-dtype"))
     keys.context = reading.length("--max-model-len")

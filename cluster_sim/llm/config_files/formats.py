@@ -20,6 +20,7 @@ class Format(NamedTuple):
     fp4_format: str = "nvfp4"
     bits: float | None = None
     """Number of bits per weight, scales included; None for the usual number of the format."""
+    fp8_format: str = "fp8"
 
     @property
     def stored_bits(self) -> float:
@@ -42,6 +43,8 @@ Groups = list[FormatGroup]
 
 BF16 = Format("bf16", "bf16", bits=16.0)
 FP8 = Format("fp8", "fp8")
+FP8_BLOCK = Format("fp8", "fp8", fp8_format="fp8_block")
+"""8-bit floats with a scale per block of 128 by 128 weights."""
 NVFP4 = Format("nvfp4", "fp4")
 MXFP4 = Format("mxfp4", "fp4", "mxfp4")
 MXFP8 = Format("mxfp8", "fp8", bits=8.25)
@@ -59,5 +62,6 @@ def integers(bits: Any, group: Any, zero_bits: float) -> Format:
     # without groups, or with -1, there is one scale per column
     per_group = (16.0 + zero_bits) / group if group is not None and group > 0 else 0.0
     if bits == 8:
-        return Format("int8", "fp8", bits=8.0 + per_group if per_group else None)
+        bits_each = 8.0 + per_group if per_group else None
+        return Format("int8", "fp8", bits=bits_each, fp8_format="int8")
     return Format("int4", "fp4", "int4", 4.0 + per_group)

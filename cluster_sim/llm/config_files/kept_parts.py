@@ -97,8 +97,8 @@ def _keys(weights: Weights, chosen: dict[WeightPart, str]) -> dict[str, Any]:
         keys["fp4_format"] = format_.fp4_format
         if wider := tuple(part for part in WEIGHT_PARTS if chosen.get(part) == "fp8"):
             keys["fp4_kept_fp8"] = wider
-    elif format_.name == "int8":
-        keys["fp8_format"] = "int8"
+    elif format_.fp8_format != "fp8":
+        keys["fp8_format"] = format_.fp8_format
     if format_.bits is not None:
         keys["weight_bits"] = format_.bits
     return keys

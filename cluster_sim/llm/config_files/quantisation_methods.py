@@ -9,6 +9,7 @@ from cluster_sim.errors import shown
 from cluster_sim.llm.config_files.formats import (
     BF16,
     FP8,
+    FP8_BLOCK,
     MXFP4,
     MXFP8,
     NVFP4,
@@ -20,10 +21,11 @@ from cluster_sim.llm.config_files.formats import (
 from cluster_sim.llm.config_files.mlx import mlx
 
 _MODELOPT = {
-    "FP8": FP8, "FP8_PB_WO": FP8, "FP8_PB_REAL": FP8, "FP8_PER_CHANNEL_PER_TOKEN": FP8, "FP8_2D_BLOCKWISE_WEIGHT_ONLY": FP8,
+    "FP8": FP8, "FP8_PER_CHANNEL_PER_TOKEN": FP8,
+    "FP8_PB_WO": FP8_BLOCK, "FP8_PB_REAL": FP8_BLOCK, "FP8_2D_BLOCKWISE_WEIGHT_ONLY": FP8_BLOCK,
     "NVFP4": NVFP4, "NVFP4_AWQ": NVFP4, "NVFP4_SVDQUANT": NVFP4, "W4A8_NVFP4_FP8": NVFP4, "W4A16_NVFP4": NVFP4,
     "W4A8_MXFP4_FP8": MXFP4, "MXFP4": MXFP4, "MXFP8": MXFP8,
-    "INT8_SQ": Format("int8", "fp8"), "W8A8_SQ_PER_CHANNEL": Format("int8", "fp8"),
+    "INT8_SQ": integers(8, None, 0.0), "W8A8_SQ_PER_CHANNEL": integers(8, None, 0.0),
 }  # fmt: skip
 """Algorithms of NVIDIA ModelOpt."""
 
@@ -99,6 +101,8 @@ def _of_weights(weights: dict[str, Any]) -> Format:
     if weights.get("type", "int") == "int":
         return integers(bits, group, 0.0 if weights.get("symmetric", True) else 4.0)
     if bits == 8:
+        if weights.get("strategy") == "block":
+            return FP8_BLOCK
         return MXFP8 if group == 32 else FP8
     if bits == 4 and group in (16, 32):
         return NVFP4 if group == 16 else MXFP4
@@ -195,7 +199,7 @@ def _awq(content: dict[str, Any]) -> Format:
 
 def _bitsandbytes(content: dict[str, Any]) -> Format:
     if content.get("load_in_8bit"):
-        return Format("int8", "fp8")
+        return integers(8, None, 0.0)
     if not content.get("load_in_4bit"):
         raise ValueError("got neither load_in_4bit nor load_in_8bit; expected one of them")
     # each block of 64 has a 32-bit scale, or an 8-bit scale plus one 32-bit scale per 256 blocks
@@ -237,7 +241,7 @@ METHODS: dict[str, Callable[[dict[str, Any]], Groups]] = {
     "compressed-tensors": _groups,
     "quark": _quark,
     "torchao": _whole(_torchao),
-    "fp8": _whole(lambda content: FP8),
+    "fp8": _whole(lambda content: FP8_BLOCK if content.get("weight_block_size") else FP8),
     "fbgemm-fp8": _whole(lambda content: FP8),
     "mxfp4": _whole(lambda content: MXFP4),
     "awq": _whole(_awq),

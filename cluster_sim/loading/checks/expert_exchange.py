@@ -8,7 +8,6 @@ from cluster_sim.deployment.deployment import Deployment
 from cluster_sim.loading.checks.finding import Finding
 from cluster_sim.physics.exchange_kinds import KINDS
 from cluster_sim.scenario.exchanges import exchanges_of, group_shape
-from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Trail
 from cluster_sim.serving.profiles import is_written
 
@@ -26,22 +25,25 @@ def exchange_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
     pool, trail = deployment.pool, (*at, "engine", "expert_exchange")
     if pool.is_wafer or not is_written(pool.replica.engine, "expert_exchange"):
         return
-    kinds = exchanges_of(pool)
+    kinds = exchanges_of(pool, deployment.model)
     if kinds is None:
         reason = "one rank of attention reduces the outputs of experts and exchanges no tokens"
         yield trail, f"expected auto without data_parallel: {reason}"
         return
     for kind in dict.fromkeys(kinds):
-        if (fault := _fault(kind, pool)) is not None:
+        if (fault := _fault(kind, deployment)) is not None:
             yield trail, f"got {kind}; {fault}"
 
 
-def _fault(kind: str, pool: Pool) -> str | None:
+def _fault(kind: str, deployment: Deployment) -> str | None:
     """Return why the devices of a pool cannot run a kind of exchange; None if they can."""
-    device, shape = pool.node.device, group_shape(pool)
+    pool, device = deployment.pool, deployment.device
+    shape = group_shape(pool, deployment.model)
     if kind == "nccl_all_to_all":
         if device.collectives.all_to_all is None:
             return f"expected auto: {device.name} has no figures for all_to_all; collectives.all_to_all in its file gives them"
+        if shape.nodes > 1:
+            return f"this version simulates it in one node only; expected a group of at most {pool.node.devices} devices, deepep_low_latency, or all_gather_reduce_scatter"
         return None
     if kind not in KINDS:
         return None

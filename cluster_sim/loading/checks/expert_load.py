@@ -50,7 +50,7 @@ def load_faults(deployment: Deployment, at: Trail) -> Iterator[Finding]:
     yield from _fused_faults(model, pool, (*at, "engine", "fused_experts"))
     yield from _copy_faults(model, pool, (*at, "redundant_experts"))
     yield from _trace_faults(model, pool, (*at, "expert_load"))
-    yield from _overlap_faults(pool, at)
+    yield from _overlap_faults(pool, model, at)
 
 
 def _fused_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
@@ -121,16 +121,16 @@ def _copy_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
         )
 
 
-def _overlap_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
+def _overlap_faults(pool: Pool, model: Model, at: Trail) -> Iterator[Finding]:
     overlap = pool.replica.overlap
-    if overlap != "none" and (reason := _reason_against(pool)) is not None:
+    if overlap != "none" and (reason := _reason_against(pool, model)) is not None:
         yield (*at, "overlap"), f"got {overlap}; {reason}"
 
 
-def _reason_against(pool: Pool) -> str | None:
+def _reason_against(pool: Pool, model: Model) -> str | None:
     """Return why a pool cannot run two batches, and how to mend it; None if it can."""
     plan, device = pool.replica, pool.node.device
-    kinds = exchanges_of(pool)
+    kinds = exchanges_of(pool, model)
     if kinds is None:
         return "one rank of attention has no exchange of experts that a second half of the batch could hide; expected none, or data_parallel above 1"
     if plan.engine.fused_experts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cluster_sim.deployment.deployment import Deployment
+from cluster_sim.hardware.engine_releases import maker
 from cluster_sim.llm.model import Model
 from cluster_sim.loading.checks.attention_backend import backend_faults
 from cluster_sim.loading.checks.autoscaling import autoscale_faults
@@ -118,10 +119,11 @@ def _head_faults(model: Model, ranks: int, at: Trail) -> Iterator[Finding]:
 def _group_faults(pool: Pool, at: Trail) -> Iterator[Finding]:
     """Yield a stage that spans nodes, and collectives for which the device has no figures."""
     plan, device, per_node = pool.replica, pool.node.device, pool.node.devices
-    if (group := plan.stage_devices) > per_node:
+    if (group := plan.stage_devices) > per_node and group % per_node:
+        fewer = group // per_node * per_node
         yield (
             (*at, "tensor_parallel" if plan.data_parallel == 1 else "data_parallel"),
-            f"got groups of {group} devices; expected at most the {per_node} devices of {pool.node.name}, since this version does not simulate groups across nodes; pipeline_parallel spans several nodes",
+            f"got groups of {group} devices; a group over several nodes fills them, and {pool.node.name} has {per_node} devices; expected {fewer} or {fewer + per_node} devices, tensor_parallel x data_parallel",
         )
     elif plan.tensor_parallel > 1 and device.collectives.all_reduce is None:
         yield (
@@ -149,16 +151,26 @@ def _expert_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
             (*at, "expert_parallel"),
             f"got {groups}; expected a divisor of the {devices} devices of a stage, tensor_parallel x data_parallel",
         )
-    if model.experts.count % groups:
+    count = model.experts.count
+    if not plan.redundant_experts and (left := count % groups) and not _spreads_unevenly(pool):
         yield (
             (*at, "expert_parallel"),
-            f"got {groups}; expected a divisor of the {model.experts.count} experts of {model.name}",
+            f"got {groups}; {pool.engine.name} needs as many experts in each group, and {model.name} has {count}; expected a divisor of them, or redundant_experts: {groups - left}",
         )
     if data > 1 and (collectives.all_gather is None or collectives.reduce_scatter is None):
         yield (
             (*at, "data_parallel"),
             f"{pool.node.device.name} has no figures for all_gather and reduce_scatter; expected 1, or both collectives in the device's file",
         )
+
+
+def _spreads_unevenly(pool: Pool) -> bool:
+    """Return whether the engine gives the first groups one expert more if groups do not divide them.
+
+    Source: vLLM 0.9 to 0.24, `model_executor/layers/fused_moe/layer.py` determine_expert_map. SGLang
+    and TensorRT-LLM refuse such groups.
+    """
+    return maker(pool.engine.name) == "vLLM"
 
 
 def _host_link_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:

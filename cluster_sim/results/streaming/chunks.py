@@ -77,7 +77,7 @@ class Chunks:
             table[name].to_numpy()[is_shown]
             for name in ("replica", "output_tokens", "first_token_s", "finish_s")
         )
-        self._latency_s = np.array(run.fleet.answer_latencies_s)
+        self._latency_s = self.times.latencies_s
         engines = [spec.deployment.pool.replica.engine for spec in run.fleet.replicas]
         rules = np.array(
             [

@@ -17,15 +17,28 @@ from cluster_sim.typing import Array
 class ReplicaSteps:
     """Decode steps of one replica, in order of time."""
 
-    def __init__(self, results: RunData, replica: int) -> None:
-        """Read the steps from the table of stretches."""
+    def __init__(self, results: RunData, replica: int, held_s: Array | None = None) -> None:
+        """Read the steps from the table of stretches.
+
+        Parameters
+        ----------
+        results
+            Tables of a run.
+        replica
+            Number of the replica.
+        held_s
+            Begins of stretches in which the sequences of an attention rank hold still, whose steps
+            these are [s]; None for the steps of the replica.
+        """
         table = results.stretches
         here = table["replica"].to_numpy() == replica
         names = ("began_s", "first_s", "slope_s", "steps", "ended_s", "batch", "counted")
         began_s, first_s, slope_s, steps, ended_s, batch, counted = (
             table[name].to_numpy()[here] for name in names
         )
-        self.has_holds = bool(np.any((batch == 0) & (counted > 0)))
+        if held_s is not None:
+            batch = np.where(np.isin(began_s, held_s), 0, batch)
+        self.has_holds = held_s is not None or bool(np.any((batch == 0) & (counted > 0)))
         """Whether decoding requests hold still in some step."""
         # A given time is the end of a stretch, except for rounding: the nearest end is meant.
         self._middles_s = 0.5 * (ended_s[1:] + ended_s[:-1])

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cluster_sim.results.run_data import RunData
-from cluster_sim.results.streaming.replica_steps import ReplicaSteps
+from cluster_sim.results.streaming.rank_steps import RankSteps
 from cluster_sim.typing import Array
 
 
@@ -49,7 +49,7 @@ class TickSpans(NamedTuple):
     row: Array
     """Index of the request among the finished ones."""
     replica: Array
-    """Number of the replica."""
+    """Number of the replica, or of the rank whose steps these are, see RankSteps."""
     start: Array
     """Number of decode steps of the replica that have ended at the first tick of the span."""
     first: Array
@@ -73,12 +73,11 @@ class TokenTimes:
         table = results.requests
         is_shown = table["counted"].to_numpy() & (table["status"].to_numpy() == "finished")
         rows = np.nonzero(is_shown)[0]
-        self._steps = {
-            number: ReplicaSteps(results, number)
-            for number in np.unique(results.stretches["replica"].to_numpy()).astype(int).tolist()
-        }
+        self._ranks = ranks = RankSteps(results)
+        self._steps = ranks.steps()
         self._roles = [replica.role for replica in results.fleet.replicas]
-        self._latency_s = np.array(results.fleet.answer_latencies_s)
+        self.latencies_s = ranks.latencies_s
+        """Time of an answer's way to the front door, by the number in `TickSpans.replica` [s]."""
         self._spans = self._spans_of(results, rows)
 
     def _spans_of(self, results: RunData, rows: Array) -> list[list[_Span]]:
@@ -89,10 +88,12 @@ class TokenTimes:
             table[name].to_numpy()[rows] for name in columns
         )
         replica, prefill_replica = replica.astype(np.int64), prefill_replica.astype(float)
-        latency_s = self._latency_s
+        latency_s = self.latencies_s
         is_moved = ~np.isnan(prefill_replica)
         prefilled_at = np.where(is_moved, prefill_replica, replica).astype(np.int64)
         first_s, finish_s = first_s - latency_s[prefilled_at], finish_s - latency_s[replica]
+        numbers = results.served_numbers[rows]
+        replica = self._keys(numbers, replica)
         begin, end = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.int64)
         for replica_number, steps in self._steps.items():
             here = replica == replica_number
@@ -103,8 +104,8 @@ class TokenTimes:
             [_Span(int(replica_number), int(start), int(stop), np.nan, float(at_s))]
             for replica_number, start, stop, at_s in zip(replica, begin, end, first_s, strict=True)
         ]
-        rows_of = {int(request): row for row, request in enumerate(results.served_numbers[rows])}
-        for request, changes in _changes(results).items():
+        rows_of = {int(request): row for row, request in enumerate(numbers)}
+        for request, changes in _changes(results, self._ranks).items():
             if (row := rows_of.get(request)) is not None:
                 spans[row] = self._torn(spans[row][0], changes, first_s[row])
         outputs = table["output_tokens"].to_numpy()[rows]
@@ -113,6 +114,13 @@ class TokenTimes:
             spans[clipped] = _with_tokens(spans[clipped], int(outputs[clipped]))
         return spans
 
+    def _keys(self, requests: Array, replicas: Array) -> Array:
+        """Return the keys of the steps of requests on these replicas, see RankSteps."""
+        if len(self.latencies_s) == self._ranks.replicas:  # no rank prefills apart
+            return replicas
+        pairs = zip(requests.tolist(), replicas.tolist(), strict=True)
+        return np.array([self._ranks.key(*pair) for pair in pairs], dtype=np.int64)
+
     def _torn(self, whole: _Span, changes: list[_TokenChange], first_s: float) -> list[_Span]:
         """Return the spans of a request that was preempted, lost, or whose KV cache was moved."""
         lost_at = (
@@ -120,7 +128,7 @@ class TokenTimes:
         )
         replica = next(lost_at, whole.replica)
         # A prefill replica gives a request only its first token.
-        is_alone = self._roles[replica] != "both"
+        is_alone = self._role(replica) != "both"
         start, gap_s, is_open = self._ended_by(replica, first_s), np.nan, True
         began_s = first_s
         spans: list[_Span] = []
@@ -129,7 +137,7 @@ class TokenTimes:
                 if is_open:  # after a KV transfer
                     spans.append(_Span(replica, start, start, gap_s, began_s))
                 replica, gap_s, began_s, is_open = at_replica, value, at_s, True
-                is_alone = self._roles[replica] == "prefill"
+                is_alone = self._role(replica) == "prefill"
                 start = self._ended_by(replica, at_s)
             elif at_s >= first_s and is_open:
                 stop = start if is_alone else self._ended_by(replica, at_s)
@@ -137,6 +145,10 @@ class TokenTimes:
                 is_open = False
         stop = start if is_alone else whole.stop
         return [*spans, _Span(replica, start, stop, gap_s, began_s)]
+
+    def _role(self, replica: int) -> str:
+        """Return the role of a replica, given the key of its steps."""
+        return self._roles[replica % self._ranks.replicas]
 
     def _ended_by(self, replica: int, at_s: float) -> int:
         """Return the number of steps of a replica that have ended at a time [s].
@@ -213,12 +225,13 @@ def _with_tokens(spans: list[_Span], tokens: int) -> list[_Span]:
     return [*before, last._replace(stop=min(last.stop, last.start + tokens - made))]
 
 
-def _changes(results: RunData) -> dict[int, list[_TokenChange]]:
+def _changes(results: RunData, ranks: RankSteps) -> dict[int, list[_TokenChange]]:
     """Return the preemptions and resumptions of each request, in order of time."""
     columns = ("request", "what", "at_s", "value", "replica")
     rows = zip(*(results.events[name].to_pylist() for name in columns), strict=True)
     changes: dict[int, list[_TokenChange]] = {}
     for request, what, at_s, value, replica in rows:
         if what in ("preempted", "retried", "resumed"):
-            changes.setdefault(request, []).append(_TokenChange(what, at_s, value, replica))
+            change = _TokenChange(what, at_s, value, ranks.key(request, replica))
+            changes.setdefault(request, []).append(change)
     return changes

@@ -18,6 +18,8 @@ from cluster_sim.typing import Array, Number
 
 _SOME = ("energy_j", "station_occupancy")
 """Columns that are null for some devices."""
+RANK_TOKENS = "rank_tokens"
+"""Column that only runs with several attention ranks per replica have."""
 _REAL = {
     "began_s", "first_s", "slope_s", "growth", "clock", "memory_share", "link_share", "bus_s",
     "link_s",
@@ -36,6 +38,8 @@ def stretches_table(fleet: Fleet, recorder: Recorder) -> pa.Table:
         name: rows[:, place].astype(float if name in real else np.int64)
         for place, name in enumerate(STRETCH_COLUMNS)
     }
+    if all(deployment.attention_ranks == 1 for deployment in fleet.deployments):
+        del data[RANK_TOKENS]
     steps = data["steps"]
     data["ended_s"] = (
         data["began_s"] + steps * data["first_s"] + data["slope_s"] * (steps * (steps - 1) * 0.5)

@@ -19,12 +19,18 @@ from cluster_sim.results.columns import STRETCH_COLUMNS
 from cluster_sim.results.recorder import ThrottleRow
 from cluster_sim.results.tables.ended import Ended
 from cluster_sim.results.tables.stretch_parts import powered_parts
+from cluster_sim.results.tables.stretches import RANK_TOKENS
 from cluster_sim.typing import Array
 
 _BINS, _FEWEST_BINS, _MOST_ROWS = 600, 60, 200_000
 _REASONS = ("", "sw_thermal_slowdown", "hw_thermal_slowdown", "lost")
 """Causes of throttling, in ascending order of severity."""
-_OF_STRETCHES = (*STRETCH_COLUMNS, "ended_s", "energy_j", "bytes")
+_OF_STRETCHES = (
+    *(name for name in STRETCH_COLUMNS if name != RANK_TOKENS),
+    "ended_s",
+    "energy_j",
+    "bytes",
+)
 _TYPES = {
     "alike": pa.int32(),
     "at_s": pa.float64(),

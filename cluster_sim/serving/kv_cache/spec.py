@@ -17,6 +17,45 @@ from cluster_sim.serving.kv_cache.offload import Level
 from cluster_sim.serving.kv_cache.shared_store import StoreView
 
 
+class RankReports:
+    """Reports of the prefix caches of a replica's attention data-parallel ranks.
+
+    A router does not choose the rank: a piece counts as cached by the most tokens of any rank.
+
+    Parameters
+    ----------
+    tell
+        Function that is told of a piece and the number of its tokens in the caches.
+    """
+
+    def __init__(self, tell: Callable[[int, int], None]) -> None:
+        self._tell = tell
+        self._tokens: dict[int, dict[int, int]] = {}
+
+    def of_rank(self, rank: int) -> Callable[[int, int], None]:
+        """Return the function that one rank tells of its changes.
+
+        >>> said = []
+        >>> reports = RankReports(lambda piece, tokens: said.append((piece, tokens)))
+        >>> reports.of_rank(0)(7, 32), reports.of_rank(1)(7, 16), reports.of_rank(0)(7, 0)
+        (None, None, None)
+        >>> said
+        [(7, 32), (7, 32), (7, 16)]
+        """
+
+        def tell(identity: int, tokens: int) -> None:
+            of_piece = self._tokens.setdefault(identity, {})
+            if tokens:
+                of_piece[rank] = tokens
+            else:
+                of_piece.pop(rank, None)
+            self._tell(identity, max(of_piece.values(), default=0))
+            if not of_piece:
+                del self._tokens[identity]
+
+        return tell
+
+
 class KVCacheSpec(NamedTuple):
     """Size of a replica's KV cache, and options for when it is full."""
 
@@ -48,6 +87,22 @@ class KVCacheSpec(NamedTuple):
     def blocks(self) -> int:
         """Number of blocks of the replica."""
         return self.pages if self.groups else self.kv_tokens // self.block_tokens
+
+    def of_ranks(self, ranks: int) -> list[KVCacheSpec]:
+        """Return the KV caches of the attention data-parallel ranks of the replica.
+
+        A rank has its share of the blocks and of the tiers. It has the whole swap space, which is
+        that of each device, and a tier's bandwidth is that of each rank.
+        """
+        shares = self._replace(
+            kv_tokens=self.kv_tokens // ranks,
+            pages=self.pages // ranks,
+            offload=tuple(each._replace(blocks=each.blocks // ranks) for each in self.offload),
+        )
+        if self.tell is None:
+            return [shares] * ranks
+        reports = RankReports(self.tell)
+        return [shares._replace(tell=reports.of_rank(rank)) for rank in range(ranks)]
 
     def longest(self, step_tokens: int) -> int:
         """Return the tokens of the longest sequence that fits alone, in steps of `step_tokens`."""

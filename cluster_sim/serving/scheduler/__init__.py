@@ -13,6 +13,10 @@ from cluster_sim.serving.scheduler.decode import DecodeScheduler
 from cluster_sim.serving.scheduler.limits import SchedulerLimits
 from cluster_sim.serving.scheduler.output import SchedulerOutput
 from cluster_sim.serving.scheduler.prefill import PrefillScheduler
+from cluster_sim.serving.scheduler.ranked_roles import (
+    RankedDecodeScheduler,
+    RankedPrefillScheduler,
+)
 from cluster_sim.serving.scheduler.scheduler import Scheduler
 from cluster_sim.serving.scheduler.speculative import Drafting
 from cluster_sim.serving.scheduler.static import Static
@@ -37,6 +41,8 @@ __all__ = [
     "DecodeScheduler",
     "Drafting",
     "PrefillScheduler",
+    "RankedDecodeScheduler",
+    "RankedPrefillScheduler",
     "Scheduler",
     "SchedulerLimits",
     "SchedulerOutput",

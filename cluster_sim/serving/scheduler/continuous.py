@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ from cluster_sim.serving.kv_cache.manager import KVCacheManager
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
 from cluster_sim.serving.kv_cache.speculative_groups import SpeculativeGroupedBlocks
 from cluster_sim.serving.prefill_first import PrefillFirst
+from cluster_sim.serving.rank_rules import RANK_RULES, LoadBalanceMethod, RankLoads
 from cluster_sim.serving.reservation import RESERVATIONS, CapacitySchedulerPolicy
 from cluster_sim.serving.scheduler import ignored_keys
 from cluster_sim.serving.scheduler.admission_rules import AdmissionRules
@@ -32,7 +33,12 @@ from cluster_sim.serving.scheduler.prefill import PrefillScheduler
 from cluster_sim.serving.scheduler.prefill_first_scheduler import PrefillFirstScheduler
 from cluster_sim.serving.scheduler.promised_tokens import lowest_ratio
 from cluster_sim.serving.scheduler.queue_orders import QUEUE_ORDERS, QueueOrder
-from cluster_sim.serving.scheduler.rank_balance import RankBalance
+from cluster_sim.serving.scheduler.rank_balance import RankBalance, RankWait
+from cluster_sim.serving.scheduler.ranked_roles import (
+    RankedDecodeScheduler,
+    RankedPrefillScheduler,
+)
+from cluster_sim.serving.scheduler.ranked_scheduler import RankedScheduler
 from cluster_sim.serving.scheduler.speculative import Drafting, SpeculativeSequences
 from cluster_sim.typing import Count, CountOrZero
 
@@ -66,6 +72,9 @@ class Continuous(BatchingPolicy):
     attention_dp_batching_wait_iterations: CountOrZero | None = None
     """Number of further steps for which new requests are held back while every rank has one and
     decodes. Default: that of the engine."""
+    load_balance_method: LoadBalanceMethod | None = None
+    """Rule by which requests are sent to attention data-parallel ranks, see the same key of an
+    engine. Default: that of the engine."""
     prefill_first: PrefillFirst | None = None
     """Rules of steps that prefill instead of decode, as in SGLang. Default: those of the engine."""
     capacity_scheduler_policy: CapacitySchedulerPolicy | None = None
@@ -116,6 +125,8 @@ class Continuous(BatchingPolicy):
     def ignored_keys(self, engine: Engine, role: Role, ranks: int) -> Iterator[IgnoredKey]:
         """Yield the keys that the scheduler of this policy ignores, whether they are set or not."""
         yield from ignored_keys.by_role(role)
+        if ranks == 1:
+            yield from self._also_of_engine([ignored_keys.RANK_RULE])
         chosen = self.with_defaults(engine)
         if role == "both" and chosen.prefill_first is not None:
             found = ignored_keys.with_prefill_first(self.prefill_first)
@@ -151,8 +162,41 @@ class Continuous(BatchingPolicy):
         kv_cache: KVCacheSpec,
         role: Role = "both",
         drafting: Drafting | None = None,
-    ) -> ContinuousScheduler:
+    ) -> ContinuousScheduler | SomeRankedScheduler:
         """Return the scheduler of one replica, without requests."""
+        if limits.data_parallel == 1:
+            wait = self._batch_wait(limits.max_batched_tokens)
+            return self._of_rank(RankSetting(limits, kv_cache, role, drafting, wait))
+        return self._of_ranks(limits, kv_cache, role, drafting)
+
+    def _of_ranks(
+        self,
+        limits: SchedulerLimits,
+        kv_cache: KVCacheSpec,
+        role: Role,
+        drafting: Drafting | None,
+    ) -> SomeRankedScheduler:
+        """Return the scheduler of a replica with several attention data-parallel ranks."""
+        count, balance, own = limits.data_parallel, None, limits.of_rank()
+        max_steps = self.attention_dp_timeout_iterations
+        if max_steps and (role != "both" or self.prefill_first is None):
+            balance = RankBalance(max_steps, self.attention_dp_batching_wait_iterations or 0)
+        ranks = []
+        for spec in kv_cache.of_ranks(count):
+            wait = self._batch_wait(own.max_batched_tokens)
+            wait = wait if balance is None else RankWait(balance)
+            ranks.append(self._of_rank(RankSetting(own, spec, role, drafting, wait)))
+        if balance is not None:
+            balance.watch(ranks)
+        loads = RankLoads(count, own.max_sequences)
+        rule = RANK_RULES[self.load_balance_method or "round_robin"]()
+        queue = QUEUE_ORDERS[self.order]()
+        ranked: SomeRankedScheduler = _RANKED[role](ranks, loads, rule, queue, balance)
+        return ranked
+
+    def _of_rank(self, setting: RankSetting) -> ContinuousScheduler:
+        """Return the scheduler of one rank, without requests."""
+        limits, kv_cache, role, drafting, wait = setting
         decoding = _decoding(limits, kv_cache, drafting)
         kv = _manager(kv_cache, decoding)
         queue = QUEUE_ORDERS[self.order]()
@@ -164,23 +208,37 @@ class Continuous(BatchingPolicy):
         if rule is not None:
             reservation = rule(kv, limits.max_batched_tokens, limits.pipeline_stages)
         scheduler = _SCHEDULERS[role]
-        return scheduler(
-            limits, kv, decoding, queue, AdmissionRules(self._wait(limits), reservation)
-        )
+        return scheduler(limits, kv, decoding, queue, AdmissionRules(wait, reservation))
 
-    def _wait(self, limits: SchedulerLimits) -> BatchWait | None:
-        """Return the rule by which new requests are held back; None without one."""
-        max_steps = self.attention_dp_timeout_iterations
-        if max_steps and limits.data_parallel > 1:
-            batching_wait = self.attention_dp_batching_wait_iterations or 0
-            return RankBalance(max_steps, limits.data_parallel, batching_wait)
+    def _batch_wait(self, max_batched_tokens: int) -> BatchWait | None:
+        """Return the rule by which new requests wait for a larger batch; None without one."""
         if max_steps := self.batch_wait_timeout_iterations:
-            min_tokens = (self.batch_wait_max_tokens_ratio or 0.0) * limits.max_batched_tokens
+            min_tokens = (self.batch_wait_max_tokens_ratio or 0.0) * max_batched_tokens
             return BatchWait(max_steps, min_tokens)
         return None
 
 
-_BY_ENGINE = (*ignored_keys.OF_MIXED_STEPS, "prefill_first")
+SomeRankedScheduler = (
+    RankedScheduler[ContinuousScheduler] | RankedPrefillScheduler | RankedDecodeScheduler
+)
+
+
+class RankSetting(NamedTuple):
+    """Parts of the scheduler of one attention data-parallel rank."""
+
+    limits: SchedulerLimits
+    """Limits of the rank's steps."""
+    kv_cache: KVCacheSpec
+    """KV cache of the rank."""
+    role: Role
+    """Part of a request that the replica serves."""
+    drafting: Drafting | None
+    """Speculative decoding; None if there is none."""
+    wait: BatchWait | None
+    """Rule that holds new requests back; None without one."""
+
+
+_BY_ENGINE = (*ignored_keys.OF_MIXED_STEPS, "prefill_first", "load_balance_method")
 """Keys of the policy that an engine also has."""
 
 
@@ -188,6 +246,12 @@ _SCHEDULERS: dict[Role, type[ContinuousScheduler]] = {
     "both": ContinuousScheduler,
     "prefill": PrefillScheduler,
     "decode": DecodeScheduler,
+}
+
+_RANKED: dict[Role, type[Any]] = {
+    "both": RankedScheduler,
+    "prefill": RankedPrefillScheduler,
+    "decode": RankedDecodeScheduler,
 }
 
 

@@ -23,6 +23,11 @@ class ContinuousScheduler(InterruptibleBatch):
 
     __slots__ = ()
 
+    @property
+    def prefills_apart(self) -> bool:
+        """Whether decoding requests hold still in the scheduled steps, which prefill."""
+        return False
+
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
         """Decide on the next step, and on the number of equal steps that may follow."""
         output, decoding, kv, work = self.output, self._decoding, self._kv, self.work

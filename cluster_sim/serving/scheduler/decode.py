@@ -65,14 +65,18 @@ class DecodeScheduler(ContinuousScheduler):
             self._reservation.begin(request, blocks)
         self.pending_tokens += self._left_to_decode(request, tokens)
 
-    def withdraw(self, request: Request, tokens: int) -> None:
-        """Cancel a promise: the KV cache of the request will not arrive."""
+    def withdraw(self, request: Request, tokens: int) -> bool:
+        """Cancel a promise: the KV cache of the request will not arrive.
+
+        Returns False: if steps are scheduled, no request can be admitted before they have ended.
+        """
         self._in_transfer -= 1
         blocks = self._blocks_for(tokens)
         self._kv.keep_promise(blocks)
         if self._reservation is not None:
             self._reservation.end(request, blocks)
         self.pending_tokens -= self._left_to_decode(request, tokens)
+        return False
 
     def _left_to_decode(self, request: Request, tokens: int) -> int:
         """Return the tokens that a request gets here; the prefill replica generates the first."""

@@ -112,6 +112,14 @@ def with_ranks(ranks: int, timeout: int) -> Iterator[IgnoredKey]:
             yield IgnoredKey("batching", key, f"expected no {key}: {reason}")
 
 
+RANK_RULE = IgnoredKey(
+    "batching",
+    "load_balance_method",
+    "expected no load_balance_method, or data_parallel above 1: a single rank gets all requests",
+)
+"""Rule by which requests are sent to attention data-parallel ranks, with a single rank."""
+
+
 def by_role(role: Role) -> Iterator[IgnoredKey]:
     """Yield the keys that only replicas of other roles have."""
     if role == "both":

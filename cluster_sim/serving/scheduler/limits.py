@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cluster_sim.physics.limited_view import NO_VIEW, LimitedView
 
@@ -27,3 +27,15 @@ class SchedulerLimits:
     """View of queries in layers without full attention."""
     counts_longest: bool = False
     """Whether the longest decoding sequence is counted, for attention back ends that need it."""
+
+    def of_rank(self) -> SchedulerLimits:
+        """Return the limits of one attention data-parallel rank: its share of the replica's.
+
+        >>> SchedulerLimits(64, 32_768, 4096, data_parallel=8).of_rank().max_sequences
+        8
+        """
+        return replace(
+            self,
+            max_sequences=max(self.max_sequences // self.data_parallel, 1),
+            max_batched_tokens=max(self.max_batched_tokens // self.data_parallel, 1),
+        )

@@ -28,8 +28,24 @@ class SchedulerOutput:
     own tiers [s]."""
     store_s: float = 0.0
     """Time for which a single step waits for blocks of a shared tier, without other traffic [s]."""
+    on_rank: list[tuple[Request, int]] = field(default_factory=list)
+    """Requests that a rank prefills apart from its decoding sequences, with the number of the
+    rank."""
+    rank_holds: list[tuple[Request, int]] = field(default_factory=list)
+    """First of these requests of each rank, with the number of sequences of the rank that hold
+    still and count for the statistics."""
     fetches: list[tuple[Request, int]] = field(default_factory=list)
     """Requests whose blocks are fetched from a shared tier, with the number of blocks."""
+
+    def clear(self) -> None:
+        """Forget the decision."""
+        if self.chunks:
+            self.chunks = []
+        if self.preempted:
+            self.preempted, self.held = [], []
+        if self.on_rank:
+            self.on_rank, self.rank_holds = [], []
+        self.swap_s = 0.0
 
     def take_fetches(self) -> tuple[list[tuple[Request, int]], float]:
         """Return the fetches from a shared tier and their time [s], and forget them."""

@@ -57,12 +57,16 @@ class PrefillScheduler(ContinuousScheduler):
         prefilled, self._prefilled_requests = self._prefilled_requests, []
         return prefilled
 
-    def release(self, request: Request) -> None:
-        """Free the blocks of a request whose KV cache has arrived at its decode replica."""
+    def release(self, request: Request) -> bool:
+        """Free the blocks of a request whose KV cache has arrived at its decode replica.
+
+        Returns False: if steps are scheduled, no request can be admitted before they have ended.
+        """
         tokens = self._kept.pop(request)
         blocks = self._kv.blocks_for(tokens)
         self._kv.keep_promise(blocks)
         self._kv.give_back(request, tokens, blocks, again=False)
+        return False
 
     def cancel(self, request: Request) -> bool:
         """Remove a request without its remaining tokens; return whether it was here.

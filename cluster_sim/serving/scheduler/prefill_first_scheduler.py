@@ -54,6 +54,11 @@ class PrefillFirstScheduler(HoldingScheduler):
         inbox = self._inbox
         return len(self.waiting) + (len(inbox.requests) if inbox is not None else 0)
 
+    @property
+    def prefills_apart(self) -> bool:
+        """Whether decoding requests hold still in the scheduled steps, which prefill."""
+        return self._is_holding and not self._rules.mixed_chunks
+
     def enqueue(self, request: Request) -> bool:
         """Add a request that has arrived; return whether it may change the steps after this one."""
         inbox = self._inbox

@@ -106,6 +106,17 @@ class RequestBatch:
         return len(self.waiting)
 
     @property
+    def decoding(self) -> int:
+        """Number of decoding requests."""
+        return self._decoding.blocks.sequences
+
+    @property
+    def has_prompt(self) -> bool:
+        """Whether a prompt could be prefilled in the next step: a batch slot is free for it."""
+        has_slot = len(self.running) < self._limits.max_sequences
+        return self._partial is not None or (bool(self.waiting) and has_slot)
+
+    @property
     def tokens_per_step(self) -> int:
         """Number of tokens by which each scheduled step reduces `pending_tokens`."""
         return self.work.batch + self.work.prompt_tokens

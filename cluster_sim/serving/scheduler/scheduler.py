@@ -37,10 +37,16 @@ class Scheduler(Protocol):
     """Gaps between two tokens that are longer than a step and ended in the last `advance` [s]. They
     are gaps of requests that were preempted, or whose KV cache was transferred from another
     replica."""
-    pending_tokens: int
-    """Number of tokens to be prefilled or generated, of all requests that are here or expected."""
-    pending_prompt_tokens: int
-    """Number of tokens to be prefilled, of all requests that are here or expected."""
+
+    @property
+    def pending_tokens(self) -> int:
+        """Number of tokens to be prefilled or generated, of all requests here or expected."""
+        ...
+
+    @property
+    def pending_prompt_tokens(self) -> int:
+        """Number of tokens to be prefilled, of all requests that are here or expected."""
+        ...
 
     @property
     def waiting(self) -> Sized:
