@@ -65,10 +65,15 @@ class ExpertKernels(NamedTuple):
         fits = expert_fits(device.kernels.experts, number_format, layout.engine)
         return cls(used_fits(fits, use), exchange in _SENDS_TO_EXPERTS)
 
-    def seconds(self, shape: ExpertShape, tokens: float, top_k: int, load: RankLoad) -> float:
-        """Return the time of the fastest kernel [s]."""
+    def seconds(
+        self, shape: ExpertShape, tokens: float, top_k: int, load: RankLoad, hidden: float = 0.0
+    ) -> float:
+        """Return the time of the fastest kernel [s].
+
+        hidden: share of a launch that is hidden behind the kernel before.
+        """
         rows = ExpertRows(tokens, tokens * top_k, *load, expected_tiles(*load))
-        return min(float(grouped_s(fit, shape, rows)) for fit in self.fits)
+        return min(float(grouped_s(fit, shape, rows)) - hidden * fit.launch_s for fit in self.fits)
 
 
 def experts_s(
@@ -81,8 +86,9 @@ def experts_s(
     """Return the time of the experts of one layer [s].
 
     The time covers routing, the grouped products of the active experts, and gathering their inputs.
-    It is that of measured kernels, or a roofline without any. With groups of whole experts the
-    slowest group counts, by the layout's `expert_load`.
+    It is that of measured kernels, whose launch is partly hidden behind the kernel before, or a
+    roofline without any. With groups of whole experts the slowest group counts, by the layout's
+    `expert_load`.
 
     Parameters
     ----------
@@ -110,7 +116,8 @@ def experts_s(
     routed = float(tokens)
     if kernels.gets_own_tokens:
         routed = min(routed, load.rows * reached_devices(experts, spread.groups) / experts.top_k)
-    measured_s = kernels.seconds(shape, routed, experts.top_k, load)
+    hidden = overhead.launch_overlap  # kernels were measured alone
+    measured_s = kernels.seconds(shape, routed, experts.top_k, load, hidden)
     return overhead.expert_layer_s + overhead.measured_experts * measured_s
 
 

@@ -44,11 +44,6 @@ class StatedLayout(NamedTuple):
     prefill: Group | None = None
     """Replicas that prefill; None if the same replicas do both."""
 
-    @property
-    def widest(self) -> int:
-        """Largest number of devices per replica."""
-        return max(self.main.devices, self.prefill.devices if self.prefill else 0)
-
 
 def stated_layout(row: Row) -> StatedLayout | None:
     """Return the parallelism that a row states; None if it states no layout that is simulated.

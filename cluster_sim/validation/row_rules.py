@@ -12,7 +12,7 @@ from cluster_sim.validation.drafting_recipes import stated_drafts
 from cluster_sim.validation.layouts import stated_layout
 from cluster_sim.validation.measured import Load
 from cluster_sim.validation.mlperf_rounds import is_known
-from cluster_sim.validation.names import PRECISIONS, model_name, node_devices, node_name
+from cluster_sim.validation.names import PRECISIONS, model_name, node_name
 from cluster_sim.validation.releases import release_of
 from cluster_sim.validation.table_rows import Row, number_in
 
@@ -125,12 +125,6 @@ def stated_lengths(row: Row, load: Load, where: str) -> tuple[float, float]:
     return number_in(row, "isl", where), answer
 
 
-def _is_wide(row: Row) -> bool:
-    """Return whether a replica needs more devices than a node has."""
-    layout = stated_layout(row)
-    return layout is not None and layout.widest > (node_devices(row["hardware"]) or layout.widest)
-
-
 OF_LOAD = "load of agents: requests per second, hits, times in the server"
 """Rule that omits values which a set-up is made from."""
 WITHOUT_LOAD = "agents whose answers, rate or times are not stated"
@@ -226,7 +220,6 @@ RULES: tuple[tuple[str, Callable[[Row], bool]], ...] = (
         lambda row: release_of(*(row[key] for key in _RELEASE_KEYS)) is None,
     ),
     ("layout not stated, or not simulated", lambda row: stated_layout(row) is None),
-    ("groups of devices wider than a node", lambda row: _is_wide(row)),
     (
         "gpt-oss in fp8: the model is published in fp4 only",
         lambda row: row["model"].startswith("gpt-oss") and row["precision"] != "fp4",

@@ -8,20 +8,32 @@ import pytest
 
 from cluster_sim.request import Request
 from cluster_sim.serving.kv_cache.spec import KVCacheSpec
-from cluster_sim.serving.scheduler import Continuous, Scheduler, SchedulerLimits
+from cluster_sim.serving.scheduler import Continuous, Drafting, Scheduler, SchedulerLimits
+from cluster_sim.serving.speculation import Speculation
+from cluster_sim.workload.random_streams import numbered
 
 BLOCK = 10  # tokens
 
 
+DRAFTING = Drafting(
+    Speculation(draft_tokens=2, acceptance=0.5, draft_cost=0.1), numbered(1, "speculation")
+)
+
+
 def scheduler(
-    ranks: int = 2, slots: int = 4, tokens: int = 1_000, blocks: int = 100, **policy: Any
+    ranks: int = 2,
+    slots: int = 4,
+    tokens: int = 1_000,
+    blocks: int = 100,
+    drafting: Drafting | None = None,
+    **policy: Any,
 ) -> Scheduler:
     """Scheduler of ranks with so many slots, tokens per step and blocks each."""
     limits = SchedulerLimits(slots * ranks, tokens * ranks, 4096, data_parallel=ranks)
     spec = KVCacheSpec(
         blocks * ranks * BLOCK, BLOCK, prefix_caching=policy.pop("prefix_caching", False)
     )
-    return Continuous.model_validate(policy).scheduler(limits, spec)
+    return Continuous.model_validate(policy).scheduler(limits, spec, drafting=drafting)
 
 
 def send(to: Scheduler, *prompts: int, output: int = 50, **fields: Any) -> list[Request]:
@@ -123,3 +135,17 @@ def test_all_requests_come_back_when_the_replica_is_lost(method: str) -> None:
     requests = send(ranked, 10, 10, 10, 10, 10)
     step(ranked, 0.0)
     assert set(ranked.drain(1.0)) == set(requests)
+
+
+@pytest.mark.parametrize(("drafting", "decoding"), [(None, 1), (DRAFTING, 0)])
+def test_with_drafts_no_rank_decodes_while_another_prefills(
+    drafting: Drafting | None, decoding: int
+) -> None:
+    """The first request decodes on its rank when the second is prefilled on the other."""
+    ranked = scheduler(prefill_first={}, drafting=drafting)
+    send(ranked, 10)
+    step(ranked, 0.0)
+    step(ranked, 1.0)
+    send(ranked, 20)
+    assert step(ranked, 2.0)
+    assert (ranked.work.prompt_tokens, ranked.work.batch) == (20, decoding)

@@ -8,8 +8,8 @@ import pytest
 from pytest import approx
 
 from cluster_sim.deployment.fleet import resolve
-from cluster_sim.validation import predict, read_measurements, scenario_of
-from tests.validation.rows import one_of, table
+from cluster_sim.validation import predict, scenario_of
+from tests.validation.rows import one_of
 
 DEEPSEEK = {
     "model": "DeepSeek-R1-0528",
@@ -45,10 +45,12 @@ def test_pools_apart_that_run_tensorrt_llm_each_give_a_share_of_what_their_weigh
     assert placements[0].kv_bytes < placements[1].kv_bytes
 
 
-def test_a_wide_group_fits_where_one_rack_is_a_node(tmp_path: Path) -> None:
-    wide = DEEPSEEK | {"parallelism": "PD: 1 x DEP4 prefill + 1 x DEP32 decode"}
-    assert not read_measurements(table(tmp_path / "m.csv", wide)).runs
-    assert one_of(tmp_path, wide | {"hardware": "GB200"}).devices == 36
+def test_a_wide_group_takes_whole_nodes_unless_one_rack_is_a_node(tmp_path: Path) -> None:
+    wide = DEEPSEEK | {"parallelism": "PD: 1 x DEP4 prefill + 2 x DEP16 decode"}
+    _, decode = scenario_of(one_of(tmp_path, wide)).cluster.pools
+    assert (decode.node.devices, decode.replicas, decode.nodes) == (8, 2, 4)
+    _, decode = scenario_of(one_of(tmp_path, wide | {"hardware": "GB200"})).cluster.pools
+    assert (decode.node.devices, decode.replicas, decode.nodes) == (72, 2, 1)
 
 
 def test_the_time_of_one_batch_is_compared_as_its_throughput(tmp_path: Path) -> None:

@@ -106,7 +106,6 @@ def test_throughput_of_one_device_is_multiplied_and_gives_way_to_that_of_all(
         ({"parallelism": ""}, "layout"),
         ({"parallelism": "DEP4? (file: adp16, moe 4x4)"}, "layout"),
         ({"parallelism": "PD: 1 x 20 GPUs prefill + 1 x DEP16 decode"}, "layout"),
-        ({"parallelism": "PD: 1 x TP4 prefill + 1 x DEP16 decode"}, "groups of devices wider"),
         ({"framework": "abacus 1.0"}, "engine without a profile"),
         ({"model": "gpt-oss-120b", "precision": "fp8"}, "gpt-oss in fp8"),
     ],

@@ -23,10 +23,8 @@ class ContinuousScheduler(InterruptibleBatch):
 
     __slots__ = ()
 
-    @property
-    def prefills_apart(self) -> bool:
-        """Whether decoding requests hold still in the scheduled steps, which prefill."""
-        return False
+    def hold_still(self, now_s: float) -> None:
+        """Let decoding requests hold still in the scheduled steps; they never do here."""
 
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
         """Decide on the next step, and on the number of equal steps that may follow."""

@@ -72,6 +72,11 @@ class HoldingScheduler(ContinuousScheduler):
         self._is_full = self._is_holding = False
         return lost
 
+    def hold_still(self, now_s: float) -> None:
+        """Let decoding requests hold still in the scheduled steps, since other ranks prefill."""
+        if not self._is_holding:
+            self.output.steps = self._hold(self.output.steps, now_s)
+
     def _hold(self, steps: int, now_s: float) -> int:
         """Let decoding requests hold still; return the number of equal steps."""
         work = self.work

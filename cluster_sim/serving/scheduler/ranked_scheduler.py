@@ -57,6 +57,11 @@ class RankedScheduler(Generic[OneRank]):
         """Number of tokens of the longest request that can be served."""
         self._ranks, self._loads, self._rule = ranks, loads, rule
         self._unsent, self._balance = queue, balance
+        # SGLang runs no decode with drafts beside prefill (srt/managers/scheduler.py, 0.5)
+        self._hold_together = ranks[0].has_drafts
+        blocks = 0 if ranks[0].has_drafts else ranks[0].kv_blocks
+        self._kv_blocks = blocks * len(ranks)  # 0 if the usage is no line over the steps
+        self._kv_line: tuple[float, float] | None = None  # blocks now and per step
         self._rank_of: dict[Request, int] = {}
         self._awake = [False] * len(ranks)  # whether a rank may have something to do
         self._active: list[OneRank] = []  # ranks with work in the scheduled steps
@@ -89,8 +94,19 @@ class RankedScheduler(Generic[OneRank]):
         return self.work.batch + self.work.prompt_tokens
 
     def kv_share(self, steps: int) -> float:
-        """Return the KV cache usage, promised blocks included, after this number of steps."""
-        return sum([rank.kv_share(steps) for rank in self._ranks]) / len(self._ranks)
+        """Return the KV cache usage, promised blocks included, after this number of steps.
+
+        NOTE: routers ask for it with every request. Half-filled blocks are ignored, so that the
+        usage is a line over the steps, which is added up once per change.
+        """
+        ranks = self._ranks
+        if not self._kv_blocks:
+            return sum([rank.kv_share(steps) for rank in ranks]) / len(ranks)
+        line = self._kv_line
+        if line is None:
+            taken, growth = zip(*[rank.kv_line for rank in ranks], strict=True)
+            line = self._kv_line = sum(taken), sum(growth)
+        return (line[0] + line[1] * (steps + 1)) / self._kv_blocks
 
     def blocks_taken(self) -> int:
         """Return the number of blocks taken or promised between two steps."""
@@ -134,12 +150,14 @@ class RankedScheduler(Generic[OneRank]):
 
     def _join(self, request: Request, number: int) -> None:
         """Count a request of a rank."""
+        self._kv_line = None
         self._rule.chose(number)
         self._loads.add(number, request.prompt_tokens)
         self._rank_of[request] = request.rank = number
 
     def _leave(self, request: Request) -> None:
         """Count a request of a rank no longer."""
+        self._kv_line = None
         self._loads.remove(self._rank_of.pop(request), request.prompt_tokens)
 
     def cancel(self, request: Request) -> bool:
@@ -169,13 +187,14 @@ class RankedScheduler(Generic[OneRank]):
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
         """Decide on the next step, and on the number of equal steps that may follow."""
         output, awake = self.output, self._awake
+        self._kv_line = None
         while self._unsent and self._has_slot():
             self._send(self._unsent.pop_first())
         if self._balance is not None:
             self._balance.decide()
         output.clear()
         self._active = active = []
-        steps = max_steps
+        steps, does_hold = max_steps, False
         for number, rank in enumerate(self._ranks):
             if not awake[number]:
                 continue
@@ -185,6 +204,7 @@ class RankedScheduler(Generic[OneRank]):
                 active.append(rank)
                 steps = min(steps, decided.steps)
                 if rank.prefills_apart:
+                    does_hold = self._hold_together
                     self._note_hold(rank, number)
             elif not rank.running and not rank.queued:
                 awake[number] = False
@@ -192,16 +212,29 @@ class RankedScheduler(Generic[OneRank]):
         if not active:
             output.steps = 0
             return output
-        add_work(self.work, [rank.work for rank in active])
-        if output.on_rank and self.work.batch:  # sequences that hold still get no token
-            self.work.counted -= sum(counted for _, counted in output.rank_holds)
-        # the table of stretches knows the growth of the pairs of one chunk alone
-        prompting = sum(rank.work.prompt_tokens > 0 for rank in active)
-        output.steps = steps if prompting < 2 else 1
+        if does_hold:
+            for rank in active:
+                rank.hold_still(now_s)
+        output.steps = self._add_up(active, steps)
         return output
 
+    def _add_up(self, active: list[OneRank], steps: int) -> int:
+        """Write the work of all ranks; return how many of `steps` steps may follow each other."""
+        work, output = self.work, self.output
+        add_work(work, [rank.work for rank in active])
+        if output.on_rank and work.batch:  # sequences that hold still get no token
+            work.counted -= sum(counted for _, counted in output.rank_holds)
+        # the table of stretches knows the growth of the pairs of one chunk alone
+        prompting = sum([rank.work.prompt_tokens > 0 for rank in active])
+        return steps if prompting <= 1 else 1
+
     def _note_hold(self, rank: OneRank, number: int) -> None:
-        """Note what a rank prefills, and how many of its sequences hold still."""
+        """Note what a rank prefills, and how many of its sequences hold still.
+
+        Nothing is noted if the sequences of all ranks hold still together.
+        """
+        if self._hold_together:
+            return
         output, chunks = self.output, rank.output.chunks
         output.on_rank += [(request, number) for request, _ in chunks]
         if rank.work.counted:
@@ -210,6 +243,7 @@ class RankedScheduler(Generic[OneRank]):
     def advance(self, steps: int, now_s: float) -> list[Request]:
         """Advance by scheduled steps; return the requests that finished."""
         finished: list[Request] = []
+        self._kv_line = None
         self.stalls = stalls = []
         for rank in self._active:
             if done := rank.advance(steps, now_s):
