@@ -183,7 +183,7 @@ def special(engine: str) -> list[Scenario]:
     graphs = {"graph_mode": "full_decode_only", "graph_sizes": {"sizes": [1, 8], "ranges": []}}
     if engine == "sglang":
         chosen.append({"engine": {"like": "sglang-0.4", **graphs}})
-    scenarios = []
+    scenarios = [wide(engine)]
     for keys in chosen:
         plan = {"tensor_parallel": 8, "weights": "fp8", "engine": name} | keys
         pool: dict[str, Any] = {"name": "p", "node": "dgx-h200", "replica": plan}
@@ -264,6 +264,51 @@ def test_wafers_and_other_engines_are_refused_by_name() -> None:
         emitted(load_scenario("example:burst_70b", "b200"), "vlm")
 
 
+# Experts
+
+
+WIDE = {
+    "vllm": {"expert_exchange": "deepep_low_latency", "two_batch_from": {"decode_tokens": 64, "prompt_tokens": 1024}},
+    "sglang": {"expert_exchange": {"prefill": "deepep_normal", "decode": "deepep_low_latency"}},
+    "trtllm": {},
+}  # fmt: skip
+OPTIONS_OF_EXPERTS = {
+    "vllm": ["--all2all-backend deepep_low_latency", "--enable-eplb", '{"num_redundant_experts": 32}', "--enable-dbo", "--dbo-decode-token-threshold 64"],
+    "sglang": ["--moe-a2a-backend deepep", "--deepep-mode auto", "--ep-num-redundant-experts 32", "--enable-two-batch-overlap"],
+    "trtllm": ["num_slots: 288"],
+}  # fmt: skip
+
+
+def wide(target: str) -> Scenario:
+    """A deployment with redundant experts, two batches in a step and an exchange of experts."""
+    replica: dict[str, Any] = {
+        "data_parallel": 8,
+        "expert_parallel": 8,
+        "weights": "fp8",
+        "engine": {"like": target, **WIDE[target]},
+        "expert_load": {"sigma": 1.05},
+        "redundant_experts": 32,
+        "overlap": "none" if target == "trtllm" else "two_batch",
+    }
+    pools = [{"name": "a", "node": "dgx-h200", "replicas": 1, "replica": replica}]
+    scenario = scenario_of(
+        draw(Random(1), target) | {"model": "deepseek-r1", "cluster": {"pools": pools}}
+    )
+    assert scenario is not None
+    return scenario
+
+
+@pytest.mark.parametrize("target", WIDE)
+def test_keys_of_experts_come_back_from_their_options(target: str, tmp_path: Path) -> None:
+    scenario = wide(target)
+    made = emitted(scenario, target)
+    for option in OPTIONS_OF_EXPERTS[target]:
+        assert option in made.text
+    carried = {"redundant_experts", "overlap", "engine.expert_exchange", "engine.two_batch_from"}
+    assert not {f"cluster.pools[0].replica.{key}" for key in carried} & set(made.left)
+    assert wholes(read_back(made.text, tmp_path)) == wholes(scenario), made.text
+
+
 # Commands that others wrote
 
 
@@ -289,6 +334,22 @@ def test_wafers_and_other_engines_are_refused_by_name() -> None:
         (
             "cat > c.yaml <<EOF\nenable_attention_dp: true\ncuda_graph_config: {enable_padding: true}\nEOF\ntrtllm-serve serve openai/gpt-oss-20b --tp_size 4 --ep_size 4 --max_batch_size 32 --extra_llm_api_options=c.yaml",
             {"replica.data_parallel": 4, "replica.tensor_parallel": 1, "replica.expert_parallel": 4, "batching.max_sequences": 32, "batching.chunked_prefill": False},
+        ),
+        (
+            "vllm serve deepseek-ai/DeepSeek-R1 -dp 16 --enable-expert-parallel --all2all-backend deepep_low_latency --enable-eplb --eplb-config.num_redundant_experts 32 --eplb-config.window_size=500 --enable-dbo --dbo-decode-token-threshold 64",
+            {"replica.redundant_experts": 32, "replica.overlap": "two_batch", "replica.engine.expert_exchange": "deepep_low_latency", "replica.engine.two_batch_from": {"decode_tokens": 64, "prompt_tokens": 512}},
+        ),
+        (
+            "vllm serve deepseek-ai/DeepSeek-R1 -dp 16 --enable-expert-parallel --enable-eplb --num-redundant-experts 16",
+            {"replica.redundant_experts": 16, "replica.overlap": None},
+        ),
+        (
+            "python -m sglang.launch_server --model deepseek-ai/DeepSeek-R1 --tp 32 --dp-size 32 --enable-dp-attention --ep 32 --moe-a2a-backend deepep --deepep-mode normal --enable-two-batch-overlap --enable-eplb --ep-num-redundant-experts 32",
+            {"replica.redundant_experts": 32, "replica.overlap": "two_batch", "replica.engine.expert_exchange": {"prefill": "deepep_normal", "decode": "deepep_normal"}},
+        ),
+        (
+            "cat > c.yaml <<EOF\nenable_attention_dp: true\nmoe_config: {backend: WIDEEP, load_balancer: {num_slots: 288, layer_updates_per_iter: 1}}\nEOF\ntrtllm-serve serve deepseek-ai/DeepSeek-R1 --tp_size 36 --ep_size 36 --extra_llm_api_options=c.yaml",
+            {"replica.redundant_experts": 32, "replica.data_parallel": 36},
         ),
     ],
 )  # fmt: skip

@@ -120,3 +120,8 @@ def test_a_group_over_nodes_has_the_ports_of_its_devices() -> None:
     assert network.nodes == 4
     assert network.device_bytes_per_s == approx(46e9)  # a port of 400 Gb/s at 92 %
     assert group_network(node("dgx-h100"), 8).nodes == 1
+
+
+def test_hashes_of_routes_do_not_lessen_the_part_of_a_device() -> None:
+    """A node of 144 chips has 144 ports of 200 Gb/s, of which transport reaches 90 %."""
+    assert group_network(node("trainium3-144"), 288).device_bytes_per_s == approx(22.5e9)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cluster_sim.export.deploy import expert_options
 from cluster_sim.export.deploy.arguments import Reading
 from cluster_sim.export.deploy.exchanges import read_sglang, sglang_options
 from cluster_sim.export.deploy.keys import Keys
@@ -65,7 +66,7 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
     if served.tokens is not None:
         written["--chunked-prefill-size"] = served.tokens * data if pool.chunked_prefill else -1
     written |= _rules(served) | _graphs(served, profile) | _drafts(served)
-    written |= sglang_options(served)
+    written |= sglang_options(served) | expert_options.of_sglang(served)
     if data > 1 and (method := served.rules.get("load_balance_method")) in _BALANCED:
         written["--load-balance-method"] = method
     if plan.role != "both":
@@ -161,6 +162,7 @@ def keys_of(reading: Reading) -> Keys:
     keys.put("replica.engine.stream_interval", reading.whole("--stream-interval"))
     if reading.has("--enable-priority-scheduling"):
         keys.put("batching.order", "priority")
+    expert_options.read_sglang(keys, reading)
     _read_rules(keys, reading)
     _read_graphs(keys, reading)
     _read_drafts(keys, reading)

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cluster_sim.errors import ScenarioError, shown
+from cluster_sim.export.deploy import expert_options
 from cluster_sim.export.deploy.keys import Keys
 from cluster_sim.export.deploy.served import Method, Served
 from cluster_sim.serving.engine import Engine
@@ -73,7 +74,7 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
     }
     if served.tokens is not None:
         written["max_num_tokens"] = served.tokens
-    written |= _waits(rules) | _drafts(served)
+    written |= _waits(rules) | _drafts(served) | expert_options.of_trtllm(served)
     if plan.role != "both":
         written["cache_transceiver_config"] = {"backend": "DEFAULT"}
     return {key: value for key, value in written.items() if value != {}}
@@ -175,6 +176,7 @@ def keys_of(name: str | None, options: Mapping[str, Any], role: str | None, wher
         waits = balance.get("batching_wait_iters")
         keys.put("batching.attention_dp_batching_wait_iterations", waits)
     _read_drafts(keys, read.pop("speculative_config", None))
+    expert_options.read_trtllm(keys, read.pop("moe_config", None) or {}, where)
     read.pop("cache_transceiver_config", None)
     roles = {own: role for role, own in ROLES.items()}
     keys.put("replica.role", roles.get(str(role).upper()))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cluster_sim.export.deploy import expert_options
 from cluster_sim.export.deploy.arguments import Reading
 from cluster_sim.export.deploy.exchanges import read_vllm, vllm_options
 from cluster_sim.export.deploy.keys import Keys
@@ -63,6 +64,7 @@ def options(served: Served, profile: Engine) -> dict[str, Any]:
         "--stream-interval": served.engine.stream_interval,
     }
     written |= _switches(served) | vllm_options(served)
+    written |= expert_options.of_vllm(served, profile)
     written["--compilation-config"] = _graphs(served, profile)
     written["--speculative-config"] = _drafts(served)
     if (role := _ROLES.get(plan.role)) is not None:
@@ -146,6 +148,7 @@ def keys_of(model: str | None, reading: Reading) -> Keys:
     if reserves is not None:
         rule = "full_isl" if reserves else "first_chunk"
         keys.put("batching.capacity_scheduler_policy", rule)
+    expert_options.read_vllm(keys, reading)
     _read_graphs(keys, reading)
     _read_drafts(keys, reading.mapping("--speculative-config"))
     roles = {own: role for role, own in _ROLES.items()}

@@ -23,11 +23,6 @@ class ContinuousScheduler(InterruptibleBatch):
 
     __slots__ = ()
 
-    @property
-    def prefills_apart(self) -> bool:
-        """Whether decoding requests hold still in the scheduled steps, which prefill."""
-        return False
-
     def hold_still(self, now_s: float) -> None:
         """Let decoding requests hold still in the scheduled steps; they never do here."""
 

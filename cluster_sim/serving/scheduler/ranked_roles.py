@@ -69,6 +69,7 @@ class RankedDecodeScheduler(RankedScheduler[DecodeScheduler]):
         number = self._able[1]
         self._join(request, number)
         self._ranks[number].promise(request, tokens)
+        self._kv_line = None
 
     def withdraw(self, request: Request, tokens: int) -> bool:
         """Cancel a promise: the KV cache of the request will not arrive.

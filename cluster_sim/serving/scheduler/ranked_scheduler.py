@@ -59,6 +59,9 @@ class RankedScheduler(Generic[OneRank]):
         self._unsent, self._balance = queue, balance
         # SGLang runs no decode with drafts beside prefill (srt/managers/scheduler.py, 0.5)
         self._hold_together = ranks[0].has_drafts
+        blocks = 0 if ranks[0].has_drafts else ranks[0].kv_blocks
+        self._kv_blocks = blocks * len(ranks)  # 0 if the usage is no line over the steps
+        self._kv_line: tuple[float, float] | None = None  # blocks now and per step
         self._rank_of: dict[Request, int] = {}
         self._awake = [False] * len(ranks)  # whether a rank may have something to do
         self._active: list[OneRank] = []  # ranks with work in the scheduled steps
@@ -91,8 +94,19 @@ class RankedScheduler(Generic[OneRank]):
         return self.work.batch + self.work.prompt_tokens
 
     def kv_share(self, steps: int) -> float:
-        """Return the KV cache usage, promised blocks included, after this number of steps."""
-        return sum([rank.kv_share(steps) for rank in self._ranks]) / len(self._ranks)
+        """Return the KV cache usage, promised blocks included, after this number of steps.
+
+        NOTE: routers ask for it with every request. Half-filled blocks are ignored, so that the
+        usage is a line over the steps, which is added up once per change.
+        """
+        ranks = self._ranks
+        if not self._kv_blocks:
+            return sum([rank.kv_share(steps) for rank in ranks]) / len(ranks)
+        line = self._kv_line
+        if line is None:
+            taken, growth = zip(*[rank.kv_line for rank in ranks], strict=True)
+            line = self._kv_line = sum(taken), sum(growth)
+        return (line[0] + line[1] * (steps + 1)) / self._kv_blocks
 
     def blocks_taken(self) -> int:
         """Return the number of blocks taken or promised between two steps."""
@@ -136,12 +150,14 @@ class RankedScheduler(Generic[OneRank]):
 
     def _join(self, request: Request, number: int) -> None:
         """Count a request of a rank."""
+        self._kv_line = None
         self._rule.chose(number)
         self._loads.add(number, request.prompt_tokens)
         self._rank_of[request] = request.rank = number
 
     def _leave(self, request: Request) -> None:
         """Count a request of a rank no longer."""
+        self._kv_line = None
         self._loads.remove(self._rank_of.pop(request), request.prompt_tokens)
 
     def cancel(self, request: Request) -> bool:
@@ -171,6 +187,7 @@ class RankedScheduler(Generic[OneRank]):
     def schedule(self, now_s: float, max_steps: int) -> SchedulerOutput:
         """Decide on the next step, and on the number of equal steps that may follow."""
         output, awake = self.output, self._awake
+        self._kv_line = None
         while self._unsent and self._has_slot():
             self._send(self._unsent.pop_first())
         if self._balance is not None:
@@ -226,6 +243,7 @@ class RankedScheduler(Generic[OneRank]):
     def advance(self, steps: int, now_s: float) -> list[Request]:
         """Advance by scheduled steps; return the requests that finished."""
         finished: list[Request] = []
+        self._kv_line = None
         self.stalls = stalls = []
         for rank in self._active:
             if done := rank.advance(steps, now_s):

@@ -116,6 +116,26 @@ class RequestBatch:
         return self._decoding.blocks.step_tokens > 1
 
     @property
+    def kv_line(self) -> tuple[float, float]:
+        """Blocks taken or promised now, and further ones per step, without rounding to blocks.
+
+        Groups of layers and drafts are not supported.
+        """
+        blocks, kv, size = self._decoding.blocks, self._kv, self._kv.block_tokens
+        taken = blocks.tokens / size + kv.partial_blocks - kv.extra_blocks
+        return taken, 0.0 if self.prefills_apart else blocks.sequences / size
+
+    @property
+    def prefills_apart(self) -> bool:
+        """Whether decoding requests hold still in the scheduled steps, which prefill."""
+        return False
+
+    @property
+    def kv_blocks(self) -> int:
+        """Number of blocks of the KV cache; 0 if groups of layers share them."""
+        return 0 if self._kv.token_share else self._kv.capacity
+
+    @property
     def has_prompt(self) -> bool:
         """Whether a prompt could be prefilled in the next step: a batch slot is free for it."""
         has_slot = len(self.running) < self._limits.max_sequences
