@@ -4,7 +4,8 @@
 
 MEASUREMENTS are tables as `cluster-sim validate --data` reads it. `validation.simulated_fits` selects
 the runs. No kernel of AMD's devices was measured, so products, attention and experts are rooflines with
-shares of the data sheet. A fit starts from round numbers. Runs of several releases with equal scenarios
+shares of the data sheet. On NVIDIA's devices experts are a ratio to measured kernels where an engine's
+fit became better with it. A fit starts from round numbers. Runs of several releases with equal scenarios
 are simulated once and compared with their median, since some runs compiled kernels while they were
 measured. Errors are also cross-validated: in turn, all runs of one configuration (`split_key`) are
 omitted from the fit and then predicted.
@@ -49,6 +50,10 @@ _LATENT = {
     "latent_fp8_layer_s": Range(50e-6, 1e-6, 500e-6),
     "eager_latent_layer_s": Range(1e-3, 1e-4, 5e-3),
 }
+_MEASURED = {
+    "measured_experts": Range(1.0, 0.7, 1.5),
+    "expert_layer_s": Range(3e-6, 1e-7, 60e-6),
+}
 _SGLANG = {
     "SGLang.request_s": Range(30e-3, 1e-3, 200e-3),
     "SGLang.latent_layer_s": Range(5e-6, 1e-7, 100e-6),
@@ -59,7 +64,12 @@ _SGLANG = {
 CONSTANTS = {
     "b200-sglang-deepseek": _SGLANG,
     "b300-sglang-deepseek": _SGLANG | {"SGLang.gemm.fp8": Range(1.2, 0.5, 2.0)},
-    "h200-sglang-deepseek": _SGLANG,
+    "h200-sglang-deepseek": {
+        "SGLang.measured_experts": Range(1.0, 0.7, 1.5),
+        "SGLang.expert_layer_s": Range(15e-6, 1e-7, 60e-6),
+        "SGLang.eager_expert_layer_s": Range(2e-3, 1e-4, 5e-3),
+        "SGLang.request_s": Range(60e-3, 1e-3, 200e-3),
+    },
     "mi300x-vllm": {
         "compute.fp8": Range(0.35, 0.05, 1.0),
         "vLLM.layer_s": Range(80e-6, 2e-6, 300e-6),
@@ -77,9 +87,11 @@ CONSTANTS = {
     },
     "b200-trtllm-1.0-deepseek": {f"TensorRT-LLM.{name}": range for name, range in _LATENT.items()},
     "b200-trtllm-1.2-deepseek": {
-        f"TensorRT-LLM 1.2.{name}": range for name, range in _LATENT.items()
+        f"TensorRT-LLM 1.2.{name}": range for name, range in (_LATENT | _MEASURED).items()
     },
     "h200-trtllm-1.0-deepseek": {
+        "TensorRT-LLM.measured_experts": Range(0.9, 0.5, 1.5),
+        "TensorRT-LLM.expert_layer_s": Range(20e-6, 1e-7, 90e-6),
         "TensorRT-LLM.latent_layer_s": _LATENT["latent_layer_s"],
         "TensorRT-LLM.eager_latent_layer_s": _LATENT["eager_latent_layer_s"],
     },
