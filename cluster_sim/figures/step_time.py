@@ -116,14 +116,12 @@ def _name(step: MeanStep) -> str:
 
 
 def _finding(steps: Sequence[Sequence[MeanStep]]) -> str:
-    """Return the sentence above the panels: the longest activity of the first mean steps."""
+    """Return the sentence above the panels: the longest part of each mean step of the first run."""
     texts = []
-    for step in [step for means in steps for step in means][:3]:
+    for step in next((means for means in steps if means), []):
         name, part_s = max(step.parts.items(), key=lambda part: part[1])
-        kind = "steps with prompts" if step.prefills else "steps that decode"
-        share = f"{100 * part_s / step.seconds:.0f} %"
-        texts.append(f"{_NAMES.get(name, name)} take {share} of {kind} in {step.pool}")
+        of = f"{step.pool} with prompts" if step.prefills else step.pool
+        texts.append(f"{of}: {_NAMES.get(name, name)} {100 * part_s / step.seconds:.0f} %")
     if not texts:
         return "Parts of engine steps: none known"
-    first, *others = texts
-    return "; ".join([first[0].upper() + first[1:], *others])
+    return f"Longest part of an engine step. {'; '.join(texts)}"
