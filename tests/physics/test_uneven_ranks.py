@@ -96,7 +96,7 @@ def test_a_rank_that_prefills_delays_those_that_decode() -> None:
 
 def test_steps_in_which_one_rank_overtakes_another_equal_single_steps() -> None:
     """A rank with fewer keys and more sequences grows faster: the line holds until it is longer."""
-    work = together(decoding(2, 70_000), decoding(40, 69_500))
+    work = together(decoding(2, 70_000), decoding(40, 65_500))
     ramp = TIMES.ramp(work)
     assert 1 < ramp.valid_steps < 100
     for step in range(ramp.valid_steps):
