@@ -90,8 +90,6 @@ CONSTANTS = {
         f"TensorRT-LLM 1.2.{name}": range for name, range in (_LATENT | _MEASURED).items()
     },
     "h200-trtllm-1.0-deepseek": {
-        "TensorRT-LLM.measured_experts": Range(0.9, 0.5, 1.5),
-        "TensorRT-LLM.expert_layer_s": Range(20e-6, 1e-7, 90e-6),
         "TensorRT-LLM.latent_layer_s": _LATENT["latent_layer_s"],
         "TensorRT-LLM.eager_latent_layer_s": _LATENT["eager_latent_layer_s"],
     },
