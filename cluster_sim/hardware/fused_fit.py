@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field
 
 from cluster_sim.hardware.kernel_fit import KernelFit
+from cluster_sim.limits import COUNT
 from cluster_sim.units import BytesPerSecond, FlopPerSecond, Seconds
 
 
@@ -26,7 +27,7 @@ class FusedExpertsFit(KernelFit):
     """Exponent of the norm that combines the times of reading and computing."""
     link_bandwidth_bytes_per_s: BytesPerSecond
     """Rate at which rows cross the links of a device, in one direction [B/s]."""
-    devices: Annotated[int, Field(ge=2)]
+    devices: Annotated[int, Field(ge=2), COUNT]
     """Maximum number of devices of a group, which are in one node or NVLink domain."""
 
     def at(self, clock: float, memory: float = 1.0) -> Self:

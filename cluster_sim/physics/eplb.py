@@ -112,7 +112,7 @@ def balanced(
     Four experts and two copies on three groups. The loads of the slots are 3, 3, 2, 2, 1 and 1:
 
     >>> balanced([6.0, 4.0, 1.0, 1.0], 6, 3)
-    [[0, 3], [0, 2], [1, 1]]
+    [[0, 2], [0, 3], [1, 1]]
     """
     if families % nodes:
         families = nodes = 1

@@ -19,6 +19,7 @@ from cluster_sim.schema import (
     entry_name,
     second_names,
 )
+from cluster_sim.studies.figure_use import part_of
 from cluster_sim.workload.presets import Preset
 
 CONFIDENCES = ("low", "medium", "high")
@@ -62,7 +63,7 @@ class Used:
 def used(scenarios: dict[str, Scenario]) -> list[Used]:
     """Return the figures of all catalog entries in some scenarios, lowest confidence first.
 
-    An entry is recognised by its name. A scenario's changes to an entry are found by comparing both.
+    Fits of kernels that no run uses are omitted: other engines, formats and kinds of layers. An entry is recognised by its name. A scenario's changes to an entry are found by comparing both.
 
     Parameters
     ----------
@@ -95,6 +96,8 @@ def used(scenarios: dict[str, Scenario]) -> list[Used]:
         )
         for (kind, name), labels in runs.items()
         for figure in _figures(kind, name)
+        if not figure.path.startswith("kernels.")
+        or any(part_of(kind, name, figure.path, scenarios[label]) for label in labels)
     ]
     return sorted(every, key=lambda figure: _rank(figure.confidence))
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from cluster_sim.hardware.kernel_fits import key_of_engine
+from cluster_sim.physics.expert_kernels import ExpertKernels
+from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.scenario.exchanges import exchanges_of
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
@@ -117,6 +119,9 @@ def _is_of_step(root: str, rest: str, scenario: Scenario, pool: Pool) -> bool:
         return leaf != rest and not is_replaced and _is_of_layers(leaf, scenario, pool, weights)
     if root == "kernels" and device.kernels is not None:
         fits: Mapping[str, Any] = getattr(device.kernels, first)
+        if first in ("experts", "fused_experts"):
+            names_used = _expert_kernels(first, scenario, pool)
+            return any(f"{inner}.".startswith(f"{name}.") for name in names_used)
         names = _kernels(first, scenario, pool)
         used = {key_of_engine(fits, name, engine) for name in names}
         return inner.partition(".")[0] in used
@@ -133,11 +138,36 @@ def _is_of_step(root: str, rest: str, scenario: Scenario, pool: Pool) -> bool:
     return not root.startswith("peer") or pool.replica_devices != 1
 
 
+def _expert_kernels(table: str, scenario: Scenario, pool: Pool) -> list[str]:
+    """Return the names of the kernels of experts that a pool can run."""
+    plan, device, model = pool.replica, pool.node.device, scenario.model
+    assert device.kernels is not None
+    if table == "fused_experts":
+        return list(device.kernels.fused_experts) if plan.engine.fused_experts else []
+    layout = ReplicaLayout(
+        tensor_parallel=plan.tensor_parallel,
+        data_parallel=plan.data_parallel,
+        expert_parallel=plan.expert_parallel,
+        weights=plan.weights_of(model),
+        engine=plan.engine.profile,
+    )
+    kinds = set(exchanges_of(pool, model) or ("",))
+    fits = [fit for kind in kinds for fit in ExpertKernels.of(model, device, layout, kind).fits]
+    return [name for name, each in device.kernels.experts.items() if each in fits]
+
+
 def _kernels(table: str, scenario: Scenario, pool: Pool) -> list[str]:
     """Return the names of the kernels of one table that a pool runs."""
     kv_cache = pool.replica.kv_cache
     if table == "gemm":
         return [pool.replica.weights_of(scenario.model)]
+    if table.startswith("latent_"):
+        if pool.node.device.overhead(pool.replica.engine.profile).measured_latent is None:
+            return []
+        stored = scenario.model.stored_in(pool.replica.weights_of(scenario.model), "attention")
+        is_latent = any(kind.is_latent for kind in scenario.model.attention)
+        name = kv_cache if table in ("latent_generation", "latent_context") else stored
+        return [name] if is_latent else []
     backend = pool.engine.attention_backend
     if table == "block_generation":
         return [f"{kv_cache}_{backend}"]
