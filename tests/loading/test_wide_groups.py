@@ -70,3 +70,22 @@ def test_a_rack_is_one_domain() -> None:
     assert deployment.target.group_network.nodes == 1
     over = resolve(wide("gb200-nvl72", 2, data_parallel=144, expert_parallel=144)).deployments[0]
     assert over.target.group_network.nodes == 2
+
+
+def test_a_reserve_that_grows_with_attention_ranks_is_named_with_the_share_to_set() -> None:
+    pool = {
+        "name": "p", "node": "dgx-h100", "nodes": 4,
+        "replica": {"data_parallel": 32, "expert_parallel": 32, "weights": "fp8", "engine": "sglang"},
+    }  # fmt: skip
+    scenario = unchecked_scenario(model="deepseek-r1", cluster={"pools": [pool]})
+    (text,) = (f"{under(trail)}{text}" for trail, text in faults_of(scenario))
+    assert text.startswith("cluster.pools[0].kv: no KV cache is left: SGLang 0.5 reserves")
+    assert "for graphs of 32 attention ranks" in text
+    assert "expected memory_fraction of at least 0.4" in text
+    kept = scenario_with_share(pool, 0.85)
+    assert resolve(kept).deployments[0].kv_tokens > 100_000
+
+
+def scenario_with_share(pool: dict[str, Any], share: float) -> Any:
+    pools = [pool | {"kv": {"memory_fraction": share}}]
+    return unchecked_scenario(model="deepseek-r1", cluster={"pools": pools})

@@ -35,7 +35,11 @@ def fault_of_settings(deployment: Deployment, trail: Trail) -> Finding | None:
         return None
     if pool.kv.memory_fraction is None and engine.static_reserve is not None:
         if not is_written(engine, "static_reserve"):
-            return None
+            return (
+                _fault_of_rank_reserve(deployment, trail)
+                if pool.replica.data_parallel > 1
+                else None
+            )
         room_bytes = floor((capacity_bytes - held_bytes - block_bytes) / 1e8) * 1e8
         return (*at, "static_reserve"), (
             f"got a reserve of {_size(capacity_bytes - usable_bytes)}, which leaves no KV cache on each device of "
@@ -49,6 +53,24 @@ def fault_of_settings(deployment: Deployment, trail: Trail) -> Finding | None:
     return (*at, "memory_fraction"), (
         f"got {usable_bytes / capacity_bytes:.3g}, which leaves no KV cache: of each device of {_size(capacity_bytes)} it is "
         f"{_size(usable_bytes)}; {sums}; expected at least {least:g}, or more devices per replica"
+    )
+
+
+def _fault_of_rank_reserve(deployment: Deployment, trail: Trail) -> Finding:
+    """Return that the engine's own reserve, which grows with its attention ranks, takes the memory.
+
+    Public scripts of wide groups give the share themselves: `--mem-fraction-static` 0.8 to 0.87 in
+    the recipes that `validation.apart_recipes` and `validation.wide_recipes` cite.
+    """
+    pool, placement = deployment.pool, deployment.placement
+    capacity_bytes = deployment.device.memory.capacity_bytes
+    held_bytes = placement.weight_bytes + placement.reserved_bytes
+    reserve_bytes = capacity_bytes - (placement.kv_bytes + held_bytes)
+    least = ceil((held_bytes + deployment.block_bytes) / capacity_bytes * 1000) / 1000
+    return (*trail, "kv"), (
+        f"no KV cache is left: {pool.replica.engine.name} reserves {_size(reserve_bytes)} of each device of {_size(capacity_bytes)} "
+        f"for graphs of {pool.replica.data_parallel} attention ranks, and weights take {_size(placement.weight_bytes)}; expected "
+        f"memory_fraction of at least {least:g}, such as 0.85, or smaller graph_sizes of the engine"
     )
 
 
