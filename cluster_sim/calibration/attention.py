@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster_sim.calibration.columns import numbers
 from cluster_sim.calibration.constants import Bounds, LogFit, cross_validated, rounded
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.hardware.device import Device
@@ -116,20 +117,16 @@ def attention_kernels(rows: pa.Table) -> AttentionKernels:
     prompt and `step` is 0. Rows without a time above 0 are omitted.
     """
     rows = rows.filter(pc.greater(rows["latency_ms"], 0.0))
-
-    def column(name: str) -> Array:
-        return np.asarray(rows[name].to_numpy(), dtype=np.float64)
-
     narrow = np.asarray(pc.equal(rows["kv_cache_dtype"], "fp8").to_numpy(), dtype=bool)
     return AttentionKernels(
-        batch=column("batch_size"),
-        tokens=column("isl") + column("step"),
-        window=column("window_size"),
-        heads=column("num_heads"),
-        kv_heads=column("num_key_value_heads"),
-        head_dim=column("head_dim"),
+        batch=numbers(rows, "batch_size"),
+        tokens=numbers(rows, "isl") + numbers(rows, "step"),
+        window=numbers(rows, "window_size"),
+        heads=numbers(rows, "num_heads"),
+        kv_heads=numbers(rows, "num_key_value_heads"),
+        head_dim=numbers(rows, "head_dim"),
         kv_bytes=np.where(narrow, 1.0, 2.0),
-        seconds=column("latency_ms") * 1e-3,
+        seconds=numbers(rows, "latency_ms") * 1e-3,
     )
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster_sim.calibration import operators
+from cluster_sim.calibration.columns import numbers
 from cluster_sim.calibration.constants import Bounds
 from cluster_sim.hardware.collective_fits import CollectiveFit, CollectiveKind, OneShotFit
 from cluster_sim.hardware.device import Device
@@ -143,9 +144,7 @@ def measured(table: pa.Table, kind: CollectiveKind) -> MeasuredCollectives:
     """
     real = pc.and_(pc.greater_equal(table["ranks"], 2), pc.greater(table["size_bytes"], 0))
     rows = table.filter(pc.and_(pc.equal(table["op"], kind), real))
-    ranks, size_bytes, latency_ms = (
-        np.asarray(rows[name].to_numpy(), dtype=float) for name in COLUMNS[1:]
-    )
+    ranks, size_bytes, latency_ms = (numbers(rows, name) for name in COLUMNS[1:])
     return MeasuredCollectives(ranks, size_bytes, latency_ms * 1e-3)
 
 

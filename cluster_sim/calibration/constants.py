@@ -6,13 +6,15 @@ The method is robust least squares of the logarithm of time over the logarithms 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from pydantic import BaseModel
 
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.typing import Array
 
+Fit = TypeVar("Fit", bound=BaseModel)
 Constants = dict[str, float]
 """Values of constants by name."""
 
@@ -94,6 +96,20 @@ class LogFit(NamedTuple):
             diff_step=1e-3,
         )
         return float(result.cost), dict(zip(names, np.exp(result.x).tolist(), strict=True))
+
+
+def guess(kind: type[Fit], values: Mapping[str, Any]) -> Fit:
+    """Return a fit with these values of its fields.
+
+    A fit tries thousands of guesses, which its bounds keep in range, so none is validated.
+    """
+    return kind.model_construct(**values)
+
+
+def some_of(count: int, most: int) -> Array:
+    """Return the indices of at most `most` of `count` kernels, drawn with a fixed seed."""
+    drawn: Array = np.random.default_rng(0).permutation(count)[:most]
+    return drawn
 
 
 def rounded(bounds: Mapping[str, Bounds], constants: Constants) -> Constants:

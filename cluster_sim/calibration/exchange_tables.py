@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster_sim.calibration.columns import numbers
 from cluster_sim.llm.layers.feed_forward import Experts
 from cluster_sim.physics.exchange_kinds import KINDS, ROW_BYTES
 from cluster_sim.physics.expert_exchange import reached_devices
@@ -46,26 +47,25 @@ def _of_deepep(table: pa.Table) -> pa.Table:
     table = table.filter(pc.equal(table["node_num"], 1))
     parts = []
     for op_name, kind in (("ll", "deepep_low_latency"), ("normal", "deepep_normal")):
-        rows = table.filter(pc.equal(table["op_name"], op_name))
+        rows, is_low = table.filter(pc.equal(table["op_name"], op_name)), op_name == "ll"
         ranks = np.array([_RANKS.get(name, 8) for name in rows["system"].to_pylist()], dtype=float)
         hidden, top_k, experts = (
-            _numbers(rows, name) for name in ("hidden_size", "num_topk", "num_experts")
+            numbers(rows, name) for name in ("hidden_size", "num_topk", "num_experts")
         )
-        copies = top_k if op_name == "ll" else _reached(experts, top_k, ranks)
+        copies = top_k if is_low else _reached(experts, top_k, ranks)
         for way, sent in (("dispatch", "fp8"), ("combine", "bf16")):
             header = KINDS[kind].header_bytes if way == "dispatch" else 0.0
-            column = f"{way}_avg_t_us" if op_name == "ll" else f"{way}_transmit_us"
-            is_low = op_name == "ll"
+            column = f"{way}_avg_t_us" if is_low else f"{way}_transmit_us"
             values = {
                 "ranks": ranks,
-                "num_token": _numbers(rows, "num_token"),
+                "num_token": numbers(rows, "num_token"),
                 "hidden_size": hidden,
                 "num_topk": top_k,
                 "num_experts": experts,
                 "copies": copies,
                 "row_bytes": hidden * ROW_BYTES[sent] + header,
-                "processors": np.ones(len(rows)) if is_low else _numbers(rows, f"{way}_sms"),
-                "latency_ms": 1e-3 * _numbers(rows, column),
+                "processors": np.ones(len(rows)) if is_low else numbers(rows, f"{way}_sms"),
+                "latency_ms": 1e-3 * numbers(rows, column),
             }
             parts.append(_part(kind, way, values, rows))
     return pa.concat_tables(parts)
@@ -86,21 +86,21 @@ def _of_nvlink(table: pa.Table) -> pa.Table:
             )
             rows = table.filter(is_way)
             ranks, hidden, top_k = (
-                _numbers(rows, name) for name in ("moe_ep_size", "hidden_size", "topk")
+                numbers(rows, name) for name in ("moe_ep_size", "hidden_size", "topk")
             )
             formats = [_FORMATS[name] for name in rows["moe_dtype"].to_pylist()]
             width = np.array([ROW_BYTES[name] for name in formats])
             ahead = [prepared.get(_case(row), 0.0) for row in rows.to_pylist()]
             values = {
                 "ranks": ranks,
-                "num_token": _numbers(rows, "num_tokens"),
+                "num_token": numbers(rows, "num_tokens"),
                 "hidden_size": hidden,
                 "num_topk": top_k,
-                "num_experts": _numbers(rows, "num_experts"),
+                "num_experts": numbers(rows, "num_experts"),
                 "copies": np.minimum(top_k, ranks),
                 "row_bytes": hidden * (width if way == "dispatch" else ROW_BYTES["bf16"]),
                 "processors": np.ones(len(rows)),
-                "latency_ms": _numbers(rows, "latency")
+                "latency_ms": numbers(rows, "latency")
                 + (np.array(ahead) if way == "dispatch" else 0.0),
             }
             parts.append(_part(kind, way, values, rows))
@@ -116,14 +116,10 @@ def _part(kind: str, way: str, values: dict[str, Array], rows: pa.Table) -> pa.T
     count = len(rows)
     columns: dict[str, object] = {"exchange": pa.array([kind] * count, pa.string())}
     columns["way"] = pa.array([way] * count, pa.string())
-    columns |= {name: pa.array(numbers, pa.float64()) for name, numbers in values.items()}
+    columns |= {name: pa.array(of_name, pa.float64()) for name, of_name in values.items()}
     for name in ("system", "version"):
         columns[name] = rows[name].cast(pa.string())
     return pa.table(columns)
-
-
-def _numbers(rows: pa.Table, name: str) -> Array:
-    return np.asarray(rows[name].cast(pa.float64()).to_numpy(), dtype=float)
 
 
 def _reached(experts: Array, top_k: Array, ranks: Array) -> Array:

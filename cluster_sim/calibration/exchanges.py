@@ -10,7 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster_sim.calibration.calibrated import Calibrated, DeviceFits
-from cluster_sim.calibration.constants import Bounds, Constants, LogFit, cross_validated, rounded
+from cluster_sim.calibration.columns import numbers
+from cluster_sim.calibration.constants import (
+    Bounds,
+    Constants,
+    LogFit,
+    cross_validated,
+    guess,
+    rounded,
+)
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.hardware.device import Device
 from cluster_sim.hardware.exchange_fits import ExchangeFit, ExchangeFits, OneWayFit
@@ -100,20 +108,15 @@ def measured_way(table: pa.Table, kind: str, way: str, processors: int) -> Measu
     """
     rows = table.filter(pc.and_(pc.equal(table["exchange"], kind), pc.equal(table["way"], way)))
     rows = rows.take(np.arange(0, len(rows), max(-(-len(rows) // LARGEST), 1)))
-
-    def numbers(name: str) -> Array:
-        return np.asarray(rows[name].to_numpy(), dtype=float)
-
-    experts = numbers("num_experts")
-    senders = numbers("processors")
+    experts, senders = numbers(rows, "num_experts"), numbers(rows, "processors")
     if KINDS[kind].sends_per_expert:
         senders = experts / np.ceil(experts / processors)
     shape = ("ranks", "hidden_size", "num_topk", "num_experts")
     parcels = Parcels(
-        tokens=numbers("num_token"),
-        copies=numbers("copies"),
-        row_bytes=numbers("row_bytes"),
-        ranks=numbers("ranks"),
+        tokens=numbers(rows, "num_token"),
+        copies=numbers(rows, "copies"),
+        row_bytes=numbers(rows, "row_bytes"),
+        ranks=numbers(rows, "ranks"),
         experts=experts,
         processors=senders,
         fullest=np.ones(len(rows)),
@@ -121,8 +124,8 @@ def measured_way(table: pa.Table, kind: str, way: str, processors: int) -> Measu
     return MeasuredWay(
         kind,
         parcels,
-        np.stack([numbers(name) for name in shape]),
-        1e-3 * numbers("latency_ms"),
+        np.stack([numbers(rows, name) for name in shape]),
+        1e-3 * numbers(rows, "latency_ms"),
     )
 
 
@@ -182,7 +185,7 @@ def fit_way(rows: MeasuredWay, device: Device) -> OneWayFit:
     )
 
     def predicted(constants: Constants) -> Array:
-        return np.asarray(one_way_s(_made(constants), rows.parcels))
+        return np.asarray(one_way_s(guess(OneWayFit, constants), rows.parcels))
 
     _, best = LogFit(bounds, predicted, rows.seconds, TOLERANCE).solved()
     constants = rounded(bounds, best)
@@ -191,12 +194,7 @@ def fit_way(rows: MeasuredWay, device: Device) -> OneWayFit:
         for name, value in constants.items()
         if name not in _FIRST_ROW or value < _ABSENT * bounds[name].high
     }
-    return _made(kept)
-
-
-def _made(constants: Constants) -> OneWayFit:
-    # a fit tries thousands of guesses, which its bounds keep in range, so none is validated
-    return OneWayFit.model_construct(**constants)  # type: ignore[arg-type]
+    return guess(OneWayFit, kept)
 
 
 def _senders(kind: str, processors: int) -> int:

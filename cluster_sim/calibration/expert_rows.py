@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster_sim.calibration.columns import numbers
 from cluster_sim.physics.grouped_products import TILE_ROWS, ExpertRows, ExpertShape
 from cluster_sim.typing import Array
 
@@ -107,15 +108,15 @@ def even_rows(table: pa.Table) -> pa.Table:
 def measured_experts(table: pa.Table) -> MeasuredExperts:
     """Return the kernels of a table of balanced rows of one kernel."""
     names = ("num_tokens", "hidden_size", "inter_size", "topk", "num_experts")
-    tokens, hidden, width, top_k, experts = (_numbers(table, name) for name in names)
-    devices, groups = _numbers(table, "moe_tp_size"), _numbers(table, "moe_ep_size")
+    tokens, hidden, width, top_k, experts = (numbers(table, name) for name in names)
+    devices, groups = numbers(table, "moe_tp_size"), numbers(table, "moe_ep_size")
     sizes = np.stack([hidden, width, top_k, experts])
     model = np.unique(sizes, axis=1, return_inverse=True)[1].reshape(-1)
     limited = _is_limited(table, np.stack([hidden, width, experts]))
-    numbers = zip(tokens, experts, top_k, groups, limited, strict=True)
+    routings = zip(tokens, experts, top_k, groups, limited, strict=True)
     loads = [
         load_of(Routing(int(count), int(all_experts), int(chosen), int(parts), bool(is_limited)))
-        for count, all_experts, chosen, parts, is_limited in numbers
+        for count, all_experts, chosen, parts, is_limited in routings
     ]
     ungated = [pair in _UNGATED for pair in zip(hidden.tolist(), width.tolist(), strict=True)]
     rows, active, *tiles = np.array(loads).T
@@ -124,7 +125,7 @@ def measured_experts(table: pa.Table) -> MeasuredExperts:
         ExpertRows(tokens, tokens * top_k, rows, active, tuple(tiles)),
         model,
         np.stack([devices, groups]),
-        _numbers(table, "latency_ms") * 1e-3,
+        numbers(table, "latency_ms") * 1e-3,
     )
 
 
@@ -185,8 +186,3 @@ def _is_limited(table: pa.Table, sizes: Array) -> Array:
     divides = sizes[2] % _CHOICE_GROUPS == 0
     limited: Array = divides & (routes | (is_deepseek & others))
     return limited
-
-
-def _numbers(table: pa.Table, name: str) -> Array:
-    values: Array = np.asarray(table[name].to_numpy(), dtype=float)
-    return values

@@ -10,7 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster_sim.calibration.calibrated import Calibrated, DeviceFits
-from cluster_sim.calibration.constants import Bounds, Constants, LogFit, cross_validated, rounded
+from cluster_sim.calibration.constants import (
+    Bounds,
+    Constants,
+    LogFit,
+    cross_validated,
+    guess,
+    rounded,
+    some_of,
+)
 from cluster_sim.calibration.engines import by_engine
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.calibration.expert_rows import MeasuredExperts, even_rows, measured_experts
@@ -45,8 +53,8 @@ class Kind(NamedTuple):
 def calibrate_experts(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[Calibrated]:
     """Yield the errors and the fit of each kernel, per engine and format.
 
-    Only rows with an even load are fitted. Kernels with too few rows, and formats that the device does not
-    have, are skipped.
+    Only rows with an even load are fitted. Kernels with too few rows, and formats that the device
+    does not have, are skipped.
     """
     for engine, kept_as, every in by_engine(table, choice):
         if not len(rows := even_rows(every)):
@@ -69,7 +77,7 @@ def calibrate_experts(table: pa.Table, device: Device, choice: FitOptions) -> It
 
 
 def _calibrated(kind: Kind, measured: MeasuredExperts, engine: str, kept_as: str) -> Calibrated:
-    drawn = measured.take(np.random.default_rng(0).permutation(len(measured))[:ROWS])
+    drawn = measured.take(some_of(len(measured), ROWS))
     fit = fit_experts(kind, drawn)
     key = ".".join(filter(None, (kind.format.name, kind.rule.kernel)))
     return Calibrated(
@@ -137,17 +145,16 @@ def _solved(
 
 
 def _made(kind: Kind, constants: Constants, tiles: Tiles) -> ExpertFit:
-    # a fit tries thousands of guesses, which its bounds keep in range, so none is validated
-    return ExpertFit.model_construct(
-        kernel=kind.source,
-        computed_in=kind.format.computed_in,
-        used=kind.rule.used,
-        gated=kind.rule.gated,
-        tiles=tiles,
-        processors=kind.processors,
-        weight_bytes=kind.format.weight_bytes,
-        **constants,  # type: ignore[arg-type]
-    )
+    given = {
+        "kernel": kind.source,
+        "computed_in": kind.format.computed_in,
+        "used": kind.rule.used,
+        "gated": kind.rule.gated,
+        "tiles": tiles,
+        "processors": kind.processors,
+        "weight_bytes": kind.format.weight_bytes,
+    }
+    return guess(ExpertFit, given | constants)
 
 
 def _bounds(device: Device) -> dict[str, Bounds]:

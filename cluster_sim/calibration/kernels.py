@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from cluster_sim.calibration import attention, collectives, gemm
 from cluster_sim.calibration.calibrated import Calibrated, DeviceFits
+from cluster_sim.calibration.columns import numbers
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.calibration.exchanges import calibrate_exchanges
 from cluster_sim.calibration.experts import calibrate_experts
@@ -140,9 +141,7 @@ def _products(table: pa.Table, device: Device, choice: FitOptions) -> Iterator[C
         own, peak = device.peak.of(precision)
         if len(rows) < choice.fewest or own != precision:
             continue
-        m, n, k, milliseconds = (
-            np.asarray(rows[name].to_numpy(), dtype=float) for name in ("m", "n", "k", "latency_ms")
-        )
+        m, n, k, milliseconds = (numbers(rows, name) for name in ("m", "n", "k", "latency_ms"))
         products = gemm.Products(m, n, k, milliseconds * 1e-3)
         silicon = gemm.Silicon(
             element_bytes, peak, device.memory.bandwidth_bytes_per_s, choice.processors

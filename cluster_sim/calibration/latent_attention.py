@@ -14,7 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster_sim.calibration.calibrated import Calibrated, DeviceFits
-from cluster_sim.calibration.constants import Bounds, LogFit, cross_validated, rounded
+from cluster_sim.calibration.constants import (
+    Bounds,
+    Constants,
+    LogFit,
+    cross_validated,
+    guess,
+    rounded,
+    some_of,
+)
 from cluster_sim.calibration.engines import by_engine, newest_version
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.calibration.fit_options import DTYPES, FitOptions
@@ -28,6 +36,7 @@ from cluster_sim.calibration.latent_kernels import (
     starts_from_host,
 )
 from cluster_sim.hardware.device import Device
+from cluster_sim.hardware.kernel_fit import KernelFit
 from cluster_sim.hardware.kernel_fits import KernelFits, fit_name
 from cluster_sim.hardware.latent_fit import (
     LatentContextFit,
@@ -44,7 +53,7 @@ from cluster_sim.physics.latent_attention import (
 )
 from cluster_sim.typing import Array
 
-Fit = TypeVar("Fit")
+Fit = TypeVar("Fit", bound=KernelFit)
 Kernels = TypeVar("Kernels", LatentKernels, LatentProducts)
 
 TOLERANCE = 0.03
@@ -244,16 +253,13 @@ def _fitted(
     kernels: Kernels,
     given: dict[str, Any],
 ) -> tuple[float, Fit]:
-    drawn = kernels.take(np.random.default_rng(0).permutation(len(kernels))[:MOST_ROWS])
+    drawn = kernels.take(some_of(len(kernels), MOST_ROWS))
 
-    def fit_of(constants: dict[str, float]) -> Fit:
-        # a fit tries thousands of guesses, which its bounds keep in range, so none is validated
-        return made.model_construct(**constants, **given)  # type: ignore[attr-defined,no-any-return]
+    def predicted(constants: Constants) -> Array:
+        return predict(guess(made, given | constants), drawn)
 
-    cost, best = LogFit(
-        bounds, lambda constants: predict(fit_of(constants), drawn), drawn.seconds, TOLERANCE
-    ).solved()
-    return cost, fit_of(rounded(bounds, best))
+    cost, best = LogFit(bounds, predicted, drawn.seconds, TOLERANCE).solved()
+    return cost, guess(made, given | rounded(bounds, best))
 
 
 def _naive_generation(device: Device, kernels: LatentKernels, kv_bytes: float) -> Array:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster_sim.calibration.columns import numbers
 from cluster_sim.hardware.device import Device
 from cluster_sim.physics.latent_attention import ACTIVATION_BYTES, LatentShape
 from cluster_sim.typing import Array
@@ -115,20 +116,20 @@ def latent_kernels(rows: pa.Table, dtype: str) -> LatentKernels:
     """Return the kernels with a precision of the KV cache, by its name in the table."""
     rows = rows.filter(pc.equal(rows["kv_cache_dtype"], dtype))
     return LatentKernels(
-        heads=_column(rows, "num_heads"),
-        batch=_column(rows, "batch_size"),
-        tokens=_column(rows, "isl") + _column(rows, "step"),
+        heads=numbers(rows, "num_heads"),
+        batch=numbers(rows, "batch_size"),
+        tokens=numbers(rows, "isl") + numbers(rows, "step"),
         kv_bytes=np.full(len(rows), KV_BYTES[dtype]),
-        seconds=_column(rows, "latency_ms") * 1e-3,
+        seconds=numbers(rows, "latency_ms") * 1e-3,
     )
 
 
 def latent_products(rows: pa.Table) -> LatentProducts:
     """Return the absorbed projections of a table."""
     return LatentProducts(
-        _column(rows, "num_heads"),
-        _column(rows, "num_tokens"),
-        _column(rows, "latency_ms") * 1e-3,
+        numbers(rows, "num_heads"),
+        numbers(rows, "num_tokens"),
+        numbers(rows, "latency_ms") * 1e-3,
     )
 
 
@@ -149,7 +150,3 @@ def starts_from_host(kernels: LatentKernels) -> bool:
     """Return whether the smallest kernels took as long as launches by the host."""
     small = (kernels.batch <= 4.0) & (kernels.tokens <= 256.0)
     return bool(small.any() and np.median(kernels.seconds[small]) > _HOST_S)
-
-
-def _column(rows: pa.Table, name: str) -> Array:
-    return np.asarray(rows[name].to_numpy(), dtype=np.float64)

@@ -9,7 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from cluster_sim.calibration.calibrated import Calibrated, DeviceFits
-from cluster_sim.calibration.constants import Bounds, Constants, LogFit, cross_validated, rounded
+from cluster_sim.calibration.constants import (
+    Bounds,
+    Constants,
+    LogFit,
+    cross_validated,
+    guess,
+    rounded,
+)
 from cluster_sim.calibration.engines import by_engine, shares_of_peaks
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.calibration.fit_options import FitOptions
@@ -129,7 +136,7 @@ def fit_linear(
             seen: Array, held: Array, phase: _Phase = phase, measured: StateBlocks = measured
         ) -> Array:
             constants_seen = _fit_phase(phase, measured.take(seen), kind)
-            return phase.predict(_made(constants_seen), measured.take(held))
+            return phase.predict(guess(LinearAttentionFit, constants_seen), measured.take(held))
 
         constants |= _fit_phase(phase, measured, kind)
         shapes = np.stack([measured.model, measured.heads])
@@ -137,7 +144,7 @@ def fit_linear(
     if kind in ONLY_CONVOLUTION:
         bandwidth, flop_per_s = shares_of_peaks(device)
         constants |= {"bandwidth_bytes_per_s": bandwidth, "compute_flop_per_s": flop_per_s}
-    fit = _made(constants)
+    fit = guess(LinearAttentionFit, constants)
     return fit.model_copy(update={"is_partial": kind in ONLY_CONVOLUTION}), errors
 
 
@@ -151,16 +158,11 @@ def _fit_phase(phase: _Phase, blocks: StateBlocks, kind: str) -> Constants:
     held = {name: value for name, value in given.items() if name in phase.bounds}
     _, best = LogFit(
         bounds,
-        lambda constants: phase.predict(_made(constants | held), blocks),
+        lambda constants: phase.predict(guess(LinearAttentionFit, constants | held), blocks),
         blocks.seconds,
         TOLERANCE,
     ).solved()
     return rounded(bounds, best) | held
-
-
-def _made(constants: Constants) -> LinearAttentionFit:
-    # a fit tries thousands of guesses, which its bounds keep in range, so none is validated
-    return LinearAttentionFit.model_construct(**constants)  # type: ignore[arg-type]
 
 
 def _seen(fit: LinearAttentionFit, kind: str) -> LinearAttentionFit:

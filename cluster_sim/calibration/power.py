@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster_sim.calibration.attention import attention_kernels
+from cluster_sim.calibration.columns import numbers
 from cluster_sim.calibration.constants import cross_validated
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.typing import Array
@@ -246,17 +247,13 @@ def readings_of(rows: pa.Table) -> Readings:
 
     `rows` holds one kind, as `kinds` yields it.
     """
-
-    def column(name: str) -> Array:
-        return np.asarray(rows[name].to_numpy(), dtype=float)
-
     seconds, watts, limit_w = (
-        1e-3 * column("latency_ms"),
-        column("power_w"),
-        column("power_limit_w"),
+        1e-3 * numbers(rows, "latency_ms"),
+        numbers(rows, "power_w"),
+        numbers(rows, "power_limit_w"),
     )
     if "gemm_dtype" in rows.column_names:
-        m, n, k = column("m"), column("n"), column("k")
+        m, n, k = numbers(rows, "m"), numbers(rows, "n"), numbers(rows, "k")
         weight = _WEIGHT_BYTES[rows["gemm_dtype"][0].as_py()] if len(rows) else 0.0
         return Readings(
             seconds,

@@ -18,7 +18,15 @@ import pyarrow.compute as pc
 
 from cluster_sim.calibration.block_products import block_products
 from cluster_sim.calibration.calibrated import Calibrated, DeviceFits
-from cluster_sim.calibration.constants import Bounds, Constants, LogFit, cross_validated, rounded
+from cluster_sim.calibration.constants import (
+    Bounds,
+    Constants,
+    LogFit,
+    cross_validated,
+    guess,
+    rounded,
+    some_of,
+)
 from cluster_sim.calibration.engines import by_engine, shares_of_peaks
 from cluster_sim.calibration.errors import Errors
 from cluster_sim.calibration.fit_options import FitOptions
@@ -159,7 +167,7 @@ def _calibrated(
         constants |= phase_fit.constants if errors.median <= POOR else {"is_partial": True}
         predicted_s = _predicted_s(phase, phase_fit, measured)
         rows.append((phase, measured, errors, Errors.of(predicted_s, measured.seconds)))
-    fit = _made(constants)
+    fit = guess(SparseAttentionFit, constants)
     fits = DeviceFits(KernelFits(sparse={name: fit}))
     for phase, measured, errors, fitted in rows:
         yield Calibrated(
@@ -188,8 +196,7 @@ def fit_phase(phase: _Phase, blocks: SparseBlocks) -> tuple[HostFit, Errors]:
 
 def _fitted(phase: _Phase, blocks: SparseBlocks) -> HostFit:
     host_s = _host_s(blocks) if phase.is_from_host else {}
-    few = np.random.default_rng(0).permutation(len(blocks))[:MOST_ROWS]
-    drawn = blocks.take(few)
+    drawn = blocks.take(some_of(len(blocks), MOST_ROWS))
     # the cost of an indexer can only be separated if there are layers without one
     held = {}
     if "index_start_s" in phase.bounds and (blocks.index_flop > 0.0).all():
@@ -198,7 +205,9 @@ def _fitted(phase: _Phase, blocks: SparseBlocks) -> HostFit:
     floor_s = HostFit({}, host_s).floor_s(drawn)
     _, best = LogFit(
         bounds,
-        lambda constants: np.maximum(phase.predict(_made(constants | held), drawn), floor_s),
+        lambda constants: np.maximum(
+            phase.predict(guess(SparseAttentionFit, constants | held), drawn), floor_s
+        ),
         drawn.seconds,
         TOLERANCE,
     ).solved()
@@ -206,13 +215,10 @@ def _fitted(phase: _Phase, blocks: SparseBlocks) -> HostFit:
 
 
 def _predicted_s(phase: _Phase, fit: HostFit, blocks: SparseBlocks) -> Array:
-    seconds: Array = np.maximum(phase.predict(_made(fit.constants), blocks), fit.floor_s(blocks))
+    seconds: Array = np.maximum(
+        phase.predict(guess(SparseAttentionFit, fit.constants), blocks), fit.floor_s(blocks)
+    )
     return seconds
-
-
-def _made(constants: Constants) -> SparseAttentionFit:
-    # a fit tries thousands of guesses, which its bounds keep in range, so none is validated
-    return SparseAttentionFit.model_construct(**constants)  # type: ignore[arg-type]
 
 
 def _host_s(blocks: SparseBlocks) -> dict[float, float]:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cluster_sim.calibration.columns import numbers
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.layers import FullLayers, Indexer, LatentLayers
 from cluster_sim.llm.layers.kind import MatrixShape
@@ -181,10 +182,7 @@ def sparse_blocks(
     indexed = pc.invert(pc.match_substring(table["op_name"], "skip_indexer"))
     keys = list(zip(*(table[name].to_pylist() for name in names), indexed.to_pylist(), strict=True))
     kinds = sorted(set(keys))
-    count = {
-        name: np.asarray(table[name].to_numpy(), dtype=float)
-        for name in ("batch_size", "isl", "step", "latency_ms")
-    }
+    count = {name: numbers(table, name) for name in ("batch_size", "isl", "step", "latency_ms")}
     layer = np.array([kinds.index(key) for key in keys], dtype=int)
     tokens = count["batch_size"] * (1.0 if decoding else count["isl"])
     keys_each = count["isl"] + count["step"]
