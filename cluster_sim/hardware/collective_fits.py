@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from cluster_sim.hardware.engine_releases import is_since, maker
+from cluster_sim.hardware.link_fits import LinkFits
 from cluster_sim.hardware.node_collective_fits import AcrossNodesFit
 from cluster_sim.hardware.operating_point import scaled_by
 from cluster_sim.limits import COUNT
@@ -85,7 +86,7 @@ class CollectiveFit(Description):
 _ACROSS_NODES = AcrossNodesFit()
 
 
-class CollectiveFits(Description):
+class CollectiveFits(LinkFits):
     """Fits of collectives between devices that are linked as inside a node, in CUDA graphs.
 
     `cluster-sim calibrate` fits them.
@@ -97,8 +98,8 @@ class CollectiveFits(Description):
     all_reduce_vllm: CollectiveFit | None = None
     """All-reduce by vLLM's own kernel. Default: the fit of `all_reduce`."""
     all_reduce_sglang: CollectiveFit | None = None
-    """All-reduce by SGLang's own kernel since release 0.5.14. Default: the fit of `all_reduce`, which
-    also holds for earlier releases."""
+    """All-reduce by SGLang's own kernel since release 0.5.14. Default: the fit of `all_reduce`,
+    which also holds for earlier releases."""
     nccl_all_reduce: CollectiveFit | None = None
     """All-reduce by NCCL. Default: not measured."""
     all_gather: CollectiveFit | None = None
@@ -122,16 +123,3 @@ class CollectiveFits(Description):
             own["SGLang"] = self.all_reduce_sglang
         fit = own.get(maker(engine))
         return self.all_reduce if fit is None else fit
-
-    def at(self, links: float) -> Self:
-        """Return all fits with a share (above 0) of the bandwidth of the links. Start times stay."""
-        fits = ((kind, getattr(self, kind)) for kind in type(self).model_fields)
-        return self.model_copy(
-            update={kind: fit.at(links) for kind, fit in fits if fit is not None}
-        )
-
-    def updated(self, other: CollectiveFits) -> CollectiveFits:
-        """Return these fits, with the kinds that `other` sets replaced."""
-        return self.model_copy(
-            update={kind: getattr(other, kind) for kind in other.model_fields_set}
-        )

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
+from cluster_sim.hardware.link_fits import LinkFits
 from cluster_sim.hardware.operating_point import scaled_by
 from cluster_sim.schema import Description
 from cluster_sim.typing import Count
@@ -80,7 +81,7 @@ class ExchangeFit(Description):
         return self.model_copy(update=ways)
 
 
-class ExchangeFits(Description):
+class ExchangeFits(LinkFits):
     """Fits of exchanges between attention and experts, which `cluster-sim calibrate` makes."""
 
     deepep_low_latency: ExchangeFit | None = None
@@ -99,14 +100,3 @@ class ExchangeFits(Description):
         """Return the fit of a kind of exchange; None if it was not measured or has no kernels."""
         fit: ExchangeFit | None = getattr(self, kind, None)
         return fit
-
-    def at(self, links: float) -> Self:
-        """Return all fits with a share (above 0) of the bandwidth of the links. Starts stay."""
-        fits = ((kind, self.of(kind)) for kind in type(self).model_fields)
-        return self.model_copy(
-            update={kind: fit.at(links) for kind, fit in fits if fit is not None}
-        )
-
-    def updated(self, other: ExchangeFits) -> ExchangeFits:
-        """Return these fits, with the kinds that `other` sets replaced."""
-        return self.model_copy(update={kind: other.of(kind) for kind in other.model_fields_set})

@@ -156,20 +156,22 @@ class GpuSteps:
         heads
             Number of rows of the output head for decoding sequences.
         """
-        tokens, all_tokens, _ = self._batches.tokens(work, each)
-        run = self._run_of(work, each, tokens)
-        if run.tokens > tokens:
-            tokens = run.tokens
-            all_tokens = max(all_tokens, tokens * self._layout.data_parallel)
+        run, tokens, all_tokens = self._padded(work, each)
         layers_s = self._layers.with_prompt if work.prompt_tokens else self._layers.seconds
         base_s = layers_s[tokens, all_tokens] + run.added_s
         return base_s + self._heads_s(work, heads), run.floor_s
 
-    def _run_of(self, work: StepWork, each: int, tokens: int) -> GraphedStep:
-        """Return the padding and the launches of a step with `tokens` per rank."""
-        if work.prompt_tokens:
-            return self._graphs.mixed[tokens]
-        return self._graphs.decode[self._batches.decoding(work), each]
+    def _padded(self, work: StepWork, each: int) -> tuple[GraphedStep, int, int]:
+        """Return the launches of a step, and its padded tokens per rank and of all ranks."""
+        tokens, all_tokens, _ = self._batches.tokens(work, each)
+        run = (
+            self._graphs.mixed[tokens]
+            if work.prompt_tokens
+            else self._graphs.decode[self._batches.decoding(work), each]
+        )
+        if run.tokens <= tokens:
+            return run, tokens, all_tokens
+        return run, run.tokens, max(all_tokens, run.tokens * self._layout.data_parallel)
 
     def _heads_s(self, work: StepWork, heads: int) -> float:
         """Return the time of the output head with `heads` rows of decoding sequences [s]."""
@@ -204,11 +206,7 @@ class GpuSteps:
             Whether the halves exchange tokens; without, the time is that of computing alone.
         """
         has_prompts = bool(work.prompt_tokens)
-        tokens, all_tokens, _ = self._batches.tokens(work, each)
-        run = self._run_of(work, each, tokens)
-        if run.tokens > tokens:
-            tokens = run.tokens
-            all_tokens = max(all_tokens, tokens * self._layout.data_parallel)
+        run, tokens, all_tokens = self._padded(work, each)
         attention = self._half_attention(work, each)
         times = self._layers.halves[ceil(tokens / 2), ceil(all_tokens / 2), has_prompts]
         if not exchanging:
@@ -266,11 +264,8 @@ class GpuSteps:
         The time by which uneven ranks take longer than even ones is waiting for the slowest.
         """
         if work.ranks:
-            even = work.spread(self._layout.data_parallel)
-            kept = min(self.ramp(even).first_s / self.ramp(work).first_s, 1.0)
-            shares = {name: kept * share for name, share in self.parts(even).items()}
-            return shares | {WAITING: 1.0 - kept + shares.get(WAITING, 0.0)}
-        step_s = self.ramp(work).first_s
+            return self._parts_of_ranks(work)
+        step_s, has_prompts = self.ramp(work).first_s, bool(work.prompt_tokens)
         tokens, all_tokens, prompt_kernels = self._batches.tokens(work, 1)
         batches, part = 1, work
         if self._halved and self._splits(work, 1):
@@ -285,7 +280,6 @@ class GpuSteps:
             bound = "reading weights" if head_rows <= self._head.bound_tokens else "computing"
             spent[bound] += self.head_s(head_rows)
         if self._model.experts is not None:
-            has_prompts = bool(work.prompt_tokens)
             experts_s = self._layers.experts_s(all_tokens, has_prompts=has_prompts)
             spent["experts"] = batches * experts_s
         caches = self._model.caches_tokens
@@ -295,9 +289,8 @@ class GpuSteps:
             else batches * self._attention(part).first_s
         )
         spent["prefill attention" if caches else "scanning prompts"] = (
-            batches * self._prompts(part, prompt_kernels).first_s if work.prompt_tokens else 0.0
+            batches * self._prompts(part, prompt_kernels).first_s if has_prompts else 0.0
         )
-        has_prompts = bool(work.prompt_tokens)
         communication = self._layers.communication(tokens, all_tokens, has_prompts=has_prompts)
         if batches > 1:
             alone_s = self._two_batches(work, 1, self._sampling_s[work.sampled], exchanging=False)
@@ -306,6 +299,13 @@ class GpuSteps:
         spent |= communication
         spent["overhead"] = step_s - sum(spent.values())
         return {name: seconds / step_s for name, seconds in spent.items()}
+
+    def _parts_of_ranks(self, work: StepWork) -> dict[str, float]:
+        """Return the shares of even ranks, and that of waiting for the slowest rank."""
+        even = work.spread(self._layout.data_parallel)
+        kept = min(self.ramp(even).first_s / self.ramp(work).first_s, 1.0)
+        shares = {name: kept * share for name, share in self.parts(even).items()}
+        return shares | {WAITING: 1.0 - kept}
 
     def _mixed(self, work: StepWork) -> Ramp:
         """Return the lengths of steps with prompt tokens, decode included [s]."""

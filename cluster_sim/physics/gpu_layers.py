@@ -81,9 +81,7 @@ class LayerTimes:
         self, model: Model, device: Device, layout: ReplicaLayout, kernels: LayerKernels
     ) -> None:
         self._kernels = kernels
-        labelled = list(_products(model, kernels))
-        self._products = [(count, product) for _, count, product in labelled]
-        self._labels = [part for part, _, _ in labelled]
+        self._products = list(_products(model, kernels))
         self._layers = model.passed_layers
         self._moe_layers = model.moe_layers
         self._dense_blocks = model.passed_blocks - model.moe_layers
@@ -129,7 +127,7 @@ class LayerTimes:
 
     def products_s(self, tokens: int) -> Iterator[tuple[Product, float]]:
         """Yield each kind of product with its time in all layers [s]."""
-        for count, product in self._products:
+        for _, count, product in self._products:
             yield product, count * product.seconds(tokens)
 
     def experts_s(self, all_tokens: int, *, has_prompts: bool = False) -> float:
@@ -158,12 +156,16 @@ class LayerTimes:
         Products hide a share of them in steps with prompts. A group with one rank of attention has
         no exchange of its own.
         """
-        shown = 1.0 - self._hidden if has_prompts else 1.0
+        shown = self._shown(has_prompts=has_prompts)
         whole_s = shown * self.collectives_s(tokens, all_tokens, has_prompts=has_prompts)
         if not self._kernels.exchanges_tokens:
             return {"collectives": whole_s}
         exchange_s = shown * self.exchanges_s(all_tokens, has_prompts=has_prompts)
         return {EXCHANGE: exchange_s, "collectives": whole_s - exchange_s}
+
+    def _shown(self, *, has_prompts: bool) -> float:
+        """Return the share of collectives that products do not hide."""
+        return 1.0 - self._hidden if has_prompts else 1.0
 
     def _seconds_with_prompt(self, key: tuple[int, int]) -> float:
         collectives_s = self.collectives_s(*key, has_prompts=True)
@@ -176,7 +178,7 @@ class LayerTimes:
     def _without_collectives(self, key: tuple[int, int], *, has_prompts: bool = False) -> float:
         tokens, all_tokens = key
         seconds = self._fixed_s + self._token_s * tokens
-        for count, product in self._products:
+        for _, count, product in self._products:
             seconds += count * product.seconds(tokens)
         if self._moe_layers:
             seconds += self.experts_s(all_tokens, has_prompts=has_prompts)
@@ -185,11 +187,14 @@ class LayerTimes:
     def _half(self, key: tuple[int, int, bool]) -> HalfTimes:
         tokens, all_tokens, has_prompts = key
         spent: dict[WeightPart, float] = {"attention": 0.0, "ffn": 0.0, "shared": 0.0}
-        for part, (count, product) in zip(self._labels, self._products, strict=True):
+        for part, count, product in self._products:
             spent[part] += count * product.seconds(tokens)
         every_s = self._fixed_s - self._step_s + self._token_s * tokens + spent["attention"]
-        shown = 1.0 - self._hidden if has_prompts else 1.0
-        every_s += shown * self._dense_blocks * self._kernels.all_reduce_s(tokens)
+        every_s += (
+            self._shown(has_prompts=has_prompts)
+            * self._dense_blocks
+            * self._kernels.all_reduce_s(tokens)
+        )
         share = self._moe_layers / self._layers
         ways = self._kernels.exchange(all_tokens, has_prompts=has_prompts)
         return HalfTimes(

@@ -16,6 +16,7 @@ from __future__ import annotations
 from cluster_sim.hardware.collective_fits import CollectiveFit, CollectiveFits
 from cluster_sim.hardware.node_collective_fits import AcrossNodesFit
 from cluster_sim.physics import collectives
+from cluster_sim.physics.products import rounded_max
 from cluster_sim.physics.replica_layout import NodeGroup
 
 
@@ -71,7 +72,7 @@ def all_reduce_s(fits: CollectiveFits, group: NodeGroup, size_bytes: float) -> f
     smallest_s = collectives.all_reduce_s(inside, group.devices, 0.0)
     seconds = min(
         smallest_s + max(size_bytes / fit.small_bandwidth_bytes_per_s, sent_s),
-        fit.rank_s * group.ranks + _together_s(fit, inside_s, in_switch_s),
+        fit.rank_s * group.ranks + rounded_max(inside_s, in_switch_s, fit.overlap),
     )
     if fit.uses_trees:
         passed_s = 2.0 * size_bytes / fit.tree_bandwidth_bytes_per_s if group.devices > 1 else 0.0
@@ -130,7 +131,7 @@ def _half_s(
         + fit.level_s * group.levels
         + min(
             smallest_s + max(0.5 * size_bytes / fit.small_bandwidth_bytes_per_s, sent_s),
-            0.5 * fit.rank_s * group.ranks + _together_s(fit, inside_s, sent_s),
+            0.5 * fit.rank_s * group.ranks + rounded_max(inside_s, sent_s, fit.overlap),
         )
     )
 
@@ -141,12 +142,3 @@ def _sent_s(fit: AcrossNodesFit, group: NodeGroup, node_bytes: float) -> float:
     if fit.node_bandwidth_bytes_per_s is not None:
         bytes_per_s = min(bytes_per_s, fit.node_bandwidth_bytes_per_s)
     return node_bytes / bytes_per_s
-
-
-def _together_s(fit: AcrossNodesFit, inside_s: float, sent_s: float) -> float:
-    """Return the time of links inside nodes and between them, which overlap in part [s]."""
-    longest_s = max(inside_s, sent_s)
-    if not longest_s:
-        return 0.0
-    shorter = min(inside_s, sent_s) / longest_s  # against overflow of powers
-    return float(longest_s * (1.0 + shorter**fit.overlap) ** (1.0 / fit.overlap))

@@ -81,7 +81,8 @@ class StepWork:
         >>> StepWork(batch=2, context=100, prompt_tokens=50, sampled=3).without_prompts().sampled
         2
         """
+        ranks = tuple(rank.without_prompts() for rank in self.ranks if rank.batch)
         return replace(
             self, prompt_tokens=0, sampled=self.batch, pairs=0, window_pairs=0, pairs_growth=0,
-            rank_tokens=max((rank.batch for rank in self.ranks), default=0), ranks=tuple(rank.without_prompts() for rank in self.ranks if rank.batch),
+            rank_tokens=max((rank.batch for rank in ranks), default=0), ranks=ranks,
         )  # fmt: skip
