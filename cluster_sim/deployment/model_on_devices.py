@@ -16,12 +16,10 @@ from cluster_sim.physics.expert_load import EVEN
 from cluster_sim.physics.gpu import GpuSteps
 from cluster_sim.physics.placement import Placement, place_on_gpus, place_on_wafers
 from cluster_sim.physics.replica_layout import GroupNetwork, Hops, ReplicaLayout
-from cluster_sim.physics.step_overlap import SplitFrom
 from cluster_sim.physics.wafer import WaferSteps
 from cluster_sim.physics.wafer_placement import regions_of
 from cluster_sim.physics.wafer_regions import Region, WaferPlan
 from cluster_sim.scenario.pool import Pool
-from cluster_sim.serving.phase_exchanges import exchange_plan
 from cluster_sim.topology import Topology, group_path, host_bandwidth_bytes_per_s
 from cluster_sim.typing import Number
 
@@ -94,25 +92,8 @@ class ModelOnDevices:
     @cached_property
     def _layout(self) -> ReplicaLayout:
         """Spread of the model over GPUs, without hops between nodes."""
-        plan, splits = self.pool.replica, self.pool.replica.engine.two_batch_from
-        return ReplicaLayout(
-            tensor_parallel=plan.tensor_parallel,
-            pipeline_parallel=plan.pipeline_parallel,
-            data_parallel=plan.data_parallel,
-            expert_parallel=plan.expert_parallel,
-            weights=self.weights,
-            kv_cache=plan.kv_cache,
-            engine=plan.engine.profile,
-            attention_backend=plan.engine.attention_backend,
-            exchange=exchange_plan(plan.engine.expert_exchange),
-            graph_batches=plan.engine.graph_batches,
-            graphs=captured_graphs(self.pool),
-            redundant_experts=plan.redundant_experts if self.model.experts else 0,
-            expert_load=plan.expert_load.load,
-            overlap=plan.overlap,
-            fused_experts=plan.engine.fused_experts,
-            split_from=splits.split_from if splits else SplitFrom(),
-        )
+        layout = self.pool.replica.layout_of(self.model)
+        return layout._replace(graphs=captured_graphs(self.pool))
 
     def more_expert_bytes(self, tokens: Number) -> Number:
         """Return the bytes of experts that a step reads beyond those of even experts [B].

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -116,44 +116,42 @@ def _shares_at(run: RunData, deployment: Deployment, row: int, into: float) -> d
     more = 1.0 - known
     if ranks > 1:
         point_s = deployment.times_at(_point_of(run, row)).ramp(work).first_s
-        waiting = max(1.0 - point_s / lasted_s, 0.0)
-        parts[WAITING] = parts.get(WAITING, 0.0) + waiting
-        more -= waiting
+        parts[WAITING] = max(1.0 - point_s / lasted_s, 0.0)
+        more -= parts[WAITING]
     return parts | ({SLOWED: more} if more > _NO_SHARE else {})
 
 
 def _point_of(run: RunData, row: int) -> OperatingPoint:
     """Return the operating point of a stretch."""
-    table = run.stretches
-    shares = {
-        field: table[column][row].as_py()
-        for field, column in _POINT_COLUMNS.items()
-        if column in table.column_names
-    }
-    return FULL_SPEED._replace(**shares)
+    return FULL_SPEED._replace(**_values(run, row, _POINT_COLUMNS))
 
 
 def _work_of(run: RunData, row: int) -> StepWork:
     """Return the work of the first step of a stretch."""
-    table = run.stretches
-    counts = {
-        field: table[column][row].as_py()
-        for field, column in _COLUMN_OF.items()
-        if column in table.column_names
-    }
-    prompt_tokens = counts["prompt_tokens"]
-    steps = table["steps"][row].as_py()
+    counts = _values(run, row, _WORK_COLUMNS)
+    prompt_tokens, steps = counts["prompt_tokens"], run.stretches["steps"][row].as_py()
     # only the chunks of a single prompt follow each other in equal steps
     grows = prompt_tokens * prompt_tokens if steps > 1 else 0
     return StepWork(**counts, pairs_growth=grows)
 
 
+def _values(run: RunData, row: int, columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of a stretch by the names of fields; columns that it lacks are omitted."""
+    table = run.stretches
+    return {
+        field: table[column][row].as_py()
+        for field, column in columns.items()
+        if column in table.column_names
+    }
+
+
 _POINT_COLUMNS = {"clock": "clock", "memory": "memory_share", "links": "link_share"}
 """Column of each share of an operating point in the table of stretches."""
 
-_COLUMN_OF = {
-    field: {"window_pairs": "windowed_pairs"}.get(field, field)
+_WORK_COLUMNS = {
+    field: column
     for field in StepWork.__slots__
-    if {"window_pairs": "windowed_pairs"}.get(field, field) in {column.name for column in STRETCHES}
+    if (column := "windowed_pairs" if field == "window_pairs" else field)
+    in {column.name for column in STRETCHES}
 }
 """Column of each count of a step in the table of stretches."""

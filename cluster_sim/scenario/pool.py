@@ -12,7 +12,8 @@ from cluster_sim.hardware.clock_grid import ClockGrid
 from cluster_sim.hardware.node import Node
 from cluster_sim.hardware.precision import Precision
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.replica_layout import Overlap
+from cluster_sim.physics.replica_layout import Overlap, ReplicaLayout
+from cluster_sim.physics.step_overlap import SplitFrom
 from cluster_sim.physics.wafer_regions import WaferLayout
 from cluster_sim.scenario.kv import Kv
 from cluster_sim.scenario.power_cap import SomePowerCap
@@ -21,6 +22,7 @@ from cluster_sim.serving.autoscaling import Scaling
 from cluster_sim.serving.disaggregation import Role
 from cluster_sim.serving.engine import Engine, known
 from cluster_sim.serving.frequency import Frequency
+from cluster_sim.serving.phase_exchanges import exchange_plan
 from cluster_sim.serving.scheduler import Batching, Continuous
 from cluster_sim.serving.speculation import Speculation
 from cluster_sim.typing import ClusterCount, CountOrZero
@@ -98,6 +100,27 @@ class ReplicaPlan(Description):
     def weights_of(self, model: Model) -> Precision:
         """Return the precision of a model's weights on this replica."""
         return self.weights or model.native
+
+    def layout_of(self, model: Model) -> ReplicaLayout:
+        """Return the spread of a model over GPUs, without captured graphs and networks."""
+        engine = self.engine
+        return ReplicaLayout(
+            tensor_parallel=self.tensor_parallel,
+            pipeline_parallel=self.pipeline_parallel,
+            data_parallel=self.data_parallel,
+            expert_parallel=self.expert_parallel,
+            weights=self.weights_of(model),
+            kv_cache=self.kv_cache,
+            engine=engine.profile,
+            attention_backend=engine.attention_backend,
+            exchange=exchange_plan(engine.expert_exchange),
+            graph_batches=engine.graph_batches,
+            redundant_experts=self.redundant_experts if model.experts else 0,
+            expert_load=self.expert_load.load,
+            overlap=self.overlap,
+            fused_experts=engine.fused_experts,
+            split_from=engine.two_batch_from.split_from if engine.two_batch_from else SplitFrom(),
+        )
 
 
 class Pool(Description):

@@ -14,7 +14,6 @@ from cluster_sim.hardware.engine_releases import maker
 from cluster_sim.limits import COUNT, SEED
 from cluster_sim.llm.config_files import read_model
 from cluster_sim.llm.model import Model
-from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.scenario.cluster import Cluster
 from cluster_sim.scenario.domains import domain_warnings
 from cluster_sim.scenario.empty_hosts import empty_host_warnings
@@ -165,12 +164,7 @@ class Scenario(Description):
                     )
             yield from unmeasured_device(device)
             weights = pool.replica.weights_of(self.model)
-            layout = ReplicaLayout(
-                weights=weights,
-                engine=engine.profile,
-                expert_parallel=pool.replica.expert_parallel,
-            )
-            yield from unmeasured_experts(self.model, device, layout)
+            yield from unmeasured_experts(self.model, device, pool.replica.layout_of(self.model))
             yield from unmeasured_groups(device, pool.replica.stage_devices // pool.node.devices)
             yield from narrow_weights(device, weights)
             yield from slow_integers(self.model, device, weights)

@@ -20,8 +20,9 @@ length, longest first; here each is placed when it arrives.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 LoadBalanceMethod = Literal[
     "round_robin", "total_requests", "total_tokens", "waiting_and_running", "active_tokens"
@@ -61,27 +62,27 @@ class RankLoads:
         self.tokens[rank] -= prompt_tokens
 
 
-class RankRule:
+class RankRule(ABC):
     """Base of the rules: the rank with the lowest key is chosen, the first of equal ones."""
 
     waits_for_slot: ClassVar[bool] = False
     """Whether a request stays in a queue of the replica until a rank has a free batch slot."""
 
-    def keys(self, loads: RankLoads) -> Sequence[object]:
-        """Return a sortable key of each rank."""
-        raise NotImplementedError
+    @abstractmethod
+    def keys(self, loads: RankLoads) -> Sequence[Any]:
+        """Return a number or a tuple of numbers of each rank, by which ranks are sorted."""
 
     def first(self, loads: RankLoads) -> int:
         """Return the rank of a new request."""
         keys = self.keys(loads)
-        return keys.index(min(keys))  # type: ignore[type-var]  # sortable
+        return keys.index(min(keys))
 
     def order(self, loads: RankLoads) -> list[int]:
         """Return the ranks in the order in which they are tried for a new request."""
         keys = self.keys(loads)
-        return sorted(range(len(keys)), key=keys.__getitem__)  # type: ignore[arg-type]  # sortable
+        return sorted(range(len(keys)), key=keys.__getitem__)
 
-    def chose(self, rank: int) -> None:
+    def chose(self, rank: int) -> None:  # noqa: B027 - most rules remember nothing
         """Record that a request was sent to a rank."""
 
 
@@ -91,7 +92,7 @@ class RoundRobin(RankRule):
     def __init__(self) -> None:
         self._next = 0
 
-    def keys(self, loads: RankLoads) -> Sequence[object]:
+    def keys(self, loads: RankLoads) -> Sequence[int]:
         """Return the number of turns until each rank has its turn."""
         ranks = len(loads.requests)
         return [(rank - self._next) % ranks for rank in range(ranks)]
@@ -104,7 +105,7 @@ class RoundRobin(RankRule):
 class TotalRequests(RankRule):
     """Rank with the fewest requests."""
 
-    def keys(self, loads: RankLoads) -> Sequence[object]:
+    def keys(self, loads: RankLoads) -> Sequence[int]:
         """Return the number of requests of each rank."""
         return loads.requests
 
@@ -112,7 +113,7 @@ class TotalRequests(RankRule):
 class TotalTokens(RankRule):
     """Rank with the fewest prompt tokens, then the fewest requests."""
 
-    def keys(self, loads: RankLoads) -> Sequence[object]:
+    def keys(self, loads: RankLoads) -> Sequence[tuple[int, int]]:
         """Return the tokens and requests of each rank."""
         return list(zip(loads.tokens, loads.requests, strict=True))
 
@@ -120,7 +121,7 @@ class TotalTokens(RankRule):
 class WaitingAndRunning(RankRule):
     """Rank with the lowest sum of running requests and four times its waiting requests."""
 
-    def keys(self, loads: RankLoads) -> Sequence[object]:
+    def keys(self, loads: RankLoads) -> Sequence[int]:
         """Return the weighted number of requests of each rank."""
         pairs = zip(loads.requests, loads.running, strict=True)
         return [4 * requests - 3 * running for requests, running in pairs]
@@ -131,7 +132,7 @@ class ActiveTokens(RankRule):
 
     waits_for_slot: ClassVar[bool] = True
 
-    def keys(self, loads: RankLoads) -> Sequence[object]:
+    def keys(self, loads: RankLoads) -> Sequence[tuple[bool, int, int]]:
         """Return whether each rank has its share of the requests, and its tokens and requests."""
         requests = loads.requests
         share = max(-(-(sum(requests) + 1) // len(requests)), *requests)

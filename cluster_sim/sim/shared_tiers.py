@@ -144,9 +144,8 @@ class SharedTiers:
         self._links: dict[int, StoreLink] = {}
         for spec in fleet.replicas:
             if (tier := spec.deployment.shared_tier) is not None:
-                scope = (tier.shared, tier.tier, spec.deployment.name)[
-                    : 2 + (tier.shared == "pool")
-                ]
+                pool = spec.deployment.name if tier.shared == "pool" else None
+                scope = (tier.shared, tier.tier, pool)
                 self._links[spec.number] = StoreLink(network, spec, tier, scope)
                 if scope not in self._stores:
                     blocks = int(tier.capacity_bytes / spec.deployment.stored_block_bytes)

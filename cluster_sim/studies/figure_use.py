@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from cluster_sim.hardware.kernel_fits import key_of_engine
 from cluster_sim.physics.expert_kernels import ExpertKernels
-from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.scenario.exchanges import exchanges_of
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
@@ -144,13 +143,7 @@ def _expert_kernels(table: str, scenario: Scenario, pool: Pool) -> list[str]:
     assert device.kernels is not None
     if table == "fused_experts":
         return list(device.kernels.fused_experts) if plan.engine.fused_experts else []
-    layout = ReplicaLayout(
-        tensor_parallel=plan.tensor_parallel,
-        data_parallel=plan.data_parallel,
-        expert_parallel=plan.expert_parallel,
-        weights=plan.weights_of(model),
-        engine=plan.engine.profile,
-    )
+    layout = plan.layout_of(model)
     kinds = set(exchanges_of(pool, model) or ("",))
     fits = [fit for kind in kinds for fit in ExpertKernels.of(model, device, layout, kind).fits]
     return [name for name, each in device.kernels.experts.items() if each in fits]

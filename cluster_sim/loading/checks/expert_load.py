@@ -9,7 +9,6 @@ from cluster_sim.llm.model import Model
 from cluster_sim.loading.checks.finding import Finding, got
 from cluster_sim.physics.exchange_kinds import KINDS
 from cluster_sim.physics.fused_experts import fused_fit
-from cluster_sim.physics.replica_layout import ReplicaLayout
 from cluster_sim.scenario.exchanges import exchanges_of
 from cluster_sim.scenario.pool import Pool
 from cluster_sim.schema import Trail
@@ -58,8 +57,7 @@ def _fused_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
     plan, device = pool.replica, pool.node.device
     if not plan.engine.fused_experts:
         return
-    layout = ReplicaLayout(weights=plan.weights_of(model), engine=plan.engine.profile)
-    fit = fused_fit(model, device, layout)
+    fit = fused_fit(model, device, plan.layout_of(model))
     devices = plan.stage_devices
     if fit is None:
         known = ", ".join(device.kernels.fused_experts) if device.kernels else ""
@@ -73,8 +71,7 @@ def _fused_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
             at,
             "got true; such kernels send tokens of every device to whole experts; expected data_parallel and expert_parallel of all devices of a stage, and tensor_parallel 1",
         )
-    elif devices > min(fit.devices, pool.node.devices):
-        most = min(fit.devices, pool.node.devices)
+    elif devices > (most := min(fit.devices, pool.node.devices)):
         yield (
             at,
             f"got true for {devices} devices; such kernels were measured within one node; expected at most {most} devices",

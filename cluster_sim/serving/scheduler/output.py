@@ -39,8 +39,7 @@ class SchedulerOutput:
 
     def clear(self) -> None:
         """Forget the decision."""
-        if self.chunks:
-            self.chunks = []
+        self.chunks.clear()
         if self.preempted:
             self.preempted, self.held = [], []
         if self.on_rank:

@@ -121,14 +121,11 @@ class PrefillFirstScheduler(HoldingScheduler):
 
     def _clear_output(self) -> None:
         """Forget the decision on the last step."""
-        output, work = self.output, self.work
-        if output.chunks:
-            output.chunks.clear()
+        work = self.work
+        if self.output.chunks:
             work.prompt_tokens = work.pairs = work.window_pairs = work.pairs_growth = 0
             self._completing = self._past_tokens = 0
-        if output.preempted:
-            output.preempted, output.held = [], []
-        output.swap_s = 0.0
+        self.output.clear()
         self._is_holding = False
 
     def _decode(self, steps: int) -> int:
