@@ -1,13 +1,25 @@
-"""CPU time of single runs, for benchmarks that let several kinds of run take turns in one process."""
+"""Scenarios of texts and CPU times of single runs, for benchmarks that let runs take turns."""
 
 from __future__ import annotations
 
 import gc
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cluster_sim import Results, Scenario
+
+
+def scenario_of(text: str) -> Scenario:
+    """Return the scenario of a file with this text."""
+    import cluster_sim
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "scenario.yaml"
+        path.write_text(text)
+        return cluster_sim.load_scenario(path)
 
 
 def measured(scenario: Scenario) -> tuple[float, Results]:

@@ -11,11 +11,9 @@ the ratio of both, which shall be below 4.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
-from cpu_time import measured
+from cpu_time import measured, scenario_of
 
 if TYPE_CHECKING:
     from cluster_sim import Scenario
@@ -73,12 +71,7 @@ LAYOUTS = (
 
 def scenario_at(site: str, layout: Layout, minutes: float) -> Scenario:
     """Return the scenario with a site."""
-    import cluster_sim
-
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "near_the_limit.yaml"
-        path.write_text(SCENARIO.format(site=site, minutes=minutes, **layout._asdict()))
-        return cluster_sim.load_scenario(path)
+    return scenario_of(SCENARIO.format(site=site, minutes=minutes, **layout._asdict()))
 
 
 def main() -> None:

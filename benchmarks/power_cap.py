@@ -9,11 +9,9 @@ turns in one process, and the lowest CPU time of each counts. The output has the
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from cpu_time import measured
+from cpu_time import measured, scenario_of
 
 if TYPE_CHECKING:
     from cluster_sim import Scenario
@@ -39,12 +37,7 @@ LIMITS = ("1 kW", "500 W", "400 W", "350 W", "300 W")
 
 def scenario_with(limit: str, requests: int, rate: float) -> Scenario:
     """Return the scenario with a power limit of each device."""
-    import cluster_sim
-
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "power_cap.yaml"
-        path.write_text(SCENARIO.format(limit=limit, requests=requests, rate=rate))
-        return cluster_sim.load_scenario(path)
+    return scenario_of(SCENARIO.format(limit=limit, requests=requests, rate=rate))
 
 
 def main() -> None:

@@ -12,11 +12,9 @@ more.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from cpu_time import measured
+from cpu_time import measured, scenario_of
 
 if TYPE_CHECKING:
     from cluster_sim import Scenario
@@ -46,17 +44,15 @@ cluster:
   disaggregation: {{policy: least_kv, kv_transfer: whole}}
   router: {{policy: least_work}}
 """
-PLAN = "weights: fp8, engine: sglang, redundant_experts: 32, expert_load: {sigma: 1.05}, overlap: two_batch"
+PLAN = (
+    "weights: fp8, engine: sglang, redundant_experts: 32, expert_load: {sigma: 1.05}, "
+    "overlap: two_batch"
+)
 
 
 def scenario(seconds: int, rate: int) -> Scenario:
     """Return the scenario of the benchmark."""
-    import cluster_sim
-
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "wide.yaml"
-        path.write_text(SCENARIO.format(seconds=seconds, rate=rate, plan=PLAN))
-        return cluster_sim.load_scenario(path)
+    return scenario_of(SCENARIO.format(seconds=seconds, rate=rate, plan=PLAN))
 
 
 def main() -> None:
