@@ -2,12 +2,12 @@
 
     python benchmarks/latent_blocks.py DIR
 
-DIR holds kernels_mla_generation.parquet and kernels_mla_context.parquet, with aiconfigurator's tables
-`mla_generation_module_perf` and `mla_context_module_perf`. A block is a layer of DeepSeek-V3: the
-projections, the absorbed projections of decode, and attention. Its predicted time is the sum of these
-kernels alone. What a block takes beyond (norms, rotary embedding, quantising, writing the cache, gaps
-between kernels) is printed as the median difference of small blocks; blocks of more than 0.3 ms show
-the errors of the large kernels.
+DIR holds kernels_mla_generation.parquet and kernels_mla_context.parquet, with aiconfigurator's
+tables `mla_generation_module_perf` and `mla_context_module_perf`. A block is a layer of
+DeepSeek-V3: the projections, the absorbed projections of decode, and attention. Its predicted time
+is the sum of these kernels alone. What a block takes beyond (norms, rotary embedding, quantising,
+writing the cache, gaps between kernels) is printed as the median difference of small blocks; blocks
+of more than 0.3 ms show the errors of the large kernels.
 """
 
 from __future__ import annotations

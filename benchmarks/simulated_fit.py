@@ -2,13 +2,13 @@
 
     python benchmarks/simulated_fit.py MEASUREMENTS… mi300x-vllm [--out constants.json] [--no-cross]
 
-MEASUREMENTS are tables as `cluster-sim validate --data` reads it. `validation.simulated_fits` selects
-the runs. No kernel of AMD's devices was measured, so products, attention and experts are rooflines with
-shares of the data sheet. On NVIDIA's devices experts are a ratio to measured kernels where an engine's
-fit became better with it. A fit starts from round numbers. Runs of several releases with equal scenarios
-are simulated once and compared with their median, since some runs compiled kernels while they were
-measured. Errors are also cross-validated: in turn, all runs of one configuration (`split_key`) are
-omitted from the fit and then predicted.
+MEASUREMENTS are tables as `cluster-sim validate --data` reads it. `validation.simulated_fits`
+selects the runs. No kernel of AMD's devices was measured, so products, attention and experts are
+rooflines with shares of the data sheet. On NVIDIA's devices experts are a ratio to measured kernels
+where an engine's fit became better with it. A fit starts from round numbers. Runs of several
+releases with equal scenarios are simulated once and compared with their median, since some runs
+compiled kernels while they were measured. Errors are also cross-validated: in turn, all runs of one
+configuration (`split_key`) are omitted from the fit and then predicted.
 """
 
 from __future__ import annotations

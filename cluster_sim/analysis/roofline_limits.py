@@ -59,9 +59,9 @@ def compute_tokens_per_s(scenario: Scenario, deployment: Deployment) -> float:
 def communication_s(scenario: Scenario, deployment: Deployment) -> float:
     """Return the part of one user's token time that moves data between devices or cores [s].
 
-    It is a result of the simulator's model, not a bound. On GPUs it is the time of collectives and of
-    exchanges with experts. On wafers it is the time that a token would save if hops between cores and between wafers took no
-    time.
+    It is a result of the simulator's model, not a bound. On GPUs it is the time of collectives and
+    of exchanges with experts. On wafers it is the time that a token would save if hops between
+    cores and between wafers took no time.
     """
     model, context = deployment.model, round(sampled_lengths(scenario).context)
     windowed = round(LimitedView.of(model).mean_keys(context))

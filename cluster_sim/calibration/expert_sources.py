@@ -48,11 +48,16 @@ class KernelRule(NamedTuple):
     """Whether the kernel is the usual one on devices without another usual kernel of the format."""
 
 
+def _by_option(engine: str, source: str, kernel: str, dtypes: tuple[str, ...] = ()) -> KernelRule:
+    """Return the rule of a kernel that an option names, or that replaces a missing usual one."""
+    return KernelRule(engine, source, dtypes, kernel, "by_option", is_substitute=True)
+
+
 RULES = (
     KernelRule("trtllm", "nongated", (), "ungated", gated=False),
     # TensorRT-LLM's back ends CUTLASS and TRTLLM: users and its tuning choose the faster one
     KernelRule("trtllm", "min_latency", (), "min-latency", gated=True),
-    KernelRule("trtllm", "moe_torch_flow", ("w4a16_mxfp4",), "wide", "by_option", is_substitute=True),
+    _by_option("trtllm", "moe_torch_flow", "wide", ("w4a16_mxfp4",)),
     KernelRule("trtllm", "cutlass", ("bfloat16", "fp8", "nvfp4"), "", gated=True),
     KernelRule("trtllm", "", (), ""),
     # SGLang with DeepEP runs DeepGEMM
@@ -61,20 +66,20 @@ RULES = (
     # SGLang 0.5.14: FlashInfer's kernels on Blackwell if the model has them, else Triton
     KernelRule("sglang", "flashinfer_cutlass", (), "ungated", gated=False),
     KernelRule("sglang", "sglang_mxfp4_flashinfer", (), "beside-fp8", "beside_fp8"),
-    KernelRule("sglang", "flashinfer_trtllm", ("w4a16_mxfp4",), "wide", "by_option", is_substitute=True),
+    _by_option("sglang", "flashinfer_trtllm", "wide", ("w4a16_mxfp4",)),
     KernelRule("sglang", "flashinfer_trtllm", (), ""),
-    KernelRule("sglang", "fused_moe_triton", (), "triton", "by_option", is_substitute=True),
-    KernelRule("sglang", "marlin", (), "marlin", "by_option", is_substitute=True),
+    _by_option("sglang", "fused_moe_triton", "triton"),
+    _by_option("sglang", "marlin", "marlin"),
     # vLLM 0.24.0 on Hopper: FlashInfer's CUTLASS with expert parallelism, else Triton
     KernelRule("vllm", "vllm_fp8moe_flashinfer_cutlass", ("fp8_block",), "groups", "several_groups"),
     KernelRule("vllm", "vllm_fp8moe_triton", ("fp8_block",), "", "one_group"),
     KernelRule("vllm", "mxfp8", ("w4a8_mxfp4_mxfp8",), "beside-fp8", "beside_fp8"),
-    KernelRule("vllm", "modular", (), "modular", "by_option", is_substitute=True),
+    _by_option("vllm", "modular", "modular"),
     KernelRule("vllm", "trtllm", (), ""),
     KernelRule("vllm", "oaitriton", (), ""),
-    KernelRule("vllm", "flashinfer_cutlass", (), "cutlass", "by_option", is_substitute=True),
-    KernelRule("vllm", "triton", (), "triton", "by_option", is_substitute=True),
-    KernelRule("vllm", "marlin", (), "marlin", "by_option", is_substitute=True),
+    _by_option("vllm", "flashinfer_cutlass", "cutlass"),
+    _by_option("vllm", "triton", "triton"),
+    _by_option("vllm", "marlin", "marlin"),
 )  # fmt: skip
 """Rules in order; the first one that matches a kernel counts."""
 
@@ -89,7 +94,7 @@ def rule_of(engine: str, source: str, dtype: str) -> KernelRule:
         if rule.engine == engine and rule.source in source and dtype in (rule.dtypes or (dtype,)):
             return rule
     name = "".join(sign if sign.isalnum() else "-" for sign in source)
-    return KernelRule(engine, source, (), name, "by_option", is_substitute=True)
+    return _by_option(engine, source, name)
 
 
 def rules_of(engine: str, kernels: list[tuple[str, str]]) -> dict[tuple[str, str], KernelRule]:

@@ -245,7 +245,7 @@ class Deployment:
 
     @property
     def stored_block_bytes(self) -> float:
-        """Size of a block in a shared tier, which keeps one copy of copied heads and latents [B]."""
+        """Size of a block in a shared tier, which keeps one copy of heads and latents [B]."""
         shards = self.kv_shards
         return (
             self.block_bytes * shards.groups / shards.tensor if shards.parts else self.block_bytes

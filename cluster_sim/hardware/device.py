@@ -52,8 +52,8 @@ class Device(Description):
     """Dense peak compute rate by precision."""
     predecessor: str | None = None
     """Catalog name of a device whose constants hold for this one where it has none of its own:
-    `efficiency`, `overheads`, `kernels`, `collectives` and `exchanges`. Times stay; rates grow in proportion to
-    memory bandwidth, compute rate and link bandwidth. Default: no predecessor."""
+    `efficiency`, `overheads`, `kernels`, `collectives` and `exchanges`. Times stay; rates grow in
+    proportion to memory bandwidth, compute rate and link bandwidth. Default: no predecessor."""
     efficiency: Efficiency | None = None
     """Shares of the peaks that a GPU's kernels reach. Either `efficiency` (a GPU) or `wafer` is
     required. Default: those of the predecessor."""

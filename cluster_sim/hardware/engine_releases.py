@@ -68,8 +68,8 @@ def listed_as(names: Collection[str], engine: str) -> str | None:
 def is_since(engine: str, release: str) -> bool:
     """Return whether an engine's release is a number, and at least `release`.
 
-    >>> is_since("SGLang 0.5.14", "0.5.14"), is_since("SGLang 0.5", "0.5.14"), is_since("SGLang", "0")
-    (True, False, False)
+    >>> [is_since(name, "0.5.14") for name in ("SGLang 0.5.14", "SGLang 0.5", "SGLang")]
+    [True, False, False]
     """
     own, first = _release(engine), _release(f"engine {release}")
     return own is not None and first is not None and own[0] == first[0] and own >= first

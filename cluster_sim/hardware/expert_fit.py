@@ -26,9 +26,9 @@ Used = Literal[
 
 always: for every layout. one_group, several_groups: if each device holds parts of all experts, or
 if groups of devices hold different experts. beside_fp8: for models whose other weights have 8 bit,
-instead of the kernels that are always used. deepep_normal, deepep_low_latency: with this exchange of
-tokens, instead of the kernels that are always used. by_option: only if an option of the engine names the
-kernel; no run uses it.
+instead of the kernels that are always used. deepep_normal, deepep_low_latency: with this exchange
+of tokens, instead of the kernels that are always used. by_option: only if an option of the engine
+names the kernel; no run uses it.
 """
 
 

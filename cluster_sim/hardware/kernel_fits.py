@@ -178,8 +178,8 @@ class KernelFits(Description):
     Default: no fits."""
 
     fused_experts: dict[str, FusedExpertsFit] = Field(default_factory=dict)
-    """Fits of kernels that run experts and their exchange together. Keys are formats of the experts'
-    weights, such as `mxfp4`. Default: no fits."""
+    """Fits of kernels that run experts and their exchange together. Keys are formats of the
+    experts' weights, such as `mxfp4`. Default: no fits."""
 
     experts: dict[str, ExpertFit] = Field(default_factory=dict)
     """Fits of routed experts. Keys are formats of their weights (`bf16`, `fp8`, `fp8_block`,

@@ -11,7 +11,7 @@ class LinkFits(Description):
     """Base of descriptions whose fields are fits of one kind of traffic each, or None."""
 
     def at(self, links: float) -> Self:
-        """Return all fits with a share (above 0) of the bandwidth of the links. Start times stay."""
+        """Return all fits with a share (above 0) of the bandwidth of the links. Starts stay."""
         fits = ((kind, getattr(self, kind)) for kind in type(self).model_fields)
         return self.model_copy(
             update={kind: fit.at(links) for kind, fit in fits if fit is not None}

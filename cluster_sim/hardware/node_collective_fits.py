@@ -17,8 +17,8 @@ class AcrossNodesFit(Description):
 
     `physics.node_collectives` combines the constants. Sources of the defaults: nccl-tests on nodes
     of eight devices with eight ports of 400 Gb/s: H20, 2 nodes (github NVIDIA/nccl issue 1244),
-    H100, 2 and 4 nodes (issue 1221), 8 nodes (github uccl-project/uccl issue 205), 8 nodes with sums
-    in switches (github coreweave/nccl-tests), 16 nodes (issue 1469); H200, 248 nodes (github
+    H100, 2 and 4 nodes (issue 1221), 8 nodes (github uccl-project/uccl issue 205), 8 nodes with
+    sums in switches (github coreweave/nccl-tests), 16 nodes (issue 1469); H200, 248 nodes (github
     NVIDIA/nccl-tests issue 283).
     """
 
@@ -33,8 +33,8 @@ class AcrossNodesFit(Description):
     rank_s: Seconds = 3.4e-6
     """Additional time of a large tensor per rank, as for the steps of a ring [s]."""
     overlap: Annotated[float, Field(ge=1.0, le=16.0)] = 1.6
-    """Exponent of the norm that combines the times inside nodes and between them. With 1 they do not
-    overlap."""
+    """Exponent of the norm that combines the times inside nodes and between them. With 1 they do
+    not overlap."""
     tree_start_s: Seconds = 80e-6
     """Additional start of a tree for large tensors [s]."""
     tree_bandwidth_bytes_per_s: BytesPerSecond = 370e9
@@ -42,8 +42,8 @@ class AcrossNodesFit(Description):
     uses_trees: bool = True
     """Whether large tensors may be reduced over a tree of nodes."""
     node_bandwidth_bytes_per_s: BytesPerSecond | None = None
-    """Maximum rate out of a node that the channels of the library reach [B/s]. Default: the ports of
-    all devices."""
+    """Maximum rate out of a node that the channels of the library reach [B/s]. Default: the ports
+    of all devices."""
     uses_switch_sums: bool = True
     """Whether sums in the switches of a network save traffic, where a network computes them."""
 

@@ -1,10 +1,10 @@
 """Expert-parallel load balancer (EPLB): redundant copies of experts, and the groups that hold them.
 
 The rule has two steps. First every further slot becomes a copy of the expert whose copies have the
-highest load. Then the slots go to the groups in descending order of their loads, each to the
-group with the lowest load that is not full. Source: DeepSeek, EPLB (2025),
-https://github.com/deepseek-ai/EPLB, its README and its function `rebalance_experts`; vLLM and SGLang
-run the same rule, TensorRT-LLM replicates and places greedily too.
+highest load. Then the slots go to the groups in descending order of their loads, each to the group
+with the lowest load that is not full. Source: DeepSeek, EPLB (2025),
+https://github.com/deepseek-ai/EPLB, its README and its function `rebalance_experts`; vLLM and
+SGLang run the same rule, TensorRT-LLM replicates and places greedily too.
 
 With several nodes and groups of experts between which a router chooses first, whole groups of
 experts are assigned to the nodes before, and both steps follow inside each node.

@@ -27,8 +27,8 @@ ROW_BYTES: Mapping[str, float] = {
     "mxfp8": 1.0 + 1.0 / 32.0,
     "nvfp4": 0.5 + 1.0 / 16.0,
 }
-"""Bytes per value of a row by its format, scales included: one of 4 B per 128 values for fp8, of 1 B
-per 32 values for mxfp8, and of 1 B per 16 values for nvfp4."""
+"""Bytes per value of a row by its format, scales included. A scale has 4 B per 128 values for fp8,
+1 B per 32 values for mxfp8, and 1 B per 16 values for nvfp4."""
 
 
 class ExchangeKind(NamedTuple):
@@ -88,8 +88,10 @@ def sent_format(kind: str, engine: str, computed_in: str) -> str:
 
     Examples
     --------
-    >>> sent_format("deepep_normal", "SGLang 0.5", "fp8"), sent_format("nvlink_one_sided", "", "fp4")
-    ('fp8', 'nvfp4')
+    >>> sent_format("deepep_normal", "SGLang 0.5", "fp8")
+    'fp8'
+    >>> sent_format("nvlink_one_sided", "", "fp4")
+    'nvfp4'
     """
     is_deepep = kind.startswith("deepep") and maker(engine) != "TensorRT-LLM"
     return (_BY_DEEPEP if is_deepep else _BY_EXPERTS)[computed_in]
@@ -122,14 +124,14 @@ def chosen_kind(
 ) -> ExchangeName:
     """Return the kind of exchange of a step: `name` itself, or the engine's choice for `auto`.
 
-    * TensorRT-LLM runs kernels over NVLink where all devices are in one NVLink domain and hold whole
-      experts: since 1.2 the one-sided ones (communication_factory.py), before the two-sided ones if
-      there are more groups than experts per token (1.0, fused_moe_wide_ep.py). This holds for
-      devices for which the kernels were measured.
+    * TensorRT-LLM runs kernels over NVLink where all devices are in one NVLink domain and hold
+      whole experts: since 1.2 the one-sided ones (communication_factory.py), before the two-sided
+      ones if there are more groups than experts per token (1.0, fused_moe_wide_ep.py). This holds
+      for devices for which the kernels were measured.
     * Groups over several nodes run DeepEP, and so do those of vLLM and SGLang over several hosts of
-      one NVLink domain, which are those of more than LARGEST_HOST devices: normal kernels for steps with prompts, low-latency
-      kernels for decode (SGLang, `--moe-a2a-backend deepep --deepep-mode auto`,
-      layers/moe/utils.py; vLLM, docs/serving/expert_parallel_deployment.md).
+      one NVLink domain, which are those of more than LARGEST_HOST devices: normal kernels for steps
+      with prompts, low-latency kernels for decode (SGLang, `--moe-a2a-backend deepep --deepep-mode
+      auto`, layers/moe/utils.py; vLLM, docs/serving/expert_parallel_deployment.md).
     * All others take the faster one of NCCL's collectives. vLLM's default is all-gather with
       reduce-scatter (config/parallel.py, all2all_backend), and so is SGLang's
       (`--moe-a2a-backend none`).

@@ -1,4 +1,4 @@
-"""ExpertLoad: distribution of routed tokens over experts, and the rank that sets the step's time."""
+"""ExpertLoad: distribution of routed tokens over experts, and the rank that sets a step's time."""
 
 from __future__ import annotations
 

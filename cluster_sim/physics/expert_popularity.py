@@ -1,11 +1,11 @@
 """Popularity of experts: the share of a layer's tokens that pick each of them.
 
-Log-normal popularity is an approximation of what was measured. With a standard deviation of
-the logarithm of 1.0 to 1.1 it meets four published figures of DeepSeek-R1 at once (TensorRT-LLM,
-examples/wide_ep, README: 256 experts on 32 ranks; maximum over mean of ranks 2.56, standard deviation .48;
-of experts 11.9 and 1.28). Every layer has the same sorted popularities, the expected values of
-order statistics by their quantiles, on other experts. The orders are those of a fixed hash, so
-that there is nothing to draw.
+Log-normal popularity is an approximation of what was measured. With a standard deviation of the
+logarithm of 1.0 to 1.1 it meets four published figures of DeepSeek-R1 at once (TensorRT-LLM,
+examples/wide_ep, README: 256 experts on 32 ranks; maximum over mean of ranks 2.56, standard
+deviation .48; of experts 11.9 and 1.28). Every layer has the same sorted popularities, the expected
+values of order statistics by their quantiles, on other experts. The orders are those of a fixed
+hash, so that there is nothing to draw.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ LAYERS = 64
 DRIFT = 0.12
 """Standard deviation of the logarithm of the change of a popularity since experts were placed.
 
-With it, redundant experts leave what was measured with DeepSeek-R1 on 288 slots: maximum over mean of
-32 ranks 1.11, standard deviation .05 (TensorRT-LLM, examples/wide_ep, README). Those figures contain
-the chance of one step's tokens, so that this is an estimate from above.
+With it, redundant experts leave what was measured with DeepSeek-R1 on 288 slots: maximum over mean
+of 32 ranks 1.11, standard deviation .05 (TensorRT-LLM, examples/wide_ep, README). Those figures
+contain the chance of one step's tokens, so that this is an estimate from above.
 """
 
 _DRIFT_SHARE = DRIFT / 1.05

@@ -1,8 +1,8 @@
 """Parts of a KV cache that devices of one replica send to devices of another replica.
 
 Prefill and decode replicas may have different layouts. Tensor-parallel devices share the heads of a
-KV cache; they copy heads if there are fewer heads than devices, and every device has all of a latent
-vector. A part of the cache that several sending devices have is sent by one of them. Every
+KV cache; they copy heads if there are fewer heads than devices, and every device has all of a
+latent vector. If several sending devices hold a part of the cache, one of them sends it. Every
 receiving device gets all of its parts, copies included.
 
 Sources: vLLM's NIXL connector reads a copied part from device `rank x sending // receiving`, the

@@ -13,8 +13,8 @@ in which one half computes and the other one exchanges (vLLM 0.33, docs/design/d
 A slot takes the longer one of both times. The first attention and the last combine have nothing
 beside them. Every kernel runs twice on half of the tokens: weights are read twice, products are
 smaller, and times per layer count twice. Kernels of an exchange that occupy processors leave the
-others to computing (vLLM, VLLM_DBO_COMM_SMS; DeepEP, normal kernels); low-latency kernels leave all of
-them.
+others to computing (vLLM, VLLM_DBO_COMM_SMS; DeepEP, normal kernels); low-latency kernels leave all
+of them.
 
 Published gains: prefill 27 to 35 %, decode of large batches up to 25 %; an H20 gains from 64
 sequences per device on (LMSYS, May 2025; DeepGEMM, pull request 14).

@@ -79,7 +79,11 @@ class _SpreadLoad:
         self._points = Memo(self._point)
 
     def ratios(self, tokens: float) -> tuple[float, float, float]:
-        """Return rows and active slots of the fullest group, and all active slots, by the even ones."""
+        """Return the ratios of an uneven to an even load.
+
+        They are those of the rows and of the active slots of the fullest group, and of all active
+        slots.
+        """
         place = _POINTS_PER_OCTAVE * log2(tokens)
         below = floor(place)
         low, high = self._points[below], self._points[below + 1]
@@ -114,8 +118,8 @@ def fullest(means: Array) -> tuple[Array, Array]:
 
         min over t of ln(sum of exp(t m + t^2 m / 2)) / t
 
-    With equal means it is `expert_load.busiest_group`; with many rows it is the largest mean. Source:
-    Boucheron, Lugosi, Massart, Concentration Inequalities, 2013, section 2.5.
+    With equal means it is `expert_load.busiest_group`; with many rows it is the largest mean.
+    Source: Boucheron, Lugosi, Massart, Concentration Inequalities, 2013, section 2.5.
 
     Parameters
     ----------

@@ -63,7 +63,8 @@ class Used:
 def used(scenarios: dict[str, Scenario]) -> list[Used]:
     """Return the figures of all catalog entries in some scenarios, lowest confidence first.
 
-    Fits of kernels that no run uses are omitted: other engines, formats and kinds of layers. An entry is recognised by its name. A scenario's changes to an entry are found by comparing both.
+    Fits of kernels that no run uses are omitted: other engines, formats and kinds of layers. An
+    entry is recognised by its name. A scenario's changes to an entry are found by comparing both.
 
     Parameters
     ----------

@@ -49,8 +49,8 @@ class ReplicaPlan(Description):
     """Number of further copies of experts in each layer, over all groups. They go to the most
     popular experts (EPLB), and all copies are placed so that the groups have equal loads."""
     expert_load: SomeExpertLoad = Field(default_factory=ExpertLoadSpec)
-    """Popularity of experts. even: tokens pick all experts with equal probability. `{sigma: 1.05}`: a
-    log-normal law. `{path: FILE}`: a routing trace. Default: even."""
+    """Popularity of experts. even: tokens pick all experts with equal probability. `{sigma: 1.05}`:
+    a log-normal law. `{path: FILE}`: a routing trace. Default: even."""
     overlap: Overlap = "none"
     """Overlap of computing and exchanges of experts in a step. none: they follow each other.
     two_batch: the exchange of one half of the batch runs while the other half computes."""

@@ -30,7 +30,7 @@ def default_times(device: Device, engine: str) -> Iterator[str]:
 
 
 def unmeasured_device(device: Device) -> Iterator[str]:
-    """Yield a warning if no kernel of a device was measured, or only some beside those of another."""
+    """Yield a warning if no kernel of a device was measured, or only some."""
     if device.measured:
         return
     start = f"{device.name}: no kernels were measured. Its step times are"

@@ -110,11 +110,11 @@ class Engine(OwnTimes):
     `--all2all-backend`, SGLang's `--moe-a2a-backend` and TensorRT-LLM's TRTLLM_FORCE_COMM_METHOD.
     Default: auto, the engine's choice on the device."""
     fused_experts: bool = False
-    """Whether one kernel runs the experts of a layer and their exchange, such as DeepGEMM's Mega MoE.
-    The device must list constants of such a kernel for the format of the experts."""
+    """Whether one kernel runs the experts of a layer and their exchange, such as DeepGEMM's Mega
+    MoE. The device must list constants of such a kernel for the format of the experts."""
     two_batch_from: TwoBatchFrom | None = None
-    """Sizes from which a step runs as two batches, if `overlap` of the plan is two_batch. Default: the
-    engine has no such overlap."""
+    """Sizes from which a step runs as two batches, if `overlap` of the plan is two_batch. Default:
+    the engine has no such overlap."""
     graph_batches: tuple[Count, ...] = ()
     """Batch sizes for which CUDA graphs are captured. A step that decodes fewer sequences is padded
     to the next size. Unused with `graph_mode`."""

@@ -2,8 +2,8 @@
 
 Source: the recipes that InferenceX ran by srt-slurm, recipes/** and gb200/** of
 ishandhanani/srt-slurm@9604fe3e (TensorRT-LLM in fp4) and @6951981c (SGLang), recipes/gb200-fp8 of
-NVIDIA/srt-slurm@eb889c08, recipes/trtllm/gb300-fp8 @5f23377f. Each is for one layout and one number of
-clients; the rules below are what they have in common. All of them have a KV cache in fp8 and no
+NVIDIA/srt-slurm@eb889c08, recipes/trtllm/gb300-fp8 @5f23377f. Each is for one layout and one number
+of clients; the rules below are what they have in common. All of them have a KV cache in fp8 and no
 prefix cache.
 """
 

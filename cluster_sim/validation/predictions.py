@@ -91,8 +91,8 @@ def _as_clients_saw(measured: MeasuredRun, done: Finished) -> Finished:
     """Return the requests with the first token at the time that clients of pools apart saw it.
 
     The server that decodes sends the whole answer as soon as it has the KV cache: SGLang
-    (`disaggregation/decode.py`, 0.5) and Dynamo's workers. The wait for it is in TTFT, and not in the
-    first gap between tokens.
+    (`disaggregation/decode.py`, 0.5) and Dynamo's workers. The wait for it is in TTFT, and not in
+    the first gap between tokens.
     """
     if measured.prefill is None:
         return done

@@ -1,9 +1,9 @@
 """Settings of groups of devices that decode or prefill alone, as engines run wide groups.
 
-Their rows state a layout and a load, and no more. SGLang's settings are those of its instructions for
-wide groups (sgl-project/sglang issue 6017; on GB200 recipes/gb200-fp8 of NVIDIA/srt-slurm@eb889c08),
-vLLM's those of its recipes (docs/serving/expert_parallel_deployment.md), TensorRT-LLM's those of
-examples/wide_ep.
+Their rows state a layout and a load, and no more. SGLang's settings are those of its instructions
+for wide groups (sgl-project/sglang issue 6017; on GB200 recipes/gb200-fp8 of
+NVIDIA/srt-slurm@eb889c08), vLLM's those of its recipes
+(docs/serving/expert_parallel_deployment.md), TensorRT-LLM's those of examples/wide_ep.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ALONE = ("decode", "prefill")
 """Loads of groups that do one thing alone."""
 _SIGMA = 1.05
 """Spread of the popularity of experts: the logarithm's standard deviation, with which four
-published statistics of DeepSeek-R1 are met (physics.expert_load)."""
+published statistics of DeepSeek-R1 are met (physics.expert_popularity)."""
 _REDUNDANT = 32
 """Number of redundant experts in all of these settings, if the group divides the slots."""
 _WIDE_DEVICES = 16
@@ -27,8 +27,8 @@ _WIDE_DEVICES = 16
 _STEP_TOKENS = 16_384
 """Tokens of a step that prefills, per rank: --chunked-prefill-size 524288 for 32 ranks."""
 _STATIC = {True: 0.846, False: 0.82}
-"""Share of memory for weights and KV cache that SGLang gets (--mem-fraction-static), on Hopper and on
-other devices."""
+"""Share of memory for weights and KV cache that SGLang gets (--mem-fraction-static), on Hopper and
+on other devices."""
 _HOPPER = ("H100", "H200", "H800")
 
 

@@ -9,8 +9,8 @@
 | folder | files `rank*.safetensors` of TensorRT-LLM, which are added |
 
 Rows of the same layer and expert are added, and so are the steps of a list of steps. Layers without
-any token, such as dense layers, are left out. Sources: SGLang, `srt/eplb/expert_distribution.py` and
-`expert_location.py`; TensorRT-LLM, `examples/wide_ep/ep_load_balancer`.
+any token, such as dense layers, are left out. Sources: SGLang, `srt/eplb/expert_distribution.py`
+and `expert_location.py`; TensorRT-LLM, `examples/wide_ep/ep_load_balancer`.
 """
 
 from __future__ import annotations

@@ -21,14 +21,15 @@ class ExpertLoadSpec(Description):
     bare_key: ClassVar[str] = "sigma"
 
     sigma: Sigma | None = None
-    """Standard deviation of the logarithm of log-normal popularities. 1.05 is what was measured with
-    DeepSeek-R1. Default: no such law."""
+    """Standard deviation of the logarithm of log-normal popularities. 1.05 is what was measured
+    with DeepSeek-R1. Default: no such law."""
     path: str | None = None
-    """Path of a routing trace: a CSV or Parquet file with the columns layer_id, expert_id and count,
-    a JSON file with `logical_count`, or the expert statistic of TensorRT-LLM. Default: no trace."""
+    """Path of a routing trace: a CSV or Parquet file with the columns layer_id, expert_id and
+    count, a JSON file with `logical_count`, or the expert statistic of TensorRT-LLM. Default: no
+    trace."""
     drift: Sigma | None = None
-    """Standard deviation of the logarithm by which popularities changed since redundant experts were
-    placed. Default: 0.12 with a trace, and 0.12 / 1.05 of sigma."""
+    """Standard deviation of the logarithm by which popularities changed since redundant experts
+    were placed. Default: 0.12 with a trace, and 0.12 / 1.05 of sigma."""
 
     @field_validator("path", mode="before")
     @classmethod

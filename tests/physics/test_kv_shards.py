@@ -1,4 +1,4 @@
-"""Which devices send which parts of a KV cache to which devices of a replica of another layout."""
+"""Devices of one layout send the parts of a KV cache that devices of another layout hold."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def test_a_rank_without_blocks_preempts_although_the_other_has_blocks() -> None:
 
 
 def test_a_prefix_is_found_on_its_own_rank_alone() -> None:
-    """The same prompt in turns on two ranks: the first on each rank misses, the next hits."""
+    """Two ranks get one prompt in turns: the first on each rank misses, the next hits."""
     ranked = scheduler(prefix_caching=True)
     for number in range(4):
         (request,) = send(ranked, 100, output=1, pieces=((7, 100),))

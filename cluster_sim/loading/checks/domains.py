@@ -20,9 +20,9 @@ def domain_faults(fleet: Fleet) -> Iterator[Finding]:
                     ("cluster", "pools", names.index(pool.name), "domain"),
                     f"got '{domain.name}'; {pool.node.name} has no switch that joins its devices; expected no domain",
                 )
-        in_use = domain.in_use
-        if (used := sum(in_use.values())) > domain.devices:
+        if (used := sum(domain.in_use.values())) > domain.devices:
+            in_use = ", ".join(f"{name}: {count}" for name, count in domain.in_use.items())
             yield (
                 ("cluster", "pools", names.index(domain.pools[0].name), "domain"),
-                f"got replicas of {used} devices in domain '{domain.name}' ({', '.join(f'{name}: {count}' for name, count in in_use.items())}); expected at most the {domain.devices} of its largest node; fewer `replicas`, another domain, or nodes with only the devices of their replicas",
+                f"got replicas of {used} devices in domain '{domain.name}' ({in_use}); expected at most the {domain.devices} of its largest node; fewer `replicas`, another domain, or nodes with only the devices of their replicas",
             )

@@ -165,10 +165,10 @@ def _expert_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
 
 
 def _spreads_unevenly(pool: Pool) -> bool:
-    """Return whether the engine gives the first groups one expert more if groups do not divide them.
+    """Return whether an engine gives the first of uneven groups one expert more.
 
-    Source: vLLM 0.9 to 0.24, `model_executor/layers/fused_moe/layer.py` determine_expert_map. SGLang
-    and TensorRT-LLM refuse such groups.
+    Source: vLLM 0.9 to 0.24, `model_executor/layers/fused_moe/layer.py` determine_expert_map.
+    SGLang and TensorRT-LLM refuse such groups.
     """
     return maker(pool.engine.name) == "vLLM"
 

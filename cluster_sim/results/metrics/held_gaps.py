@@ -6,8 +6,8 @@ Sequences that joined at the same time have equal gaps, so there is a group per 
 however large the batch.
 
 Attention ranks hold at different times. The event `rank_held` says how many sequences of a rank
-hold in a stretch, and `on_rank` which rank it is; `counted` of a stretch in which other ranks decode
-leaves these sequences out.
+hold in a stretch, and `on_rank` which rank it is; `counted` of a stretch in which other ranks
+decode leaves these sequences out.
 """
 
 from __future__ import annotations

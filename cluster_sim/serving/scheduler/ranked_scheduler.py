@@ -1,10 +1,10 @@
-"""RankedScheduler: the attention data-parallel ranks of one replica, which run their steps together.
+"""RankedScheduler: attention data-parallel ranks of one replica, which run their steps together.
 
 In engines each rank has a scheduler with a queue, batch slots, a token budget and a KV cache of its
-own, and a request stays on the rank that it was sent to (`rank_rules`). Ranks meet at the experts of
-each layer, so all of them run a step together, and ranks without work wait. Here the schedulers of
-the ranks decide in turn, the sums of their counts are the work of the step, and the number of equal
-steps is the smallest of any rank.
+own, and a request stays on the rank that it was sent to (`rank_rules`). Ranks meet at the experts
+of each layer, so all of them run a step together, and ranks without work wait. Here the schedulers
+of the ranks decide in turn, the sums of their counts are the work of the step, and the number of
+equal steps is the smallest of any rank.
 """
 
 from __future__ import annotations
