@@ -126,8 +126,10 @@ def chosen_kind(
 
     * TensorRT-LLM runs kernels over NVLink where all devices are in one NVLink domain and hold
       whole experts: since 1.2 the one-sided ones (communication_factory.py), before the two-sided
-      ones if there are more groups than experts per token (1.0, fused_moe_wide_ep.py). This holds
-      for devices for which the kernels were measured.
+      ones on hosts with Arm processors if there are more groups than experts per token (1.0,
+      fused_moe_wide_ep.py, _mnnvl_utils.py). This holds for devices that have constants of the
+      kernels, which are Blackwell's; 1.2 has them for Blackwell alone (ai-dynamo/aiconfigurator,
+      pull request 551).
     * Groups over several nodes run DeepEP, and so do those of vLLM and SGLang over several hosts of
       one NVLink domain, which are those of more than LARGEST_HOST devices: normal kernels for steps
       with prompts, low-latency kernels for decode (SGLang, `--moe-a2a-backend deepep --deepep-mode
@@ -156,7 +158,7 @@ def chosen_kind(
         if shape.nodes == 1 and maker(engine) == "TensorRT-LLM" and fits.nvlink_one_sided:
             if engine == maker(engine) or is_since(engine, "1.2"):
                 return "nvlink_one_sided"
-            if shape.expert_parallel > shape.top_k:
+            if shape.expert_parallel > shape.top_k and fits.nvlink_two_sided:
                 return "nvlink_two_sided"
         is_wide = shape.nodes > 1 or (maker(engine) in _OVER_HOSTS and shape.devices > LARGEST_HOST)
         if is_wide and has_prompts and fits.deepep_normal:

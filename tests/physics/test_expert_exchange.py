@@ -243,6 +243,10 @@ def test_engines_choose_their_exchange_by_machine_and_phase() -> None:
     assert chosen(gb200, "TensorRT-LLM 1.0", wide, has_prompts=False) == "nvlink_two_sided"
     assert chosen(gb200, "TensorRT-LLM 1.2", split, has_prompts=False) == "fastest_collective"
     assert chosen(h100, "TensorRT-LLM 1.2", near, has_prompts=True) == "fastest_collective"
+    for blackwell in (device_named("b200-sxm"), device_named("b300-sxm")):
+        assert chosen(blackwell, "TensorRT-LLM 1.2", near, has_prompts=False) == "nvlink_one_sided"
+        few = GroupShape(8, 8, 1, 4)  # more groups than experts per token, but no Arm hosts
+        assert chosen(blackwell, "TensorRT-LLM 1.0", few, has_prompts=False) == "fastest_collective"
     assert chosen(h100, "vLLM 0.22", near, has_prompts=True) == "fastest_collective"
     assert chosen(h100, "SGLang 0.5", far, has_prompts=True) == "deepep_normal"
     assert chosen(h100, "SGLang 0.5", far, has_prompts=False) == "deepep_low_latency"
