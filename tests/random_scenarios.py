@@ -173,6 +173,8 @@ def random_scenario(random: Random) -> Section:
     for pool in cluster["pools"]:
         if MODELS[model].experts and pool["node"] not in WAFERS:
             _spread_experts(random, pool, model)
+            if pool["replica"].get("data_parallel", 1) > 8:  # serves many requests in a short time
+                scenario["duration"] = "10 s"
     if _maybe(random, 0.15) and not MODELS[model].has_window:
         share_tier(random, scenario, _gpu_pools(cluster), random.choice(["500 GB", "20 GB"]))
     if _maybe(random, 0.4) and "sample" not in scenario:
