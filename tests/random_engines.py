@@ -12,6 +12,9 @@ from typing import Any
 Section = dict[str, Any]
 
 POLICIES = ("first_chunk", "full_isl", "guaranteed_no_evict", "max_utilization")
+RANK_RULES = (
+    "round_robin", "total_requests", "total_tokens", "waiting_and_running", "active_tokens",
+)  # fmt: skip
 GRAPH_MODES = ("full_and_piecewise", "none", "piecewise", "full", "full_decode_only")
 
 

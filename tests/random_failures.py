@@ -31,6 +31,13 @@ def let_fail(random: Random, scenario: Section, devices: dict[str, int], second_
         scenario["cluster"]["retry_lost"] = False
 
 
+def links_fail(scenario: Section) -> bool:
+    """Whether a scenario has failures of links."""
+    site = scenario.get("site", {})
+    at_links = any(event["what"].startswith("link_") for event in site.get("events", ()))
+    return at_links or "link" in site.get("failures", {})
+
+
 def _event(random: Random, devices: dict[str, int], second_s: float) -> Section:
     """Draw one event at a pool, a node or a device."""
     pool = random.choice(list(devices))

@@ -15,6 +15,15 @@ from typing import Any
 
 from tests import random_engines
 from tests.random_autoscaling import let_scale
+from tests.random_experts import (
+    DEEPEP,
+    NCCL,
+    NVLINK,
+    Experts,
+    exchange_experts,
+    load_experts,
+    share_tier,
+)
 from tests.random_failures import let_fail
 
 Section = dict[str, Any]
@@ -104,6 +113,13 @@ WAFERS = {
     "cs-2": Machine(1, 40, 1, engines=("cerebras",)),
 }
 MACHINES = GPUS | OTHERS | WAFERS
+EXCHANGES = {
+    "dgx-a100": NCCL,
+    **dict.fromkeys(("dgx-h100", "dgx-h200", "dgx-b200"), (*NCCL, *DEEPEP)),
+    "hgx-b300": DEEPEP,
+    "gb200-nvl72": (*NCCL, *DEEPEP, *NVLINK),
+}
+"""Exchanges of experts for which the devices of a node have figures."""
 PRECISIONS = ("bf16", "fp8", "fp4")
 LONGEST_PRESETS = {
     "azure-code": 9400,
@@ -153,7 +169,21 @@ def random_scenario(random: Random) -> Section:
     if _maybe(random, 0.3):
         pools = cluster["pools"]
         let_fail(random, scenario, {x["name"]: MACHINES[x["node"]].devices for x in pools}, 1.0)
+    # The newest keys are drawn last, so that what older seeds draw before them stays as it was.
+    for pool in cluster["pools"]:
+        if MODELS[model].experts and pool["node"] not in WAFERS:
+            _spread_experts(random, pool, model)
+            if pool["replica"].get("data_parallel", 1) > 8:  # serves many requests in a short time
+                scenario["duration"] = "10 s"
+    if _maybe(random, 0.15) and not MODELS[model].has_window:
+        share_tier(random, scenario, _gpu_pools(cluster), random.choice(["500 GB", "20 GB"]))
+    if _maybe(random, 0.4) and "sample" not in scenario:
+        _join(_gpu_pools(cluster))
     return scenario
+
+
+def _gpu_pools(cluster: Section) -> list[Section]:
+    return [pool for pool in cluster["pools"] if pool["node"] not in WAFERS]
 
 
 def _maybe(random: Random, chance: float) -> bool:
@@ -576,6 +606,56 @@ def _tight(random: Random, model: Model, replica: Section, machine: Machine) -> 
     return min(round((1.01 * own + room) / machine.gigabytes, 4), 0.95)
 
 
+def _spread_experts(random: Random, pool: Section, model: str) -> None:
+    """Draw groups over nodes, and how experts are loaded and exchanged."""
+    machine, plan = MACHINES[pool["node"]], pool["replica"]
+    is_fused = pool["node"] == "dgx-b200" and model == "gpt-oss-120b" and "autoscale" not in pool
+    if is_fused:  # the only kernel of the catalog that runs experts with their exchange
+        plan |= {"weights": "fp4", "tensor_parallel": 1, "pipeline_parallel": 1}
+        plan |= {"data_parallel": 8, "expert_parallel": 8}
+        pool["nodes"] = pool["replicas"] = pool.get("replicas", 1)
+    elif machine.devices == 8 and _maybe(random, 0.3):
+        _widen(random, pool, MODELS[model])
+    elif _maybe(random, 0.5):
+        plan["expert_parallel"] = plan["tensor_parallel"] * plan.get("data_parallel", 1)
+    engine = plan["engine"]
+    experts = Experts(
+        MODELS[model].experts, machine.devices, EXCHANGES.get(pool["node"], ()),
+        engine["like"] if isinstance(engine, dict) else engine, has_fused=is_fused,
+    )  # fmt: skip
+    load_experts(random, plan, experts, None)
+    exchange_experts(random, plan, experts)
+    random_engines.without_contradictions(pool)
+
+
+def _widen(random: Random, pool: Section, model: Model) -> None:
+    """Let a replica's ranks fill several nodes, where its weights are small enough for them."""
+    machine, plan = MACHINES[pool["node"]], pool["replica"]
+    gigabytes = model.gigabytes[PRECISIONS.index(plan["weights"])]
+    least = 1.5 * gigabytes / (0.75 * machine.gigabytes)
+    if not (groups := [group for group in (16, 24, 32) if group >= least]):
+        return
+    group = random.choice(groups)
+    replicas = pool.get("autoscale", {}).get("max") or pool.get("replicas") or 1
+    plan |= {"tensor_parallel": 1, "pipeline_parallel": 1, "data_parallel": group}
+    plan["expert_parallel"] = random.choice([group, 8])
+    pool["nodes"] = replicas * group // machine.devices
+    pool["kv"]["memory_fraction"] = 0.87
+
+
+def _join(pools: list[Section]) -> None:
+    """Let pools of well-known GPUs be parts of one scale-up domain that is large enough."""
+    pools = [pool for pool in pools if pool["node"] in GPUS and "autoscale" not in pool]
+    plans = [pool["replica"] for pool in pools]
+    used = sum(
+        plan["tensor_parallel"] * plan["pipeline_parallel"] * plan.get("data_parallel", 1)
+        for plan in plans
+    )
+    if len(pools) > 1 and used <= max(MACHINES[pool["node"]].devices for pool in pools):
+        for pool in pools:
+            pool |= {"domain": "rack", "replicas": 1}
+
+
 def _wafer_pool(random: Random, model: str, name: str) -> Section:
     """Draw a pool of wafers, which hold the weights or have them streamed."""
     node = random.choice(["cs-3", "cs-3", "cs-3", "cs-2"])
@@ -622,11 +702,6 @@ def _add_options(random: Random, pool: Section, model: str) -> None:
         pool["power_limit"] = f"{random.choice([0.9, 0.7]) * machine.watts[2]:g} W"
 
 
-RANK_RULES = (
-    "round_robin", "total_requests", "total_tokens", "waiting_and_running", "active_tokens",
-)  # fmt: skip
-
-
 def _batching(random: Random) -> Section:
     """Draw how requests share steps; limits that go together are drawn together."""
     kind = random.choice(["default", "small", "small", "static"])
@@ -647,7 +722,8 @@ def _batching(random: Random) -> Section:
         batching["batch_wait_max_tokens_ratio"] = random.choice([0.05, 0.5])
         batching["attention_dp_timeout_iterations"] = 12  # with several ranks alone
         batching["attention_dp_batching_wait_iterations"] = 2
-    batching["load_balance_method"] = RANK_RULES[sequences % len(RANK_RULES)]
+    rules = random_engines.RANK_RULES
+    batching["load_balance_method"] = rules[sequences % len(rules)]
     return batching
 
 

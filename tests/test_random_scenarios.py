@@ -41,6 +41,12 @@ CHOICES = {
     "kind": "chiller air_cooled_chiller dry_cooler tower",
     "weather": "greensboro sand-point",
     "gaps": "exponential weibull clustered",
+    "load_balance_method": "total_requests total_tokens waiting_and_running active_tokens",
+    "expert_exchange": "fastest_collective all_gather_reduce_scatter nccl_all_to_all deepep_normal deepep_low_latency nvlink_one_sided",
+    "expert_load": "even",
+    "overlap": "two_batch",
+    "domain": "rack",
+    "shared": "pool cluster",
 }
 POLICIES = {
     "lend_by_priority",
@@ -54,11 +60,11 @@ POLICIES = {
 KEYS = {
     "batch_wait_timeout_iterations", "begins", "bursts", "by_device", "detokenisation", "first_chunk_delay",
     "async_scheduling", "autoscale", "cancel", "clients", "graph_memory", "prefill_first", "static_reserve", "stream_interval", "chunked_prefill", "classes", "compaction",
-    "data_parallel", "draft_cost", "draft_model", "expert_parallel", "fabric", "failures", "mtbf", "notice", "offload",
+    "data_parallel", "draft_cost", "draft_model", "drift", "expert_parallel", "fabric", "fused_experts", "failures", "mtbf", "notice", "offload",
     "length_correlation", "links", "max_output_tokens", "memory_fraction", "mtp_layers", "network", "output_sigma",
     "percentile", "pipeline_parallel", "points", "power_limit", "prefix_caching", "prices", "rack_power_cap",
-    "rate_curve", "reasoning_share", "retries", "retry_budget", "retry_lost", "server_aborts", "row_power_cap", "sample", "sessions", "shared_prefix", "slo",
-    "speculation", "staleness", "swing", "thermal_protection", "tool_steps", "warmup", "watermark",
+    "rate_curve", "reasoning_share", "redundant_experts", "retries", "retry_budget", "retry_lost", "server_aborts", "row_power_cap", "sample", "sessions", "shared_prefix", "slo",
+    "sigma", "speculation", "staleness", "store_bandwidth", "swing", "thermal_protection", "tool_steps", "two_batch_from", "warmup", "watermark",
 }  # fmt: skip
 
 
@@ -107,3 +113,14 @@ def test_every_option_comes_up(said: set[tuple[str, Any]]):
     assert {key for key, _ in said} >= KEYS
     assert {value for key, value in said if key == "policy"} >= POLICIES
     assert {("preset", name) for name in LONGEST_PRESETS} <= said
+
+
+def test_groups_fill_several_nodes_and_have_unequal_numbers_of_experts():
+    plans = [
+        (pool["replica"], document["model"])
+        for document in (random_scenario(Random(seed)) for seed in range(300))
+        for pool in document["cluster"]["pools"]
+    ]
+    assert {plan.get("data_parallel") for plan, _ in plans} >= {16, 24, 32}
+    groups = [(plan.get("expert_parallel", 1), MODELS[model].experts) for plan, model in plans]
+    assert any(experts > count and experts % count for count, experts in groups)

@@ -28,10 +28,35 @@ from tests.machines import (
     node,
 )
 from tests.random_autoscaling import let_scale
-from tests.random_failures import let_fail
+from tests.random_experts import (
+    DEEPEP,
+    NCCL,
+    NVLINK,
+    Experts,
+    exchange_experts,
+    load_experts,
+    share_tier,
+)
+from tests.random_failures import let_fail, links_fail
 
 Section = dict[str, Any]
 
+SWITCH = {
+    "between": ["device", "switch"],
+    "kind": "nvlink",
+    "bandwidth": "2 GB/s",
+    "latency": "1 us",
+}
+"""Link of each device to the switch of its scale-up domain."""
+_START = {"start": "9 us", "link_bandwidth": "0.4 GB/s"}
+_WAY = {"start": "20 us", "processor_bandwidth": "50 MB/s", "link_bandwidth": "0.3 GB/s"}
+_FUSED = {"start": "10 us", "bandwidth": "0.6 GB/s", "compute": "0.4 GFLOP/s", "knee": 2}
+EXPERT_FITS: Section = {
+    "collectives": dict.fromkeys(("all_gather", "reduce_scatter", "all_to_all"), _START),
+    "exchanges": {kind: {"dispatch": _WAY, "combine": _WAY} for kind in (*DEEPEP, *NVLINK)},
+    "kernels": {"fused_experts": {"bf16": _FUSED | {"link_bandwidth": "0.3 GB/s", "devices": 8}}},
+}
+"""What the file of a device has for the exchange of experts."""
 HOT: Section = {"power": POWER, "governor": GOVERNOR, "limits": LIMITS, "refresh": REFRESH}
 DURATIONS = (2.0, 0.5, 6.0, 0.05)
 
@@ -85,7 +110,49 @@ def tiny_scenario(random: Random, folder: Path) -> Section:
         let_fail(random, scenario, {pool["name"]: pool["node"]["devices"] for pool in pools}, 0.1)
     if _maybe(random, 0.2):
         scenario["cluster"]["contention"] = "none"
+    # The newest keys are drawn last, so that what older seeds draw before them stays as it was.
+    gpus = [pool for pool in pools if "wafers" not in pool["replica"]]
+    if _maybe(random, 0.35):
+        scenario["model"]["experts"] = {"count": random.choice([8, 6]), "top_k": 2, "ffn": 16}
+        for pool in gpus:
+            _spread_experts(random, pool, scenario["model"]["experts"]["count"], folder)
+    if _maybe(random, 0.3) and "attention_layers" not in scenario["model"]:
+        share_tier(random, scenario, gpus, random.choice(["1 MB", "60 kB"]))
+    if _maybe(random, 0.25):
+        for pool in gpus:
+            pool["domain"] = "rack"
+            pool["node"]["links"].append(SWITCH)
+    for pool in pools if links_fail(scenario) else ():
+        (door,) = pool["node"]["network"]["links"]
+        ends = [["front_door", "spine"], ["spine", "node"]]
+        pool["node"]["network"]["links"] = [door | {"between": between} for between in ends]
     return scenario
+
+
+def _spread_experts(random: Random, pool: Section, count: int, folder: Path) -> None:
+    """Let a pool's replicas have attention ranks with groups of experts, some over nodes."""
+    plan, on = pool["replica"], pool["node"]
+    on["device"] = on["device"] | {key: on["device"].get(key, {}) | more for key, more in EXPERT_FITS.items()}  # fmt: skip
+    data = random.choice([2, 1, 4])
+    group = data * plan.get("tensor_parallel", 1)
+    plan["data_parallel"] = data
+    plan["expert_parallel"] = random.choice([group, 1, group, min(group, 2)])
+    pool["nodes"] *= data  # the replicas stay as many
+    if count % plan["expert_parallel"] or _maybe(random, 0.5):
+        plan["engine"]["name"] = "vLLM"  # which gives some groups one expert more
+    experts = Experts(count, on["devices"], (*DEEPEP, *NCCL, *NVLINK), has_fused=True)
+    if _maybe(random, 0.6):
+        load_experts(random, plan, experts, folder)
+    exchange_experts(random, plan, experts)
+    if "overlap" in plan:
+        plan["engine"].setdefault("two_batch_from", {"decode_tokens": 2, "prompt_tokens": 2})
+    batching = pool.setdefault("batching", {})
+    if batching.get("policy") != "static" and _maybe(random, 0.6):
+        batching["load_balance_method"] = random.choice(random_engines.RANK_RULES)
+        if plan.get("role") == "both" and _maybe(random, 0.3):
+            batching["attention_dp_timeout_iterations"] = 6
+            batching["attention_dp_batching_wait_iterations"] = random.choice([0, 2])
+    random_engines.without_contradictions(pool)
 
 
 def _choose_backend(random: Random, pool: Section) -> None:

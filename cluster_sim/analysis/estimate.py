@@ -24,6 +24,7 @@ from cluster_sim.physics.cache_groups import mean_pages
 from cluster_sim.physics.limited_view import LimitedView
 from cluster_sim.physics.step_work import StepWork
 from cluster_sim.physics.wafer_placement import cuts
+from cluster_sim.scenario.pool import Pool
 from cluster_sim.scenario.scenario import Scenario
 from cluster_sim.serving.disaggregation import Disaggregation
 from cluster_sim.serving.kv_cache.grouped_prefix_cache import common_block
@@ -87,7 +88,7 @@ def _pool(fleet: Fleet, deployment: Deployment, lengths: LengthMoments) -> PoolA
         lengths = replace(lengths, output_tokens=1.0)
     is_static = not pool.batching.is_continuous
     batch = (static_batch if is_static else full_batch)(deployment, lengths)
-    decoding = _decoding(lengths, batch)
+    decoding = _decoding(pool, lengths, batch)
     prompts = prompts_per_step(pool, lengths, batch, decoding)
     limited = lengths.limited_share(LimitedView.of(deployment.model))
     if is_static:
@@ -170,7 +171,7 @@ def _mean_step_s(
     limited: share of the query-key pairs of prompts that are read in a limited view.
     """
     pool, times = deployment.pool, deployment.times_at(FULL_SPEED)
-    decoding = _decoding(lengths, batch)
+    decoding = _decoding(pool, lengths, batch)
     budget = prompt_budget(pool, decoding)
     is_apart = bool(decoding) and pool.prefills_apart
     beside = (0.0, 0) if is_apart else (batch.sequences, decoding)
@@ -192,9 +193,14 @@ def _mean_step_s(
     return step_s
 
 
-def _decoding(lengths: LengthMoments, batch: FullBatch) -> int:
-    """Return the number of sequences that decode in a step of a full batch."""
-    return max(round(batch.sequences), 1) if lengths.output_tokens > 1 else 0
+def _decoding(pool: Pool, lengths: LengthMoments, batch: FullBatch) -> int:
+    """Return the number of sequences that decode in a step of a full batch.
+
+    A pool of the role decode has such a step even if every answer ends with its first token.
+    """
+    if lengths.output_tokens > 1 or pool.replica.role == "decode":
+        return max(round(batch.sequences), 1)
+    return 0
 
 
 def _on_wafers(deployment: Deployment) -> WaferArithmetic | None:

@@ -123,11 +123,15 @@ class WaferSteps:
         step_s = self._steps(work, 1, self._stream(work)).first_s
         if self.load_s >= step_s:
             return {"streamed weights": 1.0}
-        decode_s = self._decode(work).first_s if work.batch else self.latency_s
-        is_full = self._decoding_busy_s(work, 1) >= decode_s
+        is_full = False
+        if work.batch:
+            beside_s = self._decode(work).first_s
+            is_full = self._decoding_busy_s(work, 1) >= beside_s
+        else:  # the last token of a prompt passes the pipeline alone, other chunks do not wait
+            beside_s = self.prompts.latency_s if work.sampled else 0.0
         return {
-            "slowest pipeline stage" if is_full else "latency of the pipeline": decode_s / step_s,
-            "prompts": 1.0 - decode_s / step_s,
+            "slowest pipeline stage" if is_full else "latency of the pipeline": beside_s / step_s,
+            "prompts": 1.0 - beside_s / step_s,
         }
 
     def ramp(self, work: StepWork) -> Ramp:

@@ -59,6 +59,9 @@ class Recorder:
         not worth to keep."""
         self.wide_paths: dict[Hashable, ParallelPaths] = {}
         """One of such paths for each memory at an end of several parallel ones."""
+        self.moved_until_s = 0.0
+        """Time at which the last transfer ended or was cut off [s]. It may lie after the end of the
+        last request."""
         self.full_s: dict[Hashable, float] = {}
         """Time in which each link slowed a transfer down [s]; other links are absent."""
         self.throttles: list[ThrottleRow] = []
@@ -91,11 +94,13 @@ class Recorder:
     def moved(self, paths: ParallelPaths, transfer: TransferRow) -> None:
         """Record a transfer that has ended."""
         self.transfers.append(transfer)
+        self.moved_until_s = transfer.ended_s
         self._count(transfer.kind, paths, transfer.bytes)
 
-    def cut(self, kind: str, paths: ParallelPaths, moved_bytes: float) -> None:
+    def cut(self, kind: str, paths: ParallelPaths, moved_bytes: float, now_s: float) -> None:
         """Record the bytes that were moved by transfers that will not end."""
         if moved_bytes:
+            self.moved_until_s = now_s
             self._count(kind, paths, moved_bytes)
 
     def _count(self, kind: str, paths: ParallelPaths, moved_bytes: float) -> None:

@@ -171,7 +171,7 @@ class Fabric(ReplicaEvents):
 
     def _cut(self, channel: Channel) -> None:
         channel.settle(self._env.now, channel.rate)
-        self._recorder.cut(channel.kind, channel.paths, channel.cut())
+        self._recorder.cut(channel.kind, channel.paths, channel.cut(), self._env.now)
         self._channels.ended(channel)
         self._agenda.plan(channel, inf)
         self._want(channel)
@@ -191,8 +191,10 @@ class Fabric(ReplicaEvents):
         self._call()
 
     def stop(self) -> None:
-        """End the run: record the time for which links were saturated."""
+        """End the run: record saturated links, and the bytes of transfers that are under way."""
         self._full.stop()
+        for channel in self._channels:
+            self._cut(channel)
 
     def _capacity(self, resource: Resource, flows: int) -> float:
         known = self._capacities.get((resource, flows))

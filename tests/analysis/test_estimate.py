@@ -155,6 +155,29 @@ def test_answers_of_one_token_are_bound_by_the_token_budget(tmp_path: Path) -> N
     )
 
 
+def test_a_decode_pool_is_full_even_if_all_answers_have_one_token() -> None:
+    """Prefill makes the only token, so that arithmetic alone runs a step of the decode pool."""
+    plan = {"data_parallel": 2, "expert_parallel": 2, "weights": "fp8"}
+    two_ranks = {"node": "dgx-h100", "replicas": 1, "batching": {"max_sequences": 64}}
+    pools = [
+        two_ranks | {"name": role, "replica": plan | {"role": role}}
+        for role in ("prefill", "decode")
+    ]
+    traffic = {"arrivals": {"process": "poisson", "rate": "2 /s"}, "prompt_tokens": 1000}
+    one, two = (
+        explain(
+            make_scenario(
+                model="mixtral-8x7b",
+                workload=traffic | {"output_tokens": tokens},
+                cluster={"pools": pools},
+            )
+        )[1]
+        for tokens in (1, 2)
+    )
+    assert one.full_batch == two.full_batch == 2 * 64
+    assert one.step_when_full_s == pytest.approx(two.step_when_full_s, rel=0.01)
+
+
 def test_a_prompt_reads_its_window_alone() -> None:
     """Of 100 tokens and a window of 10: 55 pairs of the first ten, ten each of the other 90; all
     pairs are 5,050. Chunks of ten hold ten times 55.

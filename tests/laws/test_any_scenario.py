@@ -91,14 +91,14 @@ def laws_hold_of(draw: Draw, random: Random) -> bool:
 
 
 @pytest.mark.slow
-@settings(parent=QUICK, max_examples=60)
+@settings(parent=QUICK, max_examples=45)
 @given(st.randoms(use_true_random=False))
 def test_laws_hold_of_any_tiny_scenario(random: Random) -> None:
     assume(laws_hold_of(tiny_of, random))
 
 
 @pytest.mark.slow
-@settings(parent=QUICK, max_examples=12)
+@settings(parent=QUICK, max_examples=9)
 @given(st.randoms(use_true_random=False))
 def test_laws_hold_of_any_scenario_of_the_catalog(random: Random) -> None:
     assume(laws_hold_of(catalog_of, random))

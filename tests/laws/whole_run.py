@@ -41,6 +41,7 @@ def every_law_holds(results: Results) -> None:
     nothing_runs_on_what_is_lost(results)
     states_add_up(results)
     no_transfer_is_faster_than_alone(results)
+    links_carry_no_more_than_they_can(results)
     one_energy(results)
     gaps_are_those_between_tokens(results)
     tokens_of_each_answer_come_one_by_one(results)
@@ -297,6 +298,16 @@ def no_transfer_is_faster_than_alone(results: Results) -> None:
     took_s = column(table, "ended_s") - column(table, "began_s")
     slack_s = _ROUNDING * max(results.info.simulated_s, 1.0)
     assert np.all(took_s >= column(table, "alone_s") - slack_s)
+
+
+def links_carry_no_more_than_they_can(results: Results) -> None:
+    """Transfers that share no links may overload them."""
+    shares = {"saturated_share": results.links, "link_share": results.stretches}
+    if results.scenario.cluster.contention != "none":
+        shares["utilisation"] = results.links
+    for name, table in shares.items():
+        values = column(table, name).astype(float)
+        assert np.all((values >= 0.0) & (values <= 1.0 + _ROUNDING)), name
 
 
 def one_energy(results: Results) -> None:

@@ -13,12 +13,12 @@ from cluster_sim.schema import under
 from tests.scenarios import unchecked_scenario
 
 
-def faults(node: str = "dgx-h200", nodes: int = 18, engine: str = "vllm", **plan: Any) -> list[str]:
+def faults(node: str = "dgx-h200", nodes: int = 18, engine: Any = "vllm", **plan: Any) -> list[str]:
     scenario = wide(node, nodes, engine, **plan)
     return [f"{under(trail)}{text}" for trail, text in faults_of(scenario)]
 
 
-def wide(node: str = "dgx-h200", nodes: int = 18, engine: str = "vllm", **plan: Any) -> Any:
+def wide(node: str = "dgx-h200", nodes: int = 18, engine: Any = "vllm", **plan: Any) -> Any:
     replica = {"weights": "fp8", "kv_cache": "fp8", "engine": engine} | plan
     pool = {
         "name": "p", "node": node, "nodes": nodes, "replicas": 1, "replica": replica,
@@ -49,6 +49,13 @@ def test_engines_that_need_equal_groups_are_told_how_many_copies_do() -> None:
         "got 48; SGLang 0.5 needs as many experts in each group, and DeepSeek-R1 has 256; expected a divisor of them, or redundant_experts: 32"
     )
     assert faults(engine="sglang", redundant_experts=32, **plan) == []
+
+
+def test_an_engine_with_changed_keys_groups_experts_like_its_profile() -> None:
+    plan = {"data_parallel": 48, "expert_parallel": 48}
+    assert faults(engine={"like": "vllm", "stream_interval": 2}, **plan) == []
+    (text,) = faults(engine={"like": "sglang", "stream_interval": 2}, **plan)
+    assert "got 48; SGLang 0.5 needs as many experts in each group" in text
 
 
 def test_the_fullest_device_holds_its_experts_and_its_copy_of_all_else() -> None:

@@ -232,6 +232,23 @@ def test_chunks_of_a_prompt_follow_each_other_without_waiting_for_the_way_out():
     assert Ramp(first_s, slope_s).total_s(200) == approx(sum(expected))
 
 
+@pytest.mark.parametrize("layout", ["whole", "regions"])
+def test_prompts_alone_wait_for_the_pipeline_only_with_their_last_token(layout: Any) -> None:
+    """A wafer whose prompts have a program of their own, which does not set the time of decode."""
+    own = device(1e13, prompt=PromptProgram(collectives=0.5, compute=1.0))
+    steps = WaferSteps(MODEL, own, WaferPlan(1, layout=layout))
+    chunk = StepWork(prompt_tokens=3, pairs=6)
+    assert steps.parts(chunk) == {"latency of the pipeline": 0.0, "prompts": 1.0}
+    stream_s = steps.ramp(chunk).first_s
+    assert steps.parts(StepWork(prompt_tokens=3, sampled=1, pairs=6)) == approx(
+        {
+            "latency of the pipeline": steps.prompts.latency_s
+            / (stream_s + steps.prompts.latency_s),
+            "prompts": stream_s / (stream_s + steps.prompts.latency_s),
+        }
+    )
+
+
 def test_drafted_tokens_follow_the_first_of_their_sequence():
     steps = WaferSteps(MODEL, device(1e18), WaferPlan(1))
     plain_s = steps.ramp(StepWork(batch=1, growth=1, context=1000)).first_s

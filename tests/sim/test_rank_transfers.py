@@ -201,3 +201,26 @@ def test_paths_of_many_ranks_are_forgotten_and_their_bytes_are_not(
     assert sum(bytes_over_nics(kept, "decode").values()) == pytest.approx(
         24 * PROMPT * LATENT_BYTES
     )
+
+
+def test_bytes_of_a_transfer_that_the_end_of_the_run_cuts_off_have_crossed_the_links() -> None:
+    """The NIC sends 200 kB/s from the end of the prefill until the run ends after 10 s."""
+    pools = [pool("prefill", 1, 1, 1, "200 kB/s"), pool("decode", 1, 1, 1, "200 kB/s")]
+    scenario = make_scenario(
+        model=model(HEADS),
+        duration="2 s",
+        drain="8 s",
+        workload={
+            "arrivals": {"process": "at_once", "requests": 1},
+            "prompt_tokens": 2000,
+            "output_tokens": 5,
+        },
+        cluster={"pools": pools, "disaggregation": {"kv_transfer": "whole"}},
+    )
+    results = cluster_sim.simulate(scenario)
+    prefilled_s = results.stretches["ended_s"].to_pylist()[-1]
+    assert results.transfers.num_rows == 0
+    assert 2000 * HEADS_BYTES > 200e3 * (10 - prefilled_s) > 1e5
+    for name in ("prefill", "decode"):
+        (moved,) = bytes_over_nics(results, name).values()
+        assert moved == pytest.approx(200e3 * (10 - prefilled_s))

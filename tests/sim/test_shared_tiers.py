@@ -107,6 +107,24 @@ def test_each_prompt_is_written_once_and_all_bytes_cross_the_network() -> None:
     )
 
 
+def test_a_link_is_full_while_blocks_are_written_after_the_last_request() -> None:
+    """27 blocks of one prompt leave at 10 kB/s: from its first token until 11 s later."""
+    results = serve(
+        [pool(STORE, link="10 kB/s", nodes=1)],
+        workload={
+            "arrivals": {"process": "at_once", "requests": 1},
+            "prompt_tokens": PREFIX + OWN, "output_tokens": 10,
+        },
+    )  # fmt: skip
+    (row,) = results.transfers.to_pylist()
+    written_s = (PREFIX + OWN) // BLOCK * BLOCK * TOKEN_BYTES / 10e3
+    assert row["ended_s"] == pytest.approx(ttft_s(results)[0] + written_s)
+    assert row["ended_s"] > results.info.simulated_s + 10.0
+    (door,) = [row for row in results.links.to_pylist() if "front_door" in (row["from"], row["to"])]
+    for name in ("utilisation", "saturated_share"):
+        assert door[name] == pytest.approx(written_s / row["ended_s"])
+
+
 def test_the_course_of_the_bandwidth_has_the_traffic_of_a_tier() -> None:
     results = serve([pool(STORE, nodes=1)])
     _, (course,) = over_time(results)

@@ -155,7 +155,7 @@ def _expert_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
     if not plan.redundant_experts and (left := count % groups) and not _spreads_unevenly(pool):
         yield (
             (*at, "expert_parallel"),
-            f"got {groups}; {pool.engine.name} needs as many experts in each group, and {model.name} has {count}; expected a divisor of them, or redundant_experts: {groups - left}",
+            f"got {groups}; {pool.engine.profile} needs as many experts in each group, and {model.name} has {count}; expected a divisor of them, or redundant_experts: {groups - left}",
         )
     if data > 1 and (collectives.all_gather is None or collectives.reduce_scatter is None):
         yield (
@@ -170,7 +170,7 @@ def _spreads_unevenly(pool: Pool) -> bool:
     Source: vLLM 0.9 to 0.24, `model_executor/layers/fused_moe/layer.py` determine_expert_map.
     SGLang and TensorRT-LLM refuse such groups.
     """
-    return maker(pool.engine.name) == "vLLM"
+    return maker(pool.engine.profile) == "vLLM"
 
 
 def _host_link_faults(deployment: Deployment, trail: Trail) -> Iterator[Finding]:

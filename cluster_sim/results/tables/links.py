@@ -25,6 +25,8 @@ def links_table(
 ) -> pa.Table:
     """Return one row per link, see columns.LINKS.
 
+    Shares are those of the time until the end of the run, or of a later end of its last transfer.
+
     Parameters
     ----------
     topology
@@ -39,6 +41,7 @@ def links_table(
         Length of the run [s].
     """
     crossed = _crossed(paths, requests)
+    lasted_s = max(simulated_s, recorder.moved_until_s)
     over = _over_links(recorder)
     stands_for = _stands_for(recorder, topology)
     columns = (
@@ -70,8 +73,8 @@ def links_table(
             link.latency_s,
             crossed.get(frozenset(both[0]), 0),
             *(sum(bytes_) for bytes_ in moved.values()),
-            busiest / (link.bandwidth_bytes_per_s * simulated_s) if simulated_s else 0.0,
-            full_s / simulated_s if simulated_s else 0.0,
+            busiest / (link.bandwidth_bytes_per_s * lasted_s) if lasted_s else 0.0,
+            full_s / lasted_s if lasted_s else 0.0,
         )
         for name, value in zip(rows, row, strict=True):
             rows[name].append(value)
