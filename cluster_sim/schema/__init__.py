@@ -35,7 +35,8 @@ from cluster_sim.schema.like import ENTRY_KINDS, FromFile, entry_name, opened
 from cluster_sim.schema.overrides import keys_of, overridden, override
 from cluster_sim.schema.renamed_keys import NewNames, RenamedKeyWarning, with_new_names
 from cluster_sim.schema.sourced_figures import Figure, bare, figures
-from cluster_sim.schema.yaml_files import parse_yaml, read_text, read_yaml, yaml_text
+from cluster_sim.schema.yaml_files import parse_yaml, read_text, read_yaml
+from cluster_sim.schema.yaml_writing import yaml_text
 
 __all__ = [
     "CATALOG",

@@ -1,4 +1,4 @@
-"""YAML files -> documents, and plain values -> YAML."""
+"""YAML files -> documents."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cluster_sim.errors import ScenarioError, nearest, shown
 from cluster_sim.limits import VALUES
 from cluster_sim.schema.documents import Document, Trail, inside
 from cluster_sim.schema.json_lines import read_json_line
+from cluster_sim.schema.plain_yaml import read_plain_yaml
 from cluster_sim.schema.scalars import scalar, whole
 
 _TAGS = ("map", "seq", "str", "null", "bool", "int", "float", "timestamp", "merge", "value")
@@ -85,7 +86,7 @@ def parse_yaml(text: str, file: str) -> Document:
     {'seed': 3, 'name': 'test'}
     """
     document = Document(None, file)
-    if not read_json_line(text, document):
+    if not read_json_line(text, document) and not read_plain_yaml(text, document):
         _YamlReader(document).read(text)
     if not isinstance(document.data, dict):
         raise ScenarioError.at(
@@ -262,16 +263,3 @@ def _problem(fault: Any) -> str:
         else ""
     )
     return problem + began
-
-
-def yaml_text(data: Any) -> str:
-    """Return plain values as YAML, one key per line, in their order."""
-    from io import StringIO
-
-    from ruamel.yaml import YAML
-
-    text, yaml = StringIO(), YAML(typ="safe", pure=True)
-    yaml.default_flow_style, yaml.width = False, 4096
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # typed as None there
-    yaml.dump(data, text)
-    return text.getvalue()
