@@ -16,7 +16,9 @@ from cluster_sim.schema.documents import Document, Trail, inside
 from cluster_sim.schema.scalars import NotPlainError, plain_scalar
 
 _KEY = re.compile(r"(<<|[A-Za-z0-9_](?:[A-Za-z0-9_./()\[\]+-]| (?=[A-Za-z0-9])){0,99}):(?: +|$)")
-_KEY_IN_FLOW = re.compile(r"([A-Za-z0-9_](?:[A-Za-z0-9_./()+-]| (?=[A-Za-z0-9])){0,99}): +")
+_KEY_IN_FLOW = re.compile(
+    r"(?:(<<|[A-Za-z0-9_](?:[A-Za-z0-9_./()+-]| (?=[A-Za-z0-9])){0,99})|\"([^\"\\]{0,99})\"): +"
+)
 _ANCHOR = re.compile(r"&([A-Za-z0-9_-]+)(?: +|$)")
 _ALIAS = re.compile(r"\*([A-Za-z0-9_-]+)(?=[ ,\]}]|$)")
 _QUOTED = re.compile(r"\"([^\"\\]*)\"|'([^']*)'(?!')")
@@ -127,7 +129,7 @@ class _PlainReader:
                 self._lines.append(_Line(inner, content, line.where))
                 items.append(self._block(inner, within))
             else:
-                items.append(self._rest(content, line, within))
+                items.append(self._beside_or_under(content, line, within, line.indent + 1))
         return items
 
     def _mapping(self, indent: int, trail: Trail) -> dict[str | int, Any]:
@@ -145,9 +147,10 @@ class _PlainReader:
                     raise NotPlainError
                 merged = alias[1]
                 continue
-            within = (*trail, self._new_key(key[1], mapping, trail, line.where))
-            mapping[within[-1]] = self._beside_or_under(content, line, within)
-        return self._with_merged(merged, mapping, trail) if merged else mapping
+            within = (*trail, self._new_key(key[1], None, mapping, (trail, line.where)))
+            lists_at = line.indent + (not (self._lines and self._lines[-1].is_item))
+            mapping[within[-1]] = self._beside_or_under(content, line, within, lists_at)
+        return self._with_merged(merged, mapping, trail)
 
     def _next(self, indent: int) -> _Line | None:
         """Return the next line if it begins at `indent`, and None if it ends the block there."""
@@ -157,22 +160,31 @@ class _PlainReader:
         return line if line and line.indent == indent else None
 
     def _new_key(
-        self, text: str, mapping: dict[str | int, Any], trail: Trail, where: str
+        self,
+        plain: str | None,
+        quoted: str | None,
+        mapping: dict[str | int, Any],
+        place: tuple[Trail, str],
     ) -> str | int:
-        value = plain_scalar(text) if text[0].isdigit() else text
+        """Return the key of a mapping at `place`: text, or a number that is not quoted."""
+        text = quoted or plain or ""
+        if quoted is not None and (quoted[:1].isdigit() or quoted == "<<"):
+            raise NotPlainError  # it may stand beside the same text without quotes
+        value = plain_scalar(plain) if plain and plain[0].isdigit() else None
         name = value if isinstance(value, int) else text
         if name in mapping:
             raise NotPlainError
-        self.places[(*trail, name)] = where
+        self.places[(*place[0], name)] = place[1]
         return name
 
-    def _beside_or_under(self, content: str, line: _Line, trail: Trail) -> Any:
-        """Return the value of a key: the rest of its line, or the block under it."""
+    def _beside_or_under(self, content: str, line: _Line, trail: Trail, least: int) -> Any:
+        """Return the value in the rest of a line, or in the block under it from indent `least`."""
         anchor = _ANCHOR.match(content)
         if content[anchor.end() if anchor else 0 :].partition("#")[0]:
             return self._rest(content, line, trail)
         following = self._lines[-1] if self._lines else None
-        if following and following.indent >= line.indent + (not following.is_item):
+        if following and following.indent >= least:
+            self.places.setdefault(trail, line.where)
             before = self._forget(anchor)
             value = self._block(following.indent, trail)
             self._remember(anchor, value, trail, before)
@@ -214,16 +226,23 @@ class _PlainReader:
 
     def _flow_mapping(self, text: str, at: int, trail: Trail, where: str) -> tuple[Any, int]:
         mapping: dict[str | int, Any] = {}
+        merged: str | None = None
         ends = text.startswith("}", at)
         at += ends
         while not ends:
             key = _KEY_IN_FLOW.match(text, at)
             if key is None:
                 raise NotPlainError
-            name = self._new_key(key[1], mapping, trail, where)
-            mapping[name], at = self._value(text, key.end(), (*trail, name), where)
+            if key[1] == "<<":
+                alias = _ALIAS.match(text, key.end())
+                if alias is None or merged:
+                    raise NotPlainError
+                merged, at = alias[1], alias.end()
+            else:
+                name = self._new_key(key[1], key[2], mapping, (trail, where))
+                mapping[name], at = self._value(text, key.end(), (*trail, name), where)
             at, ends = _separated(text, at, "}")
-        return mapping, at
+        return self._with_merged(merged, mapping, trail), at
 
     def _flow_list(self, text: str, at: int, trail: Trail, where: str) -> tuple[Any, int]:
         items: list[Any] = []
@@ -257,9 +276,11 @@ class _PlainReader:
         return deepcopy(value)
 
     def _with_merged(
-        self, name: str, mapping: dict[str | int, Any], trail: Trail
+        self, name: str | None, mapping: dict[str | int, Any], trail: Trail
     ) -> dict[str | int, Any]:
-        """Return a mapping with the keys that it lacks of the value of an anchor."""
+        """Return a mapping with the keys that it lacks of the value of an anchor, if any."""
+        if name is None:
+            return mapping
         value, places, size = self._known(name)
         if not isinstance(value, dict):
             raise NotPlainError
