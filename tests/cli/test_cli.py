@@ -396,6 +396,7 @@ def test_a_failure_of_ours_exits_1_without_a_traceback_unless_asked(
         call(capsys, "--debug", "run", scenario)
 
 
+@pytest.mark.slow
 def test_the_catalog_lists_every_entry_and_shows_figures_with_their_sources(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
