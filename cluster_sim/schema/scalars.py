@@ -2,42 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
-
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9_]{0,17})")
-_FLOAT = re.compile(r"[-+]?[0-9]+(?:\.[0-9]*(?:[eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)")
-_LIKE_A_NUMBER = re.compile(
-    r"[-+]?(?:0[boxBOX][0-9a-fA-F_]*|[0-9._]*(?:[eE][-+]?[0-9_]*)?|\.[a-zA-Z]+)"
-)
-_WORDS = {
-    word: value
-    for name, value in (("null", None), ("true", True), ("false", False))
-    for word in (name, name.capitalize(), name.upper())
-}
-
-
-class NotPlainError(Exception):
-    """The text needs the YAML library."""
-
-
-def plain_scalar(text: str) -> Any:
-    """Return the value of a YAML scalar without quotes.
-
-    Raises NotPlainError for a rare form of a number, which the YAML library knows.
-
-    >>> plain_scalar("57_000"), plain_scalar("1e3"), plain_scalar("8 TB/s"), plain_scalar("True")
-    (57000, 1000.0, '8 TB/s', True)
-    """
-    if text in _WORDS:
-        return _WORDS[text]
-    if not _LIKE_A_NUMBER.fullmatch(text):
-        return text
-    if _INTEGER.fullmatch(text):
-        return int(text.replace("_", ""))
-    if _FLOAT.fullmatch(text):
-        return float(text)
-    raise NotPlainError
 
 
 def scalar(kind: str, text: str) -> Any:
