@@ -82,7 +82,7 @@ def yaml_text(data: Any) -> str:
 def _loader() -> Any:
     import yaml
 
-    class Loader(yaml.CSafeLoader):
+    class Loader(yaml.CSafeLoader):  # type: ignore[misc]
         yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
     return _with_types(Loader)
