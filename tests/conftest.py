@@ -6,6 +6,7 @@ each other.
 """
 
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when numpy is imported
@@ -14,6 +15,10 @@ import pytest
 from hypothesis import settings
 
 from tests.commands import BURST
+
+# A shell that starts the tests in the background has Ctrl-C ignored, by the commands of tests too
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # the same examples in every run; `--hypothesis-profile random` draws new ones
 settings.register_profile("random", deadline=None)
@@ -52,6 +57,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make an empty folder the working folder."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the pictures out of pages: drawing them is most of the time of a page.
+
+    For tests of other parts of a page, and of its file; `tests/report` and `tests/figures` draw.
+    """
+    monkeypatch.setattr("cluster_sim.report.page._pictures", lambda results: [])
 
 
 @pytest.fixture

@@ -127,6 +127,7 @@ def test_a_count_above_its_limit_is_refused(keys: dict[str, Any], message: str):
     assert refused(Scenario, keys) == f"x.yaml: {message}"
 
 
+@pytest.mark.slow
 def test_devices_of_all_nodes_and_pools_are_counted_together():
     """200 nodes of 1,000 devices are as many as there may be; one device more is too many."""
     many = make_pool("many", devices=1000, nodes=200)

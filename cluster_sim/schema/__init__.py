@@ -21,6 +21,7 @@ from cluster_sim.schema.catalog import (
     named,
     second_names,
 )
+from cluster_sim.schema.compiled_yaml import yaml_text
 from cluster_sim.schema.documents import LIKE, Document, Trail, path_text, under
 from cluster_sim.schema.examples import (
     EXAMPLE,
@@ -35,7 +36,7 @@ from cluster_sim.schema.like import ENTRY_KINDS, FromFile, entry_name, opened
 from cluster_sim.schema.overrides import keys_of, overridden, override
 from cluster_sim.schema.renamed_keys import NewNames, RenamedKeyWarning, with_new_names
 from cluster_sim.schema.sourced_figures import Figure, bare, figures
-from cluster_sim.schema.yaml_files import parse_yaml, read_text, read_yaml, yaml_text
+from cluster_sim.schema.yaml_files import parse_yaml, read_text, read_yaml
 
 __all__ = [
     "CATALOG",

@@ -157,9 +157,22 @@ class Named:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        """Return the schema of the entry's values, which are read before they are checked."""
+        """Return the schema of the entry's values, which are read before they are checked.
+
+        NOTE: an entry of the catalog is checked once per process. Descriptions are frozen, so all
+        scenarios share it; a device has a thousand quantities, most of the time for a scenario.
+        """
         read = self.read or partial(named, self.kind)
-        return core_schema.no_info_before_validator_function(read, handler(source))
+        entries: dict[str, Any] = {}
+
+        def checked(value: Any, check: core_schema.ValidatorFunctionWrapHandler) -> Any:
+            if not isinstance(value, str) or value not in catalog_names(self.kind):
+                return check(read(value))
+            if value not in entries:
+                entries[value] = check(read(value))
+            return entries[value]
+
+        return core_schema.no_info_wrap_validator_function(checked, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler

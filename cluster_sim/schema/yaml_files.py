@@ -1,4 +1,4 @@
-"""YAML files -> documents, and plain values -> YAML."""
+"""YAML files -> documents."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from cluster_sim.errors import ScenarioError, nearest, shown
 from cluster_sim.limits import VALUES
+from cluster_sim.schema.compiled_yaml import composed
 from cluster_sim.schema.documents import Document, Trail, inside
 from cluster_sim.schema.json_lines import read_json_line
 from cluster_sim.schema.scalars import scalar, whole
@@ -117,17 +118,27 @@ class _YamlReader:
 
         Raises ScenarioError for invalid YAML, and for anchors that are used as a bomb.
         """
+        try:
+            node = composed(text) or self._composed_slowly(text)
+            self._document.data = None if node is None else self._plain(node, ())
+        except ScenarioError:
+            raise
+        except _SLIPS as fault:
+            raise ScenarioError.at(self._file, "is not valid YAML") from fault
+        except RecursionError as fault:
+            raise ScenarioError.at(self._file, "is nested too deeply") from fault
+
+    def _composed_slowly(self, text: str) -> Any:
+        """Return the node of the only document in a text. Raises ScenarioError for a fault."""
         from ruamel.yaml import YAML
         from ruamel.yaml.error import MarkedYAMLError, YAMLError
         from ruamel.yaml.reader import ReaderError
 
-        file = self._where or self._document.file
         try:
             with warnings.catch_warnings():
                 # warnings about the repeated name of an anchor, which YAML allows
                 warnings.simplefilter("ignore")
-                node = YAML(typ="safe", pure=True).compose(text)
-            self._document.data = None if node is None else self._plain(node, ())
+                return YAML(typ="safe", pure=True).compose(text)
         except MarkedYAMLError as fault:
             mark = fault.problem_mark or fault.context_mark
             raise ScenarioError.at(
@@ -138,12 +149,12 @@ class _YamlReader:
                 f"is not valid YAML: the character U+{ord(text[fault.position]):04X} is not allowed"
             )
             raise ScenarioError.at(self._at(text[: fault.position].count("\n")), what) from fault
-        except ScenarioError:
-            raise
-        except (*_SLIPS, YAMLError) as fault:
-            raise ScenarioError.at(file, "is not valid YAML") from fault
-        except RecursionError as fault:
-            raise ScenarioError.at(file, "is nested too deeply") from fault
+        except YAMLError as fault:
+            raise ScenarioError.at(self._file, "is not valid YAML") from fault
+
+    @property
+    def _file(self) -> str:
+        return self._where or self._document.file
 
     def _at(self, line: int) -> str:
         return self._where or f"{self._document.file}:{line + 1}"
@@ -154,7 +165,7 @@ class _YamlReader:
         self._count += 1
         if self._count > VALUES.most:
             raise ScenarioError.at(
-                self._where or self._document.file,
+                self._file,
                 f"holds more than {VALUES.most:,} values after its anchors are expanded",
             )
         if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
@@ -262,16 +273,3 @@ def _problem(fault: Any) -> str:
         else ""
     )
     return problem + began
-
-
-def yaml_text(data: Any) -> str:
-    """Return plain values as YAML, one key per line, in their order."""
-    from io import StringIO
-
-    from ruamel.yaml import YAML
-
-    text, yaml = StringIO(), YAML(typ="safe", pure=True)
-    yaml.default_flow_style, yaml.width = False, 4096
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # typed as None there
-    yaml.dump(data, text)
-    return text.getvalue()

@@ -279,6 +279,7 @@ def drawn(process: Any, span_s: float, seed: int = 2) -> Demand:
     return Demand("drawn", times_s, lengths, lengths[::-1].copy())
 
 
+@pytest.mark.slow
 def test_a_poisson_trace_is_found_to_be_one() -> None:
     proposal = propose(drawn(Poisson.model_validate({"rate": "8 /s"}), 2000.0))
     assert proposal.workload["arrivals"]["process"] == "poisson"

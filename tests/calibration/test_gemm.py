@@ -37,6 +37,7 @@ def timed(
 B200_PEAKS = Silicon(2.0, 2.25e15, 7.7e12, 148)
 
 
+@pytest.mark.slow
 def test_a_fit_predicts_fresh_shapes_within_two_percent_through_noise_of_three():
     known = fit_of(B200)
     kernels = timed(known, shapes(400, seed=1), noise=0.03)

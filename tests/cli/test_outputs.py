@@ -34,7 +34,11 @@ def run(scenario: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     ],
 )
 def test_a_disk_that_fills_up_leaves_the_file_that_was_there_and_nothing_else(
-    command: str, run: Path, scenario: Path, capsys: pytest.CaptureFixture[str]
+    command: str,
+    run: Path,
+    scenario: Path,
+    without_pictures: None,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A limit on the size of files is what an ordinary user can set; the system refuses the write
     as a full disk does.
@@ -62,7 +66,7 @@ def test_a_disk_that_fills_up_leaves_the_file_that_was_there_and_nothing_else(
 
 @pytest.mark.slow
 def test_a_report_replaces_a_report_and_nothing_else(
-    run: Path, scenario: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, scenario: Path, without_pictures: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page, text = Path("page.html"), scenario.read_text()
     code, _, err = call(capsys, "report", run, "-o", scenario)
@@ -94,7 +98,7 @@ def test_run_says_which_other_run_it_replaces(
 
 @pytest.mark.slow
 def test_report_says_which_report_it_replaces(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, without_pictures: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, out, page = tmp_path / "x.yaml", tmp_path / "runs", tmp_path / "report.html"
     path.write_text(BURST)

@@ -36,6 +36,7 @@ def test_the_printed_commands_simulate_the_winner_and_a_runner_up(
         assert "SLO at p95: met" in out
 
 
+@pytest.mark.slow
 def test_the_folder_has_the_winner_the_table_and_a_figure(
     small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

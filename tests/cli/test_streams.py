@@ -191,7 +191,7 @@ def test_ctrl_c_ends_a_command_with_130_and_says_what_is_kept(
 @pytest.mark.slow
 def test_ctrl_c_in_a_sweep_ends_its_processes_and_the_next_one_goes_on(tmp_path: Path) -> None:
     axes = [{"seed": {"low": 1, "high": 400, "points": 400}}]
-    path, out = write(tmp_path, {"axes": axes}, duration="2000 s"), tmp_path / "out"
+    path, out = write(tmp_path, {"axes": axes}, duration="200 s"), tmp_path / "out"
     process = subprocess.Popen(
         [*CLI, "sweep", str(path), "--workers", "2", "--out", str(out)],
         stderr=subprocess.PIPE,

@@ -198,7 +198,7 @@ def whole(deployment: Deployment) -> Section:
     drafts = plan.speculation.draft_tokens if plan.speculation else 0
     limits = (pool.max_sequences // ranks, pool.max_batched_tokens // ranks, drafts)
     return {
-        "pool": pool.model_dump(include={"name", "node", "nodes", "prices", "power_limit"}),
+        "pool": pool.model_dump(include={"name", "node", "nodes", "prices", "power_limit_w"}),
         "replicas": deployment.replica_count,
         "plan": plan.model_dump(exclude={"engine", "weights"}),
         "weights": deployment.weights,

@@ -100,6 +100,7 @@ def test_steps_weigh_values() -> None:
 # When tokens came
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "variant", "overrides"),
     [

@@ -82,6 +82,7 @@ def requests_of(gaps: list[tuple[float, int, int]], longest: int) -> list[Reques
     return [request for request in requests if request.footprint <= longest]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in MIXED else pytest.mark.slow) for name in MODELS]
 )

@@ -56,6 +56,7 @@ def pools_of(roles: str, method: str) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("roles", "method"),
     [*product(["both", "apart"], ["waiting_and_running", "active_tokens"])],

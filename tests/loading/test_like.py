@@ -291,6 +291,7 @@ def test_the_report_lists_the_figures_of_an_entry_and_marks_those_that_are_repla
     assert figures["dgx-b200", "devices"].runs == ("run",)
 
 
+@pytest.mark.slow
 @uses_schema
 def test_the_schema_for_editors_knows_like():
     validator = jsonschema.Draft202012Validator(schema())

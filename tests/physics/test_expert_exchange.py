@@ -167,6 +167,7 @@ def test_normal_kernels_over_nodes_agree_with_deepep_s_table(
         assert copies * width / seconds / 1e9 == approx(gb_s, rel=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["h100-sxm", "b200-sxm", "gb200", "gb300"])
 @given(data=st.data())
 def test_more_tokens_or_slower_links_never_take_less_time(name: str, data: st.DataObject) -> None:

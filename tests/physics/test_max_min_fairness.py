@@ -168,6 +168,7 @@ def test_rates_are_those_of_linear_programmes_while_flows_come_and_go(
         there.remove(gone)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 1 << 30), st.integers(5, 60))
 def test_changes_one_by_one_lead_to_what_sharing_from_the_start_gives(

@@ -44,6 +44,7 @@ def rate(mtbf_s: float, repair: object = REPAIR) -> FaultRate:
     return FaultRate.model_validate({"mtbf": f"{mtbf_s} s", "repair": repair})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "gaps", [ExponentialGaps(), WeibullGaps(shape=0.7)], ids=["exponential", "weibull"]
 )

@@ -240,6 +240,7 @@ def test_curves_of_latency_are_those_of_the_requests(runs: dict[str, Results]) -
     assert within.limits[0].at == 100.0
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_reasons_of_rejections_stand_below_the_headlines(runs: dict[str, Results]) -> None:
     table = run_tables.reasons(charts.views([runs["h100"], runs["tight"]]))
     rejected = runs["tight"].summary()["rejected"]
@@ -249,6 +250,7 @@ def test_the_reasons_of_rejections_stand_below_the_headlines(runs: dict[str, Res
     assert "queue limit of 3 per replica" in page([runs["tight"]])
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_costs_of_mechanisms_stand_below_the_headlines(file: Path) -> None:
     fault = {"at": "8 s", "lasts": "2 s", "what": "device_failure", "where": "gpus/0/device0"}
     results = attribute(load_scenario(file, "h100", {"site": {"events": [fault]}}))
@@ -329,6 +331,7 @@ def test_a_page_says_how_to_run_it_again(both: str, runs: dict[str, Results]) ->
     assert "distribution: uniform" in both
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_comment_at_the_top_of_a_file_is_its_question_and_travels_with_the_run(
     file: Path, tmp_path: Path, runs: dict[str, Results]
 ) -> None:
@@ -341,6 +344,7 @@ def test_the_comment_at_the_top_of_a_file_is_its_question_and_travels_with_the_r
     assert question_of(tmp_path / "none.yaml") == ""
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_the_question_is_the_first_paragraph_of_the_comment(
     tmp_path: Path, runs: dict[str, Results]
 ) -> None:
@@ -470,6 +474,7 @@ def test_any_table_of_rows_has_a_page(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_sensitivity_says_on_which_estimates_the_answer_hangs(
     tmp_path: Path, runs: dict[str, Results]
 ) -> None:
@@ -490,6 +495,7 @@ def test_a_sensitivity_says_on_which_estimates_the_answer_hangs(
     assert "h100-sxm: peak changes the result by 40 %" in page([runs["h100"]], [found])
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_faults_of_a_report_say_what_was_wanted(tmp_path: Path, runs: dict[str, Results]) -> None:
     with pytest.raises(ScenarioError, match="report: got nothing to show; expected a run folder"):
         page()

@@ -186,6 +186,7 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("staleness", ["0 s", "2 ms"])
 @pytest.mark.parametrize("how", RUNS)
 @pytest.mark.parametrize("name", POLICIES)

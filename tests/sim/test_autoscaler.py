@@ -165,6 +165,7 @@ def test_admission_decides_when_a_replica_is_ready_for_the_requests_that_were_he
     assert results.requests["status"].to_pylist() == ["finished"] * 2 + ["rejected"] * 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "metric",
     [

@@ -54,6 +54,7 @@ def everything_at_once() -> Results:
     return cluster_sim.attribute(scenario)
 
 
+@pytest.mark.slow
 def test_the_costs_of_all_mechanisms_and_the_remainder_add_up_to_the_difference_of_the_runs() -> (
     None
 ):

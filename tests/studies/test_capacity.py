@@ -251,6 +251,7 @@ def test_the_front_holds_what_nothing_else_beats_in_cost_and_latency_at_once() -
     assert trial(3, 1, 1, 12.0).cost == 12.0
 
 
+@pytest.mark.slow
 def test_options_that_do_not_fit_are_told_with_their_reason(tmp_path: Path) -> None:
     axes = [{"cluster.pools[0].replica.tensor_parallel": [1, 3]}]
     one, other = capacity(write(tmp_path, {"axes": axes}, {"ttft": "1 s"}), workers=0).options

@@ -102,6 +102,7 @@ def test_intervals_from_batches_of_one_run_hold_the_mean_wait_of_m_m_1_as_often_
     assert 0.92 <= held / 200 <= 0.98
 
 
+@pytest.mark.slow
 def test_intervals_from_replications_hold_the_mean_wait_of_m_m_1_as_often_as_they_say() -> None:
     rng, load, held = np.random.default_rng(6), 0.5, np.zeros(2)
     for _ in range(200):
@@ -151,6 +152,7 @@ def write(folder: Path, variants: dict[str, Any], **changes: Any) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_variant_is_identical(tmp_path: Path) -> None:
     found = compare(write(tmp_path, {"one": {}, "copy": {}}), replications=3, workers=0)
     assert {
@@ -237,6 +239,7 @@ def test_replications_go_on_until_the_interval_is_as_narrow_as_wanted(tmp_path: 
     assert compare(path, 3, ["mean_e2el_ms"], precision=1e-9, most=4, workers=0).replications == 4
 
 
+@pytest.mark.slow
 def test_progress_counts_the_replications_of_all_rounds(tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
     compare(
@@ -292,6 +295,7 @@ BUSY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variants", "metric", "said"),
     [

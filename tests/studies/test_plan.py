@@ -136,6 +136,7 @@ def nodes_and_ranks(chosen: Chosen) -> list[tuple[int, int]]:
     return [tuple(each.values.values()) for each in chosen.simulated]  # type: ignore[misc]
 
 
+@pytest.mark.slow
 def test_another_percentile_is_judged_anew_in_the_same_folder(small: Path, tmp_path: Path) -> None:
     limit = "slo.tpot=3 ms"  # TP8 on two nodes keeps 3 ms at p50, and not at p95
     assert answered(small, limit, out=tmp_path / "kept").winner is None
@@ -157,6 +158,7 @@ def test_one_node_wins_where_one_node_is_enough_and_more_nodes_show_what_they_bu
     assert two.trial.latencies_s["tpot"] < one.trial.latencies_s["tpot"]
 
 
+@pytest.mark.slow
 def test_a_plan_that_is_repeated_simulates_nothing_again(small: Path, tmp_path: Path) -> None:
     first, counts = answered(small, out=tmp_path / "kept"), []
     again = answered(small, out=tmp_path / "kept", progress=counts.append)
@@ -171,6 +173,7 @@ def test_the_fewest_nodes_are_one(small: Path) -> None:
     assert chosen.winner.scenario.cluster.pools[0].nodes == 1
 
 
+@pytest.mark.slow
 def test_the_most_goodput_needs_both_nodes(small: Path) -> None:
     # 500 requests/s exceed one node and not by much two, so that two serve about twice as many
     chosen = answered(
@@ -181,6 +184,7 @@ def test_the_most_goodput_needs_both_nodes(small: Path) -> None:
     assert chosen.winner.values["cluster.pools.gpu.nodes"] == 2
 
 
+@pytest.mark.slow
 def test_the_lowest_power_is_that_of_one_node_and_not_of_two(small: Path) -> None:
     chosen = answered(small, "plan.for=power")
     assert chosen.winner is not None
@@ -195,6 +199,7 @@ def test_arithmetic_rules_out_what_a_request_alone_cannot_reach(small: Path) -> 
     assert sum(chosen.omitted.values()) == chosen.total == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["slo.tpot=3 ms", "slo.tpot=4 ms", "slo.ttft=25 ms"])
 def test_what_ends_early_or_is_ruled_out_misses_the_slo_at_full_length(
     small: Path, limit: str
@@ -391,6 +396,7 @@ def test_neither_arithmetic_nor_a_short_run_gives_up_what_meets_the_slo(
     assert round(chosen.winner.usd_per_hour or 0.0, 6) == cheapest
 
 
+@pytest.mark.slow
 def test_a_file_whose_model_needs_more_devices_is_planned_with_as_many(tmp_path: Path) -> None:
     path = tmp_path / "large.yaml"
     text = SMALL_PLAN.replace("llama-3.1-8b", "llama-3.3-70b").replace("fp8", "bf16")
@@ -415,6 +421,7 @@ def test_the_scenario_of_a_winner_has_the_rate_and_the_percentile_of_the_plan(sm
     assert ttft.percentile == tpot.percentile == 50
 
 
+@pytest.mark.slow
 def test_a_failed_simulation_is_tried_again(small: Path, tmp_path: Path) -> None:
     at_once = RunLimits(time_s=1e-9)
     failed = answered(small, out=tmp_path / "kept", limits=at_once)

@@ -52,6 +52,7 @@ def test_no_deployment_is_drawn_twice_and_all_are_drawn_in_the_end() -> None:
     assert sorted(seen) == list(range(40))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_tenth_of_the_space_holds_its_best_place(seed: int) -> None:
     # by chance, 104 of 1,024 draws hold one given place with a probability of one tenth
@@ -65,6 +66,7 @@ def test_a_place_outside_of_the_candidates_is_never_drawn() -> None:
     assert len(set(draws.ask(24))) == 24
 
 
+@pytest.mark.slow
 def test_mappings_as_values_are_told_apart() -> None:
     values = [{"batching": {"max_sequences": number}} for number in range(200)]
     draws, seen = Draws(values, 0), []

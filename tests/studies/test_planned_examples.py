@@ -18,6 +18,7 @@ ROW = r"(?m)^#\s+{variant}\s.*?([\d.]+) ms\s+([\d.]+) ms\s+([\d.]+) %"
 """Row of a variant in the comment at the top: TTFT p99, TPOT p99 and requests within both."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "variant"), CASES)
 def test_a_variant_of_an_example_is_one_of_the_deployments_that_its_plan_compares(
     name: str, variant: str

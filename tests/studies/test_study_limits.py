@@ -38,6 +38,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cluster_sim.sim.simulate.simulate", limited)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hurried")
 def test_a_point_beyond_a_limit_has_failed_with_its_reason_and_the_rest_is_done(
     tmp_path: Path,
@@ -75,6 +76,7 @@ def test_the_command_ends_with_1_and_says_how_many_points_failed(
         assert err.startswith(f"{option}: ")
 
 
+@pytest.mark.slow
 def test_trials_beyond_a_limit_count_as_beyond_the_slo_and_the_command_ends_with_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -150,6 +150,7 @@ def test_poisson_counts_have_dispersion_one() -> None:
     assert np.var(counts, ddof=1) / np.mean(counts) == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.slow
 def test_the_azure_code_preset_is_as_bursty_as_its_trace() -> None:
     """Azure code 2023 (Splitwise): CV of gaps 13.2, dispersion 13.2 at 1 s, 72 at 10 s; the trace
     lies among 40 hours of the preset.

@@ -249,6 +249,7 @@ MIXED: dict[str, Any] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "starts",
     [{"concurrency": 20}, {"arrivals": {"process": "gamma", "rate": "30 /s", "cv": 2}}],

@@ -634,6 +634,7 @@ def tables(draw: st.DrawFn) -> tuple[bytes, dict[str, Any], list[tuple[int, int,
     return text.getvalue().encode(encoding), keys, rows
 
 
+@pytest.mark.slow
 @settings(
     max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -49,11 +49,13 @@ def plain(value: Description) -> Plain:
 
 def entry(kind: str, value: Description) -> str | Plain:
     """Return a description as a name of the catalog, as a name with changes, or as a mapping."""
-    own = plain(value)
-    name = entry_of(kind, own["name"])
+    name = entry_of(kind, value.model_dump(include={"name"})["name"])
     if name is None:
-        return own
-    changes = _changes(value, catalog_value(kind, type(value), name))
+        return plain(value)
+    entry_value = catalog_value(kind, type(value), name)
+    if value == entry_value:  # without writing out the thousand quantities of a device
+        return name
+    changes = _changes(value, entry_value)
     return {LIKE: name, **changes} if changes else name
 
 
@@ -98,7 +100,13 @@ def profile_of(engine: Engine) -> Engine:
 def facts(deployment: Deployment) -> Plain:
     """Return all facts of a pool by dotted key, as a file would write them."""
     pool, served = deployment.pool, Served(deployment)
-    written = pool.model_dump(mode="json", by_alias=True, exclude_none=True)
+    written = pool.model_dump(
+        mode="json",
+        by_alias=True,
+        exclude_none=True,
+        include={"name", "nodes", "power_limit_w", "replica", "kv"},
+        exclude={"replica": {"engine", "speculation"}},
+    )
     found: Plain = {key: written[key] for key in ("name", "nodes", "power_limit") if key in written}
     found["node"] = entry("nodes", pool.node)
     if pool.placement != "in_order":
@@ -111,11 +119,7 @@ def facts(deployment: Deployment) -> Plain:
         found["replicas"] = deployment.replica_count
     else:
         found["autoscale"] = {"metric": pool.autoscale.metric, **plain(pool.autoscale)}
-    found |= {
-        f"replica.{key}": value
-        for key, value in written["replica"].items()
-        if key not in ("engine", "speculation")
-    }
+    found |= {f"replica.{key}": value for key, value in written["replica"].items()}
     found["replica.weights"] = deployment.weights
     found |= _engine(served)
     if (speculation := pool.replica.speculation) is not None:
