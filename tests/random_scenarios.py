@@ -644,14 +644,15 @@ def _widen(random: Random, pool: Section, model: Model) -> None:
 
 
 def _join(pools: list[Section]) -> None:
-    """Let pools of well-known GPUs be parts of one scale-up domain that is large enough."""
+    """Let pools of equal nodes be parts of one scale-up domain that is large enough."""
     pools = [pool for pool in pools if pool["node"] in GPUS and "autoscale" not in pool]
     plans = [pool["replica"] for pool in pools]
     used = sum(
         plan["tensor_parallel"] * plan["pipeline_parallel"] * plan.get("data_parallel", 1)
         for plan in plans
     )
-    if len(pools) > 1 and used <= max(MACHINES[pool["node"]].devices for pool in pools):
+    kinds = {pool["node"] for pool in pools}
+    if len(pools) > 1 and len(kinds) == 1 and used <= MACHINES[kinds.pop()].devices:
         for pool in pools:
             pool |= {"domain": "rack", "replicas": 1}
 

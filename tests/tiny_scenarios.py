@@ -122,6 +122,7 @@ def tiny_scenario(random: Random, folder: Path) -> Section:
         for pool in gpus:
             pool["domain"] = "rack"
             pool["node"]["links"].append(SWITCH)
+            pool["node"]["domain_devices"] = 64
     for pool in pools if links_fail(scenario) else ():
         (door,) = pool["node"]["network"]["links"]
         ends = [["front_door", "spine"], ["spine", "node"]]

@@ -30,6 +30,9 @@ class Node(Description):
     order."""
     links: tuple[Link, ...]
     """Links inside the node."""
+    domain_devices: NodeCount | None = None
+    """Number of devices of the scale-up domain that the node is or may be a part of, such as 72 for
+    an NVL72. Default: those of the node."""
     network: Annotated[NetworkSpec, Named("links")]
     """Network that reaches the node, unless the scenario gives one."""
     power: Surroundings | None = None

@@ -22,6 +22,20 @@ def rack(role: str, replicas: int, data: int, **changes: Any) -> dict[str, Any]:
     return {"name": role, "node": "gb200-nvl72", "replicas": replicas, "replica": plan} | changes
 
 
+def part(role: str, devices: int, machine: str) -> dict[str, Any]:
+    """A pool whose replica fills its node, a part of domain x."""
+    node = {"like": machine, "devices": devices}
+    if machine != "dgx-h200":
+        node["places"] = {"host": devices // 2, "nic": devices, "dram": devices // 2, "nvme": 1}
+    role = "prefill" if role == "a" else "decode"
+    plan = EXPERTS | {"role": role, "data_parallel": devices, "expert_parallel": devices}
+    redundant = -256 % devices
+    return {
+        "name": role, "node": node, "replicas": 1, "domain": "x", "kv": {"memory_fraction": 0.9},
+        "replica": plan | ({"redundant_experts": redundant} if redundant else {}),
+    }  # fmt: skip
+
+
 def two_pools(**changes: Any) -> dict[str, Any]:
     pools = [rack("prefill", 2, 8, **changes), rack("decode", 1, 32, **changes)]
     return {"model": "deepseek-r1", "cluster": {"pools": pools}}
@@ -80,6 +94,18 @@ def test_transfers_within_a_domain_load_no_nic() -> None:
             | {"pools": [rack("prefill", 9, 8, domain="x"), rack("decode", 1, 32, domain="x")]},
             "got replicas of 104 devices in domain 'x' (prefill: 72, decode: 32); expected at most the 72",
         ),
+        (
+            {"pools": [part("a", 40, "gb200-nvl72"), part("b", 40, "gb200-nvl72")]},
+            "got nodes of 80 devices in domain 'x'; a scale-up domain of such nodes has 72",
+        ),
+        (
+            {"pools": [part("a", 8, "dgx-h200"), part("b", 8, "dgx-h200")]},
+            "got nodes of 16 devices in domain 'x'; a scale-up domain of such nodes has 8",
+        ),
+        (
+            {"pools": [part("a", 8, "gb200-nvl72"), part("b", 8, "gb300-nvl72")]},
+            "got 'x' for nodes with NVIDIA GB200 and NVIDIA GB300; expected the same device",
+        ),
     ],
 )
 def test_domains_that_cannot_be_are_refused(cluster: dict[str, Any], message: str) -> None:
@@ -91,3 +117,13 @@ def test_domains_that_cannot_be_are_refused(cluster: dict[str, Any], message: st
 def test_a_rack_that_is_counted_twice_is_reported() -> None:
     warnings = [*make_scenario(**two_pools(domain="rack0")).warnings()]
     assert any("has 72 devices, and the nodes of its pools" in text for text in warnings)
+
+
+def test_a_domain_of_one_pool_is_reported_with_the_name_that_was_meant() -> None:
+    pools = [rack("prefill", 2, 8, domain="rack"), rack("decode", 1, 32, domain="rakc")]
+    scenario = make_scenario(model="deepseek-r1", cluster={"pools": pools})
+    texts = [text for text in scenario.warnings() if "changes nothing" in text]
+    assert texts == [
+        "domain 'rack' of pool 'prefill' has no other pool, so that it changes nothing; did you mean 'rakc'?",
+        "domain 'rakc' of pool 'decode' has no other pool, so that it changes nothing; did you mean 'rack'?",
+    ]
