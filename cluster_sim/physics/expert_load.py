@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from math import ceil, log, sqrt
+from functools import lru_cache
+from math import log, sqrt
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
+from cluster_sim.physics.fullest_group import fullest
 from cluster_sim.physics.transformer import distinct_experts
 from cluster_sim.typing import Number
 
@@ -72,10 +76,17 @@ class EvenLoad:
         slots, top_k, groups = experts.slots, experts.top_k, experts.groups
         share, most = busiest_group(groups, top_k * tokens) / groups, slots / groups
         if slots % groups:
-            most = float(ceil(most))
-            share = min(share * most * groups / slots, 1.0)
+            return self._busiest_of_unequal(experts, tokens)
         active = min(share * self.distinct(experts, tokens), most)
         return RankLoad(share * top_k * tokens, active)
+
+    def _busiest_of_unequal(self, experts: SpreadExperts, tokens: float) -> RankLoad:
+        """Return the work of the fullest of groups of which the first ones hold one more slot."""
+        slots, most = experts.slots, -(-experts.slots // experts.groups)
+        rows, chance = _fullest_of_unequal(slots, experts.groups, experts.top_k * tokens)
+        rows = min(rows, float(experts.top_k * tokens))
+        active = chance * most / slots * self.distinct(experts, tokens)
+        return RankLoad(rows, min(active, rows, float(most)))
 
     def distinct(self, experts: SpreadExperts, tokens: Number) -> Number:
         """Return the number of active slots; see `ExpertLoad.distinct`.
@@ -90,6 +101,15 @@ class EvenLoad:
         return (number - more) / number * distinct_experts(
             copies * number, top_k, tokens
         ) + more / number * distinct_experts((copies + 1) * number, top_k, tokens)
+
+
+@lru_cache(10_000)
+def _fullest_of_unequal(slots: int, groups: int, rows: float) -> tuple[float, float]:
+    """Return the rows of the fullest group, and their ratio to its mean; see `fullest`."""
+    low, more = divmod(slots, groups)
+    held = np.array([[low + 1] * more + [low] * (groups - more)])
+    of_group, chance = fullest(rows * held / slots)
+    return float(of_group[0]), float(chance[0])
 
 
 EVEN = EvenLoad()

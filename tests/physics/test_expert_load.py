@@ -16,7 +16,8 @@ from cluster_sim.physics.expert_popularity import (
     picked,
     slot_shares,
 )
-from cluster_sim.physics.uneven_load import UnevenLoad, fullest
+from cluster_sim.physics.fullest_group import fullest
+from cluster_sim.physics.uneven_load import UnevenLoad
 
 MANY = 10**9
 R1 = SpreadExperts(number=256, slots=256, top_k=8, groups=32)
@@ -81,6 +82,19 @@ def test_experts_become_even_as_sigma_goes_to_zero(groups: int, copies: int, tok
     load = UnevenLoad(LogNormalPopularity(1e-9))
     assert load.busiest(spread, tokens) == pytest.approx(EVEN.busiest(spread, tokens), rel=1e-6)
     assert load.distinct(spread, tokens) == pytest.approx(EVEN.distinct(spread, tokens), rel=1e-6)
+
+
+@given(groups=st.sampled_from([48, 72, 144, 7]), tokens=st.integers(1, 10**6))
+def test_groups_of_unequal_size_become_even_as_sigma_goes_to_zero(groups: int, tokens: int) -> None:
+    spread = SpreadExperts(256, 256, 8, groups)
+    load = UnevenLoad(LogNormalPopularity(1e-9))
+    assert load.busiest(spread, tokens) == pytest.approx(EVEN.busiest(spread, tokens), rel=1e-6)
+
+
+def test_many_tokens_fill_the_larger_groups_in_proportion() -> None:
+    """256 experts on 48 groups: 16 groups hold 6, and 6 / 256 of all rows."""
+    rows, active = EVEN.busiest(SpreadExperts(256, 256, 8, 48), 10**9)
+    assert rows == pytest.approx(8e9 * 6 / 256, rel=1e-3) and active == 6.0
 
 
 def test_the_fullest_group_of_equal_means_is_that_of_even_experts() -> None:
