@@ -184,7 +184,7 @@ class Plan(Description):
     vary: dict[str, Values] = Field(default_factory=dict)
     """Keys that may vary, each with its values. A key is below `cluster` unless it begins with
     another section; pools.NAME is the pool of that name. `variant` is a key too; if it is not
-    given, each variant has its own answer. Default: nodes and parallelism of each pool."""
+    given, each variant has its own answer. Default: nodes and tensor parallelism of each pool, and the wafers of a replica."""
     exclude: tuple[dict[str, Any], ...] = ()
     """Deployments to leave out. One is left out if it matches all values of one of these mappings.
     A mapping gives a value or a list of values per key of `vary`."""

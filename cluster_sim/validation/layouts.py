@@ -14,6 +14,7 @@ _LAYOUT = re.compile(
     r"(?: x(?P<replicas>\d+) replicas)?"
 )
 _DEP = re.compile(r"DEP(?P<devices>\d+)(?: \(attention DP(?P=devices), EP(?P=devices)\))?")
+_RANKS = re.compile(r"(?:TP(?P<tensor>\d+)[ /]?)?DP(?P<data>\d+)[ /]?EP(?P<expert>\d+)")
 _APART = re.compile(r"PD: (\d+) x (.+) prefill \+ (\d+) x (.+) decode")
 
 
@@ -71,9 +72,11 @@ def stated_layout(row: Row) -> StatedLayout | None:
 
 
 def _group(text: str) -> Group | None:
-    """Return the parallelism of replicas, such as TP8 EP8, DEP8 or TP4 attn-DP."""
+    """Return the parallelism of replicas, such as TP8 EP8, DEP8, DP8 EP8 or TP4 attn-DP."""
     if match := _DEP.fullmatch(text):
         return Group(1, int(match["devices"]), int(match["devices"]))
+    if match := _RANKS.fullmatch(text):
+        return Group(*(int(match[name] or 1) for name in ("tensor", "data", "expert")))
     if not (match := _LAYOUT.fullmatch(text)):
         return None
     tensor, expert, replicas = (int(match[name] or 1) for name in ("tensor", "expert", "replicas"))

@@ -50,7 +50,7 @@ _COMPARED = (
     | {
         (f"{phase}_throughput_per_gpu", unit): Compared(f"{phase}_per_device")
         for phase in ("decode", "prefill")
-        for unit in ("tok/s/GPU", "tok/s", "tokens/s/GPU")
+        for unit in ("tok/s/GPU", "tok/s")
     }
 )
 """Metrics that are compared, by the table's name and unit."""
@@ -67,7 +67,7 @@ def compared(row: Row) -> Compared | None:
     """
     if row["metric"] == "e2e_latency" and row["unit"] == "s":
         return _BATCH_TIME if row["concurrency_or_rate"].startswith("batch=") else None
-    unit = row["unit"]
+    unit = row["unit"].replace("tokens/s", "tok/s")
     if unit == "GB" and row["framework"].startswith("sglang"):
         unit = "GiB"
     return _COMPARED.get((row["metric"], unit))

@@ -75,8 +75,8 @@ def plan(  # noqa: PLR0913 - a parameter is an option of the command
     """Find the best deployment that meets the SLO.
 
     The file's `plan` says what may vary and what is wanted: the lowest USD per hour, power or
-    number of nodes, or the most goodput. Without it, nodes and parallelism vary. Each variant has
-    its own answer. The same command continues a search that was killed.
+    number of nodes, or the most goodput. Without it, nodes and tensor parallelism vary, within
+    one node. Each variant has its own answer. The same command continues a search that was killed.
     """
     from cluster_sim.cli.plan_table import table
     from cluster_sim.cli.plan_text import Request, as_json, lines
