@@ -62,7 +62,10 @@ def draw(results: Sequence[Results], axes: Sequence[Axes]) -> None:
         style.title(panel, variant.label)
         panel.grid(visible=False, axis="y")
         if not means:
-            style.nothing(panel, "no steps whose parts are known: those of pools with drafts have several passes")
+            style.nothing(
+                panel,
+                "no steps whose parts are known: those of pools with drafts have several passes",
+            )
             panel.set_yticks([])
             continue
         for place, step in enumerate(means):
