@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from typing import Annotated, Any, Literal, NamedTuple
@@ -9,6 +10,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel
 
 from cluster_sim.schema.documents import Trail
+
+_FORM = re.compile(r"(?:literal|function-[a-z]+)\[")
 
 
 class Located(NamedTuple):
@@ -36,7 +39,8 @@ def located(kind: type[BaseModel], data: Any, loc: tuple[str | int, ...]) -> Loc
 
     In `loc` the tag of a union is between the key of the union and the keys of the member; it is
     omitted here. Steps inside a value that the file writes as a scalar, such as the `tokens` of a
-    length that is a bare number, are omitted too.
+    length that is a bare number, are omitted too, and so are the names of forms of a value that may
+    be a word or a mapping.
 
     Parameters
     ----------
@@ -54,6 +58,8 @@ def located(kind: type[BaseModel], data: Any, loc: tuple[str | int, ...]) -> Loc
         if (member := _tagged(annotation, step)) is not None:
             annotation = owner = member
             continue
+        if is_form(step):
+            continue
         if step == "[key]" or not isinstance(data, (dict, list)):
             break
         owner = next((member for member in members(annotation) if is_model(member)), None)
@@ -61,6 +67,11 @@ def located(kind: type[BaseModel], data: Any, loc: tuple[str | int, ...]) -> Loc
         data = _inside(data, step)
         annotation = item_of(annotation) if owner is None else _field(owner, step)
     return Located(tuple(trail), owner, annotation)
+
+
+def is_form(step: str | int) -> bool:
+    """Return whether a step of pydantic's location names a form of a value and is no key."""
+    return isinstance(step, str) and _FORM.match(step) is not None
 
 
 def _tagged(annotation: Any, step: str | int) -> type[BaseModel] | None:

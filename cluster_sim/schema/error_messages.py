@@ -9,10 +9,20 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from cluster_sim.errors import Fault, ScenarioError, did_you_mean, shown
-from cluster_sim.schema.annotations import Located, choices, located, tags_of, tuple_length
+from cluster_sim.schema.annotations import (
+    Located,
+    choices,
+    is_form,
+    is_model,
+    located,
+    members,
+    tags_of,
+    tuple_length,
+)
 from cluster_sim.schema.documents import LIKE, Document, Trail, under
 from cluster_sim.schema.like import ENTRY_KINDS
 from cluster_sim.schema.mapping_hints import list_hint, mapping_hint
+from cluster_sim.schema.nearby_sections import section_with
 from cluster_sim.units import KINDS, Quantity
 
 _PERCENT = re.compile(r"([\d.]+) ?%")
@@ -89,14 +99,40 @@ class _Message(NamedTuple):
 def faults_in(kind: type[BaseModel], document: Document, invalid: ValidationError) -> list[Fault]:
     """Return the faults in a document that pydantic reported when it was read as `kind`."""
     faults: list[Fault] = []
-    for error in invalid.errors(include_url=False):
+    for error in _of_the_form(invalid.errors(include_url=False)):
         inner = error.get("ctx", {}).get("error")
         if isinstance(inner, ScenarioError):  # of a file that this file names
             faults += inner.faults
         elif error["type"] != "too_short" or len(error["input"]) < error["ctx"]["min_length"]:
             faults.append(_fault(kind, document, error))
         # otherwise the items are at fault, and have their own faults
-    return faults
+    return list(dict.fromkeys(faults))
+
+
+def _of_the_form(errors: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the errors without those about the form that a value does not have.
+
+    A key may be a word or a mapping. pydantic then reports that a wrong word is no mapping, and that
+    a mapping with a fault is none of the words.
+    """
+    values = {
+        _place(error): error["input"]
+        for error in errors
+        if error["type"] == "literal_error" and is_form(error["loc"][-1])
+    }
+    return [error for error in errors if not _is_of_other_form(error, values)]
+
+
+def _is_of_other_form(error: Mapping[str, Any], values: Mapping[Trail, Any]) -> bool:
+    value = values.get(_place(error))
+    if error["type"] == "literal_error":
+        return isinstance(value, dict)
+    is_mapping_error = error["type"] in ("model_type", "model_attributes_type", "dict_type")
+    return is_mapping_error and value is not None and not isinstance(value, dict)
+
+
+def _place(error: Mapping[str, Any]) -> Trail:
+    return tuple(step for step in error["loc"] if not is_form(step))
 
 
 def _fault(kind: type[BaseModel], document: Document, error: Mapping[str, Any]) -> Fault:
@@ -142,8 +178,32 @@ def _unknown_key(problem: _Problem) -> _Message:
     if trail[-1] == LIKE:
         hint = _like_hint(known)
     else:
-        hint = _foreign_hint(problem, known) or did_you_mean(trail[-1], known)
+        hint = (
+            _foreign_hint(problem, known)
+            or _section_hint(problem, known)
+            or did_you_mean(trail[-1], known)
+        )
     return _Message(trail, f"unknown key '{trail[-1]}'{hint}", under=trail[:-1])
+
+
+def _section_hint(problem: _Problem, known: Sequence[str]) -> str:
+    """Return the section to which an unknown key belongs; empty if it is rather misspelt."""
+    *parents, key = problem.place.trail
+    if not isinstance(key, str) or any(_is_slip(key, name) for name in known):
+        return ""
+    section = section_with(problem.kind, key, tuple(parents))
+    return f"; it belongs to {section}" if section else ""
+
+
+def _is_slip(key: str, name: str) -> bool:
+    """Return whether two names differ by one letter that is missing, added or another one."""
+    short, long = sorted((key, name), key=len)
+    if len(long) - len(short) > 1:
+        return False
+    first = next((at for at, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), None)
+    if first is None:
+        return True
+    return short[first:] == long[first + 1 :] or short[first + 1 :] == long[first + 1 :]
 
 
 def _foreign_hint(problem: _Problem, known: Sequence[str]) -> str:
@@ -208,7 +268,13 @@ def _one_of(value: Any, union: Any) -> str:
 
 def _no_choice(problem: _Problem) -> _Message:
     known = choices(problem.place.annotation)
-    hint = did_you_mean(problem.value, known) if len(known) > 1 else f"; expected '{known[0]}'"
+    if not isinstance(problem.value, str):
+        has_mapping = any(map(is_model, members(problem.place.annotation)))
+        hint = f"; expected {', '.join(known)}{' or a mapping' * has_mapping}"
+    elif len(known) > 1:
+        hint = did_you_mean(problem.value, known)
+    else:
+        hint = f"; expected '{known[0]}'"
     return _Message(problem.place.trail, f"got {shown(problem.value)}{hint}")
 
 

@@ -35,6 +35,8 @@ Counts = tuple[tuple[float, ...], ...]
 _COLUMNS = ("layer_id", "expert_id", "count")
 _MOST = 100_000
 """Limit of layer and expert numbers, which keeps a damaged file from filling the memory."""
+_LARGEST = 1e300
+"""Largest count that is read; a whole number of JSON may exceed every float."""
 _TYPES = {"I64": "<i8", "I32": "<i4", "I16": "<i2", "U8": "u1", "F64": "<f8", "F32": "<f4"}
 """Formats of numbers of safetensors that hold counts."""
 _CONVERT = "python -c \"import json, sys, torch; d = torch.load(sys.argv[1], weights_only=True); json.dump({'logical_count': d['logical_count'].sum(0).tolist()}, open('counts.json', 'w'))\""
@@ -46,17 +48,18 @@ def read_counts(path: str) -> Counts:
     Raises ScenarioError with the place of the fault if the file cannot be read.
     """
     file = Path(path)
+    ending = file.suffix.lower()
     if file.is_dir():
         layers = _of_folder(file)
-    elif file.suffix == ".csv":
+    elif ending == ".csv":
         layers = _of_rows(path, _csv_rows(file))
-    elif file.suffix == ".parquet":
+    elif ending == ".parquet":
         layers = _of_rows(path, _parquet_rows(file))
-    elif file.suffix == ".json":
+    elif ending == ".json":
         layers = _of_json(file)
-    elif file.suffix == ".safetensors":
+    elif ending == ".safetensors":
         layers = _of_safetensors(file)
-    elif file.suffix in (".pt", ".pth"):
+    elif ending in (".pt", ".pth"):
         raise ScenarioError.at(
             path, f"got a file of PyTorch; expected JSON, which `{_CONVERT} {file.name}` writes"
         )
@@ -65,6 +68,8 @@ def read_counts(path: str) -> Counts:
             path, "expected a name that ends in .csv, .parquet, .json or .safetensors, or a folder"
         )
     kept = tuple(counts for _, counts in sorted(layers.items()) if sum(counts))
+    if any(not isfinite(sum(counts)) for counts in kept):
+        raise ScenarioError.at(path, "the counts of a layer add up to more than 1e308")
     if not kept:
         raise ScenarioError.at(path, "the trace has no tokens; expected a count above 0")
     return kept
@@ -72,17 +77,23 @@ def read_counts(path: str) -> Counts:
 
 def _csv_rows(file: Path) -> Iterator[tuple[str, list[Any]]]:
     """Yield the place and the values of each row of a CSV file, in the order of `_COLUMNS`."""
-    reader = csv.reader(read_text(file).splitlines())
-    names = [name.strip() for name in next(reader, [])]
-    _check_columns(f"{file}:1", names)
-    chosen = [names.index(name) for name in _COLUMNS]
-    for row in reader:
-        if not row:
-            continue
+    lines = read_text(file).removeprefix("\ufeff").splitlines()  # a mark that Excel writes
+    separator = ";" if lines and ";" in lines[0] and "," not in lines[0] else ","
+    reader = csv.reader(lines, delimiter=separator)
+    try:
+        names = [name.strip() for name in next(reader, [])]
+        _check_columns(f"{file}:1", names)
+        chosen = [names.index(name) for name in _COLUMNS]
+        for row in reader:
+            if not row:
+                continue
+            at = f"{file}:{reader.line_num}"
+            if len(row) != len(names):
+                raise ScenarioError.at(at, f"got {len(row)} values; expected {len(names)}")
+            yield at, [_parsed(row[column].strip()) for column in chosen]
+    except csv.Error as fault:
         at = f"{file}:{reader.line_num}"
-        if len(row) != len(names):
-            raise ScenarioError.at(at, f"got {len(row)} values; expected {len(names)}")
-        yield at, [_parsed(row[column].strip()) for column in chosen]
+        raise ScenarioError.at(at, f"cannot be read as CSV: {fault}") from fault
 
 
 def _parsed(text: str) -> Any:
@@ -132,12 +143,8 @@ def _of_rows(path: str, rows: Iterator[tuple[str, list[Any]]]) -> dict[int, tupl
 
 
 def _is_count(value: Any) -> bool:
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and isfinite(value)
-        and value >= 0
-    )
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_number and 0 <= value <= _LARGEST
 
 
 def _count(at: str, value: Any) -> float:
@@ -152,6 +159,10 @@ def _of_json(file: Path) -> dict[int, tuple[float, ...]]:
     except json.JSONDecodeError as fault:
         at = f"{file}:{fault.lineno}"
         raise ScenarioError.at(at, f"cannot be read as JSON: {fault.msg}") from fault
+    except RecursionError as fault:
+        raise ScenarioError.at(str(file), "is nested too deeply") from fault
+    except ValueError as fault:  # a whole number of thousands of digits
+        raise ScenarioError.at(str(file), f"cannot be read as JSON: {fault}") from fault
     if isinstance(content, Mapping):
         if "logical_count" not in content:
             raise ScenarioError.at(str(file), "'logical_count' is missing; expected counts there")
@@ -162,6 +173,10 @@ def _of_json(file: Path) -> dict[int, tuple[float, ...]]:
         _check_lists(file, step)
         for layer, row in enumerate(step):
             at = f"{file}, layer {layer}"
+            if len(row) != len(step[0]):
+                raise ScenarioError.at(
+                    at, f"got {len(row)} experts; expected {len(step[0])}, as in layer 0"
+                )
             counts = tuple(_count(at, value) for value in row)
             _add(layers, layer, counts, at)
     return layers

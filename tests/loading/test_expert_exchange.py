@@ -88,3 +88,44 @@ def test_each_phase_may_have_its_own_exchange() -> None:
 def test_an_unknown_exchange_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ScenarioError, match="deepep_low_latency"):
         make_scenario(**keys("deep"))
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ({"prefil": "deepep_normal"}, "unknown key 'prefil'; did you mean 'prefill'?"),
+        ({"prefill": "deepep"}, "expert_exchange.prefill: got 'deepep'; did you mean 'deepep_low"),
+        (["deepep_normal"], "got a list; expected auto, fastest_collective, "),
+        (5, "nvlink_two_sided or a mapping"),
+        ("deepep", "got 'deepep'; did you mean 'deepep_low_latency' or 'deepep_normal'?"),
+    ],
+)
+def test_a_word_or_a_mapping_with_a_fault_has_one_message(written: Any, message: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        make_scenario(**keys(written))
+    (fault,) = caught.value.faults
+    assert message in fault.what
+
+
+@pytest.mark.parametrize(
+    ("pool", "plan", "section"),
+    [
+        ({}, {"expert_exchange": "auto"}, "cluster.pools[].replica.engine"),
+        ({"expert_load": "even"}, {}, "cluster.pools[].replica"),
+        ({}, {"domain": "rack"}, "cluster.pools[]"),
+        ({"kv": {"redundant_experts": 3}}, {}, "cluster.pools[].replica"),
+        ({}, {"seed": 3}, ""),
+        ({"domian": "rack"}, {}, ""),
+    ],
+)
+def test_a_key_in_another_section_is_sent_to_its_own(
+    pool: dict[str, Any], plan: dict[str, Any], section: str
+) -> None:
+    scenario = keys("auto")
+    (written,) = scenario["cluster"]["pools"]
+    written |= pool
+    written["replica"] |= plan
+    with pytest.raises(ScenarioError) as caught:
+        make_scenario(**scenario)
+    (fault,) = caught.value.faults
+    assert fault.what.endswith(f"; it belongs to {section}") is bool(section)

@@ -152,6 +152,10 @@ def test_keys_without_effect_are_refused_with_a_remedy(plan: dict[str, Any], fau
     ("rows", "fault"),
     [
         ("0,0,1\n0,6,1\n", "got a trace of 7 experts; expected at most the 6 of tiny"),
+        (
+            "".join(f"{layer},{expert},1\n" for layer in range(99) for expert in range(3)),
+            "got a trace with tokens in 99 layers; tiny has",
+        ),
         ("0,0,1\n0,1,1\n1,5,9\n", "got tokens of 1 expert in layer 1 of those with tokens"),
     ],
 )
@@ -160,3 +164,15 @@ def test_a_trace_fits_the_experts_of_the_model(rows: str, fault: str, tmp_path: 
     path.write_text("layer_id,expert_id,count\n" + rows)
     (found,) = faults(**EVEN_SPLIT, expert_load={"path": str(path)})
     assert fault in found
+
+
+def test_a_list_of_counts_has_one_for_every_expert_of_the_model(tmp_path: Path) -> None:
+    """Three of the six experts would be without tokens if the trace of another model were taken."""
+    path = tmp_path / "t.json"
+    path.write_text("[[1, 1, 1]]")
+    (found,) = faults(**EVEN_SPLIT, expert_load={"path": str(path)})
+    assert (
+        "got a trace of 3 experts in a layer; tiny has 6; expected a trace of this model" in found
+    )
+    path.write_text("[[1, 1, 1, 0, 0, 0]]")
+    assert not faults(**EVEN_SPLIT, expert_load={"path": str(path)})

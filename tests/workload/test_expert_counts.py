@@ -75,6 +75,16 @@ def test_statistics_of_tensorrt_llm_are_added_over_iterations_and_ranks(tmp_path
         ("a.json", '{"counts": [[1]]}', "", "'logical_count' is missing"),
         ("a.json", '[[1, 2], "x"]', "", "expected a list of layers"),
         ("a.json", '[[1, "x"]]', ", layer 0", "expected a number from 0 on"),
+        ("a.json", "[[1, 2], [1]]", ", layer 1", "got 1 experts; expected 2, as in layer 0"),
+        ("a.json", f"[[1, {10**400}]]", ", layer 0", "expected a number from 0 on"),
+        ("a.json", f"[[1, {'9' * 9000}]]", "", "cannot be read as JSON"),
+        ("a.json", "[" * 20_000, "", "is nested too deeply"),
+        (
+            "a.csv",
+            f"layer_id,expert_id,count\n0,1,{'9' * 140_000}\n",
+            ":2",
+            "cannot be read as CSV",
+        ),
         ("a.safetensors", "abcdefghijk", "", "cannot be read as safetensors"),
         ("a.pt", "", "", "expected JSON, which `python -c"),
         ("a.txt", "", "", "expected a name that ends in .csv"),
@@ -88,3 +98,8 @@ def test_a_damaged_trace_is_named_with_its_place(
         read_counts(path)
     assert str(caught.value).startswith(f"{path}{place}: ")
     assert fault in str(caught.value)
+
+
+def test_files_of_spreadsheets_are_read(tmp_path: Path) -> None:
+    text = "\ufefflayer_id;expert_id;count\n0;0;3\n0;1;4\n"
+    assert read_counts(written(tmp_path / "a.CSV", text)) == ((3.0, 4.0),)

@@ -144,6 +144,11 @@ def _reason_against(pool: Pool, model: Model) -> str | None:
     return None
 
 
+def _states_all_experts(path: str) -> bool:
+    """Return whether the format of a routing trace has a count for every expert."""
+    return not path.lower().endswith((".csv", ".parquet"))
+
+
 def _trace_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
     load = pool.replica.expert_load
     assert model.experts is not None
@@ -153,6 +158,18 @@ def _trace_faults(model: Model, pool: Pool, at: Trail) -> Iterator[Finding]:
             (*at, "path"),
             f"got a trace of {widest} experts; expected at most the {model.experts.count} of {model.name}. Counts of redundant copies must be added to those of their experts",
         )
+    elif load.path and widest < model.experts.count and _states_all_experts(load.path):
+        yield (
+            (*at, "path"),
+            f"got a trace of {widest} experts in a layer; {model.name} has {model.experts.count}; expected a trace of this model. CSV and Parquet may leave out experts without tokens",
+        )
+        return
+    if len(load.counts) > model.layers:
+        yield (
+            (*at, "path"),
+            f"got a trace with tokens in {len(load.counts)} layers; {model.name} has {model.layers}; expected a trace of this model",
+        )
+        return
     for number, counts in enumerate(load.counts):
         used = sum(count > 0 for count in counts)
         if used < model.experts.top_k:
