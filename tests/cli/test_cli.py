@@ -466,8 +466,9 @@ def test_every_scenario_of_the_project_opens_with_its_question_and_runs(
             )
         )
         arguments += ["--set", f"workload.trace.path={trace}"]
-    if "duration:" in path.read_text():
-        seconds = 20 if path.stem.startswith("deepseek") else 90  # hundreds of requests per second
+    is_large = path.stem.startswith("deepseek")  # thousands of requests at once
+    if "duration:" in path.read_text() or is_large:
+        seconds = 20 if is_large else 90
         arguments += ["--set", f"duration={seconds} s", "--set", "warmup=5 s"]
     code, out, _ = call(capsys, *arguments)
     assert code == 0
