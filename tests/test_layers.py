@@ -46,6 +46,7 @@ ALLOWED = {
     "pydantic": "limits typing units schema hardware llm economics workload serving reliability facility scenario loading calibration claims",
     "pydantic_core": "limits units schema economics",
     "ruamel": "schema",
+    "yaml": "schema",
     "numpy": (
         "typing economics sim topology physics facility workload serving reliability deployment results analysis calibration figures "
         "export report validation studies starters claims"

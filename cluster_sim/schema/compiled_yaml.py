@@ -36,7 +36,7 @@ _TYPES = (
 )
 """Types of plain scalars in YAML 1.2: name, pattern and first letters."""
 _UNUSUAL = re.compile("[\t\x85\u2028\u2029]|^%|&\\S*:", re.MULTILINE)
-"""What YAML 1.1 reads otherwise: tabs, line ends, directives and colons in names of anchors."""
+"""Marks of texts that YAML 1.1 reads otherwise: tabs, line ends, directives and colons in names of anchors."""
 
 
 def composed(text: str) -> Any:
