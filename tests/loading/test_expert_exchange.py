@@ -115,7 +115,7 @@ def test_a_word_or_a_mapping_with_a_fault_has_one_message(written: Any, message:
         ({}, {"domain": "rack"}, "cluster.pools[]"),
         ({"kv": {"redundant_experts": 3}}, {}, "cluster.pools[].replica"),
         ({}, {"seed": 3}, ""),
-        ({"domian": "rack"}, {}, ""),
+        ({"domainx": "rack"}, {}, ""),
     ],
 )
 def test_a_key_in_another_section_is_sent_to_its_own(
