@@ -65,8 +65,8 @@ def _entry(kind: str, name: str) -> Page:
     lines.append(_figures(figures))
     if cited:
         lines.append("## Sources")
-        rows = [[code(key), prose(sources.get(key, "unknown"))] for key in cited]
-        lines.append(table(("source", "citation"), rows))
+        citations = [f"- {code(key)}: {prose(sources.get(key, 'unknown'))}" for key in cited]
+        lines.append("\n".join(citations))
     return Page(f"{FOLDER}/{kind}/{name}.md", name, "\n\n".join(lines))
 
 
@@ -77,7 +77,7 @@ def _figures(figures: Sequence[Figure]) -> str:
     Search leaves it out, since the names of the figures are the same in every entry.
     """
     rows = "".join(_html_row(figure) for figure in figures)
-    head = "<tr><th>figure</th><th>value</th><th>confidence and source</th></tr>"
+    head = "<tr><th>figure</th><th>value, confidence and source</th></tr>"
     return (
         f"<table data-search-exclude><thead>{head}</thead>\n<tbody>\n{rows}</tbody></table>"
         if figures
@@ -86,10 +86,10 @@ def _figures(figures: Sequence[Figure]) -> str:
 
 
 def _html_row(figure: Figure) -> str:
-    between = f"<br>{' to '.join(map(escape, figure.range))}" if figure.range else ""
-    about = ", ".join(escape(part) for part in (figure.confidence, figure.source) if part)
+    between = f" ({' to '.join(map(escape, figure.range))})" if figure.range else ""
+    about = " · ".join(escape(part) for part in (figure.confidence, figure.source) if part)
     note = f"<br>{escape(figure.note)}" if figure.note else ""
     return (
         f"<tr><td><code>{escape(figure.path)}</code></td>"
-        f"<td>{escape(figure.value)}{between}</td><td>{about}{note}</td></tr>\n"
+        f"<td>{escape(figure.value)}{between}<br><small>{about}{note}</small></td></tr>\n"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import takewhile
 from typing import Final
@@ -24,7 +25,7 @@ _TITLES: Final = {
 def pages() -> list[Page]:
     """Return the page of all scenarios, and a page with the file of each."""
     shipped = examples()
-    whole = Page("gallery.md", "Gallery", "\n\n".join(_gallery(shipped)), ("Gallery",))
+    whole = Page("gallery.md", "Gallery", "\n\n".join(_gallery(shipped)), ())
     return [whole, *map(_page, shipped)]
 
 
@@ -81,6 +82,16 @@ def _head(text: str) -> list[str]:
 def _paragraph(text: str) -> str:
     """Return one paragraph of a comment: a list, a table, or prose."""
     if text.startswith("- "):
-        return "\n".join(f"- {prose(item)}" for item in f"\n{text}".split("\n- ")[1:])
+        return "\n".join(f"- {_linked(prose(item))}" for item in f"\n{text}".split("\n- ")[1:])
     is_table = any(line.startswith("  ") for line in text.split("\n"))
-    return f"```text\n{text}\n```" if is_table else prose(text)
+    return f"```text\n{text}\n```" if is_table else _linked(prose(text))
+
+
+def _linked(text: str) -> str:
+    """Return a paragraph in which names of documents are links to their pages."""
+    return re.sub(r"docs/[\w\\]+\.md", _link, text)
+
+
+def _link(name: re.Match[str]) -> str:
+    page = name[0].replace("\\", "").removeprefix("docs/")
+    return f"[{page.removesuffix('.md').replace('_', ' ')}](../{page})"

@@ -42,12 +42,11 @@ def _tables() -> Iterator[str]:
         rows = [
             [
                 f"{code(each.name)}{{ #{name}.{each.name} }}",
-                each.unit or _KINDS[each.holds],
-                prose(each.meaning),
+                _with_unit(prose(each.meaning), each.unit, _KINDS[each.holds]),
             ]
             for each in described
         ]
-        yield table(("column", "unit", "meaning"), rows)
+        yield table(("column", "meaning"), rows)
     yield "## Kinds of events { #event_kinds }"
     yield prose(texts["EVENT_KINDS"])
     kinds = columns.EVENT_KINDS.items()
@@ -64,10 +63,8 @@ def _summary() -> Iterator[str]:
     titles = _titles()
     for family in FAMILIES:
         yield f"## {prose(titles[family])}"
-        rows = [
-            [f"{code(each.name)}{{ #{each.name} }}", each.unit, _meaning(each)] for each in family
-        ]
-        yield table(("name", "unit", "meaning"), rows)
+        rows = [[f"{code(each.name)}{{ #{each.name} }}", _meaning(each)] for each in family]
+        yield table(("name", "meaning"), rows)
 
 
 def _titles() -> dict[tuple[Metric, ...], str]:
@@ -87,5 +84,11 @@ def _meaning(metric: Metric) -> str:
     """Return the sentence of a metric, with the parts of a run for which it exists."""
     scopes = {Scope.RUN: "the run", Scope.POOL: "pools", Scope.CLASS: "classes"}
     kinds = [word for scope, word in scopes.items() if scope in metric.scope]
-    text = prose(metric.description)
-    return text if len(kinds) == len(scopes) else f"{text}<br>for {' and '.join(kinds)} only"
+    only = "" if len(kinds) == len(scopes) else f"for {' and '.join(kinds)} only"
+    return _with_unit(prose(metric.description), metric.unit, only)
+
+
+def _with_unit(text: str, unit: str, more: str) -> str:
+    """Return a sentence with the unit of its value, and more about the value, on a second line."""
+    about = " · ".join(part for part in (f"unit {prose(unit)}" if unit else "", more) if part)
+    return f"{text}<br><small>{about}</small>" if about else text

@@ -52,7 +52,7 @@ def _row(described: Table, key: Key, page: str) -> list[str]:
     anchor = ".".join(part for part in (described.anchor, key.name) if part)
     name = f"{code(key.name)}{{ #{anchor}.key }}"
     text = prose(str(key.node.get("description", "")))
-    about = facts(key.node, is_required=key.is_required)
+    about = f"<small>{facts(key.node, is_required=key.is_required)}</small>"
     return [name, "<br>".join(part for part in (text, about, _links(key, page)) if part)]
 
 
