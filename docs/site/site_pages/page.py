@@ -78,7 +78,11 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     |---|---|
     | `seed` | Seed. |
     """
-    lines = [list(headings), ["---"] * len(headings), *([cell(each) for each in row] for row in rows)]
+    lines = [
+        list(headings),
+        ["---"] * len(headings),
+        *([cell(each) for each in row] for row in rows),
+    ]
     marks = ["| " + " | ".join(line) + " |" for line in lines]
     marks[1] = "|" + "---|" * len(headings)
     return "\n".join(marks) + "\n"
