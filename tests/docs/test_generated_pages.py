@@ -20,6 +20,7 @@ from site_pages import (
     scenario_keys,
 )
 from site_pages.page import Page
+from site_pages.schema_tree import tables
 
 import cluster_sim
 from cluster_sim.cli.app import app
@@ -63,8 +64,6 @@ def test_every_key_of_a_scenario_file_has_a_row() -> None:
 
 @uses_schema
 def test_every_mapping_of_a_scenario_file_has_a_table_with_all_of_its_keys() -> None:
-    from site_pages.schema_tree import tables
-
     described = {tuple(key.name for key in table.keys) for table in tables()}
     titled = [mapping for mapping in mappings(schema()) if "title" in mapping]
     missing = {each["title"] for each in titled if tuple(each["properties"]) not in described}
@@ -143,3 +142,9 @@ def test_no_two_pages_have_the_same_file() -> None:
 def test_a_link_leads_to_the_same_file_in_the_site(page: str, link: str, target: str) -> None:
     text = f"see [this]({link}).\n\n```\n[this]({link})\n```\n"
     assert links.rewritten(text, links.place_of(page)) == text.replace(link, target, 1)
+
+
+@uses_schema
+def test_every_key_has_a_description_unless_it_selects_a_kind() -> None:
+    keys = [(each.path, key) for each in tables() for key in each.keys if "const" not in key.node]
+    assert [(path, key.name) for path, key in keys if not key.node.get("description")] == []
