@@ -6,6 +6,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from site_pages import links
+from site_pages.drawn import drawn
 from site_pages.everything import pages, with_pages
 
 _GENERATED = {page.uri: page for page in pages()}
@@ -19,12 +20,14 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the generated pages, the documents at the top of the repository, and their files."""
+    """Add generated pages and pictures, and the documents and files outside of `docs/`."""
     texts = {uri: page.text for uri, page in _GENERATED.items()} | dict(links.documents())
     for uri, text in texts.items():
         files.append(File.generated(config, uri, content=text))
     for uri, path in links.files():
         files.append(File.generated(config, uri, abs_src_path=str(path)))
+    for picture in drawn():
+        files.append(File.generated(config, picture.uri, content=picture.png()))
     return files
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cluster_sim.figures.purposes import PURPOSES, RUN_FOLDERS
+from site_pages.drawn import drawn
 from site_pages.page import Page, code, prose
 from site_pages.pictures import pictures
 
@@ -25,10 +26,14 @@ def _lines() -> Iterator[str]:
         yield f"{prose(purpose.sentence)}. It needs: {prose(purpose.reads)}."
         path = "runs/NAME" if purpose.reads == RUN_FOLDERS else "PATH"
         yield f"```\ncluster-sim plot {name} {path}\n```"
-        for picture in pictures():
-            if picture.figure == name:
-                about = f"[{code(picture.scenario)}](../gallery/{picture.scenario}.md)"
-                yield f"![{prose(purpose.sentence)}](../plots/{picture.path.name})"
-                if picture.scenario:
-                    yield f"The picture shows the scenario {about}."
-                break
+        for file, scenario in _picture_of(name):
+            yield f"![{prose(purpose.sentence)}]({file})"
+            yield f"The picture shows the scenario [{code(scenario)}](../gallery/{scenario}.md)."
+
+
+def _picture_of(name: str) -> list[tuple[str, str]]:
+    """Return the file of a figure's picture and its scenario; nothing if there is no picture."""
+    kept = [each for each in pictures() if each.figure == name and each.scenario]
+    made = [each for each in drawn() if each.figure == name]
+    files = [(f"../plots/{each.path.name}", each.scenario) for each in kept]
+    return [*files, *((f"figures/{each.figure}.png", each.scenario) for each in made)][:1]

@@ -18,7 +18,7 @@ _FENCE: Final = re.compile(r"(?ms)^```.*?^```$")
 
 
 class Place(NamedTuple):
-    """Where a page is, in the repository and in the site."""
+    """Location of a page in the repository and in the site."""
 
     source: str
     """Path of its Markdown file in the repository."""
@@ -27,7 +27,7 @@ class Place(NamedTuple):
 
 
 def place_of(uri: str) -> Place:
-    """Return where a page of the site is written.
+    """Return the location of a page.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def rewritten(text: str, place: Place) -> str:
     text
         Page in Markdown.
     place
-        Where the page is.
+        Location of the page.
 
     Examples
     --------
