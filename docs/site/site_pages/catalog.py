@@ -19,6 +19,10 @@ from site_pages.page import Page, code, prose, table
 FOLDER: Final = "reference/catalog"
 """Folder of the pages within the site."""
 SECTION: Final = ("Reference", "Catalog")
+_ABOUT: Final = (
+    "The second column counts the figures of an entry by their confidence; the third one counts"
+    " those that rest on an estimate."
+)
 _LEVELS: Final = ("high", "medium", "low")
 
 
@@ -30,10 +34,10 @@ def pages() -> list[Page]:
 def _pages_of(kind: str) -> list[Page]:
     names = catalog_names(kind)
     entries = [_entry(kind, name) for name in names]
-    headings = ("entry", "figures by confidence: high, medium, low", "estimates")
+    headings = ("entry", "high, medium, low", "est.")
     rows = [_row(kind, name) for name in names]
     title = kind.replace("_", " ").capitalize()
-    text = f"# Catalog: {kind.replace('_', ' ')}\n\n{table(headings, rows)}"
+    text = f"# Catalog: {kind.replace('_', ' ')}\n\n{_ABOUT}\n\n{table(headings, rows)}"
     return [Page(f"{FOLDER}/{kind}.md", title, text, SECTION), *entries]
 
 
