@@ -94,8 +94,6 @@ def _of_a_name(value: Any) -> Any:
 
 AnyGaps = ExponentialGaps | WeibullGaps | ClusteredGaps
 """Any process of the gaps between faults."""
-Gaps = Annotated[
-    Annotated[AnyGaps, Field(discriminator="process")],
-    BeforeValidator(_of_a_name, json_schema_input_type=Any),
-]
+_Gaps = Annotated[AnyGaps, Field(discriminator="process")]
+Gaps = Annotated[_Gaps, BeforeValidator(_of_a_name, json_schema_input_type=str | _Gaps)]
 """Process of the gaps between faults; a bare name stands for its default parameters."""

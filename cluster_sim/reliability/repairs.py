@@ -105,10 +105,8 @@ def _of_a_time(value: Any) -> Any:
     return {"distribution": "fixed", "time": value}
 
 
-Repair = Annotated[
-    Annotated[
-        FixedRepair | ExponentialRepair | LognormalRepair, Field(discriminator="distribution")
-    ],
-    BeforeValidator(_of_a_time, json_schema_input_type=Any),
+_Repair = Annotated[
+    FixedRepair | ExponentialRepair | LognormalRepair, Field(discriminator="distribution")
 ]
+Repair = Annotated[_Repair, BeforeValidator(_of_a_time, json_schema_input_type=str | _Repair)]
 """Distribution of repair times. A bare time stands for equal repair times."""

@@ -111,8 +111,8 @@ def _from_share(value: Any) -> Any:
     return value
 
 
+_Budget = Annotated[ShareBudget | TokensBudget | InFlightBudget, Field(discriminator="policy")]
 RetryBudget = Annotated[
-    Annotated[ShareBudget | TokensBudget | InFlightBudget, Field(discriminator="policy")],
-    BeforeValidator(_from_share, json_schema_input_type=Any),
+    _Budget, BeforeValidator(_from_share, json_schema_input_type=float | _Budget)
 ]
 """Limit of retries; a bare number, such as 0.2, is a share of the requests without a reserve."""

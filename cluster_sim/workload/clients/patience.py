@@ -76,8 +76,10 @@ def _from_time(value: Any) -> Any:
     return {"distribution": "fixed", "time": value} if is_bare else value
 
 
+_Patience = Annotated[
+    FixedTime | ExponentialTime | LogNormalTime, Field(discriminator="distribution")
+]
 Patience = Annotated[
-    Annotated[FixedTime | ExponentialTime | LogNormalTime, Field(discriminator="distribution")],
-    BeforeValidator(_from_time, json_schema_input_type=Any),
+    _Patience, BeforeValidator(_from_time, json_schema_input_type=PositiveSeconds | _Patience)
 ]
 """Time for which a client waits; a bare time, such as `10 s`, is a constant one."""

@@ -4,10 +4,11 @@ A new distribution is a file in this folder with `draw`, `longest` and `mean`, a
 union.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from cluster_sim.typing import Count
 from cluster_sim.workload.lengths.bare import from_integer
 from cluster_sim.workload.lengths.correlated import in_rank_order
 from cluster_sim.workload.lengths.empirical import Empirical
@@ -17,12 +18,12 @@ from cluster_sim.workload.lengths.mixture import Mixture
 from cluster_sim.workload.lengths.uniform import Uniform
 from cluster_sim.workload.lengths.zipf import Zipf
 
+_Lengths = Annotated[
+    Fixed | Uniform | LogNormal | Zipf | Empirical | Mixture,
+    Field(discriminator="distribution"),
+]
 Lengths = Annotated[
-    Annotated[
-        Fixed | Uniform | LogNormal | Zipf | Empirical | Mixture,
-        Field(discriminator="distribution"),
-    ],
-    BeforeValidator(from_integer, json_schema_input_type=Any),
+    _Lengths, BeforeValidator(from_integer, json_schema_input_type=Count | _Lengths)
 ]
 
 __all__ = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BeforeValidator, Field
@@ -17,10 +17,10 @@ from cluster_sim.workload.lengths.lognormal import LogNormal
 from cluster_sim.workload.lengths.uniform import Uniform
 from cluster_sim.workload.lengths.zipf import Zipf
 
-Pure = Annotated[
-    Annotated[Fixed | Uniform | LogNormal | Zipf | Empirical, Field(discriminator="distribution")],
-    BeforeValidator(from_integer, json_schema_input_type=Any),
+_Pure = Annotated[
+    Fixed | Uniform | LogNormal | Zipf | Empirical, Field(discriminator="distribution")
 ]
+Pure = Annotated[_Pure, BeforeValidator(from_integer, json_schema_input_type=Count | _Pure)]
 
 
 class MixturePart(Description):

@@ -103,8 +103,6 @@ def _from_time(value: Any) -> Any:
     return {"distribution": "fixed", "gap": value} if isinstance(value, str) else value
 
 
-Gaps = Annotated[
-    Annotated[FixedGap | LogNormalGap | SpansGap, Field(discriminator="distribution")],
-    BeforeValidator(_from_time, json_schema_input_type=Any),
-]
+_Gaps = Annotated[FixedGap | LogNormalGap | SpansGap, Field(discriminator="distribution")]
+Gaps = Annotated[_Gaps, BeforeValidator(_from_time, json_schema_input_type=Seconds | _Gaps)]
 """Gaps between an answer and the next request; a bare time, such as `2 s`, is a constant gap."""

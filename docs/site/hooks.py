@@ -1,0 +1,37 @@
+"""Hooks of MkDocs: they add the generated pages and the files outside of `docs/` to the site."""
+
+from __future__ import annotations
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from site_pages import links
+from site_pages.drawn import drawn
+from site_pages.everything import pages, with_pages
+
+_GENERATED = {page.uri: page for page in pages()}
+"""Generated pages by their paths in the site."""
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Add the generated pages to the navigation."""
+    config.nav = with_pages(config.nav or [], list(_GENERATED.values()))
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add generated pages and pictures, and the documents and files outside of `docs/`."""
+    texts = {uri: page.text for uri, page in _GENERATED.items()} | dict(links.documents())
+    for uri, text in texts.items():
+        files.append(File.generated(config, uri, content=text))
+    for uri, path in links.files():
+        files.append(File.generated(config, uri, abs_src_path=str(path)))
+    for picture in drawn():
+        files.append(File.generated(config, picture.uri, content=picture.png()))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Return a written page with links that lead to the pages and files of the site."""
+    uri = page.file.src_uri
+    return markdown if uri in _GENERATED else links.rewritten(markdown, links.place_of(uri))
