@@ -150,6 +150,15 @@ def test_the_tag_of_a_member_is_answered_with_its_key(key: str, tag: str, union:
         ("cluster.pools[0].replica.engine.mem_fraction_static=0.8", "memory_fraction"),
         ("cluster.pools[0].replica.engine.disable_overlap_scheduler=1", "async_scheduling: false"),
         ("cluster.pools[0].replica.tp_size=8", "tensor_parallel"),
+        ("cluster.pools[0].replica.enable_dbo=true", "overlap: two_batch"),
+        (
+            "cluster.pools[0].replica.engine.num_slots=288",
+            "cluster.pools[0].replica.redundant_experts",
+        ),
+        (
+            "cluster.pools[0].replica.all2all_backend=x",
+            "cluster.pools[0].replica.engine.expert_exchange",
+        ),
         ("maxReplicas=8", "cluster.pools[0].autoscale.max"),
         ("pollingInterval=15", "cluster.pools[0].autoscale.period"),
         ("cluster.pools[0].batching.max_num_tokens=8192", "max_batched_tokens"),
