@@ -89,7 +89,7 @@ FOREIGN_NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "dbo_prefill_token_threshold": f"{_ENGINE}.two_batch_from.prompt_tokens",
         "num_redundant_experts": f"{_POOL}.replica.redundant_experts",
         "ep_num_redundant_experts": f"{_POOL}.replica.redundant_experts",
-        "num_slots": f"{_POOL}.replica.redundant_experts",
+        "num_slots": f"{_POOL}.replica.redundant_experts: num_slots less the experts",
         "minreplicas": f"{_SCALING}.min",
         "minreplicacount": f"{_SCALING}.min",
         "maxreplicas": f"{_SCALING}.max",
