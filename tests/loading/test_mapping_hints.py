@@ -153,7 +153,7 @@ def test_the_tag_of_a_member_is_answered_with_its_key(key: str, tag: str, union:
         ("cluster.pools[0].replica.enable_dbo=true", "overlap: two_batch"),
         (
             "cluster.pools[0].replica.engine.num_slots=288",
-            "cluster.pools[0].replica.redundant_experts",
+            "cluster.pools[0].replica.redundant_experts: num_slots less the experts",
         ),
         (
             "cluster.pools[0].replica.all2all_backend=x",
