@@ -170,8 +170,8 @@ def _notes(answers: Answers, values: Mapping[str, Any], chosen: Layout) -> list[
         notes.append(
             f"the weights are in {weights}: the published precision does not fit on these nodes"
         )
-    if recorded.columns is not None:
-        names = ", ".join(f"{name} for {role}" for role, name in recorded.columns.items())
+    if recorded.guessed:
+        names = ", ".join(f"{name} for {role}" for role, name in recorded.guessed.items())
         notes.append(f"columns were guessed from their names: {names}; check `columns`")
     if recorded.is_result:
         notes.append(

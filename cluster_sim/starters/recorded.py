@@ -55,8 +55,10 @@ class Recorded:
     """Name of the model in the result."""
     weights: str | None = None
     """Precision of the weights, if the model's name gives it."""
-    columns: Mapping[str, str] | None = None
-    """Columns of a table that were guessed from their names; None for a known format."""
+    table: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of `workload.trace` that describe a table, such as `columns`; empty for a known format."""
+    guessed: Mapping[str, str] = field(default_factory=dict)
+    """Columns that were guessed from their names, by their role; empty if none was."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """Sentences about a key of the scenario: `arrivals`, `lengths`."""
     is_comparable: bool = False
@@ -85,7 +87,7 @@ class Recorded:
         return self.replays and option in ("prompt-tokens", "output-tokens")
 
 
-def recorded(path: str | Path) -> Recorded:
+def recorded(path: str | Path, table: Mapping[str, Any] | None = None) -> Recorded:
     """Return what the result of a benchmark client says of the run that was measured.
 
     Parameters
@@ -95,6 +97,9 @@ def recorded(path: str | Path) -> Recorded:
         report, inference-perf's requests, or a trace: a file of a known format, or a table whose
         names of columns suggest arrivals and lengths. Or serve arguments or a manifest, as
         `export --emit` writes them.
+    table
+        Keys of `workload.trace` that describe a table of the user's own: `columns`, `time_unit`.
+        With them the file is read as such a table.
 
     Raises
     ------
@@ -104,6 +109,9 @@ def recorded(path: str | Path) -> Recorded:
     path = Path(path)
     if path.is_dir():
         raise ScenarioError.at(str(path), "is a folder; expected the file of a result")
+    if table:
+        run = _named(path, find_trace(path, **table).found_format, None)
+        return _replayed(replace(run, is_result=False), table)
     if path.suffix.lower() in _OF_DEPLOYMENTS:
         deployment = read_deployment(read_text(path), str(path))
         if deployment is not None:
@@ -197,7 +205,7 @@ def _of_requests(path: Path, document: Mapping[str, Any] | None) -> Recorded:
     trace, columns = _trace(path)
     kind = trace.found_format
     run = _named(path, kind, text_under(document, ("model", "model_name")))
-    run = replace(run, is_result=kind in _OF_CLIENTS and trace.has_times, columns=columns)
+    run = replace(run, is_result=kind in _OF_CLIENTS and trace.has_times, guessed=columns)
     if kind == "guidellm" and document is not None:
         batches = list(trace.batches())
         prompts = [int(value) for batch in batches for value in batch.prompt]
@@ -210,18 +218,23 @@ def _of_requests(path: Path, document: Mapping[str, Any] | None) -> Recorded:
             }
             notes = _notes(about_load, "The lengths are quantiles of those in the result.")
             return replace(run, values={**run.values, **lengths}, arrivals=arrivals, notes=notes)
+    return _replayed(run, {"columns": columns} if columns else {})
+
+
+def _replayed(run: Recorded, table: Mapping[str, Any]) -> Recorded:
+    """Return a run whose requests are replayed from a table with these keys."""
     about = "The requests are sent again at their recorded times, with their lengths."
-    return replace(run, replays=True, notes={"arrivals": about})
+    return replace(run, replays=True, table=table, notes={"arrivals": about})
 
 
-def _trace(path: Path) -> tuple[Trace, dict[str, str] | None]:
+def _trace(path: Path) -> tuple[Trace, dict[str, str]]:
     """Return the trace of a file, and its columns if they were guessed from their names."""
     try:
-        return find_trace(path), None
+        return find_trace(path), {}
     except UnknownFormatError as error:
         if error.columns is None:
             [fault] = error.faults
-            what = f"{fault.what}. Rename the columns, or use `init` without --from and name them in the file: workload: {{trace: {{path: {path}, columns: …}}}}"
+            what = f"{fault.what}. Name the columns: --columns arrival=NAME,prompt=NAME,output=NAME"
             raise ScenarioError.at(fault.where, what) from error
         columns = error.columns.model_dump(exclude_none=True)
         return find_trace(path, columns=columns), columns

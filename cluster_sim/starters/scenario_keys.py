@@ -81,8 +81,7 @@ def _workload(answers: Answers, values: Mapping[str, Any], file: Path) -> tuple[
     if recorded.replays:
         assert recorded.path is not None
         path = recorded.path if _is_beside(file) else str(Path(recorded.path).resolve())
-        columns = {} if recorded.columns is None else {"columns": dict(recorded.columns)}
-        return {"trace": {"path": path} | columns}, {}
+        return {"trace": {"path": path} | dict(recorded.table)}, {}
     lengths = {
         "prompt_tokens": values["prompt-tokens"],
         "output_tokens": values["output-tokens"],

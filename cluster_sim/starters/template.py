@@ -124,7 +124,7 @@ def workload_lines(workload: Mapping[str, Any], recorded: Recorded) -> Iterator[
         yield from comment_lines(about, 2)
     if "trace" in workload:
         yield from comment_lines(recorded.notes["arrivals"], 2)
-        if recorded.columns is not None:
+        if recorded.guessed:
             yield from comment_lines(
                 "TODO: `columns` were guessed from their names; check them.", 2
             )

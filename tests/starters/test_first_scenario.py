@@ -351,10 +351,23 @@ def test_a_table_whose_columns_can_be_guessed_is_replayed_whole(tmp_path: Path) 
     assert [row[:3] for row in trace.rows()] == [(0.0, 100, 20), (2.5, 200, 30), (700.0, 50, 10)]
 
 
+def test_a_table_is_replayed_with_the_columns_that_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "odd.csv"
+    path.write_text("when;in tok;reply\n500;100;20\n3000;200;30\n")
+    columns = {"arrival": "when", "prompt": "in tok", "output": "reply"}
+    run = recorded(path, {"columns": columns, "time_unit": "ms"})
+    first = first_scenario(answers_of({"model": "llama-3.1-8b"}, run), "first.yaml")
+    assert "check them" not in first.text
+    assert not any("guessed" in note or "one server" in note for note in first.notes)
+    trace = load_scenario("first.yaml").workload.trace
+    assert trace is not None
+    assert [row[:3] for row in trace.rows()] == [(0.0, 100, 20), (2.5, 200, 30)]
+
+
 def test_a_table_whose_columns_cannot_be_guessed_names_columns(tmp_path: Path) -> None:
     path = tmp_path / "odd.csv"
     path.write_text("when,in tok,reply\n0.5,100,20\n")
-    with pytest.raises(ScenarioError, match="or use `init` without --from and name them"):
+    with pytest.raises(ScenarioError, match="Name the columns: --columns arrival=NAME"):
         recorded(path)
     path.write_text("timestamp,arrival_time,input_len,output_len\n0.5,1,100,20\n")
     with pytest.raises(ScenarioError, match="may both be the arrival"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from cluster_sim.cli.console import (
     say_wrote,
     write_text,
 )
+from cluster_sim.cli.trace_options import Columns, TimeUnitOption, TraceOptions
 
 if TYPE_CHECKING:
     from cluster_sim.starters import Recorded
@@ -81,6 +82,8 @@ def init(  # noqa: PLR0913 - a parameter is an option of the command
             show_default=False,
         ),
     ] = None,
+    columns: Columns = None,
+    time_unit: TimeUnitOption = None,
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="Write the scenario to this file.")
     ] = Path("first.yaml"),
@@ -94,6 +97,7 @@ def init(  # noqa: PLR0913 - a parameter is an option of the command
     from cluster_sim.starters import answers_of, first_scenario, recorded
 
     check_is_new(out, force=force)
+    table = _table(TraceOptions(columns, time_unit), result)
     given = {
         "model": model,
         "node": node,
@@ -108,7 +112,7 @@ def init(  # noqa: PLR0913 - a parameter is an option of the command
         "tpot": tpot,
         "percentile": percentile,
     }
-    measured = None if result is None else recorded(result)
+    measured = None if result is None else recorded(result, table)
     answers_of(given, measured)  # faults of options come before questions
     if sys.stdin.isatty() and sys.stdout.isatty():
         given = _asked(given, measured)
@@ -126,6 +130,20 @@ def init(  # noqa: PLR0913 - a parameter is an option of the command
     if measured is not None and measured.is_comparable:
         commands[1] = ("compare", f"{out} --measured {measured.path}", "simulation beside result")
     say_next(*commands)
+
+
+def _table(options: TraceOptions, result: Path | None) -> dict[str, Any]:
+    """Return the keys of `workload.trace` that the options state.
+
+    Raises ScenarioError for options without a file.
+    """
+    from cluster_sim.errors import ScenarioError
+
+    if options.are_given and result is None:
+        raise ScenarioError.at(
+            options.name, "got no file; expected --from with a table of requests"
+        )
+    return options.keys()
 
 
 def _asked(given: dict[str, str | None], measured: Recorded | None) -> dict[str, str | None]:

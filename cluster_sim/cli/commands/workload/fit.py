@@ -10,16 +10,14 @@ import typer
 from cluster_sim.cli.commands.workload.traffics import (
     DEFAULT_ANSWER_RATE,
     AnswerRate,
-    Columns,
     Out,
     Plot,
-    TimeUnitOption,
-    TraceOptions,
     TrafficReader,
     the_only,
     write_and_draw,
 )
 from cluster_sim.cli.options import Seed, Sets, Variants
+from cluster_sim.cli.trace_options import Columns, TimeUnitOption, TraceOptions
 
 if TYPE_CHECKING:
     from cluster_sim.analysis.demand import Demand

@@ -11,17 +11,15 @@ import typer
 from cluster_sim.cli.commands.workload.traffics import (
     DEFAULT_ANSWER_RATE,
     AnswerRate,
-    Columns,
     Out,
     Plot,
-    TimeUnitOption,
-    TraceOptions,
     TrafficReader,
     write_and_draw,
 )
 from cluster_sim.cli.console import stdout
 from cluster_sim.cli.options import Seed, Sets, Variants
 from cluster_sim.cli.tables import Rows, formatted, rows_of, side_by_side
+from cluster_sim.cli.trace_options import Columns, TimeUnitOption, TraceOptions
 
 _WINDOWS_S = (1, 10, 60, 600)
 _LENGTHS = (

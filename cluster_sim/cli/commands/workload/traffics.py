@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cluster_sim.cli.console import say_wrote, warn
+from cluster_sim.cli.trace_options import TraceOptions
 
 if TYPE_CHECKING:
     from cluster_sim.analysis.demand import Demand
@@ -43,63 +43,6 @@ AnswerRate = Annotated[
     ),
 ]
 DEFAULT_ANSWER_RATE = 50.0
-Columns = Annotated[
-    str | None,
-    typer.Option(
-        "--columns",
-        metavar="arrival=A,prompt=P,output=O",
-        help="Name the columns of a trace of unknown format; session=S too.",
-        show_default=False,
-    ),
-]
-TimeUnitOption = Annotated[
-    str | None,
-    typer.Option(
-        "--time-unit",
-        metavar="UNIT",
-        help="Set the unit of a trace's arrival times: s, ms, us, ns or iso.",
-        show_default=False,
-    ),
-]
-_COLUMN = re.compile(r"(?:^|,)\s*(\w+)=")
-"""Pattern of a column's key in `--columns`; names of columns may hold commas and spaces."""
-
-
-@dataclass(frozen=True)
-class TraceOptions:
-    """Options of a trace that is read without a scenario file."""
-
-    columns: str | None = None
-    """Text of `--columns`."""
-    time_unit: str | None = None
-    """Text of `--time-unit`."""
-
-    @property
-    def are_given(self) -> bool:
-        """Whether `--columns` or `--time-unit` is given."""
-        return self.columns is not None or self.time_unit is not None
-
-    def keys(self) -> dict[str, Any]:
-        """Return the options as keys of a scenario's `workload.trace`.
-
-        Raises
-        ------
-        ScenarioError
-            The text of `--columns` has another form than KEY=NAME,KEY=NAME.
-        """
-        keys: dict[str, Any] = {} if self.time_unit is None else {"time_unit": self.time_unit}
-        if self.columns is not None:
-            from cluster_sim.errors import ScenarioError, shown
-
-            _, *parts = _COLUMN.split(self.columns)
-            if not parts or not _COLUMN.match(self.columns):
-                raise ScenarioError.at(
-                    "--columns",
-                    f"got {shown(self.columns)}; expected arrival=NAME,prompt=NAME,output=NAME",
-                )
-            names = (name.strip() for name in parts[1::2])
-            keys["columns"] = dict(zip(parts[::2], names, strict=True))
-        return keys
 
 
 @dataclass(frozen=True)
@@ -136,9 +79,8 @@ class TrafficReader:
         paths = [user_file(path) for path in paths]
         options = options or TraceOptions()
         if options.are_given and all(map(_is_scenario, paths)):
-            option = "--columns" if options.columns is not None else "--time-unit"
             raise ScenarioError.at(
-                option,
+                options.name,
                 "got no file of a trace; expected one. For a scenario file, give --set workload.trace.columns.arrival=NAME and so on",
             )
         traffics = [traffic for path in paths for traffic in self._of_file(path, options)]
