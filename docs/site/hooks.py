@@ -8,9 +8,12 @@ from mkdocs.structure.pages import Page
 from site_pages import links
 from site_pages.drawn import drawn
 from site_pages.everything import pages, with_pages
+from site_pages.executed import Executed, executed
 
 _GENERATED = {page.uri: page for page in pages()}
 """Generated pages by their paths in the site."""
+_EXECUTED: dict[str, Executed] = {}
+"""Written pages whose code blocks were run, by their paths in the site."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -28,10 +31,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, uri, abs_src_path=str(path)))
     for picture in drawn():
         files.append(File.generated(config, picture.uri, content=picture.png()))
+    _EXECUTED.update(executed(links.written()))
+    for uri, content in (pair for page in _EXECUTED.values() for pair in page.files.items()):
+        files.append(File.generated(config, uri, content=content))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Return a written page with links that lead to the pages and files of the site."""
+    """Return a written page with what its blocks print, and links to files of the site."""
     uri = page.file.src_uri
-    return markdown if uri in _GENERATED else links.rewritten(markdown, links.place_of(uri))
+    if uri in _GENERATED:
+        return markdown
+    done = _EXECUTED.get(uri)
+    return done.text if done else links.rewritten(markdown, links.place_of(uri))

@@ -98,3 +98,12 @@ def documents() -> Iterator[tuple[str, str]]:
     """Yield the pages from the top of the repository: path in the site, and text."""
     for source, uri in DOCUMENTS.items():
         yield uri, (ROOT / source).read_text(encoding="utf-8")
+
+
+def written() -> dict[str, str]:
+    """Return the written pages by their paths in the site, with links of the site."""
+    docs = ROOT / "docs"
+    paths = {path.relative_to(docs).as_posix(): path for path in sorted(docs.rglob("*.md"))}
+    texts = {uri: path.read_text(encoding="utf-8") for uri, path in paths.items()}
+    texts |= dict(documents())
+    return {uri: rewritten(text, place_of(uri)) for uri, text in texts.items()}
