@@ -89,7 +89,7 @@ def sweep(  # noqa: PLR0913 - public API: every parameter is an option of its us
     Returns
     -------
     pyarrow.Table
-        Content of `out`/sweep.parquet, one row per point; `status` is done, or failed with a
+        Content of `out`/sweep.parquet, one row per point and seed; `status` is done, or failed with a
         `reason`.
 
     Raises

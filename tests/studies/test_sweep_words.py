@@ -23,7 +23,7 @@ def test_a_sweep_that_goes_on_says_what_was_done_before(
     _, text, err = call(capsys, "sweep", more, "--out", out, "--workers", 0)
     assert "2 of 6 points were done before; simulating 4\n" in err
     assert "6 points, 4 done now, 2 before, 0 failed" in text
-    assert f"table: {out}/sweep.parquet, one row per point" in text
+    assert f"table: {out}/sweep.parquet, one row per simulation" in text
     assert f"cluster-sim report {out} " in text
 
 

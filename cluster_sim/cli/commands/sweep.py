@@ -106,7 +106,7 @@ def _say_how_to_look(table: pa.Table, folder: Path) -> None:
     from cluster_sim.figures.rate_axes import rate_axis
 
     place = quote(str(folder))
-    print_line(f"table: {folder / 'sweep.parquet'}, one row per point")
+    print_line(f"table: {folder / 'sweep.parquet'}, one row per simulation")
     figures = []
     if "done" in table["status"].to_pylist():
         rows = study_table.points(table)
