@@ -38,8 +38,11 @@ echo more
 ```
 """
     shown = run_page("a.md", text).text
-    assert '```python\nprint(sum(numbers))\n```\n\n```text title="Output"\n6\n```' in shown
-    assert '```text title="Output"\n[1, 2, 3]\n…\n```' in shown
+    assert (
+        '```python\nprint(sum(numbers))\n```\n\n``` { .text .output title="Output" }\n6\n```'
+        in shown
+    )
+    assert '``` { .text .output title="Output" }\n[1, 2, 3]\n…\n```' in shown
 
 
 def test_a_picture_that_a_block_writes_is_a_file_of_the_site_below_the_page() -> None:

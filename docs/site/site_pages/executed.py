@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import chdir
 from multiprocessing import get_context
@@ -26,6 +27,8 @@ _BLOCK: Final = re.compile(r"(?ms)^```(?P<info>[a-z]+[^\n`]*)\n(?P<code>.*?)^```
 _OPTION: Final = re.compile(r'(\w+)="([^"]*)"')
 _SHOWN: Final = {".png", ".html", ".pdf", ".svg"}
 """Endings of files which the site keeps if a block writes them."""
+_LONGEST_LINE: Final = 108
+"""Characters of a line of output at most."""
 
 
 class Block(NamedTuple):
@@ -83,7 +86,8 @@ def executed(pages: dict[str, str]) -> dict[str, Executed]:
     BlockError
         A block ended with another exit code than the page says, or with an exception.
     """
-    chosen = [page for page in pages.items() if any(each.is_run for each in blocks(page[1]))]
+    counts = {page: sum(each.is_run for each in blocks(page[1])) for page in pages.items()}
+    chosen = sorted((page for page in counts if counts[page]), key=lambda page: -counts[page])
     new = [page for page in chosen if page not in _DONE]
     if not new:
         return {uri: _DONE[uri, text] for uri, text in chosen}
@@ -154,14 +158,22 @@ def _as_markdown(block: Block, printed: str) -> str:
     """Return a block and what it printed, in Markdown."""
     title = f' title="{block.options["title"]}"' if "title" in block.options else ""
     shown = f"```{block.language}{title}\n{block.code}```\n"
-    lines = [line.rstrip() for line in printed.rstrip().splitlines()]
+    lines = [part for line in printed.rstrip().splitlines() for part in _wrapped(line.rstrip())]
     kept = int(block.options.get("lines", len(lines)))
     if len(lines) > kept:
         lines = [*lines[:kept], "…"]
     if not lines:
         return shown
     output = "\n".join(lines)
-    return f'{shown}\n```text title="Output"\n{output}\n```\n'
+    return f'{shown}\n``` {{ .text .output title="Output" }}\n{output}\n```\n'
+
+
+def _wrapped(line: str) -> list[str]:
+    """Return a line that is too long for a page as several lines; lines of tables stay whole."""
+    is_of_table = any(sign in line for sign in "│┃┏┓└┛")
+    if len(line) <= _LONGEST_LINE or is_of_table:
+        return [line]
+    return textwrap.wrap(line, _LONGEST_LINE, subsequent_indent="  ", break_long_words=False)
 
 
 def _link(path: str, folder: str) -> str:
