@@ -18,6 +18,7 @@ from site_pages import (
     python_api,
     run_folder,
     scenario_keys,
+    study_tables,
 )
 from site_pages.page import Page
 from site_pages.schema_tree import tables
@@ -29,6 +30,7 @@ from cluster_sim.results.columns import EVENT_KINDS
 from cluster_sim.results.metrics.table import METRICS
 from cluster_sim.results.table_files import DESCRIBED
 from cluster_sim.schema import KINDS, catalog_figures, catalog_names, example_names
+from cluster_sim.studies import columns as study_columns
 from tests.json_schemas import schema, uses_schema
 
 
@@ -75,6 +77,14 @@ def test_every_column_of_a_run_folder_has_a_row() -> None:
     columns = [f"#{name}.{each.name} }}" for name, rows in DESCRIBED.items() for each in rows]
     assert [column for column in columns if column not in text] == []
     assert [kind for kind in EVENT_KINDS if f"| `{kind}` |" not in text] == []
+
+
+def test_every_column_of_a_table_of_studies_has_a_row() -> None:
+    text = text_of(study_tables.pages())
+    columns = [
+        f"#{name}.{each.name} }}" for name, rows in study_columns.DESCRIBED.items() for each in rows
+    ]
+    assert [column for column in columns if column not in text] == []
 
 
 def test_every_name_of_the_summary_has_a_row() -> None:

@@ -13,13 +13,23 @@ from site_pages import (
     python_api,
     run_folder,
     scenario_keys,
+    study_tables,
 )
 from site_pages.page import Page
 
 
 def pages() -> list[Page]:
     """Return all generated pages, in the order of the navigation."""
-    rooms = (scenario_keys, commands, run_folder, figures, catalog, python_api, gallery)
+    rooms = (
+        scenario_keys,
+        commands,
+        run_folder,
+        study_tables,
+        figures,
+        catalog,
+        python_api,
+        gallery,
+    )
     return [page for room in rooms for page in room.pages()]
 
 

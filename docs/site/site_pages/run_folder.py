@@ -18,7 +18,8 @@ from site_pages.page import Page, code, docstrings_below, prose, table
 FOLDER: Final = "reference/run_folder"
 """Folder of the pages within the site."""
 SECTION: Final = ("Reference", "Run folder")
-_KINDS: Final = {"numbers": "", "texts": "text", "truths": "true or false"}
+KINDS: Final = {"numbers": "", "texts": "text", "truths": "true or false"}
+"""Kinds of values of a column in words; empty for numbers."""
 
 
 def pages() -> list[Page]:
@@ -42,14 +43,14 @@ def _tables() -> Iterator[str]:
         rows = [
             [
                 f"{code(each.name)}{{ #{name}.{each.name} }}",
-                _with_unit(prose(each.meaning), each.unit, _KINDS[each.holds]),
+                with_unit(prose(each.meaning), each.unit, KINDS[each.holds]),
             ]
             for each in described
         ]
         yield table(("column", "meaning"), rows)
     yield "## Kinds of events { #event_kinds }"
-    yield prose(texts["EVENT_KINDS"])
-    kinds = columns.EVENT_KINDS.items()
+    yield prose(texts["EVENTKINDS"])
+    kinds = columns.EVENTKINDS.items()
     yield table(("kind", "meaning"), [[code(kind), prose(text)] for kind, text in kinds])
 
 
@@ -85,10 +86,20 @@ def _meaning(metric: Metric) -> str:
     scopes = {Scope.RUN: "the run", Scope.POOL: "pools", Scope.CLASS: "classes"}
     kinds = [word for scope, word in scopes.items() if scope in metric.scope]
     only = "" if len(kinds) == len(scopes) else f"for {' and '.join(kinds)} only"
-    return _with_unit(prose(metric.description), metric.unit, only)
+    return with_unit(prose(metric.description), metric.unit, only)
 
 
-def _with_unit(text: str, unit: str, more: str) -> str:
-    """Return a sentence with the unit of its value, and more about the value, on a second line."""
+def with_unit(text: str, unit: str, more: str) -> str:
+    """Return a sentence with the unit of its value, and more about the value, on a second line.
+
+    Parameters
+    ----------
+    text
+        Sentence in Markdown.
+    unit
+        Unit of the value; empty for none.
+    more
+        Words about the value; empty for none.
+    """
     about = " · ".join(part for part in (f"unit {prose(unit)}" if unit else "", more) if part)
     return f"{text}<br><small>{about}</small>" if about else text
