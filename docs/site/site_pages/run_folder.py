@@ -49,8 +49,8 @@ def _tables() -> Iterator[str]:
         ]
         yield table(("column", "meaning"), rows)
     yield "## Kinds of events { #event_kinds }"
-    yield prose(texts["EVENTKINDS"])
-    kinds = columns.EVENTKINDS.items()
+    yield prose(texts["EVENT_KINDS"])
+    kinds = columns.EVENT_KINDS.items()
     yield table(("kind", "meaning"), [[code(kind), prose(text)] for kind, text in kinds])
 
 
