@@ -7,6 +7,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from site_pages import links
 from site_pages.drawn import drawn
+from site_pages.drawn_studies import drawn_studies, study_png
 from site_pages.everything import pages, with_pages
 from site_pages.executed import Executed, executed
 
@@ -31,6 +32,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, uri, abs_src_path=str(path)))
     for picture in drawn():
         files.append(File.generated(config, picture.uri, content=picture.png()))
+    for name in drawn_studies():
+        uri = f"reference/figures/{name}.png"
+        files.append(File.generated(config, uri, content=study_png(name)))
     _EXECUTED.update(executed(links.written()))
     for uri, content in (pair for page in _EXECUTED.values() for pair in page.files.items()):
         files.append(File.generated(config, uri, content=content))

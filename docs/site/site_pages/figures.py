@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cluster_sim.figures.purposes import PURPOSES, RUN_FOLDERS
 from site_pages.drawn import drawn
+from site_pages.drawn_studies import SCENARIO, drawn_studies
 from site_pages.page import Page, code, prose
 from site_pages.pictures import pictures
 
@@ -29,6 +30,9 @@ def _lines() -> Iterator[str]:
         for file, scenario in _picture_of(name):
             yield f"![{prose(purpose.sentence)}]({file})"
             yield f"The picture shows the scenario [{code(scenario)}](../gallery/{scenario}.md)."
+        if name in drawn_studies():
+            yield f"![{prose(purpose.sentence)}](figures/{name}.png)"
+            yield f"The picture shows a study of this scenario:\n\n```yaml\n{SCENARIO}```"
 
 
 def _picture_of(name: str) -> list[tuple[str, str]]:

@@ -51,9 +51,17 @@ def _body(described: Table, page: str) -> str:
 def _row(described: Table, key: Key, page: str) -> list[str]:
     anchor = ".".join(part for part in (described.anchor, key.name) if part)
     name = f"{code(key.name)}{{ #{anchor}.key }}"
-    text = prose(str(key.node.get("description", "")))
+    text = prose(meaning_of(key, described))
     about = f"<small>{facts(key.node, is_required=key.is_required)}</small>"
     return [name, "<br>".join(part for part in (text, about, _links(key, page)) if part)]
+
+
+def meaning_of(key: Key, described: Table) -> str:
+    """Return the description of a key; for a key that selects a kind, that of the kind."""
+    if text := str(key.node.get("description", "")):
+        return text
+    kind = described.text.split("\n\n")[0].split(". ")[0].strip().rstrip(".")
+    return f"Selects this kind: {kind}." if "const" in key.node else ""
 
 
 def _links(key: Key, page: str) -> str:
