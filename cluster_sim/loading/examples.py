@@ -14,6 +14,9 @@ _REFERENCE = re.compile(r"(?<=scenario: )(\w+)\.yaml\b")
 _TRACE = re.compile(r"(?m)^  trace: .*\bpath:")
 """Trace of a file, which is not shipped."""
 
+_ANSWER = re.compile(r"\A# .*\n#\n# Answer: (.*)")
+"""Answer in the head of a file, after the question and an empty line."""
+
 
 @dataclass(frozen=True)
 class Example:
@@ -23,6 +26,8 @@ class Example:
     """Name of the scenario, as in `example:NAME`."""
     question: str
     """Question that the scenario answers."""
+    answer: str
+    """Answer in one sentence, with its main figures."""
     command: str
     """Command that answers it: run, sweep, capacity or claims."""
 
@@ -75,4 +80,5 @@ def _example(name: str) -> Example:
     question = text.partition("\n")[0].lstrip("# ").rstrip()
     if _TRACE.search(text):
         question += " (The trace is a file of your own; the comments say which.)"
-    return Example(name, question, example_command(text))
+    answer = _ANSWER.search(text)
+    return Example(name, question, answer[1] if answer else "", example_command(text))

@@ -20,13 +20,14 @@ from site_pages import (
     scenario_keys,
     study_tables,
 )
-from site_pages.page import Page
+from site_pages.page import Page, prose
 from site_pages.scenario_keys import meaning_of
 from site_pages.schema_tree import tables
 
 import cluster_sim
 from cluster_sim.cli.app import app
 from cluster_sim.figures.purposes import PURPOSES
+from cluster_sim.loading.examples import examples
 from cluster_sim.results.columns import EVENT_KINDS
 from cluster_sim.results.metrics.table import METRICS
 from cluster_sim.results.table_files import DESCRIBED
@@ -130,6 +131,14 @@ def test_every_scenario_is_in_the_gallery_with_its_file() -> None:
     whole, *pages = gallery.pages()
     assert sorted(page.title for page in pages) == list(example_names())
     assert [name for name in example_names() if f"(gallery/{name}.md)" not in whole.text] == []
+
+
+def test_every_scenario_has_an_answer_of_one_sentence_that_the_gallery_shows() -> None:
+    text = gallery.pages()[0].text
+    for example in examples():
+        assert example.answer.endswith("."), example.name
+        assert len(example.answer) <= 150, example.name
+        assert prose(example.answer) in text, example.name
 
 
 @uses_schema

@@ -32,7 +32,7 @@ def pages() -> list[Page]:
 def _gallery(shipped: list[Example]) -> Iterator[str]:
     yield "# Gallery"
     yield (
-        "Each scenario answers one question. Its name leads to its file."
+        "Each scenario asks one question. Its name leads to its file."
         " `cluster-sim examples NAME` copies it."
     )
     heading = ""
@@ -41,6 +41,7 @@ def _gallery(shipped: list[Example]) -> Iterator[str]:
             yield f"## {heading}"
         yield f"### [{code(example.name)}](gallery/{example.name}.md) {{ #{example.name} }}"
         yield prose(example.question)
+        yield f"**Answer:** {prose(example.answer)}"
         for picture in _of(example)[:1]:
             yield _shown(picture, "plots")
         yield f"```\n{_command(example)}\n```"
@@ -50,7 +51,8 @@ def _page(example: Example) -> Page:
     """Return the page with the file of one scenario."""
     text = example_path(example.name).read_text(encoding="utf-8")
     lines = [f"# {code(example.name)}", prose(example.question)]
-    lines += [part for part in _head(text)[1:] if part]
+    lines += [f"**Answer:** {prose(example.answer)}"]
+    lines += [part for part in _head(text)[2:] if part]
     lines += [f"```\n{_command(example)}\n```"]
     lines += [_shown(picture, "../plots") for picture in _of(example)]
     lines += ["## The file", f"```yaml\n{text.rstrip()}\n```"]
