@@ -95,7 +95,7 @@ class Validation(NamedTuple):
     def text(self) -> str:
         """Status, nearest case and its errors, as a line for users."""
         if self.nearest is None:
-            return "outside what was measured: no measured run has this engine and family of model"
+            return "outside what was measured: no measured run has this engine and a model of this family and size"
         case = self.nearest
         errors = ", ".join(
             f"{title} {percent(error)}"

@@ -1,7 +1,8 @@
 """Best points of a sweep: those that meet the SLO, in the order of their cost or of any column.
 
-A point is judged by the means over its replications. They see the same traffic as those of every
-other point, so differences between points are paired by seed.
+A point meets the SLO if each of its replications does; its figures are means over them.
+Replications see the same traffic as those of every other point, so differences between points are
+paired by seed.
 """
 
 from __future__ import annotations

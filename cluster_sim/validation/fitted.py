@@ -55,6 +55,8 @@ def fitted_metrics(run: MeasuredRun) -> frozenset[str]:
         metrics.add("user_per_s")
     if run.dataset == "ifx_llama70b_fp4_b200_multiturn" and "Llama" in run.model:
         metrics |= {"kv_tokens", "kv_gb"}
+    if run.dataset == "aic_gap_analysis" and run.framework.startswith("sglang 0.5.1."):
+        metrics |= {"tpot_ms", "ttft_ms", "output_per_s"}  # dense layers of SGLang on H100
     for row in serving_rows([run], run.hardware):
         metrics |= {"tpot_ms", "output_per_s"}
         if row.ttft_s is not None:

@@ -39,6 +39,13 @@ def test_a_run_is_fitted_by_hardware_engine_data_and_date(tmp_path: Path) -> Non
     assert fitted_metrics(replace(run, framework="sglang")) == frozenset()
 
 
+def test_runs_of_qwen_on_sglang_are_fitted_by_release(tmp_path: Path) -> None:
+    row = {"hardware": "H100", "model": "Qwen3-32B", "framework": "sglang 0.5.1.post1"}
+    run = replace(one_of(tmp_path, row), dataset="aic_gap_analysis")
+    assert fitted_metrics(run) == {"tpot_ms", "ttft_ms", "output_per_s"}
+    assert fitted_metrics(replace(run, framework="sglang 0.5.8.post1")) == frozenset()
+
+
 def test_runs_of_tensorrt_llm_are_fitted_by_model_prompt_clients_and_scenario(
     tmp_path: Path,
 ) -> None:
