@@ -23,12 +23,44 @@ _ABOUT: Final = (
     "The second column counts the figures of an entry by their confidence; the third one counts"
     " those that rest on an estimate."
 )
+_WHOLE: Final = """\
+The catalog holds what is known about models, machines, engines and prices. Each figure has a
+source, and most have a confidence:
+
+- **high**: published by the maker, or measured by several people.
+- **medium**: measured or reported once, or derived from published figures.
+- **low**: an estimate, or a figure that others contradict.
+
+A figure whose source is `est` is an estimate, whatever its confidence. `cluster-sim catalog NAME`
+shows the figures of one entry, and the last line of a run names the figures of low confidence that
+its result rests on. `cluster-sim sensitivity FILE` shows which of them change the result."""
 _LEVELS: Final = ("high", "medium", "low")
 
 
 def pages() -> list[Page]:
     """Return the pages of all kinds and entries."""
-    return [page for kind in KINDS for page in _pages_of(kind)]
+    return [_whole(), *(page for kind in KINDS for page in _pages_of(kind))]
+
+
+def _whole() -> Page:
+    """Return the page of all kinds, which says how figures are marked."""
+    rows = []
+    for kind in KINDS:
+        figures = [each for name in catalog_names(kind) for each in catalog_figures(kind, name)]
+        title = kind.replace("_", " ")
+        rows.append(
+            [
+                f"[{title}](catalog/{kind}.md)",
+                str(len(catalog_names(kind))),
+                str(len(figures)),
+                str(sum(each.is_estimate for each in figures)),
+                str(sum(each.confidence == "low" for each in figures)),
+            ]
+        )
+    headings = ("kind", "entries", "figures", "estimates", "low confidence")
+    return Page(
+        f"{FOLDER}.md", "All kinds", f"# Catalog\n\n{_WHOLE}\n\n{table(headings, rows)}", SECTION
+    )
 
 
 def _pages_of(kind: str) -> list[Page]:
@@ -65,7 +97,7 @@ def _entry(kind: str, name: str) -> Page:
     lines = [f"# {code(name)}"]
     if _title(kind, name) != name:
         lines.append(prose(_title(kind, name)))
-    lines.append(f"This is an entry of [{kind.replace('_', ' ')}](../{kind}.md).")
+    lines.append(f"[Catalog](../../catalog.md) / [{kind.replace('_', ' ')}](../{kind}.md)")
     lines.append(_figures(figures))
     if cited:
         lines.append("## Sources")

@@ -50,7 +50,7 @@ def _gallery(shipped: list[Example]) -> Iterator[str]:
 def _page(example: Example) -> Page:
     """Return the page with the file of one scenario."""
     text = example_path(example.name).read_text(encoding="utf-8")
-    lines = [f"# {code(example.name)}", prose(example.question)]
+    lines = [f"# {code(example.name)}", "[Gallery](../gallery.md)", prose(example.question)]
     lines += [f"**Answer:** {prose(example.answer)}"]
     lines += [part for part in _head(text)[2:] if part]
     lines += [f"```\n{_command(example)}\n```"]
