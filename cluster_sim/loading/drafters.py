@@ -19,8 +19,8 @@ def about_its_model(name: str) -> str:
     --------
     >>> about_its_model("eagle3-llama-3.3-70b")
     'Its model is llama-3.3-70b.'
-    >>> about_its_model("eagle3-qwen3-8b")
-    'Its model, Qwen3 8B, is not in the catalog: name its config.json. Layers with states are refused.'
+    >>> about_its_model("eagle3-qwen3-vl-30b")
+    'Its model, Qwen3 VL 30B, is not in the catalog: name its config.json. Layers with states are refused.'
     """
     model = catalog_entry("drafters", name)["model"]
     entry = _model_of(name)
