@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from cluster_sim.figures.measured_latencies import Curves
     from cluster_sim.figures.study_table import Choice
 
 NAMES = tuple(OF_RUNS)
@@ -172,6 +173,21 @@ def draw_study(  # noqa: PLR0913 - the public function: which figure, of what, a
     table = axis_names.narrowed(whole, where or {}, pools)
     module = import_module(f"cluster_sim.figures.{name}")
     return _styled(style, lambda: cast("Figure", module.of_study(table, chosen, axes)), axes)
+
+
+def draw_measured(shown: Sequence[Curves], style: str = "readme") -> Figure:
+    """Draw the distributions of measured latencies beside simulated ones.
+
+    Parameters
+    ----------
+    shown
+        Measurements and simulations, in the order in which they are drawn.
+    style
+        Purpose of the figure, one of STYLES. It sets the width and the size of the text.
+    """
+    from cluster_sim.figures.measured_latencies import of_latencies
+
+    return _styled(style, lambda: of_latencies(shown))
 
 
 def save(figure: Figure, path: str | Path, dpi: float = 200.0) -> Path:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 from cluster_sim.errors import ScenarioError, did_you_mean
 from cluster_sim.export import Benchmark, as_measured
 from cluster_sim.export.client_view import answers
+from cluster_sim.export.request_latencies import of_run
 from cluster_sim.export.setup import setup_of_run
+from cluster_sim.llm.model_names import known_model
 from cluster_sim.results.results import Results
+from cluster_sim.studies.measured_results import MeasuredResults
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +33,17 @@ class Beside:
     """Measured value."""
     simulated: tuple[float, ...]
     """Simulated values, one per simulation."""
+    noise: tuple[float | None, ...]
+    """Difference that chance alone exceeds once in twenty times, one per simulation, in the unit of
+    the metric; None if it is unknown."""
+
+    @property
+    def matches(self) -> tuple[bool | None, ...]:
+        """Whether each simulated value is within the noise; None if that is unknown."""
+        return tuple(
+            None if noise is None else abs(value - self.measured) <= noise
+            for value, noise in zip(self.simulated, self.noise, strict=True)
+        )
 
     @property
     def errors(self) -> tuple[float, ...]:
@@ -64,21 +78,21 @@ class Measurement:
         from cluster_sim.studies.store import table
 
         return table([
-            {"metric": row.metric, "simulation": name, "measured": row.measured, "simulated": simulated, "error": error}
+            {"metric": row.metric, "simulation": name, "measured": row.measured, "simulated": simulated, "error": error, "noise": noise, "matches": matches}
             for row in self.rows
-            for name, simulated, error in zip(self.names, row.simulated, row.errors, strict=True)
+            for name, simulated, error, noise, matches in zip(self.names, row.simulated, row.errors, row.noise, row.matches, strict=True)
         ])  # fmt: skip
 
 
 def beside(
-    benchmark: Benchmark, runs: Sequence[Results], metrics: Sequence[str] = ()
+    measured: MeasuredResults, runs: Sequence[Results], metrics: Sequence[str] = ()
 ) -> Measurement:
     """Return each metric of a benchmark, with the value that its client would measure of each run.
 
     Parameters
     ----------
-    benchmark
-        Benchmark that was measured.
+    measured
+        Results of the benchmark that was measured.
     runs
         Simulations of the benchmark.
     metrics
@@ -90,6 +104,7 @@ def beside(
     ScenarioError
         The benchmark does not have one of the metrics.
     """
+    benchmark = measured.benchmark
     for metric in metrics:
         if metric not in benchmark.values:
             raise ScenarioError.at(
@@ -99,8 +114,14 @@ def beside(
     simulated = [as_measured(run, benchmark).values for run in runs]
     names = list(metrics) or _usual_metrics(benchmark)
     known = [name for name in names if all(name in values for values in simulated)]
+    latencies = list(map(of_run, runs)) if measured.knows_noise else [None] * len(runs)
     rows = tuple(
-        Beside(name, benchmark.values[name], tuple(values[name] for values in simulated))
+        Beside(
+            name,
+            benchmark.values[name],
+            tuple(values[name] for values in simulated),
+            tuple(measured.noise(name, each) for each in latencies),
+        )
         for name in known
     )
     return Measurement(
@@ -122,11 +143,33 @@ def differences(benchmark: Benchmark, runs: Sequence[Results]) -> Iterator[str]:
         Benchmark that was measured.
     runs
         Simulations of the benchmark.
+
+    Raises
+    ------
+    ScenarioError
+        The benchmark measured another model of the catalog.
     """
     for run in runs:
+        _refuse_other_model(benchmark, run)
         differing = list(benchmark.setup.differences(setup_of_run(answers(run))))
         if differing:
             yield f"{run.scenario.title}: the result and the scenario differ: {'; '.join(differing)}"
+
+
+def _refuse_other_model(benchmark: Benchmark, run: Results) -> None:
+    """Raise ScenarioError if the benchmark measured a model of the catalog that was not simulated.
+
+    A server may have any name for its model, so a name that the catalog lacks is no reason.
+    """
+    from cluster_sim.schema import catalog_data
+
+    name, own = benchmark.setup.model, run.scenario.model.name
+    known = None if name is None else known_model(name)
+    if known is not None and catalog_data("models", known.name)["name"] != own:
+        raise ScenarioError.at(
+            run.scenario.title,
+            f"simulates {own}, and the result is one of {name}; expected the same model: --set model={known.name}",
+        )
 
 
 def _usual_metrics(benchmark: Benchmark) -> list[str]:

@@ -26,6 +26,7 @@ from cluster_sim.export.percentiles import linear, ranked, stepped
 from cluster_sim.export.setup import Setup
 from cluster_sim.results.metrics.gaps import itl
 from cluster_sim.studies.benchmark_comparison import beside
+from cluster_sim.studies.measured_results import MeasuredResults, measured_results
 from tests.commands import BURST, call
 from tests.workload.test_arrival_answers import Constant
 
@@ -703,7 +704,9 @@ def test_own_readers_read_own_exports_back(light: cluster_sim.Results, tmp_path:
         found = clients.read(tmp_path / client / name if name else files[0])
         assert found.client == client
         assert found.values == clients.as_measured(light, found).values
-        assert all(row.errors == (0.0,) for row in beside(found, [light]).rows)
+        assert all(
+            row.errors == (0.0,) for row in beside(MeasuredResults(found, {}, 1, ()), [light]).rows
+        )
     assert found.values["time_to_first_token.p99"] == approx(light.summary()["p99_ttft_ms"])
     assert found.values["request_count"] == light.summary()["completed"]
 
@@ -759,7 +762,7 @@ def test_a_measured_file_brings_its_own_metrics_and_percentiles(
         "p99.9_ttft_ms": 1.0, "p75_itl_ms": 1.0, "mean_e2el_ms": 0.0, "spec_decode_acceptance_rate": 70.0, "ttfts": [0.1],
     }  # fmt: skip
     (tmp_path / "m.json").write_text(json.dumps(measured) + "\n")
-    found = beside(clients.read(tmp_path / "m.json"), [light])
+    found = beside(measured_results([tmp_path / "m.json"]), [light])
     rows = {row.metric: row for row in found.rows}
     ttft_s = done_and_failed(light)[0]
     assert rows["p99.9_ttft_ms"].simulated[0] == approx(
@@ -776,7 +779,7 @@ def test_a_measured_file_brings_its_own_metrics_and_percentiles(
             "--metric: no metric 'p99_ttft_ms' in the benchmark; did you mean 'p99.9_ttft_ms'"
         ),
     ):
-        beside(clients.read(tmp_path / "m.json"), [light], ["p99_ttft_ms"])
+        beside(measured_results([tmp_path / "m.json"]), [light], ["p99_ttft_ms"])
 
 
 @pytest.mark.parametrize(
@@ -856,7 +859,7 @@ def test_a_result_of_another_set_up_is_reported_before_the_table(
     result = json.loads(file.read_text())
     done = result["completed"]
     result |= {
-        "model_id": "meta-llama/Llama-3.3-70B-Instruct",
+        "model_id": "my-server",
         "request_rate": "inf",
         "max_concurrency": 64,
         "num_prompts": 2 * result["num_prompts"],
@@ -867,7 +870,7 @@ def test_a_result_of_another_set_up_is_reported_before_the_table(
     (line,) = [line for line in err.splitlines() if "the result and the scenario differ: " in line]
     assert code == 0
     assert line.startswith("warning: small/b200: ")
-    assert "model meta-llama/Llama-3.3-70B-Instruct and " in line
+    assert "model my-server and " in line
     assert "request rate inf (concurrency 64) and " in line
     assert "number of prompts " in line and "mean prompt tokens 500 and " in line
     assert "mean output tokens" not in line

@@ -105,11 +105,20 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         ),
     ] = None,
     measured: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             "--measured",
             metavar="FILE",
-            help="Compare with this result of vllm bench serve or AIPerf.",
+            help="Compare with this result of vllm bench serve or AIPerf; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Draw measured and simulated latencies to this PNG, SVG or PDF.",
             show_default=False,
         ),
     ] = None,
@@ -128,7 +137,9 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
 
     With --iso, clusters of equal cost, power, output or requests within the SLO are compared.
     With --measured, a measured benchmark is printed beside the simulation of FILE, which may be a
-    run folder.
+    run folder. Several results are repeated measurements. A metric matches if the difference is
+    within the noise, which is known for repeated results and for those with single requests
+    (--save-detailed, or AIPerf's profile_export.jsonl).
     """
     from cluster_sim.errors import ScenarioError
 
@@ -139,8 +150,10 @@ def compare(  # noqa: PLR0913 - a parameter is an option of the command
         raise ScenarioError.at(
             "--at" if at is not None else "--out", "is only for --iso; add --iso or omit it"
         )
-    elif measured is not None:
-        _compare_with(measured, asked, metric or ())
+    elif measured:
+        _compare_with(measured, asked, metric or (), plot)
+    elif plot is not None:
+        raise ScenarioError.at("--plot", "is only for --measured; add --measured or omit it")
     else:
         from cluster_sim.loading.files import load_variants
         from cluster_sim.studies.compare import compare as run
@@ -210,20 +223,26 @@ def _compare_clusters(  # noqa: PLR0913 - options of the command
         write_table(clusters.table, out)
 
 
-def _compare_with(measured: Path, asked: _Asked, metrics: Sequence[str]) -> None:
-    """Print a measured benchmark beside the simulations."""
-    from cluster_sim.cli.benchmark_table import print_beside
-    from cluster_sim.export import read
+def _compare_with(
+    paths: Sequence[Path], asked: _Asked, metrics: Sequence[str], plot: Path | None
+) -> None:
+    """Print a measured benchmark beside the simulations, and draw both."""
+    from cluster_sim.cli.benchmark_table import draw_beside, print_beside
     from cluster_sim.studies.benchmark_comparison import beside, differences, runs_of
+    from cluster_sim.studies.measured_results import measured_results
 
-    benchmark = read(measured)
+    check_folder_of(plot)
+    measured = measured_results(paths)
     runs = list(runs_of(asked.file, asked.variants, asked.sets, asked.seed))
     notes = (f"{run.scenario.title}: {note}" for run in runs for note in run.info.notes)
     for note in dict.fromkeys(notes):
         warn(note)
-    for difference in differences(benchmark, runs):
+    for difference in differences(measured.benchmark, runs):
         warn(difference)
-    print_beside(measured.name, beside(benchmark, runs, metrics))
+    names = ", ".join(path.name for path in paths)
+    print_beside(names, beside(measured, runs, metrics))
+    if plot is not None:
+        draw_beside(measured, runs, plot)
 
 
 def _warn_of_traces(asked: _Asked) -> None:
