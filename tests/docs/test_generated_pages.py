@@ -133,6 +133,11 @@ def test_every_scenario_is_in_the_gallery_with_its_file() -> None:
     assert [name for name in example_names() if f"(gallery/{name}.md)" not in whole.text] == []
 
 
+def test_nearly_every_scenario_of_the_gallery_has_a_picture() -> None:
+    sections = gallery.pages()[0].text.split("\n### ")[1:]
+    assert sum("![" not in section for section in sections) <= 4  # studies of minutes
+
+
 def test_every_scenario_has_an_answer_of_one_sentence_that_the_gallery_shows() -> None:
     text = gallery.pages()[0].text
     for example in examples():

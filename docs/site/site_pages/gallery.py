@@ -9,7 +9,7 @@ from typing import Final
 
 from cluster_sim.loading.examples import Example, examples
 from cluster_sim.schema import example_path
-from site_pages.page import Page, code, prose
+from site_pages.page import ROOT, Page, code, prose
 from site_pages.pictures import Picture, pictures
 
 _TITLES: Final = {
@@ -71,7 +71,8 @@ def _of(example: Example) -> list[Picture]:
 def _shown(picture: Picture, folder: str) -> str:
     """Return a picture in Markdown, with the name of its figure as its text."""
     text = picture.figure or picture.path.stem
-    return f"![{prose(text.replace('_', ' '))}]({folder}/{picture.path.name})"
+    path = picture.path.relative_to(ROOT / "plots").as_posix()
+    return f"![{prose(text.replace('_', ' '))}]({folder}/{path})"
 
 
 def _head(text: str) -> list[str]:

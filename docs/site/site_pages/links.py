@@ -87,7 +87,7 @@ def _target(link: str, place: Place) -> str:
 
 def files() -> Iterator[tuple[str, Path]]:
     """Yield the files outside of `docs/` that pages show or offer, each with its path in the site."""
-    for pattern in ("plots/*.png", "scenarios/*.yaml"):
+    for pattern in ("plots/**/*.png", "scenarios/*.yaml"):
         for path in sorted(ROOT.glob(pattern)):
             yield path.relative_to(ROOT).as_posix(), path
     for path in sorted((Path(__file__).parents[1] / "assets").iterdir()):

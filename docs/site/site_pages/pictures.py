@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from cluster_sim.figures.purposes import PURPOSES
 from cluster_sim.schema import example_names
 from site_pages.page import ROOT
+
+GALLERY: Final = ROOT / "plots" / "gallery"
+"""Folder of the pictures that have the names of their scenarios."""
 
 
 class Picture(NamedTuple):
@@ -26,7 +29,8 @@ class Picture(NamedTuple):
 def pictures() -> tuple[Picture, ...]:
     """Return all pictures, sorted by name.
 
-    A script of `plots/` has the name of its scenario, and of its figures beside their files.
+    A script of `plots/` has the name of its scenario, and of its figures beside their files. Those
+    of the gallery come last.
     """
     known: dict[str, Picture] = {}
     for script in sorted((ROOT / "plots").glob("*.py")):
@@ -35,7 +39,8 @@ def pictures() -> tuple[Picture, ...]:
     for path in sorted((ROOT / "plots").glob("*.png")):
         if path.name not in known:
             known[path.name] = Picture(path, "", _longest_start(path.stem))
-    return tuple(known[name] for name in sorted(known))
+    of_gallery = [Picture(path, "", path.stem) for path in sorted(GALLERY.glob("*.png"))]
+    return (*(known[name] for name in sorted(known)), *of_gallery)
 
 
 def _drawn_by(script: Path) -> list[Picture]:
