@@ -41,6 +41,7 @@ def estimate_table(
         *_step_rows(pools),
         *_transfer_rows(pools),
         ("highest rate [requests/s]", [f"{pool.requests_per_s:,.2f}" for pool in pools]),
+        ("  output tokens/s", [_tokens_per_s(pool, output_tokens) for pool in pools]),
         *_cost_rows(pools, usd_per_hour, output_tokens),
         ("path from the front door", [_way(pool) for pool in pools]),
     ]
@@ -230,6 +231,11 @@ def _cost_rows(
             "USD per million output tokens at the highest rate",
             [_optional(usd, ",.3f") for usd in per_million],
         )
+
+
+def _tokens_per_s(pool: PoolArithmetic, output_tokens: float) -> str:
+    """Return the output tokens per second at the highest rate; a prefill pool generates none."""
+    return "-" if pool.role == "prefill" else f"{pool.requests_per_s * output_tokens:,.0f}"
 
 
 def _optional(value: float | None, form: str) -> str:

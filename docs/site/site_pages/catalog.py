@@ -33,7 +33,8 @@ source, and most have a confidence:
 
 A figure whose source is `est` is an estimate, whatever its confidence. `cluster-sim catalog NAME`
 shows the figures of one entry, and the last line of a run names the figures of low confidence that
-its result rests on. `cluster-sim sensitivity FILE` shows which of them change the result."""
+its result rests on. `cluster-sim sensitivity FILE` shows which of them change the result, and
+`--metric usd_per_million_output_tokens` which change the cost."""
 _LEVELS: Final = ("high", "medium", "low")
 
 
