@@ -58,7 +58,7 @@ def standard_error_ms(metric: str, latencies: RequestLatencies | None) -> float 
 
     Latencies of requests that follow each other are alike, so blocks of them are drawn: a moving
     block bootstrap with blocks as long as the root of the number of requests. It is too small if a
-    run holds few busy times. Of 200 pairs of runs with 500 or 1,800 requests, 91 to 100 % were
+    run holds few busy times. Of 200 pairs of runs with 500 or 1,800 requests, 90 to 100 % were
     within two standard errors, p90 of TTFT in 83 % at low load. Source: Künsch, Annals of
     Statistics 17, 1989.
 
